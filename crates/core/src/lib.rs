@@ -1,0 +1,12 @@
+//! Every decision and every fold of HemoStat.
+//!
+//! Nothing here is async, reads a clock, a random number or the environment, or does I/O. What happened comes in as
+//! events, time comes in as an argument, and what is decided goes out as events: so any history can be decided again.
+
+pub mod decider;
+pub mod policy;
+pub mod projection;
+
+pub use decider::{Decider, Decision, Timer, TimerChange, Trigger};
+pub use policy::Policy;
+pub use projection::Projection;

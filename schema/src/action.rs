@@ -1,0 +1,381 @@
+//! Actions: what was allowed, refused, done, and what came of it.
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Confidence, EventId, Span, container::Target, kinds::family};
+
+family! {
+    /// What was decided about healing, what was done, and what came of it.
+    Action {
+        /// A person is asked for leave (mode `approve`).
+        Proposed = "proposed" @ 1,
+        /// A person gave leave.
+        Approved = "approved" @ 1,
+        /// A person said no.
+        Denied = "denied" @ 1,
+        /// Nobody answered in time.
+        Expired = "expired" @ 1,
+        /// The intent: from here on the remedy may be carried out, once.
+        Authorised = "authorised" @ 1,
+        /// The remedy is not carried out, and why.
+        Refused = "refused" @ 1,
+        /// The remedy was carried out; whether it helped is not known yet.
+        Succeeded = "succeeded" @ 1,
+        /// The remedy could not be carried out.
+        Failed = "failed" @ 1,
+        /// Whether it helped, after the stabilisation window.
+        Verified = "verified" @ 1,
+        /// The circuit breaker tripped: attempt after attempt did not help.
+        GaveUp = "gave_up" @ 1,
+        /// An operator closed a tripped breaker.
+        BreakerReset = "breaker_reset" @ 1,
+        /// An operator stopped all healing (kill switch).
+        Paused = "paused" @ 1,
+        /// An operator let healing go on.
+        Resumed = "resumed" @ 1,
+    }
+}
+
+/// What can be done for a sick container.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Remedy {
+    /// Stop it gracefully and start it again.
+    Restart,
+    /// Start it, as it has ended.
+    Start,
+    /// Stop it and leave it stopped (quarantine).
+    Stop,
+    /// One more replica of its service.
+    Scale,
+    /// Remove what the policy names as rubbish.
+    Cleanup,
+    /// Run a command of the allow-list in it.
+    Exec {
+        /// The program and its arguments; there is no shell.
+        argv: Vec<String>,
+    },
+}
+
+impl Remedy {
+    /// The wire name, such as `restart`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Restart => "restart",
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Scale => "scale",
+            Self::Cleanup => "cleanup",
+            Self::Exec { .. } => "exec",
+        }
+    }
+}
+
+/// A person is asked for leave.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Proposed {
+    /// To do what.
+    pub remedy: Remedy,
+    /// To which run.
+    pub target: Target,
+    /// The diagnosis that asks for it.
+    pub diagnosis: EventId,
+    /// When the question lapses.
+    pub expires: Timestamp,
+}
+
+/// A person gave leave.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Approved {
+    /// The question.
+    pub proposal: EventId,
+    /// Who.
+    pub by: String,
+}
+
+/// A person said no.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Denied {
+    /// The question.
+    pub proposal: EventId,
+    /// Who.
+    pub by: String,
+}
+
+/// Nobody answered in time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Expired {
+    /// The question.
+    pub proposal: EventId,
+}
+
+/// The intent: from here on the remedy may be carried out, once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Authorised {
+    /// What is to be done.
+    pub remedy: Remedy,
+    /// To which run; to no other.
+    pub target: Target,
+    /// The diagnosis that asks for it.
+    pub diagnosis: EventId,
+    /// Which attempt within the rolling hour, from 1.
+    pub attempt: u32,
+    /// How many the rolling hour allows.
+    pub of: u32,
+    /// How long the container may take to stop, where policy or container say so.
+    pub stop_timeout: Option<Span>,
+    /// Everything is done but the deed.
+    pub dry_run: bool,
+}
+
+/// The remedy is not carried out, and why.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Refused {
+    /// What was asked for.
+    pub remedy: Remedy,
+    /// The diagnosis that asked for it.
+    pub diagnosis: EventId,
+    /// Why not; the first reason that applies.
+    pub refusal: Refusal,
+}
+
+/// Why a remedy is not carried out, in the order in which the reasons are looked at.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", tag = "reason")]
+pub enum Refusal {
+    /// An operator stopped all healing.
+    Paused,
+    /// The diagnosis is too old to act on.
+    Stale {
+        /// How old it is.
+        age: Span,
+        /// How old it may be.
+        limit: Span,
+    },
+    /// HemoStat's own container, an excluded name, or a task of a scheduler.
+    Protected {
+        /// Which of them.
+        why: String,
+    },
+    /// The container is only to be watched.
+    Observing,
+    /// An operator stopped or froze it.
+    OperatorStopped,
+    /// A maintenance window is open.
+    Maintenance {
+        /// Until then, where it is known.
+        until: Option<Timestamp>,
+    },
+    /// The diagnosis is not sure enough.
+    Unsure {
+        /// How sure it is.
+        confidence: Confidence,
+        /// How sure it must be.
+        threshold: Confidence,
+    },
+    /// This remedy is not allowed for this container.
+    NotPermitted,
+    /// Too many containers of the host are sick at once: one cause outside of them is likelier.
+    Storm {
+        /// So many are sick.
+        sick: u32,
+        /// So many may be.
+        limit: u32,
+    },
+    /// A remedy is already in hand and not judged yet.
+    InHand,
+    /// The illness was over before the remedy was due.
+    Moot,
+    /// The next attempt comes later.
+    BackingOff {
+        /// Then.
+        until: Timestamp,
+    },
+    /// The last incident ended so lately that a new one needs a person.
+    CoolingDown {
+        /// Until then.
+        until: Timestamp,
+    },
+    /// The breaker is open: HemoStat has given up for the time being.
+    Tripped {
+        /// Until then.
+        until: Timestamp,
+    },
+    /// This engine or container does not offer it.
+    Unsupported {
+        /// What is missing.
+        why: String,
+    },
+}
+
+impl Refusal {
+    /// The wire name of the reason, such as `cooling_down`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Paused => "paused",
+            Self::Stale { .. } => "stale",
+            Self::Protected { .. } => "protected",
+            Self::Observing => "observing",
+            Self::OperatorStopped => "operator_stopped",
+            Self::Maintenance { .. } => "maintenance",
+            Self::Unsure { .. } => "unsure",
+            Self::NotPermitted => "not_permitted",
+            Self::Storm { .. } => "storm",
+            Self::InHand => "in_hand",
+            Self::Moot => "moot",
+            Self::BackingOff { .. } => "backing_off",
+            Self::CoolingDown { .. } => "cooling_down",
+            Self::Tripped { .. } => "tripped",
+            Self::Unsupported { .. } => "unsupported",
+        }
+    }
+
+    /// When the reason ends by itself, where that is known: the instant to think again.
+    pub fn until(&self) -> Option<Timestamp> {
+        match self {
+            Self::BackingOff { until } | Self::CoolingDown { until } | Self::Tripped { until } => Some(*until),
+            Self::Maintenance { until } => *until,
+            Self::Paused
+            | Self::Stale { .. }
+            | Self::Protected { .. }
+            | Self::Observing
+            | Self::OperatorStopped
+            | Self::Unsure { .. }
+            | Self::NotPermitted
+            | Self::Storm { .. }
+            | Self::InHand
+            | Self::Moot
+            | Self::Unsupported { .. } => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Paused => f.write_str("healing is paused by an operator"),
+            Self::Stale { age, limit } => write!(f, "the diagnosis is {age} old, more than {limit}"),
+            Self::Protected { why } => write!(f, "it is protected: {why}"),
+            Self::Observing => f.write_str("it is only observed (mode observe)"),
+            Self::OperatorStopped => f.write_str("an operator stopped it"),
+            Self::Maintenance { until: Some(until) } => write!(f, "it is in maintenance until {until:.0}"),
+            Self::Maintenance { until: None } => f.write_str("it is in maintenance"),
+            Self::Unsure { confidence, threshold } => {
+                write!(f, "the diagnosis is not sure enough ({confidence}, {threshold} needed)")
+            }
+            Self::NotPermitted => f.write_str("this remedy is not allowed for it"),
+            Self::Storm { sick, limit } => {
+                write!(f, "{sick} containers of the host are sick at once, more than {limit}: look at the host")
+            }
+            Self::InHand => f.write_str("a remedy is already in hand"),
+            Self::Moot => f.write_str("the illness is over"),
+            Self::BackingOff { until } => write!(f, "the next attempt is due at {until:.0}"),
+            Self::CoolingDown { until } => write!(f, "it was ill only lately, HemoStat does not act on it until {until:.0}"),
+            Self::Tripped { until } => write!(f, "HemoStat has given up on it until {until:.0}"),
+            Self::Unsupported { why } => write!(f, "it is not supported here: {why}"),
+        }
+    }
+}
+
+/// The remedy was carried out; whether it helped is not known yet.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Succeeded {
+    /// The intent.
+    pub action: EventId,
+    /// What was done.
+    pub remedy: Remedy,
+    /// The run that came of it, where there is one.
+    pub target: Option<Target>,
+    /// When the engine was asked, by our clock; none where an earlier process had asked it.
+    pub called_at: Option<Timestamp>,
+    /// How long the engine took.
+    pub took: Span,
+    /// How it is known.
+    pub proof: Proof,
+}
+
+/// How it is known that a remedy was carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Proof {
+    /// The engine answered our call.
+    Answered,
+    /// An earlier process had called; the engine's own record shows that it was done.
+    Found,
+    /// Dry run: nothing was done.
+    DryRun,
+}
+
+/// The remedy could not be carried out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Failed {
+    /// The intent.
+    pub action: EventId,
+    /// What was to be done.
+    pub remedy: Remedy,
+    /// What happened.
+    pub error: String,
+    /// How long it took.
+    pub took: Span,
+}
+
+/// Whether it helped, after the stabilisation window.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Verified {
+    /// The intent.
+    pub action: EventId,
+    /// What was done.
+    pub remedy: Remedy,
+    /// Whether it helped.
+    pub outcome: Outcome,
+    /// What says so, in a sentence.
+    pub why: String,
+    /// From the intent to this verdict.
+    pub took: Span,
+}
+
+/// Whether a remedy helped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The symptoms are gone and health is good.
+    Recovered,
+    /// A symptom stands or came back.
+    Relapsed,
+    /// There is nothing to judge by.
+    Inconclusive,
+}
+
+/// The circuit breaker tripped: attempt after attempt did not help.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct GaveUp {
+    /// So many attempts did not help.
+    pub attempts: u32,
+    /// Until when nothing more is tried.
+    pub until: Timestamp,
+}
+
+/// An operator closed a tripped breaker.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct BreakerReset {
+    /// Who.
+    pub by: String,
+}
+
+/// An operator stopped all healing on the host.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Paused {
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// An operator let healing go on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Resumed {
+    /// Who.
+    pub by: String,
+}

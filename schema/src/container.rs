@@ -1,0 +1,194 @@
+//! What is known of one container: who it is, how it was set up, how it lives and how it ended.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{ByteCount, ContainerId, Percent, Span};
+
+/// Everything about a container that a decision may rest on, as `docker inspect` told it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Facts {
+    /// Which container carries the name at present.
+    pub id: ContainerId,
+    /// The image as it was asked for, such as `nginx:1.27`.
+    pub image: String,
+    /// The image's content digest.
+    pub image_id: String,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When its present (or last) run began; none before its first.
+    pub started_at: Option<Timestamp>,
+    /// Its life cycle.
+    pub state: State,
+    /// What its health check says.
+    pub health: Health,
+    /// How its last run ended; none while it runs.
+    pub exit: Option<Exit>,
+    /// What Docker itself does when it exits.
+    pub restart_policy: RestartPolicy,
+    /// How often Docker has restarted it by that policy since it was created.
+    pub restarts: u32,
+    /// How long it may take to stop, where it says so itself.
+    pub stop_timeout: Option<Span>,
+    /// What it may use at most.
+    pub limits: Limits,
+    /// The container whose network it lives in (`network_mode: container:…`).
+    pub network_of: Option<String>,
+    /// Its place in a Compose project.
+    pub compose: Option<Compose>,
+    /// The Swarm service that schedules it; such a container is the scheduler's to heal.
+    pub swarm: Option<Swarm>,
+    /// Only the labels that steer HemoStat: `hemostat.*`, `autoheal*`, `deunhealth.*`.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl Facts {
+    /// The very run that these facts describe.
+    pub fn target(&self) -> Target {
+        Target { id: self.id.clone(), started_at: self.started_at }
+    }
+}
+
+/// One run of one container: what an act was decided for, and what it must still find when it acts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Target {
+    /// Docker's id.
+    pub id: ContainerId,
+    /// When that run began, to Docker's full precision.
+    pub started_at: Option<Timestamp>,
+}
+
+/// Docker's life cycle of a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Made, never started.
+    Created,
+    /// Running.
+    Running,
+    /// Frozen by an operator.
+    Paused,
+    /// Between two runs, by its restart policy.
+    Restarting,
+    /// Being removed.
+    Removing,
+    /// Ended.
+    Exited,
+    /// Could not be removed.
+    Dead,
+}
+
+/// What the health check says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Health {
+    /// There is no health check.
+    None,
+    /// Not known yet: neither well nor sick.
+    Starting,
+    /// Well.
+    Healthy,
+    /// Failed as often in a row as the check allows.
+    Unhealthy,
+}
+
+/// Docker's own restart policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", tag = "name")]
+pub enum RestartPolicy {
+    /// Never.
+    No,
+    /// Whenever it exits.
+    Always,
+    /// Whenever it exits, unless an operator stopped it.
+    UnlessStopped,
+    /// When it exits with another code than 0, at most so often (0: without limit).
+    OnFailure {
+        /// At most so often.
+        max: u32,
+    },
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Exit {
+    /// When.
+    pub at: Timestamp,
+    /// The exit code; 128 + n for signal n.
+    pub code: i64,
+    /// Who ended it.
+    pub by: ExitBy,
+}
+
+/// Who ended a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ExitBy {
+    /// The program, with code 0: it had finished.
+    Itself,
+    /// The program, with another code or a signal of its own making.
+    Crash,
+    /// The kernel, for want of memory.
+    Oom,
+    /// Somebody through Docker: `docker stop`, `kill`, `restart`, `compose down`.
+    Operator,
+    /// Not known: it had ended before HemoStat looked.
+    Unknown,
+}
+
+/// What a container may use at most.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Limits {
+    /// CPUs, from `--cpus` or quota and period.
+    pub cpus: Option<f64>,
+    /// Memory, from `--memory`.
+    pub memory: Option<ByteCount>,
+}
+
+/// A container's place in a Compose project.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Compose {
+    /// The project.
+    pub project: String,
+    /// The service.
+    pub service: String,
+    /// Which of the service's containers, from 1.
+    pub number: Option<u32>,
+    /// Services that this one depends on.
+    pub depends_on: Vec<String>,
+}
+
+/// The Swarm service that a container is a task of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Swarm {
+    /// The service's id.
+    pub service_id: String,
+    /// The service's name.
+    pub service: String,
+}
+
+/// What a container uses at one instant.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Vitals {
+    /// CPU as a share of the container's own limit, or of all the host's cores where it has none.
+    pub cpu: Percent,
+    /// Memory without page cache, as a share of the container's limit, or of the host's memory where it has none.
+    pub memory: Percent,
+    /// Memory without page cache.
+    pub memory_used: ByteCount,
+    /// What `memory` is a share of.
+    pub memory_limit: ByteCount,
+    /// Received since the container started.
+    pub network_rx: ByteCount,
+    /// Sent since the container started.
+    pub network_tx: ByteCount,
+    /// Read from block devices since the container started.
+    pub block_read: ByteCount,
+    /// Written to block devices since the container started.
+    pub block_write: ByteCount,
+    /// Processes and threads.
+    pub pids: u64,
+}

@@ -1,0 +1,29 @@
+//! The vocabulary of HemoStat: what may stand on the event log.
+//!
+//! Four families of facts ([`Observation`], [`Diagnosis`], [`Action`], [`Alert`]), the identities and units that they
+//! are made of, and the codec that turns them into stream entries and back. Nothing here is async, reads a clock or
+//! decides anything: decisions are in `hemostat-core`, storage is in `hemostat-log`.
+
+pub mod action;
+pub mod alert;
+pub mod codec;
+pub mod container;
+pub mod diagnosis;
+mod event;
+mod id;
+mod kinds;
+pub mod observation;
+mod recorded;
+mod trace;
+mod unit;
+
+pub use action::Action;
+pub use alert::Alert;
+pub use diagnosis::Diagnosis;
+pub use event::{Event, Family, KindInfo};
+pub use id::{ContainerId, ContainerName, EventId, HostName, IncidentId, InvalidId, Partition, Subject};
+pub use jiff::Timestamp;
+pub use observation::Observation;
+pub use recorded::{Body, Cause, NewEvent, Recorded};
+pub use trace::TraceParent;
+pub use unit::{ByteCount, Confidence, OutOfRange, Percent, Span};
