@@ -272,7 +272,9 @@ impl std::fmt::Display for Refusal {
             Self::InHand => f.write_str("a remedy is already in hand"),
             Self::Moot => f.write_str("the illness is over"),
             Self::BackingOff { until } => write!(f, "the next attempt is due at {until:.0}"),
-            Self::CoolingDown { until } => write!(f, "it was ill only lately, HemoStat does not act on it until {until:.0}"),
+            Self::CoolingDown { until } => {
+                write!(f, "it was ill only lately, HemoStat does not act on it until {until:.0}")
+            }
             Self::Tripped { until } => write!(f, "HemoStat has given up on it until {until:.0}"),
             Self::Unsupported { why } => write!(f, "it is not supported here: {why}"),
         }

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    Action, Alert, Body, Diagnosis, Event, EventId, Family, IncidentId, NewEvent, Observation, Recorded, Subject, TraceParent,
+    Action, Alert, Body, Diagnosis, Event, EventId, Family, IncidentId, NewEvent, Observation, Recorded, Subject,
+    TraceParent,
 };
 
 /// An entry that cannot be read.
@@ -77,8 +78,7 @@ pub const UPCASTS: &[Upcast] = &[];
 /// # Errors
 /// When a value cannot be written as MessagePack, which no type of this crate allows for.
 pub fn encode(event: &NewEvent) -> Result<Encoded, Error> {
-    let envelope =
-        Envelope { at: event.at, incident: event.incident.clone(), trace: event.trace, data: &event.event };
+    let envelope = Envelope { at: event.at, incident: event.incident.clone(), trace: event.trace, data: &event.event };
     Ok(Encoded {
         kind: format!("{}.{}", event.event.kind(), event.event.version()),
         subject: event.subject.to_string(),
@@ -104,7 +104,8 @@ fn decode_with(
 ) -> Result<Recorded, Error> {
     let (kind, version) = split(kind_and_version)?;
     let (family, name) = family_of(kind).ok_or_else(|| Error::Kind(kind_and_version.to_owned()))?;
-    let data_error = |source: Box<dyn std::error::Error + Send + Sync>| Error::Data { kind: kind_and_version.to_owned(), source };
+    let data_error =
+        |source: Box<dyn std::error::Error + Send + Sync>| Error::Data { kind: kind_and_version.to_owned(), source };
 
     let known = Event::kinds().find(|info| info.family == family && info.name == name);
     let (at, incident, trace, body) = match known {
@@ -157,7 +158,11 @@ fn family_of(kind: &str) -> Option<(Family, &str)> {
     Some((family.parse().ok()?, name))
 }
 
-fn family_decode<'de, D: serde::Deserializer<'de>>(family: Family, name: &str, data: D) -> Option<Result<Event, D::Error>> {
+fn family_decode<'de, D: serde::Deserializer<'de>>(
+    family: Family,
+    name: &str,
+    data: D,
+) -> Option<Result<Event, D::Error>> {
     match family {
         Family::Observation => Observation::decode(name, data).map(|event| event.map(Event::Observation)),
         Family::Diagnosis => Diagnosis::decode(name, data).map(|event| event.map(Event::Diagnosis)),

@@ -174,8 +174,12 @@ fn visible(text: &str, max: usize) -> bool {
     !text.is_empty() && text.len() <= max && text.chars().all(|c| !c.is_control() && !c.is_whitespace() && c != '/')
 }
 
-name!(HostName, "a host name: 1 to 128 visible characters without a slash", r"^[^/\s]{1,128}$", |text| visible(text, 128));
-name!(ContainerName, "a container name: 1 to 255 visible characters without a slash", r"^[^/\s]{1,255}$", |text| visible(text, 255));
+name!(HostName, "a host name: 1 to 128 visible characters without a slash", r"^[^/\s]{1,128}$", |text| visible(
+    text, 128
+));
+name!(ContainerName, "a container name: 1 to 255 visible characters without a slash", r"^[^/\s]{1,255}$", |text| {
+    visible(text, 255)
+});
 name!(ContainerId, "a container id: 12 to 64 hexadecimal digits", r"^[0-9a-f]{12,64}$", |text| {
     (12..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 });
@@ -297,7 +301,8 @@ mod tests {
         for text in ["my-host/api-1", "my-host"] {
             assert_eq!(text.parse::<Subject>().unwrap().to_string(), text);
         }
-        let incident = IncidentId::begun(&"h/c".parse().unwrap(), Timestamp::from_millisecond(1_732_391_234_567).unwrap());
+        let incident =
+            IncidentId::begun(&"h/c".parse().unwrap(), Timestamp::from_millisecond(1_732_391_234_567).unwrap());
         assert_eq!(incident.to_string().parse::<IncidentId>().unwrap(), incident);
     }
 

@@ -14,9 +14,15 @@ use hemostat_schema::{Event, Family, NewEvent, Recorded, Subject, Timestamp};
 use serde::{Serialize, de::DeserializeOwned};
 
 /// State that a fold may keep in a row.
-pub trait Fold: Default + Clone + PartialEq + std::fmt::Debug + Serialize + DeserializeOwned + Send + Sync + 'static {}
+pub trait Fold:
+    Default + Clone + PartialEq + std::fmt::Debug + Serialize + DeserializeOwned + Send + Sync + 'static
+{
+}
 
-impl<T: Default + Clone + PartialEq + std::fmt::Debug + Serialize + DeserializeOwned + Send + Sync + 'static> Fold for T {}
+impl<T: Default + Clone + PartialEq + std::fmt::Debug + Serialize + DeserializeOwned + Send + Sync + 'static> Fold
+    for T
+{
+}
 
 /// A pure decider; the runtime runs one worker for each group and partition.
 pub trait Decider: Send + Sync + 'static {
