@@ -1,1 +1,33 @@
-//! hemostat-log
+//! The event store: what is kept, how it is read, and the one way to change it.
+//!
+//! [`Log`] is the contract. It is kept by two stores: [`RedisLog`] (Redis Streams and one Redis Function, see
+//! `migrations/`) and [`MemoryLog`] for tests; one suite of laws runs on both. Nothing outside this crate knows that
+//! there is a Redis client, and nothing inside it knows what an event means.
+//!
+//! ```text
+//!                 ┌──────── partition p: one clock, one total order of ids ────────┐
+//!   commit ──────►│ observations   diagnoses   actions   alerts │ heads rows timers│
+//!   (fenced,      └───────┬──────────┬───────────┬────────┬─────┴─────────┬────────┘
+//!    atomic)              └──────────┴─ merged ──┴────────┘               │
+//!                                  by id: Inbox (a group's), read (anybody's)   rows, timers
+//! ```
+
+mod commit;
+mod entry;
+mod error;
+mod inbox;
+mod lease;
+mod log;
+mod memory;
+mod options;
+mod redis;
+
+pub use commit::{Commit, CommitError, Guard, Park, RowChange, TimerKey, TimerUpdate};
+pub use entry::{Backlog, Delivery, Entry, ParkedDelivery, Reader, StoredTimer};
+pub use error::Error;
+pub use inbox::Inbox;
+pub use lease::Lease;
+pub use log::{Log, Order, Range};
+pub use memory::MemoryLog;
+pub use options::Options;
+pub use redis::{Applied, RedisLog, migrate};

@@ -1,0 +1,129 @@
+//! The one way to change the log: everything that follows from what was read, all or nothing.
+
+use hemostat_schema::{EventId, Family, NewEvent, Subject, Timestamp};
+
+use crate::{Error, Lease};
+
+/// Everything that follows from what was read. [`Log::commit`](crate::Log::commit) does all of it or nothing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Commit {
+    /// For whom it is done; an old epoch is refused as [`CommitError::Stale`].
+    pub lease: Lease,
+    /// The producer's own sequence, for producers without an inbox: counts up from 1 since the lease was acquired. A
+    /// number that was committed before is not done again.
+    pub seq: Option<u64>,
+    /// On what the decisions rest; what moved since is refused as [`CommitError::Conflict`].
+    pub guards: Vec<Guard>,
+    /// Deliveries that are now dealt with; one that is not pending any more is refused as [`CommitError::Lost`].
+    pub acks: Vec<(Family, EventId)>,
+    /// Timers that rang and are now dealt with; one that was changed or dealt with is [`CommitError::Lost`], too.
+    pub fired: Vec<TimerKey>,
+    /// What is put on the log, in this order.
+    pub events: Vec<NewEvent>,
+    /// Rows of views.
+    pub rows: Vec<RowChange>,
+    /// Timers of the lease's group; done after `fired`, in this order.
+    pub timers: Vec<TimerUpdate>,
+    /// Deliveries that the group gives up on. They are to be in `acks`, too.
+    pub parked: Vec<Park>,
+}
+
+impl Commit {
+    /// Nothing yet, for whoever holds `lease`.
+    pub fn new(lease: Lease) -> Self {
+        Self {
+            lease,
+            seq: None,
+            guards: vec![],
+            acks: vec![],
+            fired: vec![],
+            events: vec![],
+            rows: vec![],
+            timers: vec![],
+            parked: vec![],
+        }
+    }
+}
+
+/// Nothing of `family` that moves heads (`Event::moves_head`) was added about `subject` since `head`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Guard {
+    /// About whom was decided.
+    pub subject: Subject,
+    /// On which stream.
+    pub family: Family,
+    /// The newest event that the decision knew; none when it knew of none.
+    pub head: Option<EventId>,
+}
+
+/// A timer, as it was when it rang.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TimerKey {
+    /// Whom it is about.
+    pub subject: Subject,
+    /// What for.
+    pub name: String,
+    /// When it was due, to the millisecond.
+    pub due: Timestamp,
+}
+
+/// One row of a view, after the commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RowChange {
+    /// The view with its version, such as `containers.1`.
+    pub view: String,
+    /// The row's key.
+    pub key: String,
+    /// The row; none deletes it.
+    pub row: Option<Vec<u8>>,
+}
+
+/// What becomes of a timer of the lease's group; one of a name for each subject.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TimerUpdate {
+    /// Rings at `due`; replaces the one of the same name.
+    Set {
+        /// Whom it is about.
+        subject: Subject,
+        /// What for; without `|`.
+        name: String,
+        /// When, to the millisecond.
+        due: Timestamp,
+    },
+    /// Does not ring.
+    Cancel {
+        /// Whom it was about.
+        subject: Subject,
+        /// What for.
+        name: String,
+    },
+}
+
+/// A delivery that the group gives up on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Park {
+    /// The stream that the entry stands on.
+    pub family: Family,
+    /// The entry.
+    pub id: EventId,
+    /// Why.
+    pub error: String,
+}
+
+/// Why nothing of a commit was done; for [`CommitError::Log`], why it is not known whether it was done.
+#[derive(Debug, thiserror::Error)]
+pub enum CommitError {
+    /// The lease is somebody else's now.
+    #[error("the lease is no longer held: somebody else has taken it over")]
+    Stale,
+    /// Something was added about this subject since the decision: read it, decide again.
+    #[error("something was added about {0} since the decision was made")]
+    Conflict(Subject),
+    /// A delivery or a timer was already dealt with: read the backlog again.
+    #[error("a delivery or a timer of the commit was already dealt with")]
+    Lost,
+    /// The log itself failed. When the error is transient the commit may or may not have been done; doing it again is
+    /// harmless, because its acknowledgements, timers or sequence let it happen only once.
+    #[error("could not commit")]
+    Log(#[from] Error),
+}
