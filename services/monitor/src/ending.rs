@@ -1,0 +1,148 @@
+//! Who ended a run?
+//!
+//! Docker's `die` says only the exit code, and 137 alone can be an operator, the kernel or the program. What came
+//! before it in the same run tells them apart:
+//!
+//! ```text
+//! start ─► kill (15) ─► kill (9) ─► die 137     somebody through Docker: nothing to heal
+//! start ─► oom ─► die 137                       the kernel, for want of memory
+//! start ─► die 0                                the program, which had finished
+//! start ─► die 3                                the program: a crash
+//! start ─► kill (1) … … … ─► die 3              a crash: a reload long ago ends nothing
+//! ```
+//!
+//! Where the history is not known, the answer is [`ExitBy::Unknown`]: a crash is never made up.
+
+use hemostat_schema::{Span, Timestamp, container::ExitBy};
+
+const HUP_MEANS_RELOAD: Span = Span::from_secs(2);
+const INT: i32 = 2;
+const QUIT: i32 = 3;
+const KILL: i32 = 9;
+const TERM: i32 = 15;
+
+/// What has happened in a run that bears on who ended it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    ended_through_docker: bool,
+    last_signal: Option<Timestamp>,
+    out_of_memory: bool,
+    stop_signal: i32,
+}
+
+impl Default for Run {
+    fn default() -> Self {
+        Self { ended_through_docker: false, last_signal: None, out_of_memory: false, stop_signal: TERM }
+    }
+}
+
+impl Run {
+    /// A new run of a container that `docker stop` asks to end by `stop_signal`.
+    pub fn new(stop_signal: i32) -> Self {
+        Self { stop_signal, ..Self::default() }
+    }
+
+    /// Somebody sent it `signal` through the engine.
+    pub fn signalled(&mut self, signal: i32, at: Timestamp) {
+        self.ended_through_docker |= [INT, QUIT, KILL, TERM, self.stop_signal].contains(&signal);
+        self.last_signal = Some(at);
+    }
+
+    /// The kernel killed a process of it for want of memory.
+    pub fn ran_out_of_memory(&mut self) {
+        self.out_of_memory = true;
+    }
+
+    /// Who ended it, given that it ended with `code` at `at`.
+    pub fn ended(&self, code: i64, at: Timestamp) -> ExitBy {
+        let just_signalled = self.last_signal.is_some_and(|sent| Span::between(sent, at) <= HUP_MEANS_RELOAD);
+        match code {
+            _ if self.ended_through_docker || just_signalled => ExitBy::Operator,
+            _ if self.out_of_memory => ExitBy::Oom,
+            0 => ExitBy::Itself,
+            _ => ExitBy::Crash,
+        }
+    }
+}
+
+/// Who ended a run whose end was not watched: Docker knows the code and whether memory ran out, but not who asked.
+///
+/// `seen_running` says that this very run was seen alive before: then a code that no signal explains was a crash.
+pub fn guessed(code: i64, out_of_memory: bool, seen_running: bool) -> ExitBy {
+    let by_signal = [INT, QUIT, KILL, TERM].iter().any(|signal| code == i64::from(128 + signal));
+    match code {
+        _ if out_of_memory => ExitBy::Oom,
+        0 => ExitBy::Itself,
+        _ if by_signal || !seen_running => ExitBy::Unknown,
+        _ => ExitBy::Crash,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    enum Step {
+        Signal(i32),
+        Oom,
+        Wait(u64),
+    }
+    use Step::{Oom, Signal, Wait};
+
+    fn ended_by(stop_signal: i32, steps: &[Step], code: i64) -> ExitBy {
+        let mut run = Run::new(stop_signal);
+        let mut now = Timestamp::from_second(1_795_462_698).unwrap();
+        for step in steps {
+            match step {
+                Signal(signal) => run.signalled(*signal, now),
+                Oom => run.ran_out_of_memory(),
+                Wait(secs) => now = Span::from_secs(*secs).after(now),
+            }
+        }
+        run.ended(code, now)
+    }
+
+    #[test]
+    fn what_came_before_the_end_says_who_ended_it() {
+        for (steps, code, by) in [
+            (&[][..], 0, ExitBy::Itself),
+            (&[], 3, ExitBy::Crash),
+            (&[], 139, ExitBy::Crash),
+            (&[], 137, ExitBy::Crash),
+            (&[Signal(15), Wait(1)], 0, ExitBy::Operator),
+            (&[Signal(15), Wait(10), Signal(9)], 137, ExitBy::Operator),
+            (&[Signal(15), Wait(600)], 143, ExitBy::Operator),
+            (&[Signal(2)], 130, ExitBy::Operator),
+            (&[Oom], 137, ExitBy::Oom),
+            (&[Oom], 0, ExitBy::Oom),
+            (&[Oom, Signal(15), Signal(9)], 137, ExitBy::Operator),
+            (&[Signal(1), Wait(60)], 3, ExitBy::Crash),
+            (&[Signal(10), Wait(60)], 0, ExitBy::Itself),
+            (&[Signal(1)], 129, ExitBy::Operator),
+        ] {
+            assert_eq!(ended_by(15, steps, code), by, "code {code} after {} steps", steps.len());
+        }
+    }
+
+    #[test]
+    fn a_containers_own_stop_signal_ends_it() {
+        assert_eq!(ended_by(28, &[Signal(28), Wait(60)], 0), ExitBy::Operator);
+        assert_eq!(ended_by(15, &[Signal(28), Wait(60)], 0), ExitBy::Itself);
+    }
+
+    #[test]
+    fn an_end_that_nobody_watched_is_never_made_out_to_be_a_crash() {
+        for (code, oom, seen_running, by) in [
+            (0, false, false, ExitBy::Itself),
+            (3, false, false, ExitBy::Unknown),
+            (3, false, true, ExitBy::Crash),
+            (137, true, false, ExitBy::Oom),
+            (137, false, true, ExitBy::Unknown),
+            (143, false, true, ExitBy::Unknown),
+            (130, false, true, ExitBy::Unknown),
+            (139, false, true, ExitBy::Crash),
+        ] {
+            assert_eq!(guessed(code, oom, seen_running), by, "{code} {oom} {seen_running}");
+        }
+    }
+}

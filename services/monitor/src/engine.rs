@@ -1,0 +1,289 @@
+//! What the monitor asks of a Docker engine, and how it asks.
+//!
+//! [`Engine`] is the narrow view that the rest of the monitor has; [`Docker`] is the only implementation outside of
+//! tests. Every answer has a deadline, so an engine that hangs looks like one that is gone, and never stops us.
+
+use std::{collections::HashMap, fmt, future::Future, io, time::Duration};
+
+use async_trait::async_trait;
+use bollard::{
+    errors::Error as DockerError,
+    models::{ContainerInspectResponse, ContainerStatsResponse, EventMessage},
+    query_parameters::{EventsOptionsBuilder, ListContainersOptionsBuilder, StatsOptionsBuilder},
+};
+use futures::{StreamExt, stream::BoxStream};
+use hemostat_schema::{ByteCount, ContainerId, Timestamp};
+use tokio::{sync::OnceCell, time::timeout};
+
+/// Something the engine did not do for us.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no such container (any more).
+    #[error("container {0} is gone")]
+    Gone(String),
+    /// Nobody answers there.
+    #[error("no Docker engine answers at {host}: {reason}; {remedy}")]
+    Unreachable {
+        /// Where we asked.
+        host: String,
+        /// What happened.
+        reason: String,
+        /// What a person should look at.
+        remedy: &'static str,
+    },
+    /// Somebody is there, but says nothing.
+    #[error("the Docker engine at {host} did not {doing} within {limit:?}; is dockerd stuck or overloaded?")]
+    Hanging {
+        /// Where we asked.
+        host: String,
+        /// For what we asked.
+        doing: &'static str,
+        /// How long we waited.
+        limit: Duration,
+    },
+    /// It answered, but with an error or with something that we do not understand.
+    #[error("the Docker engine at {host} did not {doing}: {reason}")]
+    Refused {
+        /// Where we asked.
+        host: String,
+        /// For what we asked.
+        doing: &'static str,
+        /// What it said.
+        reason: String,
+    },
+}
+
+impl Error {
+    /// Whether the engine as a whole is out of reach, rather than one answer bad.
+    pub fn is_about_the_engine(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Hanging { .. })
+    }
+}
+
+/// What an engine says about itself and its host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct About {
+    /// The engine's version.
+    pub version: String,
+    /// The host's CPUs.
+    pub cpus: u32,
+    /// The host's memory.
+    pub memory: ByteCount,
+    /// The engine's own clock, which its events and `StartedAt` go by.
+    pub now: Timestamp,
+}
+
+/// A Docker engine, as far as the monitor is concerned.
+#[async_trait]
+pub trait Engine: Send + Sync + fmt::Debug + 'static {
+    /// What it says about itself.
+    async fn about(&self) -> Result<About, Error>;
+    /// Whether it answers at all.
+    async fn ping(&self) -> Result<(), Error>;
+    /// Every container, also those that do not run.
+    async fn list(&self) -> Result<Vec<ContainerId>, Error>;
+    /// All about one container.
+    async fn inspect(&self, id: &ContainerId) -> Result<ContainerInspectResponse, Error>;
+    /// The counters of one running container, at one instant.
+    async fn stats(&self, id: &ContainerId) -> Result<ContainerStatsResponse, Error>;
+    /// What happens to containers, from `since` on. It ends only by an error.
+    fn events(&self, since: Timestamp) -> BoxStream<'static, Result<EventMessage, Error>>;
+}
+
+/// A Docker engine behind a unix socket or TCP.
+#[derive(Debug)]
+pub struct Docker {
+    host: String,
+    limit: Duration,
+    client: OnceCell<bollard::Docker>,
+}
+
+impl Docker {
+    /// The engine at `host` (`unix:///var/run/docker.sock`, `tcp://10.0.0.5:2375`), each answer within `limit`.
+    ///
+    /// Nothing is connected yet: an engine that is down is found out by the first question.
+    pub fn new(host: impl Into<String>, limit: Duration) -> Self {
+        Self { host: host.into(), limit, client: OnceCell::new() }
+    }
+
+    async fn client(&self) -> Result<&bollard::Docker, Error> {
+        let connect = || async {
+            let client = bollard::Docker::connect_with_host(&self.host)?.with_timeout(self.limit);
+            client.negotiate_version().await
+        };
+        self.within("agree on an API version", self.client.get_or_try_init(connect)).await
+    }
+
+    async fn within<T>(
+        &self,
+        doing: &'static str,
+        answer: impl Future<Output = Result<T, DockerError>>,
+    ) -> Result<T, Error> {
+        match timeout(self.limit, answer).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(self.explain(doing, error)),
+            Err(_) => Err(self.hanging(doing)),
+        }
+    }
+
+    fn hanging(&self, doing: &'static str) -> Error {
+        Error::Hanging { host: self.host.clone(), doing, limit: self.limit }
+    }
+
+    fn explain(&self, doing: &'static str, error: DockerError) -> Error {
+        let host = self.host.clone();
+        match error {
+            DockerError::DockerResponseServerError { status_code, message } => {
+                Error::Refused { host, doing, reason: format!("{message} (status {status_code})") }
+            }
+            DockerError::RequestTimeoutError => self.hanging(doing),
+            DockerError::SocketNotFoundError(path) => Error::Unreachable {
+                host,
+                reason: format!("there is no socket {path}"),
+                remedy: "is dockerd running? another address can be set as docker.host or DOCKER_HOST",
+            },
+            DockerError::UnsupportedURISchemeError { .. } => Error::Unreachable {
+                host,
+                reason: "this kind of address is not supported".to_owned(),
+                remedy: "docker.host should look like unix:///var/run/docker.sock or tcp://10.0.0.5:2375",
+            },
+            DockerError::JsonDataError { message, .. } => {
+                Error::Refused { host, doing, reason: format!("its answer could not be read: {message}") }
+            }
+            error => {
+                let remedy = match io_kind(&error) {
+                    Some(io::ErrorKind::PermissionDenied) => {
+                        "this user may not open the socket: run as a member of its group (docker) or as root"
+                    }
+                    _ => "is dockerd running?",
+                };
+                Error::Unreachable { host, reason: chain(&error), remedy }
+            }
+        }
+    }
+
+    fn about_container(&self, id: &ContainerId, doing: &'static str, error: Error) -> Error {
+        match error {
+            Error::Refused { reason, .. } if reason.ends_with("(status 404)") => Error::Gone(id.short().to_owned()),
+            Error::Refused { host, reason, .. } => {
+                Error::Refused { host, doing, reason: format!("{}: {reason}", id.short()) }
+            }
+            other => other,
+        }
+    }
+}
+
+#[async_trait]
+impl Engine for Docker {
+    async fn about(&self) -> Result<About, Error> {
+        let info = self.within("describe itself", self.client().await?.info()).await?;
+        Ok(About {
+            version: info.server_version.unwrap_or_else(|| "unknown".to_owned()),
+            cpus: info.ncpu.and_then(|n| u32::try_from(n).ok()).unwrap_or(1).max(1),
+            memory: ByteCount(info.mem_total.and_then(|n| u64::try_from(n).ok()).unwrap_or(0)),
+            now: info.system_time.and_then(|time| time.parse().ok()).unwrap_or_else(Timestamp::now),
+        })
+    }
+
+    async fn ping(&self) -> Result<(), Error> {
+        self.within("answer a ping", self.client().await?.ping()).await.map(drop)
+    }
+
+    async fn list(&self) -> Result<Vec<ContainerId>, Error> {
+        let all = ListContainersOptionsBuilder::new().all(true).build();
+        let listed = self.within("list containers", self.client().await?.list_containers(Some(all))).await?;
+        Ok(listed.into_iter().filter_map(|container| container.id?.parse().ok()).collect())
+    }
+
+    async fn inspect(&self, id: &ContainerId) -> Result<ContainerInspectResponse, Error> {
+        let doing = "inspect a container";
+        let answer = self.within(doing, self.client().await?.inspect_container(id.as_str(), None)).await;
+        answer.map_err(|error| self.about_container(id, doing, error))
+    }
+
+    async fn stats(&self, id: &ContainerId) -> Result<ContainerStatsResponse, Error> {
+        let doing = "read a container's counters";
+        let client = self.client().await?;
+        let once = StatsOptionsBuilder::new().stream(false).one_shot(true).build();
+        let first = async {
+            let mut answers = client.stats(id.as_str(), Some(once));
+            answers.next().await.unwrap_or_else(|| Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()))
+        };
+        self.within(doing, first).await.map_err(|error| self.about_container(id, doing, error))
+    }
+
+    fn events(&self, since: Timestamp) -> BoxStream<'static, Result<EventMessage, Error>> {
+        let engine = Self { host: self.host.clone(), limit: self.limit, client: self.client.clone() };
+        // Bollard sends nothing before the stream is polled, and its own deadline covers only the answer's head, so
+        // the stream may then be silent for as long as nothing happens.
+        futures::stream::once(async move {
+            let containers = HashMap::from([("type", vec!["container"])]);
+            let since = format!("{}.{:09}", since.as_second(), since.subsec_nanosecond());
+            let options = EventsOptionsBuilder::new().since(&since).filters(&containers).build();
+            let events = engine.client().await?.events(Some(options));
+            Ok::<_, Error>(events.map(move |event| event.map_err(|error| engine.explain("tell its events", error))))
+        })
+        .flat_map(|opened| match opened {
+            Ok(events) => events.boxed(),
+            Err(error) => futures::stream::once(async { Err(error) }).boxed(),
+        })
+        .boxed()
+    }
+}
+
+/// The kind of the I/O error at the root of `error`, where there is one.
+fn io_kind(error: &(dyn std::error::Error + 'static)) -> Option<io::ErrorKind> {
+    std::iter::successors(Some(error), |error| error.source())
+        .filter_map(|error| error.downcast_ref::<io::Error>())
+        .map(io::Error::kind)
+        .last()
+}
+
+/// An error and what caused it, each said once.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut said: Vec<String> = Vec::new();
+    for part in std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string) {
+        if !said.iter().any(|earlier| earlier.contains(&part)) {
+            said.push(part);
+        }
+    }
+    said.join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn told(host: &str) -> String {
+        Docker::new(host, Duration::from_secs(5)).about().await.unwrap_err().to_string()
+    }
+
+    #[tokio::test]
+    async fn an_absent_socket_is_named_with_what_to_look_at() {
+        let told = told("unix:///nonexistent/docker.sock").await;
+        assert_eq!(
+            told,
+            "no Docker engine answers at unix:///nonexistent/docker.sock: there is no socket /nonexistent/docker.sock; \
+             is dockerd running? another address can be set as docker.host or DOCKER_HOST"
+        );
+    }
+
+    #[tokio::test]
+    async fn an_address_of_another_kind_is_refused_with_one_that_would_do() {
+        assert!(told("gopher://x").await.ends_with("unix:///var/run/docker.sock or tcp://10.0.0.5:2375"));
+    }
+
+    #[tokio::test]
+    async fn an_engine_that_accepts_and_says_nothing_is_found_out() {
+        let dir = std::env::temp_dir().join(format!("hemostat-mute-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let path = dir.join("docker.sock");
+        let _ = std::fs::remove_file(&path);
+        let listener = tokio::net::UnixListener::bind(&path).unwrap();
+        let docker = Docker::new(format!("unix://{}", path.display()), Duration::from_millis(200));
+        let error = docker.ping().await.unwrap_err();
+        assert!(error.is_about_the_engine() && matches!(error, Error::Hanging { .. }), "{error}");
+        drop(listener);
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+}
