@@ -1,6 +1,9 @@
 //! The one way to change the log: everything that follows from what was read, all or nothing.
 
-use hemostat_schema::{EventId, Family, NewEvent, Subject, Timestamp};
+use hemostat_schema::{
+    Cause, EventId, Family, NewEvent, Subject, Timestamp,
+    codec::{self, Encoded},
+};
 
 use crate::{Error, Lease};
 
@@ -43,16 +46,42 @@ impl Commit {
             parked: vec![],
         }
     }
+
+    /// Its events as they are stored.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when something in the commit could not be read again or would break the order of causes.
+    pub(crate) fn encode(&self) -> Result<Vec<Encoded>, Error> {
+        let invalid = |reason: String| Error::Invalid { doing: DOING, reason };
+        for name in self.timers.iter().map(TimerUpdate::name) {
+            if name.contains('|') {
+                return Err(invalid(format!("the timer name {name:?} contains a |")));
+            }
+        }
+        let encode = |(index, event): (usize, &NewEvent)| {
+            match event.cause {
+                Some(Cause::Sibling(cause)) if cause >= index => {
+                    return Err(invalid(format!("event {index} is caused by event {cause}, which comes no earlier")));
+                }
+                _ => {}
+            }
+            codec::encode(event).map_err(|error| invalid(error.to_string()))
+        };
+        self.events.iter().enumerate().map(encode).collect()
+    }
 }
 
-/// Nothing of `family` that moves heads (`Event::moves_head`) was added about `subject` since `head`.
+/// What a commit does, for messages.
+pub(crate) const DOING: &str = "commit to the log";
+
+/// Nothing of `family` that moves heads (`Event::moves_head`) was added about `subject` after `head`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Guard {
     /// About whom was decided.
     pub subject: Subject,
     /// On which stream.
     pub family: Family,
-    /// The newest event that the decision knew; none when it knew of none.
+    /// Up to where the decision knew this subject's history; none when it knew of no event.
     pub head: Option<EventId>,
 }
 
@@ -97,6 +126,14 @@ pub enum TimerUpdate {
         /// What for.
         name: String,
     },
+}
+
+impl TimerUpdate {
+    fn name(&self) -> &str {
+        match self {
+            Self::Set { name, .. } | Self::Cancel { name, .. } => name,
+        }
+    }
 }
 
 /// A delivery that the group gives up on.

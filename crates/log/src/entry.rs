@@ -1,7 +1,5 @@
 //! What is read from the log.
 
-use std::sync::Arc;
-
 use hemostat_schema::{EventId, Family, Recorded, Subject, Timestamp, codec};
 
 /// An entry of a stream, for whoever reads history.
@@ -69,15 +67,6 @@ pub struct ParkedDelivery {
     pub error: String,
     /// When.
     pub at: Timestamp,
-}
-
-/// The fields of a stream entry as they are stored; see `hemostat_schema::codec`.
-#[derive(Debug, Clone)]
-pub(crate) struct Fields {
-    pub kind: String,
-    pub subject: String,
-    pub cause: Option<EventId>,
-    pub envelope: Arc<[u8]>,
 }
 
 /// The event that stands at `id`, or why it could not be read, with the whole chain of reasons.

@@ -1,101 +1,174 @@
-//! The log in memory.
-use crate::*;
+//! The log in memory, for tests: the same contract as the one in Redis, one suite of laws for both.
+//!
+//! It forgets everything when it is dropped, and it never fails to answer.
+
+mod partition;
+
+use std::{
+    fmt,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
 use async_trait::async_trait;
 use hemostat_schema::{EventId, Family, Partition, Timestamp};
-use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::watch;
+
+use self::partition::History;
+use crate::{
+    Backlog, Commit, CommitError, Delivery, Entry, Error, Lease, Log, Order, ParkedDelivery, Range, Reader, StoredTimer,
+};
+
 /// The log in memory, for tests.
-#[derive(Debug)]
-pub struct MemoryLog;
+pub struct MemoryLog {
+    now: Box<dyn Fn() -> Timestamp + Send + Sync>,
+    partitions: Vec<(Mutex<History>, watch::Sender<u64>)>,
+}
+
 impl MemoryLog {
-    /// By the system's clock.
-    pub fn new(_partitions: u16) -> Self {
-        unimplemented!()
+    /// With `partitions` (at least one), by the system's clock.
+    pub fn new(partitions: u16) -> Self {
+        Self::with_clock(partitions, Timestamp::now)
     }
-    /// By a clock of the caller's.
-    pub fn with_clock(_partitions: u16, _now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
-        unimplemented!()
+
+    /// With `partitions` (at least one), by a clock of the caller's; it gives the ids their milliseconds and ends the
+    /// leases.
+    pub fn with_clock(partitions: u16, now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        let history = |p| (Mutex::new(History::new(Partition(p))), watch::Sender::new(0));
+        Self { now: Box::new(now), partitions: (0..partitions.max(1)).map(history).collect() }
     }
-    /// An entry as a broken or a later program would write it.
+
+    /// Puts an entry on the log as a broken or a later program might write it, past every check.
+    ///
+    /// # Panics
+    /// When there is no such partition.
     pub fn append_raw(
         &self,
-        _partition: Partition,
-        _family: Family,
-        _kind: &str,
-        _subject: &str,
-        _envelope: &[u8],
+        partition: Partition,
+        family: Family,
+        kind: &str,
+        subject: &str,
+        envelope: &[u8],
     ) -> EventId {
-        unimplemented!()
+        let (history, bell) = &self.partitions[usize::from(partition.0)];
+        let id = lock(history).append_raw(family, kind, subject, envelope, (self.now)());
+        bell.send_modify(|rung| *rung += 1);
+        id
+    }
+
+    fn history(&self, partition: Partition) -> Result<MutexGuard<'_, History>, Error> {
+        let found = self.partitions.get(usize::from(partition.0));
+        found.map(|(history, _)| lock(history)).ok_or(Error::NoPartition { partition, partitions: self.partitions() })
     }
 }
-macro_rules! stub {
-    ($name:ident) => {
-        #[async_trait]
-        impl Log for $name {
-            fn partitions(&self) -> u16 {
-                unimplemented!()
-            }
-            fn bell(&self, _: Partition) -> watch::Receiver<u64> {
-                unimplemented!()
-            }
-            async fn clock(&self, _: Partition) -> Result<EventId, Error> {
-                unimplemented!()
-            }
-            async fn read(
-                &self,
-                _: Partition,
-                _: &[Family],
-                _: Range,
-                _: Order,
-                _: usize,
-            ) -> Result<Vec<Entry>, Error> {
-                unimplemented!()
-            }
-            async fn get(&self, _: EventId) -> Result<Option<Entry>, Error> {
-                unimplemented!()
-            }
-            async fn rows(&self, _: Partition, _: &str, _: &[String]) -> Result<Vec<Option<Vec<u8>>>, Error> {
-                unimplemented!()
-            }
-            async fn all_rows(&self, _: Partition, _: &str) -> Result<Vec<(String, Vec<u8>)>, Error> {
-                unimplemented!()
-            }
-            async fn timers(&self, _: Partition, _: &str) -> Result<Vec<StoredTimer>, Error> {
-                unimplemented!()
-            }
-            async fn acquire(&self, _: Partition, _: &str, _: &str, _: Duration) -> Result<Option<Lease>, Error> {
-                unimplemented!()
-            }
-            async fn renew(&self, _: &Lease, _: Duration) -> Result<bool, Error> {
-                unimplemented!()
-            }
-            async fn release(&self, _: &Lease) -> Result<(), Error> {
-                unimplemented!()
-            }
-            async fn pending(&self, _: &Lease, _: &[Family]) -> Result<Backlog, Error> {
-                unimplemented!()
-            }
-            async fn deliver(&self, _: &Lease, _: Reader, _: &[Family], _: usize) -> Result<Vec<Delivery>, Error> {
-                unimplemented!()
-            }
-            async fn lag(&self, _: Partition, _: &str, _: &[Family]) -> Result<u64, Error> {
-                unimplemented!()
-            }
-            async fn commit(&self, _: &Commit) -> Result<Vec<EventId>, CommitError> {
-                unimplemented!()
-            }
-            async fn parked(&self, _: Partition, _: usize) -> Result<Vec<ParkedDelivery>, Error> {
-                unimplemented!()
-            }
-            async fn ping(&self) -> Result<(), Error> {
-                unimplemented!()
-            }
-        }
-    };
+
+/// A history is changed only after everything was checked, so even a panic leaves it whole.
+fn lock(history: &Mutex<History>) -> MutexGuard<'_, History> {
+    history.lock().unwrap_or_else(PoisonError::into_inner)
 }
-stub!(MemoryLog);
-stub!(RedisLog);
-fn _object(log: RedisLog) -> Arc<dyn Log> {
-    Arc::new(log)
+
+impl fmt::Debug for MemoryLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryLog").field("partitions", &self.partitions.len()).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Log for MemoryLog {
+    fn partitions(&self) -> u16 {
+        u16::try_from(self.partitions.len()).unwrap_or(u16::MAX)
+    }
+
+    fn bell(&self, partition: Partition) -> watch::Receiver<u64> {
+        match self.partitions.get(usize::from(partition.0)) {
+            Some((_, bell)) => bell.subscribe(),
+            None => watch::Sender::new(0).subscribe(),
+        }
+    }
+
+    async fn clock(&self, partition: Partition) -> Result<EventId, Error> {
+        Ok(self.history(partition)?.clock())
+    }
+
+    async fn read(
+        &self,
+        partition: Partition,
+        families: &[Family],
+        range: Range,
+        order: Order,
+        limit: usize,
+    ) -> Result<Vec<Entry>, Error> {
+        Ok(self.history(partition)?.read(families, range, order, limit))
+    }
+
+    async fn get(&self, id: EventId) -> Result<Option<Entry>, Error> {
+        Ok(self.history(id.partition)?.get(id))
+    }
+
+    async fn rows(&self, partition: Partition, view: &str, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>, Error> {
+        let history = self.history(partition)?;
+        Ok(keys.iter().map(|key| history.row(view, key)).collect())
+    }
+
+    async fn all_rows(&self, partition: Partition, view: &str) -> Result<Vec<(String, Vec<u8>)>, Error> {
+        Ok(self.history(partition)?.all_rows(view))
+    }
+
+    async fn timers(&self, partition: Partition, group: &str) -> Result<Vec<StoredTimer>, Error> {
+        Ok(self.history(partition)?.timers(group))
+    }
+
+    async fn acquire(
+        &self,
+        partition: Partition,
+        group: &str,
+        owner: &str,
+        ttl: Duration,
+    ) -> Result<Option<Lease>, Error> {
+        Ok(self.history(partition)?.acquire(group, owner, ttl, (self.now)()))
+    }
+
+    async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<bool, Error> {
+        Ok(self.history(lease.partition)?.renew(lease, ttl, (self.now)()))
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), Error> {
+        self.history(lease.partition)?.release(lease);
+        Ok(())
+    }
+
+    async fn pending(&self, lease: &Lease, families: &[Family]) -> Result<Backlog, Error> {
+        self.history(lease.partition)?.pending(lease, families)
+    }
+
+    async fn deliver(
+        &self,
+        lease: &Lease,
+        reader: Reader,
+        families: &[Family],
+        count: usize,
+    ) -> Result<Vec<Delivery>, Error> {
+        self.history(lease.partition)?.deliver(lease, reader, families, count)
+    }
+
+    async fn lag(&self, partition: Partition, group: &str, families: &[Family]) -> Result<u64, Error> {
+        Ok(self.history(partition)?.lag(group, families))
+    }
+
+    async fn commit(&self, commit: &Commit) -> Result<Vec<EventId>, CommitError> {
+        let partition = commit.lease.partition;
+        let ids = self.history(partition)?.commit(commit, (self.now)())?;
+        if !ids.is_empty() {
+            self.partitions[usize::from(partition.0)].1.send_modify(|rung| *rung += 1);
+        }
+        Ok(ids)
+    }
+
+    async fn parked(&self, partition: Partition, limit: usize) -> Result<Vec<ParkedDelivery>, Error> {
+        Ok(self.history(partition)?.parked(limit))
+    }
+
+    async fn ping(&self) -> Result<(), Error> {
+        Ok(())
+    }
 }

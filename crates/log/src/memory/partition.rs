@@ -1,0 +1,337 @@
+//! One partition's history in memory: a plain state machine without locks or waiting.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
+
+use hemostat_schema::{Cause, EventId, Family, Partition, Subject, Timestamp, codec::Encoded};
+
+use crate::{
+    Backlog, Commit, CommitError, Delivery, Entry, Error, Lease, Order, ParkedDelivery, Range, Reader, StoredTimer,
+    TimerUpdate, entry,
+};
+
+/// Everything that one partition holds.
+#[derive(Debug)]
+pub(super) struct History {
+    partition: Partition,
+    clock: EventId,
+    streams: HashMap<Family, BTreeMap<EventId, Stored>>,
+    heads: HashMap<(Family, Subject), EventId>,
+    rows: HashMap<String, BTreeMap<String, Vec<u8>>>,
+    /// By group, subject and name: when it is due, in milliseconds since the epoch.
+    timers: BTreeMap<(String, Subject, String), i64>,
+    leases: HashMap<String, Held>,
+    groups: HashMap<(String, Family), Group>,
+    parked: Vec<ParkedDelivery>,
+}
+
+#[derive(Debug)]
+struct Stored {
+    fields: Encoded,
+    cause: Option<EventId>,
+}
+
+/// A group's lease.
+#[derive(Debug)]
+struct Held {
+    /// None once it was given back.
+    owner: Option<String>,
+    epoch: u64,
+    until: Timestamp,
+    reader: u64,
+    seq: u64,
+    /// What the commit with that sequence gave.
+    ids: Vec<EventId>,
+}
+
+/// Where a group stands in one stream.
+#[derive(Debug)]
+struct Group {
+    delivered: EventId,
+    /// How often each entry was handed out that is not acknowledged.
+    pending: BTreeMap<EventId, u32>,
+}
+
+impl History {
+    pub fn new(partition: Partition) -> Self {
+        Self {
+            partition,
+            clock: EventId::start(partition),
+            streams: HashMap::new(),
+            heads: HashMap::new(),
+            rows: HashMap::new(),
+            timers: BTreeMap::new(),
+            leases: HashMap::new(),
+            groups: HashMap::new(),
+            parked: vec![],
+        }
+    }
+
+    pub fn clock(&self) -> EventId {
+        self.clock
+    }
+
+    pub fn append_raw(
+        &mut self,
+        family: Family,
+        kind: &str,
+        subject: &str,
+        envelope: &[u8],
+        now: Timestamp,
+    ) -> EventId {
+        let fields = Encoded { kind: kind.to_owned(), subject: subject.to_owned(), envelope: envelope.to_owned() };
+        self.append(family, Stored { fields, cause: None }, now)
+    }
+
+    fn append(&mut self, family: Family, stored: Stored, now: Timestamp) -> EventId {
+        let ms = u64::try_from(now.as_millisecond()).unwrap_or(0);
+        let seq = self.clock.seq + 1;
+        let fresh = ms > self.clock.ms;
+        self.clock = if fresh { EventId { ms, seq: 0, ..self.clock } } else { EventId { seq, ..self.clock } };
+        self.streams.entry(family).or_default().insert(self.clock, stored);
+        self.clock
+    }
+
+    pub fn read(&self, families: &[Family], range: Range, order: Order, limit: usize) -> Vec<Entry> {
+        if range.is_empty() {
+            return vec![];
+        }
+        let of_family = |family: Family| -> Vec<(EventId, Family, &Stored)> {
+            let found = self.streams.get(&family).into_iter().flat_map(|stream| stream.range((range.from, range.to)));
+            let found = found.map(|(id, stored)| (*id, family, stored));
+            match order {
+                Order::OldestFirst => found.take(limit).collect(),
+                Order::NewestFirst => found.rev().take(limit).collect(),
+            }
+        };
+        let mut found: Vec<_> = families.iter().copied().flat_map(of_family).collect();
+        found.sort_unstable_by_key(|(id, ..)| *id);
+        found.dedup_by_key(|(id, ..)| *id);
+        if order == Order::NewestFirst {
+            found.reverse();
+        }
+        found
+            .into_iter()
+            .take(limit)
+            .map(|(id, family, stored)| Entry { id, family, event: stored.decode(id) })
+            .collect()
+    }
+
+    pub fn get(&self, id: EventId) -> Option<Entry> {
+        let found = |family: Family| Some((family, self.streams.get(&family)?.get(&id)?));
+        let (family, stored) = Family::ALL.into_iter().find_map(found)?;
+        Some(Entry { id, family, event: stored.decode(id) })
+    }
+
+    pub fn row(&self, view: &str, key: &str) -> Option<Vec<u8>> {
+        self.rows.get(view)?.get(key).cloned()
+    }
+
+    pub fn all_rows(&self, view: &str) -> Vec<(String, Vec<u8>)> {
+        let rows = self.rows.get(view).into_iter().flatten();
+        rows.map(|(key, row)| (key.clone(), row.clone())).collect()
+    }
+
+    pub fn timers(&self, group: &str) -> Vec<StoredTimer> {
+        let of_group = self.timers.iter().filter(|((of, ..), _)| of == group);
+        let timer = |((_, subject, name), due): (&(String, Subject, String), &i64)| StoredTimer {
+            subject: subject.clone(),
+            name: name.clone(),
+            due: Timestamp::from_millisecond(*due).unwrap_or(Timestamp::MAX),
+        };
+        let mut timers: Vec<_> = of_group.map(timer).collect();
+        timers.sort_by_key(|timer| timer.due);
+        timers
+    }
+
+    pub fn acquire(&mut self, group: &str, owner: &str, ttl: Duration, now: Timestamp) -> Option<Lease> {
+        let held = self.leases.get(group);
+        let free = held.is_none_or(|held| held.owner.as_deref().is_none_or(|by| by == owner) || held.until <= now);
+        if !free {
+            return None;
+        }
+        let epoch = held.map_or(0, |held| held.epoch) + 1;
+        let reader = held.map_or(0, |held| held.reader);
+        let held = Held { owner: Some(owner.to_owned()), epoch, until: later(now, ttl), reader, seq: 0, ids: vec![] };
+        self.leases.insert(group.to_owned(), held);
+        Some(Lease { partition: self.partition, group: group.to_owned(), owner: owner.to_owned(), epoch })
+    }
+
+    pub fn renew(&mut self, lease: &Lease, ttl: Duration, now: Timestamp) -> bool {
+        let held = self.held(lease);
+        if let Some(held) = held {
+            held.until = later(now, ttl);
+            return true;
+        }
+        false
+    }
+
+    pub fn release(&mut self, lease: &Lease) {
+        if let Some(held) = self.held(lease) {
+            held.owner = None;
+        }
+    }
+
+    /// The lease, if it still holds.
+    fn held(&mut self, lease: &Lease) -> Option<&mut Held> {
+        self.leases.get_mut(&lease.group).filter(|held| held.epoch == lease.epoch && held.owner.is_some())
+    }
+
+    pub fn pending(&mut self, lease: &Lease, families: &[Family]) -> Result<Backlog, Error> {
+        let start = EventId::start(self.partition);
+        let held = self.held(lease).ok_or_else(|| fenced(lease))?;
+        held.reader += 1;
+        let reader = Reader(held.reader);
+        let mut deliveries = vec![];
+        for family in families {
+            let group = self
+                .groups
+                .entry((lease.group.clone(), *family))
+                .or_insert_with(|| Group { delivered: start, pending: BTreeMap::new() });
+            let stream = self.streams.get(family);
+            for (id, times) in &mut group.pending {
+                *times += 1;
+                let stored = stream.and_then(|stream| stream.get(id));
+                deliveries.extend(stored.map(|stored| stored.delivery(*id, *family, *times)));
+            }
+        }
+        deliveries.sort_by_key(|delivery| delivery.id);
+        Ok(Backlog { reader, deliveries })
+    }
+
+    pub fn deliver(
+        &mut self,
+        lease: &Lease,
+        reader: Reader,
+        families: &[Family],
+        count: usize,
+    ) -> Result<Vec<Delivery>, Error> {
+        self.held(lease).filter(|held| held.reader == reader.0).ok_or_else(|| fenced(lease))?;
+        let mut deliveries = vec![];
+        for family in families {
+            let group = self.groups.get_mut(&(lease.group.clone(), *family)).ok_or_else(|| fenced(lease))?;
+            let Some(stream) = self.streams.get(family) else { continue };
+            let from = Range::after(group.delivered);
+            for (id, stored) in stream.range((from.from, from.to)).take(count) {
+                group.delivered = *id;
+                group.pending.insert(*id, 1);
+                deliveries.push(stored.delivery(*id, *family, 1));
+            }
+        }
+        Ok(deliveries)
+    }
+
+    pub fn lag(&self, group: &str, families: &[Family]) -> u64 {
+        let lag = |family: &Family| {
+            let stream = self.streams.get(family).map_or(0, BTreeMap::len);
+            let Some(group) = self.groups.get(&(group.to_owned(), *family)) else { return stream };
+            let new = Range::after(group.delivered);
+            let new = self.streams.get(family).map_or(0, |stream| stream.range((new.from, new.to)).count());
+            group.pending.len() + new
+        };
+        families.iter().map(lag).map(|lag| u64::try_from(lag).unwrap_or(u64::MAX)).sum()
+    }
+
+    pub fn parked(&self, limit: usize) -> Vec<ParkedDelivery> {
+        self.parked.iter().rev().take(limit).cloned().collect()
+    }
+
+    /// Checks everything, then changes everything.
+    pub fn commit(&mut self, commit: &Commit, now: Timestamp) -> Result<Vec<EventId>, CommitError> {
+        let encoded = commit.encode()?;
+        let group = &commit.lease.group;
+        let held = self.held(&commit.lease).ok_or(CommitError::Stale)?;
+        if let Some(seq) = commit.seq.filter(|seq| *seq <= held.seq) {
+            return Ok(if seq == held.seq { held.ids.clone() } else { vec![] });
+        }
+        let moved = |guard: &&crate::Guard| {
+            let head = self.heads.get(&(guard.family, guard.subject.clone())).copied();
+            head > guard.head
+        };
+        if let Some(guard) = commit.guards.iter().find(moved) {
+            return Err(CommitError::Conflict(guard.subject.clone()));
+        }
+        let is_pending = |(family, id): &(Family, EventId)| {
+            self.groups.get(&(group.clone(), *family)).is_some_and(|group| group.pending.contains_key(id))
+        };
+        let is_set = |timer: &crate::TimerKey| {
+            let key = (group.clone(), timer.subject.clone(), timer.name.clone());
+            self.timers.get(&key) == Some(&timer.due.as_millisecond())
+        };
+        if !commit.acks.iter().all(is_pending) || !commit.fired.iter().all(is_set) {
+            return Err(CommitError::Lost);
+        }
+
+        for (family, id) in &commit.acks {
+            if let Some(group) = self.groups.get_mut(&(group.clone(), *family)) {
+                group.pending.remove(id);
+            }
+        }
+        for timer in &commit.fired {
+            self.timers.remove(&(group.clone(), timer.subject.clone(), timer.name.clone()));
+        }
+        let mut ids: Vec<EventId> = Vec::with_capacity(encoded.len());
+        for (event, fields) in commit.events.iter().zip(encoded) {
+            let cause = event.cause.map(|cause| match cause {
+                Cause::Event(id) => id,
+                Cause::Sibling(index) => ids[index],
+            });
+            let family = event.event.family();
+            let id = self.append(family, Stored { fields, cause }, now);
+            if event.event.moves_head() {
+                self.heads.insert((family, event.subject.clone()), id);
+            }
+            ids.push(id);
+        }
+        for change in &commit.rows {
+            let view = self.rows.entry(change.view.clone()).or_default();
+            match &change.row {
+                Some(row) => drop(view.insert(change.key.clone(), row.clone())),
+                None => drop(view.remove(&change.key)),
+            }
+        }
+        for update in &commit.timers {
+            match update {
+                TimerUpdate::Set { subject, name, due } => {
+                    self.timers.insert((group.clone(), subject.clone(), name.clone()), due.as_millisecond());
+                }
+                TimerUpdate::Cancel { subject, name } => {
+                    self.timers.remove(&(group.clone(), subject.clone(), name.clone()));
+                }
+            }
+        }
+        self.parked.extend(commit.parked.iter().map(|park| ParkedDelivery {
+            group: group.clone(),
+            family: park.family,
+            id: park.id,
+            error: park.error.clone(),
+            at: now,
+        }));
+        if let (Some(seq), Some(held)) = (commit.seq, self.held(&commit.lease)) {
+            held.seq = seq;
+            held.ids.clone_from(&ids);
+        }
+        Ok(ids)
+    }
+}
+
+impl Stored {
+    fn decode(&self, id: EventId) -> Result<hemostat_schema::Recorded, String> {
+        let cause = self.cause.map(|id| id.to_string());
+        entry::decode(id, &self.fields.kind, &self.fields.subject, cause.as_deref(), &self.fields.envelope)
+    }
+
+    fn delivery(&self, id: EventId, family: Family, times: u32) -> Delivery {
+        Delivery { id, family, event: self.decode(id), times }
+    }
+}
+
+fn fenced(lease: &Lease) -> Error {
+    Error::Fenced { group: lease.group.clone(), partition: lease.partition }
+}
+
+fn later(now: Timestamp, ttl: Duration) -> Timestamp {
+    hemostat_schema::Span::from(ttl).after(now)
+}
