@@ -1,8 +1,13 @@
 //! What a view is: rows folded from the log, for reading. Any row may be deleted and is rebuilt.
 
 use hemostat_schema::{Family, Recorded};
+use serde::{Serialize, de::DeserializeOwned};
 
-use crate::decider::Fold;
+/// What a view keeps of one thing. Unlike a decider's state it has no default: there is a row only where there is
+/// something to tell.
+pub trait Row: Clone + PartialEq + std::fmt::Debug + Serialize + DeserializeOwned + Send + Sync + 'static {}
+
+impl<T: Clone + PartialEq + std::fmt::Debug + Serialize + DeserializeOwned + Send + Sync + 'static> Row for T {}
 
 /// A pure fold of the log into rows; the runtime runs one worker for each projection and partition.
 pub trait Projection: Send + Sync + 'static {
@@ -13,7 +18,7 @@ pub trait Projection: Send + Sync + 'static {
     /// The families that it folds.
     const READS: &'static [Family];
     /// One row.
-    type Row: Fold;
+    type Row: Row;
 
     /// The rows that `event` touches; none when it does not matter here.
     fn keys(event: &Recorded) -> Vec<String>;

@@ -1,0 +1,34 @@
+//! The views: what people and dashboards read, folded from the log.
+//!
+//! | view | one row for each | answers |
+//! |---|---|---|
+//! | [`Containers`] | container | how is it, and why is it (not) being healed? |
+//! | [`Incidents`] | incident | what happened, in which order, and how did it end? |
+//! | [`Timeline`] | container or host | what happened to it lately, a line an event? |
+//! | [`Cooldown`] | container | until when is a new illness left to people? |
+//! | [`Breaker`] | container | has HemoStat given up on it? |
+//! | [`Dedup`] | incident | which alert stands? |
+//!
+//! Nothing decides by a view: a decision folds the log itself. So a view that lags makes a page old, never an act wrong.
+//! Every row carries the id of the last event that it took in, and an event at or before it changes nothing.
+
+pub mod attempt;
+pub mod attention;
+
+pub mod containers;
+
+pub mod dedup;
+pub mod incidents;
+
+
+pub mod story;
+pub mod timeline;
+
+pub use attempt::{Attempt, Stage};
+pub use attention::Attention;
+
+pub use containers::Containers;
+
+pub use dedup::Dedup;
+pub use incidents::Incidents;
+pub use timeline::Timeline;
