@@ -1,1 +1,128 @@
-fn main() {}
+//! `patient` serves the demo workload; `patient check` is its own health check, so that its image needs no curl.
+
+use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use hemostat_patient::{
+    Illness,
+    condition::Condition,
+    http, server,
+    worker::{self, Chance},
+};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+
+/// A small HTTP service that falls ill on request.
+#[derive(Debug, Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: Serve,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Asks a running patient how it is: exit status 0 well, 1 ill.
+    Check {
+        /// Where it listens.
+        #[arg(long, env = "PATIENT_ADDRESS", default_value = "127.0.0.1:8080")]
+        address: String,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct Serve {
+    /// Where to listen.
+    #[arg(long, env = "PATIENT_LISTEN", default_value = "0.0.0.0:8080")]
+    listen: SocketAddr,
+    /// Fall ill again after every start, in this way: cpu, memory, unhealthy, crash or oom.
+    #[arg(long, env = "PATIENT_STUBBORN")]
+    stubborn: Option<Illness>,
+    /// How long after the start a stubborn patient falls ill.
+    #[arg(long, env = "PATIENT_STUBBORN_AFTER", default_value = "2s", value_parser = duration)]
+    stubborn_after: Duration,
+    /// Fall ill by chance, in this way.
+    #[arg(long, env = "PATIENT_WORKER")]
+    worker: Option<Illness>,
+    /// How often a worker throws the dice.
+    #[arg(long, env = "PATIENT_INTERVAL", default_value = "60s", value_parser = duration)]
+    interval: Duration,
+    /// How likely it is to fall ill each time, 0 to 1.
+    #[arg(long, env = "PATIENT_PROBABILITY", default_value_t = 0.1, value_parser = probability)]
+    probability: f64,
+    /// For how many seconds.
+    #[arg(long, env = "PATIENT_SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=300))]
+    seconds: u64,
+    /// How long it takes to stop once told to.
+    #[arg(long, env = "PATIENT_STOP_DELAY", default_value = "0s", value_parser = duration)]
+    stop_delay: Duration,
+}
+
+/// `2s`, `0.5s` or `500ms`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let (number, unit) = match text.strip_suffix("ms") {
+        Some(number) => (number, 0.001),
+        None => (text.strip_suffix('s').unwrap_or(text), 1.0),
+    };
+    let seconds = number.parse::<f64>().ok().and_then(|number| Duration::try_from_secs_f64(number * unit).ok());
+    seconds.ok_or_else(|| format!("{text:?} is not a length of time such as 2s or 500ms"))
+}
+
+fn probability(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number| (0.0..=1.0).contains(number));
+    number.ok_or_else(|| format!("{text:?} is not a probability: 0 to 1"))
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let Arguments { command, serve: options } = Arguments::parse();
+    let outcome = match command {
+        Some(Command::Check { address }) => check(&address).await,
+        None => serve(options).await,
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            #[expect(clippy::print_stderr, reason = "standard error is the patient's log, and Docker's for the check")]
+            {
+                eprintln!("patient: {error:#}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn check(address: &str) -> anyhow::Result<()> {
+    let answer = http::exchange(address, "GET", "/health", "").await?;
+    anyhow::ensure!(answer.status == 200, "{} {}", answer.status, answer.body);
+    Ok(())
+}
+
+async fn serve(options: Serve) -> anyhow::Result<()> {
+    // As process 1 it is not ended by a signal that it does not handle.
+    let mut terminate = signal(SignalKind::terminate()).context("could not listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("could not listen for SIGINT")?;
+    let listener =
+        TcpListener::bind(options.listen).await.with_context(|| format!("could not listen on {}", options.listen))?;
+
+    let condition = Arc::new(Condition::default());
+    if let Some(illness) = options.stubborn {
+        tokio::spawn(worker::stubbornly(Arc::clone(&condition), illness, options.stubborn_after));
+    }
+    if let Some(illness) = options.worker {
+        let Serve { interval, probability, seconds, .. } = options;
+        tokio::spawn(worker::by_chance(Arc::clone(&condition), Chance { illness, interval, probability, seconds }));
+    }
+    tokio::select! {
+        served = axum::serve(listener, server::router(condition)).into_future() => served.context("could not serve")?,
+        _ = terminate.recv() => tokio::time::sleep(options.stop_delay).await,
+        _ = interrupt.recv() => {}
+    }
+    // Not by returning: threads that burn CPU or hold memory are not waited for.
+    std::process::exit(0)
+}

@@ -1,0 +1,170 @@
+//! The patients' image: the binary and the shared libraries that it needs, imported into the engine as one layer.
+//!
+//! Nothing is pulled. The tag is a hash of the content, so a rebuilt binary gets an image of its own and an unchanged one
+//! is used again.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs::File,
+    hash::{DefaultHasher, Hash, Hasher},
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::{Context, bail, ensure};
+use bollard::{
+    Docker, body_full,
+    errors::Error,
+    query_parameters::{CreateImageOptions, ListImagesOptions, RemoveImageOptions},
+};
+use futures::TryStreamExt;
+
+/// Where the binary stands in the image.
+pub(super) const PROGRAM: &str = "/patient";
+
+const REPOSITORY: &str = "hemostat-patient";
+
+/// How the binary is built; named where it is missing.
+const BUILD: &str = "cargo build --release -p hemostat-patient --no-default-features";
+
+/// How long the image of another build is kept, as somebody may be using it at this moment.
+const KEPT: Duration = Duration::from_secs(3600);
+
+/// The name of the image, which the engine has from here on.
+pub(super) async fn ensure(docker: &Docker) -> anyhow::Result<String> {
+    // One process at a time, or two would import the same and leave an image without a name.
+    let (archive, _lock) = tokio::task::spawn_blocking(|| anyhow::Ok((archive(&find_binary()?)?, lock()?)))
+        .await
+        .context("packing the patients' image broke off")??;
+    let mut hasher = DefaultHasher::new();
+    archive.hash(&mut hasher);
+    let tag = format!("{:016x}", hasher.finish());
+    let name = format!("{REPOSITORY}:{tag}");
+    match docker.inspect_image(&name).await {
+        Ok(_) => return Ok(name),
+        Err(Error::DockerResponseServerError { status_code: 404, .. }) => {}
+        Err(error) => return Err(error).context("could not ask the engine for the patients' image"),
+    }
+    let options = CreateImageOptions {
+        from_src: Some("-".to_owned()),
+        repo: Some(REPOSITORY.to_owned()),
+        tag: Some(tag),
+        changes: vec![format!("ENTRYPOINT [\"{PROGRAM}\"]"), "EXPOSE 8080".to_owned()],
+        ..Default::default()
+    };
+    let import = docker.create_image(Some(options), Some(body_full(archive.into())), None);
+    import.try_collect::<Vec<_>>().await.context("the engine did not import the patients' image")?;
+    remove_old(docker).await?;
+    Ok(name)
+}
+
+/// Held until the file is closed, also when this process is killed.
+fn lock() -> anyhow::Result<File> {
+    let path = std::env::temp_dir().join("hemostat-patient-image.lock");
+    let lock = || {
+        let file = File::options().create(true).truncate(false).write(true).open(&path)?;
+        file.lock().map(|()| file)
+    };
+    lock().with_context(|| format!("could not lock {}", path.display()))
+}
+
+/// Removes the images of earlier builds that no container uses.
+async fn remove_old(docker: &Docker) -> anyhow::Result<()> {
+    let options = ListImagesOptions {
+        filters: Some(HashMap::from([("reference".to_owned(), vec![REPOSITORY.to_owned()])])),
+        ..Default::default()
+    };
+    let images = docker.list_images(Some(options)).await.context("could not list the patients' images")?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let oldest = i64::try_from(now.saturating_sub(KEPT).as_secs()).unwrap_or(i64::MAX);
+    for name in images.into_iter().filter(|image| image.created < oldest).flat_map(|image| image.repo_tags) {
+        // Refused where a container uses it; then a later run removes it.
+        drop(docker.remove_image(&name, None::<RemoveImageOptions>, None).await);
+    }
+    Ok(())
+}
+
+/// `PATIENT_BINARY`, or the release build beside the running program's own target directory.
+fn find_binary() -> anyhow::Result<PathBuf> {
+    if let Some(path) = std::env::var_os("PATIENT_BINARY") {
+        let path = PathBuf::from(path);
+        ensure!(path.is_file(), "PATIENT_BINARY names {}, which is not a file", path.display());
+        return Ok(path);
+    }
+    let here = std::env::current_exe().context("could not find out where this program is")?;
+    // target/release/hemostat, target/debug/hemostat, target/debug/deps/journeys-…
+    let found =
+        here.ancestors().skip(1).take(4).flat_map(|folder| [folder.join("patient"), folder.join("release/patient")]);
+    let release = |path: &PathBuf| path.is_file() && path.parent().is_some_and(|folder| folder.ends_with("release"));
+    found.into_iter().find(release).with_context(|| format!("the patient is not built; run: {BUILD}"))
+}
+
+/// The root file system of the image, as a tar.
+fn archive(binary: &Path) -> anyhow::Result<Vec<u8>> {
+    let mut files = BTreeMap::from([(PROGRAM.to_owned(), binary.to_owned())]);
+    for library in shared_libraries(binary)? {
+        files.insert(library.clone(), PathBuf::from(library));
+    }
+    let mut tar = tar::Builder::new(Vec::new());
+    for (name, source) in files {
+        // Through symbolic links; with no owner and no time, so that the same content has the same hash.
+        let content = std::fs::read(&source).with_context(|| format!("could not read {}", source.display()))?;
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o755);
+        header.set_mtime(0);
+        tar.append_data(&mut header, name.trim_start_matches('/'), content.as_slice())
+            .with_context(|| format!("could not pack {}", source.display()))?;
+    }
+    tar.into_inner().context("could not pack the patients' image")
+}
+
+/// The paths at which the binary will look for its libraries and its loader, as the loader itself tells them.
+fn shared_libraries(binary: &Path) -> anyhow::Result<Vec<String>> {
+    let output = Command::new("ldd").arg(binary).env("LC_ALL", "C").output();
+    let output = output.context("could not run ldd, which tells what the patient's image needs")?;
+    let (said, complained) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    if !output.status.success() {
+        ensure!(complained.contains("not a dynamic"), "ldd {}: {}", binary.display(), complained.trim());
+        return Ok(vec![]);
+    }
+    parse_ldd(&said)
+}
+
+/// Lines such as `libc.so.6 => /lib/libc.so.6 (0x…)`, `/lib64/ld-linux.so.2 (0x…)` and `linux-vdso.so.1 (0x…)`.
+fn parse_ldd(said: &str) -> anyhow::Result<Vec<String>> {
+    let mut paths = vec![];
+    for line in said.lines().map(str::trim).filter(|line| !line.is_empty() && *line != "statically linked") {
+        let (name, found) = line.split_once(" => ").unwrap_or((line, line));
+        let path = found.split(" (").next().unwrap_or_default();
+        if path == "not found" {
+            bail!("the patient needs {name}, which is not installed");
+        }
+        // Without a slash it is the kernel's own, which is in no file.
+        if path.starts_with('/') {
+            paths.push(path.to_owned());
+        }
+    }
+    Ok(paths)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_libraries_are_those_that_the_loader_names() {
+        let glibc = "\tlinux-vdso.so.1 (0x00007ffd)\n\tlibc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f)\n\t/lib64/ld-linux-x86-64.so.2 (0x00007f)\n";
+        assert_eq!(parse_ldd(glibc).unwrap(), ["/lib/x86_64-linux-gnu/libc.so.6", "/lib64/ld-linux-x86-64.so.2"]);
+        assert_eq!(parse_ldd("\tstatically linked\n").unwrap(), [""; 0]);
+        let missing = parse_ldd("\tlibfoo.so.1 => not found\n").unwrap_err();
+        assert_eq!(missing.to_string(), "the patient needs libfoo.so.1, which is not installed");
+    }
+
+    #[test]
+    fn the_same_content_is_the_same_image() {
+        let shell = Path::new("/bin/sh");
+        assert_eq!(archive(shell).unwrap(), archive(shell).unwrap());
+    }
+}
