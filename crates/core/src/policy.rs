@@ -9,6 +9,13 @@ use globset::{Glob, GlobSet, GlobSetBuilder};
 use hemostat_schema::{Confidence, Percent, Span, action::Remedy, container::Facts};
 use serde::{Deserialize, Serialize};
 
+mod labels;
+
+pub use labels::span;
+
+/// The label by which HemoStat knows its own containers; its value is the role.
+pub const OWN: &str = "hemostat.role";
+
 /// The limits of the whole installation.
 #[derive(Debug, Clone)]
 pub struct Policy {
@@ -16,6 +23,8 @@ pub struct Policy {
     pub care: Care,
     /// Names (globs) of containers that are seen but never diagnosed or touched.
     pub exclude: Names,
+    /// Where there are any, every container of another name is treated as excluded.
+    pub only: Names,
     /// Nothing is carried out, though everything else happens.
     pub dry_run: bool,
     /// A diagnosis must be at least this sure (default 0.7).
@@ -39,6 +48,8 @@ pub struct Policy {
     pub loop_restarts: u32,
     /// See `loop_restarts` (default 10 min).
     pub loop_within: Span,
+    /// A sample goes on the log once in this time; all of them are looked at (default 30 s).
+    pub sample_every: Span,
     /// When people are told.
     pub alerts: AlertPolicy,
 }
@@ -166,6 +177,11 @@ impl Names {
         set.build().map(Self)
     }
 
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether `name` is one of them.
     pub fn contains(&self, name: &str) -> bool {
         self.0.is_match(name)
@@ -196,6 +212,7 @@ impl Default for Policy {
         Self {
             care: Care::default(),
             exclude: Names::default(),
+            only: Names::default(),
             dry_run: false,
             confidence: Confidence::clamped(0.7),
             stale_after: Span::from_secs(600),
@@ -207,6 +224,7 @@ impl Default for Policy {
             clear_after: Span::from_secs(10),
             loop_restarts: 5,
             loop_within: Span::from_secs(600),
+            sample_every: Span::from_secs(30),
             alerts: AlertPolicy { enabled: true, tell: Tell::Incidents },
         }
     }
@@ -215,7 +233,75 @@ impl Default for Policy {
 impl Policy {
     /// How the container with these facts is cared for: the defaults, bent by its labels.
     pub fn care_of(&self, facts: &Facts) -> Care {
-        let _ = facts;
-        self.care.clone()
+        labels::bend(&self.care, &facts.labels)
+    }
+
+    /// Why this container is nobody's to heal but its owner's, if it is: HemoStat's own, an excluded name, or a task
+    /// that a scheduler already heals.
+    ///
+    /// A container whose owner does not want it looked after says so by label, which is [`Care::enabled`].
+    pub fn protection(&self, name: &str, facts: &Facts) -> Option<String> {
+        if let Some(role) = facts.labels.get(OWN) {
+            return Some(format!("it is part of HemoStat itself ({OWN}={role})"));
+        }
+        if self.exclude.contains(name) {
+            return Some(format!("its name, {name}, is excluded by configuration"));
+        }
+        if !self.only.is_empty() && !self.only.contains(name) {
+            return Some(format!("its name, {name}, is not among those that the configuration limits HemoStat to"));
+        }
+        facts.swarm.as_ref().map(|swarm| format!("Swarm heals the tasks of its service {}", swarm.service))
+    }
+
+    /// Whether symptoms of this container are looked for at all. What is not watched is still seen, and shown.
+    pub fn watches(&self, name: &str, facts: &Facts) -> bool {
+        self.care_of(facts).enabled && self.protection(name, facts).is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lifecycle::given::facts;
+
+    #[test]
+    fn what_is_hemostats_own_excluded_or_scheduled_is_protected() {
+        let policy = Policy { exclude: Names::new(["hemostat-*", "db"]).unwrap(), ..Policy::default() };
+        let own = Facts { labels: [(OWN.into(), "monitor".into())].into(), ..facts() };
+        let swarm = hemostat_schema::container::Swarm { service_id: "s1".into(), service: "web".into() };
+        let check = |name: &str, facts: &Facts, says: Option<&str>| {
+            let why = policy.protection(name, facts);
+            assert_eq!(why.is_some(), says.is_some(), "{name}: {why:?}");
+            assert!(why.unwrap_or_default().contains(says.unwrap_or_default()));
+            assert_eq!(policy.watches(name, facts), says.is_none());
+        };
+        check("api", &facts(), None);
+        check("api", &own, Some("HemoStat itself"));
+        check("hemostat-redis", &facts(), Some("excluded"));
+        check("db", &facts(), Some("excluded"));
+        check("db-2", &facts(), None);
+        check("web.1", &Facts { swarm: Some(swarm), ..facts() }, Some("Swarm"));
+    }
+
+    #[test]
+    fn a_hemostat_that_is_limited_to_some_names_leaves_all_others_alone() {
+        let policy = Policy { only: Names::new(["api-*"]).unwrap(), ..Policy::default() };
+        assert!(policy.watches("api-1", &facts()));
+        assert!(!policy.watches("web-1", &facts()));
+    }
+
+    #[test]
+    fn a_container_that_opted_out_is_not_watched() {
+        for label in ["hemostat.enable", "autoheal"] {
+            let facts = Facts { labels: [(label.into(), "False".into())].into(), ..facts() };
+            assert!(!Policy::default().watches("api", &facts), "{label}");
+        }
+    }
+
+    #[test]
+    fn the_gaps_between_attempts_grow_up_to_a_cap() {
+        let gaps: Vec<u64> = (1..=7).map(|n| Policy::default().backoff.after(n).as_millis() / 1000).collect();
+        assert_eq!(gaps, [10, 20, 40, 80, 160, 300, 300]);
+        assert_eq!(Policy::default().backoff.after(u32::MAX), Span::from_secs(300));
     }
 }
