@@ -187,7 +187,9 @@ impl std::fmt::Display for Attention {
                 let symptoms: Vec<_> = symptoms.iter().map(Symptom::to_string).collect();
                 write!(f, "sick ({}); what to do is being decided", symptoms.join(", "))
             }
-            Self::NoRemedy { root_cause } => write!(f, "sick, and nothing that HemoStat can do would help: {root_cause}"),
+            Self::NoRemedy { root_cause } => {
+                write!(f, "sick, and nothing that HemoStat can do would help: {root_cause}")
+            }
             Self::InHand { remedy, attempt, of, since } => write!(
                 f,
                 "sick; {} in hand since {since:.0}, attempt {attempt} of {of}, its outcome is awaited",
@@ -196,7 +198,9 @@ impl std::fmt::Display for Attention {
             Self::WaitingForApproval { remedy, expires } => {
                 write!(f, "sick; {} waits for a person's approval until {expires:.0}", remedy.name())
             }
-            Self::BackingOff { until } => write!(f, "sick; the last attempt did not help, the next is due at {until:.0}"),
+            Self::BackingOff { until } => {
+                write!(f, "sick; the last attempt did not help, the next is due at {until:.0}")
+            }
             Self::CoolingDown { until } => {
                 write!(f, "sick again so soon after the last time that HemoStat does not act on it until {until:.0}")
             }

@@ -205,10 +205,8 @@ impl Row {
                 self.attempted(action);
             }
             Action::Proposed(proposed) => {
-                self.obstacle = Some(Attention::WaitingForApproval {
-                    remedy: proposed.remedy.clone(),
-                    expires: proposed.expires,
-                });
+                self.obstacle =
+                    Some(Attention::WaitingForApproval { remedy: proposed.remedy.clone(), expires: proposed.expires });
             }
             Action::Approved(_) => self.obstacle = None,
             Action::Denied(_) | Action::Expired(_) => self.obstacle = Some(Attention::NotApproved),

@@ -14,21 +14,23 @@
 
 pub mod attempt;
 pub mod attention;
-
+pub mod breaker;
 pub mod containers;
-
+pub mod cooldown;
 pub mod dedup;
 pub mod incidents;
-
-
+#[cfg(test)]
+mod laws;
 pub mod story;
+#[cfg(test)]
+mod tests;
 pub mod timeline;
 
 pub use attempt::{Attempt, Stage};
 pub use attention::Attention;
-
+pub use breaker::Breaker;
 pub use containers::Containers;
-
+pub use cooldown::Cooldown;
 pub use dedup::Dedup;
 pub use incidents::Incidents;
 pub use timeline::Timeline;

@@ -91,7 +91,9 @@ fn conclusion(who: &str, reached: &Reached) -> String {
         (Verdict::Sick, Some(remedy)) => {
             format!("{who} diagnosed: {}; {} would help {sure}", reached.root_cause, remedy.name())
         }
-        (Verdict::Sick, None) => format!("{who} diagnosed: {}; nothing HemoStat can do helps {sure}", reached.root_cause),
+        (Verdict::Sick, None) => {
+            format!("{who} diagnosed: {}; nothing HemoStat can do helps {sure}", reached.root_cause)
+        }
         (Verdict::FalseAlarm, _) => format!("{who} diagnosed: a false alarm, {} {sure}", reached.root_cause),
         (Verdict::Unclear, _) => format!("{who} diagnosed: unclear, {} {sure}", reached.root_cause),
     }

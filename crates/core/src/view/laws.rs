@@ -1,0 +1,183 @@
+//! The laws of every view, over random histories: each is a fold of what happened, and of nothing else.
+
+use std::collections::BTreeMap;
+
+use hemostat_schema::{
+    Action, Body, Event, EventId, Family, NewEvent, Recorded, Span,
+    action::{
+        Approved, Authorised, BreakerReset, Denied, Failed, GaveUp, Outcome, Paused, Proof, Proposed, Refusal, Refused,
+        Remedy, Succeeded, Verified,
+    },
+    alert::{Delivered, Escalated, Raised, Resolution, Resolved, Suppressed, Suppression},
+    container::{ExitBy, Health},
+    observation::{Cleared, Removed, Severity, Symptom, SymptomCleared},
+};
+use proptest::prelude::*;
+
+use super::{Breaker, Containers, Cooldown, Dedup, Incidents, Timeline};
+use crate::{Projection, testing};
+
+/// One of everything that matters to a view, about the `n`th event's matters.
+fn whats() -> Vec<Event> {
+    let (run, restart, long) = (testing::run(0), Remedy::Restart, Span::from_secs(1));
+    let (two, until) = (testing::id(2), testing::at(600));
+    let cleared = |symptom, why| SymptomCleared { symptom, why, stood: long };
+    let judged = |outcome| Verified { action: two, remedy: Remedy::Restart, outcome, why: "so".into(), took: long };
+    let refused = |refusal| Refused { remedy: Remedy::Restart, diagnosis: two, refusal };
+    let resolved = Resolved { alert: two, how: Resolution::Healed, title: "t".into(), text: "x".into(), took: long };
+    vec![
+        testing::seen(0, testing::facts()).event,
+        testing::seen(0, testing::facts()).event,
+        testing::started(9).event,
+        testing::exited(9, run.clone(), ExitBy::Crash).event,
+        testing::exited(9, run.clone(), ExitBy::Operator).event,
+        testing::health(9, run.clone(), Health::Unhealthy).event,
+        testing::raised(9, Symptom::Unhealthy, run.clone()).event,
+        testing::raised(9, Symptom::Unhealthy, run.clone()).event,
+        testing::raised(9, Symptom::CpuHigh, run.clone()).event,
+        cleared(Symptom::Unhealthy, Cleared::Well).into(),
+        cleared(Symptom::CpuHigh, Cleared::Stopped).into(),
+        Removed { target: run.clone() }.into(),
+        testing::reached(run.clone()).into(),
+        Authorised {
+            remedy: restart.clone(),
+            target: run.clone(),
+            diagnosis: two,
+            attempt: 1,
+            of: 3,
+            stop_timeout: None,
+            dry_run: false,
+        }
+        .into(),
+        Proposed { remedy: restart.clone(), target: run, diagnosis: two, expires: until }.into(),
+        Approved { proposal: two, by: "ann".into() }.into(),
+        Denied { proposal: two, by: "ann".into() }.into(),
+        Succeeded {
+            action: two,
+            remedy: restart.clone(),
+            target: None,
+            called_at: None,
+            took: long,
+            proof: Proof::Answered,
+        }
+        .into(),
+        Failed { action: two, remedy: restart, error: "no".into(), took: long }.into(),
+        judged(Outcome::Recovered).into(),
+        judged(Outcome::Relapsed).into(),
+        refused(Refusal::CoolingDown { until }).into(),
+        refused(Refusal::Observing).into(),
+        GaveUp { attempts: 3, until }.into(),
+        BreakerReset { by: "ann".into() }.into(),
+        Paused { by: "ann".into(), reason: "works".into() }.into(),
+        Raised { severity: Severity::High, title: "t".into(), text: "x".into() }.into(),
+        Escalated { alert: two, title: "t".into(), text: "x".into() }.into(),
+        resolved.into(),
+        Suppressed { why: Suppression::Duplicate, title: "t".into() }.into(),
+        Delivered { alert: two, channel: "slack".into(), attempts: 1, took: long }.into(),
+    ]
+}
+
+/// A history of two containers and two incidents; what is said of an attempt is said of the last one begun.
+fn histories() -> impl Strategy<Value = Vec<Recorded>> {
+    let step = (any::<prop::sample::Index>(), any::<bool>(), prop::option::weighted(0.8, any::<bool>()));
+    prop::collection::vec(step, 0..80).prop_map(|steps| {
+        let (whats, mut last_attempt) = (whats(), testing::id(2));
+        let mut history = vec![];
+        for (n, (what, second, incident)) in (1_u32..).zip(steps) {
+            let id = testing::id(u64::from(n));
+            let mut event = whats[what.index(whats.len())].clone();
+            if let Event::Action(action) = &mut event {
+                match action {
+                    Action::Authorised(_) => last_attempt = id,
+                    Action::Succeeded(Succeeded { action, .. })
+                    | Action::Failed(Failed { action, .. })
+                    | Action::Verified(Verified { action, .. }) => *action = last_attempt,
+                    _ => {}
+                }
+            }
+            let subject = testing::container(if second { "api" } else { "db" });
+            let incident = incident.map(|first| testing::incident(if first { 10 } else { 20 }));
+            history
+                .push(NewEvent::new(subject, testing::at(i64::from(n)), event).in_incident(incident).recorded(id, &[]));
+        }
+        history
+    })
+}
+
+type Rows<P> = BTreeMap<String, <P as Projection>::Row>;
+
+fn take<P: Projection>(rows: &mut Rows<P>, event: &Recorded) {
+    if P::READS.contains(&event.family()) {
+        for key in P::keys(event) {
+            if let Some(row) = P::evolve(rows.remove(&key), &key, event) {
+                rows.insert(key, row);
+            }
+        }
+    }
+}
+
+fn folded<P: Projection>(history: &[Recorded]) -> Rows<P> {
+    let mut rows = Rows::<P>::new();
+    history.iter().for_each(|event| take::<P>(&mut rows, event));
+    rows
+}
+
+/// What every view obeys.
+fn obeys_the_laws<P: Projection>(history: &[Recorded], cut: usize) {
+    let whole = folded::<P>(history);
+
+    // A fold that is interrupted, with its rows written and read again, goes on as if nothing had been.
+    let cut = cut.min(history.len());
+    let kept = rmp_serde::to_vec_named(&folded::<P>(&history[..cut])).expect("rows can be written");
+    let mut rows: Rows<P> = rmp_serde::from_slice(&kept).expect("rows can be read");
+    history[cut..].iter().for_each(|event| take::<P>(&mut rows, event));
+    assert_eq!(rows, whole, "{} cut at {cut}", P::NAME);
+
+    // An event that is delivered again changes nothing, and neither does any earlier one to a row that is there.
+    let mut rows = Rows::<P>::new();
+    for event in history {
+        take::<P>(&mut rows, event);
+        let before = rows.clone();
+        take::<P>(&mut rows, event);
+        assert_eq!(rows, before, "{} took {} twice", P::NAME, event.kind());
+    }
+    for event in history {
+        for key in P::keys(event).iter().filter(|key| whole.contains_key(*key)) {
+            let row = whole.get(key).cloned();
+            assert_eq!(P::evolve(row.clone(), key, event), row, "{} took {} late", P::NAME, event.kind());
+        }
+    }
+
+    // What a later program says is passed over.
+    let mut rows = whole.clone();
+    for (n, family) in (900..).zip(Family::ALL) {
+        let kind = format!("{family}.smelled");
+        let body = Body::Unknown { family, kind, version: 1, data: serde_json::json!({ "odour": "burnt" }) };
+        let event = NewEvent::new(testing::subject(), testing::at(900), whats().remove(0));
+        let event = event.in_incident(Some(testing::incident(10)));
+        take::<P>(&mut rows, &Recorded { body, ..event.recorded(testing::id(n), &[]) });
+    }
+    assert_eq!(rows, whole, "{} took an unknown kind", P::NAME);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_view_is_a_fold_of_the_log_and_of_nothing_else(history in histories(), cut in 0..80_usize) {
+        obeys_the_laws::<Containers>(&history, cut);
+        obeys_the_laws::<Incidents>(&history, cut);
+        obeys_the_laws::<Timeline>(&history, cut);
+        obeys_the_laws::<Cooldown>(&history, cut);
+        obeys_the_laws::<Breaker>(&history, cut);
+        obeys_the_laws::<Dedup>(&history, cut);
+    }
+
+    #[test]
+    fn every_row_knows_the_last_event_that_touched_it(history in histories()) {
+        let last: BTreeMap<String, EventId> =
+            history.iter().flat_map(|event| Timeline::keys(event).into_iter().map(|key| (key, event.id))).collect();
+        let rows = folded::<Timeline>(&history).into_iter().map(|(key, row)| (key, row.last)).collect();
+        prop_assert_eq!(last, rows);
+    }
+}

@@ -1,0 +1,300 @@
+//! What the views say of the stories that people ask about.
+
+use hemostat_schema::{
+    NewEvent, Recorded, Span,
+    action::{Authorised, GaveUp, Outcome, Proof, Proposed, Refusal, Refused, Remedy, Succeeded, Verified},
+    alert::{Raised, Resolution, Resolved},
+    container::{ExitBy, Facts, Health, RestartPolicy, State, Target},
+    observation::{Cleared, Frozen, Removed, Severity, Symptom, SymptomCleared},
+};
+
+use super::{Containers, Dedup, Incidents, Timeline, containers, incidents, story};
+use crate::{
+    Projection,
+    testing::{
+        at, cleared, event, exited, facts, health, id, ill, incident, raised, reached, run, seen, started, unhealthy,
+    },
+};
+
+fn recorded(events: Vec<NewEvent>) -> Vec<Recorded> {
+    (1..).zip(events).map(|(n, event)| event.recorded(id(n), &[])).collect()
+}
+
+fn row<P: Projection>(events: Vec<NewEvent>) -> Option<P::Row> {
+    recorded(events).iter().fold(None, |row, event| match P::keys(event).first() {
+        Some(key) => P::evolve(row, key, event),
+        None => row,
+    })
+}
+
+fn container(events: Vec<NewEvent>) -> containers::Row {
+    row::<Containers>(events).expect("the container was seen")
+}
+
+fn illness(events: Vec<NewEvent>) -> incidents::Row {
+    row::<Incidents>(events).expect("a symptom was raised")
+}
+
+fn and(mut events: Vec<NewEvent>, more: impl IntoIterator<Item = NewEvent>) -> Vec<NewEvent> {
+    events.extend(more);
+    events
+}
+
+fn authorised(second: i64) -> NewEvent {
+    ill(
+        second,
+        Authorised {
+            remedy: Remedy::Restart,
+            target: run(0),
+            diagnosis: id(4),
+            attempt: 1,
+            of: 3,
+            stop_timeout: None,
+            dry_run: false,
+        },
+    )
+}
+
+fn verified(second: i64, action: u64, outcome: Outcome) -> NewEvent {
+    let (why, took) = ("its health check passes".into(), Span::from_secs(8));
+    ill(second, Verified { action: id(action), remedy: Remedy::Restart, outcome, why, took })
+}
+
+fn refused(second: i64, refusal: Refusal) -> NewEvent {
+    ill(second, Refused { remedy: Remedy::Restart, diagnosis: id(4), refusal })
+}
+
+/// Seen (1), unhealthy (2, 3), diagnosed (4), authorised (5).
+fn treated() -> Vec<NewEvent> {
+    and(unhealthy(), [ill(11, reached(run(0))), authorised(12)])
+}
+
+#[test]
+fn attention_says_why_a_container_is_or_is_not_healed() {
+    let check = |events: Vec<NewEvent>, name: &str, sentence: &str| {
+        let attention = container(events).attention();
+        assert_eq!((attention.name(), attention.to_string().as_str()), (name, sentence));
+    };
+    let with = |facts: Facts| vec![seen(0, facts)];
+    check(with(facts()), "healthy", "well; there is nothing to heal");
+    check(
+        with(Facts { health: Health::Starting, ..facts() }),
+        "starting",
+        "starting; its health check has not spoken yet",
+    );
+    check(
+        with(Facts { state: State::Created, started_at: None, ..facts() }),
+        "idle",
+        "never started; there is nothing to heal",
+    );
+    check(
+        and(with(facts()), [exited(5, run(0), ExitBy::Operator)]),
+        "left_alone",
+        "stopped by an operator at 2026-01-01T00:00:05Z; HemoStat leaves it alone",
+    );
+    check(
+        and(with(facts()), [event(5, Frozen { target: run(0) })]),
+        "left_alone",
+        "paused by an operator at 2026-01-01T00:00:05Z; HemoStat leaves it alone",
+    );
+    check(
+        and(with(facts()), [exited(5, run(0), ExitBy::Itself)]),
+        "idle",
+        "finished by itself at 2026-01-01T00:00:05Z; there is nothing to heal",
+    );
+    check(
+        and(with(Facts { restart_policy: RestartPolicy::Always, ..facts() }), [exited(5, run(0), ExitBy::Crash)]),
+        "idle",
+        "crashed with code 1 at 2026-01-01T00:00:05Z; Docker starts it again by its own restart policy",
+    );
+    check(unhealthy(), "sick", "sick (unhealthy); what to do is being decided");
+    check(
+        and(unhealthy(), [ill(11, hemostat_schema::diagnosis::Reached { remedy: None, ..reached(run(0)) })]),
+        "no_remedy",
+        "sick, and nothing that HemoStat can do would help: its health check fails",
+    );
+    check(
+        treated(),
+        "in_hand",
+        "sick; restart in hand since 2026-01-01T00:00:12Z, attempt 1 of 3, its outcome is awaited",
+    );
+    check(
+        and(
+            unhealthy(),
+            [ill(12, Proposed { remedy: Remedy::Restart, target: run(0), diagnosis: id(4), expires: at(3600) })],
+        ),
+        "waiting_for_approval",
+        "sick; restart waits for a person's approval until 2026-01-01T01:00:00Z",
+    );
+    let relapsed = || and(treated(), [verified(20, 5, Outcome::Relapsed)]);
+    check(
+        and(relapsed(), [refused(20, Refusal::BackingOff { until: at(30) })]),
+        "backing_off",
+        "sick; the last attempt did not help, the next is due at 2026-01-01T00:00:30Z",
+    );
+    check(
+        and(relapsed(), [ill(21, GaveUp { attempts: 3, until: at(3600) })]),
+        "given_up",
+        "sick; attempt after attempt did not help, HemoStat has given up on it until 2026-01-01T01:00:00Z",
+    );
+    let because = |refusal| and(unhealthy(), [refused(12, refusal)]);
+    check(
+        because(Refusal::CoolingDown { until: at(3600) }),
+        "cooling_down",
+        "sick again so soon after the last time that HemoStat does not act on it until 2026-01-01T01:00:00Z",
+    );
+    check(
+        because(Refusal::Protected { why: "it is HemoStat's own".into() }),
+        "protected",
+        "sick, but protected (it is HemoStat's own); HemoStat does not touch it",
+    );
+    check(because(Refusal::Observing), "refused", "sick; restart refused because it is only observed (mode observe)");
+    check(
+        and(relapsed(), [cleared(30, Symptom::Unhealthy), health(30, run(0), Health::Healthy)]),
+        "healthy",
+        "well; there is nothing to heal",
+    );
+}
+
+#[test]
+fn a_removed_container_goes_when_nothing_about_it_is_awaited() {
+    let removed = |second| event(second, Removed { target: run(0) });
+    assert_eq!(row::<Containers>(vec![seen(0, facts()), removed(5)]), None);
+    let standing = container(and(treated(), [removed(15)]));
+    assert_eq!(standing.removed, Some(at(15)));
+    let over = [
+        removed(15),
+        ill(16, SymptomCleared { symptom: Symptom::Unhealthy, why: Cleared::Removed, stood: Span::ZERO }),
+        verified(17, 5, Outcome::Inconclusive),
+    ];
+    assert_eq!(row::<Containers>(and(treated(), over)), None);
+}
+
+#[test]
+fn the_removal_of_a_namesake_is_not_its_own() {
+    let other = Target { id: "fedcba9876543210".parse().unwrap(), started_at: None };
+    assert!(row::<Containers>(vec![seen(0, facts()), event(5, Removed { target: other })]).is_some());
+}
+
+#[test]
+fn what_is_said_of_a_removed_container_does_not_bring_it_back() {
+    let late = [event(5, Removed { target: run(0) }), cleared(6, Symptom::Unhealthy), refused(7, Refusal::Moot)];
+    assert_eq!(row::<Containers>(and(vec![seen(0, facts())], late)), None);
+}
+
+#[test]
+fn an_incident_ends_when_no_symptom_stands_and_nothing_is_in_hand() {
+    let check = |events: Vec<NewEvent>, state: incidents::State, ended: Option<i64>| {
+        let row = illness(events);
+        assert_eq!((row.state, row.ended), (state, ended.map(at)));
+    };
+    let over =
+        |second, why| ill(second, SymptomCleared { symptom: Symptom::Unhealthy, why, stood: Span::from_secs(1) });
+    let given_up = || {
+        let gave_up = ill(21, GaveUp { attempts: 3, until: at(3600) });
+        and(treated(), [verified(20, 5, Outcome::Relapsed), gave_up])
+    };
+    check(unhealthy(), incidents::State::Open, None);
+    check(and(unhealthy(), [over(15, Cleared::Well)]), incidents::State::Passed, Some(15));
+    check(and(unhealthy(), [over(15, Cleared::Stopped)]), incidents::State::Stopped, Some(15));
+    check(and(unhealthy(), [over(15, Cleared::Removed)]), incidents::State::Removed, Some(15));
+    check(and(treated(), [over(15, Cleared::Well)]), incidents::State::Open, None);
+    let healed = || and(treated(), [over(15, Cleared::Well), verified(20, 5, Outcome::Recovered)]);
+    check(healed(), incidents::State::Recovered, Some(20));
+    check(and(healed(), [raised(25, Symptom::Unhealthy, run(0))]), incidents::State::Open, None);
+    let resolved = Resolved {
+        alert: id(6),
+        how: Resolution::Healed,
+        title: "api recovered".into(),
+        text: String::new(),
+        took: Span::from_secs(8),
+    };
+    check(and(healed(), [ill(30, resolved)]), incidents::State::Recovered, Some(20));
+    check(given_up(), incidents::State::GivenUp, Some(21));
+    check(and(given_up(), [authorised(3700)]), incidents::State::Open, None);
+    check(and(given_up(), [over(40, Cleared::Well)]), incidents::State::Passed, Some(40));
+}
+
+#[test]
+fn an_incident_keeps_its_first_and_last_events() {
+    let long = and(unhealthy(), (0..400).map(|n| refused(20 + n, Refusal::Observing)));
+    let row = illness(long);
+    let ms: Vec<u64> = row.events.iter().map(|id| id.ms).collect();
+    // Event 3 raised the symptom, event 403 is the last.
+    assert_eq!(ms, (3..103).chain(304..404).collect::<Vec<_>>());
+    assert_eq!(row.omitted, 201);
+}
+
+#[test]
+fn one_alert_stands_for_an_incident_until_it_is_resolved() {
+    let alert = Raised { severity: Severity::High, title: "api is sick".into(), text: String::new() };
+    let standing = row::<Dedup>(vec![ill(12, alert.clone())]).map(|row| (row.alert, row.title));
+    assert_eq!(standing, Some((id(1), "api is sick".to_owned())));
+    let resolved = Resolved {
+        alert: id(1),
+        how: Resolution::Healed,
+        title: "api recovered".into(),
+        text: String::new(),
+        took: Span::from_secs(8),
+    };
+    assert_eq!(row::<Dedup>(vec![ill(12, alert), ill(20, resolved)]), None);
+}
+
+#[test]
+fn a_timeline_holds_the_last_hundred_lines() {
+    let restless = (0..150).map(started).collect();
+    let row = row::<Timeline>(restless).expect("something happened");
+    assert_eq!(row.lines.len(), 100);
+    assert_eq!(row.lines[0].at, at(50));
+}
+
+#[test]
+fn every_step_of_a_healing_is_a_sentence() {
+    let took = Span::from_millis(1_200);
+    let (target, called_at) = (Some(run(13)), Some(at(12)));
+    let succeeded =
+        Succeeded { action: id(5), remedy: Remedy::Restart, target, called_at, took, proof: Proof::Answered };
+    let healing = and(
+        treated(),
+        [
+            ill(13, succeeded),
+            health(14, run(13), Health::Healthy),
+            cleared(15, Symptom::Unhealthy),
+            verified(20, 5, Outcome::Recovered),
+            refused(21, Refusal::CoolingDown { until: at(3600) }),
+            ill(22, GaveUp { attempts: 3, until: at(3600) }),
+        ],
+    );
+    let told: Vec<String> = recorded(healing).iter().map(story::line).collect();
+    assert_eq!(
+        told,
+        [
+            "api is there: api:1, running",
+            "api turned unhealthy",
+            "api is sick: unhealthy",
+            "api diagnosed: its health check fails; restart would help (rule unhealthy, 0.90 sure)",
+            "restart of api authorised, attempt 1 of 3",
+            "restart of api done in 1.2 s",
+            "api turned healthy",
+            "api is no longer unhealthy, after 1.0 s",
+            "api recovered after 8.0 s",
+            "restart of api refused: it was ill only lately, HemoStat does not act on it until 2026-01-01T01:00:00Z",
+            "gave up on api after 3 attempts, until 2026-01-01T01:00:00Z",
+        ]
+    );
+}
+
+#[test]
+fn counters_count() {
+    let row = container(and(treated(), [verified(20, 5, Outcome::Recovered), started(21)]));
+    let expected = containers::Counters { incidents: 1, attempts: 1, recovered: 1, refused: 0, starts: 1 };
+    assert_eq!(row.counters, expected);
+    assert_eq!(row.incident, Some(incident(10)), "a symptom still stands");
+}
+
+#[test]
+fn an_incident_begins_with_what_led_to_it() {
+    let symptom = raised(10, Symptom::Unhealthy, run(0)).caused_by(hemostat_schema::Cause::Event(id(2)));
+    let row = illness(vec![seen(0, facts()), health(10, run(0), Health::Unhealthy), symptom]);
+    assert_eq!(row.events, [id(2), id(3)]);
+}
