@@ -1,1 +1,23 @@
-//! hemostat-tests
+//! The test bed: real processes, told apart so that any number of tests can run at once.
+//!
+//! A [`Bed`] has a directory, patients in the real Docker engine under a name prefix of their own, a fake Slack, and as
+//! many HemoStat processes as a test starts; each HemoStat is limited to its own bed's patients. What a test waits for it
+//! waits for with [`until`], never for a fixed time. Everything is taken away when the bed is dropped, in a panic too.
+//!
+//! The binaries are built by `make test`; a test that misses one says so.
+#![allow(clippy::unwrap_used, reason = "a test bed may fail loudly, wherever it fails")]
+
+mod bed;
+mod engine;
+mod hemostat;
+mod redis;
+mod signal;
+mod slack;
+mod wait;
+
+pub use bed::Bed;
+pub use engine::Deeds;
+pub use hemostat::Hemostat;
+pub use redis::RedisServer;
+pub use slack::{Answer, FakeSlack};
+pub use wait::{TICK, until};

@@ -1,0 +1,123 @@
+//! One test's own world: a directory, patients, a fake Slack, a configuration with short windows, HemoStat processes.
+
+use std::{collections::BTreeMap, net::TcpListener, path::PathBuf};
+
+use hemostat_patient::stage::{Patient, PatientSpec, Stage};
+use tempfile::TempDir;
+
+use crate::{FakeSlack, Hemostat, redis::redis_cli};
+
+/// One test's own world; all of it is taken away when it is dropped.
+#[derive(Debug)]
+pub struct Bed {
+    /// Where its patients live.
+    pub stage: Stage,
+    /// Where its alerts go.
+    pub slack: FakeSlack,
+    settings: BTreeMap<String, String>,
+    directory: TempDir,
+    processes: usize,
+}
+
+impl Bed {
+    /// A bed for the test of this name, which becomes part of its containers' names.
+    pub async fn new(name: &str) -> Self {
+        // An error means that an earlier bed of this process has done it.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let prefix = format!("bed-{name}-{}", std::process::id());
+        let stage = Stage::new(prefix.clone(), prefix.clone()).await.unwrap_or_else(|error| panic!("{error:#}"));
+        let slack = FakeSlack::start().await;
+        let directory = tempfile::Builder::new().prefix("hemostat-bed-").tempdir().unwrap();
+        let mut bed = Self { stage, slack, settings: BTreeMap::new(), directory, processes: 0 };
+        bed.set("host", "bed");
+        bed.set("data_dir", bed.data_dir().display().to_string());
+        bed.set("monitor.interval", "500ms");
+        bed.set("thresholds.for", "2s");
+        bed.set("thresholds.clear_after", "1s");
+        bed.set("responder.stabilisation", "2s");
+        bed.set("responder.backoff.first", "1s");
+        bed.set("runtime.lease_ttl", "2s");
+        let webhook = bed.slack.url().to_owned();
+        bed.set("alerts.slack_webhook_url", webhook);
+        bed.set("alerts.slack_timeout", "1s");
+        // The engine is everybody's: each HemoStat looks after its own patients only.
+        bed.set_raw("monitor.exclude", "[]");
+        bed.set_raw("monitor.only", format!("[\"{prefix}-*\"]"));
+        bed
+    }
+
+    /// With this text for this key of the configuration, from the next start on.
+    pub fn set(&mut self, key: &str, text: impl AsRef<str>) {
+        self.set_raw(key, format!("{:?}", text.as_ref()));
+    }
+
+    /// With this value, written as TOML, for this key of the configuration, from the next start on.
+    pub fn set_raw(&mut self, key: &str, toml: impl Into<String>) {
+        self.settings.insert(key.to_owned(), toml.into());
+    }
+
+    /// Starts a patient.
+    pub async fn patient(&self, spec: PatientSpec) -> Patient {
+        self.stage.spawn(spec).await.unwrap_or_else(|error| panic!("{error:#}"))
+    }
+
+    /// Starts `hemostat up` and waits until it is ready.
+    pub async fn up(&mut self) -> Hemostat {
+        self.start("up").ready().await
+    }
+
+    /// Starts `hemostat <role>`, ready or not.
+    pub fn start(&mut self, role: &str) -> Hemostat {
+        self.processes += 1;
+        let address = free_address();
+        self.set("query.listen", &address);
+        self.set("runtime.health_listen", &address);
+        let config = self.directory.path().join(format!("{}-{role}.toml", self.processes));
+        let text: String = self.settings.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
+        std::fs::write(&config, text).unwrap();
+        Hemostat::start(role, &config, &address, config.with_extension("log"))
+    }
+
+    /// The data directory of its HemoStat, which an embedded Redis keeps its data in.
+    pub fn data_dir(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
+    /// What `redis-cli` prints for a command to the embedded Redis.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub fn redis_cli(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        redis_cli(&self.data_dir().join("redis.sock"), None, arguments)
+    }
+
+    /// Everything that its HemoStats have said.
+    pub fn said(&self) -> String {
+        let mut logs: Vec<PathBuf> =
+            std::fs::read_dir(self.directory.path()).unwrap().map(|f| f.unwrap().path()).collect();
+        logs.retain(|path| path.extension().is_some_and(|extension| extension == "log"));
+        logs.sort();
+        let said =
+            |path: &PathBuf| format!("--- {}\n{}", path.display(), std::fs::read_to_string(path).unwrap_or_default());
+        logs.iter().map(said).collect()
+    }
+}
+
+impl Drop for Bed {
+    fn drop(&mut self) {
+        let said = self.said();
+        if std::thread::panicking() {
+            #[expect(clippy::print_stderr, reason = "shown by the test runner with the failure")]
+            {
+                eprintln!("{said}");
+            }
+        } else {
+            assert!(!said.contains(self.slack.secret()), "the webhook's address was told:\n{said}");
+        }
+    }
+}
+
+/// An address on which nobody listens just now.
+fn free_address() -> String {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}

@@ -1,0 +1,140 @@
+//! One HemoStat process: the real binary, as a user starts it.
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context, bail, ensure};
+use serde_json::Value;
+
+use crate::{signal, until};
+
+/// A HemoStat process; ended when dropped.
+#[derive(Debug)]
+pub struct Hemostat {
+    child: Child,
+    log: PathBuf,
+    url: String,
+    http: reqwest::Client,
+}
+
+impl Hemostat {
+    /// Starts `hemostat <role> --config <config>`, whose HTTP interface is at `address`; writes what it says to `log`.
+    pub(crate) fn start(role: &str, config: &Path, address: &str, log: PathBuf) -> Self {
+        let said = File::options().create(true).append(true).open(&log).unwrap();
+        let mut command = Command::new(binary());
+        // Nothing of the environment's HemoStat settings; where Docker is stays known.
+        for (name, _) in std::env::vars_os() {
+            let name = name.to_string_lossy();
+            if ["HEMOSTAT_", "REDIS_", "SLACK_", "RESPONDER_", "ALERT_", "THRESHOLD_"]
+                .iter()
+                .any(|own| name.starts_with(own))
+            {
+                command.env_remove(name.as_ref());
+            }
+        }
+        let child = command
+            .arg(role)
+            .arg("--config")
+            .arg(config)
+            .env("NO_COLOR", "1")
+            .stdin(Stdio::null())
+            .stdout(said.try_clone().unwrap())
+            .stderr(said)
+            .spawn()
+            .expect("the hemostat binary starts");
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(5)).no_proxy().build().unwrap();
+        Self { child, log, url: format!("http://{address}"), http }
+    }
+
+    /// Waits until it says that it is ready.
+    pub async fn ready(mut self) -> Self {
+        until(Duration::from_secs(30), "HemoStat is ready", async || {
+            if let Some(status) = self.child.try_wait()? {
+                bail!("it ended with {status} and said:\n{}", self.said());
+            }
+            let answer = self.http.get(format!("{}/readyz", self.url)).send().await?;
+            ensure!(answer.status().is_success(), "{} {}", answer.status(), answer.text().await?);
+            Ok(())
+        })
+        .await;
+        self
+    }
+
+    /// What a `GET` of the API answers.
+    ///
+    /// # Errors
+    /// When it does not answer, with an error, or not in JSON.
+    pub async fn get(&self, path: &str) -> anyhow::Result<Value> {
+        let answer = self.http.get(format!("{}{path}", self.url)).send().await?;
+        let (status, body) = (answer.status(), answer.text().await?);
+        ensure!(status.is_success(), "GET {path}: {status} {body}");
+        serde_json::from_str(&body).with_context(|| format!("GET {path} did not answer in JSON: {body}"))
+    }
+
+    /// Where its HTTP interface is.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Everything that it, and what was started on the same log before it, has said.
+    pub fn said(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Ends it at once (`kill -9`).
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Freezes it, as a suspended machine would.
+    pub fn freeze(&self) {
+        signal::send("STOP", self.pid());
+    }
+
+    /// Ends the frost.
+    pub fn thaw(&self) {
+        signal::send("CONT", self.pid());
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub async fn stop(mut self) -> ExitStatus {
+        signal::send("TERM", self.pid());
+        self.ended().await
+    }
+
+    /// Waits until it has ended by itself.
+    pub async fn ended(&mut self) -> ExitStatus {
+        until(Duration::from_secs(20), "HemoStat ends", async || {
+            self.child.try_wait()?.with_context(|| format!("it runs, and has said:\n{}", self.said()))
+        })
+        .await
+    }
+}
+
+impl Drop for Hemostat {
+    fn drop(&mut self) {
+        // An error means that it has ended already.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// `HEMOSTAT_BINARY`, or the one that was built beside the running test.
+fn binary() -> PathBuf {
+    if let Some(path) = std::env::var_os("HEMOSTAT_BINARY") {
+        return path.into();
+    }
+    let here = std::env::current_exe().unwrap();
+    let beside = here.ancestors().nth(2).map(|folder| folder.join("hemostat")).filter(|path| path.is_file());
+    beside.expect("the hemostat binary is not built; run: cargo build -p hemostat (or make test, which does)")
+}

@@ -1,0 +1,122 @@
+//! A real redis-server of a test's own, on a unix socket in a directory of its own.
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context, ensure};
+use tempfile::TempDir;
+
+use crate::{signal, until};
+
+/// A running (or killed) redis-server; ended when dropped.
+#[derive(Debug)]
+pub struct RedisServer {
+    directory: TempDir,
+    password: Option<String>,
+    child: Option<Child>,
+}
+
+impl RedisServer {
+    /// Starts one that keeps an append-only file, and waits until it answers.
+    pub async fn start() -> Self {
+        Self::with_password(None).await
+    }
+
+    /// The same, where everybody must say `password`.
+    pub async fn with_password(password: Option<&str>) -> Self {
+        let directory = tempfile::Builder::new().prefix("hemostat-redis-").tempdir().unwrap();
+        let mut server = Self { directory, password: password.map(str::to_owned), child: None };
+        server.restart().await;
+        server
+    }
+
+    /// Starts it again on the data that it has kept.
+    pub async fn restart(&mut self) {
+        let directory = self.directory.path();
+        let log = File::options().create(true).append(true).open(directory.join("log")).unwrap();
+        let mut command = Command::new("redis-server");
+        command
+            .args(["--port", "0", "--save", "", "--appendonly", "yes", "--appendfsync", "always", "--unixsocket"])
+            .arg(self.socket())
+            .arg("--dir")
+            .arg(directory)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log);
+        if let Some(password) = &self.password {
+            command.args(["--requirepass", password]);
+        }
+        let child = command.spawn();
+        self.child =
+            Some(child.expect("redis-server could not be started: install it, or run `make test`, which does"));
+        let said = || std::fs::read_to_string(directory.join("log")).unwrap_or_default();
+        until(Duration::from_secs(20), "redis-server answers", async || {
+            ensure!(self.cli(&["PING"])?.trim() == "PONG", "it said:\n{}", said());
+            Ok(())
+        })
+        .await;
+    }
+
+    /// Ends it at once, as a power cut would.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    /// Freezes it: the connection stands, but nobody answers.
+    pub fn freeze(&self) {
+        self.signal("STOP");
+    }
+
+    /// Ends the frost.
+    pub fn thaw(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        signal::send(signal, self.child.as_ref().expect("redis-server runs").id());
+    }
+
+    /// Its address, without the password.
+    pub fn url(&self) -> String {
+        format!("unix://{}", self.socket().display())
+    }
+
+    /// Its socket.
+    pub fn socket(&self) -> PathBuf {
+        self.directory.path().join("redis.sock")
+    }
+
+    /// What `redis-cli` prints.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub fn cli(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        redis_cli(&self.socket(), self.password.as_deref(), arguments)
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// What `redis-cli` prints for a command on `socket`.
+pub(crate) fn redis_cli(socket: &Path, password: Option<&str>, arguments: &[&str]) -> anyhow::Result<String> {
+    let mut command = Command::new("redis-cli");
+    command.arg("-s").arg(socket).arg("-e").args(arguments).stdin(Stdio::null());
+    if let Some(password) = password {
+        command.env("REDISCLI_AUTH", password);
+    }
+    let output = command.output().context("could not run redis-cli: install redis-tools")?;
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "redis-cli {arguments:?}: {}", complaint.trim());
+    Ok(String::from_utf8(output.stdout)?)
+}

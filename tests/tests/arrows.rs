@@ -1,0 +1,91 @@
+//! Proves, from `cargo metadata`, which crate may depend on which: the arrows of ARCHITECTURE.md.
+#![allow(clippy::unwrap_used, reason = "a test may fail loudly, in its helpers, too")]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    process::Command,
+};
+
+use serde_json::Value;
+
+/// The crates of the workspace, each with what it depends on directly (tests and benches aside).
+fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--no-deps", "--offline", "--manifest-path"])
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let direct = |package: &Value| {
+        let all = package["dependencies"].as_array().unwrap();
+        all.iter()
+            .filter(|dependency| dependency["kind"] != "dev")
+            .map(|dependency| text(&dependency["name"]))
+            .collect()
+    };
+    metadata["packages"].as_array().unwrap().iter().map(|package| (text(&package["name"]), direct(package))).collect()
+}
+
+fn set<const N: usize>(names: [&str; N]) -> BTreeSet<String> {
+    names.map(str::to_owned).into()
+}
+
+const SERVICES: [&str; 6] = ["monitor", "analyzer", "responder", "alerter", "projector", "query"];
+
+#[test]
+fn each_crate_depends_on_the_crates_below_it_and_on_no_other() {
+    let below = |name: &str| match name {
+        "hemostat-schema" => set([]),
+        "hemostat-core" | "hemostat-log" => set(["hemostat-schema"]),
+        "hemostat-runtime" => set(["hemostat-schema", "hemostat-core", "hemostat-log"]),
+        "hemostat-patient" => set([]),
+        name if SERVICES.iter().any(|service| name.strip_prefix("hemostat-") == Some(service)) => {
+            set(["hemostat-schema", "hemostat-core", "hemostat-runtime"])
+        }
+        "hemostat" | "hemostat-tests" => {
+            let mut all =
+                set(["hemostat-schema", "hemostat-core", "hemostat-log", "hemostat-runtime", "hemostat-patient"]);
+            all.extend(SERVICES.map(|service| format!("hemostat-{service}")));
+            all
+        }
+        unknown => panic!("{unknown} is new: say in this test what it may depend on"),
+    };
+    for (name, depends_on) in dependencies() {
+        let ours: BTreeSet<_> =
+            depends_on.into_iter().filter(|dependency| dependency.starts_with("hemostat")).collect();
+        let allowed = below(&name);
+        let above: Vec<_> = ours.difference(&allowed).collect();
+        assert!(above.is_empty(), "{name} must not depend on {above:?}");
+    }
+}
+
+#[test]
+fn each_foreign_system_is_known_to_few_crates() {
+    let all = dependencies();
+    for (foreign, may) in [
+        ("fred", set(["hemostat-log"])),
+        ("bollard", set(["hemostat-monitor", "hemostat-responder", "hemostat-patient", "hemostat", "hemostat-tests"])),
+        ("reqwest", set(["hemostat-alerter", "hemostat-analyzer", "hemostat", "hemostat-tests"])),
+        ("axum", set(["hemostat-query", "hemostat-runtime", "hemostat-patient", "hemostat", "hemostat-tests"])),
+        ("utoipa", set(["hemostat-query"])),
+        ("config", set(["hemostat-runtime"])),
+    ] {
+        let know: BTreeSet<_> =
+            all.iter().filter(|(_, depends_on)| depends_on.contains(foreign)).map(|(name, _)| name.clone()).collect();
+        let too_many: Vec<_> = know.difference(&may).collect();
+        assert!(too_many.is_empty(), "{too_many:?} must not depend on {foreign}");
+        assert!(!know.is_empty(), "nobody depends on {foreign}: this test is out of date");
+    }
+}
+
+#[test]
+fn vocabulary_and_decisions_are_free_of_the_world() {
+    let all = dependencies();
+    for name in ["hemostat-schema", "hemostat-core"] {
+        for worldly in ["tokio", "futures", "async-trait", "fastrand", "tracing", "metrics", "config", "tempfile"] {
+            assert!(!all[name].contains(worldly), "{name} must not depend on {worldly}");
+        }
+    }
+}
