@@ -15,6 +15,7 @@ macro_rules! family {
         $(#[$meta])*
         #[derive(Debug, Clone, PartialEq, serde::Serialize)]
         #[serde(untagged)]
+        #[allow(clippy::large_enum_variant, reason = "events are handled one at a time; a box would cost more than it saves")]
         pub enum $family {
             $( $(#[$variant_meta])* $variant($variant) ),+
         }

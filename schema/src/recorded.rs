@@ -86,6 +86,7 @@ pub struct Recorded {
 
 /// What an event on the log says.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "almost every event is of a known kind")]
 pub enum Body {
     /// A kind that this program knows.
     Known(Event),
