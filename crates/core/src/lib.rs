@@ -4,6 +4,7 @@
 //! events, time comes in as an argument, and what is decided goes out as events: so any history can be decided again.
 
 pub mod decider;
+pub mod lifecycle;
 pub mod policy;
 pub mod projection;
 

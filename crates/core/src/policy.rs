@@ -262,12 +262,12 @@ impl Policy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lifecycle::given::facts;
+    use crate::testing::{facts, labelled};
 
     #[test]
     fn what_is_hemostats_own_excluded_or_scheduled_is_protected() {
         let policy = Policy { exclude: Names::new(["hemostat-*", "db"]).unwrap(), ..Policy::default() };
-        let own = Facts { labels: [(OWN.into(), "monitor".into())].into(), ..facts() };
+        let own = labelled(OWN, "monitor");
         let swarm = hemostat_schema::container::Swarm { service_id: "s1".into(), service: "web".into() };
         let check = |name: &str, facts: &Facts, says: Option<&str>| {
             let why = policy.protection(name, facts);
@@ -293,8 +293,7 @@ mod tests {
     #[test]
     fn a_container_that_opted_out_is_not_watched() {
         for label in ["hemostat.enable", "autoheal"] {
-            let facts = Facts { labels: [(label.into(), "False".into())].into(), ..facts() };
-            assert!(!Policy::default().watches("api", &facts), "{label}");
+            assert!(!Policy::default().watches("api", &labelled(label, "False")), "{label}");
         }
     }
 

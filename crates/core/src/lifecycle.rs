@@ -1,0 +1,139 @@
+//! What is known of a container as observations go by: its facts, kept up to date by each run that begins or ends.
+//!
+//! Inspecting a container tells everything at once; Docker's event stream tells what changes. Both are observations,
+//! and this one fold of them is what every decision knows a container by.
+
+use hemostat_schema::{
+    Observation,
+    container::{Exit, ExitBy, Facts, Health, RestartPolicy, State},
+};
+
+/// Takes one observation in. Nothing is known of a container before it was [`Seen`](hemostat_schema::observation::Seen).
+pub fn follow(known: &mut Option<Facts>, seen: &Observation) {
+    match (seen, known.as_mut()) {
+        (Observation::Seen(seen), _) => *known = Some(seen.facts.clone()),
+        (Observation::Removed(_), _) => *known = None,
+        (Observation::Started(started), Some(facts)) => {
+            if facts.state == State::Restarting {
+                facts.restarts = facts.restarts.saturating_add(1);
+            }
+            facts.id = started.target.id.clone();
+            facts.started_at = started.target.started_at;
+            facts.state = State::Running;
+            facts.exit = None;
+            if facts.health != Health::None {
+                facts.health = Health::Starting;
+            }
+        }
+        (Observation::Exited(exited), Some(facts)) => {
+            facts.state = if will_restart(facts, &exited.exit) { State::Restarting } else { State::Exited };
+            facts.exit = Some(exited.exit);
+        }
+        (Observation::Frozen(_), Some(facts)) => facts.state = State::Paused,
+        (Observation::Thawed(_), Some(facts)) => facts.state = State::Running,
+        (Observation::HealthChanged(changed), Some(facts)) => facts.health = changed.to,
+        (
+            Observation::Started(_)
+            | Observation::Exited(_)
+            | Observation::Frozen(_)
+            | Observation::Thawed(_)
+            | Observation::HealthChanged(_),
+            None,
+        )
+        | (
+            Observation::Sampled(_)
+            | Observation::SymptomRaised(_)
+            | Observation::SymptomWorsened(_)
+            | Observation::SymptomCleared(_)
+            | Observation::EngineLost(_)
+            | Observation::EngineFound(_),
+            _,
+        ) => {}
+    }
+}
+
+/// Whether Docker itself starts the container again after such an end of its run.
+///
+/// As Docker's restart manager decides: never after a stop by an operator, for `on-failure` only after an error and only
+/// so often (<https://docs.docker.com/engine/containers/start-containers-automatically/>).
+pub fn will_restart(facts: &Facts, exit: &Exit) -> bool {
+    if exit.by == ExitBy::Operator {
+        return false;
+    }
+    match facts.restart_policy {
+        RestartPolicy::No => false,
+        RestartPolicy::Always | RestartPolicy::UnlessStopped => true,
+        RestartPolicy::OnFailure { max } => exit.code != 0 && (max == 0 || facts.restarts < max),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{at, facts, run};
+    use hemostat_schema::observation::{Exited, Frozen, HealthChanged, Removed, Started, Thawed};
+
+    fn exit(second: i64, code: i64, by: ExitBy) -> Exit {
+        Exit { at: at(second), code, by }
+    }
+
+    #[test]
+    fn docker_restarts_by_its_policy_and_never_after_an_operator() {
+        let check = |restart_policy, restarts, code, by, expected| {
+            let facts = Facts { restart_policy, restarts, ..facts() };
+            assert_eq!(
+                will_restart(&facts, &exit(9, code, by)),
+                expected,
+                "{restart_policy:?} {restarts} {code} {by:?}"
+            );
+        };
+        let on_failure = |max| RestartPolicy::OnFailure { max };
+        check(RestartPolicy::No, 0, 1, ExitBy::Crash, false);
+        check(RestartPolicy::Always, 90, 0, ExitBy::Itself, true);
+        check(RestartPolicy::UnlessStopped, 0, 137, ExitBy::Oom, true);
+        check(RestartPolicy::Always, 0, 143, ExitBy::Operator, false);
+        check(on_failure(0), 99, 1, ExitBy::Crash, true);
+        check(on_failure(3), 2, 1, ExitBy::Crash, true);
+        check(on_failure(3), 3, 1, ExitBy::Crash, false);
+        check(on_failure(0), 0, 0, ExitBy::Itself, false);
+    }
+
+    #[test]
+    fn facts_follow_each_run() {
+        let (target, next) = (run(0), run(20));
+        let mut known = Some(Facts { restart_policy: RestartPolicy::Always, ..facts() });
+        let mut step = |seen: Observation| {
+            follow(&mut known, &seen);
+            known.as_ref().map(|facts| (facts.state, facts.health, facts.restarts, facts.started_at))
+        };
+        let crash = exit(10, 1, ExitBy::Crash);
+        assert_eq!(
+            step(Observation::Exited(Exited { target: target.clone(), exit: crash })),
+            Some((State::Restarting, Health::Healthy, 0, Some(at(0))))
+        );
+        assert_eq!(
+            step(Observation::Started(Started { target: next.clone() })),
+            Some((State::Running, Health::Starting, 1, Some(at(20))))
+        );
+        let well = HealthChanged { target: next.clone(), from: Health::Starting, to: Health::Healthy };
+        step(Observation::HealthChanged(well));
+        assert_eq!(
+            step(Observation::Frozen(Frozen { target: next.clone() })),
+            Some((State::Paused, Health::Healthy, 1, Some(at(20))))
+        );
+        step(Observation::Thawed(Thawed { target: next.clone() }));
+        let stop = exit(30, 143, ExitBy::Operator);
+        assert_eq!(
+            step(Observation::Exited(Exited { target: next.clone(), exit: stop })),
+            Some((State::Exited, Health::Healthy, 1, Some(at(20))))
+        );
+        assert_eq!(step(Observation::Removed(Removed { target: next })), None);
+    }
+
+    #[test]
+    fn nothing_is_known_of_what_was_never_seen() {
+        let mut known = None;
+        follow(&mut known, &Observation::Started(Started { target: run(0) }));
+        assert_eq!(known, None);
+    }
+}
