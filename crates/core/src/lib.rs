@@ -7,6 +7,7 @@ pub mod decider;
 pub mod lifecycle;
 pub mod policy;
 pub mod projection;
+pub mod vitals;
 
 pub use decider::{Decider, Decision, Timer, TimerChange, Trigger};
 pub use policy::Policy;
