@@ -5,6 +5,7 @@
 
 pub mod decider;
 pub mod lifecycle;
+pub mod observe;
 pub mod policy;
 pub mod projection;
 pub mod vitals;
