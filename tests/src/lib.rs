@@ -9,6 +9,7 @@
 
 mod bed;
 mod engine;
+mod figures;
 mod hemostat;
 mod redis;
 mod signal;
@@ -17,6 +18,7 @@ mod wait;
 
 pub use bed::Bed;
 pub use engine::Deeds;
+pub use figures::Figures;
 pub use hemostat::Hemostat;
 pub use redis::RedisServer;
 pub use slack::{Answer, FakeSlack};
