@@ -1,0 +1,150 @@
+//! Tools of the tests: given, when, then for any decider, and a simulated loop for laws over whole histories.
+//!
+//! Time is a number here, ids are counted, and the log is a vector. Behind the feature `testing`, for tests of this crate
+//! and of others.
+
+mod given;
+mod simulation;
+
+use hemostat_schema::{
+    Confidence, Event, EventId, IncidentId, NewEvent, Partition, Subject, Timestamp,
+    action::Remedy,
+    container::{Exit, ExitBy, Facts, Health, Limits, RestartPolicy, State, Target},
+    diagnosis::{Method, Reached, Verdict},
+    observation::{
+        Cleared, Evidence, Exited, HealthChanged, Seen, Severity, Started, Symptom, SymptomCleared, SymptomRaised,
+    },
+};
+use hemostat_schema::{Span, container::ExitBy::Crash};
+
+pub use given::{Given, Then, fold, given};
+pub use simulation::Simulation;
+
+/// So many seconds after the test began.
+pub fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_767_225_600 + seconds).expect("tests are played in this century")
+}
+
+/// The id of the `n`th event of a given history, counted from 1.
+pub fn id(n: u64) -> EventId {
+    EventId { partition: Partition(0), ms: n, seq: 0 }
+}
+
+/// The container that most tests are about.
+pub fn subject() -> Subject {
+    container("api")
+}
+
+/// A container of the tests' host.
+pub fn container(name: &str) -> Subject {
+    format!("host/{name}").parse().expect("a test's name is a container's name")
+}
+
+/// The tests' host.
+pub fn host() -> Subject {
+    Subject::host(subject().host)
+}
+
+/// The incident that begins at this second.
+pub fn incident(second: i64) -> IncidentId {
+    IncidentId::begun(&subject(), at(second))
+}
+
+/// The run of the container that began at this second.
+pub fn run(second: i64) -> Target {
+    Target { id: "0123456789abcdef".parse().expect("hexadecimal"), started_at: Some(at(second)) }
+}
+
+/// A running container with a health check that it passes, since second 0.
+pub fn facts() -> Facts {
+    Facts {
+        id: run(0).id,
+        image: "api:1".into(),
+        image_id: "sha256:1".into(),
+        created_at: at(-60),
+        started_at: Some(at(0)),
+        state: State::Running,
+        health: Health::Healthy,
+        exit: None,
+        restart_policy: RestartPolicy::No,
+        restarts: 0,
+        stop_timeout: None,
+        limits: Limits::default(),
+        network_of: None,
+        compose: None,
+        swarm: None,
+        labels: [].into(),
+    }
+}
+
+/// The facts with a label.
+pub fn labelled(label: &str, value: &str) -> Facts {
+    Facts { labels: [(label.to_owned(), value.to_owned())].into(), ..facts() }
+}
+
+/// What happened to [`subject`] at this second.
+pub fn event(second: i64, event: impl Into<Event>) -> NewEvent {
+    NewEvent::new(subject(), at(second), event)
+}
+
+/// What happened to [`subject`] at this second, in the incident that began at second 10.
+pub fn ill(second: i64, what: impl Into<Event>) -> NewEvent {
+    event(second, what).in_incident(Some(incident(10)))
+}
+
+/// The container was seen.
+pub fn seen(second: i64, facts: Facts) -> NewEvent {
+    event(second, Seen { facts })
+}
+
+/// A run began.
+pub fn started(second: i64) -> NewEvent {
+    event(second, Started { target: run(second) })
+}
+
+/// A run ended.
+pub fn exited(second: i64, target: Target, by: ExitBy) -> NewEvent {
+    let code = if by == Crash { 1 } else { 137 };
+    event(second, Exited { target, exit: Exit { at: at(second), code, by } })
+}
+
+/// The health check changed its mind.
+pub fn health(second: i64, target: Target, to: Health) -> NewEvent {
+    let from = if to == Health::Unhealthy { Health::Healthy } else { Health::Unhealthy };
+    event(second, HealthChanged { target, from, to })
+}
+
+/// A symptom of the incident that began at second 10.
+pub fn raised(second: i64, symptom: Symptom, target: Target) -> NewEvent {
+    let evidence = Evidence::Health { held: Span::ZERO };
+    ill(second, SymptomRaised { symptom, severity: Severity::High, since: at(second), target, evidence })
+}
+
+/// The end of a symptom.
+pub fn cleared(second: i64, symptom: Symptom) -> NewEvent {
+    ill(second, SymptomCleared { symptom, why: Cleared::Well, stood: Span::from_secs(1) })
+}
+
+/// A sure diagnosis that asks for a restart of an unhealthy container.
+pub fn reached(target: Target) -> Reached {
+    Reached {
+        verdict: Verdict::Sick,
+        symptoms: vec![Symptom::Unhealthy],
+        target,
+        root_cause: "its health check fails".into(),
+        remedy: Some(Remedy::Restart),
+        confidence: Confidence::clamped(0.9),
+        method: Method::Rule { rule: "unhealthy".into() },
+        why: "Docker says so".into(),
+    }
+}
+
+/// A container that was seen (event 1), turned unhealthy (2) and has the symptom (3), all by second 10.
+pub fn unhealthy() -> Vec<NewEvent> {
+    unhealthy_with(facts())
+}
+
+/// The same with other facts.
+pub fn unhealthy_with(facts: Facts) -> Vec<NewEvent> {
+    vec![seen(0, facts), health(10, run(0), Health::Unhealthy), raised(10, Symptom::Unhealthy, run(0))]
+}
