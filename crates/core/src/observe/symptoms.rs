@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | unhealthy | the health check has failed for its time | well for `clear_after` |
 //! | exited, oom killed | the run ended so under our eyes, and Docker does not start it again | well for `clear_after` |
-//! | restart loop | Docker restarted it `loop_restarts` times within `loop_within` | well for half of `loop_within` |
+//! | restart loop | Docker restarted it `loop_restarts` times within `loop_within` | not for half of `loop_within` |
 //! | cpu high, memory high | above its threshold for its time | five points below it for `clear_after` |
 //!
 //! All are cleared when an operator stops or freezes the container, and when it is gone.
@@ -69,6 +69,7 @@ pub(super) fn pending(state: &State, name: &str, policy: &Policy, ended: Option<
     due.extend(watch.unhealthy());
     due.extend(watch.ended(ended));
     due.extend(watch.looping());
+    due.extend(watch.out_of_the_loop());
     due.extend(watch.level(Symptom::CpuHigh, &state.levels.cpu, watch.care.cpu));
     due.extend(watch.level(Symptom::MemoryHigh, &state.levels.memory, watch.care.memory));
     if phase == Phase::Well {
@@ -133,6 +134,16 @@ impl Watch<'_> {
         Some(self.raise(Symptom::RestartLoop, Severity::High, first, last, evidence))
     }
 
+    /// A loop is over when the run has lasted, however it feels: what else ails it is another symptom's to say.
+    fn out_of_the_loop(&self) -> Option<Due> {
+        if !self.phase.is_running() || !self.stands(Symptom::RestartLoop) {
+            return None;
+        }
+        let last = self.state.restarts.last().copied().unwrap_or(self.since);
+        let lasting = Span::from_millis(self.policy.loop_within.as_millis() / 2).max(self.policy.clear_after);
+        Some(Due { at: lasting.after(last), change: Change::Clear(Symptom::RestartLoop, Cleared::Well) })
+    }
+
     fn level(&self, symptom: Symptom, level: &Level, threshold: Percent) -> Option<Due> {
         if !self.phase.is_running() {
             return None;
@@ -154,17 +165,11 @@ impl Watch<'_> {
         }
     }
 
-    /// What is over once the container has been well for long enough. Levels are over by their own measure.
+    /// What is over once the container has been well for long enough; levels and loops are over by their own measure.
     fn recovered(&self) -> impl Iterator<Item = Due> {
-        self.state.standing.keys().filter_map(|symptom| {
-            let after = match symptom {
-                Symptom::Unhealthy | Symptom::Exited | Symptom::OomKilled => self.policy.clear_after,
-                Symptom::RestartLoop => {
-                    self.policy.clear_after.max(Span::from_millis(self.policy.loop_within.as_millis() / 2))
-                }
-                Symptom::CpuHigh | Symptom::MemoryHigh => return None,
-            };
-            Some(Due { at: after.after(self.since), change: Change::Clear(*symptom, Cleared::Well) })
-        })
+        let by_wellness = [Symptom::Unhealthy, Symptom::Exited, Symptom::OomKilled];
+        let due = self.policy.clear_after.after(self.since);
+        let standing = by_wellness.into_iter().filter(|symptom| self.stands(*symptom));
+        standing.map(move |symptom| Due { at: due, change: Change::Clear(symptom, Cleared::Well) })
     }
 }

@@ -277,6 +277,19 @@ fn docker_restarting_again_and_again_is_a_loop() {
 }
 
 #[test]
+fn a_loop_is_over_when_a_run_lasts_also_when_that_run_is_unhealthy() {
+    let mut bed = Bed::given(with(RestartPolicy::Always, Health::Healthy));
+    for n in 1..=3 {
+        bed.exited(n * 10, 1, ExitBy::Crash);
+        bed.started(n * 10 + 5);
+    }
+    assert!(bed.state.standing().contains_key(&Symptom::RestartLoop));
+    assert_eq!(bed.when(50, Sight::Health(Health::Unhealthy)), ["Starting to Unhealthy", "raised unhealthy High"]);
+    assert_eq!(bed.wakes(), Some(at(95)));
+    assert_eq!(bed.when(95, Sight::Tick), ["cleared restart loop Well"]);
+}
+
+#[test]
 fn restarts_that_were_missed_are_counted_by_inspecting() {
     let mut bed = Bed::given(with(RestartPolicy::Always, Health::None));
     let known = bed.state.facts().unwrap().clone();
