@@ -7,6 +7,8 @@
 pub mod condition;
 pub mod http;
 pub mod illness;
+#[cfg(feature = "stage")]
+pub mod mailbox;
 pub mod server;
 #[cfg(feature = "stage")]
 pub mod stage;

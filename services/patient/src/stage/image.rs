@@ -34,9 +34,9 @@ const KEPT: Duration = Duration::from_secs(3600);
 /// The name of the image, which the engine has from here on.
 pub(super) async fn ensure(docker: &Docker) -> anyhow::Result<String> {
     // One process at a time, or two would import the same and leave an image without a name.
-    let (archive, _lock) = tokio::task::spawn_blocking(|| anyhow::Ok((archive(&find_binary()?)?, lock()?)))
-        .await
-        .context("packing the patients' image broke off")??;
+    let pack = || find_binary().and_then(|binary| Ok((archive(&binary)?, lock(&binary)?)));
+    let (archive, _lock) =
+        tokio::task::spawn_blocking(pack).await.context("packing the patients' image broke off")??;
     let mut hasher = DefaultHasher::new();
     archive.hash(&mut hasher);
     let tag = format!("{:016x}", hasher.finish());
@@ -55,13 +55,13 @@ pub(super) async fn ensure(docker: &Docker) -> anyhow::Result<String> {
     };
     let import = docker.create_image(Some(options), Some(body_full(archive.into())), None);
     import.try_collect::<Vec<_>>().await.context("the engine did not import the patients' image")?;
-    remove_old(docker).await?;
+    remove_unused(docker, KEPT).await?;
     Ok(name)
 }
 
 /// Held until the file is closed, also when this process is killed.
-fn lock() -> anyhow::Result<File> {
-    let path = std::env::temp_dir().join("hemostat-patient-image.lock");
+fn lock(binary: &Path) -> anyhow::Result<File> {
+    let path = binary.with_extension("lock");
     let lock = || {
         let file = File::options().create(true).truncate(false).write(true).open(&path)?;
         file.lock().map(|()| file)
@@ -69,16 +69,16 @@ fn lock() -> anyhow::Result<File> {
     lock().with_context(|| format!("could not lock {}", path.display()))
 }
 
-/// Removes the images of earlier builds that no container uses.
-async fn remove_old(docker: &Docker) -> anyhow::Result<()> {
+/// Removes the images that are older than `kept` and that no container uses.
+pub(super) async fn remove_unused(docker: &Docker, kept: Duration) -> anyhow::Result<()> {
     let options = ListImagesOptions {
         filters: Some(HashMap::from([("reference".to_owned(), vec![REPOSITORY.to_owned()])])),
         ..Default::default()
     };
     let images = docker.list_images(Some(options)).await.context("could not list the patients' images")?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let oldest = i64::try_from(now.saturating_sub(KEPT).as_secs()).unwrap_or(i64::MAX);
-    for name in images.into_iter().filter(|image| image.created < oldest).flat_map(|image| image.repo_tags) {
+    let oldest = i64::try_from(now.saturating_sub(kept).as_secs()).unwrap_or(i64::MAX);
+    for name in images.into_iter().filter(|image| image.created <= oldest).flat_map(|image| image.repo_tags) {
         // Refused where a container uses it; then a later run removes it.
         drop(docker.remove_image(&name, None::<RemoveImageOptions>, None).await);
     }

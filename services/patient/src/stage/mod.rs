@@ -8,7 +8,7 @@ mod image;
 mod owner;
 mod patient;
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use anyhow::Context;
 use bollard::{
@@ -44,9 +44,8 @@ impl Stage {
     pub async fn new(run: impl Into<String>, prefix: impl Into<String>) -> anyhow::Result<Self> {
         let docker = connect().await?;
         let image = image::ensure(&docker).await?;
-        let stage = Self { docker, run: run.into(), prefix: prefix.into(), image };
-        stage.sweep().await?;
-        Ok(stage)
+        sweep(&docker).await?;
+        Ok(Self { docker, run: run.into(), prefix: prefix.into(), image })
     }
 
     /// The engine that it runs in.
@@ -82,16 +81,6 @@ impl Stage {
     pub async fn clear(&self) -> anyhow::Result<()> {
         remove(&self.docker, find(&self.docker, &format!("{RUN_LABEL}={}", self.run)).await?).await
     }
-
-    /// Takes away what processes left behind that are no more.
-    async fn sweep(&self) -> anyhow::Result<()> {
-        let mut orphans = find(&self.docker, OWNER_LABEL).await?;
-        orphans.retain(|found| {
-            let owner = found.labels.as_ref().and_then(|labels| labels.get(OWNER_LABEL));
-            owner.is_some_and(|owner| owner::is_gone(owner))
-        });
-        remove(&self.docker, orphans).await
-    }
 }
 
 impl Drop for Stage {
@@ -121,6 +110,26 @@ pub async fn connect() -> anyhow::Result<Docker> {
     let host = std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned());
     let connect = async { Docker::connect_with_host(&host)?.negotiate_version().await };
     connect.await.with_context(|| format!("no Docker engine answers at {host}: start dockerd, or set DOCKER_HOST"))
+}
+
+/// Takes away what processes left behind that are no more, and the images that no patient uses.
+///
+/// # Errors
+/// When no engine answers, or it refuses.
+pub async fn sweep_all() -> anyhow::Result<()> {
+    let docker = connect().await?;
+    sweep(&docker).await?;
+    image::remove_unused(&docker, Duration::ZERO).await
+}
+
+/// Takes away what processes left behind that are no more.
+async fn sweep(docker: &Docker) -> anyhow::Result<()> {
+    let mut orphans = find(docker, OWNER_LABEL).await?;
+    orphans.retain(|found| {
+        let owner = found.labels.as_ref().and_then(|labels| labels.get(OWNER_LABEL));
+        owner.is_some_and(|owner| owner::is_gone(owner))
+    });
+    remove(docker, orphans).await
 }
 
 async fn find(docker: &Docker, label: &str) -> anyhow::Result<Vec<ContainerSummary>> {

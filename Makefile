@@ -1,0 +1,40 @@
+# Thin: what is longer than a line is in scripts/. CI calls the same targets.
+with := scripts/with
+patient := cargo build --locked --release -p hemostat-patient --no-default-features
+hemostat := cargo run --locked --release -p hemostat --
+
+# What `make up` gives to hemostat, such as ARGS="--set responder.dry_run=true".
+ARGS ?=
+
+.PHONY: help up demo test test-core check bench bench-heal sweep
+
+help: ## Shows this list
+	@sed -n 's/^\([a-z-]*\): .*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+up: ## Watches this machine's containers until Ctrl-C
+	$(with) rust redis -- $(hemostat) up $(ARGS)
+
+demo: ## Makes patients of its own ill in Docker, and heals them
+	$(with) rust -- $(patient)
+	$(with) rust redis docker -- $(hemostat) demo
+
+test: ## Runs all tests, on a real Redis and a real Docker engine
+	$(with) rust redis docker -- scripts/test all
+
+test-core: ## Runs all tests that need no Docker engine
+	$(with) rust redis -- scripts/test core
+
+check: ## Formatting, lints, docs and all tests: what CI runs
+	$(with) rust lint -- cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --quiet
+	$(MAKE) test
+
+bench: ## Runs every bench; figures in target/bench/
+	$(with) rust redis docker -- scripts/bench
+
+bench-heal: ## How long from unhealthy to restart, and what HemoStat costs
+	$(with) rust redis docker -- scripts/bench heal
+
+sweep: ## Takes patients that killed runs left behind, and their images, out of Docker
+	$(with) rust docker -- cargo run --locked --quiet -p hemostat-patient --example sweep
