@@ -53,10 +53,9 @@ impl Commit {
     /// [`Error::Invalid`] when something in the commit could not be read again or would break the order of causes.
     pub(crate) fn encode(&self) -> Result<Vec<Encoded>, Error> {
         let invalid = |reason: String| Error::Invalid { doing: DOING, reason };
-        for name in self.timers.iter().map(TimerUpdate::name) {
-            if name.contains('|') {
-                return Err(invalid(format!("the timer name {name:?} contains a |")));
-            }
+        let names = self.timers.iter().map(TimerUpdate::name);
+        if let Some(name) = names.chain([self.lease.group.as_str()]).find(|name| name.contains('|')) {
+            return Err(invalid(format!("the name {name:?} of a timer or group contains a |")));
         }
         let encode = |(index, event): (usize, &NewEvent)| {
             match event.cause {

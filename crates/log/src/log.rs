@@ -145,7 +145,9 @@ impl Range {
         match (self.from, self.to) {
             (Bound::Included(from), Bound::Included(to)) => from > to,
             (Bound::Included(from) | Bound::Excluded(from), Bound::Included(to) | Bound::Excluded(to)) => from >= to,
-            _ => false,
+            (_, Bound::Excluded(to)) => to == EventId::start(to.partition),
+            (Bound::Excluded(from), _) => from == EventId::end(from.partition),
+            (Bound::Unbounded | Bound::Included(_), Bound::Unbounded) | (Bound::Unbounded, Bound::Included(_)) => false,
         }
     }
 }

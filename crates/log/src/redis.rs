@@ -1,83 +1,402 @@
-//! The log in Redis.
-use crate::*;
+//! The log in Redis: Streams for the events, one Redis Function for the commit (`migrations/`).
+//!
+//! Two kinds of connections: one for all commands, which none of them may block, and one for each partition whose bell
+//! somebody listens to.
+
+mod bell;
+mod commit;
+mod connection;
+mod keys;
+mod migrations;
+mod reply;
+mod server;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::Bound,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
 use async_trait::async_trait;
-use hemostat_schema::{EventId, Family, Partition};
-use std::time::Duration;
-use tokio::sync::watch;
+use futures::future::try_join_all;
+use hemostat_schema::{EventId, Family, Partition, Timestamp};
+use tokio::{sync::watch, task::JoinSet};
+
+pub use self::migrations::{Applied, migrate};
+use self::{
+    connection::{Arg, Connection, Shared},
+    keys::Keys,
+    reply::{Reply, corrupt, entries},
+};
+use crate::{
+    Backlog, Commit, CommitError, Delivery, Entry, Error, Lease, Log, Options, Order, ParkedDelivery, Range, Reader,
+    StoredTimer, commit::DOING as COMMIT,
+};
+
 /// The log in Redis.
 #[derive(Debug)]
-pub struct RedisLog;
-/// A migration that was applied.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Applied {
-    /** Its number and name. */
-    pub name: String,
+pub struct RedisLog {
+    shared: Shared,
+    partitions: u16,
+    bells: Mutex<Bells>,
 }
+
+/// The bells that somebody listens to; their tasks end with the log.
+#[derive(Debug, Default)]
+struct Bells {
+    rung: HashMap<Partition, watch::Sender<u64>>,
+    tasks: JoinSet<()>,
+}
+
 impl RedisLog {
-    /// Connects.
+    /// Connects to a log that was migrated (see [`migrate`]).
+    ///
     /// # Errors
-    /// Many.
-    pub async fn connect(_options: &Options) -> Result<Self, Error> {
-        unimplemented!()
+    /// When the server cannot be reached or used, or the log is not at this program's level (see [`Error`]).
+    pub async fn connect(options: &Options) -> Result<Self, Error> {
+        let connection = Connection::open(options).await?;
+        server::check(&connection, options).await?;
+        let partitions = migrations::check(&connection, options).await?;
+        Ok(Self { shared: Shared::new(options.clone(), connection), partitions, bells: Mutex::default() })
+    }
+
+    /// The address without credentials, for messages.
+    pub fn server(&self) -> String {
+        self.shared.server()
+    }
+
+    fn keys(&self, partition: Partition) -> Result<Keys, Error> {
+        if partition.0 < self.partitions {
+            Ok(Keys(partition))
+        } else {
+            Err(Error::NoPartition { partition, partitions: self.partitions })
+        }
+    }
+
+    async fn fcall<const N: usize>(
+        &self,
+        doing: &'static str,
+        function: &'static str,
+        keys: Vec<String>,
+        args: [String; N],
+    ) -> Result<Reply, Error> {
+        let head = [Arg::from(function), keys.len().to_string().into()];
+        let args = head.into_iter().chain(keys.into_iter().map(Arg::from)).chain(args.into_iter().map(Arg::from));
+        self.shared.call(doing, "FCALL", args.collect()).await
+    }
+
+    async fn range(
+        &self,
+        partition: Partition,
+        family: Family,
+        range: Range,
+        order: Order,
+        limit: usize,
+    ) -> Result<Vec<Entry>, Error> {
+        const DOING: &str = "read the log";
+        let bound = |bound: Bound<EventId>, open: &'static str| match bound {
+            Bound::Unbounded => Arg::from(open),
+            Bound::Included(id) => id.entry().into(),
+            Bound::Excluded(id) => format!("({}", id.entry()).into(),
+        };
+        let (from, to) = (bound(range.from, "-"), bound(range.to, "+"));
+        let (command, first, last) = match order {
+            Order::OldestFirst => ("XRANGE", from, to),
+            Order::NewestFirst => ("XREVRANGE", to, from),
+        };
+        let key = self.keys(partition)?.stream(family).into();
+        let args = vec![key, first, last, "COUNT".into(), limit.to_string().into()];
+        entries(self.shared.call(DOING, command, args).await?, partition, family, DOING)
     }
 }
-/// Migrates.
-/// # Errors
-/// Many.
-pub async fn migrate(_options: &Options) -> Result<Vec<Applied>, Error> {
-    unimplemented!()
+
+/// Some server said that the lease, or the right to read, is lost.
+fn is_stale(error: &Error) -> bool {
+    matches!(error, Error::Refused { reply, .. } if reply.starts_with("STALE"))
 }
+
+fn fenced(error: Error, lease: &Lease) -> Error {
+    if is_stale(&error) { Error::Fenced { group: lease.group.clone(), partition: lease.partition } } else { error }
+}
+
+/// The partition's clock as GET gives it.
+fn clock_of(reply: Reply, partition: Partition, doing: &'static str) -> Result<EventId, Error> {
+    match reply {
+        Reply::Nil => Ok(EventId::start(partition)),
+        reply => reply.id(partition, doing),
+    }
+}
+
+fn millis(ttl: Duration) -> String {
+    ttl.as_millis().to_string()
+}
+
 #[async_trait]
 impl Log for RedisLog {
     fn partitions(&self) -> u16 {
-        unimplemented!()
+        self.partitions
     }
-    fn bell(&self, _: Partition) -> watch::Receiver<u64> {
-        unimplemented!()
+
+    fn bell(&self, partition: Partition) -> watch::Receiver<u64> {
+        let mut bells = self.bells.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bell) = bells.rung.get(&partition) {
+            return bell.subscribe();
+        }
+        let bell = watch::Sender::new(0);
+        let heard = bell.subscribe();
+        bells.rung.insert(partition, bell.clone());
+        if partition.0 < self.partitions {
+            bells.tasks.spawn(bell::ring(Arc::new(self.shared.options().clone()), partition, bell));
+        }
+        heard
     }
-    async fn clock(&self, _: Partition) -> Result<EventId, Error> {
-        unimplemented!()
+
+    async fn clock(&self, partition: Partition) -> Result<EventId, Error> {
+        const DOING: &str = "read the clock";
+        let reply = self.shared.call(DOING, "GET", vec![self.keys(partition)?.clock().into()]).await?;
+        clock_of(reply, partition, DOING)
     }
-    async fn read(&self, _: Partition, _: &[Family], _: Range, _: Order, _: usize) -> Result<Vec<Entry>, Error> {
-        unimplemented!()
+
+    async fn read(
+        &self,
+        partition: Partition,
+        families: &[Family],
+        range: Range,
+        order: Order,
+        limit: usize,
+    ) -> Result<Vec<Entry>, Error> {
+        let range = range.up_to(self.clock(partition).await?);
+        if range.is_empty() || limit == 0 {
+            return Ok(vec![]);
+        }
+        let streams = families.iter().map(|family| self.range(partition, *family, range, order, limit));
+        let mut found: Vec<Entry> = try_join_all(streams).await?.into_iter().flatten().collect();
+        found.sort_unstable_by_key(|entry| entry.id);
+        found.dedup_by_key(|entry| entry.id);
+        if order == Order::NewestFirst {
+            found.reverse();
+        }
+        found.truncate(limit);
+        Ok(found)
     }
-    async fn get(&self, _: EventId) -> Result<Option<Entry>, Error> {
-        unimplemented!()
+
+    async fn get(&self, id: EventId) -> Result<Option<Entry>, Error> {
+        let only = Range { from: Bound::Included(id), to: Bound::Included(id) };
+        let streams = Family::ALL.map(|family| self.range(id.partition, family, only, Order::OldestFirst, 1));
+        Ok(try_join_all(streams).await?.into_iter().flatten().next())
     }
-    async fn rows(&self, _: Partition, _: &str, _: &[String]) -> Result<Vec<Option<Vec<u8>>>, Error> {
-        unimplemented!()
+
+    async fn rows(&self, partition: Partition, view: &str, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>, Error> {
+        const DOING: &str = "read rows";
+        if keys.is_empty() {
+            return Ok(vec![]);
+        }
+        let mut args = vec![self.keys(partition)?.view(view).into()];
+        args.extend(keys.iter().map(|key| Arg::from(key.clone())));
+        let rows = self.shared.call(DOING, "HMGET", args).await?.list(DOING)?;
+        rows.into_iter().map(|row| Ok(row.data(DOING)?.map(Vec::from))).collect()
     }
-    async fn all_rows(&self, _: Partition, _: &str) -> Result<Vec<(String, Vec<u8>)>, Error> {
-        unimplemented!()
+
+    async fn all_rows(&self, partition: Partition, view: &str) -> Result<Vec<(String, Vec<u8>)>, Error> {
+        const DOING: &str = "read all rows";
+        let key = Arg::from(self.keys(partition)?.view(view));
+        let (mut rows, mut cursor) = (BTreeMap::new(), "0".to_owned());
+        loop {
+            let args = vec![key.clone(), cursor.into(), "COUNT".into(), "500".into()];
+            let [next, page] = self.shared.call(DOING, "HSCAN", args).await?.exactly(DOING)?;
+            let mut page = page.list(DOING)?.into_iter();
+            while let (Some(key), Some(row)) = (page.next(), page.next()) {
+                rows.insert(key.text(DOING)?, Vec::from(row.data(DOING)?.unwrap_or_default()));
+            }
+            cursor = next.text(DOING)?;
+            if cursor == "0" {
+                return Ok(rows.into_iter().collect());
+            }
+        }
     }
-    async fn timers(&self, _: Partition, _: &str) -> Result<Vec<StoredTimer>, Error> {
-        unimplemented!()
+
+    async fn timers(&self, partition: Partition, group: &str) -> Result<Vec<StoredTimer>, Error> {
+        const DOING: &str = "read timers";
+        let args = vec![self.keys(partition)?.timers().into(), "0".into(), "-1".into(), "WITHSCORES".into()];
+        let mut all = self.shared.call(DOING, "ZRANGE", args).await?.list(DOING)?.into_iter();
+        let mut timers = vec![];
+        while let (Some(member), Some(due)) = (all.next(), all.next()) {
+            let (member, due) = (member.text(DOING)?, due.text(DOING)?);
+            let of_group = member.strip_prefix(group).and_then(|rest| rest.strip_prefix('|'));
+            let Some((subject, name)) = of_group.and_then(|rest| rest.rsplit_once('|')) else { continue };
+            let timer = || {
+                let due = Timestamp::from_millisecond(due.parse().ok()?).ok()?;
+                Some(StoredTimer { subject: subject.parse().ok()?, name: name.to_owned(), due })
+            };
+            timers.push(timer().ok_or_else(|| corrupt(DOING, format!("the timer {member:?} due at {due}")))?);
+        }
+        Ok(timers)
     }
-    async fn acquire(&self, _: Partition, _: &str, _: &str, _: Duration) -> Result<Option<Lease>, Error> {
-        unimplemented!()
+
+    async fn acquire(
+        &self,
+        partition: Partition,
+        group: &str,
+        owner: &str,
+        ttl: Duration,
+    ) -> Result<Option<Lease>, Error> {
+        const DOING: &str = "acquire a lease";
+        let keys = vec![self.keys(partition)?.lease(group)];
+        match self.fcall(DOING, "hemostat_acquire", keys, [owner.to_owned(), millis(ttl)]).await? {
+            Reply::Nil => Ok(None),
+            epoch => {
+                let epoch = epoch.number(DOING)?;
+                Ok(Some(Lease { partition, group: group.to_owned(), owner: owner.to_owned(), epoch }))
+            }
+        }
     }
-    async fn renew(&self, _: &Lease, _: Duration) -> Result<bool, Error> {
-        unimplemented!()
+
+    async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<bool, Error> {
+        const DOING: &str = "renew a lease";
+        let keys = vec![self.keys(lease.partition)?.lease(&lease.group)];
+        let held = self.fcall(DOING, "hemostat_renew", keys, [lease.epoch.to_string(), millis(ttl)]).await?;
+        Ok(held.number(DOING)? == 1)
     }
-    async fn release(&self, _: &Lease) -> Result<(), Error> {
-        unimplemented!()
+
+    async fn release(&self, lease: &Lease) -> Result<(), Error> {
+        let keys = vec![self.keys(lease.partition)?.lease(&lease.group)];
+        self.fcall("release a lease", "hemostat_release", keys, [lease.epoch.to_string()]).await.map(drop)
     }
-    async fn pending(&self, _: &Lease, _: &[Family]) -> Result<Backlog, Error> {
-        unimplemented!()
+
+    async fn pending(&self, lease: &Lease, families: &[Family]) -> Result<Backlog, Error> {
+        const DOING: &str = "read the backlog";
+        let keys = self.keys(lease.partition)?;
+        let all = std::iter::once(keys.lease(&lease.group)).chain(families.iter().map(|family| keys.stream(*family)));
+        let args = [lease.epoch.to_string(), lease.group.clone(), lease.owner.clone()];
+        let answer = self.fcall(DOING, "hemostat_open", all.collect(), args).await;
+        let mut answer = answer.map_err(|error| fenced(error, lease))?.list(DOING)?.into_iter();
+        let reader = Reader(answer.next().unwrap_or(Reply::Nil).number(DOING)?);
+        let mut deliveries = vec![];
+        for (family, backlog) in families.iter().zip(answer) {
+            let [found, times] = backlog.exactly(DOING)?;
+            let found = entries(found, lease.partition, *family, DOING)?;
+            for (entry, times) in found.into_iter().zip(times.list(DOING)?) {
+                let times = u32::try_from(times.number(DOING)?).unwrap_or(u32::MAX);
+                deliveries.push(Delivery { id: entry.id, family: *family, event: entry.event, times });
+            }
+        }
+        deliveries.sort_unstable_by_key(|delivery| delivery.id);
+        Ok(Backlog { reader, deliveries })
     }
-    async fn deliver(&self, _: &Lease, _: Reader, _: &[Family], _: usize) -> Result<Vec<Delivery>, Error> {
-        unimplemented!()
+
+    async fn deliver(
+        &self,
+        lease: &Lease,
+        reader: Reader,
+        families: &[Family],
+        count: usize,
+    ) -> Result<Vec<Delivery>, Error> {
+        const DOING: &str = "read new events";
+        let keys = self.keys(lease.partition)?;
+        let all = std::iter::once(keys.lease(&lease.group)).chain(families.iter().map(|family| keys.stream(*family)));
+        let (epoch, reader, count) = (lease.epoch.to_string(), reader.0.to_string(), count.to_string());
+        let args = [epoch, reader, lease.group.clone(), lease.owner.clone(), count];
+        let answer = self.fcall(DOING, "hemostat_deliver", all.collect(), args).await;
+        let mut deliveries = vec![];
+        for stream in answer.map_err(|error| fenced(error, lease))?.list(DOING)? {
+            let [key, found] = stream.exactly(DOING)?;
+            let key = key.text(DOING)?;
+            let family = families.iter().copied().find(|family| keys.stream(*family) == key);
+            let family = family.ok_or_else(|| corrupt(DOING, format!("entries of {key}, which was not asked for")))?;
+            let found = entries(found, lease.partition, family, DOING)?;
+            deliveries.extend(found.into_iter().map(|Entry { id, family, event }| Delivery {
+                id,
+                family,
+                event,
+                times: 1,
+            }));
+        }
+        Ok(deliveries)
     }
-    async fn lag(&self, _: Partition, _: &str, _: &[Family]) -> Result<u64, Error> {
-        unimplemented!()
+
+    async fn lag(&self, partition: Partition, group: &str, families: &[Family]) -> Result<u64, Error> {
+        const DOING: &str = "measure the lag";
+        let mut lag = 0;
+        for family in families {
+            let stream = Arg::from(self.keys(partition)?.stream(*family));
+            let groups = self.shared.call(DOING, "XINFO", vec!["GROUPS".into(), stream.clone()]).await?;
+            let mut found = None;
+            for info in groups.list(DOING)? {
+                let mut fields = HashMap::new();
+                let mut info = info.list(DOING)?.into_iter();
+                while let (Some(name), Some(value)) = (info.next(), info.next()) {
+                    fields.insert(name.text(DOING)?, value);
+                }
+                let is_it = fields.remove("name").is_some_and(|name| name == Reply::Data(group.to_owned().into()));
+                if is_it {
+                    // Redis does not know the lag, and says nil, after entries were deleted from within a stream.
+                    let number = |value: Option<Reply>| value.map_or(Ok(0), |value| value.number(DOING).or(Ok(0)));
+                    found = Some(number(fields.remove("pending"))? + number(fields.remove("lag"))?);
+                }
+            }
+            lag += match found {
+                Some(found) => found,
+                None => self.shared.call(DOING, "XLEN", vec![stream]).await?.number(DOING)?,
+            };
+        }
+        Ok(lag)
     }
-    async fn commit(&self, _: &Commit) -> Result<Vec<EventId>, CommitError> {
-        unimplemented!()
+
+    async fn commit(&self, commit: &Commit) -> Result<Vec<EventId>, CommitError> {
+        let partition = commit.lease.partition;
+        self.keys(partition)?;
+        let answer = self.shared.call(COMMIT, "FCALL", commit::arguments(commit)?).await;
+        let first = match answer {
+            // The sequence was committed before: the function tells where it began, if it was the newest.
+            Ok(Reply::List(again)) => again.into_iter().nth(1).unwrap_or(Reply::Nil),
+            Ok(first) => first,
+            Err(Error::Refused { reply, .. }) if reply.starts_with("STALE") => return Err(CommitError::Stale),
+            Err(Error::Refused { reply, .. }) if reply.starts_with("LOST") => return Err(CommitError::Lost),
+            // The group does not exist, so nothing of it is pending.
+            Err(Error::Refused { reply, .. }) if reply.starts_with("NOGROUP") => return Err(CommitError::Lost),
+            Err(Error::Refused { reply, .. }) if reply.starts_with("CONFLICT ") => {
+                let guard = reply.split(' ').nth(1).and_then(|index| commit.guards.get(index.parse::<usize>().ok()?));
+                let guard = guard.ok_or_else(|| corrupt(COMMIT, format!("the reply {reply:?}")))?;
+                return Err(CommitError::Conflict(guard.subject.clone()));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        match first {
+            Reply::Data(first) if first.is_empty() => Ok(vec![]),
+            first => Ok(commit::ids_from(first.id(partition, COMMIT)?, commit.events.len())),
+        }
     }
-    async fn parked(&self, _: Partition, _: usize) -> Result<Vec<ParkedDelivery>, Error> {
-        unimplemented!()
+
+    async fn parked(&self, partition: Partition, limit: usize) -> Result<Vec<ParkedDelivery>, Error> {
+        const DOING: &str = "read what was parked";
+        let key = self.keys(partition)?.parked().into();
+        let args = vec![key, "+".into(), "-".into(), "COUNT".into(), limit.to_string().into()];
+        let mut parked = vec![];
+        for entry in self.shared.call(DOING, "XREVRANGE", args).await?.list(DOING)? {
+            let [at, fields] = entry.exactly(DOING)?;
+            let at = at.id(partition, DOING)?;
+            let mut values = HashMap::new();
+            let mut fields = fields.list(DOING)?.into_iter();
+            while let (Some(name), Some(value)) = (fields.next(), fields.next()) {
+                values.insert(name.text(DOING)?, value.text(DOING)?);
+            }
+            let mut take = |name: &str| {
+                values.remove(name).ok_or_else(|| corrupt(DOING, format!("an entry without the field {name}")))
+            };
+            let unreadable = |error: hemostat_schema::InvalidId| corrupt(DOING, error.to_string());
+            parked.push(ParkedDelivery {
+                group: take("g")?,
+                family: take("f")?.parse().map_err(unreadable)?,
+                id: EventId::from_entry(partition, &take("i")?).map_err(unreadable)?,
+                error: take("e")?,
+                at: Timestamp::from_millisecond(i64::try_from(at.ms).unwrap_or(i64::MAX)).unwrap_or(Timestamp::MAX),
+            });
+        }
+        Ok(parked)
     }
+
     async fn ping(&self) -> Result<(), Error> {
-        unimplemented!()
+        self.shared.call("reach Redis", "PING", vec![]).await.map(drop)
     }
 }

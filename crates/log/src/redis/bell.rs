@@ -1,0 +1,77 @@
+//! Who wakes the readers: one plain, blocking XREAD for each partition, on a connection of its own.
+//!
+//! It reads for nobody and belongs to no group, so giving it up at any moment loses nothing. The order matters: the
+//! clock is read first, then the bell rings, then it waits for what comes after that clock. Whatever is appended in
+//! between is either seen by those who were woken or ends the wait at once.
+
+use std::{sync::Arc, time::Duration};
+
+use hemostat_schema::{EventId, Family, Partition};
+use tokio::{sync::watch, time::sleep};
+use tracing::{debug, info, warn};
+
+use super::{connection::Connection, keys::Keys};
+use crate::{Error, Options};
+
+/// How long one XREAD waits. A peer that vanished without a word is found out after this and the time limit.
+const BLOCK: Duration = Duration::from_secs(5);
+
+/// Rings `bell` for `partition`, for ever.
+pub(super) async fn ring(options: Arc<Options>, partition: Partition, bell: watch::Sender<u64>) {
+    const FIRST: Duration = Duration::from_millis(50);
+    const LONGEST: Duration = Duration::from_secs(1);
+    let mut delay = FIRST;
+    let mut broken = false;
+    loop {
+        match Connection::open(&options).await {
+            Ok(connection) => {
+                if std::mem::take(&mut broken) {
+                    info!(%partition, server = options.server(), "Redis is back");
+                }
+                delay = FIRST;
+                let error = listen(&connection, partition, options.limit(), &bell).await;
+                debug!(%partition, %error, "listening for new events was interrupted");
+            }
+            Err(error) if !broken => {
+                broken = true;
+                warn!(%partition, %error, "cannot listen for new events, trying again");
+            }
+            Err(_) => {}
+        }
+        sleep(delay).await;
+        delay = (delay * 2).min(LONGEST);
+    }
+}
+
+/// Rings until something fails.
+async fn listen(connection: &Connection, partition: Partition, limit: Duration, bell: &watch::Sender<u64>) -> Error {
+    loop {
+        let heard = match clock(connection, partition, limit).await {
+            Ok(clock) => {
+                bell.send_modify(|rung| *rung += 1);
+                wait(connection, partition, clock, limit).await
+            }
+            Err(error) => Err(error),
+        };
+        if let Err(error) = heard {
+            return error;
+        }
+    }
+}
+
+const DOING: &str = "listen for new events";
+
+async fn clock(connection: &Connection, partition: Partition, limit: Duration) -> Result<EventId, Error> {
+    let reply = connection.call(DOING, "GET", vec![Keys(partition).clock().into()], limit).await?;
+    super::clock_of(reply, partition, DOING)
+}
+
+/// Waits until something comes after `clock`. A wait that ends with nothing is waited again.
+async fn wait(connection: &Connection, partition: Partition, clock: EventId, limit: Duration) -> Result<(), Error> {
+    let mut args =
+        vec!["COUNT".into(), "1".into(), "BLOCK".into(), BLOCK.as_millis().to_string().into(), "STREAMS".into()];
+    args.extend(Family::ALL.map(|family| Keys(partition).stream(family).into()));
+    args.extend(Family::ALL.map(|_| clock.entry().into()));
+    while connection.call(DOING, "XREAD", args.clone(), BLOCK + limit).await?.list(DOING)?.is_empty() {}
+    Ok(())
+}

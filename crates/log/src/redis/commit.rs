@@ -1,0 +1,127 @@
+//! A commit as the arguments of the function `hemostat_commit`; their layout is told in `migrations/0001_log.lua`.
+
+use std::collections::BTreeMap;
+
+use hemostat_schema::{Cause, EventId, Family, Subject};
+
+use super::{connection::Arg, keys::Keys};
+use crate::{Commit, Error, TimerUpdate};
+
+/// Where the streams stand among the keys, counted from 1 as Lua does.
+const FIRST_STREAM: usize = 6;
+
+/// The keys and arguments of `commit`, ready for FCALL.
+pub(super) fn arguments(commit: &Commit) -> Result<Vec<Arg>, Error> {
+    let encoded = commit.encode()?;
+    let (keys, group) = (Keys(commit.lease.partition), &commit.lease.group);
+    let mut views: Vec<&str> = commit.rows.iter().map(|change| change.view.as_str()).collect();
+    views.sort_unstable();
+    views.dedup();
+
+    let mut all_keys = vec![keys.lease(group), keys.clock(), keys.heads(), keys.timers(), keys.parked()];
+    all_keys.extend(Family::ALL.map(|family| keys.stream(family)));
+    all_keys.extend(views.iter().map(|view| keys.view(view)));
+
+    let mut out = Arguments(Vec::with_capacity(32 + 6 * encoded.len() + 4 * commit.rows.len() + commit.acks.len()));
+    out.text("hemostat_commit");
+    out.number(all_keys.len());
+    all_keys.into_iter().for_each(|key| out.text(key));
+    out.text(group.clone());
+    out.text(commit.lease.epoch.to_string());
+    out.text(commit.seq.map(|seq| seq.to_string()).unwrap_or_default());
+
+    out.number(commit.guards.len());
+    for guard in &commit.guards {
+        out.text(head(guard.family, &guard.subject));
+        out.text(guard.head.map(|id| id.entry()).unwrap_or_default());
+    }
+
+    let mut acks: BTreeMap<Family, Vec<EventId>> = BTreeMap::new();
+    commit.acks.iter().for_each(|(family, id)| acks.entry(*family).or_default().push(*id));
+    out.number(acks.len());
+    for (family, mut ids) in acks {
+        ids.sort_unstable();
+        ids.dedup();
+        out.number(stream(family));
+        out.number(ids.len());
+        ids.iter().for_each(|id| out.text(id.entry()));
+    }
+
+    out.number(commit.fired.len());
+    for timer in &commit.fired {
+        out.text(member(group, &timer.subject, &timer.name));
+        out.text(timer.due.as_millisecond().to_string());
+    }
+
+    out.number(encoded.len());
+    for (event, encoded) in commit.events.iter().zip(encoded) {
+        let family = event.event.family();
+        out.number(stream(family));
+        out.text(encoded.kind);
+        out.text(encoded.subject);
+        out.text(match event.cause {
+            None => String::new(),
+            Some(Cause::Event(id)) => id.to_string(),
+            Some(Cause::Sibling(index)) => format!("={index}"),
+        });
+        out.text(if event.event.moves_head() { head(family, &event.subject) } else { String::new() });
+        out.0.push(encoded.envelope.into());
+    }
+
+    out.number(commit.rows.len());
+    for change in &commit.rows {
+        let view = views.binary_search(&change.view.as_str()).unwrap_or_default();
+        out.number(FIRST_STREAM + Family::ALL.len() + view);
+        out.text(change.key.clone());
+        out.text(if change.row.is_some() { "1" } else { "0" });
+        out.0.push(change.row.clone().unwrap_or_default().into());
+    }
+
+    out.number(commit.timers.len());
+    for update in &commit.timers {
+        let (subject, name, due) = match update {
+            TimerUpdate::Set { subject, name, due } => (subject, name, due.as_millisecond().to_string()),
+            TimerUpdate::Cancel { subject, name } => (subject, name, String::new()),
+        };
+        out.text(member(group, subject, name));
+        out.text(due);
+    }
+
+    out.number(commit.parked.len());
+    for park in &commit.parked {
+        out.text(park.family.name());
+        out.text(park.id.entry());
+        out.text(park.error.clone());
+    }
+    Ok(out.0)
+}
+
+/// The ids of `count` events, the first of which got `first`: the function gives them without a gap.
+pub(super) fn ids_from(first: EventId, count: usize) -> Vec<EventId> {
+    (first.seq..).take(count).map(|seq| EventId { seq, ..first }).collect()
+}
+
+/// How a timer is named in the partition's sorted set.
+pub(super) fn member(group: &str, subject: &Subject, name: &str) -> String {
+    format!("{group}|{subject}|{name}")
+}
+
+fn head(family: Family, subject: &Subject) -> String {
+    format!("{family}/{subject}")
+}
+
+fn stream(family: Family) -> usize {
+    FIRST_STREAM + Family::ALL.iter().position(|one| *one == family).unwrap_or_default()
+}
+
+struct Arguments(Vec<Arg>);
+
+impl Arguments {
+    fn text(&mut self, text: impl Into<String>) {
+        self.0.push(text.into().into());
+    }
+
+    fn number(&mut self, number: usize) {
+        self.text(number.to_string());
+    }
+}

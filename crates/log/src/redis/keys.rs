@@ -1,0 +1,50 @@
+//! The names of all keys. A partition's keys carry it as their hash tag, so they lie in one slot of a Redis Cluster.
+
+use hemostat_schema::{Family, Partition};
+
+/// What the migrations record: `partitions`, and each migration with its checksum.
+pub(super) const META: &str = "hemostat:meta";
+
+/// Held by whoever migrates.
+pub(super) const MIGRATING: &str = "hemostat:migrating";
+
+/// The library of functions, as the migrations name it.
+pub(super) const LIBRARY: &str = "hemostat";
+
+/// The keys of one partition.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Keys(pub Partition);
+
+impl Keys {
+    fn of(self, name: &str) -> String {
+        format!("hemostat:{{{}}}:{name}", self.0)
+    }
+
+    pub fn stream(self, family: Family) -> String {
+        self.of(family.stream())
+    }
+
+    pub fn clock(self) -> String {
+        self.of("clock")
+    }
+
+    pub fn heads(self) -> String {
+        self.of("heads")
+    }
+
+    pub fn timers(self) -> String {
+        self.of("timers")
+    }
+
+    pub fn parked(self) -> String {
+        self.of("parked")
+    }
+
+    pub fn lease(self, group: &str) -> String {
+        self.of(&format!("lease:{group}"))
+    }
+
+    pub fn view(self, view: &str) -> String {
+        self.of(&format!("view:{view}"))
+    }
+}

@@ -1,0 +1,144 @@
+//! What Redis answers, and how entries are read from it.
+
+use bytes::Bytes;
+use fred::interfaces::Resp3Frame;
+use hemostat_schema::{EventId, Family, Partition};
+
+use crate::{Entry, Error, entry};
+
+/// An answer of Redis, free of the client's types.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Reply {
+    Nil,
+    Number(i64),
+    Data(Bytes),
+    List(Vec<Reply>),
+    Error(String),
+}
+
+impl From<Resp3Frame> for Reply {
+    fn from(frame: Resp3Frame) -> Self {
+        match frame {
+            Resp3Frame::Null => Self::Nil,
+            Resp3Frame::Number { data, .. } => Self::Number(data),
+            Resp3Frame::Boolean { data, .. } => Self::Number(i64::from(data)),
+            Resp3Frame::Array { data, .. } | Resp3Frame::Push { data, .. } => {
+                Self::List(data.into_iter().map(Self::from).collect())
+            }
+            Resp3Frame::SimpleError { data, .. } => Self::Error(data.to_string()),
+            Resp3Frame::BlobError { data, .. } => Self::Error(String::from_utf8_lossy(&data).into_owned()),
+            Resp3Frame::BlobString { data, .. }
+            | Resp3Frame::SimpleString { data, .. }
+            | Resp3Frame::VerbatimString { data, .. }
+            | Resp3Frame::BigNumber { data, .. } => Self::Data(data),
+            _ => Self::Error("ERR an answer of a kind that RESP2 does not have".to_owned()),
+        }
+    }
+}
+
+impl Reply {
+    /// A list; nil is an empty one.
+    pub fn list(self, doing: &'static str) -> Result<Vec<Reply>, Error> {
+        match self {
+            Self::List(list) => Ok(list),
+            Self::Nil => Ok(vec![]),
+            other => Err(other.unexpected(doing, "a list")),
+        }
+    }
+
+    /// A list of exactly `N`.
+    pub fn exactly<const N: usize>(self, doing: &'static str) -> Result<[Reply; N], Error> {
+        let list = self.list(doing)?;
+        <[Reply; N]>::try_from(list).map_err(|list| Self::List(list).unexpected(doing, "a list of another length"))
+    }
+
+    /// Text, or what can be shown of it.
+    pub fn text(self, doing: &'static str) -> Result<String, Error> {
+        match self {
+            Self::Data(data) => Ok(String::from_utf8_lossy(&data).into_owned()),
+            Self::Number(number) => Ok(number.to_string()),
+            other => Err(other.unexpected(doing, "text")),
+        }
+    }
+
+    /// A number that is not negative.
+    pub fn number(self, doing: &'static str) -> Result<u64, Error> {
+        let number = match &self {
+            Self::Number(number) => u64::try_from(*number).ok(),
+            Self::Data(data) => std::str::from_utf8(data).ok().and_then(|text| text.parse().ok()),
+            _ => None,
+        };
+        number.ok_or_else(|| self.unexpected(doing, "a number"))
+    }
+
+    /// Bytes; none for nil.
+    pub fn data(self, doing: &'static str) -> Result<Option<Bytes>, Error> {
+        match self {
+            Self::Data(data) => Ok(Some(data)),
+            Self::Nil => Ok(None),
+            other => Err(other.unexpected(doing, "data")),
+        }
+    }
+
+    /// The id of an entry in `partition`.
+    pub fn id(self, partition: Partition, doing: &'static str) -> Result<EventId, Error> {
+        let text = self.text(doing)?;
+        EventId::from_entry(partition, &text).map_err(|error| corrupt(doing, error.to_string()))
+    }
+
+    fn unexpected(&self, doing: &'static str, wanted: &str) -> Error {
+        corrupt(doing, format!("{wanted} was expected, not {}", self.shape()))
+    }
+
+    /// What it looks like, without what it says.
+    fn shape(&self) -> String {
+        match self {
+            Self::Nil => "nil".to_owned(),
+            Self::Number(number) => format!("the number {number}"),
+            Self::Data(data) => format!("{} bytes", data.len()),
+            Self::List(list) => format!("a list of {}", list.len()),
+            Self::Error(error) => format!("the error {error}"),
+        }
+    }
+}
+
+pub(super) fn corrupt(doing: &'static str, reason: String) -> Error {
+    Error::Corrupt { doing, reason }
+}
+
+/// The entries of one stream, as XRANGE and its like give them.
+pub(super) fn entries(
+    reply: Reply,
+    partition: Partition,
+    family: Family,
+    doing: &'static str,
+) -> Result<Vec<Entry>, Error> {
+    let entry = |reply: Reply| {
+        let [id, fields] = reply.exactly(doing)?;
+        let id = id.id(partition, doing)?;
+        Ok(Entry { id, family, event: event(id, fields.list(doing)?) })
+    };
+    reply.list(doing)?.into_iter().map(entry).collect()
+}
+
+/// The event of an entry's fields, which may have been written by anybody.
+fn event(id: EventId, fields: Vec<Reply>) -> Result<hemostat_schema::Recorded, String> {
+    let (mut kind, mut subject, mut cause, mut envelope) = (None, None, None, None);
+    let mut fields = fields.into_iter();
+    while let (Some(Reply::Data(name)), Some(Reply::Data(value))) = (fields.next(), fields.next()) {
+        match &*name {
+            b"k" => kind = Some(value),
+            b"s" => subject = Some(value),
+            b"c" => cause = Some(value),
+            b"e" => envelope = Some(value),
+            _ => {}
+        }
+    }
+    let text = |value: Option<Bytes>, name: &str| -> Result<String, String> {
+        let value = value.ok_or_else(|| format!("the entry has no field {name}"))?;
+        String::from_utf8(value.into()).map_err(|_| format!("the field {name} is not text"))
+    };
+    let cause = cause.map(|cause| text(Some(cause), "c")).transpose()?;
+    let envelope = envelope.ok_or("the entry has no field e")?;
+    entry::decode(id, &text(kind, "k")?, &text(subject, "s")?, cause.as_deref(), &envelope)
+}

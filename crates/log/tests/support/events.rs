@@ -1,0 +1,78 @@
+//! Events to put on a log, and the bed on which a law is tried.
+
+use std::sync::Arc;
+
+use hemostat_log::{Commit, Delivery, Entry, Lease, Log};
+use hemostat_schema::{
+    ByteCount, Event, Family, NewEvent, Partition, Percent, Recorded, Span, Subject, Timestamp, action::Resumed,
+    alert::Tested, container::Vitals, diagnosis, observation::EngineLost, observation::Sampled,
+};
+
+use super::DEADLINE;
+
+pub const P: Partition = Partition(0);
+
+pub fn subject(name: &str) -> Subject {
+    format!("host/{name}").parse().unwrap()
+}
+
+/// An event of `family` that says `mark` and moves its subject's head.
+pub fn event(family: Family, name: &str, mark: &str) -> NewEvent {
+    let event: Event = match family {
+        Family::Observation => EngineLost { error: mark.to_owned() }.into(),
+        Family::Diagnosis => {
+            diagnosis::Failed { provider: "p".into(), model: "m".into(), error: mark.to_owned(), took: Span::ZERO }
+                .into()
+        }
+        Family::Action => Resumed { by: mark.to_owned() }.into(),
+        Family::Alert => Tested { by: mark.to_owned() }.into(),
+    };
+    NewEvent::new(subject(name), Timestamp::from_millisecond(1_000).unwrap(), event)
+}
+
+/// An event that moves no head.
+pub fn sample(name: &str) -> NewEvent {
+    let vitals = Vitals {
+        cpu: Percent::clamped(1.0),
+        memory: Percent::clamped(2.0),
+        memory_used: ByteCount(3),
+        memory_limit: ByteCount(4),
+        network_rx: ByteCount(5),
+        network_tx: ByteCount(6),
+        block_read: ByteCount(7),
+        block_write: ByteCount(8),
+        pids: 9,
+    };
+    NewEvent::new(subject(name), Timestamp::from_millisecond(1_000).unwrap(), Sampled { vitals })
+}
+
+/// What the events of [`event`] say, in order.
+pub fn marks(entries: &[Entry]) -> Vec<String> {
+    entries.iter().map(|entry| mark(&entry.event)).collect()
+}
+
+pub fn delivered(deliveries: &[Delivery]) -> Vec<String> {
+    deliveries.iter().map(|delivery| mark(&delivery.event)).collect()
+}
+
+fn mark(event: &Result<Recorded, String>) -> String {
+    let data = event.as_ref().unwrap().data();
+    let text = |field: &str| data.get(field).and_then(|value| value.as_str().map(str::to_owned));
+    text("by").or(text("error")).unwrap_or_default()
+}
+
+/// The lease of `group` for `owner`, for long.
+pub async fn lease(log: &dyn Log, group: &str, owner: &str) -> Lease {
+    log.acquire(P, group, owner, 10 * DEADLINE).await.unwrap().unwrap()
+}
+
+/// A commit of nothing but `events`.
+pub fn of(lease: &Lease, events: impl Into<Vec<NewEvent>>) -> Commit {
+    Commit { events: events.into(), ..Commit::new(lease.clone()) }
+}
+
+/// Puts one event on the log through a group of its own.
+pub async fn append(log: &Arc<dyn Log>, event: NewEvent) -> hemostat_schema::EventId {
+    let writer = lease(&**log, "writer", "writer").await;
+    log.commit(&of(&writer, [event])).await.unwrap()[0]
+}

@@ -1,0 +1,121 @@
+//! A real redis-server of a test's own: on a unix socket in a directory of its own, ended with the test.
+
+#![allow(dead_code, reason = "each test binary uses its own part")]
+
+pub mod events;
+
+use std::{
+    io::{Read, Write},
+    os::unix::net::UnixStream,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use hemostat_log::{Options, RedisLog, migrate};
+use tempfile::TempDir;
+
+/// Longer than anything takes on a busy machine.
+pub const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A running server. Its data survive [`kill`](Self::kill) and [`start`](Self::start).
+pub struct Server {
+    dir: TempDir,
+    args: Vec<String>,
+    child: Child,
+}
+
+impl Server {
+    pub fn new() -> Self {
+        Self::with(&[])
+    }
+
+    /// With more arguments, such as `--requirepass`.
+    pub fn with(args: &[&str]) -> Self {
+        let dir = tempfile::Builder::new().prefix("hemostat-log-").tempdir().unwrap();
+        let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+        let child = spawn(&dir, &args);
+        let server = Self { dir, args, child };
+        server.wait_until_it_answers();
+        server
+    }
+
+    pub fn socket(&self) -> PathBuf {
+        self.dir.path().join("redis.sock")
+    }
+
+    pub fn options(&self) -> Options {
+        Options::new(&format!("unix://{}", self.socket().display())).unwrap()
+    }
+
+    /// A migrated log on it.
+    pub async fn log(&self) -> RedisLog {
+        migrate(&self.options()).await.unwrap();
+        RedisLog::connect(&self.options()).await.unwrap()
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Starts it again on the same data.
+    pub fn start(&mut self) {
+        self.child = spawn(&self.dir, &self.args);
+        self.wait_until_it_answers();
+    }
+
+    /// Sends it a signal, such as `STOP`.
+    pub fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap().success());
+    }
+
+    /// Runs one command and gives what redis-cli prints.
+    pub fn cli(&self, args: &[&str]) -> String {
+        let output = Command::new("redis-cli").arg("-s").arg(self.socket()).args(args).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    fn wait_until_it_answers(&self) {
+        let deadline = Instant::now() + DEADLINE;
+        while !answers(&self.socket()) {
+            assert!(Instant::now() < deadline, "redis-server did not begin to answer");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn spawn(dir: &TempDir, args: &[String]) -> Child {
+    Command::new("redis-server")
+        .args(["--port", "0", "--unixsocket", "redis.sock", "--save", ""])
+        .args(["--appendonly", "yes", "--appendfsync", "always", "--dir"])
+        .arg(dir.path())
+        .args(args)
+        .current_dir(dir.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap_or_else(|error| panic!("this test needs redis-server 7.0 or later on the PATH: {error}"))
+}
+
+/// Whether it answers at all; asking for a password is an answer, loading its data is not.
+fn answers(socket: &PathBuf) -> bool {
+    let ask = || -> std::io::Result<String> {
+        let mut stream = UnixStream::connect(socket)?;
+        stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+        stream.write_all(b"PING\r\n")?;
+        let mut answer = [0; 64];
+        let length = stream.read(&mut answer)?;
+        Ok(String::from_utf8_lossy(&answer[..length]).into_owned())
+    };
+    ask().is_ok_and(|answer| answer.starts_with("+PONG") || answer.starts_with("-NOAUTH"))
+}
