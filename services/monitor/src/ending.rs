@@ -42,6 +42,11 @@ impl Run {
         Self { stop_signal, ..Self::default() }
     }
 
+    /// It is `signal` by which `docker stop` asks it to end.
+    pub fn is_asked_to_end_by(&mut self, signal: i32) {
+        self.stop_signal = signal;
+    }
+
     /// Somebody sent it `signal` through the engine.
     pub fn signalled(&mut self, signal: i32, at: Timestamp) {
         self.ended_through_docker |= [INT, QUIT, KILL, TERM, self.stop_signal].contains(&signal);
@@ -51,6 +56,16 @@ impl Run {
     /// The kernel killed a process of it for want of memory.
     pub fn ran_out_of_memory(&mut self) {
         self.out_of_memory = true;
+    }
+
+    /// Somebody had it stopped.
+    pub fn stopped(&mut self) {
+        self.ended_through_docker = true;
+    }
+
+    /// Whether somebody asked the engine to end it.
+    pub fn was_to_end(&self) -> bool {
+        self.ended_through_docker
     }
 
     /// Who ended it, given that it ended with `code` at `at`.

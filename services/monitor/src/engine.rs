@@ -12,7 +12,7 @@ use bollard::{
     query_parameters::{EventsOptionsBuilder, ListContainersOptionsBuilder, StatsOptionsBuilder},
 };
 use futures::{StreamExt, stream::BoxStream};
-use hemostat_schema::{ByteCount, ContainerId, Timestamp};
+use hemostat_schema::{ByteCount, ContainerId, Timestamp, observation::EngineFound};
 use tokio::{sync::OnceCell, time::timeout};
 
 /// Something the engine did not do for us.
@@ -61,14 +61,10 @@ impl Error {
 }
 
 /// What an engine says about itself and its host.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct About {
-    /// The engine's version.
-    pub version: String,
-    /// The host's CPUs.
-    pub cpus: u32,
-    /// The host's memory.
-    pub memory: ByteCount,
+    /// What of it is worth telling.
+    pub engine: EngineFound,
     /// The engine's own clock, which its events and `StartedAt` go by.
     pub now: Timestamp,
 }
@@ -176,11 +172,16 @@ impl Docker {
 #[async_trait]
 impl Engine for Docker {
     async fn about(&self) -> Result<About, Error> {
-        let info = self.within("describe itself", self.client().await?.info()).await?;
-        Ok(About {
+        let client = self.client().await?;
+        let info = self.within("describe itself", client.info()).await?;
+        let engine = EngineFound {
             version: info.server_version.unwrap_or_else(|| "unknown".to_owned()),
+            api_version: client.client_version().to_string(),
             cpus: info.ncpu.and_then(|n| u32::try_from(n).ok()).unwrap_or(1).max(1),
             memory: ByteCount(info.mem_total.and_then(|n| u64::try_from(n).ok()).unwrap_or(0)),
+        };
+        Ok(About {
+            engine,
             now: info.system_time.and_then(|time| time.parse().ok()).unwrap_or_else(Timestamp::now),
         })
     }

@@ -57,7 +57,7 @@ pub fn read(inspect: ContainerInspectResponse) -> Result<Inspected, Unreadable> 
         created_at: created.as_deref().and_then(instant).ok_or_else(|| missing("creation time"))?,
         started_at: docker.started_at.as_deref().and_then(instant),
         state,
-        health: health(&docker, state),
+        health: health(&docker),
         exit: exit(&docker, state),
         restart_policy: restart_policy(&host),
         restarts: restart_count.and_then(|count| u32::try_from(count).ok()).unwrap_or(0),
@@ -94,11 +94,10 @@ fn life(docker: &ContainerState) -> Option<State> {
     })
 }
 
-/// Docker freezes a check's last word when the container ends; without a process there is nothing to be well or sick.
-fn health(docker: &ContainerState, state: State) -> Health {
+/// Docker keeps a check's last word when the container ends; it means nothing then, and decisions pass it over.
+fn health(docker: &ContainerState) -> Health {
     match docker.health.as_ref().and_then(|health| health.status) {
         None | Some(HealthStatusEnum::NONE | HealthStatusEnum::EMPTY) => Health::None,
-        Some(_) if !matches!(state, State::Running | State::Paused) => Health::Starting,
         Some(HealthStatusEnum::STARTING) => Health::Starting,
         Some(HealthStatusEnum::HEALTHY) => Health::Healthy,
         Some(HealthStatusEnum::UNHEALTHY) => Health::Unhealthy,
@@ -275,14 +274,13 @@ mod tests {
     }
 
     #[test]
-    fn a_health_check_says_nothing_about_a_container_that_does_not_run() {
+    fn a_container_without_a_health_check_has_no_health() {
         let health = |state: Value| inspected(json!({ "State": state })).facts.health;
-        assert_eq!(health(json!({"Status": "exited"})), Health::Starting);
-        assert_eq!(health(json!({"Status": "restarting"})), Health::Starting);
-        assert_eq!(health(json!({"Status": "exited", "Health": null})), Health::None);
+        assert_eq!(health(json!({"Health": null})), Health::None);
+        assert_eq!(health(json!({"Health": {"Status": "none"}})), Health::None);
         assert_eq!(health(json!({"Health": {"Status": "starting"}})), Health::Starting);
         assert_eq!(health(json!({"Health": {"Status": "healthy"}})), Health::Healthy);
-        assert_eq!(health(json!({"Health": {"Status": "none"}})), Health::None);
+        assert_eq!(health(json!({"Status": "exited"})), Health::Unhealthy);
     }
 
     #[test]

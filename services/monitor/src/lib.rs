@@ -4,3 +4,5 @@ pub mod ending;
 pub mod engine;
 pub mod event;
 pub mod facts;
+pub mod samples;
+pub mod watch;

@@ -1,1 +1,7 @@
-//! hemostat-responder
+//! The responder: it decides what may be done for a sick container, does it, and judges whether it helped.
+
+pub mod deed;
+pub mod engine;
+mod execute;
+
+pub use execute::Execute;

@@ -1,0 +1,91 @@
+//! The effect: an intent on the log becomes one call to Docker and one outcome on the log.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use hemostat_runtime::{Clock, Effect, Fault, Permit};
+use hemostat_schema::{
+    Action, Event, Family, NewEvent, Recorded, Span, Timestamp,
+    action::{Authorised, Failed, Proof, Succeeded},
+};
+use tracing::{info, warn};
+
+use crate::{
+    deed::{Deed, Errand, Leave},
+    engine::Engine,
+};
+
+/// Carries out what was authorised for the containers of this host.
+#[derive(Debug)]
+pub struct Execute<E> {
+    engine: E,
+    clock: Arc<dyn Clock>,
+}
+
+impl<E: Engine> Execute<E> {
+    /// By this engine, telling time by this clock.
+    pub fn new(engine: E, clock: Arc<dyn Clock>) -> Self {
+        Self { engine, clock }
+    }
+
+    fn outcome(&self, event: &Recorded, intent: &Authorised, deed: Deed) -> Event {
+        let (action, remedy, name) = (event.id, intent.remedy.clone(), event.subject.short());
+        let verb = remedy.name();
+        match deed {
+            Deed::Done { target, called_at, took, proof } => {
+                match proof {
+                    Proof::Answered => info!(container = name, remedy = verb, "{verb} of {name} done in {took}"),
+                    Proof::Found => info!(container = name, remedy = verb, "{verb} of {name} was done already"),
+                    Proof::DryRun => info!(container = name, remedy = verb, "would {verb} {name} (dry run)"),
+                }
+                Succeeded { action, remedy, target, called_at, took, proof }.into()
+            }
+            Deed::NotDone(error) => {
+                warn!(container = name, remedy = verb, "could not {verb} {name}: {error}");
+                let took = Span::between(event.at, self.clock.now());
+                Failed { action, remedy, error, took }.into()
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl<E: Engine> Effect for Execute<E> {
+    const GROUP: &'static str = "execute";
+    const READS: &'static [Family] = &[Family::Action];
+
+    fn wants(&self, event: &Recorded) -> bool {
+        matches!(event.event(), Some(Event::Action(Action::Authorised(_))))
+    }
+
+    async fn run(&self, event: &Recorded, permit: &Permit) -> Result<Vec<NewEvent>, Fault> {
+        let Some(Event::Action(Action::Authorised(intent))) = event.event() else { return Ok(vec![]) };
+        let leave = Standing { permit, clock: self.clock.as_ref() };
+        let errand = Errand {
+            engine: &self.engine,
+            name: event.subject.short(),
+            intended_at: event.at,
+            intent,
+            leave: &leave,
+        };
+        let deed = errand.run(permit.redelivered()).await?;
+        let outcome = self.outcome(event, intent, deed);
+        Ok(vec![NewEvent::new(event.subject.clone(), self.clock.now(), outcome).in_incident(event.incident.clone())])
+    }
+}
+
+/// The worker's permit, with the time.
+struct Standing<'a> {
+    permit: &'a Permit,
+    clock: &'a dyn Clock,
+}
+
+impl Leave for Standing<'_> {
+    fn check(&self) -> Result<(), Fault> {
+        self.permit.check()
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}
