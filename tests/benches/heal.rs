@@ -29,7 +29,7 @@ async fn main() {
     }
     let hemostat = bed.up().await;
     until(PATIENCE, "all patients are seen", async || {
-        let seen = hemostat.get("/containers").await?["items"].as_array().map_or(0, Vec::len);
+        let seen = hemostat.get("/containers").await?["containers"].as_array().map_or(0, Vec::len);
         ensure!(seen == PATIENTS, "{seen} are seen");
         Ok(())
     })
@@ -72,7 +72,7 @@ struct Journey {
 impl Journey {
     async fn of(hemostat: &Hemostat, patient: &Patient) -> anyhow::Result<Self> {
         let answer = hemostat.get(&format!("/events?container={}&order=oldest&limit=1000", patient.name)).await?;
-        let events = answer["items"].as_array().context("no items")?;
+        let events = answer["events"].as_array().context("no events")?;
         let find = |kind: &str, says: &dyn Fn(&Value) -> bool| {
             let found = events.iter().find(|event| event["kind"] == kind && says(&event["data"]));
             found.with_context(|| format!("no {kind} yet"))

@@ -8,9 +8,10 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
+use hemostat_patient::stage::Patient;
 use serde_json::Value;
 
-use crate::{signal, until};
+use crate::{PATIENCE, Story, signal, until};
 
 /// A HemoStat process; ended when dropped.
 #[derive(Debug)]
@@ -73,6 +74,44 @@ impl Hemostat {
         let (status, body) = (answer.status(), answer.text().await?);
         ensure!(status.is_success(), "GET {path}: {status} {body}");
         serde_json::from_str(&body).with_context(|| format!("GET {path} did not answer in JSON: {body}"))
+    }
+
+    /// What the log says of `patient`, as the API tells it.
+    ///
+    /// # Errors
+    /// When the API does not answer.
+    pub async fn story(&self, patient: &Patient) -> anyhow::Result<Story> {
+        let name = &patient.name;
+        Story::parse(self.get(&format!("/events?container={name}&order=oldest&limit=1000")).await?)
+    }
+
+    /// Waits until the story of `patient` is such that `check` holds, and returns it.
+    pub async fn until(&self, patient: &Patient, what: &str, check: impl Fn(&Story) -> bool) -> Story {
+        until(PATIENCE, what, async || {
+            let story = self.story(patient).await?;
+            ensure!(check(&story), "so far:\n{story}");
+            Ok(story)
+        })
+        .await
+    }
+
+    /// What the API says of `patient`.
+    ///
+    /// # Errors
+    /// When the API does not answer, or does not know it.
+    pub async fn container(&self, patient: &Patient) -> anyhow::Result<Value> {
+        self.get(&format!("/containers/bed%2F{}", patient.name)).await
+    }
+
+    /// Waits until `patient` is known to be well.
+    pub async fn until_well(&self, patient: &Patient) {
+        until(PATIENCE, "the patient is known to be well", async || {
+            let container = self.container(patient).await?;
+            let well = container["health"] == "healthy" && container["symptoms"].as_array().is_some_and(Vec::is_empty);
+            ensure!(well, "{container:#}");
+            Ok(())
+        })
+        .await;
     }
 
     /// Where its HTTP interface is.

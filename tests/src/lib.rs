@@ -14,6 +14,7 @@ mod hemostat;
 mod redis;
 mod signal;
 mod slack;
+mod story;
 mod wait;
 
 pub use bed::Bed;
@@ -22,4 +23,5 @@ pub use figures::Figures;
 pub use hemostat::Hemostat;
 pub use redis::RedisServer;
 pub use slack::{Answer, FakeSlack};
-pub use wait::{TICK, until};
+pub use story::{Event, Story};
+pub use wait::{PATIENCE, until};

@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+/// How long one step of a journey may take on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
 /// How often is looked.
-pub const TICK: Duration = Duration::from_millis(50);
+const TICK: Duration = Duration::from_millis(50);
 
 /// Looks until `check` gives something, and returns it.
 ///

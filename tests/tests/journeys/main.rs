@@ -1,0 +1,17 @@
+//! Journeys: the real HemoStat on a real Docker engine and a real Redis, from the symptom to the message.
+//!
+//! Every test has a bed of its own, so they run at once and do not see one another.
+#![allow(clippy::unwrap_used, reason = "a test may fail loudly, in its helpers, too")]
+
+mod alerts;
+mod healing;
+mod outages;
+mod setup;
+mod takeover;
+
+use hemostat_patient::{Illness, illness::Unhealthy, stage::Patient};
+
+/// Makes a patient fail its health check until it is restarted.
+async fn sicken(patient: &Patient) {
+    patient.fall_ill(Illness::Unhealthy(Unhealthy::default())).await.unwrap_or_else(|error| panic!("{error:#}"));
+}
