@@ -16,7 +16,7 @@
 
 use hemostat_schema::{
     Cause, IncidentId, NewEvent, Observation, Span, Subject, Timestamp,
-    container::{Exit, Facts, Health, State as Life, Target, Vitals},
+    container::{Exit, ExitBy, Facts, Health, State as Life, Target, Vitals},
     observation::{Evidence, Exited, Frozen, HealthChanged, Removed, Sampled, Seen, Started, SymptomCleared, Thawed},
 };
 
@@ -144,8 +144,12 @@ impl Story<'_> {
         }
         self.health(facts.health);
         let Some(known) = &self.state.facts else { return };
-        if known.started_at == facts.started_at && known.exit.is_some() && facts.exit.is_some() {
-            // The end as it was seen says who ended it; inspecting afterwards cannot.
+        if known.started_at == facts.started_at
+            && known.exit.is_some()
+            && facts.exit.is_some_and(|exit| exit.by != ExitBy::Operator)
+        {
+            // The end as it was seen says who ended it; inspecting afterwards cannot. Only that an operator stopped it
+            // between two runs is known later than the end itself.
             facts.exit = known.exit;
         }
         if *known != facts {

@@ -4,5 +4,6 @@ pub mod ending;
 pub mod engine;
 pub mod event;
 pub mod facts;
+pub mod follow;
 pub mod samples;
 pub mod watch;

@@ -443,8 +443,9 @@ impl Watch {
         let known = known.filter(|known| known.id == facts.id && known.started_at == facts.started_at);
         let asked_to_end = self.tracked.get(&facts.id).is_some_and(|tracked| tracked.run.was_to_end());
         let exit = facts.exit.map(|exit| match known {
-            _ if asked_to_end => Exit { by: ExitBy::Operator, ..exit },
+            Some(Facts { exit: Some(seen), .. }) if asked_to_end => Exit { by: ExitBy::Operator, ..*seen },
             Some(Facts { exit: Some(seen), .. }) => *seen,
+            _ if asked_to_end => Exit { by: ExitBy::Operator, ..exit },
             known => {
                 let out_of_memory = exit.by == ExitBy::Oom;
                 Exit { by: ending::guessed(exit.code, out_of_memory, known.is_some_and(is_up)), ..exit }
@@ -496,3 +497,6 @@ fn shifted(event: NewEvent, by: usize) -> NewEvent {
 fn is_up(facts: &Facts) -> bool {
     matches!(facts.state, Life::Running | Life::Paused)
 }
+
+#[cfg(test)]
+mod tests;
