@@ -205,8 +205,7 @@ impl Log for RedisLog {
         loop {
             let args = vec![key.clone(), cursor.into(), "COUNT".into(), "500".into()];
             let [next, page] = self.shared.call(DOING, "HSCAN", args).await?.exactly(DOING)?;
-            let mut page = page.list(DOING)?.into_iter();
-            while let (Some(key), Some(row)) = (page.next(), page.next()) {
+            for (key, row) in page.pairs(DOING)? {
                 rows.insert(key.text(DOING)?, Vec::from(row.data(DOING)?.unwrap_or_default()));
             }
             cursor = next.text(DOING)?;
@@ -219,9 +218,8 @@ impl Log for RedisLog {
     async fn timers(&self, partition: Partition, group: &str) -> Result<Vec<StoredTimer>, Error> {
         const DOING: &str = "read timers";
         let args = vec![self.keys(partition)?.timers().into(), "0".into(), "-1".into(), "WITHSCORES".into()];
-        let mut all = self.shared.call(DOING, "ZRANGE", args).await?.list(DOING)?.into_iter();
         let mut timers = vec![];
-        while let (Some(member), Some(due)) = (all.next(), all.next()) {
+        for (member, due) in self.shared.call(DOING, "ZRANGE", args).await?.pairs(DOING)? {
             let (member, due) = (member.text(DOING)?, due.text(DOING)?);
             let of_group = member.strip_prefix(group).and_then(|rest| rest.strip_prefix('|'));
             let Some((subject, name)) = of_group.and_then(|rest| rest.rsplit_once('|')) else { continue };
@@ -323,16 +321,11 @@ impl Log for RedisLog {
             let groups = self.shared.call(DOING, "XINFO", vec!["GROUPS".into(), stream.clone()]).await?;
             let mut found = None;
             for info in groups.list(DOING)? {
-                let mut fields = HashMap::new();
-                let mut info = info.list(DOING)?.into_iter();
-                while let (Some(name), Some(value)) = (info.next(), info.next()) {
-                    fields.insert(name.text(DOING)?, value);
-                }
-                let is_it = fields.remove("name").is_some_and(|name| name == Reply::Data(group.to_owned().into()));
-                if is_it {
-                    // Redis does not know the lag, and says nil, after entries were deleted from within a stream.
-                    let number = |value: Option<Reply>| value.map_or(Ok(0), |value| value.number(DOING).or(Ok(0)));
-                    found = Some(number(fields.remove("pending"))? + number(fields.remove("lag"))?);
+                let mut info = info.fields(DOING)?;
+                if info.remove("name") == Some(Reply::Data(group.to_owned().into())) {
+                    // After entries were deleted from within a stream Redis does not know the lag, and says nil.
+                    let mut number = |name: &str| info.remove(name).map_or(0, |n| n.number(DOING).unwrap_or(0));
+                    found = Some(number("pending") + number("lag"));
                 }
             }
             lag += match found {
@@ -376,14 +369,8 @@ impl Log for RedisLog {
         for entry in self.shared.call(DOING, "XREVRANGE", args).await?.list(DOING)? {
             let [at, fields] = entry.exactly(DOING)?;
             let at = at.id(partition, DOING)?;
-            let mut values = HashMap::new();
-            let mut fields = fields.list(DOING)?.into_iter();
-            while let (Some(name), Some(value)) = (fields.next(), fields.next()) {
-                values.insert(name.text(DOING)?, value.text(DOING)?);
-            }
-            let mut take = |name: &str| {
-                values.remove(name).ok_or_else(|| corrupt(DOING, format!("an entry without the field {name}")))
-            };
+            let mut fields = fields.fields(DOING)?;
+            let mut take = |name: &str| fields.remove(name).unwrap_or(Reply::Nil).text(DOING);
             let unreadable = |error: hemostat_schema::InvalidId| corrupt(DOING, error.to_string());
             parked.push(ParkedDelivery {
                 group: take("g")?,

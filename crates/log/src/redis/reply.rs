@@ -1,8 +1,10 @@
 //! What Redis answers, and how entries are read from it.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use fred::interfaces::Resp3Frame;
-use hemostat_schema::{EventId, Family, Partition};
+use hemostat_schema::{EventId, Family, Partition, Recorded};
 
 use crate::{Entry, Error, entry};
 
@@ -50,6 +52,17 @@ impl Reply {
     pub fn exactly<const N: usize>(self, doing: &'static str) -> Result<[Reply; N], Error> {
         let list = self.list(doing)?;
         <[Reply; N]>::try_from(list).map_err(|list| Self::List(list).unexpected(doing, "a list of another length"))
+    }
+
+    /// A flat list of names and values, two by two.
+    pub fn pairs(self, doing: &'static str) -> Result<Vec<(Reply, Reply)>, Error> {
+        let mut list = self.list(doing)?.into_iter();
+        Ok(std::iter::from_fn(|| Some((list.next()?, list.next()?))).collect())
+    }
+
+    /// The same with each name as text.
+    pub fn fields(self, doing: &'static str) -> Result<HashMap<String, Reply>, Error> {
+        self.pairs(doing)?.into_iter().map(|(name, value)| Ok((name.text(doing)?, value))).collect()
     }
 
     /// Text, or what can be shown of it.
@@ -116,29 +129,23 @@ pub(super) fn entries(
     let entry = |reply: Reply| {
         let [id, fields] = reply.exactly(doing)?;
         let id = id.id(partition, doing)?;
-        Ok(Entry { id, family, event: event(id, fields.list(doing)?) })
+        Ok(Entry { id, family, event: event(id, fields.fields(doing)?) })
     };
     reply.list(doing)?.into_iter().map(entry).collect()
 }
 
 /// The event of an entry's fields, which may have been written by anybody.
-fn event(id: EventId, fields: Vec<Reply>) -> Result<hemostat_schema::Recorded, String> {
-    let (mut kind, mut subject, mut cause, mut envelope) = (None, None, None, None);
-    let mut fields = fields.into_iter();
-    while let (Some(Reply::Data(name)), Some(Reply::Data(value))) = (fields.next(), fields.next()) {
-        match &*name {
-            b"k" => kind = Some(value),
-            b"s" => subject = Some(value),
-            b"c" => cause = Some(value),
-            b"e" => envelope = Some(value),
-            _ => {}
-        }
-    }
-    let text = |value: Option<Bytes>, name: &str| -> Result<String, String> {
-        let value = value.ok_or_else(|| format!("the entry has no field {name}"))?;
-        String::from_utf8(value.into()).map_err(|_| format!("the field {name} is not text"))
+fn event(id: EventId, mut fields: HashMap<String, Reply>) -> Result<Recorded, String> {
+    let mut take = |name: &str| match fields.remove(name) {
+        Some(Reply::Data(value)) => Some(value),
+        _ => None,
     };
-    let cause = cause.map(|cause| text(Some(cause), "c")).transpose()?;
-    let envelope = envelope.ok_or("the entry has no field e")?;
-    entry::decode(id, &text(kind, "k")?, &text(subject, "s")?, cause.as_deref(), &envelope)
+    let text =
+        |name: &str, value: Bytes| String::from_utf8(value.into()).map_err(|_| format!("the field {name} is not text"));
+    let missing = |name: &str| format!("the entry has no field {name}");
+    let kind = text("k", take("k").ok_or_else(|| missing("k"))?)?;
+    let subject = text("s", take("s").ok_or_else(|| missing("s"))?)?;
+    let cause = take("c").map(|cause| text("c", cause)).transpose()?;
+    let envelope = take("e").ok_or_else(|| missing("e"))?;
+    entry::decode(id, &kind, &subject, cause.as_deref(), &envelope)
 }

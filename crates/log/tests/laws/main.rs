@@ -1,0 +1,103 @@
+//! The laws of the log, each tried on both stores.
+//!
+//! A law is a function of a [`Bed`]; `laws!` makes one test of it in memory and one on a real redis-server.
+
+#![allow(clippy::unwrap_used, reason = "a test ends where something it relies on fails")]
+
+/// One test of each law in memory, one on Redis.
+macro_rules! laws {
+    ($($name:ident),+ $(,)?) => {
+        mod memory {
+            $( #[tokio::test] async fn $name() { super::$name($crate::Bed::memory()).await; } )+
+        }
+        mod redis {
+            $( #[tokio::test] async fn $name() { super::$name($crate::Bed::redis().await).await; } )+
+        }
+    };
+}
+
+mod commits;
+mod deliveries;
+mod leases;
+mod reading;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::{sync::Arc, time::Duration};
+
+use hemostat_log::{
+    Commit, CommitError, Error, Guard, Inbox, Log, MemoryLog, Order, Park, Range, RowChange, StoredTimer, TimerKey,
+    TimerUpdate,
+};
+use hemostat_schema::{Cause, EventId, Family, NewEvent, Partition, Timestamp};
+use support::{
+    DEADLINE, Server,
+    events::{P, append, delivered, event, lease, marks, of, sample, subject},
+};
+use tokio::time::timeout;
+
+/// A fresh log of two partitions, and a way past its checks.
+struct Bed {
+    log: Arc<dyn Log>,
+    store: Store,
+}
+
+enum Store {
+    Memory(Arc<MemoryLog>),
+    Redis(Server),
+}
+
+impl Bed {
+    fn memory() -> Self {
+        let memory = Arc::new(MemoryLog::new(2));
+        Self { log: Arc::clone(&memory) as Arc<dyn Log>, store: Store::Memory(memory) }
+    }
+
+    async fn redis() -> Self {
+        let server = Server::new();
+        let options = server.options().partitions(Some(2));
+        hemostat_log::migrate(&options).await.unwrap();
+        let log = hemostat_log::RedisLog::connect(&options).await.unwrap();
+        Self { log: Arc::new(log), store: Store::Redis(server) }
+    }
+
+    /// An action as a broken program might write it.
+    fn append_raw(&self, kind: &str, envelope: &str) {
+        match &self.store {
+            Store::Memory(log) => {
+                log.append_raw(P, Family::Action, kind, "host/a", envelope.as_bytes());
+            }
+            Store::Redis(server) => {
+                let id = server.cli(&["XADD", "hemostat:{0}:actions", "*", "k", kind, "s", "host/a", "e", envelope]);
+                server.cli(&["SET", "hemostat:{0}:clock", &id]);
+            }
+        }
+    }
+}
+
+/// `base` with a change of everything that a commit can change.
+fn change_all(base: Commit, due: Timestamp) -> Commit {
+    let timer = |name: &str| TimerUpdate::Set { subject: subject("a"), name: name.to_owned(), due };
+    Commit {
+        events: vec![event(Family::Action, "a", "changed")],
+        rows: vec![RowChange { view: "v.1".into(), key: "k".into(), row: Some(b"changed".to_vec()) }],
+        timers: vec![timer("changed")],
+        parked: vec![Park { family: Family::Action, id: EventId::start(P), error: "changed".into() }],
+        ..base
+    }
+}
+
+/// What `change_all` changes.
+async fn state(log: &Arc<dyn Log>, group: &str) -> impl PartialEq + std::fmt::Debug + use<> {
+    (
+        log.read(P, &Family::ALL, Range::ALL, Order::OldestFirst, 1_000).await.unwrap(),
+        log.all_rows(P, "v.1").await.unwrap(),
+        log.timers(P, group).await.unwrap(),
+        log.parked(P, 1_000).await.unwrap(),
+        log.lag(P, group, &[Family::Observation]).await.unwrap(),
+    )
+}
+
+fn at(ms: i64) -> Timestamp {
+    Timestamp::from_millisecond(ms).unwrap()
+}

@@ -1,0 +1,88 @@
+//! How a log is brought up to a program, and which logs a program refuses.
+
+#![allow(clippy::unwrap_used, reason = "a test ends where something it relies on fails")]
+
+mod support;
+
+use hemostat_log::{Error, Log, RedisLog, migrate};
+use support::Server;
+
+#[tokio::test]
+async fn a_log_is_migrated_once() {
+    let server = Server::new();
+    let early = RedisLog::connect(&server.options()).await.unwrap_err();
+    assert!(matches!(early, Error::NotMigrated { .. }), "{early:?}");
+    assert!(early.to_string().contains("hemostat migrate"), "{early}");
+    let applied = migrate(&server.options()).await.unwrap();
+    assert_eq!(applied.iter().map(|one| &*one.name).collect::<Vec<_>>(), ["0001_log"]);
+    assert_eq!(migrate(&server.options()).await.unwrap(), []);
+    for stream in ["observations", "diagnoses", "actions", "alerts"] {
+        assert_eq!(server.cli(&["TYPE", &format!("hemostat:{{0}}:{stream}")]), "stream");
+    }
+    assert_eq!(RedisLog::connect(&server.options()).await.unwrap().partitions(), 1);
+    assert_eq!(server.cli(&["EXISTS", "hemostat:migrating"]), "0", "the lock is given back");
+}
+
+#[tokio::test]
+async fn many_that_migrate_at_once_do_it_once() {
+    let server = Server::new();
+    let options = server.options();
+    let applied = futures::future::try_join_all((0..6).map(|_| migrate(&options))).await.unwrap();
+    assert_eq!(applied.into_iter().flatten().count(), 1);
+}
+
+#[tokio::test]
+async fn the_number_of_partitions_is_chosen_once() {
+    let server = Server::new();
+    let with = |count| server.options().partitions(count);
+    migrate(&with(Some(3))).await.unwrap();
+    assert_eq!(RedisLog::connect(&with(None)).await.unwrap().partitions(), 3);
+    assert_eq!(RedisLog::connect(&with(Some(3))).await.unwrap().partitions(), 3);
+    let wrong = Error::Partitions { wanted: 2, found: 3 };
+    assert_eq!(migrate(&with(Some(2))).await.unwrap_err(), wrong);
+    assert_eq!(RedisLog::connect(&with(Some(2))).await.unwrap_err(), wrong);
+    assert_eq!(server.cli(&["TYPE", "hemostat:{2}:actions"]), "stream");
+}
+
+#[tokio::test]
+async fn a_log_of_a_later_or_another_program_is_refused() {
+    let server = Server::new();
+    server.log().await;
+    let refused = async || {
+        let errors =
+            [migrate(&server.options()).await.unwrap_err(), RedisLog::connect(&server.options()).await.unwrap_err()];
+        assert_eq!(errors[0], errors[1]);
+        errors[0].clone()
+    };
+    server.cli(&["HSET", "hemostat:meta", "0002_later", "sum"]);
+    assert!(matches!(refused().await, Error::TooNew { migration, .. } if migration == "0002_later"));
+    server.cli(&["HDEL", "hemostat:meta", "0002_later"]);
+    server.cli(&["HSET", "hemostat:meta", "0001_log", "another sum"]);
+    assert!(matches!(refused().await, Error::Diverged { migration, .. } if migration == "0001_log"));
+}
+
+#[tokio::test]
+async fn functions_that_got_lost_are_loaded_again() {
+    let server = Server::new();
+    let log = server.log().await;
+    server.cli(&["FUNCTION", "FLUSH"]);
+    let lost = support::events::P;
+    let refused = log.acquire(lost, "g", "me", support::DEADLINE).await.unwrap_err();
+    assert!(matches!(refused, Error::NotMigrated { .. }), "{refused:?}");
+    assert!(matches!(RedisLog::connect(&server.options()).await, Err(Error::NotMigrated { .. })));
+    assert_eq!(migrate(&server.options()).await.unwrap(), []);
+    assert!(log.acquire(lost, "g", "me", support::DEADLINE).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_migration_cut_short_is_done_again_without_harm() {
+    let server = Server::new();
+    let log = server.log().await;
+    let mine = support::events::lease(&log, "g", "me").await;
+    let event = support::events::event(hemostat_schema::Family::Action, "a", "x");
+    let id = log.commit(&support::events::of(&mine, [event])).await.unwrap()[0];
+    server.cli(&["HDEL", "hemostat:meta", "0001_log"]);
+    assert_eq!(migrate(&server.options()).await.unwrap().len(), 1);
+    assert_eq!(log.clock(id.partition).await.unwrap(), id);
+    assert!(log.get(id).await.unwrap().is_some());
+}

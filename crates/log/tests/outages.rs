@@ -1,0 +1,224 @@
+//! What a caller sees of a server that dies, freezes or is not what it should be.
+
+#![allow(clippy::unwrap_used, reason = "a test ends where something it relies on fails")]
+
+mod support;
+
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use hemostat_log::{Commit, CommitError, Error, Inbox, Log, Options, RedisLog, migrate};
+use hemostat_schema::{EventId, Family};
+use support::{
+    DEADLINE, Server,
+    events::{P, delivered, event, lease, of},
+};
+use tokio::time::{sleep, timeout};
+
+/// The limit for calls in these tests.
+const LIMIT: Duration = Duration::from_millis(500);
+
+/// Commits until it is known to be done, as the runtime does: the same commit again after every transient error.
+async fn commit_until_done(log: &RedisLog, commit: &Commit) -> Vec<EventId> {
+    loop {
+        match log.commit(commit).await {
+            Ok(ids) => return ids,
+            Err(CommitError::Log(error)) if error.is_transient() => sleep(Duration::from_millis(10)).await,
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_acknowledged_is_lost_and_nothing_is_doubled_when_the_server_is_killed_again_and_again() {
+    const ROUNDS: u64 = 6;
+    let mut server = Server::new();
+    server.log().await;
+    let log = Arc::new(RedisLog::connect(&server.options().timeout(LIMIT)).await.unwrap());
+    let lease = lease(&*log, "producer", "me").await;
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let producer = tokio::spawn({
+        let log = Arc::clone(&log);
+        async move {
+            let mut ids = vec![];
+            for seq in 1.. {
+                if *stopped.borrow() {
+                    break;
+                }
+                let marks = [seq.to_string(), format!("{seq}+")];
+                let events = marks.map(|mark| event(Family::Observation, "a", &mark));
+                ids.extend(commit_until_done(&log, &Commit { seq: Some(seq), ..of(&lease, events) }).await);
+            }
+            ids
+        }
+    });
+    let observer = RedisLog::connect(&server.options()).await.unwrap();
+    for round in 0..ROUNDS {
+        // Let it commit something between the deaths, so that every death hits it at work.
+        let before = observer.clock(P).await.unwrap_or(EventId::start(P));
+        let moved = async {
+            while observer.clock(P).await.is_ok_and(|clock| clock <= before) {
+                sleep(Duration::from_millis(1 + 7 * round)).await;
+            }
+        };
+        timeout(DEADLINE, moved).await.expect("commits go on after a restart");
+        server.kill();
+        server.start();
+        let back = async {
+            while observer.ping().await.is_err() {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(DEADLINE, back).await.expect("the observer reconnects by itself");
+    }
+    stop.send(true).unwrap();
+    let acknowledged = timeout(DEADLINE, producer).await.expect("the producer ends").unwrap();
+
+    let mut stored = vec![];
+    let mut cursor = EventId::start(P);
+    loop {
+        let page = hemostat_log::Range::after(cursor);
+        let page = observer.read(P, &Family::ALL, page, hemostat_log::Order::OldestFirst, 500).await.unwrap();
+        let Some(last) = page.last() else { break };
+        cursor = last.id;
+        stored.extend(page);
+    }
+    let ids: Vec<_> = stored.iter().map(|entry| entry.id).collect();
+    assert!(ids.len() > usize::try_from(2 * ROUNDS).unwrap());
+    assert_eq!(ids, acknowledged, "what was acknowledged is what is stored");
+    let marks: Vec<_> = support::events::marks(&stored);
+    assert_eq!(marks.iter().collect::<BTreeSet<_>>().len(), marks.len(), "nothing twice");
+}
+
+#[tokio::test]
+async fn a_dead_server_is_an_error_in_time_and_its_return_is_noticed() {
+    let mut server = Server::new();
+    server.log().await;
+    let log = Arc::new(RedisLog::connect(&server.options().timeout(LIMIT)).await.unwrap());
+    let mine = lease(&*log, "g", "me").await;
+    log.commit(&of(&mine, [event(Family::Action, "a", "before")])).await.unwrap();
+    let mut inbox = Inbox::new(Arc::clone(&log) as Arc<dyn Log>, mine.clone(), [Family::Action]);
+    assert_eq!(delivered(&inbox.next(9).await.unwrap()), ["before"]);
+    let mut bell = log.bell(P);
+    timeout(DEADLINE, bell.changed()).await.expect("the bell rings when it begins to listen").unwrap();
+    server.kill();
+    for _ in 0..3 {
+        let began = Instant::now();
+        let error = log.ping().await.unwrap_err();
+        assert!(error.is_transient(), "{error}");
+        assert!(error.to_string().starts_with("could not reach Redis: "), "{error}");
+        assert!(began.elapsed() < LIMIT + DEADLINE / 4, "{:?}", began.elapsed());
+    }
+    assert!(inbox.next(9).await.unwrap_err().is_transient());
+    bell.mark_unchanged();
+    server.start();
+    timeout(DEADLINE, bell.changed()).await.expect("the bell rings when the connection is back").unwrap();
+    log.ping().await.unwrap();
+    log.commit(&of(&mine, [event(Family::Action, "a", "after")])).await.unwrap();
+    let again = inbox.next(9).await.unwrap();
+    assert_eq!(delivered(&again), ["before", "after"], "what was not acknowledged comes again");
+    assert_eq!(again[0].times, 2);
+}
+
+#[tokio::test]
+async fn a_frozen_server_is_an_error_in_time_and_its_thaw_is_noticed() {
+    let server = Server::new();
+    server.log().await;
+    let log = RedisLog::connect(&server.options().timeout(LIMIT)).await.unwrap();
+    let mine = lease(&log, "g", "me").await;
+    let commit = Commit { seq: Some(1), ..of(&mine, [event(Family::Action, "a", "x")]) };
+    server.signal("STOP");
+    for _ in 0..2 {
+        let began = Instant::now();
+        let error = log.commit(&commit).await.unwrap_err();
+        assert!(matches!(&error, CommitError::Log(error) if error.is_transient()), "{error:?}");
+        assert!(began.elapsed() < LIMIT + DEADLINE / 4, "{:?}", began.elapsed());
+    }
+    server.signal("CONT");
+    // The commits that were given up on may still arrive, before or after this one.
+    let ids = commit_until_done(&log, &commit).await;
+    assert_eq!(ids.len(), 1);
+    log.commit(&Commit { seq: Some(2), ..of(&mine, [event(Family::Action, "a", "y")]) }).await.unwrap();
+    assert_eq!(server.cli(&["XLEN", "hemostat:{0}:actions"]), "2");
+}
+
+#[tokio::test]
+async fn credentials_are_asked_for_and_never_shown() {
+    let server = Server::with(&["--requirepass", "s3cret"]);
+    let options = |password: Option<&str>| server.options().password(password.map(Into::into).as_ref());
+    for password in [None, Some("wr0ng")] {
+        for error in
+            [migrate(&options(password)).await.unwrap_err(), RedisLog::connect(&options(password)).await.unwrap_err()]
+        {
+            assert!(matches!(error, Error::Auth { .. }), "{error:?}");
+            assert!(!error.is_transient());
+            let shown = format!("{error} {error:?}");
+            assert!(shown.contains("redis.password"), "{shown}");
+            assert!(!shown.contains("s3cret") && !shown.contains("wr0ng"), "{shown}");
+        }
+    }
+    migrate(&options(Some("s3cret"))).await.unwrap();
+    let log = RedisLog::connect(&options(Some("s3cret"))).await.unwrap();
+    log.ping().await.unwrap();
+    let in_address = format!("unix://default:s3cret@{}", server.socket().display());
+    let from_address = RedisLog::connect(&Options::new(&in_address).unwrap()).await.unwrap();
+    for shown in [format!("{log:?}"), format!("{from_address:?}"), from_address.server()] {
+        assert!(!shown.contains("s3cret"), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_may_evict_the_log_is_refused() {
+    let server = Server::with(&["--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"]);
+    let error = migrate(&server.options()).await.unwrap_err();
+    assert_eq!(error, Error::Evicts { server: server.options().server(), policy: "allkeys-lru".into() });
+    assert_eq!(server.cli(&["DBSIZE"]), "0");
+    server.cli(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
+    migrate(&server.options()).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_address_where_nobody_listens_is_an_error_at_once() {
+    let began = Instant::now();
+    for url in ["unix:///nowhere/redis.sock", "redis://127.0.0.1:1"] {
+        let error = RedisLog::connect(&Options::new(url).unwrap()).await.unwrap_err();
+        assert!(error.is_transient(), "{error}");
+        assert!(error.to_string().starts_with("could not connect: no connection to Redis at "), "{error}");
+    }
+    assert!(began.elapsed() < DEADLINE);
+}
+
+#[tokio::test]
+async fn a_server_out_of_memory_refuses_a_commit_as_a_whole_and_for_the_time_being() {
+    let server = Server::new();
+    let log = server.log().await;
+    let mine = lease(&log, "g", "me").await;
+    server.cli(&["CONFIG", "SET", "maxmemory", "1"]);
+    let error = log.commit(&of(&mine, [event(Family::Action, "a", "x")])).await.unwrap_err();
+    assert!(matches!(&error, CommitError::Log(Error::NotReady { .. })), "{error:?}");
+    server.cli(&["CONFIG", "SET", "maxmemory", "0"]);
+    assert_eq!(log.clock(P).await.unwrap(), EventId::start(P));
+    log.commit(&of(&mine, [event(Family::Action, "a", "x")])).await.unwrap();
+}
+
+#[tokio::test]
+async fn at_rest_nothing_is_pending_and_only_the_holder_is_a_consumer() {
+    let server = Server::new();
+    let log: Arc<dyn Log> = Arc::new(server.log().await);
+    for (owner, mark) in [("first", "1"), ("second", "2"), ("third", "3")] {
+        support::events::append(&log, event(Family::Action, "a", mark)).await;
+        let mine = lease(&*log, "g", owner).await;
+        let mut inbox = Inbox::new(Arc::clone(&log), mine.clone(), [Family::Action]);
+        let got = inbox.next(9).await.unwrap();
+        let acks = got.iter().map(|delivery| (delivery.family, delivery.id)).collect();
+        log.commit(&Commit { acks, ..Commit::new(mine.clone()) }).await.unwrap();
+        log.release(&mine).await.unwrap();
+    }
+    let stream = "hemostat:{0}:actions";
+    assert!(server.cli(&["XPENDING", stream, "g"]).starts_with('0'));
+    let consumers = server.cli(&["XINFO", "CONSUMERS", stream, "g"]);
+    assert!(consumers.contains("third") && !consumers.contains("first"), "{consumers}");
+}
