@@ -333,6 +333,6 @@ mod tests {
     fn a_hosts_partition_never_changes() {
         let host: HostName = "docker-1".parse().unwrap();
         assert_eq!(Partition::of(&host, 1), Partition(0));
-        assert_eq!(Partition::of(&host, 64), Partition(49));
+        assert_eq!(Partition::of(&host, 64), Partition(3));
     }
 }

@@ -1,0 +1,235 @@
+//! One example of each kind of event: the story of one container, and what operators may do. Kept samples are made of them.
+
+use hemostat_schema::{
+    ByteCount, Cause, Confidence, Event, EventId, IncidentId, NewEvent, Partition, Percent, Span, Subject, Timestamp,
+    action::{self, Outcome, Proof, Refusal, Remedy},
+    alert::{self, Resolution, Suppression},
+    container::{Compose, Exit, ExitBy, Facts, Health, Limits, RestartPolicy, State, Swarm, Target, Vitals},
+    diagnosis::{self, Method, Verdict},
+    observation::{self, Cleared, Evidence, Severity, Symptom, Trend},
+};
+
+fn at(ms: i64) -> Timestamp {
+    Timestamp::from_millisecond(1_767_225_600_000 + ms).unwrap()
+}
+
+fn id(seq: u64) -> EventId {
+    EventId { partition: Partition(0), ms: 1_767_225_600_000, seq }
+}
+
+fn subject() -> Subject {
+    "docker-1/api-1".parse().unwrap()
+}
+
+fn run() -> Target {
+    let id = "4f5a0c3b2d1e4f5a0c3b2d1e4f5a0c3b2d1e4f5a0c3b2d1e4f5a0c3b2d1e4f5a".parse().unwrap();
+    Target { id, started_at: Some("2026-01-01T00:00:00.123456789Z".parse().unwrap()) }
+}
+
+fn facts() -> Facts {
+    Facts {
+        id: run().id,
+        image: "registry.example/api:1.4".into(),
+        image_id: "sha256:8d1e".into(),
+        created_at: at(-60_000),
+        started_at: run().started_at,
+        state: State::Running,
+        health: Health::Healthy,
+        exit: None,
+        restart_policy: RestartPolicy::OnFailure { max: 3 },
+        restarts: 2,
+        stop_timeout: Some(Span::from_secs(30)),
+        limits: Limits { cpus: Some(0.5), memory: Some(ByteCount(64 << 20)) },
+        network_of: Some("vpn".into()),
+        compose: Some(Compose {
+            project: "shop".into(),
+            service: "api".into(),
+            number: Some(1),
+            depends_on: vec!["db".into()],
+        }),
+        swarm: Some(Swarm { service_id: "x1y2".into(), service: "shop_api".into() }),
+        labels: [("hemostat.mode".to_owned(), "auto".to_owned())].into(),
+    }
+}
+
+fn vitals() -> Vitals {
+    Vitals {
+        cpu: Percent::clamped(12.5),
+        memory: Percent::clamped(75.0),
+        memory_used: ByteCount(48 << 20),
+        memory_limit: ByteCount(64 << 20),
+        network_rx: ByteCount(2_170),
+        network_tx: ByteCount(892),
+        block_read: ByteCount(1_617_920),
+        block_write: ByteCount(0),
+        pids: 5,
+    }
+}
+
+fn level() -> Evidence {
+    Evidence::Level {
+        value: Percent::clamped(97.5),
+        threshold: Percent::clamped(80.0),
+        held: Span::from_secs(65),
+        trend: Trend::Rising,
+    }
+}
+
+fn exit() -> Exit {
+    Exit { at: at(1_000), code: 137, by: ExitBy::Oom }
+}
+
+fn reached() -> diagnosis::Reached {
+    diagnosis::Reached {
+        verdict: Verdict::Sick,
+        symptoms: vec![Symptom::Unhealthy, Symptom::MemoryHigh],
+        target: run(),
+        root_cause: "its health check has failed for 5 s".into(),
+        remedy: Some(Remedy::Restart),
+        confidence: Confidence::clamped(0.8),
+        method: Method::Rule { rule: "unhealthy".into() },
+        why: "it runs but does not do its work, as its own check says".into(),
+    }
+}
+
+/// One event of each kind, in the order of the families.
+pub(crate) fn examples() -> Vec<NewEvent> {
+    let events: Vec<Event> = [observations(), diagnoses(), actions(), alerts()].concat();
+    let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().ok();
+    let story = |(n, event): (i64, Event)| NewEvent {
+        subject: subject(),
+        at: at(n * 250),
+        incident: Some(IncidentId::begun(&subject(), at(0))),
+        cause: Some(Cause::Event(id(7))),
+        trace,
+        event,
+    };
+    (0..).zip(events).map(story).collect()
+}
+
+fn observations() -> Vec<Event> {
+    let target = run();
+    vec![
+        observation::Seen { facts: facts() }.into(),
+        observation::Removed { target: target.clone() }.into(),
+        observation::Started { target: target.clone() }.into(),
+        observation::Exited { target: target.clone(), exit: exit() }.into(),
+        observation::Frozen { target: target.clone() }.into(),
+        observation::Thawed { target: target.clone() }.into(),
+        observation::HealthChanged { target: target.clone(), from: Health::Starting, to: Health::Unhealthy }.into(),
+        observation::Sampled { vitals: vitals() }.into(),
+        observation::SymptomRaised {
+            symptom: Symptom::MemoryHigh,
+            severity: Severity::High,
+            since: at(-65_000),
+            target: target.clone(),
+            evidence: level(),
+        }
+        .into(),
+        observation::SymptomWorsened {
+            symptom: Symptom::MemoryHigh,
+            severity: Severity::Critical,
+            target,
+            evidence: level(),
+        }
+        .into(),
+        observation::SymptomCleared {
+            symptom: Symptom::MemoryHigh,
+            why: Cleared::Well,
+            stood: Span::from_millis(90_250),
+        }
+        .into(),
+        observation::EngineLost { error: "connection refused".into() }.into(),
+        observation::EngineFound {
+            version: "27.3.1".into(),
+            api_version: "1.47".into(),
+            cpus: 8,
+            memory: ByteCount(16 << 30),
+        }
+        .into(),
+    ]
+}
+
+fn diagnoses() -> Vec<Event> {
+    let (provider, model) = ("openai".to_owned(), "gpt-4".to_owned());
+    vec![
+        reached().into(),
+        diagnosis::OpinionSought { provider: provider.clone(), model: model.clone(), fallback: reached() }.into(),
+        diagnosis::Failed { provider, model, error: "no answer in time".into(), took: Span::from_secs(30) }.into(),
+    ]
+}
+
+fn actions() -> Vec<Event> {
+    let by = || "alice".to_owned();
+    vec![
+        action::Proposed { remedy: Remedy::Restart, target: run(), diagnosis: id(1), expires: at(900_000) }.into(),
+        action::Approved { proposal: id(2), by: by() }.into(),
+        action::Denied { proposal: id(2), by: by() }.into(),
+        action::Expired { proposal: id(2) }.into(),
+        action::Authorised {
+            remedy: Remedy::Exec { argv: vec!["kill".into(), "-HUP".into(), "1".into()] },
+            target: run(),
+            diagnosis: id(1),
+            attempt: 1,
+            of: 3,
+            stop_timeout: Some(Span::from_secs(30)),
+            dry_run: false,
+        }
+        .into(),
+        action::Refused {
+            remedy: Remedy::Restart,
+            diagnosis: id(1),
+            refusal: Refusal::Unsure { confidence: Confidence::clamped(0.5), threshold: Confidence::clamped(0.7) },
+        }
+        .into(),
+        action::Succeeded {
+            action: id(3),
+            remedy: Remedy::Restart,
+            target: Some(run()),
+            called_at: Some(at(40)),
+            took: Span::from_millis(1_350),
+            proof: Proof::Answered,
+        }
+        .into(),
+        action::Failed {
+            action: id(3),
+            remedy: Remedy::Restart,
+            error: "no such container".into(),
+            took: Span::from_millis(20),
+        }
+        .into(),
+        action::Verified {
+            action: id(3),
+            remedy: Remedy::Restart,
+            outcome: Outcome::Recovered,
+            why: "it has been healthy for 60 s".into(),
+            took: Span::from_secs(62),
+        }
+        .into(),
+        action::GaveUp { attempts: 3, until: at(3_600_000) }.into(),
+        action::BreakerReset { by: by() }.into(),
+        action::Paused { by: by(), reason: "the database is being moved".into() }.into(),
+        action::Resumed { by: by() }.into(),
+    ]
+}
+
+fn alerts() -> Vec<Event> {
+    let (channel, title) = ("slack".to_owned(), "api-1 is unhealthy".to_owned());
+    let text = "its health check has failed for 5 s".to_owned();
+    vec![
+        alert::Raised { severity: Severity::High, title: title.clone(), text: text.clone() }.into(),
+        alert::Escalated { alert: id(5), title: title.clone(), text: text.clone() }.into(),
+        alert::Resolved {
+            alert: id(5),
+            how: Resolution::Healed,
+            title: title.clone(),
+            text,
+            took: Span::from_secs(64),
+        }
+        .into(),
+        alert::Suppressed { why: Suppression::Duplicate, title }.into(),
+        alert::Tested { by: "alice".into() }.into(),
+        alert::Delivered { alert: id(5), channel: channel.clone(), attempts: 2, took: Span::from_millis(1_200) }.into(),
+        alert::Undelivered { alert: id(5), channel, attempts: 9, error: "answered 500".into() }.into(),
+    ]
+}

@@ -1,0 +1,316 @@
+//! Whatever can be said can be read back as it was said.
+
+use hemostat_schema::{
+    ByteCount, Cause, Confidence, ContainerId, Event, EventId, IncidentId, NewEvent, Partition, Percent, Span, Subject,
+    Timestamp, TraceParent,
+    action::{self, Outcome, Proof, Refusal, Remedy},
+    alert::{self, Resolution},
+    codec,
+    container::{Compose, Exit, ExitBy, Facts, Health, Limits, RestartPolicy, State, Swarm, Target, Vitals},
+    diagnosis::{self, Method, Verdict},
+    observation::{self, Cleared, Evidence, Severity, Symptom, Trend},
+};
+use proptest::{option, prelude::*, sample::select};
+
+fn time() -> impl Strategy<Value = Timestamp> + Clone {
+    (0_i64..253_000_000_000, 0_i32..1_000_000_000).prop_map(|(second, nano)| Timestamp::new(second, nano).unwrap())
+}
+
+fn span() -> impl Strategy<Value = Span> + Clone {
+    any::<u64>().prop_map(Span::from_millis)
+}
+
+fn bytes() -> impl Strategy<Value = ByteCount> + Clone {
+    any::<u64>().prop_map(ByteCount)
+}
+
+fn percent() -> impl Strategy<Value = Percent> + Clone {
+    (0.0..=100.0).prop_map(Percent::clamped)
+}
+
+fn confidence() -> impl Strategy<Value = Confidence> + Clone {
+    (0.0..=1.0).prop_map(Confidence::clamped)
+}
+
+fn event_id() -> impl Strategy<Value = EventId> + Clone {
+    any::<(u16, u64, u64)>().prop_map(|(partition, ms, seq)| EventId { partition: Partition(partition), ms, seq })
+}
+
+fn container_id() -> impl Strategy<Value = ContainerId> + Clone {
+    "[0-9a-f]{12,64}".prop_map(|text| text.parse().unwrap())
+}
+
+fn target() -> impl Strategy<Value = Target> + Clone {
+    (container_id(), option::of(time())).prop_map(|(id, started_at)| Target { id, started_at })
+}
+
+fn exit() -> impl Strategy<Value = Exit> + Clone {
+    let by = select(vec![ExitBy::Itself, ExitBy::Crash, ExitBy::Oom, ExitBy::Operator, ExitBy::Unknown]);
+    (time(), any::<i64>(), by).prop_map(|(at, code, by)| Exit { at, code, by })
+}
+
+fn health() -> impl Strategy<Value = Health> + Clone {
+    select(vec![Health::None, Health::Starting, Health::Healthy, Health::Unhealthy])
+}
+
+fn facts() -> impl Strategy<Value = Facts> {
+    use State::{Created, Dead, Exited, Paused, Removing, Restarting, Running};
+    let policy = prop_oneof![
+        Just(RestartPolicy::No),
+        Just(RestartPolicy::Always),
+        Just(RestartPolicy::UnlessStopped),
+        any::<u32>().prop_map(|max| RestartPolicy::OnFailure { max }),
+    ];
+    let life =
+        (select(vec![Created, Running, Paused, Restarting, Removing, Exited, Dead]), health(), option::of(exit()));
+    let limits = (option::of(0.001..512.0), option::of(bytes())).prop_map(|(cpus, memory)| Limits { cpus, memory });
+    let compose = ("[a-z]{1,9}", "[a-z]{1,9}", option::of(any::<u32>()), prop::collection::vec("[a-z]{1,9}", 0..3))
+        .prop_map(|(project, service, number, depends_on)| Compose { project, service, number, depends_on });
+    let swarm = (any::<String>(), any::<String>()).prop_map(|(service_id, service)| Swarm { service_id, service });
+    let place = (option::of(any::<String>()), option::of(compose), option::of(swarm));
+    let labels = prop::collection::btree_map(any::<String>(), any::<String>(), 0..4);
+    let restarts = (policy, any::<u32>(), option::of(span()));
+    (target(), any::<(String, String)>(), time(), life, restarts, limits, place, labels).prop_map(
+        |(run, (image, image_id), created_at, (state, health, exit), restarts, limits, place, labels)| Facts {
+            id: run.id,
+            image,
+            image_id,
+            created_at,
+            started_at: run.started_at,
+            state,
+            health,
+            exit,
+            restart_policy: restarts.0,
+            restarts: restarts.1,
+            stop_timeout: restarts.2,
+            limits,
+            network_of: place.0,
+            compose: place.1,
+            swarm: place.2,
+            labels,
+        },
+    )
+}
+
+fn vitals() -> impl Strategy<Value = Vitals> {
+    (percent(), percent(), any::<[u64; 7]>()).prop_map(|(cpu, memory, counts)| Vitals {
+        cpu,
+        memory,
+        memory_used: ByteCount(counts[0]),
+        memory_limit: ByteCount(counts[1]),
+        network_rx: ByteCount(counts[2]),
+        network_tx: ByteCount(counts[3]),
+        block_read: ByteCount(counts[4]),
+        block_write: ByteCount(counts[5]),
+        pids: counts[6],
+    })
+}
+
+fn symptom() -> impl Strategy<Value = Symptom> + Clone {
+    select(Symptom::ALL.to_vec())
+}
+
+fn severity() -> impl Strategy<Value = Severity> + Clone {
+    select(vec![Severity::High, Severity::Critical])
+}
+
+fn evidence() -> impl Strategy<Value = Evidence> + Clone {
+    let trend = select(vec![Trend::Unknown, Trend::Rising, Trend::Steady, Trend::Falling]);
+    prop_oneof![
+        (percent(), percent(), span(), trend).prop_map(|(value, threshold, held, trend)| Evidence::Level {
+            value,
+            threshold,
+            held,
+            trend
+        }),
+        exit().prop_map(|exit| Evidence::Exit { exit }),
+        (any::<u32>(), span(), option::of(exit())).prop_map(|(count, within, last)| Evidence::Restarts {
+            count,
+            within,
+            last
+        }),
+        span().prop_map(|held| Evidence::Health { held }),
+    ]
+}
+
+fn observation() -> BoxedStrategy<Event> {
+    use observation::{Exited, HealthChanged, Removed, Sampled, Seen, Started};
+    use observation::{SymptomCleared, SymptomRaised, SymptomWorsened};
+    let why = select(vec![Cleared::Well, Cleared::Stopped, Cleared::Removed]);
+    prop_oneof![
+        facts().prop_map(|facts| Seen { facts }.into()),
+        target().prop_map(|target| Removed { target }.into()),
+        target().prop_map(|target| Started { target }.into()),
+        (target(), exit()).prop_map(|(target, exit)| Exited { target, exit }.into()),
+        (target(), health(), health()).prop_map(|(target, from, to)| HealthChanged { target, from, to }.into()),
+        vitals().prop_map(|vitals| Sampled { vitals }.into()),
+        (symptom(), severity(), time(), target(), evidence()).prop_map(
+            |(symptom, severity, since, target, evidence)| {
+                SymptomRaised { symptom, severity, since, target, evidence }.into()
+            }
+        ),
+        (symptom(), severity(), target(), evidence()).prop_map(|(symptom, severity, target, evidence)| {
+            SymptomWorsened { symptom, severity, target, evidence }.into()
+        }),
+        (symptom(), why, span()).prop_map(|(symptom, why, stood)| SymptomCleared { symptom, why, stood }.into()),
+    ]
+    .boxed()
+}
+
+fn remedy() -> impl Strategy<Value = Remedy> + Clone {
+    let plain = vec![Remedy::Restart, Remedy::Start, Remedy::Stop, Remedy::Scale, Remedy::Cleanup];
+    prop_oneof![select(plain), prop::collection::vec(any::<String>(), 0..4).prop_map(|argv| Remedy::Exec { argv }),]
+}
+
+fn reached() -> impl Strategy<Value = diagnosis::Reached> {
+    let verdict = select(vec![Verdict::Sick, Verdict::FalseAlarm, Verdict::Unclear]);
+    let method = prop_oneof![
+        any::<String>().prop_map(|rule| Method::Rule { rule }),
+        any::<(String, String)>().prop_map(|(provider, model)| Method::Model { provider, model }),
+    ];
+    let symptoms = prop::collection::vec(symptom(), 0..6);
+    (verdict, symptoms, target(), option::of(remedy()), confidence(), method, any::<(String, String)>()).prop_map(
+        |(verdict, symptoms, target, remedy, confidence, method, (root_cause, why))| diagnosis::Reached {
+            verdict,
+            symptoms,
+            target,
+            root_cause,
+            remedy,
+            confidence,
+            method,
+            why,
+        },
+    )
+}
+
+fn diagnosis() -> BoxedStrategy<Event> {
+    let opinion = (any::<(String, String)>(), reached())
+        .prop_map(|((provider, model), fallback)| diagnosis::OpinionSought { provider, model, fallback }.into());
+    prop_oneof![reached().prop_map(Into::into), opinion].boxed()
+}
+
+fn refusal() -> impl Strategy<Value = Refusal> {
+    prop_oneof![
+        select(vec![
+            Refusal::Paused,
+            Refusal::Observing,
+            Refusal::OperatorStopped,
+            Refusal::NotPermitted,
+            Refusal::InHand,
+            Refusal::Moot,
+        ]),
+        (span(), span()).prop_map(|(age, limit)| Refusal::Stale { age, limit }),
+        any::<String>().prop_map(|why| Refusal::Protected { why }),
+        option::of(time()).prop_map(|until| Refusal::Maintenance { until }),
+        (confidence(), confidence()).prop_map(|(confidence, threshold)| Refusal::Unsure { confidence, threshold }),
+        any::<(u32, u32)>().prop_map(|(sick, limit)| Refusal::Storm { sick, limit }),
+        time().prop_map(|until| Refusal::BackingOff { until }),
+        time().prop_map(|until| Refusal::CoolingDown { until }),
+        time().prop_map(|until| Refusal::Tripped { until }),
+        any::<String>().prop_map(|why| Refusal::Unsupported { why }),
+    ]
+}
+
+fn action() -> BoxedStrategy<Event> {
+    use action::{Authorised, Failed, GaveUp, Paused, Proposed, Refused, Succeeded, Verified};
+    let proof = select(vec![Proof::Answered, Proof::Found, Proof::DryRun]);
+    let outcome = select(vec![Outcome::Recovered, Outcome::Relapsed, Outcome::Inconclusive]);
+    let attempt = (any::<u32>(), any::<u32>(), option::of(span()), any::<bool>());
+    prop_oneof![
+        (remedy(), target(), event_id(), time()).prop_map(|(remedy, target, diagnosis, expires)| {
+            Proposed { remedy, target, diagnosis, expires }.into()
+        }),
+        (remedy(), target(), event_id(), attempt).prop_map(
+            |(remedy, target, diagnosis, (attempt, of, stop_timeout, dry_run))| {
+                Authorised { remedy, target, diagnosis, attempt, of, stop_timeout, dry_run }.into()
+            }
+        ),
+        (remedy(), event_id(), refusal()).prop_map(|(remedy, diagnosis, refusal)| Refused {
+            remedy,
+            diagnosis,
+            refusal
+        }
+        .into()),
+        (event_id(), remedy(), option::of(target()), option::of(time()), span(), proof).prop_map(
+            |(action, remedy, target, called_at, took, proof)| {
+                Succeeded { action, remedy, target, called_at, took, proof }.into()
+            }
+        ),
+        (event_id(), remedy(), any::<String>(), span()).prop_map(|(action, remedy, error, took)| Failed {
+            action,
+            remedy,
+            error,
+            took
+        }
+        .into()),
+        (event_id(), remedy(), outcome, any::<String>(), span())
+            .prop_map(|(action, remedy, outcome, why, took)| Verified { action, remedy, outcome, why, took }.into()),
+        (any::<u32>(), time()).prop_map(|(attempts, until)| GaveUp { attempts, until }.into()),
+        any::<(String, String)>().prop_map(|(by, reason)| Paused { by, reason }.into()),
+    ]
+    .boxed()
+}
+
+fn alert() -> BoxedStrategy<Event> {
+    use alert::{Delivered, Escalated, Raised, Resolved, Undelivered};
+    let how = select(vec![Resolution::Healed, Resolution::Passed, Resolution::Stopped, Resolution::Removed]);
+    let words = any::<(String, String)>;
+    prop_oneof![
+        (severity(), words()).prop_map(|(severity, (title, text))| Raised { severity, title, text }.into()),
+        (event_id(), words()).prop_map(|(alert, (title, text))| Escalated { alert, title, text }.into()),
+        (event_id(), how, words(), span()).prop_map(|(alert, how, (title, text), took)| Resolved {
+            alert,
+            how,
+            title,
+            text,
+            took
+        }
+        .into()),
+        (event_id(), any::<String>(), any::<u32>(), span()).prop_map(|(alert, channel, attempts, took)| Delivered {
+            alert,
+            channel,
+            attempts,
+            took
+        }
+        .into()),
+        (event_id(), words(), any::<u32>()).prop_map(|(alert, (channel, error), attempts)| Undelivered {
+            alert,
+            channel,
+            attempts,
+            error
+        }
+        .into()),
+    ]
+    .boxed()
+}
+
+fn new_event() -> impl Strategy<Value = NewEvent> {
+    let event = prop_oneof![observation(), diagnosis(), action(), alert()];
+    let subject =
+        "[a-z][a-z0-9.-]{0,20}(/[a-zA-Z0-9][a-zA-Z0-9_.-]{0,40})?".prop_map(|text| text.parse::<Subject>().unwrap());
+    let trace =
+        (1_u128.., 1_u64.., any::<bool>()).prop_map(|(trace, span, sampled)| TraceParent { trace, span, sampled });
+    (subject, time(), option::of(time()), option::of(event_id()), option::of(trace), event).prop_map(
+        |(subject, at, began, cause, trace, event)| NewEvent {
+            incident: began.map(|began| IncidentId::begun(&subject, began)),
+            cause: cause.map(Cause::Event),
+            subject,
+            at,
+            trace,
+            event,
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_read_as_it_was(event in new_event(), id in event_id()) {
+        let encoded = codec::encode(&event).unwrap();
+        let cause = event.cause.map(|cause| match cause {
+            Cause::Event(id) => id.to_string(),
+            Cause::Sibling(_) => unreachable!("only causes on the log are generated"),
+        });
+        let read = codec::decode(id, &encoded.kind, &encoded.subject, cause.as_deref(), &encoded.envelope).unwrap();
+        prop_assert_eq!(read, event.recorded(id, &[]));
+    }
+}
