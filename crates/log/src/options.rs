@@ -2,7 +2,10 @@
 
 use std::{fmt, path::PathBuf, time::Duration};
 
-use fred::types::config::{Config, ServerConfig};
+use fred::{
+    error::ErrorKind,
+    types::config::{Config, ServerConfig},
+};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::Error;
@@ -102,7 +105,10 @@ fn bad(reason: impl Into<String>) -> Error {
 
 /// The client's own parser; what it says may quote the address, so it is not passed on.
 fn parse(url: &str) -> Result<Config, Error> {
-    Config::from_url(url).map_err(|_| bad("user, password, host, port or database cannot be made out"))
+    Config::from_url(url).map_err(|error| match error.kind() {
+        ErrorKind::Tls => bad("the certificates that this machine trusts cannot be loaded"),
+        _ => bad("user, password, host, port or database cannot be made out"),
+    })
 }
 
 /// A socket's address. Its path is taken as it is written, up to a `?`; the client's own parser would encode it.
@@ -137,6 +143,7 @@ mod tests {
             assert!(!shown.contains("s3cret"), "{shown}");
         };
         check("redis://localhost", "localhost:6379", None, None, None);
+        check("rediss://:s3cret@host:7000", "host:7000", None, Some("s3cret"), None);
         check("redis://10.0.0.1:7000/3", "10.0.0.1:7000", None, None, Some(3));
         check("redis://:s3cret@host", "host:6379", None, Some("s3cret"), None);
         check("redis://me:s3cret%2F@host:1/0", "host:1", Some("me"), Some("s3cret/"), Some(0));

@@ -43,6 +43,12 @@ pub struct Applied {
     pub name: String,
 }
 
+impl std::fmt::Display for Applied {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
 /// Brings the log up to this program: applies what is missing, in order, while others wait. Gives what it applied.
 ///
 /// # Errors
