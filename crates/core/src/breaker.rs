@@ -6,10 +6,12 @@
 //!      ▲ ▲                                                        │     ▲
 //!      │ └───────────────── an operator resets it ────────────────┤     │ in vain
 //!      │                                                    hold over   │
-//!      └───────────────────── it helped ──────────────────────► Probing ┘  (one attempt)
+//!      └───────────────────── it helped ──────────────────────── Probing ┘  (one attempt)
 //! ```
+//!
+//! What trips it is one incident. When that is over and the hold, too, a new incident starts anew.
 
-use hemostat_schema::Timestamp;
+use hemostat_schema::{IncidentId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{backoff::Attempts, policy::Policy};
@@ -62,10 +64,11 @@ impl Breaker {
         *self = Self::Tripped { until };
     }
 
-    /// An attempt passed.
-    pub fn attempt(&mut self) {
+    /// An attempt for `incident` passed, after those `before` it. The last of them was for the incident that tripped it.
+    pub fn attempt(&mut self, incident: Option<&IncidentId>, before: &Attempts) {
         if let Self::Tripped { .. } = self {
-            *self = Self::Probing;
+            let same = before.last().is_none_or(|last| last.incident.as_ref() == incident);
+            *self = if same { Self::Probing } else { Self::Passing };
         }
     }
 
@@ -80,7 +83,7 @@ mod tests {
     use super::*;
     use crate::{
         backoff::End,
-        testing::{at, id},
+        testing::{at, id, incident},
     };
     use hemostat_schema::{Span, action::Outcome};
 
@@ -118,10 +121,17 @@ mod tests {
         let mut breaker = Breaker::Passing;
         breaker.trip(at(100));
         assert_eq!((breaker.holds(at(99)), breaker.holds(at(100))), (Some(at(100)), None));
-        breaker.attempt();
+        breaker.attempt(None, &in_vain(&[0]));
         assert_eq!(breaker, Breaker::Probing);
         breaker.close();
-        breaker.attempt();
+        breaker.attempt(None, &in_vain(&[0]));
+        assert_eq!(breaker, Breaker::Passing);
+    }
+
+    #[test]
+    fn a_new_incident_after_the_hold_starts_anew() {
+        let mut breaker = Breaker::Tripped { until: at(100) };
+        breaker.attempt(Some(&incident(2)), &in_vain(&[0]));
         assert_eq!(breaker, Breaker::Passing);
     }
 }

@@ -3,6 +3,7 @@
 //! Nothing here is async, reads a clock, a random number or the environment, or does I/O. What happened comes in as
 //! events, time comes in as an argument, and what is decided goes out as events: so any history can be decided again.
 
+pub mod alerting;
 pub mod backoff;
 pub mod breaker;
 pub mod condition;

@@ -142,8 +142,8 @@ impl State {
             Action::Paused(_) => shared.paused = true,
             Action::Resumed(_) => shared.paused = false,
             Action::Authorised(_) => {
+                self.breaker.attempt(incident.as_ref(), &self.attempts);
                 self.attempts.begin(event.id, event.at, incident);
-                self.breaker.attempt();
                 self.proposal = None;
                 self.told = Told::default();
             }

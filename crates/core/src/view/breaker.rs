@@ -52,8 +52,8 @@ impl Projection for Breaker {
         let (mut breaker, mut attempts) = row.map(|row| (row.breaker, row.attempts)).unwrap_or_default();
         match action {
             Action::Authorised(_) => {
+                breaker.attempt(event.incident.as_ref(), &attempts);
                 attempts.begin(event.id, event.at, event.incident.clone());
-                breaker.attempt();
             }
             Action::Failed(failed) => attempts.end(failed.action, event.at, End::Failed),
             Action::Verified(verified) => {

@@ -173,7 +173,7 @@ fn told(who: &str, alert: &Alert) -> String {
 }
 
 /// A symptom with what it rests on: `memory high, 91.0 % for 1 min (80.0 % is the limit)`.
-pub(super) fn symptom(symptom: Symptom, evidence: &Evidence) -> String {
+pub(crate) fn symptom(symptom: Symptom, evidence: &Evidence) -> String {
     match evidence {
         Evidence::Level { value, threshold, held, trend: _ } => {
             format!("{symptom}, {value} for {held} ({threshold} is the limit)")
