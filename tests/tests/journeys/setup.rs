@@ -40,7 +40,7 @@ async fn a_second_hemostat_on_the_same_data_is_refused() {
     let mut bed = Bed::new("second").await;
     let first = bed.up().await;
     let said = refused(&mut bed).await;
-    assert!(said.contains("already"), "{said}");
+    assert!(said.contains("another HemoStat"), "{said}");
     assert!(said.contains(&bed.data_dir().display().to_string()), "{said}");
     assert!(first.stop().await.success());
 }
