@@ -180,10 +180,7 @@ impl Engine for Docker {
             cpus: info.ncpu.and_then(|n| u32::try_from(n).ok()).unwrap_or(1).max(1),
             memory: ByteCount(info.mem_total.and_then(|n| u64::try_from(n).ok()).unwrap_or(0)),
         };
-        Ok(About {
-            engine,
-            now: info.system_time.and_then(|time| time.parse().ok()).unwrap_or_else(Timestamp::now),
-        })
+        Ok(About { engine, now: info.system_time.and_then(|time| time.parse().ok()).unwrap_or_else(Timestamp::now) })
     }
 
     async fn ping(&self) -> Result<(), Error> {

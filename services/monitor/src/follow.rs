@@ -70,7 +70,12 @@ pub async fn follow(engine: Arc<dyn Engine>, since: Option<Timestamp>, to: mpsc:
 }
 
 /// Passes events on until the stream is cut (the reason is given) or nobody listens.
-async fn listen(engine: &dyn Engine, since: Timestamp, memory: &mut Memory, to: &mpsc::Sender<Heard>) -> Option<String> {
+async fn listen(
+    engine: &dyn Engine,
+    since: Timestamp,
+    memory: &mut Memory,
+    to: &mpsc::Sender<Heard>,
+) -> Option<String> {
     let mut events = engine.events(since);
     let pulse = async {
         loop {

@@ -1,9 +1,38 @@
 //! The monitor: it watches one Docker engine and puts what it sees on the log.
+//!
+//! ```text
+//!  engine ──► follow (event stream) ──┐
+//!     │                               ├──► watch ──► shift ──► log
+//!     └────► inspect, stats ──────────┘      └─ core::observe
+//! ```
+//!
+//! [`engine`] asks Docker; [`event`], [`facts`] and [`samples`] put its answers into our own words; [`ending`] tells who
+//! ended a run; [`watch`] adds everything up; [`shift`] keeps it going, and [`kept`] lets another process go on from it.
 
 pub mod ending;
 pub mod engine;
 pub mod event;
 pub mod facts;
 pub mod follow;
+pub mod kept;
 pub mod samples;
+pub mod shift;
 pub mod watch;
+
+use std::sync::Arc;
+
+use hemostat_runtime::{Config, Context, Task};
+
+use crate::{engine::Docker, shift::Settings};
+
+/// The monitor of this host.
+///
+/// # Errors
+/// None so far; an engine that cannot be reached is told on the log and tried again.
+pub fn tasks(ctx: &Context, config: &Config) -> anyhow::Result<Vec<Task>> {
+    let docker = Docker::new(config.docker.host.clone(), config.docker.timeout);
+    let host = config.host_name();
+    let settings =
+        Settings { host: host.clone(), interval: config.monitor.interval, policy: Arc::new(config.policy()) };
+    Ok(vec![Task::new(format!("monitor/{host}"), shift::run(ctx.clone(), Arc::new(docker), settings))])
+}

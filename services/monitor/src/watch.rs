@@ -182,7 +182,11 @@ impl Watch {
 
     /// The running containers, to be sampled.
     pub fn running(&self) -> impl Iterator<Item = &ContainerId> {
-        self.states.values().filter_map(State::facts).filter(|facts| facts.state == Life::Running).map(|facts| &facts.id)
+        self.states
+            .values()
+            .filter_map(State::facts)
+            .filter(|facts| facts.state == Life::Running)
+            .map(|facts| &facts.id)
     }
 
     /// When something will be due if nothing else happens.
@@ -350,7 +354,10 @@ impl Watch {
             }
             What::Died { code } => {
                 let same_run = known.as_ref().is_none_or(|known| known.started_at == facts.started_at);
-                if same_run && out_of_memory && let Some(tracked) = self.tracked.get_mut(&id) {
+                if same_run
+                    && out_of_memory
+                    && let Some(tracked) = self.tracked.get_mut(&id)
+                {
                     tracked.run.ran_out_of_memory();
                 }
                 if known.is_some() {

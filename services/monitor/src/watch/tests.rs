@@ -232,7 +232,10 @@ fn a_container_that_is_stopped_between_two_runs_is_left_alone() {
     bench.told.clear();
     bench.hear(10, died(3));
     let between = looping(exited(0, 11, 3));
-    bench.answer(Some(Inspected { facts: Facts { state: Life::Restarting, ..between.facts.clone() }, ..between.clone() }));
+    bench.answer(Some(Inspected {
+        facts: Facts { state: Life::Restarting, ..between.facts.clone() },
+        ..between.clone()
+    }));
     bench.hear(20, What::Stopped);
     bench.answer(Some(between));
     assert_eq!(bench.story(), ["exited 3 Crash", "seen"]);
@@ -385,8 +388,7 @@ fn what_is_kept_is_taken_up_again() {
     bench.hear(5, What::Health(Health::Unhealthy));
     let states = bench.watch.states.clone();
     let mut next = Bench::empty();
-    next.watch =
-        Watch::new("host".parse().unwrap(), Arc::new(Policy::default()), None, bench.watch.cursor(), states);
+    next.watch = Watch::new("host".parse().unwrap(), Arc::new(Policy::default()), None, bench.watch.cursor(), states);
     next.watch.listed(&[ID.parse().unwrap()], 0, at(10));
     next.collect();
     let unhealthy = Facts { health: Health::Unhealthy, ..running(0).facts };

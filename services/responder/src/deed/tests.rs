@@ -216,8 +216,7 @@ async fn whenever_the_first_process_dies_there_is_one_restart() {
         sleep(Duration::from_millis(later)).await;
         let deed = carry_out(&world, &intent(Remedy::Restart), true).await;
         let life = world.life();
-        let (calls, expected): (&[&str], _) =
-            if begun { (&[], Proof::Found) } else { (&["restart"], Proof::Answered) };
+        let (calls, expected): (&[&str], _) = if begun { (&[], Proof::Found) } else { (&["restart"], Proof::Answered) };
         assert_eq!((proof(&deed), life.calls.as_slice()), (Some(expected), calls), "begun {begun}, {later} ms later");
         assert_eq!(life.state, State::Running);
     }

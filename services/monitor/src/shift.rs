@@ -1,0 +1,325 @@
+//! What keeps the watch of a host going?
+//!
+//! One monitor watches a host at a time; others stand by. From when it takes over until it hands over is its shift: it
+//! goes on from what is kept, follows the engine's events, looks at everything now and then, reads counters, and puts
+//! what it all adds up to on the log. Whatever may hang is asked in a task of its own.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use bollard::models::ContainerStatsResponse;
+use hemostat_core::Policy;
+use hemostat_runtime::{Context, Lost, Metric, Producer};
+use hemostat_schema::{
+    ByteCount, ContainerId, Event, HostName, NewEvent, Observation, Partition, Span, container::Vitals,
+};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    task::JoinSet,
+    time::{Interval, MissedTickBehavior, interval, sleep},
+};
+use tracing::{debug, info, warn};
+
+use crate::{
+    engine::{Engine, Error},
+    facts::{self, Inspected},
+    follow::{Heard, follow},
+    kept::{self, HostRow},
+    samples,
+    watch::{Ask, Reach, Watch},
+};
+
+/// How often everything is looked at again, in case an event was missed.
+const ROUND: Duration = Duration::from_secs(60);
+/// How long until the next try when the engine did not give its list.
+const ROUND_AGAIN: Duration = Duration::from_secs(2);
+/// So many containers are inspected at once.
+const INSPECTIONS: usize = 16;
+/// So many containers' counters are read at once.
+const SAMPLES: usize = 32;
+/// At most so much is taken in between two commits.
+const BATCH: usize = 256;
+/// The least time between two looks at what is due.
+const LEAST_NAP: Duration = Duration::from_millis(5);
+
+/// How a host is watched.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The host's name.
+    pub host: HostName,
+    /// How often counters are read.
+    pub interval: Duration,
+    /// The limits.
+    pub policy: Arc<Policy>,
+}
+
+/// Watches a host until the process ends, whenever no other process does.
+///
+/// # Errors
+/// When the log fails for a reason that no waiting mends.
+pub async fn run(ctx: Context, engine: Arc<dyn Engine>, settings: Settings) -> anyhow::Result<()> {
+    let partition = ctx.partition_of(&settings.host);
+    let group = format!("monitor:{}", settings.host);
+    loop {
+        let ended = match Producer::acquire(&ctx, partition, &group).await {
+            Ok(mut producer) => {
+                let ended = shift(&ctx, &engine, &settings, partition, &mut producer).await;
+                if !matches!(ended, Lost::Lease) {
+                    producer.release().await;
+                }
+                ended
+            }
+            Err(lost) => lost,
+        };
+        match ended {
+            Lost::Shutdown => return Ok(()),
+            Lost::Lease => info!(host = %settings.host, "another process watches {} now", settings.host),
+            Lost::Log(error) if error.is_transient() => {
+                warn!("could not go on watching {}: {error}; trying again", settings.host);
+                sleep(ROUND_AGAIN).await;
+            }
+            Lost::Log(error) => return Err(error.into()),
+        }
+    }
+}
+
+async fn shift(
+    ctx: &Context,
+    engine: &Arc<dyn Engine>,
+    settings: &Settings,
+    partition: Partition,
+    producer: &mut Producer,
+) -> Lost {
+    let (HostRow { reach, cursor }, states) = match kept::load(ctx.log.as_ref(), partition, &settings.host).await {
+        Ok(kept) => kept,
+        Err(error) => return error.into(),
+    };
+    debug!(host = %settings.host, containers = states.len(), ?cursor, "watching {}", settings.host);
+    let watch = Watch::new(settings.host.clone(), settings.policy.clone(), reach, cursor, states);
+    let (to_heard, heard) = mpsc::channel(BATCH * 4);
+    let (to_told, told) = mpsc::channel(BATCH * 4);
+    let mut tasks = JoinSet::new();
+    // What was heard at the very nanosecond of the cursor is done with.
+    let since = cursor.and_then(|at| at.checked_add(jiff::SignedDuration::from_nanos(1)).ok());
+    tasks.spawn(follow(engine.clone(), since, to_heard));
+    let shift = Shift {
+        ctx,
+        engine,
+        settings,
+        watch,
+        heard,
+        told,
+        to_told,
+        tasks,
+        sampling: HashSet::new(),
+        inspections: Arc::new(Semaphore::new(INSPECTIONS)),
+        samples: Arc::new(Semaphore::new(SAMPLES)),
+        host_memory: ByteCount(0),
+    };
+    match shift.work(producer).await {
+        Ok(never) => match never {},
+        Err(lost) => lost,
+    }
+}
+
+/// What a task found out.
+#[derive(Debug)]
+enum Told {
+    Listed(Option<Vec<ContainerId>>, u64),
+    Inspected(Ask, Option<Box<Inspected>>),
+    Sampled(ContainerId, Option<Box<ContainerStatsResponse>>),
+}
+
+enum Never {}
+
+struct Shift<'a> {
+    ctx: &'a Context,
+    engine: &'a Arc<dyn Engine>,
+    settings: &'a Settings,
+    watch: Watch,
+    heard: mpsc::Receiver<Heard>,
+    told: mpsc::Receiver<Told>,
+    to_told: mpsc::Sender<Told>,
+    /// Ends with the shift.
+    tasks: JoinSet<()>,
+    /// Containers whose counters are being read.
+    sampling: HashSet<ContainerId>,
+    inspections: Arc<Semaphore>,
+    samples: Arc<Semaphore>,
+    host_memory: ByteCount,
+}
+
+impl Shift<'_> {
+    async fn work(mut self, producer: &mut Producer) -> Result<Never, Lost> {
+        let (mut round, mut sweep) = (every(ROUND), every(self.settings.interval));
+        let (mut heard, mut told) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH));
+        loop {
+            let until_due = self.until_due();
+            tokio::select! {
+                () = self.ctx.shutdown.cancelled() => return Err(Lost::Shutdown),
+                () = producer.lost() => return Err(Lost::Lease),
+                _ = self.heard.recv_many(&mut heard, BATCH) => {
+                    for heard in heard.drain(..) {
+                        self.hear(heard, &mut round);
+                    }
+                }
+                _ = self.told.recv_many(&mut told, BATCH) => {
+                    for told in told.drain(..) {
+                        self.learn(told, &mut round);
+                    }
+                }
+                _ = round.tick() => self.look_round(),
+                _ = sweep.tick() => self.sweep(),
+                () = sleep(until_due) => self.watch.tick(self.ctx.clock.now()),
+            }
+            while let Some(ended) = self.tasks.try_join_next() {
+                if let Err(error) = ended {
+                    warn!("a question to the engine panicked: {error}");
+                }
+            }
+            self.commit(producer).await?;
+        }
+    }
+
+    fn hear(&mut self, heard: Heard, round: &mut Interval) {
+        match heard {
+            Heard::Happened(happening) => self.watch.happened(happening),
+            Heard::Up(about) => {
+                self.host_memory = about.engine.memory;
+                self.watch.engine_found(&about, self.ctx.clock.now());
+                // Events may have been missed, also from before this process.
+                round.reset_immediately();
+            }
+            Heard::Down(error) => self.watch.engine_lost(&error, self.ctx.clock.now()),
+        }
+    }
+
+    fn learn(&mut self, told: Told, round: &mut Interval) {
+        let now = self.ctx.clock.now();
+        match told {
+            Told::Listed(Some(ids), mark) => self.watch.listed(&ids, mark, now),
+            Told::Listed(None, _) => round.reset_after(ROUND_AGAIN),
+            Told::Inspected(ask, inspected) => self.watch.answered(&ask, inspected.map(|it| *it), now),
+            Told::Sampled(id, stats) => {
+                self.sampling.remove(&id);
+                let sample = stats.and_then(|stats| samples::read(&stats, self.host_memory));
+                if let Some((name, vitals)) = sample.and_then(|sample| self.watch.sampled(&id, sample)) {
+                    gauge(name.as_str(), &vitals);
+                }
+            }
+        }
+    }
+
+    fn engine_answers(&self) -> bool {
+        matches!(self.watch.reach(), Some(Reach::Found(_)))
+    }
+
+    fn look_round(&mut self) {
+        if self.engine_answers() {
+            let (engine, to, mark) = (self.engine.clone(), self.to_told.clone(), self.watch.mark());
+            self.tasks.spawn(async move {
+                let listed = engine.list().await.inspect_err(|error| debug!("{error}")).ok();
+                let _ = to.send(Told::Listed(listed, mark)).await;
+            });
+        }
+    }
+
+    /// Reads the counters of every running container, except where the last reading is still under way: so a slow
+    /// container delays nobody but itself.
+    fn sweep(&mut self) {
+        if !self.engine_answers() {
+            return;
+        }
+        for id in self.watch.running() {
+            if !self.sampling.insert(id.clone()) {
+                continue;
+            }
+            let (engine, to, samples, id) =
+                (self.engine.clone(), self.to_told.clone(), self.samples.clone(), id.clone());
+            self.tasks.spawn(async move {
+                let _turn = samples.acquire().await;
+                let stats = engine.stats(&id).await.inspect_err(|error| debug!("{error}")).ok();
+                let _ = to.send(Told::Sampled(id, stats.map(Box::new))).await;
+            });
+        }
+    }
+
+    fn inspect(&mut self, ask: Ask) {
+        let (engine, to, turns) = (self.engine.clone(), self.to_told.clone(), self.inspections.clone());
+        self.tasks.spawn(async move {
+            sleep(ask.after).await;
+            let _turn = turns.acquire().await;
+            let inspected = match engine.inspect(&ask.id).await {
+                Ok(inspect) => facts::read(inspect).inspect_err(|error| warn!("{error}")).ok(),
+                Err(error @ (Error::Gone(_) | Error::Unreachable { .. } | Error::Hanging { .. })) => {
+                    debug!("{error}");
+                    None
+                }
+                Err(error) => {
+                    warn!("{error}");
+                    None
+                }
+            };
+            let _ = to.send(Told::Inspected(ask, inspected.map(Box::new))).await;
+        });
+    }
+
+    /// How long until something has held for its time.
+    fn until_due(&self) -> Duration {
+        self.watch
+            .next_wake()
+            .map_or(ROUND, |due| Duration::from(Span::between(self.ctx.clock.now(), due)).max(LEAST_NAP))
+    }
+
+    async fn commit(&mut self, producer: &mut Producer) -> Result<(), Lost> {
+        let outcome = self.watch.take();
+        for ask in outcome.asks {
+            self.inspect(ask);
+        }
+        if outcome.events.is_empty() && outcome.rows.is_empty() {
+            return Ok(());
+        }
+        let mut rows = Vec::with_capacity(outcome.rows.len() + 1);
+        for (subject, state) in &outcome.rows {
+            rows.push(kept::container(subject, state.as_ref())?);
+        }
+        let row = HostRow { reach: self.watch.reach().cloned(), cursor: self.watch.cursor() };
+        rows.push(kept::host(&self.settings.host, &row)?);
+        self.tell(&outcome.events);
+        producer.append(outcome.events, rows).await?;
+        Ok(())
+    }
+
+    /// For people and for metrics.
+    fn tell(&self, events: &[NewEvent]) {
+        for event in events {
+            let Event::Observation(observation) = &event.event else { continue };
+            let name = event.subject.short();
+            match observation {
+                Observation::SymptomRaised(raised) => {
+                    info!(container = name, symptom = raised.symptom.name(), "{name} is ill: {}", raised.symptom);
+                    Metric::SymptomsRaised.counter(&[("symptom", raised.symptom.name())]).increment(1);
+                    let unnoticed = Span::between(raised.since, self.ctx.clock.now());
+                    Metric::TimeToDetection.histogram(&[]).record(unnoticed.as_secs_f64());
+                }
+                Observation::SymptomCleared(cleared) => {
+                    info!(container = name, symptom = cleared.symptom.name(), "{name}: {} is over", cleared.symptom);
+                }
+                other => debug!(container = name, "{name}: {}", other.name()),
+            }
+        }
+    }
+}
+
+fn every(period: Duration) -> Interval {
+    let mut interval = interval(period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
+}
+
+fn gauge(container: &str, vitals: &Vitals) {
+    let labels = [("container", container)];
+    Metric::ContainerCpu.gauge(&labels).set(vitals.cpu.get());
+    Metric::ContainerMemory.gauge(&labels).set(vitals.memory.get());
+    #[expect(clippy::cast_precision_loss, reason = "a gauge of bytes")]
+    Metric::ContainerMemoryBytes.gauge(&labels).set(vitals.memory_used.0 as f64);
+}
