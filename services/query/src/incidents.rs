@@ -1,0 +1,84 @@
+//! What happened in illnesses: `GET /incidents` and `GET /incidents/{id}`.
+
+use axum::{Json, extract::State};
+use futures::{StreamExt, TryStreamExt, stream};
+use hemostat_core::view::{self, incidents};
+use hemostat_schema::{IncidentId, Subject};
+
+use crate::{
+    App,
+    ask::{Ask, IncidentsAsk, Key, Nothing, limit, parse, word},
+    problem::{Document, Problem},
+    rows,
+    wire::{Event, Incident, IncidentDetail, Incidents},
+};
+
+/// So many events of a chain are read at the same time.
+const AT_ONCE: usize = 16;
+
+/// Incidents, the latest first, a page at a time.
+#[utoipa::path(
+    get,
+    path = "/incidents",
+    operation_id = "list_incidents",
+    tag = "incidents",
+    params(IncidentsAsk),
+    responses(
+        (status = 200, description = "A page of incidents.", body = Incidents),
+        (status = 400, description = "A parameter is not valid.", body = Document, content_type = "application/problem+json"),
+        (status = 503, description = "The event log does not answer.", body = Document, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn list(State(app): State<App>, Ask(ask): Ask<IncidentsAsk>) -> Result<Json<Incidents>, Problem> {
+    let open = word("state", ask.state.as_deref(), &[("open", true), ("ended", false)])?;
+    let container: Option<Subject> = parse("container", ask.container.as_deref())?;
+    let cursor: Option<IncidentId> = parse("cursor", ask.cursor.as_deref())?;
+    let limit = limit(ask.limit.as_deref())?;
+
+    let is_asked_for = |id: &IncidentId, row: &incidents::Row| {
+        open.is_none_or(|open| (row.state == incidents::State::Open) == open)
+            && container.as_ref().is_none_or(|container| row.subject == *container)
+            && cursor.as_ref().is_none_or(|cursor| id < cursor)
+    };
+    let rows = rows::all::<view::Incidents>(&*app.log).await?;
+    let rows = rows.into_iter().filter_map(|(key, row)| key.parse().ok().map(|id: IncidentId| (id, row)));
+    let mut found: Vec<_> = rows.filter(|(id, row)| is_asked_for(id, row)).collect();
+    // An incident's id begins with the instant at which it began.
+    found.sort_by(|(a, _), (b, _)| b.cmp(a));
+    let more = found.len() > limit;
+    found.truncate(limit);
+    Ok(Json(Incidents {
+        next: found.last().filter(|_| more).map(|(id, _)| id.to_string()),
+        incidents: found.iter().map(|(id, row)| Incident::new(id, row)).collect(),
+    }))
+}
+
+/// One incident, with the chain of its events.
+#[utoipa::path(
+    get,
+    path = "/incidents/{id}",
+    operation_id = "get_incident",
+    tag = "incidents",
+    params(("id" = String, Path, description = "The incident's id.", example = "inc-01jd9k3q2v8m4t7z")),
+    responses(
+        (status = 200, description = "The incident.", body = IncidentDetail),
+        (status = 400, description = "That is not an incident's id.", body = Document, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such incident.", body = Document, content_type = "application/problem+json"),
+        (status = 503, description = "The event log does not answer.", body = Document, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn get(State(app): State<App>, Key(key): Key, _: Ask<Nothing>) -> Result<Json<IncidentDetail>, Problem> {
+    let id: IncidentId = parse("id", Some(&key))?.ok_or_else(|| Problem::unknown_incident(&key))?;
+    let row = rows::get::<view::Incidents>(&*app.log, &key).await?.ok_or_else(|| Problem::unknown_incident(&key))?;
+    let read = |event| {
+        let log = &app.log;
+        async move { log.get(event).await.map(|entry| (event, entry)) }
+    };
+    let chain: Vec<_> = stream::iter(row.events.iter().copied()).map(read).buffered(AT_ONCE).try_collect().await?;
+    Ok(Json(IncidentDetail {
+        incident: Incident::new(&id, &row),
+        events: chain.iter().filter_map(|(_, entry)| entry.as_ref()).map(Event::from).collect(),
+        omitted: row.omitted,
+        trimmed: chain.iter().filter(|(_, entry)| entry.is_none()).map(|(event, _)| event.to_string()).collect(),
+    }))
+}

@@ -1,0 +1,80 @@
+//! Where the interface listens, and how it stops.
+
+use std::{
+    future::{Future, IntoFuture},
+    net::{SocketAddr, TcpListener},
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use axum::Router;
+use tokio::{select, time::sleep};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+/// How long answers that are under way may take after the shutdown has begun.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// Takes the address, at start, so that a wrong one is told at once.
+///
+/// # Errors
+/// When it is not loopback, or cannot be had.
+pub(crate) fn bind(listen: SocketAddr) -> anyhow::Result<TcpListener> {
+    if !listen.ip().is_loopback() {
+        bail!(
+            "query.listen is {listen}: the API has no access tokens yet, so it may only listen on this machine; \
+             set it to 127.0.0.1:{port} and let a proxy that asks for a password make it public",
+            port = listen.port()
+        );
+    }
+    let listener = TcpListener::bind(listen).with_context(|| {
+        format!("could not listen on {listen}; is another HemoStat running? query.listen says where")
+    })?;
+    listener.set_nonblocking(true).context("could not make the listening socket non-blocking")?;
+    Ok(listener)
+}
+
+/// Answers until the shutdown; then ends what is under way, but not for ever: a connection that was opened and never
+/// used would keep the process.
+pub(crate) fn serve(
+    listener: TcpListener,
+    router: Router,
+    shutdown: CancellationToken,
+) -> impl Future<Output = anyhow::Result<()>> {
+    async move {
+        let listener = tokio::net::TcpListener::from_std(listener).context("could not listen")?;
+        let address = listener.local_addr().context("could not listen")?;
+        info!(%address, "the API is at http://{address}/");
+        let stopped = shutdown.clone().cancelled_owned();
+        let server = axum::serve(listener, router).with_graceful_shutdown(stopped);
+        select! {
+            served = server.into_future() => served.context("the API stopped"),
+            () = async { shutdown.cancelled().await; sleep(FAREWELL).await } => {
+                warn!("cut connections that were still open {FAREWELL:?} after the shutdown began");
+                Ok(())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_but_loopback_is_listened_on() {
+        for public in ["0.0.0.0:0", "[::]:0", "192.0.2.1:8501"] {
+            let error = bind(public.parse().unwrap()).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("query.listen is {public}")), "{error}");
+        }
+        assert!(bind("127.0.0.1:0".parse().unwrap()).is_ok());
+    }
+
+    #[test]
+    fn an_address_that_is_taken_is_named() {
+        let first = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = first.local_addr().unwrap();
+        let error = bind(address).unwrap_err().to_string();
+        assert!(error.contains(&address.to_string()), "{error}");
+    }
+}

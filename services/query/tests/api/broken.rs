@@ -1,0 +1,76 @@
+//! A log that does not answer, and one whose answer is a panic.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use hemostat_log::{
+    Backlog, Commit, CommitError, Delivery, Entry, Error, Lease, Log, Order, ParkedDelivery, Range, Reader, StoredTimer,
+};
+use hemostat_schema::{EventId, Family, Partition};
+use tokio::sync::watch;
+
+/// A log that cannot be reached; where `panics`, asking for one event is a fault in the program.
+#[derive(Debug)]
+pub struct Broken {
+    pub panics: bool,
+}
+
+fn unreachable<T>() -> Result<T, Error> {
+    Err(Error::Unreachable { doing: "read the log", server: "127.0.0.1:6379".into(), reason: "refused".into() })
+}
+
+#[async_trait]
+impl Log for Broken {
+    fn partitions(&self) -> u16 {
+        1
+    }
+    fn bell(&self, _: Partition) -> watch::Receiver<u64> {
+        watch::channel(0).1
+    }
+    async fn clock(&self, _: Partition) -> Result<EventId, Error> {
+        unreachable()
+    }
+    async fn read(&self, _: Partition, _: &[Family], _: Range, _: Order, _: usize) -> Result<Vec<Entry>, Error> {
+        unreachable()
+    }
+    async fn get(&self, _: EventId) -> Result<Option<Entry>, Error> {
+        assert!(!self.panics, "as the test wants it");
+        unreachable()
+    }
+    async fn rows(&self, _: Partition, _: &str, _: &[String]) -> Result<Vec<Option<Vec<u8>>>, Error> {
+        unreachable()
+    }
+    async fn all_rows(&self, _: Partition, _: &str) -> Result<Vec<(String, Vec<u8>)>, Error> {
+        unreachable()
+    }
+    async fn timers(&self, _: Partition, _: &str) -> Result<Vec<StoredTimer>, Error> {
+        unreachable()
+    }
+    async fn acquire(&self, _: Partition, _: &str, _: &str, _: Duration) -> Result<Option<Lease>, Error> {
+        unreachable()
+    }
+    async fn renew(&self, _: &Lease, _: Duration) -> Result<bool, Error> {
+        unreachable()
+    }
+    async fn release(&self, _: &Lease) -> Result<(), Error> {
+        unreachable()
+    }
+    async fn pending(&self, _: &Lease, _: &[Family]) -> Result<Backlog, Error> {
+        unreachable()
+    }
+    async fn deliver(&self, _: &Lease, _: Reader, _: &[Family], _: usize) -> Result<Vec<Delivery>, Error> {
+        unreachable()
+    }
+    async fn lag(&self, _: Partition, _: &str, _: &[Family]) -> Result<u64, Error> {
+        unreachable()
+    }
+    async fn commit(&self, _: &Commit) -> Result<Vec<EventId>, CommitError> {
+        Err(CommitError::Log(unreachable::<()>().unwrap_err()))
+    }
+    async fn parked(&self, _: Partition, _: usize) -> Result<Vec<ParkedDelivery>, Error> {
+        unreachable()
+    }
+    async fn ping(&self) -> Result<(), Error> {
+        unreachable()
+    }
+}

@@ -1,0 +1,9 @@
+//! The interface over real HTTP: what it answers, what it refuses, and how it describes itself.
+#![allow(clippy::unwrap_used, reason = "a test may fail loudly, in its helpers, too")]
+
+mod broken;
+mod openapi;
+mod paging;
+mod problems;
+mod reading;
+mod server;
