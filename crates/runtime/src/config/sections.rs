@@ -1,0 +1,267 @@
+//! Every key of the configuration: its name, type, default, meaning, and the older names of its variable.
+//!
+//! One list makes the struct, its defaults, the keys and the reading, so that none can be forgotten in one of them.
+
+use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, time::Duration};
+
+use hemostat_core::policy::{Allowed, Mode, Tell};
+use hemostat_schema::{Confidence, HostName, Percent, Span};
+use secrecy::SecretString;
+
+use super::{
+    Error,
+    setting::Setting,
+    source::{Alias, Key, Sources},
+};
+
+/// How lines of the log look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// When the embedded Redis makes what it was told safe against a crash of the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// Before it answers.
+    Always,
+    /// Every second: at worst the last second is lost.
+    Everysec,
+}
+
+/// A group of keys that is read as one.
+pub(super) trait Section: Sized + Default {
+    /// Hands out every key.
+    fn keys(each: &mut dyn FnMut(Key));
+    /// Reads every key; one that no source sets keeps its default.
+    fn read(sources: &Sources) -> Result<Self, Error>;
+    /// Hands out every key with its value as it is written in a file.
+    fn show(&self, each: &mut dyn FnMut(&'static str, String));
+}
+
+macro_rules! section {
+    (
+        $(#[$meta:meta])*
+        $name:ident {
+            $( $(#[$doc:meta])* $field:ident: $type:ty = $default:expr, $key:literal $(, $alias:expr)* ; )*
+        }
+        $( nested { $( $(#[$inner_doc:meta])* $inner:ident: $section:ty ; )* } )?
+    ) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone)]
+        pub struct $name {
+            $( $(#[$doc])* pub $field: $type, )*
+            $( $( $(#[$inner_doc])* pub $inner: $section, )* )?
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $( $field: $default, )* $( $( $inner: <$section>::default(), )* )? }
+            }
+        }
+
+        impl Section for $name {
+            fn keys(each: &mut dyn FnMut(Key)) {
+                $( each(Key { name: $key, aliases: &[$( $alias ),*], secret: <$type as Setting>::SECRET }); )*
+                $( $( <$section>::keys(each); )* )?
+            }
+
+            fn read(sources: &Sources) -> Result<Self, Error> {
+                let default = Self::default();
+                Ok(Self {
+                    $( $field: sources.read($key)?.unwrap_or(default.$field), )*
+                    $( $( $inner: <$section>::read(sources)?, )* )?
+                })
+            }
+
+            fn show(&self, each: &mut dyn FnMut(&'static str, String)) {
+                $( each($key, Setting::show(&self.$field)); )*
+                $( $( self.$inner.show(each); )* )?
+            }
+        }
+    };
+}
+
+fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+section! {
+    /// The whole configuration, section by section.
+    Settings {
+        /// The name of this host in events and in the API; the machine's own where it is none.
+        host: Option<HostName> = None, "host";
+        /// Where the embedded Redis keeps its data; `$XDG_STATE_HOME/hemostat`, or `/var/lib/hemostat` for root, where
+        /// it is none.
+        data_dir: Option<PathBuf> = None, "data_dir";
+        /// What is worth a line: error, warn, info, debug, trace, or directives as `tracing_subscriber::EnvFilter` reads.
+        log_level: String = "info".into(), "log_level", Alias::Plain("LOG_LEVEL");
+        /// How lines look.
+        log_format: LogFormat = LogFormat::Text, "log_format", Alias::Plain("LOG_FORMAT");
+    }
+    nested {
+        /// The event log.
+        redis: Redis;
+        /// The engine that is watched.
+        docker: Docker;
+        /// Looking.
+        monitor: Monitor;
+        /// What is too much.
+        thresholds: Thresholds;
+        /// Concluding.
+        analyzer: Analyzer;
+        /// Acting.
+        responder: Responder;
+        /// Telling people.
+        alerts: Alerts;
+        /// The API.
+        query: Query;
+        /// The process itself.
+        runtime: Runtime;
+    }
+}
+
+section! {
+    /// The event log.
+    Redis {
+        /// Where it is; HemoStat starts a Redis of its own where it is none.
+        url: Option<SecretString> = None, "redis.url", Alias::Plain("REDIS_URL");
+        /// Its password, where it is not in the address.
+        password: Option<SecretString> = None, "redis.password", Alias::Plain("REDIS_PASSWORD");
+        /// When the embedded Redis makes its data safe.
+        durability: Durability = Durability::Always, "redis.durability";
+    }
+}
+
+section! {
+    /// The engine that is watched.
+    Docker {
+        /// Its socket or address.
+        host: String = "unix:///var/run/docker.sock".into(), "docker.host", Alias::Plain("DOCKER_HOST");
+        /// How long it may take to answer.
+        timeout: Duration = secs(30), "docker.timeout";
+    }
+}
+
+section! {
+    /// Looking.
+    Monitor {
+        /// How often CPU and memory are read.
+        interval: Duration = secs(5), "monitor.interval", Alias::Seconds("AGENT_POLL_INTERVAL");
+        /// Names (globs) of containers that are never diagnosed or touched.
+        exclude: Vec<String> = vec!["hemostat-*".into()], "monitor.exclude", Alias::Plain("MONITOR_CONTAINER_BLACKLIST");
+        /// Names (globs) of the only containers that are diagnosed and touched; all, where there is none.
+        only: Vec<String> = vec![], "monitor.only";
+        /// How often a sample is put on the log for each container.
+        sample_every: Span = Span::from_secs(30), "monitor.sample_every";
+    }
+}
+
+section! {
+    /// What is too much.
+    Thresholds {
+        /// CPU, as a share of the container's own limit or of the host.
+        cpu_percent: Percent = Percent::clamped(85.0), "thresholds.cpu_percent", Alias::Plain("THRESHOLD_CPU_PERCENT");
+        /// Memory without page cache, as a share of the container's own limit or of the host.
+        memory_percent: Percent = Percent::clamped(80.0), "thresholds.memory_percent",
+            Alias::Plain("THRESHOLD_MEMORY_PERCENT");
+        /// For how long CPU or memory must be above.
+        sustained: Span = Span::from_secs(60), "thresholds.for";
+        /// For how long Docker must call a container unhealthy.
+        unhealthy_for: Span = Span::ZERO, "thresholds.unhealthy_for";
+        /// For how long a container must be well until a symptom counts as over.
+        clear_after: Span = Span::from_secs(10), "thresholds.clear_after";
+        /// So many restarts by Docker ...
+        loop_restarts: u32 = 5, "thresholds.loop_restarts";
+        /// ... within this time are a restart loop.
+        loop_within: Span = Span::from_secs(600), "thresholds.loop_within";
+    }
+}
+
+section! {
+    /// Concluding.
+    Analyzer {
+        /// A diagnosis must be at least this sure to be acted on.
+        confidence_threshold: Confidence = Confidence::clamped(0.7), "analyzer.confidence_threshold",
+            Alias::Plain("ANALYZER_CONFIDENCE_THRESHOLD");
+    }
+}
+
+section! {
+    /// Acting.
+    Responder {
+        /// How far HemoStat may go where a container's labels do not say.
+        mode: Mode = Mode::Auto, "responder.mode";
+        /// What it may do where a container's labels do not say.
+        actions: BTreeSet<Allowed> = BTreeSet::from([Allowed::Restart, Allowed::Start]), "responder.actions";
+        /// How long after an incident a new one of the same container is not acted on.
+        cooldown: Span = Span::from_secs(3600), "responder.cooldown", Alias::Seconds("RESPONDER_COOLDOWN_SECONDS");
+        /// Attempts in a rolling `window`.
+        max_retries_per_hour: u32 = 3, "responder.max_retries_per_hour", Alias::Plain("RESPONDER_MAX_RETRIES_PER_HOUR");
+        /// Everything is decided, nothing is done.
+        dry_run: bool = false, "responder.dry_run", Alias::Plain("RESPONDER_DRY_RUN");
+        /// How long after a remedy it is judged.
+        stabilisation: Span = Span::from_secs(60), "responder.stabilisation";
+        /// An older diagnosis is not acted on.
+        stale_after: Span = Span::from_secs(600), "responder.stale_after";
+        /// More sick containers than this on one host at once are a storm: one incident of the host, no acts.
+        storm: u32 = 10, "responder.storm";
+        /// How long nothing is done after all attempts have failed.
+        hold: Span = Span::from_secs(3600), "responder.hold";
+        /// The rolling window in which attempts are counted.
+        window: Span = Span::from_secs(3600), "responder.window";
+    }
+    nested {
+        /// The pauses between attempts.
+        backoff: Backoff;
+    }
+}
+
+section! {
+    /// The pauses between attempts.
+    Backoff {
+        /// After the first attempt.
+        first: Span = Span::from_secs(10), "responder.backoff.first";
+        /// Each next one is so many times longer.
+        factor: u32 = 2, "responder.backoff.factor";
+        /// At most so long.
+        cap: Span = Span::from_secs(300), "responder.backoff.cap";
+    }
+}
+
+section! {
+    /// Telling people.
+    Alerts {
+        /// Whether anything is told at all.
+        enabled: bool = true, "alerts.enabled", Alias::Plain("ALERT_ENABLED");
+        /// What is worth telling: every incident, or only failures.
+        tell: Tell = Tell::Incidents, "alerts.tell";
+        /// A Slack incoming webhook.
+        slack_webhook_url: Option<SecretString> = None, "alerts.slack_webhook_url", Alias::Plain("SLACK_WEBHOOK_URL");
+        /// How long Slack may take to answer.
+        slack_timeout: Duration = secs(10), "alerts.slack_timeout";
+        /// For how long delivery is tried again.
+        retry_for: Span = Span::from_secs(3600), "alerts.retry_for";
+    }
+}
+
+section! {
+    /// The API.
+    Query {
+        /// Where it listens.
+        listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8501)), "query.listen";
+    }
+}
+
+section! {
+    /// The process itself.
+    Runtime {
+        /// How long a process that fell silent keeps its work before another takes it over.
+        lease_ttl: Duration = secs(10), "runtime.lease_ttl";
+        /// Where a role that runs alone serves /healthz, /readyz and /metrics; nowhere where it is none.
+        health_listen: Option<SocketAddr> = None, "runtime.health_listen";
+    }
+}

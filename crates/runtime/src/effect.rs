@@ -1,0 +1,103 @@
+//! What an effect is: something that is done in the world because of an event, and told by another event.
+//!
+//! Redis and the world cannot change in one commit, so an effect happens at least once. It is made safe from two sides:
+//! [`Permit::check`] refuses when this process is not certain to be the one that may act, and [`Permit::redelivered`]
+//! says that the effect may already have happened, so that it first asks the world.
+
+mod worker;
+
+use std::fmt;
+
+use anyhow::anyhow;
+use async_trait::async_trait;
+use hemostat_schema::{Family, NewEvent, Recorded, Timestamp};
+
+pub use self::worker::EffectWorker;
+use crate::{
+    Context, Task,
+    lease::{Tenure, Uncertain},
+    worker::Stage,
+};
+
+/// Something that is done in the world because of an event.
+#[async_trait]
+pub trait Effect: Send + Sync + 'static {
+    /// The consumer group.
+    const GROUP: &'static str;
+    /// The families in which its events are.
+    const READS: &'static [Family];
+
+    /// Whether `event` asks for this effect.
+    fn wants(&self, event: &Recorded) -> bool;
+
+    /// One effect, ended by one or more outcome events; one without a cause gets `event` as its cause.
+    ///
+    /// [`Permit::check`] is called right before the world is touched. The effects of one subject come one after another
+    /// in the order of their events; those of several subjects at the same time.
+    async fn run(&self, event: &Recorded, permit: &Permit) -> Result<Vec<NewEvent>, Fault>;
+
+    /// How often an effect that failed with [`Fault::Retry`] is tried again before it is parked.
+    fn retries(&self) -> u32 {
+        10
+    }
+}
+
+/// Why an effect has no outcome.
+#[derive(Debug)]
+pub enum Fault {
+    /// It may do better later: tried again after a while, a limited number of times.
+    Retry(anyhow::Error),
+    /// It will never do better: put aside, visible in the API.
+    Park(anyhow::Error),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Retry(error) | Self::Park(error) => write!(f, "{error:#}"),
+        }
+    }
+}
+
+/// The permission to act, and what is to be known before acting.
+#[derive(Debug)]
+pub struct Permit {
+    tenure: Tenure,
+    redelivered: bool,
+    now: Timestamp,
+}
+
+impl Permit {
+    pub(crate) fn new(tenure: Tenure, redelivered: bool, now: Timestamp) -> Self {
+        Self { tenure, redelivered, now }
+    }
+
+    /// Whether this effect was begun before, here or by a process that died: it may already have happened.
+    pub fn redelivered(&self) -> bool {
+        self.redelivered
+    }
+
+    /// Whether this process may still act. To be asked right before the world is touched, each time.
+    ///
+    /// # Errors
+    /// When the lease is not certainly ours, as in a process that was frozen and woke up. To be passed on as it is.
+    pub fn check(&self) -> Result<(), Fault> {
+        if self.tenure.is_certain() { Ok(()) } else { Err(Fault::Retry(anyhow!(Uncertain))) }
+    }
+
+    /// When this try of the effect began.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+}
+
+/// The workers of an effect, one for each partition.
+pub fn effect<E: Effect>(ctx: &Context, effect: E) -> Vec<Task> {
+    let effect = std::sync::Arc::new(effect);
+    ctx.partitions()
+        .map(|partition| {
+            let worker = EffectWorker::new(ctx.clone(), partition, effect.clone());
+            Task::new(format!("{}/{partition}", E::GROUP), Stage::new(ctx.clone(), worker).run())
+        })
+        .collect()
+}

@@ -1,0 +1,114 @@
+//! The data directory: made, locked, and with a socket whose path is short enough.
+
+use std::{
+    fs::{self, DirBuilder, File, TryLockError},
+    hash::{DefaultHasher, Hash, Hasher},
+    io::{self, Read as _, Seek as _, Write as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
+    path::{Path, PathBuf},
+};
+
+use super::Error;
+
+/// A unix socket's path has at most 107 bytes (sun_path of Linux, less the closing zero).
+const LONGEST_SOCKET: usize = 107;
+
+/// A data directory that is ours alone as long as this value lives.
+#[derive(Debug)]
+pub(super) struct Directory {
+    path: PathBuf,
+    socket: PathBuf,
+    _lock: File,
+}
+
+impl Directory {
+    /// Makes it where it is missing, readable only by us, and locks it.
+    pub fn lock(path: &Path) -> Result<Self, Error> {
+        let unusable = |source| Error::Directory { path: path.to_owned(), source };
+        private_directory(path).map_err(unusable)?;
+        let path = path.canonicalize().map_err(unusable)?;
+
+        let mut lock = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path.join("hemostat.lock"))
+            .map_err(unusable)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut pid = String::new();
+                let pid = lock.read_to_string(&mut pid).ok().map(|_| pid.trim().to_owned());
+                return Err(Error::InUse { path, pid: pid.filter(|pid| !pid.is_empty()) });
+            }
+            Err(TryLockError::Error(error)) => return Err(unusable(error)),
+        }
+        let note = |file: &mut File| {
+            file.set_len(0)?;
+            file.rewind()?;
+            writeln!(file, "{}", std::process::id())
+        };
+        note(&mut lock).map_err(unusable)?;
+        let socket = socket(&path).map_err(unusable)?;
+        Ok(Self { path, socket, _lock: lock })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// Where redis-server writes what it has to say.
+    pub fn log(&self) -> PathBuf {
+        self.path.join("redis.log")
+    }
+}
+
+/// In the directory itself, or where its path is too long in one of our own with a name made from it.
+pub(super) fn socket(directory: &Path) -> io::Result<PathBuf> {
+    let socket = directory.join("redis.sock");
+    if socket.as_os_str().len() <= LONGEST_SOCKET {
+        return Ok(socket);
+    }
+    let mut hasher = DefaultHasher::new();
+    directory.hash(&mut hasher);
+    let name = format!("hemostat-{:016x}", hasher.finish());
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_dir());
+    let short = runtime.into_iter().chain([PathBuf::from("/tmp")]).map(|base| base.join(&name).join("redis.sock"));
+    let Some(socket) = short.into_iter().find(|socket| socket.as_os_str().len() <= LONGEST_SOCKET) else {
+        return Err(io::Error::other("no place for a unix socket has a path that is short enough"));
+    };
+    let place = socket.parent().unwrap_or(directory);
+    private_directory(place)?;
+    // Anybody may make a directory in /tmp: ours is only the one that belongs to who owns the data, and to nobody else.
+    let (mine, found) = (fs::metadata(directory)?, fs::symlink_metadata(place)?);
+    if !found.is_dir() || found.uid() != mine.uid() || found.mode() & 0o077 != 0 {
+        return Err(io::Error::other(format!("{} belongs to somebody else", place.display())));
+    }
+    Ok(socket)
+}
+
+fn private_directory(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_is_in_the_directory_unless_its_path_is_too_long() {
+        assert_eq!(socket(Path::new("/data")).unwrap(), Path::new("/data/redis.sock"));
+        let deep = tempfile::tempdir().unwrap();
+        let deep = deep.path().join("d".repeat(120));
+        private_directory(&deep).unwrap();
+        let short = socket(&deep).unwrap();
+        assert!(short.as_os_str().len() <= LONGEST_SOCKET, "{}", short.display());
+        assert_eq!(short, socket(&deep).unwrap(), "the next start must find it again");
+        fs::remove_dir(short.parent().unwrap()).unwrap();
+    }
+}

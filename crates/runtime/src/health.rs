@@ -1,0 +1,156 @@
+//! How the process is doing, for people (one line when the log is lost, one when it is back) and for machines
+//! (/healthz, /readyz, /metrics).
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::IntoResponse,
+    routing::get,
+};
+use hemostat_log::Error;
+use serde::Serialize;
+use tokio::{net::TcpListener, time::timeout};
+use tracing::{info, warn};
+
+use crate::{Context, Task, metrics};
+
+/// How a worker is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Condition {
+    /// It has not taken its lease yet, nor seen that another has it.
+    Starting,
+    /// It holds its lease and works.
+    Serving,
+    /// Another process does the work.
+    StandingBy,
+    /// The log cannot be reached.
+    Retrying,
+}
+
+/// How all workers of a process are doing. Clones are views of the same one.
+#[derive(Debug, Clone, Default)]
+pub struct Health(Arc<Mutex<Workers>>);
+
+#[derive(Debug, Default)]
+struct Workers {
+    conditions: BTreeMap<String, Condition>,
+    outage: Option<Instant>,
+}
+
+impl Health {
+    /// Says how `worker` is doing; whether that is new.
+    ///
+    /// When the last worker has got over an outage of the log, this says so.
+    pub fn set(&self, worker: &str, condition: Condition) -> bool {
+        let mut workers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = workers.conditions.insert(worker.to_owned(), condition);
+        if !workers.conditions.values().any(|condition| *condition == Condition::Retrying)
+            && let Some(since) = workers.outage.take()
+        {
+            info!("the log is back after {:.1} s; going on where it stopped", since.elapsed().as_secs_f64());
+        }
+        before != Some(condition)
+    }
+
+    /// Says that `worker` cannot reach the log, and why; the first to notice says so to people.
+    pub fn outage(&self, worker: &str, error: &Error) {
+        let first = {
+            let mut workers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            workers.conditions.insert(worker.to_owned(), Condition::Retrying);
+            let first = workers.outage.is_none();
+            workers.outage.get_or_insert_with(Instant::now);
+            first
+        };
+        if first {
+            warn!("lost the log: {error}; nothing is done until it is back, trying again");
+        }
+    }
+
+    /// Every worker with its condition.
+    pub fn conditions(&self) -> BTreeMap<String, Condition> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).conditions.clone()
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Readiness {
+    ready: bool,
+    log: &'static str,
+    workers: BTreeMap<String, Condition>,
+}
+
+/// `GET /healthz` (the process runs), `/readyz` (the log answers, and every worker serves or stands by), `/metrics`
+/// (Prometheus).
+pub fn router(ctx: &Context) -> Router {
+    Router::new()
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(exposition))
+        .with_state(ctx.clone())
+}
+
+async fn ready(State(ctx): State<Context>) -> impl IntoResponse {
+    let reachable = matches!(timeout(Duration::from_secs(1), ctx.log.ping()).await, Ok(Ok(())));
+    let workers = ctx.health.conditions();
+    let ready = reachable && workers.values().all(|is| matches!(is, Condition::Serving | Condition::StandingBy));
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(Readiness { ready, log: if reachable { "reachable" } else { "unreachable" }, workers }))
+}
+
+async fn exposition() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics::render())
+}
+
+/// Serves [`router`] for a role that runs alone.
+///
+/// # Errors
+/// When `listen` cannot be listened on.
+pub async fn serve(ctx: &Context, listen: SocketAddr) -> anyhow::Result<Task> {
+    let listener = TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("could not listen on {listen} (runtime.health_listen)"))?;
+    let (router, shutdown) = (router(ctx), ctx.shutdown.clone());
+    Ok(Task::new("health", async move {
+        tokio::select! {
+            served = axum::serve(listener, router) => served.context("could not serve /healthz"),
+            () = shutdown.cancelled() => Ok(()),
+        }
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use hemostat_log::MemoryLog;
+
+    use super::*;
+
+    async fn status(ctx: &Context) -> StatusCode {
+        ready(State(ctx.clone())).await.into_response().status()
+    }
+
+    #[tokio::test]
+    async fn ready_is_who_serves_or_stands_by() {
+        let ctx = Context::new(Arc::new(MemoryLog::new(1)));
+        for (condition, expected) in [
+            (Condition::Starting, StatusCode::SERVICE_UNAVAILABLE),
+            (Condition::Serving, StatusCode::OK),
+            (Condition::Retrying, StatusCode::SERVICE_UNAVAILABLE),
+            (Condition::StandingBy, StatusCode::OK),
+        ] {
+            ctx.health.set("responder/0", condition);
+            assert_eq!(status(&ctx).await, expected, "{condition:?}");
+        }
+        ctx.health.set("alerter/0", Condition::Starting);
+        assert_eq!(status(&ctx).await, StatusCode::SERVICE_UNAVAILABLE, "all of them must be");
+    }
+}

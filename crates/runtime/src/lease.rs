@@ -1,0 +1,152 @@
+//! Holding a lease: taking it, renewing it, knowing for certain that it is still ours, giving it back.
+//!
+//! The log refuses commits of an old epoch, but it cannot refuse an effect in the world. So the holder keeps a deadline
+//! of its own: counted from *before* the last successful renewal was asked for, less a margin. It is kept on two
+//! clocks, as the monotonic one stands still while the machine sleeps and the wall clock may be set back; where either
+//! is past it, the lease is not certain.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use hemostat_log::{Error, Lease, Log};
+use hemostat_schema::Partition;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tracing::debug;
+
+use crate::Context;
+
+/// The lease is not certainly ours: an effect must not happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the lease is not certainly held any more, so nothing may be done")]
+pub struct Uncertain;
+
+/// A lease that is held and renewed. Clones are views of the same one.
+#[derive(Clone)]
+pub struct Tenure(Arc<Shared>);
+
+struct Shared {
+    lease: Lease,
+    ttl: Duration,
+    until: Mutex<(Instant, SystemTime)>,
+    /// Cancelled when the lease is lost or given back.
+    over: CancellationToken,
+}
+
+/// The one that holds the lease; when it is dropped, the lease is renewed no more and runs out.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub tenure: Tenure,
+    log: Arc<dyn Log>,
+    _renewal: DropGuard,
+}
+
+impl Held {
+    /// Takes the lease where it is free and renews it every third of its time to live; none when another holds it.
+    pub async fn acquire(ctx: &Context, partition: Partition, group: &str) -> Result<Option<Self>, Error> {
+        let asked = (Instant::now(), SystemTime::now());
+        let Some(lease) = ctx.log.acquire(partition, group, &ctx.owner, ctx.lease_ttl).await? else { return Ok(None) };
+        let tenure = Tenure::new(lease, ctx.lease_ttl, asked);
+        tokio::spawn(tenure.clone().renew(ctx.log.clone()));
+        let renewal = tenure.0.over.clone().drop_guard();
+        Ok(Some(Self { tenure, log: ctx.log.clone(), _renewal: renewal }))
+    }
+
+    /// Gives the lease back, so that whoever stands by takes over at once. Where the log does not answer soon, the
+    /// lease runs out by itself.
+    pub async fn release(self) {
+        self.tenure.0.over.cancel();
+        match timeout(Duration::from_secs(2), self.log.release(self.tenure.lease())).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => debug!("could not release the lease of {}: {error}", self.tenure.lease().group),
+            Err(_) => debug!("could not release the lease of {} in time", self.tenure.lease().group),
+        }
+    }
+}
+
+impl Tenure {
+    fn new(lease: Lease, ttl: Duration, asked: (Instant, SystemTime)) -> Self {
+        let tenure = Self(Arc::new(Shared { lease, ttl, until: Mutex::new(asked), over: CancellationToken::new() }));
+        tenure.extend(asked);
+        tenure
+    }
+
+    /// The lease itself.
+    pub fn lease(&self) -> &Lease {
+        &self.0.lease
+    }
+
+    /// Whether the lease is certainly ours at this moment.
+    pub fn is_certain(&self) -> bool {
+        let (monotonic, wall) = *self.0.until.lock().unwrap_or_else(PoisonError::into_inner);
+        !self.0.over.is_cancelled() && Instant::now() < monotonic && SystemTime::now() < wall
+    }
+
+    /// Whether it was lost or given back, for good.
+    pub fn is_over(&self) -> bool {
+        self.0.over.is_cancelled()
+    }
+
+    /// Resolves when it was lost or given back.
+    pub async fn over(&self) {
+        self.0.over.cancelled().await;
+    }
+
+    /// Certain for the time to live, less a tenth, from when that was asked for.
+    fn extend(&self, (monotonic, wall): (Instant, SystemTime)) {
+        let certain = self.0.ttl - self.0.ttl / 10;
+        *self.0.until.lock().unwrap_or_else(PoisonError::into_inner) = (monotonic + certain, wall + certain);
+    }
+
+    async fn renew(self, log: Arc<dyn Log>) {
+        let pause = self.0.ttl / 3;
+        loop {
+            tokio::select! {
+                () = self.over() => return,
+                () = sleep(pause) => {}
+            }
+            let asked = (Instant::now(), SystemTime::now());
+            match log.renew(self.lease(), self.0.ttl).await {
+                Ok(true) => self.extend(asked),
+                Ok(false) => return self.0.over.cancel(),
+                // The worker meets the same error and says so; the lease may still be ours when the log is back.
+                Err(error) => debug!("could not renew the lease of {}: {error}", self.lease().group),
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Tenure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tenure").field("lease", self.lease()).field("certain", &self.is_certain()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lease() -> Lease {
+        Lease { partition: Partition(0), group: "g".into(), owner: "me".into(), epoch: 1 }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_is_certain_only_until_a_margin_before_its_end() {
+        let tenure = Tenure::new(lease(), Duration::from_secs(10), (Instant::now(), SystemTime::now()));
+        assert!(tenure.is_certain());
+        tokio::time::advance(Duration::from_millis(8_900)).await;
+        assert!(tenure.is_certain());
+        tokio::time::advance(Duration::from_millis(200)).await;
+        assert!(!tenure.is_certain(), "a process that was frozen must not act when it wakes up");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_machine_that_slept_holds_nothing() {
+        let before = SystemTime::now() - Duration::from_secs(60);
+        let tenure = Tenure::new(lease(), Duration::from_secs(10), (Instant::now(), before));
+        assert!(!tenure.is_certain(), "the monotonic clock stood still, the wall clock did not");
+    }
+}

@@ -1,0 +1,190 @@
+//! Every figure that HemoStat counts: name, unit and meaning, in one list.
+//!
+//! No label grows without end: containers are labels only of gauges and of what is counted per container on purpose.
+
+use std::{sync::OnceLock, time::Duration};
+
+use anyhow::Context as _;
+use metrics::{Counter, Gauge, Histogram, Label, Unit, describe_counter, describe_gauge, describe_histogram};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+
+static EXPORTER: OnceLock<PrometheusHandle> = OnceLock::new();
+
+/// What a figure does.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Kind {
+    /// Only grows.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Is counted by size, in buckets with these upper bounds.
+    Histogram(&'static [f64]),
+}
+
+/// What is to be known of a figure.
+#[derive(Debug, Clone, Copy)]
+pub struct Info {
+    /// With prefix and unit.
+    pub name: &'static str,
+    /// Of what.
+    pub unit: Unit,
+    /// What it means.
+    pub help: &'static str,
+    /// What it does.
+    pub kind: Kind,
+}
+
+macro_rules! figures {
+    ($( $(#[$doc:meta])* $metric:ident = $kind:expr, $name:literal, $unit:ident, $help:literal; )*) => {
+        /// A figure.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Metric { $( #[doc = $help] $metric, )* }
+
+        impl Metric {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[ $( Self::$metric ),* ];
+
+            /// What is to be known of it.
+            pub const fn info(self) -> Info {
+                match self { $(
+                    Self::$metric => Info {
+                        name: concat!("hemostat_", $name), unit: Unit::$unit, help: $help, kind: $kind
+                    },
+                )* }
+            }
+        }
+    };
+}
+
+const COUNTER: Kind = Kind::Counter;
+const GAUGE: Kind = Kind::Gauge;
+const FAST: Kind = Kind::Histogram(&[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0]);
+const ACTS: Kind = Kind::Histogram(&[0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0]);
+const WAITS: Kind = Kind::Histogram(&[0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0]);
+
+figures! {
+    EventsHandled = COUNTER, "events_handled_total", Count, "Events that a group has dealt with, by group.";
+    EventsEmitted = COUNTER, "events_emitted_total", Count, "Events that a group has put on the log, by group.";
+    EventsParked = COUNTER, "events_parked_total", Count, "Deliveries that a group gave up on, by group.";
+    CommitDuration = FAST, "commit_duration_seconds", Seconds, "How long a commit took, by group.";
+    CommitConflicts = COUNTER, "commit_conflicts_total", Count,
+        "Decisions made again because something was added meanwhile, by group.";
+    Lag = FAST_LAG, "lag_seconds", Seconds, "How long after it was put on the log an event was dealt with, by group.";
+    LeaseHeld = GAUGE, "lease_held", Count, "Whether this process does the work, by group and partition.";
+    EffectRetries = COUNTER, "effect_retries_total", Count, "Effects that failed and were tried again, by group.";
+    ContainerCpu = GAUGE, "container_cpu_percent", Percent, "CPU as a share of the container's limit, by container.";
+    ContainerMemory = GAUGE, "container_memory_percent", Percent,
+        "Memory without page cache as a share of the container's limit, by container.";
+    ContainerMemoryBytes = GAUGE, "container_memory_bytes", Bytes, "Memory without page cache, by container.";
+    SymptomsRaised = COUNTER, "symptoms_raised_total", Count, "Symptoms that were raised, by symptom.";
+    Diagnoses = COUNTER, "diagnoses_total", Count, "Diagnoses that were reached, by method and verdict.";
+    Actions = COUNTER, "actions_total", Count, "Remedies that were carried out, by remedy and result.";
+    Refusals = COUNTER, "refusals_total", Count, "Remedies that were refused, by reason.";
+    ActionDuration = ACTS, "action_duration_seconds", Seconds, "How long a remedy took, by remedy.";
+    Alerts = COUNTER, "alerts_total", Count, "Alerts that were sent, by channel and result.";
+    TimeToDetection = WAITS, "time_to_detection_seconds", Seconds,
+        "From when a container fell ill to when its symptom was raised.";
+    TimeToRemediation = WAITS, "time_to_remediation_seconds", Seconds,
+        "From when a container fell ill to when its remedy had been carried out.";
+}
+
+const FAST_LAG: Kind = Kind::Histogram(&[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 300.0]);
+
+impl Metric {
+    /// As a counter.
+    pub fn counter(self, labels: &[(&'static str, &str)]) -> Counter {
+        metrics::counter!(self.info().name, owned(labels))
+    }
+
+    /// As a gauge.
+    pub fn gauge(self, labels: &[(&'static str, &str)]) -> Gauge {
+        metrics::gauge!(self.info().name, owned(labels))
+    }
+
+    /// As a histogram.
+    pub fn histogram(self, labels: &[(&'static str, &str)]) -> Histogram {
+        metrics::histogram!(self.info().name, owned(labels))
+    }
+}
+
+fn owned(labels: &[(&'static str, &str)]) -> Vec<Label> {
+    labels.iter().map(|(name, value)| Label::new(*name, (*value).to_owned())).collect()
+}
+
+/// From here on, figures are counted. Once for each process; again does nothing.
+///
+/// # Errors
+/// When somebody else has already set up metrics.
+pub fn init() -> anyhow::Result<()> {
+    if EXPORTER.get().is_some() {
+        return Ok(());
+    }
+    let mut builder = PrometheusBuilder::new();
+    for metric in Metric::ALL {
+        if let Info { name, kind: Kind::Histogram(buckets), .. } = metric.info() {
+            builder = builder
+                .set_buckets_for_metric(Matcher::Full(name.to_owned()), buckets)
+                .with_context(|| format!("the buckets of {name} are not right"))?;
+        }
+    }
+    let handle = builder.install_recorder().context("could not set up metrics")?;
+    let _ = EXPORTER.set(handle);
+    for metric in Metric::ALL {
+        let Info { name, unit, help, kind } = metric.info();
+        match kind {
+            Kind::Counter => describe_counter!(name, unit, help),
+            Kind::Gauge => describe_gauge!(name, unit, help),
+            Kind::Histogram(_) => describe_histogram!(name, unit, help),
+        }
+    }
+    Ok(())
+}
+
+/// All figures, as Prometheus reads them; nothing before [`init`].
+pub fn render() -> String {
+    EXPORTER.get().map(PrometheusHandle::render).unwrap_or_default()
+}
+
+/// Puts measured values into their buckets now and then, so that they do not pile up where nobody asks for them.
+pub(crate) async fn upkeep() {
+    let mut tick = tokio::time::interval(Duration::from_secs(10));
+    loop {
+        tick.tick().await;
+        if let Some(exporter) = EXPORTER.get() {
+            exporter.run_upkeep();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_say_their_unit() {
+        let mut names = BTreeSet::new();
+        for metric in Metric::ALL {
+            let Info { name, unit, help, kind } = metric.info();
+            assert!(names.insert(name), "{name} twice");
+            assert_eq!(matches!(kind, Kind::Counter), name.ends_with("_total"), "{name}");
+            assert_eq!(unit == Unit::Seconds, name.ends_with("_seconds"), "{name}");
+            assert_eq!(unit == Unit::Bytes, name.ends_with("_bytes"), "{name}");
+            assert_eq!(unit == Unit::Percent, name.ends_with("_percent"), "{name}");
+            assert!(help.ends_with('.'), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_counted_is_shown_with_its_meaning() {
+        init().unwrap();
+        init().unwrap();
+        Metric::EventsParked.counter(&[("group", "test")]).increment(2);
+        Metric::CommitDuration.histogram(&[("group", "test")]).record(0.002);
+        let shown = render();
+        assert!(shown.contains("hemostat_events_parked_total{group=\"test\"} 2"), "{shown}");
+        assert!(shown.contains("# HELP hemostat_events_parked_total Deliveries"), "{shown}");
+        assert!(shown.contains("hemostat_commit_duration_seconds_bucket{group=\"test\",le=\"0.0025\"} 1"), "{shown}");
+    }
+}

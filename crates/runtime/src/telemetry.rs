@@ -1,0 +1,81 @@
+//! What HemoStat says on the terminal: one line for what a person wants to know, on standard error.
+
+use std::{fmt, io::IsTerminal, str::FromStr};
+
+use anyhow::Context as _;
+use hemostat_schema::Timestamp;
+use jiff::tz::TimeZone;
+use tracing_subscriber::{
+    EnvFilter,
+    filter::LevelFilter,
+    fmt::{format::Writer, time::FormatTime},
+};
+
+use crate::config::LogFormat;
+
+/// What other crates say below a warning is of no use to who runs HemoStat.
+const QUIET: &str =
+    "axum=warn,bollard=warn,fred=warn,h2=warn,hyper=warn,hyper_util=warn,reqwest=warn,rustls=warn,tower=warn";
+
+/// From here on, `tracing` writes to standard error.
+///
+/// # Errors
+/// When `level` is not right, or somebody else has already set up tracing.
+pub fn init(level: &str, format: LogFormat) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(directives(level)).with_context(|| format!("log_level {level:?} is not right"))?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => lines
+            .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+            .with_target(false)
+            .with_timer(TimeOfDay)
+            .try_init(),
+        LogFormat::Json => lines.json().flatten_event(true).with_timer(Instant).try_init(),
+    }
+    .map_err(|error| anyhow::anyhow!("could not set up the log of the process: {error}"))
+}
+
+/// Whether `level` is a level or directives.
+pub(crate) fn is_filter(level: &str) -> bool {
+    let plain = !level.contains(['=', ',']);
+    if plain { LevelFilter::from_str(level).is_ok() } else { EnvFilter::try_new(level).is_ok() }
+}
+
+/// A plain level holds for HemoStat and keeps other crates quiet; directives are taken as they are.
+fn directives(level: &str) -> String {
+    if level.contains(['=', ',']) { level.to_owned() } else { format!("{level},{QUIET}") }
+}
+
+/// For people: the local time of day.
+struct TimeOfDay;
+
+impl FormatTime for TimeOfDay {
+    fn format_time(&self, to: &mut Writer<'_>) -> fmt::Result {
+        write!(to, "{}", Timestamp::now().to_zoned(TimeZone::system()).strftime("%H:%M:%S%.3f"))
+    }
+}
+
+/// For machines: RFC 3339, in UTC.
+struct Instant;
+
+impl FormatTime for Instant {
+    fn format_time(&self, to: &mut Writer<'_>) -> fmt::Result {
+        write!(to, "{:.3}", Timestamp::now())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_is_a_word_or_directives() {
+        for good in ["info", "INFO", "off", "info,hemostat_monitor=debug", "hemostat_responder=trace"] {
+            assert!(is_filter(good), "{good}");
+        }
+        for bad in ["", "loud", "info,=,", "hemostat_monitor=loud"] {
+            assert!(!is_filter(bad), "{bad}");
+        }
+        assert!(EnvFilter::try_new(directives("debug")).is_ok());
+    }
+}
