@@ -1,1 +1,180 @@
-fn main() {}
+//! The one binary of HemoStat: every role, and the tools around the log.
+
+mod demo;
+mod follow;
+mod print;
+mod roles;
+mod tail;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand};
+use hemostat_runtime::{Config, Context, Embedded, config::Input, health, metrics, telemetry};
+
+use self::roles::Role;
+
+/// A doctor on call for containers: finds out what is wrong with a sick one, heals it within hard limits, proves that it
+/// helped, and tells people.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    settings: Settings,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Where settings come from; later ones win: defaults, file, environment, flags.
+#[derive(Debug, Args)]
+struct Settings {
+    /// The configuration file (TOML); hemostat.example.toml names every key.
+    #[arg(long, short, global = true, env = "HEMOSTAT_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// One setting, such as responder.cooldown=30m; may be given many times.
+    #[arg(long, short, global = true, value_name = "KEY=VALUE", value_parser = setting)]
+    set: Vec<(String, String)>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// All roles in one process, with a Redis of its own unless redis.url is set.
+    Up,
+    /// Docker → observations.
+    Monitor,
+    /// Symptoms → diagnoses.
+    Analyzer,
+    /// Diagnoses → remedies → verdicts.
+    Responder,
+    /// Incidents → messages.
+    Alerter,
+    /// The log → rows.
+    Projector,
+    /// Rows and log → REST.
+    Query,
+    /// Brings the log's layout up to date, and says what was done.
+    Migrate,
+    /// Prints the log as it grows, a line an event.
+    Tail(tail::Options),
+    /// Prints every setting in force and where it came from; secrets are hidden.
+    Config,
+    /// Makes patients of its own ill in Docker and heals them.
+    Demo,
+}
+
+impl Command {
+    /// The role that it runs alone.
+    fn role(&self) -> Option<Role> {
+        match self {
+            Self::Monitor => Some(Role::Monitor),
+            Self::Analyzer => Some(Role::Analyzer),
+            Self::Responder => Some(Role::Responder),
+            Self::Alerter => Some(Role::Alerter),
+            Self::Projector => Some(Role::Projector),
+            Self::Query => Some(Role::Query),
+            Self::Up | Self::Migrate | Self::Tail(_) | Self::Config | Self::Demo => None,
+        }
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Cli::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            anstream::eprintln!("hemostat: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: Cli) -> anyhow::Result<()> {
+    let config = Config::load(&Input::of_process(cli.settings.config, cli.settings.set))?;
+    match cli.command {
+        Command::Config => {
+            print_settings(&config);
+            Ok(())
+        }
+        Command::Demo => {
+            telemetry::init("warn", config.log_format)?;
+            demo::run().await
+        }
+        Command::Migrate => {
+            telemetry::init(&config.log_level, config.log_format)?;
+            migrate(&config).await
+        }
+        Command::Tail(options) => {
+            telemetry::init("warn", config.log_format)?;
+            tail::run(&Context::open(&config, None).await?, options).await
+        }
+        Command::Up => {
+            listen(&config)?;
+            up(&config).await
+        }
+        ref command => {
+            let role = command.role().context("a command without a role")?;
+            listen(&config)?;
+            alone(role, &config).await
+        }
+    }
+}
+
+/// Sets up logging and metrics for a process that stays.
+fn listen(config: &Config) -> anyhow::Result<()> {
+    telemetry::init(&config.log_level, config.log_format)?;
+    for warning in config.warnings() {
+        tracing::warn!("{warning}");
+    }
+    metrics::init()
+}
+
+/// All roles, until told to end.
+async fn up(config: &Config) -> anyhow::Result<()> {
+    if config.redis.url.is_some() {
+        let ctx = Context::open(config, None).await?;
+        return hemostat_runtime::run(&ctx, roles::all(&ctx, config)?).await;
+    }
+    let redis = Embedded::start(&config.data_directory(), config.redis.durability).await?;
+    let result = async {
+        let ctx = Context::open(config, Some(&redis)).await?;
+        hemostat_runtime::run(&ctx, roles::all(&ctx, config)?).await
+    };
+    let result = result.await;
+    redis.stop().await;
+    result
+}
+
+/// One role, until told to end.
+async fn alone(role: Role, config: &Config) -> anyhow::Result<()> {
+    let ctx = Context::open(config, None).await?;
+    let mut tasks = role.tasks(&ctx, config)?;
+    if let (Some(listen), false) = (config.runtime.health_listen, role == Role::Query) {
+        tasks.push(health::serve(&ctx, listen).await?);
+    }
+    hemostat_runtime::run(&ctx, tasks).await
+}
+
+async fn migrate(config: &Config) -> anyhow::Result<()> {
+    let applied = hemostat_runtime::migrate(config).await?;
+    if applied.is_empty() {
+        anstream::println!("the log is up to date");
+    }
+    for migration in applied {
+        anstream::println!("applied {migration}");
+    }
+    Ok(())
+}
+
+fn print_settings(config: &Config) {
+    let shown = config.shown();
+    let width = shown.iter().map(|setting| setting.key.len() + setting.value.len()).max().unwrap_or_default() + 3;
+    for setting in shown {
+        let line = format!("{} = {}", setting.key, setting.value);
+        anstream::println!("{line:<width$}  # {}", setting.origin);
+    }
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("it is not key=value, such as responder.cooldown=30m")?;
+    Ok((key.trim().to_owned(), value.trim().to_owned()))
+}

@@ -1,0 +1,104 @@
+//! The patients of the demo: how each is set up, what befalls it, and how its story must end.
+
+use std::time::Duration;
+
+use hemostat_patient::{
+    Illness,
+    illness::{Crash, Memory, Unhealthy},
+    stage::PatientSpec,
+};
+
+use super::journal::Story;
+
+/// One patient of the demo.
+#[derive(Debug)]
+pub struct Case {
+    /// Its name, after the stage's prefix.
+    pub name: &'static str,
+    /// What befalls it.
+    pub fate: Fate,
+    /// How its story must end.
+    pub end: End,
+}
+
+/// What befalls a patient.
+#[derive(Debug, Clone, Copy)]
+pub enum Fate {
+    /// It falls ill on request; a restart cures it.
+    FallsIll(Illness),
+    /// It falls ill again after every start.
+    Stubborn,
+    /// An operator stops it.
+    Stopped,
+}
+
+/// How a story must end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// Healed, and proved to be well.
+    Recovered,
+    /// Given up after three attempts with growing gaps.
+    GivenUp,
+    /// Left alone.
+    LeftAlone,
+}
+
+const MEMORY_LIMIT_MB: u64 = 96;
+const MEMORY_TAKEN_MB: u64 = 84;
+
+/// The demo's attempts for the stubborn patient.
+pub const ATTEMPTS: usize = 3;
+
+/// All of them.
+pub fn all() -> Vec<Case> {
+    let case = |name, fate, end| Case { name, fate, end };
+    let memory = Illness::Memory(Memory { duration: 300, size_mb: MEMORY_TAKEN_MB });
+    vec![
+        case("unhealthy", Fate::FallsIll(Illness::Unhealthy(Unhealthy::default())), End::Recovered),
+        case("crashed", Fate::FallsIll(Illness::Crash(Crash { code: 1 })), End::Recovered),
+        case("memory", Fate::FallsIll(memory), End::Recovered),
+        case("stubborn", Fate::Stubborn, End::GivenUp),
+        case("stopped", Fate::Stopped, End::LeftAlone),
+    ]
+}
+
+impl Case {
+    /// How it is set up in Docker.
+    pub fn spec(&self) -> PatientSpec {
+        let plain = PatientSpec::named(self.name);
+        match self.fate {
+            Fate::FallsIll(Illness::Memory(_)) => PatientSpec { memory: Some(MEMORY_LIMIT_MB << 20), ..plain },
+            Fate::Stubborn => PatientSpec { stubborn: Some(("unhealthy", Duration::from_millis(500))), ..plain },
+            Fate::FallsIll(_) | Fate::Stopped => plain,
+        }
+    }
+
+    /// Whether its story has ended as it must, and has been told.
+    pub fn has_ended(&self, story: &Story) -> bool {
+        let told = story.alerts.messages == story.alerts.delivered;
+        match self.end {
+            End::Recovered => story.recovered.is_some() && story.alerts.raised == 1 && story.alerts.messages == 2 && told,
+            End::GivenUp => {
+                let gaps = story.gaps();
+                story.given_up.is_some()
+                    && story.attempts.len() == ATTEMPTS
+                    && gaps.windows(2).all(|pair| pair[0] < pair[1])
+                    && story.alerts.raised == 1
+                    && told
+            }
+            End::LeftAlone => story.stopped.is_some() && story.attempts.is_empty() && story.alerts.raised == 0,
+        }
+    }
+
+    /// Whether the story did what it must not do, whatever else happens.
+    pub fn went_wrong(&self, story: &Story) -> Option<String> {
+        match self.end {
+            End::GivenUp if story.attempts.len() > ATTEMPTS => Some(format!("{} attempts", story.attempts.len())),
+            End::GivenUp if story.recovered.is_some() => Some("it was called recovered".to_owned()),
+            End::LeftAlone if !story.attempts.is_empty() => Some("it was acted on".to_owned()),
+            End::Recovered if story.given_up.is_some() => Some("it was given up".to_owned()),
+            _ => None,
+        }
+    }
+}
+

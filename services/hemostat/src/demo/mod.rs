@@ -1,0 +1,170 @@
+//! `hemostat demo`: makes patients of its own ill in Docker, heals them, and tells the story as it happens.
+//!
+//! It touches no container but its own patients, keeps its log in a directory that is gone afterwards, and ends with a
+//! table and with success only if every story ended as it must.
+
+mod cases;
+mod journal;
+mod setup;
+mod table;
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use hemostat_core::view;
+use hemostat_patient::{mailbox::Mailbox, stage::Stage};
+use hemostat_runtime::{Context, Embedded, rows};
+use hemostat_schema::{HostName, Timestamp};
+use tokio::time::{Instant, sleep, timeout};
+
+use self::{
+    cases::{Case, Fate},
+    journal::Journal,
+};
+use crate::{follow, print};
+
+/// How long all stories together may take.
+const DEADLINE: Duration = Duration::from_secs(80);
+
+/// How long HemoStat may take to see all patients well before they are made ill.
+const SEEN_WITHIN: Duration = Duration::from_secs(30);
+
+/// How long nothing more may happen to the one that was given up before that is believed.
+const QUIET: Duration = Duration::from_secs(3);
+
+/// Runs the demo.
+///
+/// # Errors
+/// In one line, when something that it needs is missing or a story did not end as it must.
+pub async fn run() -> anyhow::Result<()> {
+    let cases = cases::all();
+    let run = format!("demo-{:06x}", fastrand::u32(..) & 0xff_ffff);
+    anstream::println!("Preparing {} patients in Docker …", cases.len());
+    let stage = Stage::new(run.clone(), run.clone()).await?;
+    let mailbox = Mailbox::open().await?;
+    let directory = tempfile::tempdir().context("could not make a directory for the demo's log")?;
+    let config = setup::config(&run, directory.path(), &mailbox.url());
+
+    let redis = Embedded::start(&config.data_directory(), config.redis.durability).await?;
+    let ctx = Context::open(&config, Some(&redis)).await?;
+    let tasks = crate::roles::all(&ctx, &config)?;
+    let journal = Arc::new(Mutex::new(Journal::default()));
+
+    let healing = tokio::spawn({
+        let ctx = ctx.clone();
+        async move { hemostat_runtime::run(&ctx, tasks).await }
+    });
+    let telling = tokio::spawn(follow::follow(ctx.clone(), {
+        let journal = journal.clone();
+        move |event| {
+            if view::story::is_notable(event) {
+                anstream::println!("{}", print::line(event));
+            }
+            journal.lock().unwrap_or_else(PoisonError::into_inner).evolve(event);
+        }
+    }));
+
+    let host = config.host_name();
+    let outcome = tokio::select! {
+        outcome = act(&ctx, &host, &stage, &cases, &journal) => outcome,
+        () = ctx.shutdown.cancelled() => Err(anyhow::anyhow!("interrupted")),
+    };
+
+    ctx.shutdown.cancel();
+    let healed = healing.await.context("the healing panicked")?;
+    telling.abort();
+    stage.clear().await?;
+    redis.stop().await;
+    report(stage.prefix(), &cases, &journal, &mailbox);
+    outcome.and(healed)
+}
+
+/// Makes each patient ill in its way and waits until every story has ended as it must.
+async fn act(
+    ctx: &Context,
+    host: &HostName,
+    stage: &Stage,
+    cases: &[Case],
+    journal: &Mutex<Journal>,
+) -> anyhow::Result<()> {
+    let full_name = |case: &Case| format!("{}-{}", stage.prefix(), case.name);
+    let mut patients = vec![];
+    for case in cases {
+        let at = Timestamp::now();
+        patients.push(stage.spawn(case.spec()).await?);
+        if matches!(case.fate, Fate::Stubborn) {
+            journal.lock().unwrap_or_else(PoisonError::into_inner).made_ill(&full_name(case), at);
+        }
+    }
+    for (case, patient) in cases.iter().zip(&patients) {
+        within(SEEN_WITHIN, &format!("HemoStat to see {}", patient.name), async || {
+            Ok(container(ctx, host, &patient.name).await?.is_some())
+        })
+        .await?;
+        let at = Timestamp::now();
+        match case.fate {
+            Fate::FallsIll(illness) => patient.fall_ill(illness).await?,
+            Fate::Stopped => patient.stop().await?,
+            Fate::Stubborn => continue,
+        }
+        journal.lock().unwrap_or_else(PoisonError::into_inner).made_ill(&patient.name, at);
+    }
+
+    let stories = || -> Vec<_> {
+        let journal = journal.lock().unwrap_or_else(PoisonError::into_inner);
+        cases.iter().map(|case| (case, journal.story(&full_name(case)))).collect()
+    };
+    let wrong = || stories().iter().find_map(|(case, story)| Some((case.name, case.went_wrong(story)?)));
+    let mut ended: Option<Instant> = None;
+    within(DEADLINE, "every story to end as it must", async || {
+        if let Some((name, what)) = wrong() {
+            bail!("{name}: {what}");
+        }
+        let all = stories().iter().all(|(case, story)| case.has_ended(story));
+        let since = all.then(|| *ended.get_or_insert_with(Instant::now));
+        ended = since;
+        Ok(since.is_some_and(|since| since.elapsed() >= QUIET))
+    })
+    .await?;
+
+    for (case, patient) in cases.iter().zip(&patients) {
+        if let (Fate::Stopped, Some(row)) = (case.fate, container(ctx, host, &patient.name).await?) {
+            anstream::println!("\n{}: {}", patient.name, row.attention());
+        }
+    }
+    Ok(())
+}
+
+/// The row of a container, as the API shows it.
+async fn container(
+    ctx: &Context,
+    host: &HostName,
+    name: &str,
+) -> anyhow::Result<Option<<view::Containers as hemostat_core::Projection>::Row>> {
+    Ok(rows::get_of::<view::Containers>(&*ctx.log, host, &format!("{host}/{name}")).await?)
+}
+
+/// Asks again and again until the answer is yes, at most so long.
+async fn within(
+    limit: Duration,
+    what: &str,
+    mut is_so: impl AsyncFnMut() -> anyhow::Result<bool>,
+) -> anyhow::Result<()> {
+    let asking = async {
+        while !is_so().await? {
+            sleep(Duration::from_millis(100)).await;
+        }
+        Ok(())
+    };
+    timeout(limit, asking).await.unwrap_or_else(|_| bail!("waited {limit:?} in vain for {what}"))
+}
+
+fn report(prefix: &str, cases: &[Case], journal: &Mutex<Journal>, mailbox: &Mailbox) {
+    let journal = journal.lock().unwrap_or_else(PoisonError::into_inner);
+    let stories: Vec<_> = cases.iter().map(|case| (case, journal.story(&format!("{prefix}-{}", case.name)))).collect();
+    anstream::println!("\n{}\n", table::render(&stories));
+    anstream::println!("{} messages arrived in the demo's mailbox.", mailbox.letters().len());
+}

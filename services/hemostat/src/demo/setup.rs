@@ -1,0 +1,26 @@
+//! How HemoStat is set up for the demo: as ever, but with windows of seconds, for its own patients only.
+
+use std::{net::SocketAddr, path::Path, time::Duration};
+
+use hemostat_runtime::Config;
+use hemostat_schema::Span;
+
+/// The configuration for the patients whose names begin with `prefix`.
+pub fn config(prefix: &str, data: &Path, webhook: &str) -> Config {
+    let mut config = Config::default();
+    config.data_dir = Some(data.to_owned());
+    config.monitor.interval = Duration::from_millis(500);
+    config.monitor.exclude = vec![];
+    config.monitor.only = vec![format!("{prefix}-*")];
+    config.thresholds.sustained = Span::from_secs(3);
+    config.thresholds.clear_after = Span::from_secs(2);
+    config.responder.stabilisation = Span::from_secs(4);
+    config.responder.backoff.first = Span::from_secs(2);
+    config.alerts.slack_webhook_url = Some(webhook.to_owned().into());
+    // Any free port: a HemoStat that is in use on this machine is not disturbed.
+    config.query.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    if let Ok(docker) = std::env::var("DOCKER_HOST") {
+        config.docker.host = docker;
+    }
+    config
+}

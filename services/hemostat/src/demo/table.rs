@@ -1,0 +1,56 @@
+//! The table at the end of the demo.
+
+use hemostat_schema::Span;
+
+use super::{cases::Case, journal::Story};
+
+const HEADINGS: [&str; 9] =
+    ["patient", "symptom", "diagnosis", "remedy", "outcome", "to detect", "to act", "to recover", "alerts"];
+
+/// One line a patient.
+pub fn render(patients: &[(&Case, Story)]) -> String {
+    let rows: Vec<[String; 9]> = std::iter::once(HEADINGS.map(str::to_owned))
+        .chain(patients.iter().map(|(case, story)| row(case, story)))
+        .collect();
+    let widths: [usize; 9] = std::array::from_fn(|column| {
+        rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default()
+    });
+    let line = |row: &[String; 9]| {
+        let cells: Vec<_> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        cells.join("  ").trim_end().to_owned()
+    };
+    let rule = "─".repeat(widths.iter().sum::<usize>() + 2 * (widths.len() - 1));
+    let (head, body) = (line(&rows[0]), rows[1..].iter().map(line));
+    [head, rule].into_iter().chain(body).collect::<Vec<_>>().join("\n")
+}
+
+fn row(case: &Case, story: &Story) -> [String; 9] {
+    let none = || "–".to_owned();
+    let span = |span: Option<Span>| span.map_or_else(none, |span| span.to_string());
+    let remedy = match (story.remedy, story.attempts.len()) {
+        (None, _) => none(),
+        (Some(remedy), 1) => remedy.to_owned(),
+        (Some(remedy), times) => format!("{remedy} ×{times}"),
+    };
+    [
+        case.name.to_owned(),
+        story.symptom.as_ref().map_or_else(none, |(symptom, _)| symptom.clone()),
+        story.diagnosis.clone().unwrap_or_else(none),
+        remedy,
+        outcome(story).to_owned(),
+        span(story.to_detect()),
+        span(story.to_act()),
+        span(story.to_recover()),
+        format!("{} ({} of {} messages delivered)", story.alerts.raised, story.alerts.delivered, story.alerts.messages),
+    ]
+}
+
+fn outcome(story: &Story) -> &'static str {
+    match story {
+        Story { recovered: Some(_), .. } => "recovered",
+        Story { given_up: Some(_), .. } => "given up",
+        Story { attempts, stopped: Some(_), .. } if attempts.is_empty() => "left alone",
+        Story { symptom: Some(_), .. } => "still sick",
+        _ => "not seen",
+    }
+}
