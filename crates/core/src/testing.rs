@@ -7,7 +7,7 @@ mod given;
 mod simulation;
 
 use hemostat_schema::{
-    Confidence, Event, EventId, IncidentId, NewEvent, Partition, Subject, Timestamp,
+    Confidence, Event, EventId, IncidentId, NewEvent, Partition, Span, Subject, Timestamp,
     action::Remedy,
     container::{Exit, ExitBy, Facts, Health, Limits, RestartPolicy, State, Target},
     diagnosis::{Method, Reached, Verdict},
@@ -15,7 +15,6 @@ use hemostat_schema::{
         Cleared, Evidence, Exited, HealthChanged, Seen, Severity, Started, Symptom, SymptomCleared, SymptomRaised,
     },
 };
-use hemostat_schema::{Span, container::ExitBy::Crash};
 
 pub use given::{Given, Then, fold, given};
 pub use simulation::Simulation;
@@ -104,7 +103,7 @@ pub fn started(second: i64) -> NewEvent {
 
 /// A run ended.
 pub fn exited(second: i64, target: Target, by: ExitBy) -> NewEvent {
-    let code = if by == Crash { 1 } else { 137 };
+    let code = if by == ExitBy::Crash { 1 } else { 137 };
     event(second, Exited { target, exit: Exit { at: at(second), code, by } })
 }
 

@@ -1,1 +1,185 @@
+//! What is told, and how often.
 
+use super::*;
+use crate::{
+    decider::TimerChange,
+    policy::AlertPolicy,
+    testing::{self, at, cleared, given, id, ill, incident, reached, run},
+};
+use hemostat_schema::{
+    action::{Authorised, Outcome, Remedy, Verified},
+    alert::Suppression,
+    observation::{Severity, Symptom, SymptomCleared},
+};
+
+fn policy(enabled: bool, tell: Tell) -> Policy {
+    Policy { alerts: AlertPolicy { enabled, tell }, ..Policy::default() }
+}
+
+fn raised() -> Raised {
+    Raised { severity: Severity::High, title: "api on host is unhealthy".into(), text: String::new() }
+}
+
+fn gave_up() -> NewEvent {
+    ill(60, GaveUp { attempts: 3, until: at(3660) })
+}
+
+fn refused(refusal: Refusal) -> NewEvent {
+    ill(11, Refused { remedy: Remedy::Restart, diagnosis: id(4), refusal })
+}
+
+/// Unhealthy, diagnosed (event 4) and told (event 5) by second 10.
+fn told() -> Vec<NewEvent> {
+    testing::unhealthy()
+        .into_iter()
+        .chain([ill(10, reached(run(0))), ill(10, raised()).caused_by(hemostat_schema::Cause::Event(id(4)))])
+        .collect()
+}
+
+fn suppressed(why: Suppression) -> Event {
+    Suppressed { why, title: "api on host is unhealthy".into() }.into()
+}
+
+#[test]
+fn the_first_diagnosis_of_an_incident_is_told_with_what_was_seen_and_concluded() {
+    let policy = Policy::default();
+    let then = given::<Alerting>(&policy, testing::unhealthy()).when(ill(10, reached(run(0))), at(10));
+    let text = "Seen: unhealthy.\nCause: its health check fails.\nNext: restart it, as far as its limits allow.";
+    then.then([Raised { text: text.into(), ..raised() }.into()], &[]);
+    assert_eq!(then.decision.events[0].incident, Some(incident(10)));
+}
+
+#[test]
+fn what_was_told_is_not_told_again_and_that_is_recorded_once() {
+    let policy = Policy::default();
+    let again = || ill(20, reached(run(0)));
+    let first = given::<Alerting>(&policy, told()).when(again(), at(20));
+    first.then([suppressed(Suppression::Duplicate)], &[]);
+    let second = told().into_iter().chain([ill(20, suppressed(Suppression::Duplicate))]);
+    given::<Alerting>(&policy, second).when(again(), at(30)).then_nothing();
+}
+
+#[test]
+fn a_false_alarm_is_not_told_and_an_unclear_case_is() {
+    let policy = Policy::default();
+    let check = |verdict, remedy: Option<Remedy>, told: usize| {
+        let said = Reached { verdict, remedy, ..reached(run(0)) };
+        let then = given::<Alerting>(&policy, testing::unhealthy()).when(ill(10, said), at(10));
+        assert_eq!(then.events().len(), told, "{verdict:?}");
+    };
+    check(Verdict::FalseAlarm, None, 0);
+    check(Verdict::Unclear, None, 1);
+    check(Verdict::Sick, None, 1);
+}
+
+#[test]
+fn a_person_is_called_once_an_incident() {
+    let policy = Policy::default();
+    let then = given::<Alerting>(&policy, told()).when(gave_up(), at(60));
+    let text = "HemoStat gave up after 3 attempts that did not help; it tries once more at 2026-01-01T01:01:00Z.\n\
+                Seen: unhealthy.\nCause: its health check fails.\n\
+                By hand: docker logs --tail 100 api; docker inspect api. \
+                POST /containers/host/api/breaker/reset lets HemoStat try again at once.";
+    let title = "api on host needs you: it is unhealthy".to_owned();
+    let escalated = Escalated { alert: id(5), title, text: text.into() };
+    then.then([escalated.clone().into()], &[]);
+    let called = told().into_iter().chain([ill(60, escalated)]);
+    let again = given::<Alerting>(&policy, called).when(gave_up(), at(70));
+    again.then([suppressed(Suppression::Duplicate)], &[]);
+}
+
+#[test]
+fn only_a_refusal_that_leaves_it_to_people_calls_them() {
+    let policy = Policy::default();
+    let check = |refusal: Refusal, calls: bool| {
+        let name = refusal.name();
+        let then = given::<Alerting>(&policy, told()).when(refused(refusal), at(11));
+        assert_eq!(matches!(then.events()[..], [Event::Alert(hemostat_schema::Alert::Escalated(_))]), calls, "{name}");
+    };
+    check(Refusal::Paused, true);
+    check(Refusal::Observing, true);
+    check(Refusal::NotPermitted, true);
+    check(Refusal::CoolingDown { until: at(99) }, true);
+    check(Refusal::Storm { sick: 11, limit: 10 }, true);
+    check(Refusal::BackingOff { until: at(20) }, false);
+    check(Refusal::OperatorStopped, false);
+    check(Refusal::InHand, false);
+    check(Refusal::Moot, false);
+}
+
+#[test]
+fn who_wants_failures_only_is_told_of_failures_only() {
+    let policy = policy(true, Tell::Failures);
+    given::<Alerting>(&policy, testing::unhealthy()).when(ill(10, reached(run(0))), at(10)).then_nothing();
+    let ill_since = || testing::unhealthy().into_iter().chain([ill(10, reached(run(0)))]);
+    let then = given::<Alerting>(&policy, ill_since()).when(gave_up(), at(60));
+    assert!(matches!(then.events()[..], [Event::Alert(hemostat_schema::Alert::Raised(_))]), "{then:?}");
+
+    // An alert that was raised by trouble has called for a person already.
+    let raised = ill(60, raised()).caused_by(hemostat_schema::Cause::Event(id(5)));
+    let told = given::<Alerting>(&policy, ill_since().chain([gave_up(), raised]));
+    told.when(refused(Refusal::Tripped { until: at(3660) }), at(61)).then([suppressed(Suppression::Duplicate)], &[]);
+}
+
+#[test]
+fn alerts_that_are_switched_off_are_recorded_once_an_incident() {
+    let policy = policy(false, Tell::Incidents);
+    let off = || suppressed(Suppression::Disabled);
+    let then = given::<Alerting>(&policy, testing::unhealthy()).when(ill(10, reached(run(0))), at(10));
+    then.then([off()], &[]);
+    let events = testing::unhealthy().into_iter().chain([ill(10, reached(run(0))), ill(10, off())]);
+    given::<Alerting>(&policy, events).when(gave_up(), at(60)).then_nothing();
+}
+
+#[test]
+fn an_incident_is_over_when_its_symptoms_have_been_gone_for_the_window() {
+    let policy = Policy::default();
+    let wake = TimerChange::Set { name: OVER, due: at(100) };
+    let passing = given::<Alerting>(&policy, told()).when(cleared(40, Symptom::Unhealthy), at(40));
+    passing.then([], &[wake]);
+    let gone = || given::<Alerting>(&policy, told()).and([cleared(40, Symptom::Unhealthy)]);
+    let resolved = Resolved {
+        alert: id(5),
+        how: Resolution::Passed,
+        title: "api on host is well again".into(),
+        text: "It got well without a remedy.\nOver 1 min 30 s after it was told.".into(),
+        took: Span::from_secs(90),
+    };
+    gone().ring(OVER, at(100), at(100)).then([resolved.clone().into()], &[]);
+    gone().and([ill(100, resolved)]).ring(OVER, at(100), at(100)).then_nothing();
+    let back = testing::raised(60, Symptom::Unhealthy, run(0));
+    gone().and([back]).ring(OVER, at(100), at(100)).then_nothing();
+}
+
+#[test]
+fn an_incident_is_not_over_while_a_remedy_is_in_hand() {
+    let policy = Policy::default();
+    let (remedy, target, diagnosis) = (Remedy::Restart, run(0), id(4));
+    let intent = Authorised { remedy, target, diagnosis, attempt: 2, of: 3, stop_timeout: None, dry_run: false };
+    let in_hand = || given::<Alerting>(&policy, told()).and([ill(10, intent.clone()), cleared(30, Symptom::Unhealthy)]);
+    in_hand().ring(OVER, at(200), at(200)).then_nothing();
+    let (action, why) = (id(6), "its health check passes".into());
+    let verdict =
+        Verified { action, remedy: Remedy::Restart, outcome: Outcome::Recovered, why, took: Span::from_secs(90) };
+    let resolved = Resolved {
+        alert: id(5),
+        how: Resolution::Healed,
+        title: "api on host was healed".into(),
+        text: "HemoStat restarted it (attempt 2 of 3).\nOver 1 min 30 s after it was told.".into(),
+        took: Span::from_secs(90),
+    };
+    in_hand().when(ill(100, verdict), at(100)).then([resolved.into()], &[]);
+}
+
+#[test]
+fn what_an_operator_ended_is_over_at_once() {
+    let policy = Policy::default();
+    let (symptom, stood) = (Symptom::Unhealthy, Span::from_secs(30));
+    for (why, how) in [(Cleared::Stopped, Resolution::Stopped), (Cleared::Removed, Resolution::Removed)] {
+        let over = given::<Alerting>(&policy, told()).when(ill(40, SymptomCleared { symptom, why, stood }), at(40));
+        match over.events().as_slice() {
+            [Event::Alert(hemostat_schema::Alert::Resolved(resolved))] => assert_eq!(resolved.how, how),
+            other => panic!("{other:?}"),
+        }
+    }
+}

@@ -1,1 +1,163 @@
+//! Verdicts: a table of what is seen after a remedy, and what it is called.
 
+use super::*;
+use crate::{
+    decider::TimerChange,
+    testing::{self, at, cleared, event, exited, given, health, host, id, ill, run, started},
+};
+use hemostat_schema::{
+    action::{Authorised, Failed, Proof, Succeeded},
+    observation::{EngineLost, Frozen, Removed},
+};
+
+fn wake(second: i64) -> TimerChange {
+    TimerChange::Set { name: VERDICT, due: at(second) }
+}
+
+fn authorised(dry_run: bool) -> NewEvent {
+    let (remedy, target, diagnosis) = (Remedy::Restart, run(0), id(9));
+    ill(10, Authorised { remedy, target, diagnosis, attempt: 1, of: 3, stop_timeout: None, dry_run })
+}
+
+fn succeeded() -> NewEvent {
+    let (action, remedy, took, proof) = (id(4), Remedy::Restart, Span::from_secs(1), Proof::Answered);
+    ill(12, Succeeded { action, remedy, target: Some(run(12)), called_at: Some(at(11)), took, proof })
+}
+
+/// Unhealthy, authorised (event 4), stopped, started again and done at second 12; the window is over at 72.
+fn treated() -> Vec<NewEvent> {
+    let mut events = testing::unhealthy();
+    events.extend([authorised(false), exited(11, run(0), ExitBy::Operator), started(12), succeeded()]);
+    events
+}
+
+#[track_caller]
+fn judged(decision: &Decision, outcome: Outcome, why: &str) {
+    let [event] = decision.events.as_slice() else { panic!("one verdict was due: {decision:?}") };
+    let Event::Action(Action::Verified(verdict)) = &event.event else { panic!("no verdict: {event:?}") };
+    assert_eq!((verdict.outcome, verdict.why.as_str(), verdict.action), (outcome, why, id(4)));
+    assert_eq!(event.incident, Some(testing::incident(10)));
+    assert_eq!(decision.timers, [TimerChange::Cancel { name: VERDICT }]);
+}
+
+#[test]
+fn the_window_opens_when_the_remedy_was_carried_out() {
+    let policy = Policy::default();
+    let before = testing::unhealthy();
+    given::<Judge>(&policy, before.clone()).when(authorised(false), at(10)).then([], &[wake(910)]);
+    let mut done = treated();
+    let outcome = done.pop().unwrap();
+    given::<Judge>(&policy, done).when(outcome, at(12)).then([], &[wake(72)]);
+    let failed = Failed { action: id(4), remedy: Remedy::Restart, error: "no".into(), took: Span::ZERO };
+    let failed = given::<Judge>(&policy, before).and([authorised(false), ill(11, failed)]);
+    failed.ring(VERDICT, at(910), at(910)).then_nothing();
+}
+
+#[test]
+fn the_verdict_at_the_end_of_the_window_is_what_is_seen() {
+    let policy = Policy::default();
+    let check = |more: Vec<NewEvent>, outcome, why| {
+        let then = given::<Judge>(&policy, treated()).and(more).ring(VERDICT, at(72), at(72));
+        judged(&then.decision, outcome, why);
+    };
+    let healthy = || health(20, run(12), Health::Healthy);
+    let over = || cleared(30, Symptom::Unhealthy);
+    check(vec![healthy(), over()], Outcome::Recovered, "its health check passes");
+    let without_check = testing::seen(
+        20,
+        hemostat_schema::container::Facts { health: Health::None, started_at: Some(at(12)), ..testing::facts() },
+    );
+    check(vec![without_check, over()], Outcome::Recovered, "it runs, and no symptom stands");
+    check(
+        vec![healthy(), over(), exited(40, run(12), ExitBy::Operator)],
+        Outcome::Inconclusive,
+        "an operator stopped it",
+    );
+    check(vec![healthy(), event(40, Frozen { target: run(12) })], Outcome::Inconclusive, "an operator paused it");
+    check(vec![event(40, Removed { target: run(12) })], Outcome::Inconclusive, "the container is gone");
+}
+
+#[test]
+fn a_relapse_is_seen_at_once() {
+    let policy = Policy::default();
+    let unhealthy = || health(30, run(12), Health::Unhealthy);
+    let then = given::<Judge>(&policy, treated()).when(unhealthy(), at(30));
+    judged(&then.decision, Outcome::Relapsed, "its health check fails again");
+    let then = given::<Judge>(&policy, treated()).when(exited(30, run(12), ExitBy::Crash), at(30));
+    judged(&then.decision, Outcome::Relapsed, "it ended again (exit code 1)");
+
+    let mut early = treated();
+    let outcome = early.pop().unwrap();
+    early.push(exited(12, run(12), ExitBy::Oom));
+    let then = given::<Judge>(&policy, early).when(outcome, at(12));
+    judged(&then.decision, Outcome::Relapsed, "it ended again (exit code 137)");
+}
+
+#[test]
+fn what_the_run_before_did_is_no_relapse() {
+    let policy = Policy::default();
+    given::<Judge>(&policy, treated()).when(health(13, run(0), Health::Unhealthy), at(13)).then_nothing();
+    let mut under_way = testing::unhealthy();
+    under_way.extend([authorised(false), exited(11, run(0), ExitBy::Operator)]);
+    given::<Judge>(&policy, under_way).when(started(12), at(12)).then_nothing();
+}
+
+#[test]
+fn what_may_yet_get_well_is_looked_at_again_but_not_for_ever() {
+    let policy = Policy::default();
+    let starting = || given::<Judge>(&policy, treated()).and([cleared(30, Symptom::Unhealthy)]);
+    starting().ring(VERDICT, at(72), at(72)).then([], &[wake(132)]);
+    starting().ring(VERDICT, at(132), at(132)).then([], &[wake(192)]);
+    let last = starting().ring(VERDICT, at(192), at(192));
+    judged(&last.decision, Outcome::Inconclusive, "its health check does not know yet");
+
+    let nearly = || given::<Judge>(&policy, treated()).and([health(70, run(12), Health::Healthy)]);
+    nearly().ring(VERDICT, at(72), at(72)).then([], &[wake(132)]);
+    let over = nearly().when(cleared(80, Symptom::Unhealthy), at(80));
+    judged(&over.decision, Outcome::Recovered, "its health check passes");
+    let last = nearly().ring(VERDICT, at(192), at(192));
+    judged(&last.decision, Outcome::Relapsed, "it did not get over being unhealthy");
+}
+
+#[test]
+fn without_an_engine_there_is_nothing_to_judge_by() {
+    let policy = Policy::default();
+    let lost = || NewEvent::new(host(), at(40), EngineLost { error: "gone".into() });
+    let away = || given::<Judge>(&policy, treated()).and([lost()]);
+    away().ring(VERDICT, at(72), at(72)).then([], &[wake(132)]);
+    let last = away().ring(VERDICT, at(192), at(192));
+    judged(&last.decision, Outcome::Inconclusive, "its Docker engine does not answer");
+
+    let mut blind = testing::unhealthy();
+    blind.extend([authorised(false), succeeded()]);
+    let then = given::<Judge>(&policy, blind).ring(VERDICT, at(72), at(72));
+    judged(&then.decision, Outcome::Inconclusive, "it was not observed since");
+}
+
+#[test]
+fn an_act_whose_outcome_never_comes_is_judged_too() {
+    let policy = Policy::default();
+    let lost = || given::<Judge>(&policy, testing::unhealthy()).and([authorised(false)]);
+    let then = lost().ring(VERDICT, at(910), at(910));
+    judged(&then.decision, Outcome::Inconclusive, "nobody told whether it was carried out");
+    // After an outage whoever carries it out gets his time first.
+    lost().ring(VERDICT, at(910), at(5000)).then([], &[wake(5900)]);
+}
+
+#[test]
+fn a_dry_run_is_judged_by_what_is_seen() {
+    let policy = Policy::default();
+    let mut dry = testing::unhealthy();
+    dry.extend([authorised(true), succeeded(), health(40, run(0), Health::Healthy), cleared(50, Symptom::Unhealthy)]);
+    let then = given::<Judge>(&policy, dry.clone()).ring(VERDICT, at(72), at(72));
+    judged(&then.decision, Outcome::Recovered, "its health check passes");
+    dry.truncate(5);
+    dry.push(event(
+        13,
+        hemostat_schema::observation::Seen {
+            facts: hemostat_schema::container::Facts { health: Health::Unhealthy, ..testing::facts() },
+        },
+    ));
+    let then = given::<Judge>(&policy, dry).ring(VERDICT, at(72), at(72));
+    judged(&then.decision, Outcome::Relapsed, "it is still ill: unhealthy");
+}

@@ -1,1 +1,299 @@
+//! Remedies are authorised, proposed or refused: the table of reasons, and what follows from each.
 
+use super::*;
+use crate::{
+    Policy,
+    decider::TimerChange,
+    testing::{
+        self, at, cleared, event, exited, given, health, id, ill, incident, labelled, raised, reached, run, started,
+    },
+};
+use hemostat_schema::{
+    Confidence,
+    action::{Approved, BreakerReset, Denied, Failed, Proof, Remedy as What, Resumed, Succeeded, Verified},
+    container::{ExitBy, Facts, Health},
+    diagnosis::{Reached, Verdict},
+    observation::{EngineLost, Frozen, Symptom},
+};
+
+fn authorised(attempt: u32, diagnosis: u64, target: Target) -> Event {
+    let diagnosis = id(diagnosis);
+    Authorised { remedy: What::Restart, target, diagnosis, attempt, of: 3, stop_timeout: None, dry_run: false }.into()
+}
+
+fn refused(diagnosis: u64, refusal: Refusal) -> Event {
+    Refused { remedy: What::Restart, diagnosis: id(diagnosis), refusal }.into()
+}
+
+fn retry(second: i64) -> TimerChange {
+    TimerChange::Set { name: RETRY, due: at(second) }
+}
+
+const DONE_WITH: [TimerChange; 1] = [TimerChange::Cancel { name: RETRY }];
+
+/// A restart that was authorised at this second (as the event `action`) and relapsed, into a run as sick, 5 s later.
+fn in_vain(second: i64, action: u64, old: i64) -> Vec<NewEvent> {
+    let new = second + 1;
+    let remedy = What::Restart;
+    let did = Succeeded {
+        action: id(action),
+        remedy: remedy.clone(),
+        target: Some(run(new)),
+        called_at: None,
+        took: Span::ZERO,
+        proof: Proof::Answered,
+    };
+    let why = "it is still ill".into();
+    let verdict = Verified { action: id(action), remedy, outcome: Outcome::Relapsed, why, took: Span::from_secs(5) };
+    vec![
+        ill(second, authorised(1, 4, run(old))),
+        exited(second, run(old), ExitBy::Operator),
+        started(new),
+        ill(new, did),
+        health(second + 5, run(new), Health::Unhealthy),
+        ill(second + 5, verdict),
+    ]
+}
+
+/// Three of them: events 5 to 22, the last verdict at second 65.
+fn three_in_vain() -> Vec<NewEvent> {
+    [in_vain(10, 5, 0), in_vain(25, 11, 11), in_vain(60, 17, 26)].concat()
+}
+
+fn sick() -> impl Iterator<Item = NewEvent> {
+    testing::unhealthy().into_iter().chain([ill(10, reached(run(0)))])
+}
+
+#[test]
+fn a_sure_diagnosis_of_a_sick_container_is_authorised() {
+    let policy = Policy::default();
+    let then = given::<Remedy>(&policy, testing::unhealthy()).when(ill(10, reached(run(0))), at(10));
+    then.then([authorised(1, 4, run(0))], &DONE_WITH);
+    let authorised = &then.decision.events[0];
+    assert_eq!((&authorised.incident, authorised.cause), (&Some(incident(10)), Some(Cause::Event(id(4)))));
+}
+
+#[test]
+fn the_first_reason_in_order_is_the_answer() {
+    let storm = Policy { storm: 0, ..Policy::default() };
+    let usual = Policy::default();
+    let check = |policy: &Policy, facts: Facts, more: Vec<NewEvent>, said: Reached, late: i64, reason: Refusal| {
+        let events = testing::unhealthy_with(facts).into_iter().chain(more);
+        let then = given::<Remedy>(policy, events).when(ill(10, said), at(10 + late));
+        match then.events().as_slice() {
+            [Event::Action(Action::Refused(refused))] => assert_eq!(refused.refusal, reason),
+            other => panic!("{reason:?} was due, but: {other:?}"),
+        }
+    };
+    let host = |event: Event| NewEvent::new(testing::host(), at(10), event);
+    let paused = || host(hemostat_schema::action::Paused { by: "me".into(), reason: String::new() }.into());
+    let lost = || host(EngineLost { error: "gone".into() }.into());
+    let frozen = || event(10, Frozen { target: run(0) });
+    let with = |said: fn(&mut Reached)| {
+        let mut reached = reached(run(0));
+        said(&mut reached);
+        reached
+    };
+    let asis = || with(|_| {});
+    let (facts, none) = (testing::facts, Vec::new);
+    let unsure = |confidence: f64| Refusal::Unsure {
+        confidence: Confidence::clamped(confidence),
+        threshold: Confidence::clamped(0.7),
+    };
+    let protected = |why: &str| Refusal::Protected { why: why.into() };
+
+    check(&usual, labelled("hemostat.mode", "observe"), vec![paused()], asis(), 601, Refusal::Paused);
+    let stale = Refusal::Stale { age: Span::from_secs(601), limit: Span::from_secs(600) };
+    check(&usual, labelled("hemostat.mode", "observe"), none(), asis(), 601, stale);
+    check(&usual, labelled("hemostat.enable", "false"), none(), asis(), 0, protected("its labels switch HemoStat off"));
+    let observe = labelled("hemostat.mode", "observe");
+    check(&usual, observe, vec![frozen()], asis(), 0, Refusal::Observing);
+    let maintenance = labelled("hemostat.maintenance", "true");
+    check(&usual, maintenance.clone(), vec![frozen()], asis(), 0, Refusal::OperatorStopped);
+    let doubtful = || with(|said| said.confidence = Confidence::clamped(0.69));
+    check(&usual, maintenance, none(), doubtful(), 0, Refusal::Maintenance { until: None });
+    check(&usual, labelled("hemostat.actions", "start"), none(), doubtful(), 0, unsure(0.69));
+    check(&usual, facts(), none(), with(|said| said.verdict = Verdict::Unclear), 0, unsure(0.9));
+    check(&storm, labelled("hemostat.actions", "start"), none(), asis(), 0, Refusal::NotPermitted);
+    check(&storm, labelled("hemostat.max_retries", "0"), none(), asis(), 0, Refusal::NotPermitted);
+    let in_hand = || vec![ill(10, authorised(1, 4, run(0)))];
+    check(&storm, facts(), in_hand(), asis(), 0, Refusal::Storm { sick: 1, limit: 0 });
+    check(&usual, facts(), in_hand(), with(|said| said.symptoms = vec![Symptom::CpuHigh]), 0, Refusal::InHand);
+    check(&usual, facts(), none(), with(|said| said.symptoms = vec![Symptom::CpuHigh]), 0, Refusal::Moot);
+    check(
+        &usual,
+        facts(),
+        vec![lost()],
+        asis(),
+        0,
+        Refusal::Unsupported { why: "its Docker engine does not answer".into() },
+    );
+}
+
+#[test]
+fn nothing_is_done_to_a_container_that_was_never_seen() {
+    let policy = Policy::default();
+    let then = given::<Remedy>(&policy, []).when(ill(10, reached(run(0))), at(10));
+    then.then([refused(1, Refusal::Protected { why: "nothing is known of it".into() })], &[]);
+}
+
+#[test]
+fn a_container_that_is_getting_well_is_not_struck() {
+    let policy = Policy::default();
+    let events = testing::unhealthy().into_iter().chain([health(12, run(0), Health::Healthy)]);
+    given::<Remedy>(&policy, events)
+        .when(ill(13, reached(run(0))), at(13))
+        .then([refused(5, Refusal::Moot)], &[retry(43)]);
+}
+
+#[test]
+fn the_next_attempt_waits_for_the_backoff_and_then_needs_no_new_diagnosis() {
+    let policy = Policy::default();
+    let mut events: Vec<_> = sick().chain(in_vain(10, 5, 0)).collect();
+    let verdict = events.pop().unwrap();
+    let until = at(25);
+    given::<Remedy>(&policy, events.clone()).when(verdict.clone(), at(15)).then([], &[retry(25)]);
+    events.push(verdict);
+    let again = given::<Remedy>(&policy, events.clone()).when(ill(16, reached(run(11))), at(16));
+    again.then([refused(11, Refusal::BackingOff { until })], &[retry(25)]);
+    given::<Remedy>(&policy, events).ring(RETRY, until, until).then([authorised(2, 4, run(11))], &DONE_WITH);
+}
+
+#[test]
+fn a_reason_is_told_once() {
+    let policy = Policy::default();
+    let until = at(25);
+    let events = sick().chain(in_vain(10, 5, 0)).chain([ill(16, refused(4, Refusal::BackingOff { until }))]);
+    given::<Remedy>(&policy, events).when(ill(17, reached(run(11))), at(17)).then([], &[retry(25)]);
+}
+
+#[test]
+fn the_third_attempt_in_vain_trips_the_breaker_and_after_the_hold_one_passes() {
+    let policy = Policy::default();
+    let until = at(3665);
+    let gave_up = GaveUp { attempts: 3, until };
+    let mut events: Vec<_> = sick().chain(three_in_vain()).collect();
+    let verdict = events.pop().unwrap();
+    let tripping = given::<Remedy>(&policy, events.clone()).when(verdict.clone(), at(65));
+    tripping.then([gave_up.clone().into()], &[retry(3665)]);
+
+    events.extend([verdict, ill(65, gave_up)]);
+    let now = given::<Remedy>(&policy, events.clone()).when(ill(70, reached(run(61))), at(70));
+    now.then([refused(24, Refusal::Tripped { until })], &[retry(3665)]);
+
+    let sampled = || health(3660, run(61), Health::Unhealthy);
+    let probe = given::<Remedy>(&policy, events.clone()).and([sampled()]).ring(RETRY, until, until);
+    probe.then([authorised(1, 4, run(61))], &DONE_WITH);
+
+    let reset = given::<Remedy>(&policy, events).when(event(100, BreakerReset { by: "me".into() }), at(100));
+    reset.then([authorised(1, 4, run(61))], &DONE_WITH);
+}
+
+#[test]
+fn a_remedy_that_cannot_be_carried_out_counts() {
+    let policy = Policy::default();
+    let failed = Failed { action: id(5), remedy: What::Restart, error: "no".into(), took: Span::ZERO };
+    let events = sick().chain([ill(10, authorised(1, 4, run(0)))]);
+    given::<Remedy>(&policy, events).when(ill(20, failed), at(20)).then([], &[retry(30)]);
+}
+
+#[test]
+fn a_new_incident_within_the_cooldown_is_refused() {
+    let policy = Policy::default();
+    let verdict = |outcome| Verified {
+        action: id(5),
+        remedy: What::Restart,
+        outcome,
+        why: String::new(),
+        took: Span::from_secs(60),
+    };
+    let other = |event: NewEvent| event.in_incident(Some(incident(500)));
+    let events = sick().chain([
+        ill(10, authorised(1, 4, run(0))),
+        cleared(30, Symptom::Unhealthy),
+        ill(70, verdict(Outcome::Recovered)),
+        other(raised(500, Symptom::Unhealthy, run(0))),
+    ]);
+    let then = given::<Remedy>(&policy, events).when(other(ill(500, reached(run(0)))), at(500));
+    then.then([refused(9, Refusal::CoolingDown { until: at(3670) })], &[retry(3670)]);
+}
+
+#[test]
+fn a_timer_that_rings_after_an_outage_restarts_nothing_at_once() {
+    let policy = Policy::default();
+    let stale = Refusal::Stale { age: Span::from_secs(7180), limit: Span::from_secs(600) };
+    given::<Remedy>(&policy, sick())
+        .ring(RETRY, at(20), at(7200))
+        .then([refused(4, Refusal::Stale { age: Span::from_secs(7190), limit: Span::from_secs(600) })], &[retry(7260)]);
+    let observed = sick().chain([health(7195, run(0), Health::Unhealthy)]);
+    given::<Remedy>(&policy, observed).ring(RETRY, at(20), at(7200)).then([refused(4, stale)], &[retry(7260)]);
+    let still_ill = sick().chain([health(7195, run(0), Health::Unhealthy)]);
+    given::<Remedy>(&policy, still_ill).ring(RETRY, at(7260), at(7260)).then([authorised(1, 4, run(0))], &DONE_WITH);
+}
+
+#[test]
+fn our_own_restart_is_no_operators_stop_but_an_operators_is() {
+    let open = || sick().chain([ill(10, authorised(1, 4, run(0)))]);
+    let halted = |events: Vec<NewEvent>| {
+        let log: Vec<_> =
+            events.into_iter().enumerate().map(|(n, event)| event.recorded(id(n as u64 + 1), &[])).collect();
+        let (states, _) = testing::fold::<Remedy>(&log);
+        states[&testing::subject()].condition.halted.is_some()
+    };
+    assert!(!halted(open().chain([exited(11, run(0), ExitBy::Operator)]).collect()));
+    assert!(halted(sick().chain([exited(11, run(0), ExitBy::Operator)]).collect()));
+    let after = [exited(11, run(0), ExitBy::Operator), started(12), exited(20, run(12), ExitBy::Operator)];
+    assert!(halted(open().chain(after).collect()));
+}
+
+#[test]
+fn a_person_is_asked_once_and_every_limit_is_looked_at_again() {
+    let policy = Policy::default();
+    let facts = || labelled("hemostat.mode", "approve");
+    let ask = || Proposed { remedy: What::Restart, target: run(0), diagnosis: id(4), expires: at(3610) };
+    let expiry = TimerChange::Set { name: EXPIRY, due: at(3610) };
+    let ill_since = || testing::unhealthy_with(facts()).into_iter();
+    let first = given::<Remedy>(&policy, ill_since()).when(ill(10, reached(run(0))), at(10));
+    first.then([ask().into()], &[DONE_WITH[0].clone(), expiry]);
+
+    let asked = || given::<Remedy>(&policy, ill_since().chain([ill(10, reached(run(0))), ill(10, ask())]));
+    asked().when(ill(20, reached(run(0))), at(20)).then_nothing();
+    let yes = || event(30, Approved { proposal: id(5), by: "me".into() });
+    let done = [DONE_WITH[0].clone(), TimerChange::Cancel { name: EXPIRY }];
+    asked().when(yes(), at(30)).then([authorised(1, 4, run(0))], &done);
+
+    let moot = asked().and([exited(25, run(0), ExitBy::Crash), started(26)]).when(yes(), at(30));
+    moot.then([refused(4, Refusal::Moot)], &[retry(60)]);
+    let frozen = asked().and([event(25, Frozen { target: run(0) })]).when(yes(), at(30));
+    frozen.then([refused(4, Refusal::OperatorStopped)], &[]);
+
+    asked()
+        .ring(EXPIRY, at(3610), at(3610))
+        .then([Expired { proposal: id(5) }.into()], &[TimerChange::Cancel { name: EXPIRY }]);
+    let denied = asked().and([event(30, Denied { proposal: id(5), by: "me".into() })]);
+    denied.when(ill(40, reached(run(0))), at(40)).then_nothing();
+}
+
+#[test]
+fn a_question_is_withdrawn_when_the_illness_is_over() {
+    let policy = Policy::default();
+    let ask = Proposed { remedy: What::Restart, target: run(0), diagnosis: id(4), expires: at(3610) };
+    let asked = given::<Remedy>(&policy, sick().chain([ill(10, ask)]));
+    let hush = |name| TimerChange::Cancel { name };
+    asked
+        .when(cleared(40, Symptom::Unhealthy), at(40))
+        .then([Expired { proposal: id(5) }.into()], &[hush(EXPIRY), hush(RETRY), hush(EXPIRY)]);
+}
+
+#[test]
+fn after_a_pause_the_sick_are_thought_of_again() {
+    let policy = Policy::default();
+    let host = |event: Event| NewEvent::new(testing::host(), at(9), event);
+    let paused = host(hemostat_schema::action::Paused { by: "me".into(), reason: String::new() }.into());
+    let events = || [paused.clone()].into_iter().chain(testing::unhealthy());
+    let then = given::<Remedy>(&policy, events()).when(ill(10, reached(run(0))), at(10));
+    then.then([refused(5, Refusal::Paused)], &[retry(40)]);
+    let resumed = host(Resumed { by: "me".into() }.into());
+    let events = events().chain([ill(10, reached(run(0))), resumed]);
+    given::<Remedy>(&policy, events).ring(RETRY, at(40), at(40)).then([authorised(1, 5, run(0))], &DONE_WITH);
+}
