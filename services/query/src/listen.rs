@@ -1,7 +1,7 @@
 //! Where the interface listens, and how it stops.
 
 use std::{
-    future::{Future, IntoFuture},
+    future::IntoFuture,
     net::{SocketAddr, TcpListener},
     time::Duration,
 };
@@ -36,23 +36,17 @@ pub(crate) fn bind(listen: SocketAddr) -> anyhow::Result<TcpListener> {
 
 /// Answers until the shutdown; then ends what is under way, but not for ever: a connection that was opened and never
 /// used would keep the process.
-pub(crate) fn serve(
-    listener: TcpListener,
-    router: Router,
-    shutdown: CancellationToken,
-) -> impl Future<Output = anyhow::Result<()>> {
-    async move {
-        let listener = tokio::net::TcpListener::from_std(listener).context("could not listen")?;
-        let address = listener.local_addr().context("could not listen")?;
-        info!(%address, "the API is at http://{address}/");
-        let stopped = shutdown.clone().cancelled_owned();
-        let server = axum::serve(listener, router).with_graceful_shutdown(stopped);
-        select! {
-            served = server.into_future() => served.context("the API stopped"),
-            () = async { shutdown.cancelled().await; sleep(FAREWELL).await } => {
-                warn!("cut connections that were still open {FAREWELL:?} after the shutdown began");
-                Ok(())
-            }
+pub(crate) async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let listener = tokio::net::TcpListener::from_std(listener).context("could not listen")?;
+    let address = listener.local_addr().context("could not listen")?;
+    info!(%address, "the API is at http://{address}/");
+    let stopped = shutdown.clone().cancelled_owned();
+    let server = axum::serve(listener, router).with_graceful_shutdown(stopped);
+    select! {
+        served = server.into_future() => served.context("the API stopped"),
+        () = async { shutdown.cancelled().await; sleep(FAREWELL).await } => {
+            warn!("cut connections that were still open {FAREWELL:?} after the shutdown began");
+            Ok(())
         }
     }
 }
@@ -76,5 +70,27 @@ mod tests {
         let address = first.local_addr().unwrap();
         let error = bind(address).unwrap_err().to_string();
         assert!(error.contains(&address.to_string()), "{error}");
+    }
+
+    #[tokio::test]
+    async fn the_shutdown_lets_an_answer_finish_and_waits_for_nobody_else() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+        let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let (address, shutdown) = (listener.local_addr().unwrap(), CancellationToken::new());
+        let ending = shutdown.clone();
+        let answer = axum::routing::get(async move || {
+            ending.cancel();
+            tokio::task::yield_now().await;
+            "finished"
+        });
+        let serving = tokio::spawn(serve(listener, Router::new().route("/", answer), shutdown));
+        let _idle = tokio::net::TcpStream::connect(address).await.unwrap();
+        let mut asking = tokio::net::TcpStream::connect(address).await.unwrap();
+        asking.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        asking.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.ends_with("finished"), "{answer}");
+        tokio::time::timeout(4 * FAREWELL, serving).await.expect("it ends").unwrap().unwrap();
     }
 }
