@@ -50,6 +50,17 @@ pub enum Verdict {
     Unclear,
 }
 
+impl Verdict {
+    /// The wire name, such as `false_alarm`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sick => "sick",
+            Self::FalseAlarm => "false_alarm",
+            Self::Unclear => "unclear",
+        }
+    }
+}
+
 /// Who concluded it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "by")]
