@@ -1,5 +1,10 @@
 //! The monitor against the real Docker engine.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test that cannot go on says where, and shows what it met"
+)]
 
 mod bed;
 

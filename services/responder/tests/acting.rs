@@ -1,5 +1,10 @@
 //! The responder's effect against the real Docker engine: what is authorised is done once, whoever dies and whenever.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test that cannot go on says where, and shows what it met"
+)]
 
 #[path = "../../monitor/tests/bed/mod.rs"]
 mod bed;
