@@ -15,7 +15,7 @@ use crate::config::LogFormat;
 
 /// What other crates say below a warning is of no use to who runs HemoStat.
 const QUIET: &str =
-    "axum=warn,bollard=warn,fred=warn,h2=warn,hyper=warn,hyper_util=warn,reqwest=warn,rustls=warn,tower=warn";
+    "axum=warn,bollard=warn,fred=error,h2=warn,hyper=warn,hyper_util=warn,reqwest=warn,rustls=warn,tower=warn";
 
 /// From here on, `tracing` writes to standard error.
 ///
@@ -38,7 +38,7 @@ pub fn init(level: &str, format: LogFormat) -> anyhow::Result<()> {
 /// Whether `level` is a level or directives.
 pub(crate) fn is_filter(level: &str) -> bool {
     let plain = !level.contains(['=', ',']);
-    if plain { LevelFilter::from_str(level).is_ok() } else { EnvFilter::try_new(level).is_ok() }
+    if plain { !level.is_empty() && LevelFilter::from_str(level).is_ok() } else { EnvFilter::try_new(level).is_ok() }
 }
 
 /// A plain level holds for HemoStat and keeps other crates quiet; directives are taken as they are.

@@ -201,7 +201,7 @@ pub(super) fn ended(exit: &Exit) -> String {
         ExitBy::Itself => "finished by itself".into(),
         ExitBy::Crash => format!("crashed with code {}", exit.code),
         ExitBy::Oom => "was killed for want of memory".into(),
-        ExitBy::Operator => "was stopped by an operator".into(),
+        ExitBy::Operator => "was stopped through Docker".into(),
         ExitBy::Unknown => format!("ended with code {} before HemoStat looked", exit.code),
     }
 }

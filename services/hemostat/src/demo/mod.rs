@@ -17,7 +17,7 @@ use anyhow::{Context as _, bail};
 use hemostat_core::view;
 use hemostat_patient::{mailbox::Mailbox, stage::Stage};
 use hemostat_runtime::{Context, Embedded, rows};
-use hemostat_schema::{HostName, Timestamp};
+use hemostat_schema::{Event, HostName, Observation, Recorded, Timestamp};
 use tokio::time::{Instant, sleep, timeout};
 
 use self::{
@@ -60,7 +60,7 @@ pub async fn run() -> anyhow::Result<()> {
     let telling = tokio::spawn(follow::follow(ctx.clone(), {
         let journal = journal.clone();
         move |event| {
-            if view::story::is_notable(event) {
+            if view::story::is_notable(event) && !is_detail(event) {
                 anstream::println!("{}", print::line(event));
             }
             journal.lock().unwrap_or_else(PoisonError::into_inner).evolve(event);
@@ -167,4 +167,9 @@ fn report(prefix: &str, cases: &[Case], journal: &Mutex<Journal>, mailbox: &Mail
     let stories: Vec<_> = cases.iter().map(|case| (case, journal.story(&format!("{prefix}-{}", case.name)))).collect();
     anstream::println!("\n{}\n", table::render(&stories));
     anstream::println!("{} messages arrived in the demo's mailbox.", mailbox.letters().len());
+}
+
+/// Whether `event` only says in full what another line says in short.
+fn is_detail(event: &Recorded) -> bool {
+    matches!(event.event(), Some(Event::Observation(Observation::Seen(_) | Observation::EngineFound(_))))
 }
