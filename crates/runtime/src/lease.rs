@@ -133,20 +133,26 @@ mod tests {
         Lease { partition: Partition(0), group: "g".into(), owner: "me".into(), epoch: 1 }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_lease_is_certain_only_until_a_margin_before_its_end() {
-        let tenure = Tenure::new(lease(), Duration::from_secs(10), (Instant::now(), SystemTime::now()));
-        assert!(tenure.is_certain());
-        tokio::time::advance(Duration::from_millis(8_900)).await;
-        assert!(tenure.is_certain());
-        tokio::time::advance(Duration::from_millis(200)).await;
-        assert!(!tenure.is_certain(), "a process that was frozen must not act when it wakes up");
+    /// A tenure of ten seconds that was asked for so long ago, by each clock.
+    fn asked(monotonic: Duration, wall: Duration) -> Tenure {
+        let monotonic =
+            Instant::now().checked_sub(monotonic).expect("the machine runs longer than this test looks back");
+        Tenure::new(lease(), Duration::from_secs(10), (monotonic, SystemTime::now() - wall))
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_machine_that_slept_holds_nothing() {
-        let before = SystemTime::now() - Duration::from_secs(60);
-        let tenure = Tenure::new(lease(), Duration::from_secs(10), (Instant::now(), before));
-        assert!(!tenure.is_certain(), "the monotonic clock stood still, the wall clock did not");
+    #[test]
+    fn a_lease_is_certain_only_until_a_margin_before_its_end() {
+        let secs = Duration::from_secs;
+        assert!(asked(secs(0), secs(0)).is_certain());
+        assert!(asked(secs(5), secs(5)).is_certain());
+        assert!(!asked(Duration::from_millis(9_001), secs(0)).is_certain(), "a process that was frozen must not act");
+        assert!(!asked(secs(0), secs(60)).is_certain(), "the machine slept, and its monotonic clock with it");
+    }
+
+    #[test]
+    fn what_was_given_back_is_not_certain() {
+        let tenure = asked(Duration::ZERO, Duration::ZERO);
+        tenure.0.over.cancel();
+        assert!(!tenure.is_certain());
     }
 }

@@ -188,12 +188,13 @@ fn find<'a>(keys: &'a [Key], name: &str, origin: impl FnOnce() -> String) -> Res
     })
 }
 
-/// The name that was probably meant: at most a third of its letters away, or the same key in another section.
+/// The name that was probably meant: at most a third of its letters away, the same key in another section, or one that begins so.
 fn nearest(name: &str, names: impl Iterator<Item = String>) -> Option<String> {
     let last = |name: &str| name.rsplit('.').next().unwrap_or_default().to_owned();
     names
         .map(|candidate| {
-            let distance = if last(&candidate) == last(name) { 1 } else { distance(name, &candidate) };
+            let close = last(&candidate) == last(name) || candidate.starts_with(name);
+            let distance = if close { 1 } else { distance(name, &candidate) };
             (distance, candidate)
         })
         .min()

@@ -9,6 +9,7 @@ use hemostat_core::Decider;
 use hemostat_log::{Entry, Guard, Log, Order, Range, RowChange};
 use hemostat_schema::{Body, EventId, Family, HostName, Partition, Recorded, Subject, TraceParent};
 use serde::{Deserialize, Serialize};
+use tracing::error;
 
 use crate::{Halt, rows, worker::said};
 
@@ -45,6 +46,8 @@ pub(super) struct Memory<D: Decider> {
     /// What differs from the rows.
     changed: BTreeSet<Subject>,
     changed_hosts: BTreeSet<HostName>,
+    /// Events whose fold panicked, and what the panic said.
+    poisoned: HashMap<EventId, String>,
     /// Up to here everything was folded.
     through: EventId,
     saved: Option<EventId>,
@@ -69,6 +72,7 @@ impl<D: Decider> Memory<D> {
             hosts: HashMap::new(),
             changed: BTreeSet::new(),
             changed_hosts: BTreeSet::new(),
+            poisoned: HashMap::new(),
             through: saved.unwrap_or(EventId::start(partition)),
             saved,
         };
@@ -86,11 +90,7 @@ impl<D: Decider> Memory<D> {
             let Some(Entry { id: last, .. }) = page.last() else { break };
             let last = *last;
             for event in page.iter().filter_map(|entry| entry.event.as_ref().ok()) {
-                self.subjects.entry(event.subject.clone()).or_default();
-                self.hosts.entry(event.subject.host.clone()).or_default();
-                if let Err(why) = self.fold(event) {
-                    tracing::error!("{}: could not fold {}: {why}", D::GROUP, event.id);
-                }
+                self.fold(event);
             }
             self.through = last;
         }
@@ -119,11 +119,11 @@ impl<D: Decider> Memory<D> {
         Ok(())
     }
 
-    /// Takes an event in, unless it was; why not, where `evolve` panicked: then it is as if it had not been there, but
-    /// that the subject's head is no longer the one that was folded, so that nothing is decided on what is not known.
-    pub fn fold(&mut self, event: &Recorded) -> Result<(), String> {
+    /// Takes an event in, unless it was. Where `evolve` panics it is as if the event had not been there, but that the
+    /// subject's head is no longer the one that was folded, so that nothing is decided on what is not known.
+    pub fn fold(&mut self, event: &Recorded) {
         if event.id <= self.through {
-            return Ok(());
+            return;
         }
         self.through = event.id;
         let known = self.subjects.entry(event.subject.clone()).or_default();
@@ -131,8 +131,12 @@ impl<D: Decider> Memory<D> {
 
         if event.event().is_some() {
             let (mut new, mut new_shared) = (known.state.clone(), shared.clone());
-            catch_unwind(AssertUnwindSafe(|| D::evolve(&mut new, &mut new_shared, event)))
-                .map_err(|panic| format!("the fold panicked: {}", said(&*panic)))?;
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| D::evolve(&mut new, &mut new_shared, event))) {
+                let why = format!("the fold panicked: {}", said(&*panic));
+                error!("{}: could not fold {}: {why}", D::GROUP, event.id);
+                self.poisoned.insert(event.id, why);
+                return;
+            }
             if *shared != new_shared {
                 *shared = new_shared;
                 self.changed_hosts.insert(event.subject.host.clone());
@@ -149,7 +153,16 @@ impl<D: Decider> Memory<D> {
             }
             self.changed.insert(event.subject.clone());
         }
-        Ok(())
+    }
+
+    /// Why an event could not be folded, where that is so.
+    pub fn poisoned(&self, id: EventId) -> Option<&String> {
+        self.poisoned.get(&id)
+    }
+
+    /// The event is dealt with.
+    pub fn done(&mut self, id: EventId) {
+        self.poisoned.remove(&id);
     }
 
     /// What is known of a subject and its host, once recalled.

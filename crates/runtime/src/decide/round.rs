@@ -31,8 +31,6 @@ pub(super) struct Open<D: Decider> {
     timers: Timers,
     /// Folded, but not decided yet.
     waiting: BTreeMap<EventId, Delivery>,
-    /// Events whose fold panicked, and what the panic said.
-    poisoned: HashMap<EventId, String>,
     /// Subjects with events of our own that have not come back yet, up to which one.
     ahead: HashMap<Subject, EventId>,
     /// Subjects whose head on the log is not the one that was folded, though all was read.
@@ -61,7 +59,6 @@ impl<D: Decider> Open<D> {
             timers: Timers::load(ctx.log.timers(lease.partition, &lease.group).await?),
             inbox: Inbox::new(ctx.log.clone(), lease, D::READS),
             waiting: BTreeMap::new(),
-            poisoned: HashMap::new(),
             ahead: HashMap::new(),
             blocked: HashMap::new(),
         })
@@ -76,10 +73,7 @@ impl<D: Decider> Open<D> {
         self.memory.recall(&*ctx.log, events().map(|event| event.subject.clone())).await?;
         for event in events() {
             self.blocked.remove(&event.subject);
-            if let Err(why) = self.memory.fold(event) {
-                error!("{}: could not fold {}: {why}", D::GROUP, event.id);
-                self.poisoned.insert(event.id, why);
-            }
+            self.memory.fold(event);
         }
         let through = self.memory.through();
         self.ahead.retain(|_, id| *id > through);
@@ -119,7 +113,7 @@ impl<D: Decider> Open<D> {
         let decided = match &delivery.event {
             Err(why) => Err(why.clone()),
             Ok(event) if event.event().is_none() => Ok(()),
-            Ok(event) => match self.poisoned.get(&id) {
+            Ok(event) => match self.memory.poisoned(id) {
                 Some(why) => Err(why.clone()),
                 None if self.is_stuck(&event.subject) => Err(stuck(&event.subject)),
                 None if self.must_wait(&event.subject, round) => return,
@@ -200,7 +194,7 @@ impl<D: Decider> Open<D> {
     pub fn settle(&mut self, change: &Commit, ids: &[EventId]) -> Step {
         for (_, id) in &change.acks {
             self.waiting.remove(id);
-            self.poisoned.remove(id);
+            self.memory.done(*id);
         }
         for (event, id) in change.events.iter().zip(ids) {
             if D::READS.contains(&event.event.family()) {

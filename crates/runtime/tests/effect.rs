@@ -1,0 +1,147 @@
+//! The laws of the effect's worker, of the projection's and of the producer.
+
+mod toy;
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use hemostat_log::{Inbox, Log};
+use hemostat_runtime::{
+    Context, Effect, EffectWorker, Fault, Lost, Permit, Producer, ProjectWorker, Stage, Step, rows,
+};
+use hemostat_schema::{Family, NewEvent, Recorded, action::Resumed};
+
+use crate::toy::*;
+
+/// Notes what it did; `later` fails twice, `never` always, `panic` panics.
+#[derive(Default)]
+struct Note {
+    done: Mutex<Vec<(String, bool)>>,
+    tries: AtomicU32,
+}
+
+#[async_trait]
+impl Effect for Note {
+    const GROUP: &'static str = "note";
+    const READS: &'static [Family] = &[Family::Action];
+
+    fn wants(&self, event: &Recorded) -> bool {
+        event.kind() == "action.paused"
+    }
+
+    async fn run(&self, event: &Recorded, permit: &Permit) -> Result<Vec<NewEvent>, Fault> {
+        permit.check()?;
+        let why = said(event).unwrap_or_default();
+        match why.as_str() {
+            "later" if self.tries.fetch_add(1, Ordering::SeqCst) < 1 => {
+                return Err(Fault::Retry(anyhow::anyhow!("not yet")));
+            }
+            "never" => return Err(Fault::Park(anyhow::anyhow!("not at all"))),
+            "panic" => panic!("doing this panics"),
+            _ => {}
+        }
+        self.done.lock().unwrap().push((why.clone(), permit.redelivered()));
+        Ok(vec![NewEvent::new(event.subject.clone(), permit.now(), Resumed { by: format!("did {why}") })])
+    }
+}
+
+fn stage(ctx: &Context, note: &Arc<Note>) -> Stage<EffectWorker<Note>> {
+    Stage::new(ctx.clone(), EffectWorker::new(ctx.clone(), P, note.clone()))
+}
+
+/// Steps until the log tells `count` things.
+async fn until(log: &dyn Log, stage: &mut Stage<EffectWorker<Note>>, count: usize) -> Vec<String> {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        stage.step().await.unwrap();
+        let story = story(log).await;
+        if story.len() + log.parked(P, 10).await.unwrap().len() >= count {
+            return story;
+        }
+        assert!(Instant::now() < deadline, "the log tells only {story:?}");
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn each_wanted_event_has_one_effect_and_one_outcome_in_order_for_its_subject() {
+    let (log, _, ctx) = bed();
+    let ids = put(&*log, vec![paused("a", "x"), paused("a", "y"), paused("a", "z")]).await;
+    let note = Arc::new(Note::default());
+    let story = until(&*log, &mut stage(&ctx, &note), 6).await;
+    assert_eq!(story, ["x", "y", "z", "did x", "did y", "did z"]);
+    assert_eq!(history(&*log).await[3].cause, Some(ids[0]));
+    let expected = ["x", "y", "z"].map(|why| (why.to_owned(), false));
+    assert_eq!(*note.done.lock().unwrap(), expected);
+}
+
+#[tokio::test]
+async fn an_effect_whose_outcome_was_not_committed_is_told_that_it_may_have_happened() {
+    let (log, _, ctx) = bed();
+    put(&*log, vec![paused("a", "x")]).await;
+    // Somebody took it, perhaps did it, and died before its outcome was on the log.
+    let lease = log.acquire(P, "note", "dead", ctx.lease_ttl).await.unwrap().unwrap();
+    assert_eq!(Inbox::new(log.clone(), lease.clone(), [Family::Action]).next(9).await.unwrap().len(), 1);
+    log.release(&lease).await.unwrap();
+
+    let note = Arc::new(Note::default());
+    until(&*log, &mut stage(&ctx, &note), 2).await;
+    assert_eq!(*note.done.lock().unwrap(), [("x".to_owned(), true)]);
+}
+
+#[tokio::test]
+async fn a_fault_is_tried_again_and_the_next_try_knows_it() {
+    let (log, _, ctx) = bed();
+    put(&*log, vec![paused("a", "later")]).await;
+    let note = Arc::new(Note::default());
+    assert_eq!(until(&*log, &mut stage(&ctx, &note), 2).await, ["later", "did later"]);
+    assert_eq!(*note.done.lock().unwrap(), [("later".to_owned(), true)]);
+}
+
+#[tokio::test]
+async fn what_will_never_work_is_put_aside_and_the_rest_goes_on() {
+    let (log, _, ctx) = bed();
+    put(&*log, vec![paused("a", "never"), paused("b", "panic"), paused("a", "x")]).await;
+    let note = Arc::new(Note::default());
+    let story = until(&*log, &mut stage(&ctx, &note), 6).await;
+    assert_eq!(story, ["never", "panic", "x", "did x"]);
+    let errors: Vec<String> = log.parked(P, 10).await.unwrap().into_iter().map(|parked| parked.error).collect();
+    assert!(errors.iter().any(|error| error == "not at all"), "{errors:?}");
+    assert!(errors.iter().any(|error| error.contains("doing this panics")), "{errors:?}");
+}
+
+#[tokio::test]
+async fn a_projection_counts_each_event_once_whoever_works_and_a_panic_costs_one_event() {
+    let (log, _, ctx) = bed();
+    let project = |ctx: &Context| Stage::new(ctx.clone(), ProjectWorker::<Count>::new(ctx.clone(), P));
+    put(&*log, vec![paused("a", "x"), paused("b", "x"), paused("a", "panic"), paused("a", "y")]).await;
+    let mut first = project(&ctx);
+    assert_eq!(first.step().await.unwrap(), Step::Worked { handled: 4, emitted: 0 });
+    put(&*log, vec![paused("a", "z")]).await;
+    // The same owner takes the lease again, as after a restart.
+    project(&ctx).step().await.unwrap();
+    assert_eq!(first.step().await.unwrap(), Step::StandingBy, "the old one can do nothing any more");
+    assert_eq!(rows::all::<Count>(&*log).await.unwrap(), [("host/a".to_owned(), 3), ("host/b".to_owned(), 1)]);
+    assert_eq!(rows::get::<Count>(&*log, "host/a").await.unwrap(), Some(3));
+    assert_eq!(rows::get::<Count>(&*log, "host/zz").await.unwrap(), None);
+    assert_eq!(log.parked(P, 10).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_producer_that_was_replaced_appends_nothing() {
+    let (log, _, ctx) = bed();
+    let mut first = Producer::acquire(&ctx, P, "monitor").await.unwrap();
+    first.append(vec![paused("a", "x")], vec![]).await.unwrap();
+    // The same owner again, as after a restart: a new epoch.
+    let mut second = Producer::acquire(&ctx, P, "monitor").await.unwrap();
+    assert_eq!(first.append(vec![paused("a", "lost")], vec![]).await, Err(Lost::Lease));
+    second.append(vec![paused("a", "y")], vec![]).await.unwrap();
+    assert_eq!(story(&*log).await, ["x", "y"]);
+    assert!(history(&*log).await.iter().all(|event| event.trace.is_some()));
+}
