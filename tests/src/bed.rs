@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::TcpListener, path::PathBuf};
 use hemostat_patient::stage::{Patient, PatientSpec, Stage};
 use tempfile::TempDir;
 
-use crate::{FakeSlack, Hemostat, redis::redis_cli};
+use crate::{Deeds, FakeSlack, Hemostat, engine::Record, redis::redis_cli};
 
 /// One test's own world; all of it is taken away when it is dropped.
 #[derive(Debug)]
@@ -14,6 +14,7 @@ pub struct Bed {
     pub stage: Stage,
     /// Where its alerts go.
     pub slack: FakeSlack,
+    record: Record,
     settings: BTreeMap<String, String>,
     directory: TempDir,
     processes: usize,
@@ -26,9 +27,10 @@ impl Bed {
         drop(rustls::crypto::ring::default_provider().install_default());
         let prefix = format!("bed-{name}-{}", std::process::id());
         let stage = Stage::new(prefix.clone(), prefix.clone()).await.unwrap_or_else(|error| panic!("{error:#}"));
+        let record = Record::begin(stage.docker(), &prefix);
         let slack = FakeSlack::start().await;
         let directory = tempfile::Builder::new().prefix("hemostat-bed-").tempdir().unwrap();
-        let mut bed = Self { stage, slack, settings: BTreeMap::new(), directory, processes: 0 };
+        let mut bed = Self { stage, slack, record, settings: BTreeMap::new(), directory, processes: 0 };
         bed.set("host", "bed");
         bed.set("data_dir", bed.data_dir().display().to_string());
         bed.set("monitor.interval", "500ms");
@@ -59,6 +61,11 @@ impl Bed {
     /// Starts a patient.
     pub async fn patient(&self, spec: PatientSpec) -> Patient {
         self.stage.spawn(spec).await.unwrap_or_else(|error| panic!("{error:#}"))
+    }
+
+    /// What the engine's own record says was done to `patient`.
+    pub fn deeds(&self, patient: &Patient) -> Deeds {
+        self.record.of(patient)
     }
 
     /// Starts `hemostat up` and waits until it is ready.

@@ -1,35 +1,76 @@
-//! What was done to a container, by the Docker engine's own record.
+//! What was done to a bed's containers, by the Docker engine's own record.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::{SystemTime, UNIX_EPOCH},
+};
 
-use anyhow::Context;
 use bollard::{Docker, models::EventMessage, query_parameters::EventsOptions};
-use futures::TryStreamExt;
-use hemostat_patient::stage::Patient;
+use futures::StreamExt;
+use hemostat_patient::stage::{Patient, RUN_LABEL};
+use tokio::task::JoinHandle;
 
-/// What was done to one container so far, in order: `create`, `start`, `kill`, `die`, `stop`, `restart`, …
+/// What is written down; what health checks do is not.
+const DEEDS: [&str; 6] = ["start", "kill", "die", "stop", "restart", "oom"];
+
+/// What was done to the containers of one run, written down as it happens: the engine itself remembers only the last 256
+/// events of all containers together.
+#[derive(Debug)]
+pub(crate) struct Record {
+    /// Container and deed, in order.
+    deeds: Arc<Mutex<Vec<(String, String)>>>,
+    writer: JoinHandle<()>,
+}
+
+impl Record {
+    /// Writes down everything from now on.
+    pub(crate) fn begin(docker: &Docker, run: &str) -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let filters = [
+            ("type", vec!["container".to_owned()]),
+            ("label", vec![format!("{RUN_LABEL}={run}")]),
+            ("event", DEEDS.map(str::to_owned).to_vec()),
+        ];
+        let options = EventsOptions {
+            since: Some(format!("{:.9}", now.as_secs_f64())),
+            filters: Some(
+                filters.map(|(name, values)| (name.to_owned(), values)).into_iter().collect::<HashMap<_, _>>(),
+            ),
+            ..Default::default()
+        };
+        let mut events = docker.events(Some(options));
+        let deeds = Arc::<Mutex<Vec<_>>>::default();
+        let written = Arc::clone(&deeds);
+        let writer = tokio::spawn(async move {
+            while let Some(event) = events.next().await {
+                let EventMessage { actor, action, .. } = event.expect("the engine's record goes on");
+                let id = actor.and_then(|actor| actor.id).unwrap_or_default();
+                written.lock().unwrap().push((id, action.unwrap_or_default()));
+            }
+        });
+        Self { deeds, writer }
+    }
+
+    /// What was done to `patient` so far, in order.
+    pub(crate) fn of(&self, patient: &Patient) -> Deeds {
+        assert!(!self.writer.is_finished(), "the engine's record broke off");
+        let deeds = self.deeds.lock().unwrap();
+        Deeds(deeds.iter().filter(|(id, _)| *id == patient.id).map(|(_, deed)| deed.clone()).collect())
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        self.writer.abort();
+    }
+}
+
+/// What was done to one container, in order: `start`, `kill`, `die`, `stop`, `restart`, `oom`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deeds(pub Vec<String>);
 
 impl Deeds {
-    /// Reads the engine's record of `patient`.
-    ///
-    /// # Errors
-    /// When the engine does not answer.
-    pub async fn of(docker: &Docker, patient: &Patient) -> anyhow::Result<Self> {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs_f64();
-        let options = EventsOptions {
-            since: Some("0".to_owned()),
-            until: Some(format!("{now:.9}")),
-            filters: Some(HashMap::from([("container".to_owned(), vec![patient.id.clone()])])),
-        };
-        let events: Vec<EventMessage> =
-            docker.events(Some(options)).try_collect().await.context("could not read the engine's record")?;
-        // Health checks and their like carry an argument after a colon.
-        let plain = |action: &String| !action.contains(':');
-        Ok(Self(events.into_iter().filter_map(|event| event.action).filter(plain).collect()))
-    }
-
     /// How often this was done.
     pub fn count(&self, deed: &str) -> usize {
         self.0.iter().filter(|found| *found == deed).count()

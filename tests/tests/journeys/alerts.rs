@@ -33,6 +33,6 @@ async fn a_slack_that_never_answers_holds_nobody_up_and_is_given_up_in_the_end()
     let story =
         hemostat.until(&patient, "both messages are given up", |story| story.count("alert.undelivered") == 2).await;
     assert_eq!(story.only("action.verified").data["outcome"], "recovered", "{story}");
-    assert_eq!(story.all("alert.undelivered")[0].data["error"], "it did not answer within 1 s", "{story}");
+    assert_eq!(story.all("alert.undelivered")[0].data["error"], "it did not answer within 1.0 s", "{story}");
     assert!(bed.said().contains("did not reach Slack"), "nothing was said:\n{}", bed.said());
 }

@@ -6,7 +6,7 @@ use anyhow::ensure;
 use bollard::query_parameters::EventsOptions;
 use futures::{StreamExt, future::join_all};
 use hemostat_patient::stage::{Patient, PatientSpec};
-use hemostat_tests::{Bed, Deeds, Hemostat, RedisServer, until};
+use hemostat_tests::{Bed, Hemostat, RedisServer, until};
 
 use super::sicken;
 
@@ -59,7 +59,7 @@ async fn check_kills(name: &str, moment: Moment) {
         let story = hemostat.until(&patient, "the incident ends", judged).await;
         assert_eq!(story.count("action.authorised"), round, "{story}");
         assert_eq!(story.count("action.succeeded"), round, "{story}");
-        let deeds = Deeds::of(bed.stage.docker(), &patient).await.unwrap();
+        let deeds = bed.deeds(&patient);
         assert_eq!((deeds.count("restart"), deeds.count("die")), (round, round), "{deeds:?}\n{story}");
     }
 }
@@ -108,6 +108,6 @@ async fn when_redis_dies_hemostat_says_so_and_no_event_is_lost_or_doubled() {
         for kind in ["alert.raised", "alert.resolved"] {
             assert_eq!(story.count(kind), 1, "{kind} in:\n{story}");
         }
-        assert_eq!(Deeds::of(bed.stage.docker(), patient).await.unwrap().count("restart"), 1);
+        assert_eq!(bed.deeds(patient).count("restart"), 1);
     }
 }

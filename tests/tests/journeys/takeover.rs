@@ -1,7 +1,7 @@
 //! Two processes of one role: one acts, the other stands by.
 
 use hemostat_patient::stage::PatientSpec;
-use hemostat_tests::{Bed, Deeds, Hemostat, PATIENCE, RedisServer, Story, until};
+use hemostat_tests::{Bed, Hemostat, PATIENCE, RedisServer, Story, until};
 
 use super::sicken;
 
@@ -44,7 +44,7 @@ impl Team {
 }
 
 fn is_healed(story: &Story) -> bool {
-    story.count("action.verified") == 1
+    story.count("alert.resolved") == 1
 }
 
 #[tokio::test]
@@ -57,7 +57,7 @@ async fn when_the_acting_responder_is_killed_the_one_standing_by_takes_over() {
     sicken(&patient).await;
     let story = team.query.until(&patient, "it is healed", is_healed).await;
     assert_eq!(story.only("action.verified").data["outcome"], "recovered", "{story}");
-    assert_eq!(Deeds::of(team.bed.stage.docker(), &patient).await.unwrap().count("restart"), 1);
+    assert_eq!(team.bed.deeds(&patient).count("restart"), 1);
     assert_eq!(team.others.len(), 4);
 }
 
@@ -77,7 +77,7 @@ async fn a_responder_that_was_frozen_and_wakes_up_does_not_act_again() {
     sicken_and_wait_for_refusal(&team, &patient).await;
     drop(acting);
     assert_eq!(story.count("action.authorised"), 1, "{story}");
-    assert_eq!(Deeds::of(team.bed.stage.docker(), &patient).await.unwrap().count("restart"), 1);
+    assert_eq!(team.bed.deeds(&patient).count("restart"), 1);
 }
 
 /// A new illness within the cooldown is refused: by then everything that was to be done has been done.
