@@ -6,8 +6,10 @@
 use std::collections::BTreeMap;
 
 use hemostat_core::observe::State;
-use hemostat_runtime::log::{Error, Log, RowChange};
-use hemostat_runtime::rows;
+use hemostat_runtime::{
+    log::{Error, Log, RowChange},
+    rows,
+};
 use hemostat_schema::{ContainerName, HostName, Partition, Subject, Timestamp};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tracing::warn;

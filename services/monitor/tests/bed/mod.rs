@@ -17,8 +17,8 @@ use bollard::{
 };
 use futures::TryStreamExt;
 use hemostat_core::{Policy, policy::Names};
-use hemostat_log::{Log, MemoryLog, Order, Range};
 use hemostat_runtime::Context;
+use hemostat_runtime::log::{Log, MemoryLog, Order, Range};
 use hemostat_schema::{ContainerId, Event, Family, HostName, Partition, Recorded, Span};
 
 const IMAGE: (&str, &str) = ("hemostat-test-busybox", "1");
