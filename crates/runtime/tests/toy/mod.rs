@@ -1,5 +1,9 @@
 //! What the laws of the workers are tried on: small deciders and effects over `action.paused` and `action.resumed`.
 
+#![allow(dead_code, reason = "each file of laws uses a part of it")]
+
+pub mod faulty;
+
 use std::sync::Arc;
 
 use hemostat_core::{Decider, Decision, Projection, Trigger};
@@ -46,7 +50,7 @@ pub async fn history(log: &dyn Log) -> Vec<Recorded> {
 
 /// The reasons of all `paused`, and the authors of all `resumed`, in order.
 pub async fn story(log: &dyn Log) -> Vec<String> {
-    history(log).await.iter().filter_map(|event| said(event)).collect()
+    history(log).await.iter().filter_map(said).collect()
 }
 
 pub fn said(event: &Recorded) -> Option<String> {

@@ -1,0 +1,149 @@
+//! A log whose commits go wrong on request: the answer is lost, the connection breaks, somebody else is faster.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use hemostat_log::{
+    Backlog, Commit, CommitError, Delivery, Entry, Error, Lease, Log, MemoryLog, Order, ParkedDelivery, Range, Reader,
+    StoredTimer,
+};
+use hemostat_schema::{EventId, Family, NewEvent, Partition};
+use tokio::sync::watch;
+
+/// What goes wrong with a commit.
+#[derive(Debug)]
+pub enum Trouble {
+    /// It is not done, and the caller hears of a broken connection.
+    NotDone,
+    /// It is done, and the caller hears of a broken connection.
+    AnswerLost,
+    /// Somebody else puts an event on the log right before it.
+    Meanwhile(Box<NewEvent>),
+}
+
+#[derive(Debug)]
+pub struct FaultyLog {
+    pub inner: Arc<MemoryLog>,
+    trouble: Mutex<VecDeque<Trouble>>,
+}
+
+impl FaultyLog {
+    pub fn new(inner: Arc<MemoryLog>, trouble: impl IntoIterator<Item = Trouble>) -> Arc<Self> {
+        Arc::new(Self { inner, trouble: Mutex::new(trouble.into_iter().collect()) })
+    }
+
+    /// Whether all that was to go wrong went wrong.
+    pub fn is_spent(&self) -> bool {
+        self.trouble.lock().unwrap().is_empty()
+    }
+}
+
+fn broken() -> Error {
+    Error::Unreachable { doing: "commit", server: "nowhere".into(), reason: "on request".into() }
+}
+
+#[async_trait]
+impl Log for FaultyLog {
+    async fn commit(&self, commit: &Commit) -> Result<Vec<EventId>, CommitError> {
+        let trouble = self.trouble.lock().unwrap().pop_front();
+        match trouble {
+            Some(Trouble::NotDone) => return Err(broken().into()),
+            Some(Trouble::AnswerLost) => {
+                self.inner.commit(commit).await?;
+                return Err(broken().into());
+            }
+            Some(Trouble::Meanwhile(event)) => {
+                super::put(&*self.inner, vec![*event]).await;
+            }
+            None => {}
+        }
+        self.inner.commit(commit).await
+    }
+
+    fn partitions(&self) -> u16 {
+        self.inner.partitions()
+    }
+
+    fn bell(&self, partition: Partition) -> watch::Receiver<u64> {
+        self.inner.bell(partition)
+    }
+
+    async fn clock(&self, partition: Partition) -> Result<EventId, Error> {
+        self.inner.clock(partition).await
+    }
+
+    async fn read(
+        &self,
+        partition: Partition,
+        families: &[Family],
+        range: Range,
+        order: Order,
+        limit: usize,
+    ) -> Result<Vec<Entry>, Error> {
+        self.inner.read(partition, families, range, order, limit).await
+    }
+
+    async fn get(&self, id: EventId) -> Result<Option<Entry>, Error> {
+        self.inner.get(id).await
+    }
+
+    async fn rows(&self, partition: Partition, view: &str, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>, Error> {
+        self.inner.rows(partition, view, keys).await
+    }
+
+    async fn all_rows(&self, partition: Partition, view: &str) -> Result<Vec<(String, Vec<u8>)>, Error> {
+        self.inner.all_rows(partition, view).await
+    }
+
+    async fn timers(&self, partition: Partition, group: &str) -> Result<Vec<StoredTimer>, Error> {
+        self.inner.timers(partition, group).await
+    }
+
+    async fn acquire(
+        &self,
+        partition: Partition,
+        group: &str,
+        owner: &str,
+        ttl: Duration,
+    ) -> Result<Option<Lease>, Error> {
+        self.inner.acquire(partition, group, owner, ttl).await
+    }
+
+    async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<bool, Error> {
+        self.inner.renew(lease, ttl).await
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), Error> {
+        self.inner.release(lease).await
+    }
+
+    async fn pending(&self, lease: &Lease, families: &[Family]) -> Result<Backlog, Error> {
+        self.inner.pending(lease, families).await
+    }
+
+    async fn deliver(
+        &self,
+        lease: &Lease,
+        reader: Reader,
+        families: &[Family],
+        count: usize,
+    ) -> Result<Vec<Delivery>, Error> {
+        self.inner.deliver(lease, reader, families, count).await
+    }
+
+    async fn lag(&self, partition: Partition, group: &str, families: &[Family]) -> Result<u64, Error> {
+        self.inner.lag(partition, group, families).await
+    }
+
+    async fn parked(&self, partition: Partition, limit: usize) -> Result<Vec<ParkedDelivery>, Error> {
+        self.inner.parked(partition, limit).await
+    }
+
+    async fn ping(&self) -> Result<(), Error> {
+        self.inner.ping().await
+    }
+}
