@@ -2,7 +2,7 @@
 //!
 //! The engine and whoever carries out remedies are pretended here; everything that is decided is decided by core.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use hemostat_core::{
     Policy,
@@ -14,7 +14,7 @@ use hemostat_core::{
     testing::{Simulation, at, container, facts, host},
 };
 use hemostat_schema::{
-    Action, ByteCount, Event, EventId, NewEvent, Percent, Span, Subject, Timestamp,
+    Action, ByteCount, Event, NewEvent, Percent, Recorded, Span, Subject, Timestamp,
     action::{Approved, Authorised, BreakerReset, Denied, Failed, Paused, Proof, Resumed, Succeeded},
     container::{Exit, ExitBy, Facts, Health, State, Target, Vitals},
     observation::{EngineFound, EngineLost},
@@ -98,7 +98,8 @@ pub struct Ward {
     pub simulation: Simulation,
     pub policy: Arc<Policy>,
     patients: Vec<Patient>,
-    carried_out: BTreeSet<EventId>,
+    /// So much of the log has been looked through for remedies to carry out.
+    carried_out: usize,
     engine_lost: bool,
 }
 
@@ -134,8 +135,7 @@ impl Ward {
                 checks_at: None,
             }
         });
-        let mut ward =
-            Self { simulation, policy, patients: patients.collect(), carried_out: BTreeSet::new(), engine_lost: false };
+        let mut ward = Self { simulation, policy, patients: patients.collect(), carried_out: 0, engine_lost: false };
         ward.look();
         ward
     }
@@ -201,7 +201,7 @@ impl Ward {
         }
         self.play(Op::FindEngine);
         self.play(Op::Resume);
-        self.pass(Span::from_secs(4 * 3600));
+        self.pass(Span::from_secs(3600));
     }
 
     fn pass(&mut self, span: Span) {
@@ -237,18 +237,16 @@ impl Ward {
 
     /// Carries out what has been authorised, to the run that it was authorised for and to no other.
     fn carry_out(&mut self) {
-        let intents: Vec<(EventId, Subject, Authorised)> = self
-            .simulation
-            .log()
+        let new = &self.simulation.log()[self.carried_out..];
+        let intents: Vec<(Recorded, Authorised)> = new
             .iter()
             .filter_map(|event| match event.event()? {
-                Event::Action(Action::Authorised(intent)) => Some((event.id, event.subject.clone(), intent.clone())),
+                Event::Action(Action::Authorised(intent)) => Some((event.clone(), intent.clone())),
                 _ => None,
             })
-            .filter(|(id, ..)| !self.carried_out.contains(id))
             .collect();
-        for (action, subject, Authorised { remedy, target, .. }) in intents {
-            self.carried_out.insert(action);
+        self.carried_out += new.len();
+        for (Recorded { id: action, subject, incident, .. }, Authorised { remedy, target, .. }) in intents {
             let now = self.simulation.now();
             let Some(patient) = self.patients.iter_mut().find(|patient| patient.subject == subject) else { continue };
             let can = patient.facts.target() == target && patient.nature != Nature::Untouchable && !self.engine_lost;
@@ -265,8 +263,6 @@ impl Ward {
             } else {
                 Failed { action, remedy, error: "it cannot be touched".into(), took: Span::ZERO }.into()
             };
-            let incident =
-                self.simulation.log().iter().find(|event| event.id == action).and_then(|e| e.incident.clone());
             self.simulation.tell(NewEvent::new(subject, now, event).in_incident(incident));
         }
     }
