@@ -297,3 +297,16 @@ fn after_a_pause_the_sick_are_thought_of_again() {
     let events = events().chain([ill(10, reached(run(0))), resumed]);
     given::<Remedy>(&policy, events).ring(RETRY, at(40), at(40)).then([authorised(1, 5, run(0))], &DONE_WITH);
 }
+
+#[test]
+fn attempts_that_helped_count_in_the_window_too() {
+    let policy = Policy::default();
+    let helped = |second: i64, action: u64| {
+        let (action, remedy, outcome) = (id(action), What::Restart, Outcome::Recovered);
+        let verdict = Verified { action, remedy, outcome, why: String::new(), took: Span::from_secs(60) };
+        [ill(second, authorised(1, 4, run(0))), ill(second + 60, verdict)]
+    };
+    let events = sick().chain([helped(10, 5), helped(80, 7), helped(150, 9)].concat());
+    let then = given::<Remedy>(&policy, events).when(ill(220, reached(run(0))), at(220));
+    then.then([refused(11, Refusal::BackingOff { until: at(3610) })], &[retry(3610)]);
+}
