@@ -85,9 +85,10 @@ pub async fn run(ctx: &Context, options: Options) -> anyhow::Result<()> {
 
 impl Options {
     fn wants(&self, event: &Recorded) -> bool {
-        let container = self.container.as_deref().is_none_or(|wanted| {
-            event.subject.short() == wanted || event.subject.to_string() == wanted
-        });
+        let container = self
+            .container
+            .as_deref()
+            .is_none_or(|wanted| event.subject.short() == wanted || event.subject.to_string() == wanted);
         let incident = self.incident.as_ref().is_none_or(|wanted| event.incident.as_ref() == Some(wanted));
         let kind = self.kind.as_deref().is_none_or(|wanted| event.kind() == wanted || event.family().name() == wanted);
         container && incident && kind && (self.samples || story::is_notable(event))

@@ -77,7 +77,9 @@ impl Case {
     pub fn has_ended(&self, story: &Story) -> bool {
         let told = story.alerts.messages == story.alerts.delivered;
         match self.end {
-            End::Recovered => story.recovered.is_some() && story.alerts.raised == 1 && story.alerts.messages == 2 && told,
+            End::Recovered => {
+                story.recovered.is_some() && story.alerts.raised == 1 && story.alerts.messages == 2 && told
+            }
             End::GivenUp => {
                 let gaps = story.gaps();
                 story.given_up.is_some()
@@ -101,4 +103,3 @@ impl Case {
         }
     }
 }
-

@@ -3,10 +3,8 @@
 use std::collections::BTreeMap;
 
 use hemostat_schema::{
-    Action, Alert, ContainerName, Diagnosis, Event, Observation, Recorded, Span, Timestamp,
-    action::Outcome,
-    container::ExitBy,
-    diagnosis::Method,
+    Action, Alert, ContainerName, Diagnosis, Event, Observation, Recorded, Span, Timestamp, action::Outcome,
+    container::ExitBy, diagnosis::Method,
 };
 
 /// What became of every patient, by its container's name.

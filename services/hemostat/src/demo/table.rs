@@ -12,9 +12,8 @@ pub fn render(patients: &[(&Case, Story)]) -> String {
     let rows: Vec<[String; 9]> = std::iter::once(HEADINGS.map(str::to_owned))
         .chain(patients.iter().map(|(case, story)| row(case, story)))
         .collect();
-    let widths: [usize; 9] = std::array::from_fn(|column| {
-        rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default()
-    });
+    let widths: [usize; 9] =
+        std::array::from_fn(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default());
     let line = |row: &[String; 9]| {
         let cells: Vec<_> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
         cells.join("  ").trim_end().to_owned()
