@@ -1,7 +1,7 @@
 //! Whether a container is treated now: every remedy is authorised, proposed to a person, or refused with its reason.
 //!
 //! The safety of HemoStat is here, and all of it rests on the log: [`State`] is what happened to one container,
-//! [`limits`] says in one fixed order what stands against a remedy, and this file says when to think and what to say.
+//! `limits` says in one fixed order what stands against a remedy, and this file says when to think and what to say.
 //!
 //! Thinking begins with a diagnosis. It begins again when a timer rings that a refusal or an attempt had set, when a
 //! person answers, when an operator resets the breaker, and when the container's facts change. A reason is told once for
