@@ -84,8 +84,8 @@ figures! {
     Alerts = COUNTER, "alerts_total", Count, "Alerts that were sent, by channel and result.";
     TimeToDetection = WAITS, "time_to_detection_seconds", Seconds,
         "From when a container fell ill to when its symptom was raised.";
-    TimeToRemediation = WAITS, "time_to_remediation_seconds", Seconds,
-        "From when a container fell ill to when its remedy had been carried out.";
+    TimeToRecovery = WAITS, "time_to_recovery_seconds", Seconds,
+        "From when a remedy was authorised to when it was proved to have helped.";
 }
 
 const FAST_LAG: Kind = Kind::Histogram(&[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 300.0]);

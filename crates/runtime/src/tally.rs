@@ -2,7 +2,9 @@
 //!
 //! So no service counts for itself, nothing is counted for a decision that was made again, and a replay counts nothing.
 
-use hemostat_schema::{Action, Alert, Diagnosis, Event, NewEvent, Observation, Span, diagnosis::Method};
+use hemostat_schema::{
+    Action, Alert, Diagnosis, Event, NewEvent, Observation, Span, action::Outcome, diagnosis::Method,
+};
 
 use crate::Metric;
 
@@ -49,6 +51,9 @@ fn action(done: &Action) {
         }
         Action::Refused(refused) => {
             Metric::Refusals.counter(&[("reason", refused.refusal.name())]).increment(1);
+        }
+        Action::Verified(verdict) if verdict.outcome == Outcome::Recovered => {
+            Metric::TimeToRecovery.histogram(&[]).record(verdict.took.as_secs_f64());
         }
         Action::Proposed(_)
         | Action::Approved(_)

@@ -12,7 +12,7 @@ const PAGE: usize = 500;
 /// Gives every event of every partition to `tell`, from the beginning, each partition in its order, until the process is
 /// told to end.
 pub async fn follow(ctx: Context, tell: impl FnMut(&Recorded) + Send + 'static) {
-    follow_from(ctx, |partition| EventId::start(partition), tell).await;
+    follow_from(ctx, EventId::start, tell).await;
 }
 
 /// The same for what comes after an id of each partition.

@@ -289,7 +289,7 @@ impl Shift<'_> {
         Ok(())
     }
 
-    /// For people and for metrics.
+    /// For people; the runtime counts what is committed.
     fn tell(&self, events: &[NewEvent]) {
         for event in events {
             let Event::Observation(observation) = &event.event else { continue };
@@ -297,9 +297,6 @@ impl Shift<'_> {
             match observation {
                 Observation::SymptomRaised(raised) => {
                     info!(container = name, symptom = raised.symptom.name(), "{name} is ill: {}", raised.symptom);
-                    Metric::SymptomsRaised.counter(&[("symptom", raised.symptom.name())]).increment(1);
-                    let unnoticed = Span::between(raised.since, self.ctx.clock.now());
-                    Metric::TimeToDetection.histogram(&[]).record(unnoticed.as_secs_f64());
                 }
                 Observation::SymptomCleared(cleared) => {
                     info!(container = name, symptom = cleared.symptom.name(), "{name}: {} is over", cleared.symptom);

@@ -102,6 +102,8 @@ pub struct Errand<'a, E> {
     pub intended_at: Timestamp,
     /// The intent.
     pub intent: &'a Authorised,
+    /// An intent older than this is not carried out any more.
+    pub stale_after: Span,
     /// The right to carry it out.
     pub leave: &'a dyn Leave,
 }
@@ -172,8 +174,18 @@ impl<E: Engine> Errand<'_, E> {
         }
     }
 
+    /// After an outage nobody knows any more whether what was intended before it still helps.
+    fn still_fresh(&self) -> Result<(), Trouble> {
+        let age = Span::between(self.intended_at, self.leave.now());
+        if age <= self.stale_after {
+            return Ok(());
+        }
+        Err(superseded(&format!("the intent is {age} old, more than {}", self.stale_after)))
+    }
+
     async fn act(&self, found: &Found, called_at: &mut Option<Timestamp>) -> Result<Deed, Trouble> {
         self.still_intended(found)?;
+        self.still_fresh()?;
         let target = &self.intent.target;
         let stop_timeout = self.stop_timeout(found);
         self.leave.check().map_err(Trouble::Fault)?;

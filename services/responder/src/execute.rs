@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use hemostat_runtime::{Clock, Effect, Fault, Metric, Permit};
+use hemostat_runtime::{Clock, Effect, Fault, Permit};
 use hemostat_schema::{
     Action, Event, Family, HostName, NewEvent, Recorded, Span, Timestamp,
     action::{Authorised, Failed, Proof, Succeeded},
@@ -21,12 +21,13 @@ pub struct Execute<E> {
     host: HostName,
     engine: E,
     clock: Arc<dyn Clock>,
+    stale_after: Span,
 }
 
 impl<E: Engine> Execute<E> {
-    /// By this host's engine, telling time by this clock.
-    pub fn new(host: HostName, engine: E, clock: Arc<dyn Clock>) -> Self {
-        Self { host, engine, clock }
+    /// By this host's engine, telling time by this clock; an intent older than `stale_after` is not carried out.
+    pub fn new(host: HostName, engine: E, clock: Arc<dyn Clock>, stale_after: Span) -> Self {
+        Self { host, engine, clock, stale_after }
     }
 
     fn outcome(&self, event: &Recorded, intent: &Authorised, deed: Deed) -> Event {
@@ -34,8 +35,6 @@ impl<E: Engine> Execute<E> {
         let verb = remedy.name();
         match deed {
             Deed::Done { target, called_at, took, proof } => {
-                Metric::Actions.counter(&[("remedy", verb), ("result", "succeeded")]).increment(1);
-                Metric::ActionDuration.histogram(&[("remedy", verb)]).record(took.as_secs_f64());
                 match proof {
                     Proof::Answered => info!(container = name, remedy = verb, "{verb} of {name} done in {took}"),
                     Proof::Found => info!(container = name, remedy = verb, "{verb} of {name} was done already"),
@@ -44,7 +43,6 @@ impl<E: Engine> Execute<E> {
                 Succeeded { action, remedy, target, called_at, took, proof }.into()
             }
             Deed::NotDone(error) => {
-                Metric::Actions.counter(&[("remedy", verb), ("result", "failed")]).increment(1);
                 warn!(container = name, remedy = verb, "could not {verb} {name}: {error}");
                 let took = Span::between(event.at, self.clock.now());
                 Failed { action, remedy, error, took }.into()
@@ -65,8 +63,14 @@ impl<E: Engine> Effect for Execute<E> {
     async fn run(&self, event: &Recorded, permit: &Permit) -> Result<Vec<NewEvent>, Fault> {
         let Some(Event::Action(Action::Authorised(intent))) = event.event() else { return Ok(vec![]) };
         let leave = Standing { permit, clock: self.clock.as_ref() };
-        let errand =
-            Errand { engine: &self.engine, name: event.subject.short(), intended_at: event.at, intent, leave: &leave };
+        let errand = Errand {
+            engine: &self.engine,
+            name: event.subject.short(),
+            intended_at: event.at,
+            intent,
+            stale_after: self.stale_after,
+            leave: &leave,
+        };
         let deed = if event.subject.host == self.host {
             errand.run(permit.redelivered()).await?
         } else {

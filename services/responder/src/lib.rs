@@ -24,7 +24,7 @@ pub use crate::execute::Execute;
 pub fn tasks(ctx: &Context, config: &Config) -> anyhow::Result<Vec<Task>> {
     let policy = Arc::new(config.policy());
     let docker = Docker::new(config.docker.host.clone(), config.docker.timeout);
-    let execute = Execute::new(config.host_name(), docker, ctx.clock.clone());
+    let execute = Execute::new(config.host_name(), docker, ctx.clock.clone(), policy.stale_after);
     let mut tasks = decider::<Remedy>(ctx, policy.clone());
     tasks.extend(decider::<Judge>(ctx, policy));
     tasks.extend(effect(ctx, execute));

@@ -44,7 +44,7 @@ struct Responder(JoinHandle<anyhow::Result<()>>);
 impl Responder {
     fn start(ctx: &Context) -> Self {
         let ctx = Context { owner: format!("{:08x}", fastrand::u32(..)), ..ctx.clone() };
-        let execute = Execute::new(host(), engine(), ctx.clock.clone());
+        let execute = Execute::new(host(), engine(), ctx.clock.clone(), Span::from_secs(600));
         Self(tokio::spawn(async move { run(&ctx, effect(&ctx, execute)).await }))
     }
 }

@@ -168,8 +168,11 @@ fn intent(remedy: Remedy) -> Authorised {
 
 async fn run(world: &World, intent: &Authorised, in_doubt: bool) -> Result<Deed, Fault> {
     let leave = Mine(world, AtomicBool::new(true));
-    let errand = Errand { engine: world, name: "api-1", intended_at: at(0), intent, leave: &leave };
-    errand.run(in_doubt).await
+    errand(world, intent, &leave).run(in_doubt).await
+}
+
+fn errand<'a>(world: &'a World, intent: &'a Authorised, leave: &'a dyn Leave) -> Errand<'a, World> {
+    Errand { engine: world, name: "api-1", intended_at: at(0), intent, stale_after: Span::from_secs(600), leave }
 }
 
 async fn carry_out(world: &World, intent: &Authorised, in_doubt: bool) -> Deed {
@@ -312,7 +315,18 @@ async fn the_engines_own_refusal_is_passed_on() {
 async fn without_leave_nothing_is_touched() {
     let world = World::new();
     let (intent, leave) = (intent(Remedy::Restart), Mine(&world, AtomicBool::new(false)));
-    let errand = Errand { engine: &world, name: "api-1", intended_at: at(0), intent: &intent, leave: &leave };
-    assert!(errand.run(false).await.is_err());
+    assert!(errand(&world, &intent, &leave).run(false).await.is_err());
     assert!(world.life().calls.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_intent_from_before_an_outage_is_not_carried_out() {
+    for in_doubt in [false, true] {
+        let world = World::new();
+        tokio::time::advance(Duration::from_secs(3600)).await;
+        let deed = carry_out(&world, &intent(Remedy::Restart), in_doubt).await;
+        let Deed::NotDone(why) = deed else { panic!("{deed:?}") };
+        assert_eq!(why, "superseded: the intent is 1 h old, more than 10 min");
+        assert!(world.life().calls.is_empty());
+    }
 }
