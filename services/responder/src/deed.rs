@@ -193,7 +193,10 @@ impl<E: Engine> Errand<'_, E> {
         *called_at = Some(at);
         match self.intent.remedy {
             Remedy::Start => self.engine.start(&target.id).await?,
-            _ => self.engine.restart(&target.id, stop_timeout).await?,
+            _ => match self.engine.restart(&target.id, stop_timeout).await {
+                Err(error @ Error::Refused { .. }) => return self.after_refusal(error, called_at).await,
+                answer => answer?,
+            },
         }
         let took = Span::from(began.elapsed());
         let now = self.look().await?;
@@ -256,6 +259,17 @@ impl<E: Engine> Errand<'_, E> {
             }
             sleep(LOOK_EVERY).await;
         }
+    }
+
+    /// A restart may be refused between its halves (the port is taken again, a mount is gone): a container that we have
+    /// stopped must not stay down for that, so its start is tried once more.
+    async fn after_refusal(&self, error: Error, called_at: &mut Option<Timestamp>) -> Result<Deed, Trouble> {
+        if !matches!(self.look().await?.state, State::Exited | State::Dead) {
+            return Err(error.into());
+        }
+        warn!(container = self.name, "{error}; {} is stopped now, starting it", self.name);
+        sleep(PATIENCE[1]).await;
+        self.finish(called_at).await
     }
 
     /// The second half of a restart whose first half is done.

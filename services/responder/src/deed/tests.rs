@@ -34,6 +34,7 @@ struct Life {
     deaf: bool,
     gone: bool,
     refuses: bool,
+    refuses_half_way: bool,
     swallows_answers: bool,
 }
 
@@ -59,6 +60,7 @@ impl World {
             deaf: false,
             gone: false,
             refuses: false,
+            refuses_half_way: false,
             swallows_answers: false,
         };
         Self { began: Instant::now(), life: Mutex::new(life) }
@@ -121,6 +123,10 @@ impl Engine for World {
         self.set(|life| life.calls.push("restart"));
         if self.life().refuses {
             return Err(Error::Refused { doing: "restart the container", message: "no space left".into() });
+        }
+        if self.life().refuses_half_way {
+            self.set(|life| life.state = State::Exited);
+            return Err(Error::Refused { doing: "restart the container", message: "the port is taken".into() });
         }
         self.begin_restart(Fate::Through);
         if self.life().swallows_answers {
@@ -329,4 +335,13 @@ async fn an_intent_from_before_an_outage_is_not_carried_out() {
         assert_eq!(why, "superseded: the intent is 1 h old, more than 10 min");
         assert!(world.life().calls.is_empty());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_container_that_a_refused_restart_left_stopped_is_started() {
+    let world = World::new();
+    world.set(|life| life.refuses_half_way = true);
+    let deed = carry_out(&world, &intent(Remedy::Restart), false).await;
+    assert_eq!(proof(&deed), Some(Proof::Answered), "{deed:?}");
+    assert_eq!((world.life().calls, world.life().state), (vec!["restart", "start"], State::Running));
 }
