@@ -52,7 +52,7 @@ pub fn router(log: Arc<dyn log::Log>, policy: Policy) -> Router {
         .with_state(App { log, policy: Arc::new(policy) })
 }
 
-/// With everything around it that every request passes: see [`guard`] and [`problem`].
+/// With everything around it that every request passes (see the modules `guard` and `problem`).
 pub fn guarded(router: Router) -> Router {
     router
         .fallback(async || Problem::no_such_path())
