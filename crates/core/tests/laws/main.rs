@@ -247,3 +247,22 @@ fn a_long_history_holds_every_end_that_an_attempt_can_have() {
     let attempts = ward.simulation.log().iter().filter(|event| authorised(event).is_some()).count();
     assert!(attempts >= 8, "{attempts} attempts");
 }
+
+fn count(ward: &Ward, kind: &str) -> usize {
+    ward.simulation.log().iter().filter(|event| event.kind() == kind).count()
+}
+
+#[test]
+fn an_hour_of_polls_of_one_sick_container_is_one_alert_raised_and_one_resolved() {
+    let ops = [Op::Nature(0, ward::Nature::Stubborn), Op::Sicken(0), Op::Pass(3600)];
+    let ward = play(Policy::default(), ops.into());
+    let told = ["observation.symptom_raised", "action.gave_up", "alert.raised", "alert.resolved"];
+    assert_eq!(told.map(|kind| count(&ward, kind)), [1, 1, 1, 1]);
+    check(&ward);
+}
+
+#[test]
+fn three_containers_sick_in_the_same_second_are_three_alerts() {
+    let ward = play(Policy::default(), vec![Op::Sicken(0), Op::Sicken(1), Op::Sicken(2), Op::Pass(10)]);
+    assert_eq!((count(&ward, "alert.raised"), count(&ward, "alert.resolved")), (3, 3));
+}
