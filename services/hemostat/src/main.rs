@@ -8,9 +8,11 @@ mod tail;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::{Args, Parser, Subcommand};
 use hemostat_runtime::{Config, Context, Embedded, config::Input, health, metrics, telemetry};
+
+use tokio::signal::unix::{SignalKind, signal};
 
 use self::roles::Role;
 
@@ -28,7 +30,8 @@ struct Cli {
 /// Where settings come from; later ones win: defaults, file, environment, flags.
 #[derive(Debug, Args)]
 struct Settings {
-    /// The configuration file (TOML); hemostat.example.toml names every key.
+    /// The configuration file (TOML); without it, ./hemostat.toml or /etc/hemostat/hemostat.toml where there is one.
+    /// hemostat.example.toml names every key.
     #[arg(long, short, global = true, env = "HEMOSTAT_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     /// One setting, such as responder.cooldown=30m; may be given many times.
@@ -93,6 +96,9 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Config => {
             print_settings(&config);
+            for warning in config.warnings() {
+                anstream::eprintln!("hemostat: {warning}");
+            }
             Ok(())
         }
         Command::Demo => {
@@ -134,14 +140,27 @@ async fn up(config: &Config) -> anyhow::Result<()> {
         let ctx = Context::open(config, None).await?;
         return hemostat_runtime::run(&ctx, roles::all(&ctx, config)?).await;
     }
-    let redis = Embedded::start(&config.data_directory(), config.redis.durability).await?;
+    let redis =
+        unless_interrupted(async { Ok(Embedded::start(&config.data_directory(), config.redis.durability).await?) });
+    let redis = redis.await?;
     let result = async {
-        let ctx = Context::open(config, Some(&redis)).await?;
+        let ctx = unless_interrupted(Context::open(config, Some(&redis))).await?;
         hemostat_runtime::run(&ctx, roles::all(&ctx, config)?).await
     };
     let result = result.await;
     redis.stop().await;
     result
+}
+
+/// `work`, unless the process is told to end before it is done: what had been begun is dropped, and so ends in order.
+async fn unless_interrupted<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let mut interrupt = signal(SignalKind::interrupt()).context("could not listen for SIGINT")?;
+    let mut terminate = signal(SignalKind::terminate()).context("could not listen for SIGTERM")?;
+    tokio::select! {
+        done = work => done,
+        _ = interrupt.recv() => bail!("interrupted"),
+        _ = terminate.recv() => bail!("told to stop"),
+    }
 }
 
 /// One role, until told to end.

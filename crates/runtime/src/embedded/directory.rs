@@ -68,6 +68,16 @@ impl Directory {
     }
 }
 
+impl Drop for Directory {
+    fn drop(&mut self) {
+        // A place of the socket's own is of no use any more, unless a redis-server that we did not stop still listens
+        // there: then the directory is not empty, and stays.
+        if let Some(place) = self.socket.parent().filter(|place| *place != self.path) {
+            drop(fs::remove_dir(place));
+        }
+    }
+}
+
 /// In the directory itself, or where its path is too long in one of our own with a name made from it.
 pub(super) fn socket(directory: &Path) -> io::Result<PathBuf> {
     let socket = directory.join("redis.sock");

@@ -88,7 +88,9 @@ async fn a_directory_with_a_long_path_works_as_well() {
     let deep = data.path().join("d".repeat(120));
     let embedded = start(&deep).await;
     assert!(!embedded.socket.starts_with(&deep));
+    let place = embedded.socket.parent().unwrap().to_owned();
     embedded.stop().await;
+    assert!(!place.exists(), "{} was left behind", place.display());
 }
 
 #[tokio::test]

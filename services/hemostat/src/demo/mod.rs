@@ -16,7 +16,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use hemostat_core::view;
 use hemostat_patient::{mailbox::Mailbox, stage::Stage};
-use hemostat_runtime::{Context, Embedded, rows};
+use hemostat_runtime::{Config, Context, Embedded, rows};
 use hemostat_schema::{Event, HostName, Observation, Recorded, Timestamp};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -24,7 +24,7 @@ use self::{
     cases::{Case, Fate},
     journal::Journal,
 };
-use crate::{follow, print};
+use crate::{follow, print, unless_interrupted};
 
 /// How long all stories together may take.
 const DEADLINE: Duration = Duration::from_secs(80);
@@ -43,13 +43,13 @@ pub async fn run() -> anyhow::Result<()> {
     let cases = cases::all();
     let run = format!("demo-{:06x}", fastrand::u32(..) & 0xff_ffff);
     anstream::println!("Preparing {} patients in Docker …", cases.len());
-    let stage = Stage::new(run.clone(), run.clone()).await?;
+    let stage = unless_interrupted(Stage::new(run.clone(), run.clone())).await?;
     let mailbox = Mailbox::open().await?;
     let directory = tempfile::tempdir().context("could not make a directory for the demo's log")?;
     let config = setup::config(&run, directory.path(), &mailbox.url());
 
-    let redis = Embedded::start(&config.data_directory(), config.redis.durability).await?;
-    let ctx = Context::open(&config, Some(&redis)).await?;
+    let redis = unless_interrupted(start_redis(&config)).await?;
+    let ctx = unless_interrupted(Context::open(&config, Some(&redis))).await?;
     let tasks = crate::roles::all(&ctx, &config)?;
     let journal = Arc::new(Mutex::new(Journal::default()));
 
@@ -76,10 +76,14 @@ pub async fn run() -> anyhow::Result<()> {
     ctx.shutdown.cancel();
     let healed = healing.await.context("the healing panicked")?;
     telling.abort();
-    stage.clear().await?;
+    let cleared = stage.clear().await;
     redis.stop().await;
     report(stage.prefix(), &cases, &journal, &mailbox);
-    outcome.and(healed)
+    outcome.and(healed).and(cleared)
+}
+
+async fn start_redis(config: &Config) -> anyhow::Result<Embedded> {
+    Ok(Embedded::start(&config.data_directory(), config.redis.durability).await?)
 }
 
 /// Makes each patient ill in its way and waits until every story has ended as it must.

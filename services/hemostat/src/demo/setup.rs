@@ -19,7 +19,7 @@ pub fn config(prefix: &str, data: &Path, webhook: &str) -> Config {
     config.alerts.slack_webhook_url = Some(webhook.to_owned().into());
     // Any free port: a HemoStat that is in use on this machine is not disturbed.
     config.query.listen = SocketAddr::from(([127, 0, 0, 1], 0));
-    if let Ok(docker) = std::env::var("DOCKER_HOST") {
+    if let Some(docker) = std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty()) {
         config.docker.host = docker;
     }
     config
