@@ -107,6 +107,14 @@ async fn a_patient_stops_at_once_or_after_its_delay() {
 }
 
 #[tokio::test]
+async fn the_image_stays_while_a_container_uses_it() {
+    let stage = stage("stage-image").await;
+    stage.spawn(PatientSpec::named("a")).await.unwrap();
+    stage.remove_image().await.unwrap();
+    assert!(stage.docker().inspect_image(stage.image()).await.is_ok());
+}
+
+#[tokio::test]
 async fn a_dropped_stage_leaves_no_container_even_in_a_panic() {
     let stage = stage("stage-drop").await;
     let (docker, run) = (stage.docker().clone(), stage.prefix().to_owned());

@@ -15,7 +15,7 @@ use bollard::{
     Docker,
     errors::Error,
     models::ContainerSummary,
-    query_parameters::{ListContainersOptions, RemoveContainerOptions},
+    query_parameters::{ListContainersOptions, RemoveContainerOptions, RemoveImageOptions},
 };
 
 pub use patient::{Patient, PatientSpec, Restart};
@@ -81,6 +81,18 @@ impl Stage {
     pub async fn clear(&self) -> anyhow::Result<()> {
         remove(&self.docker, find(&self.docker, &format!("{RUN_LABEL}={}", self.run)).await?).await
     }
+
+    /// Takes the patients' image away, unless another stage's containers use it.
+    ///
+    /// # Errors
+    /// When the engine refuses.
+    pub async fn remove_image(&self) -> anyhow::Result<()> {
+        match self.docker.remove_image(&self.image, None::<RemoveImageOptions>, None).await {
+            // 404: gone already. 409: a container uses it.
+            Ok(_) | Err(Error::DockerResponseServerError { status_code: 404 | 409, .. }) => Ok(()),
+            Err(error) => Err(error).with_context(|| format!("could not remove image {}", self.image)),
+        }
+    }
 }
 
 impl Drop for Stage {
@@ -102,12 +114,18 @@ impl Drop for Stage {
     }
 }
 
+/// Where the engine is: `DOCKER_HOST`, or the local socket where that is unset or empty.
+pub fn docker_host() -> String {
+    let named = std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty());
+    named.unwrap_or_else(|| "unix:///var/run/docker.sock".to_owned())
+}
+
 /// Connects to the engine at `DOCKER_HOST`, or to the local socket.
 ///
 /// # Errors
 /// In one line that says what to do.
 pub async fn connect() -> anyhow::Result<Docker> {
-    let host = std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned());
+    let host = docker_host();
     let connect = async { Docker::connect_with_host(&host)?.negotiate_version().await };
     connect.await.with_context(|| format!("no Docker engine answers at {host}: start dockerd, or set DOCKER_HOST"))
 }
