@@ -95,11 +95,16 @@ async fn when_redis_dies_hemostat_says_so_and_no_event_is_lost_or_doubled() {
     until(Duration::from_secs(30), "HemoStat says that Redis is gone", async || {
         let ready = reqwest::get(format!("{}/readyz", hemostat.url())).await?;
         ensure!(ready.status().as_u16() == 503, "it calls itself ready: {}", ready.status());
-        ensure!(hemostat.said().to_lowercase().contains("redis"), "it said:\n{}", hemostat.said());
+        ensure!(hemostat.said().contains("lost the log"), "it said:\n{}", hemostat.said());
         Ok(())
     })
     .await;
     redis.restart().await;
+    until(Duration::from_secs(30), "HemoStat says that the log is back", async || {
+        ensure!(hemostat.said().contains("the log is back"), "it said:\n{}", hemostat.said());
+        Ok(())
+    })
+    .await;
     for patient in &patients {
         let story = hemostat.until(patient, "it is told", |story| story.count("alert.delivered") == 2).await;
         for kind in ["observation.symptom_raised", "action.authorised", "action.succeeded", "action.verified"] {
