@@ -1,7 +1,7 @@
 //! `make bench-heal`: how long it takes from Docker's own word that a container is unhealthy to the call that restarts
 //! it, step by step, and what HemoStat costs at rest.
 
-use std::{collections::BTreeMap, fs, process::Command, time::Duration};
+use std::{collections::BTreeMap, fs, time::Duration};
 
 use anyhow::{Context, ensure};
 use hemostat_patient::{
@@ -115,9 +115,12 @@ fn on_log(event: &Value) -> anyhow::Result<f64> {
 
 /// A process and its children, by name.
 fn family_of(pid: u32) -> BTreeMap<String, u32> {
-    let children = Command::new("pgrep").args(["-P", &pid.to_string()]).output().expect("pgrep runs");
-    let children = String::from_utf8_lossy(&children.stdout);
-    let pids = std::iter::once(pid).chain(children.lines().filter_map(|line| line.trim().parse().ok()));
+    // A child is listed with the thread that started it.
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("the process runs").flatten();
+    let children = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+    let children: Vec<u32> =
+        children.flat_map(|list| list.split(' ').flat_map(str::parse).collect::<Vec<_>>()).collect();
+    let pids = std::iter::once(pid).chain(children);
     pids.filter_map(|pid| {
         Some((format!("{pid} {}", fs::read_to_string(format!("/proc/{pid}/comm")).ok()?.trim()), pid))
     })
