@@ -1,6 +1,10 @@
 //! One test's own world: a directory, patients, a fake Slack, a configuration with short windows, HemoStat processes.
 
-use std::{collections::BTreeMap, net::TcpListener, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    net::TcpListener,
+    path::{Path, PathBuf},
+};
 
 use hemostat_patient::stage::{Patient, PatientSpec, Stage};
 use tempfile::TempDir;
@@ -121,9 +125,28 @@ impl Drop for Bed {
                 eprintln!("{said}");
             }
         } else {
-            assert!(!said.contains(self.slack.secret()), "the webhook's address was told:\n{said}");
+            let secret = self.slack.secret();
+            assert!(!said.contains(secret), "the webhook's address was told:\n{said}");
+            for file in files(&self.data_dir()) {
+                let content = std::fs::read(&file).unwrap_or_default();
+                let found = content.windows(secret.len()).any(|bytes| bytes == secret.as_bytes());
+                assert!(!found, "the webhook's address is in {}", file.display());
+            }
         }
     }
+}
+
+/// All files in a directory, at any depth; none where there is no such directory.
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path());
+    entries
+        .flat_map(|path| match path.symlink_metadata() {
+            Ok(found) if found.is_dir() => files(&path),
+            Ok(found) if found.is_file() => vec![path],
+            // The socket, or gone meanwhile.
+            _ => vec![],
+        })
+        .collect()
 }
 
 /// An address on which nobody listens just now.

@@ -26,18 +26,11 @@ impl Hemostat {
     /// Starts `hemostat <role> --config <config>`, whose HTTP interface is at `address`; writes what it says to `log`.
     pub(crate) fn start(role: &str, config: &Path, address: &str, log: PathBuf) -> Self {
         let said = File::options().create(true).append(true).open(&log).unwrap();
-        let mut command = Command::new(binary());
-        // Nothing of the environment's HemoStat settings; where Docker is stays known.
-        for (name, _) in std::env::vars_os() {
-            let name = name.to_string_lossy();
-            if ["HEMOSTAT_", "REDIS_", "SLACK_", "RESPONDER_", "ALERT_", "THRESHOLD_"]
-                .iter()
-                .any(|own| name.starts_with(own))
-            {
-                command.env_remove(name.as_ref());
-            }
-        }
-        let child = command
+        // Of the environment it has what starts redis-server and finds Docker; no setting comes from there.
+        let passed_on = |name: &str| ["PATH", "HOME"].contains(&name) || name.starts_with("DOCKER_");
+        let child = Command::new(binary())
+            .env_clear()
+            .envs(std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(passed_on)))
             .arg(role)
             .arg("--config")
             .arg(config)
