@@ -14,7 +14,7 @@ mod tests;
 mod words;
 
 use hemostat_schema::{
-    Action, Diagnosis, Event, EventId, Family, IncidentId, NewEvent, Recorded, Span, Subject, Timestamp,
+    Action, Diagnosis, Event, Family, IncidentId, NewEvent, Recorded, Span, Subject, Timestamp,
     action::{Failed, GaveUp, Proposed, Refusal, Refused},
     alert::{Escalated, Raised, Resolution, Resolved, Suppressed, Suppression},
     diagnosis::{Reached, Verdict},
@@ -77,7 +77,7 @@ enum Trouble<'a> {
     /// It must not be treated now.
     Refused(&'a Refused),
     /// A person is asked for leave.
-    Proposed(EventId, &'a Proposed),
+    Proposed(&'a Proposed),
     /// A remedy could not be carried out.
     Failed(&'a Failed),
     /// Attempt after attempt did not help.
@@ -95,7 +95,7 @@ impl<'a> News<'a> {
             Event::Action(Action::Refused(refused)) if needs_a_person(&refused.refusal) => {
                 Some(Self::Trouble(Trouble::Refused(refused)))
             }
-            Event::Action(Action::Proposed(proposed)) => Some(Self::Trouble(Trouble::Proposed(event.id, proposed))),
+            Event::Action(Action::Proposed(proposed)) => Some(Self::Trouble(Trouble::Proposed(proposed))),
             Event::Action(Action::Failed(failed)) => Some(Self::Trouble(Trouble::Failed(failed))),
             Event::Action(Action::GaveUp(gave_up)) => Some(Self::Trouble(Trouble::GaveUp(gave_up))),
             Event::Observation(_) | Event::Diagnosis(_) | Event::Action(_) | Event::Alert(_) => None,
@@ -202,6 +202,10 @@ impl Desk<'_> {
             return None;
         }
         let (since, why) = condition.cleared.unwrap_or((told, Cleared::Well));
+        // It was not an operator who stopped it but a remedy that failed half-way: people are needed until it runs again.
+        if why == Cleared::Stopped && case.failed && condition.facts.is_some() && !condition.runs() {
+            return None;
+        }
         let how = match (case.healed, why) {
             (_, Cleared::Removed) => Resolution::Removed,
             (true, _) => Resolution::Healed,

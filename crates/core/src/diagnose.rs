@@ -22,7 +22,7 @@ mod rules;
 mod tests;
 mod words;
 
-use rules::{Case, SETTLING};
+use rules::{Case, EASING, SETTLING};
 pub use rules::{RULES, Rule};
 
 /// The decider that diagnoses by rules.
@@ -133,7 +133,10 @@ impl Chart {
             },
             // What is left of the illness may be of another kind.
             Event::Observation(Observation::SymptomCleared(_)) => Some(Asked::Again),
-            Event::Observation(_) => self.last.as_ref().filter(|last| last.rule == SETTLING).map(|_| Asked::Again),
+            // Both rules wait for what comes next.
+            Event::Observation(_) => {
+                self.last.as_ref().filter(|last| [SETTLING, EASING].contains(&last.rule.as_str())).map(|_| Asked::Again)
+            }
             Event::Action(_) | Event::Diagnosis(_) | Event::Alert(_) => None,
         }
     }

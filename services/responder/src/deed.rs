@@ -16,6 +16,8 @@
 //! ```
 //!
 //! Docker carries a call through to the end also when the caller is gone, so an earlier call need not be made again.
+//! What Docker's record cannot tell apart is the first half of our restart and an operator's `docker stop` right after
+//! the intent; an intent that has grown old by then is given up, so that HemoStat does not undo the latter.
 
 use std::{fmt, time::Duration};
 
@@ -245,6 +247,7 @@ impl<E: Engine> Errand<'_, E> {
                 State::Exited | State::Dead | State::Created => {
                     let since = *stopped_since.get_or_insert_with(Instant::now);
                     if since.elapsed() >= STAYS_STOPPED {
+                        self.still_fresh()?;
                         info!(container = name, "{name} was stopped and nobody starts it: starting it");
                         return self.finish(called_at).await;
                     }
@@ -262,14 +265,19 @@ impl<E: Engine> Errand<'_, E> {
     }
 
     /// A restart may be refused between its halves (the port is taken again, a mount is gone): a container that we have
-    /// stopped must not stay down for that, so its start is tried once more.
+    /// stopped must not stay down for that, so its start is tried a few times more.
     async fn after_refusal(&self, error: Error, called_at: &mut Option<Timestamp>) -> Result<Deed, Trouble> {
         if !matches!(self.look().await?.state, State::Exited | State::Dead) {
             return Err(error.into());
         }
         warn!(container = self.name, "{error}; {} is stopped now, starting it", self.name);
-        sleep(PATIENCE[1]).await;
-        self.finish(called_at).await
+        let mut pauses = PATIENCE.into_iter();
+        loop {
+            match (self.finish(called_at).await, pauses.next()) {
+                (Err(Trouble::No(_)), Some(pause)) => sleep(pause).await,
+                (outcome, _) => return outcome,
+            }
+        }
     }
 
     /// The second half of a restart whose first half is done.

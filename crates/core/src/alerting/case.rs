@@ -45,6 +45,8 @@ pub(super) struct Case {
     pub(super) tried: Option<Tried>,
     /// What was tried last has helped.
     pub(super) healed: bool,
+    /// What was tried last could not be carried out, and may have left the container stopped.
+    pub(super) failed: bool,
     /// The first events that called for a person before anything was told.
     troubles: Vec<EventId>,
 }
@@ -82,6 +84,7 @@ impl Default for Case {
             in_hand: None,
             tried: None,
             healed: false,
+            failed: false,
             troubles: vec![],
         }
     }
@@ -117,7 +120,12 @@ impl Case {
             Event::Observation(Observation::SymptomRaised(raised)) => {
                 self.symptoms.insert(raised.symptom, raised.evidence.clone());
                 self.severity = self.severity.max(raised.severity);
-                self.healed = false;
+                (self.healed, self.failed) = (false, false);
+                // Told as over when it was stopped, and here again: that is news.
+                if self.stage == Stage::Resolved {
+                    (self.stage, self.escalated) = (Stage::Untold, false);
+                    self.suppressed.clear();
+                }
             }
             Event::Observation(Observation::SymptomWorsened(worse)) => {
                 self.symptoms.insert(worse.symptom, worse.evidence.clone());
@@ -134,7 +142,7 @@ impl Case {
         match action {
             Action::Authorised(intent) => {
                 self.in_hand = Some(id);
-                self.healed = false;
+                (self.healed, self.failed) = (false, false);
                 self.tried = Some(Tried {
                     remedy: intent.remedy.clone(),
                     attempt: intent.attempt,
@@ -142,7 +150,9 @@ impl Case {
                     dry_run: intent.dry_run,
                 });
             }
-            Action::Failed(failed) => drop(self.in_hand.take_if(|open| *open == failed.action)),
+            Action::Failed(failed) => {
+                self.failed = self.in_hand.take_if(|open| *open == failed.action).is_some();
+            }
             Action::Verified(verdict) => {
                 self.in_hand.take_if(|open| *open == verdict.action);
                 let done = self.tried.as_ref().is_some_and(|tried| !tried.dry_run);

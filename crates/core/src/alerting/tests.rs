@@ -7,8 +7,9 @@ use crate::{
     testing::{self, at, cleared, given, id, ill, incident, reached, run},
 };
 use hemostat_schema::{
-    action::{Authorised, Outcome, Remedy, Verified},
+    action::{Authorised, Failed, Outcome, Remedy, Verified},
     alert::Suppression,
+    container::ExitBy,
     observation::{Severity, Symptom, SymptomCleared},
 };
 
@@ -79,7 +80,7 @@ fn a_person_is_called_once_an_incident() {
     let text = "HemoStat gave up after 3 attempts that did not help; it tries once more at 2026-01-01T01:01:00Z.\n\
                 Seen: unhealthy.\nCause: its health check fails.\n\
                 By hand: docker logs --tail 100 api; docker inspect api. \
-                POST /containers/host/api/breaker/reset lets HemoStat try again at once.";
+                Until then only you can: docker restart api.";
     let title = "api on host needs you: it is unhealthy".to_owned();
     let escalated = Escalated { alert: id(5), title, text: text.into() };
     then.then([escalated.clone().into()], &[]);
@@ -182,4 +183,36 @@ fn what_an_operator_ended_is_over_at_once() {
             other => panic!("{other:?}"),
         }
     }
+}
+
+#[test]
+fn what_was_told_as_over_and_falls_ill_again_is_told_again() {
+    let policy = Policy::default();
+    let (symptom, stood) = (Symptom::Unhealthy, Span::from_secs(30));
+    let resolved = Resolved {
+        alert: id(5),
+        how: Resolution::Stopped,
+        title: String::new(),
+        text: String::new(),
+        took: Span::from_secs(30),
+    };
+    let stopped = ill(40, SymptomCleared { symptom, why: Cleared::Stopped, stood });
+    let back = testing::raised(50, Symptom::Unhealthy, run(0)).in_incident(Some(incident(10)));
+    let again = given::<Alerting>(&policy, told()).and([stopped, ill(40, resolved), back]);
+    let again = again.when(ill(50, reached(run(0))), at(50));
+    assert!(matches!(again.events().as_slice(), [Event::Alert(hemostat_schema::Alert::Raised(_))]), "{again:?}");
+}
+
+#[test]
+fn a_container_that_a_failed_remedy_left_stopped_was_not_stopped_by_an_operator() {
+    let policy = Policy::default();
+    let (remedy, target, diagnosis) = (Remedy::Restart, run(0), id(4));
+    let intent = Authorised { remedy, target, diagnosis, attempt: 1, of: 3, stop_timeout: None, dry_run: false };
+    let (action, remedy) = (id(6), Remedy::Restart);
+    let failed = Failed { action, remedy, error: "the port is taken".into(), took: Span::from_secs(9) };
+    let ended = testing::exited(15, run(0), ExitBy::Operator);
+    let (symptom, stood) = (Symptom::Unhealthy, Span::from_secs(30));
+    let cleared = ill(40, SymptomCleared { symptom, why: Cleared::Stopped, stood });
+    let given = given::<Alerting>(&policy, told()).and([ill(10, intent), ended, ill(20, failed)]);
+    given.when(cleared, at(40)).then_nothing();
 }

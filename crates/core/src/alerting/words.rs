@@ -70,9 +70,9 @@ impl Words<'_> {
                 format!("HemoStat does not {} it: {}.", refused.remedy.name(), one_line(&refused.refusal.to_string())),
                 self.hint(&refused.refusal),
             ),
-            Trouble::Proposed(id, proposed) => (
+            Trouble::Proposed(proposed) => (
                 format!("HemoStat asks for leave to {} it, until {:.0}.", proposed.remedy.name(), proposed.expires),
-                Some(format!("POST /actions/{id}/approve lets it, POST /actions/{id}/deny does not.")),
+                None,
             ),
             Trouble::Failed(failed) => {
                 (format!("Its {} failed: {}.", failed.remedy.name(), one_line(&failed.error)), None)
@@ -83,7 +83,7 @@ impl Words<'_> {
                     attempts(gave_up.attempts),
                     gave_up.until
                 ),
-                self.reset(),
+                self.until_then(),
             ),
         };
         let by_hand = format!("By hand: docker logs --tail 100 {0}; docker inspect {0}.", self.subject.short());
@@ -127,7 +127,7 @@ impl Words<'_> {
     fn hint(&self, refusal: &Refusal) -> Option<String> {
         match refusal {
             Refusal::Paused => Some("POST /resume lets HemoStat heal again.".into()),
-            Refusal::CoolingDown { .. } | Refusal::Tripped { .. } => self.reset(),
+            Refusal::CoolingDown { .. } | Refusal::Tripped { .. } => self.until_then(),
             Refusal::NotPermitted => Some("The label hemostat.actions says what is allowed.".into()),
             Refusal::Observing => Some("The label hemostat.mode=auto would let HemoStat act.".into()),
             Refusal::Storm { .. } => Some("Look at the host first: disk, memory, network, its Docker engine.".into()),
@@ -135,8 +135,9 @@ impl Words<'_> {
         }
     }
 
-    fn reset(&self) -> Option<String> {
-        Some(format!("POST /containers/{}/breaker/reset lets HemoStat try again at once.", self.subject))
+    fn until_then(&self) -> Option<String> {
+        let Subject { .. } = self.subject;
+        Some(format!("Until then only you can: docker restart {}.", self.subject.short()))
     }
 }
 

@@ -46,6 +46,9 @@ pub struct Rule {
 /// The name of the rule that says to wait and see.
 pub(super) const SETTLING: &str = "settling";
 
+/// The name of the rule that says that it seems to pass.
+pub(super) const EASING: &str = "easing";
+
 /// All rules, strongest first.
 pub const RULES: [Rule; 10] = [
     Rule { name: "out_of_memory", find: out_of_memory },
@@ -57,7 +60,7 @@ pub const RULES: [Rule; 10] = [
     Rule { name: "cpu_stuck", find: cpu_stuck },
     Rule { name: "memory_full", find: memory_full },
     Rule { name: SETTLING, find: settling },
-    Rule { name: "easing", find: easing },
+    Rule { name: EASING, find: easing },
 ];
 
 /// What a rule looks at.

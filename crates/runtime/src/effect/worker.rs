@@ -50,6 +50,8 @@ pub struct EffectWorker<E> {
     waiting: HashMap<Subject, VecDeque<Delivery>>,
     in_hand: BTreeSet<EventId>,
     running: JoinSet<Ended>,
+    /// What a rest came upon; the next step returns it.
+    failed: Option<Halt>,
 }
 
 /// An effect that has ended, one way or another.
@@ -83,6 +85,7 @@ impl<E: Effect> EffectWorker<E> {
             waiting: HashMap::new(),
             in_hand: BTreeSet::new(),
             running: JoinSet::new(),
+            failed: None,
         }
     }
 
@@ -119,8 +122,12 @@ impl<E: Effect> EffectWorker<E> {
             }
             change.acks.push((delivery.family, delivery.id));
         }
-        if !change.acks.is_empty() {
-            commit(&self.ctx, &change).await?;
+        if !change.acks.is_empty()
+            && let Err(error) = commit(&self.ctx, &change).await
+        {
+            // What was not acknowledged is to be handed out again.
+            self.inbox.iter_mut().for_each(Inbox::reset);
+            return Err(error.into());
         }
         Ok(change.acks.len())
     }
@@ -180,6 +187,9 @@ impl<E: Effect> Worker for EffectWorker<E> {
 
     async fn step(&mut self) -> Result<Step, Halt> {
         self.bell.borrow_and_update();
+        if let Some(failed) = self.failed.take() {
+            return Err(failed);
+        }
         let (mut handled, mut emitted) = (0, 0);
         while let Some(ended) = self.running.try_join_next() {
             handled += 1;
@@ -200,8 +210,8 @@ impl<E: Effect> Worker for EffectWorker<E> {
         let ended = std::future::poll_fn(|cx| running.poll_join_next(cx));
         tokio::select! {
             ended = ended => if let Some(Ok(ended)) = ended {
-                // An error of the log is met again by the next step.
-                let _ = self.settle(ended);
+                // An error is for the next step to return.
+                self.failed = self.settle(ended).err();
             },
             () = rest(&mut self.bell, &*self.ctx.clock, until) => {}
         }

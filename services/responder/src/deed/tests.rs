@@ -338,6 +338,16 @@ async fn an_intent_from_before_an_outage_is_not_carried_out() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_an_operator_stopped_during_an_outage_is_not_started_for_an_old_intent() {
+    let world = World::new();
+    world.set(|life| (life.touched, life.state) = (true, State::Exited));
+    tokio::time::advance(Duration::from_secs(3600)).await;
+    let deed = carry_out(&world, &intent(Remedy::Restart), true).await;
+    assert!(matches!(&deed, Deed::NotDone(why) if why.contains("the intent is 1 h old")), "{deed:?}");
+    assert!(world.life().calls.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_container_that_a_refused_restart_left_stopped_is_started() {
     let world = World::new();
     world.set(|life| life.refuses_half_way = true);
