@@ -73,5 +73,5 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
 /// When they are not those of such a row: says which one, so that it can be deleted.
 pub fn decode_row<T: DeserializeOwned>(view: &str, key: &str, bytes: &[u8]) -> Result<T, Error> {
     rmp_serde::from_slice(bytes)
-        .map_err(|error| Error::Corrupt { doing: "read a row", reason: format!("{key} of the view {view}: {error}") })
+        .map_err(|error| Error::Corrupt { doing: "read a row", reason: format!("{key} of the view {view}: {error}; views are deleted as a whole, never a row alone, and with their -shared one") })
 }
