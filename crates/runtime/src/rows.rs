@@ -67,11 +67,16 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
     rmp_serde::from_slice(bytes).map_err(|error| Error::Corrupt { doing: "read a row", reason: error.to_string() })
 }
 
+/// What to do about a row that cannot be read.
+const REMEDY: &str = "to have it made anew, delete the whole view, with its -shared one, never a row alone";
+
 /// The row `key` of `view` from the bytes that are kept.
 ///
 /// # Errors
-/// When they are not those of such a row: says which one, so that it can be deleted.
+/// When they are not those of such a row: says which one, and what to do.
 pub fn decode_row<T: DeserializeOwned>(view: &str, key: &str, bytes: &[u8]) -> Result<T, Error> {
-    rmp_serde::from_slice(bytes)
-        .map_err(|error| Error::Corrupt { doing: "read a row", reason: format!("{key} of the view {view}: {error}; views are deleted as a whole, never a row alone, and with their -shared one") })
+    rmp_serde::from_slice(bytes).map_err(|error| Error::Corrupt {
+        doing: "read a row",
+        reason: format!("{key} of the view {view}: {error}; {REMEDY}"),
+    })
 }
