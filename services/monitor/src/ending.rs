@@ -11,7 +11,8 @@
 //! start ─► kill (1) … … … ─► die 3              a crash: a reload long ago ends nothing
 //! ```
 //!
-//! Where the history is not known, the answer is [`ExitBy::Unknown`]: a crash is never made up.
+//! Where the history is not known, the answer is [`ExitBy::Unknown`]: a crash is never made up. That goes also for a run
+//! whose start was not heard, as after a restart of the monitor: what was asked of it before has been forgotten.
 
 use hemostat_schema::{Span, Timestamp, container::ExitBy};
 
@@ -21,9 +22,10 @@ const QUIT: i32 = 3;
 const KILL: i32 = 9;
 const TERM: i32 = 15;
 
-/// What has happened in a run that bears on who ended it.
+/// What has happened in a run that bears on who ended it; by default one that was under way when it was first met.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
+    heard_from_start: bool,
     ended_through_docker: bool,
     last_signal: Option<Timestamp>,
     out_of_memory: bool,
@@ -32,14 +34,20 @@ pub struct Run {
 
 impl Default for Run {
     fn default() -> Self {
-        Self { ended_through_docker: false, last_signal: None, out_of_memory: false, stop_signal: TERM }
+        Self {
+            heard_from_start: false,
+            ended_through_docker: false,
+            last_signal: None,
+            out_of_memory: false,
+            stop_signal: TERM,
+        }
     }
 }
 
 impl Run {
-    /// A new run of a container that `docker stop` asks to end by `stop_signal`.
+    /// A run whose start was just heard, of a container that `docker stop` asks to end by `stop_signal`.
     pub fn new(stop_signal: i32) -> Self {
-        Self { stop_signal, ..Self::default() }
+        Self { heard_from_start: true, stop_signal, ..Self::default() }
     }
 
     /// It is `signal` by which `docker stop` asks it to end.
@@ -74,6 +82,7 @@ impl Run {
         match code {
             _ if self.ended_through_docker || just_signalled => ExitBy::Operator,
             _ if self.out_of_memory => ExitBy::Oom,
+            _ if !self.heard_from_start => guessed(code, false, true),
             0 => ExitBy::Itself,
             _ => ExitBy::Crash,
         }
@@ -105,7 +114,10 @@ mod tests {
     use Step::{Oom, Signal, Wait};
 
     fn ended_by(stop_signal: i32, steps: &[Step], code: i64) -> ExitBy {
-        let mut run = Run::new(stop_signal);
+        end_of(Run::new(stop_signal), steps, code)
+    }
+
+    fn end_of(mut run: Run, steps: &[Step], code: i64) -> ExitBy {
         let mut now = Timestamp::from_second(1_795_462_698).unwrap();
         for step in steps {
             match step {
@@ -136,6 +148,24 @@ mod tests {
             (&[Signal(1)], 129, ExitBy::Operator),
         ] {
             assert_eq!(ended_by(15, steps, code), by, "code {code} after {} steps", steps.len());
+        }
+    }
+
+    #[test]
+    fn a_run_whose_start_was_not_heard_may_have_been_signalled_before() {
+        for (steps, code, by) in [
+            (&[][..], 130, ExitBy::Unknown),
+            (&[], 131, ExitBy::Unknown),
+            (&[], 137, ExitBy::Unknown),
+            (&[], 143, ExitBy::Unknown),
+            (&[], 0, ExitBy::Itself),
+            (&[], 1, ExitBy::Crash),
+            (&[], 139, ExitBy::Crash),
+            (&[Signal(9)], 137, ExitBy::Operator),
+            (&[Oom], 137, ExitBy::Oom),
+            (&[Signal(1), Wait(60)], 137, ExitBy::Unknown),
+        ] {
+            assert_eq!(end_of(Run::default(), steps, code), by, "code {code} after {} steps", steps.len());
         }
     }
 

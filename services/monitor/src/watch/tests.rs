@@ -397,3 +397,21 @@ fn what_is_kept_is_taken_up_again() {
     next.hear(20, What::Health(Health::Healthy));
     assert_eq!(next.story(), ["health_changed"]);
 }
+
+#[test]
+fn a_signal_that_another_process_heard_is_not_taken_for_a_crash() {
+    let mut before = Bench::watching();
+    before.hear(5, signal(9));
+    let (cursor, states) = (before.watch.cursor(), before.watch.states.clone());
+    let mut next = Bench::empty();
+    next.watch = Watch::new("host".parse().unwrap(), Arc::new(Policy::default()), None, cursor, states);
+    next.hear(10, died(137));
+    next.answer(Some(exited(0, 10, 137)));
+    assert_eq!(next.story(), ["exited 137 Unknown"]);
+    // Of the next run it heard everything, so it knows that nobody ended that one.
+    next.hear(20, What::Started);
+    next.answer(Some(running(20)));
+    next.hear(1_000, died(137));
+    next.answer(Some(exited(20, 1_000, 137)));
+    assert!(next.story().contains(&"exited 137 Crash".to_owned()), "{:?}", next.story());
+}
