@@ -6,10 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use hemostat_patient::stage::{Patient, PatientSpec, Stage};
+use hemostat_patient::stage::{Deeds, Patient, PatientSpec, Record, Stage};
 use tempfile::TempDir;
 
-use crate::{Deeds, FakeSlack, Hemostat, engine::Record, redis::redis_cli};
+use crate::{FakeSlack, Hemostat, redis::redis_cli};
 
 /// One test's own world; all of it is taken away when it is dropped.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ impl Bed {
         drop(rustls::crypto::ring::default_provider().install_default());
         let prefix = format!("bed-{name}-{}", std::process::id());
         let stage = Stage::new(prefix.clone(), prefix.clone()).await.unwrap_or_else(|error| panic!("{error:#}"));
-        let record = Record::begin(stage.docker(), &prefix);
+        let record = stage.record();
         let slack = FakeSlack::start().await;
         let directory = tempfile::Builder::new().prefix("hemostat-bed-").tempdir().unwrap();
         let mut bed = Self { stage, slack, record, settings: BTreeMap::new(), directory, processes: 0 };
@@ -69,7 +69,7 @@ impl Bed {
 
     /// What the engine's own record says was done to `patient`.
     pub fn deeds(&self, patient: &Patient) -> Deeds {
-        self.record.of(patient)
+        self.record.of(&patient.id)
     }
 
     /// Starts `hemostat up` and waits until it is ready.

@@ -8,7 +8,6 @@
 #![allow(clippy::unwrap_used, reason = "a test bed may fail loudly, wherever it fails")]
 
 mod bed;
-mod engine;
 mod figures;
 mod hemostat;
 mod redis;
@@ -18,7 +17,6 @@ mod story;
 mod wait;
 
 pub use bed::Bed;
-pub use engine::Deeds;
 pub use figures::Figures;
 pub use hemostat::Hemostat;
 pub use redis::RedisServer;

@@ -14,11 +14,15 @@ use std::{
     time::Duration,
 };
 
-use bed::{Bed, DEADLINE, Patient, context, history, host, wait_for};
-use bollard::query_parameters::StopContainerOptionsBuilder;
+use bed::{DEADLINE, context, history, host, policy, stage, start, wait_for};
 use hemostat_monitor::{
     engine::Docker,
     shift::{self, Settings},
+};
+use hemostat_patient::{
+    Illness,
+    illness::{Cpu, Crash, Unhealthy},
+    stage::{PatientSpec, Stage, docker_host},
 };
 use hemostat_runtime::Context;
 use hemostat_schema::{
@@ -31,19 +35,19 @@ use tokio::{
     task::{JoinHandle, JoinSet},
 };
 
-const IDLE: &str = "trap exit TERM; while true; do sleep 0.1; done";
+const UNHEALTHY: Illness = Illness::Unhealthy(Unhealthy { duration: None });
 
 /// A monitor that ends with the test.
 struct Monitor(JoinHandle<anyhow::Result<()>>);
 
 impl Monitor {
-    fn start(ctx: &Context, bed: &Bed) -> Self {
-        Self::at(ctx, bed, &std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned()))
+    fn start(ctx: &Context, stage: &Stage) -> Self {
+        Self::at(ctx, stage, &docker_host())
     }
 
-    fn at(ctx: &Context, bed: &Bed, docker: &str) -> Self {
+    fn at(ctx: &Context, stage: &Stage, docker: &str) -> Self {
         let engine = Arc::new(Docker::new(docker, Duration::from_secs(20)));
-        let settings = Settings { host: host(), interval: Duration::from_secs(1), policy: Arc::new(bed.policy()) };
+        let settings = Settings { host: host(), interval: Duration::from_secs(1), policy: Arc::new(policy(stage)) };
         Self(tokio::spawn(shift::run(ctx.clone(), engine, settings)))
     }
 }
@@ -81,87 +85,83 @@ fn count(history: &[Recorded], kind: &str) -> usize {
 
 #[tokio::test]
 async fn a_container_that_turns_unhealthy_is_told_at_once() {
-    let (bed, ctx) = (Bed::new().await, context());
-    let patient = Patient { script: IDLE, health: Some("test ! -e /sick"), ..Patient::default() };
-    bed.start("api", patient).await;
-    let _monitor = Monitor::start(&ctx, &bed);
-    let name = bed.name("api");
-    seen(&ctx, &name).await;
-    bed.exec("api", "touch /sick").await;
-    let (said, on_log) = wait_for(ctx.log.as_ref(), &name, "symptom", |recorded, event| match observation(event)? {
-        Observation::SymptomRaised(raised) if raised.symptom == Symptom::Unhealthy => {
-            Some((recorded.at.as_millisecond(), i64::try_from(recorded.id.ms).unwrap()))
-        }
-        _ => None,
-    })
-    .await;
+    let (stage, ctx) = (stage().await, context());
+    let patient = start(&stage, PatientSpec::named("api")).await;
+    let _monitor = Monitor::start(&ctx, &stage);
+    seen(&ctx, &patient.name).await;
+    patient.fall_ill(UNHEALTHY).await.unwrap();
+    let (said, on_log) =
+        wait_for(ctx.log.as_ref(), &patient.name, "symptom", |recorded, event| match observation(event)? {
+            Observation::SymptomRaised(raised) if raised.symptom == Symptom::Unhealthy => {
+                Some((recorded.at.as_millisecond(), i64::try_from(recorded.id.ms).unwrap()))
+            }
+            _ => None,
+        })
+        .await;
     println!("from Docker's event to the log: {} ms", on_log - said);
     assert!((0..1000).contains(&(on_log - said)), "{said} {on_log}");
 }
 
 #[tokio::test]
 async fn who_ended_a_run_is_told_as_it_was() {
-    let (bed, ctx) = (Bed::new().await, context());
-    let _monitor = Monitor::start(&ctx, &bed);
-    let crash = "until test -e /go; do sleep 0.1; done; exit 3";
-    let hog = "until test -e /go; do sleep 0.1; done; exec tail /dev/zero";
-    bed.start("stopped", Patient { script: IDLE, ..Patient::default() }).await;
-    bed.start("crashed", Patient { script: crash, ..Patient::default() }).await;
-    bed.start("done", Patient { script: "sleep 0.5", ..Patient::default() }).await;
-    bed.start("hog", Patient { script: hog, memory: Some(16 << 20), ..Patient::default() }).await;
-    for short in ["stopped", "crashed", "done", "hog"] {
-        seen(&ctx, &bed.name(short)).await;
+    let (stage, ctx) = (stage().await, context());
+    let _monitor = Monitor::start(&ctx, &stage);
+    let stopped = start(&stage, PatientSpec::named("stopped")).await;
+    let crashed = start(&stage, PatientSpec::named("crashed")).await;
+    let hog = start(&stage, PatientSpec { memory: Some(64 << 20), ..PatientSpec::named("hog") }).await;
+    let helps = PatientSpec { arguments: vec!["--help".to_owned()], ..PatientSpec::named("done") };
+    let done = stage.spawn(helps).await.unwrap();
+    for patient in [&stopped, &crashed, &hog, &done] {
+        seen(&ctx, &patient.name).await;
     }
-    bed.exec("crashed", "touch /go").await;
-    bed.exec("hog", "touch /go").await;
-    let gently = StopContainerOptionsBuilder::new().t(5).build();
-    bed.docker.stop_container(&bed.name("stopped"), Some(gently)).await.unwrap();
-    for (short, by, ill) in [
-        ("stopped", ExitBy::Operator, None),
-        ("crashed", ExitBy::Crash, Some(Symptom::Exited)),
-        ("done", ExitBy::Itself, None),
-        ("hog", ExitBy::Oom, Some(Symptom::OomKilled)),
+    crashed.fall_ill(Illness::Crash(Crash { code: 3 })).await.unwrap();
+    hog.fall_ill(Illness::Oom).await.unwrap();
+    stopped.stop().await.unwrap();
+    for (patient, by, ill) in [
+        (stopped, ExitBy::Operator, None),
+        (crashed, ExitBy::Crash, Some(Symptom::Exited)),
+        (done, ExitBy::Itself, None),
+        (hog, ExitBy::Oom, Some(Symptom::OomKilled)),
     ] {
-        let name = bed.name(short);
-        let ended = wait_for(ctx.log.as_ref(), &name, "end", |_, event| exit(event)).await;
-        assert_eq!(ended.by, by, "{short}: {ended:?}");
+        let name = &patient.name;
+        let ended = wait_for(ctx.log.as_ref(), name, "end", |_, event| exit(event)).await;
+        assert_eq!(ended.by, by, "{name}: {ended:?}");
         let raised =
-            history(ctx.log.as_ref(), &name).await.iter().find_map(|event| match observation(event.event()?)? {
+            history(ctx.log.as_ref(), name).await.iter().find_map(|event| match observation(event.event()?)? {
                 Observation::SymptomRaised(raised) => Some(raised.symptom),
                 _ => None,
             });
-        assert_eq!(raised, ill, "{short}");
+        assert_eq!(raised, ill, "{name}");
     }
 }
 
 #[tokio::test]
 async fn running_containers_are_sampled() {
-    let (bed, ctx) = (Bed::new().await, context());
-    let _monitor = Monitor::start(&ctx, &bed);
-    bed.start("busy", Patient { script: "while true; do true; done", memory: Some(64 << 20), ..Patient::default() })
-        .await;
-    let vitals = wait_for(ctx.log.as_ref(), &bed.name("busy"), "sample", |_, event| match observation(event)? {
-        Observation::Sampled(sampled) => Some(sampled.vitals),
+    let (stage, ctx) = (stage().await, context());
+    let _monitor = Monitor::start(&ctx, &stage);
+    let patient = start(&stage, PatientSpec { memory: Some(64 << 20), ..PatientSpec::named("busy") }).await;
+    patient.fall_ill(Illness::Cpu(Cpu { duration: 120, intensity: 0.5 })).await.unwrap();
+    let vitals = wait_for(ctx.log.as_ref(), &patient.name, "sample of work", |_, event| match observation(event)? {
+        Observation::Sampled(sampled) => Some(sampled.vitals).filter(|vitals| vitals.cpu.get() > 0.0),
         _ => None,
     })
     .await;
-    assert!(vitals.cpu.get() > 0.0 && vitals.memory.get() > 0.0, "{vitals:?}");
+    assert!(vitals.memory.get() > 0.0, "{vitals:?}");
     assert_eq!(vitals.memory_limit.0, 64 << 20);
 }
 
 #[tokio::test]
 async fn a_second_monitor_stands_by_and_goes_on_without_telling_anything_twice() {
-    let (bed, ctx) = (Bed::new().await, context());
-    let patient = Patient { script: IDLE, health: Some("test ! -e /sick"), ..Patient::default() };
-    bed.start("api", patient).await;
-    let name = bed.name("api");
-    let first = Monitor::start(&ctx, &bed);
+    let (stage, ctx) = (stage().await, context());
+    let patient = start(&stage, PatientSpec::named("api")).await;
+    let name = patient.name.clone();
+    let first = Monitor::start(&ctx, &stage);
     seen(&ctx, &name).await;
     let second_ctx = Context { owner: "second".to_owned(), ..ctx.clone() };
-    let _second = Monitor::start(&second_ctx, &bed);
+    let _second = Monitor::start(&second_ctx, &stage);
     drop(first);
     // Falls ill while nobody watches, and the second takes over.
-    bed.exec("api", "touch /sick").await;
+    patient.fall_ill(UNHEALTHY).await.unwrap();
     wait_for(ctx.log.as_ref(), &name, "symptom", |_, event| {
         matches!(observation(event)?, Observation::SymptomRaised(_)).then_some(())
     })
@@ -173,18 +173,17 @@ async fn a_second_monitor_stands_by_and_goes_on_without_telling_anything_twice()
 
 #[tokio::test]
 async fn what_happens_while_the_engine_cannot_be_reached_is_told_afterwards() {
-    let (bed, ctx) = (Bed::new().await, context());
-    bed.start("api", Patient { script: IDLE, ..Patient::default() }).await;
-    let name = bed.name("api");
-    let mut line = Line::new(&bed.name("docker"));
+    let (stage, ctx) = (stage().await, context());
+    let patient = start(&stage, PatientSpec::named("api")).await;
+    let name = patient.name.clone();
+    let mut line = Line::new(&format!("{}-docker", stage.prefix()));
     line.join().await;
-    let _monitor = Monitor::at(&ctx, &bed, &format!("unix://{}", line.path.display()));
+    let _monitor = Monitor::at(&ctx, &stage, &format!("unix://{}", line.path.display()));
     seen(&ctx, &name).await;
     line.cut();
     let lost = |_: &Recorded, event: &Event| matches!(observation(event)?, Observation::EngineLost(_)).then_some(());
     wait_for(ctx.log.as_ref(), host().as_str(), "loss of the engine", lost).await;
-    let gently = StopContainerOptionsBuilder::new().t(5).build();
-    bed.docker.stop_container(&name, Some(gently)).await.unwrap();
+    patient.stop().await.unwrap();
     line.join().await;
     let ended = wait_for(ctx.log.as_ref(), &name, "end", |_, event| exit(event)).await;
     assert_eq!(ended.by, ExitBy::Operator);

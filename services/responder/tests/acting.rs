@@ -9,11 +9,14 @@
 #[path = "../../monitor/tests/bed/mod.rs"]
 mod bed;
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
-use bed::{Bed, Patient, context, history, host, wait_for};
-use bollard::query_parameters::{EventsOptionsBuilder, KillContainerOptionsBuilder};
-use futures::TryStreamExt;
+use bed::{context, history, host, stage, start, wait_for};
+use hemostat_patient::{
+    Illness,
+    illness::Crash,
+    stage::{Patient, PatientSpec, Record, docker_host},
+};
 use hemostat_responder::{
     Execute,
     engine::{Docker, Engine},
@@ -29,13 +32,8 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// Takes about two seconds to stop.
-const SLOW: &str = "trap 'sleep 2; exit 0' TERM; while true; do sleep 0.1; done";
-const QUICK: &str = "trap exit TERM; while true; do sleep 0.1; done";
-
 fn engine() -> Docker {
-    let host = std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned());
-    Docker::new(host, Duration::from_secs(20))
+    Docker::new(docker_host(), Duration::from_secs(20))
 }
 
 /// A responder that can be killed: all of its tasks end where they are, as those of a process do.
@@ -62,11 +60,12 @@ async fn intend(ctx: &Context, name: &str, intent: Authorised) -> EventId {
     producer.append(vec![event], vec![]).await.unwrap()[0]
 }
 
-async fn intent(id: &ContainerId, remedy: Remedy) -> Authorised {
-    let started_at = engine().look(id).await.unwrap().started_at;
+async fn intent(patient: &Patient, remedy: Remedy) -> Authorised {
+    let id: ContainerId = patient.id.parse().unwrap();
+    let started_at = engine().look(&id).await.unwrap().started_at;
     Authorised {
         remedy,
-        target: Target { id: id.clone(), started_at },
+        target: Target { id, started_at },
         diagnosis: EventId::start(Partition(0)),
         attempt: 1,
         of: 3,
@@ -84,97 +83,100 @@ async fn outcome(ctx: &Context, name: &str) -> Result<Succeeded, Failed> {
     .await
 }
 
-/// How often each of these happened to a container, by the engine's own record.
-async fn record(bed: &Bed, id: &ContainerId, actions: &[&str]) -> Vec<usize> {
-    let mine = HashMap::from([("container", vec![id.as_str()])]);
-    let now = Timestamp::now().as_second() + 1;
-    let options = EventsOptionsBuilder::new().since("1").until(&now.to_string()).filters(&mine).build();
-    let events: Vec<_> = bed.docker.events(Some(options)).try_collect().await.unwrap();
-    let times = |action: &&str| events.iter().filter(|event| event.action.as_deref() == Some(*action)).count();
-    actions.iter().map(times).collect()
+/// Waits until each of these has happened to a patient so often, by the engine's own record.
+async fn until_recorded(record: &Record, patient: &Patient, deeds: &[(&str, usize)]) {
+    let counted = || deeds.iter().all(|(deed, times)| record.of(&patient.id).count(deed) == *times);
+    let waited = timeout(Duration::from_secs(10), async {
+        while !counted() {
+            sleep(Duration::from_millis(20)).await;
+        }
+    });
+    assert!(waited.await.is_ok(), "not {deeds:?} but {:?}", record.of(&patient.id));
 }
 
 #[tokio::test]
 async fn an_authorised_restart_is_done_and_told_with_the_run_that_came_of_it() {
-    let (bed, ctx) = (Bed::new().await, context());
-    let id = bed.start("api", Patient { script: QUICK, ..Patient::default() }).await;
-    let name = bed.name("api");
-    let intent = intent(&id, Remedy::Restart).await;
+    let (stage, ctx) = (stage().await, context());
+    let record = stage.record();
+    let patient = start(&stage, PatientSpec::named("api")).await;
+    let intent = intent(&patient, Remedy::Restart).await;
     let _responder = Responder::start(&ctx);
-    let action = intend(&ctx, &name, intent.clone()).await;
-    let done = outcome(&ctx, &name).await.unwrap();
-    let now = engine().look(&id).await.unwrap();
+    let action = intend(&ctx, &patient.name, intent.clone()).await;
+    let done = outcome(&ctx, &patient.name).await.unwrap();
+    let now = engine().look(&intent.target.id).await.unwrap();
     assert_eq!((done.action, done.proof), (action, Proof::Answered));
-    assert_eq!(done.target, Some(Target { id: id.clone(), started_at: now.started_at }));
+    assert_eq!(done.target, Some(Target { id: intent.target.id, started_at: now.started_at }));
     assert!(now.started_at > intent.target.started_at && done.called_at.is_some());
-    assert_eq!(record(&bed, &id, &["restart", "start"]).await, [1, 2]);
+    until_recorded(&record, &patient, &[("restart", 1), ("start", 2)]).await;
 }
 
 #[tokio::test]
 async fn an_exited_container_is_started_and_a_superseded_intent_touches_nothing() {
-    let (bed, ctx) = (Bed::new().await, context());
-    let id = bed.start("job", Patient { script: QUICK, ..Patient::default() }).await;
-    let kill = KillContainerOptionsBuilder::new().signal("SIGKILL").build();
-    bed.docker.kill_container(id.as_str(), Some(kill)).await.unwrap();
-    let name = bed.name("job");
-    let ended = intent(&id, Remedy::Start).await;
+    let (stage, ctx) = (stage().await, context());
+    let record = stage.record();
+    let patient = start(&stage, PatientSpec::named("job")).await;
+    patient.fall_ill(Illness::Crash(Crash { code: 1 })).await.unwrap();
+    until_recorded(&record, &patient, &[("die", 1)]).await;
+    let ended = intent(&patient, Remedy::Start).await;
     let _responder = Responder::start(&ctx);
-    intend(&ctx, &name, ended.clone()).await;
-    assert_eq!(outcome(&ctx, &name).await.unwrap().proof, Proof::Answered);
+    intend(&ctx, &patient.name, ended.clone()).await;
+    assert_eq!(outcome(&ctx, &patient.name).await.unwrap().proof, Proof::Answered);
     // The same intent again is about a run that is no more.
-    let again = intend(&ctx, &name, ended).await;
-    let failed = wait_for(ctx.log.as_ref(), &name, "refusal to act", |_, event| match event {
+    let again = intend(&ctx, &patient.name, ended).await;
+    let failed = wait_for(ctx.log.as_ref(), &patient.name, "refusal to act", |_, event| match event {
         Event::Action(Action::Failed(failed)) => Some(failed.clone()),
         _ => None,
     })
     .await;
     assert_eq!(failed.action, again);
     assert_eq!(failed.error, "superseded: it has been started anew since it was diagnosed");
-    assert_eq!(record(&bed, &id, &["start"]).await, [2]);
+    until_recorded(&record, &patient, &[("start", 2)]).await;
 }
 
 #[tokio::test]
 async fn a_container_that_is_gone_and_a_dry_run_end_in_a_clear_outcome() {
-    let (bed, ctx) = (Bed::new().await, context());
-    let id = bed.start("api", Patient { script: QUICK, ..Patient::default() }).await;
+    let (stage, ctx) = (stage().await, context());
+    let record = stage.record();
+    let patient = start(&stage, PatientSpec::named("api")).await;
     let _responder = Responder::start(&ctx);
-    let dry = Authorised { dry_run: true, ..intent(&id, Remedy::Restart).await };
-    intend(&ctx, &bed.name("api"), dry.clone()).await;
-    assert_eq!(outcome(&ctx, &bed.name("api")).await.unwrap().proof, Proof::DryRun);
-    assert_eq!(record(&bed, &id, &["kill", "restart"]).await, [0, 0]);
+    let dry = Authorised { dry_run: true, ..intent(&patient, Remedy::Restart).await };
+    intend(&ctx, &patient.name, dry.clone()).await;
+    assert_eq!(outcome(&ctx, &patient.name).await.unwrap().proof, Proof::DryRun);
 
     let nowhere = Target { id: "0123456789abcdef".parse().unwrap(), started_at: None };
-    intend(&ctx, &bed.name("gone"), Authorised { target: nowhere, dry_run: false, ..dry }).await;
-    let failed = outcome(&ctx, &bed.name("gone")).await.unwrap_err();
+    let gone = format!("{}-gone", stage.prefix());
+    intend(&ctx, &gone, Authorised { target: nowhere, dry_run: false, ..dry }).await;
+    let failed = outcome(&ctx, &gone).await.unwrap_err();
     assert_eq!(failed.error, "superseded: the container is gone: it was removed or recreated");
+    until_recorded(&record, &patient, &[("start", 1), ("kill", 0), ("restart", 0)]).await;
 }
 
 /// The first responder is killed so many milliseconds after the intent; a second one takes over.
 async fn restarted_once(killed_after: u64) {
-    let (bed, ctx) = (Bed::new().await, context());
-    let id = bed.start("slow", Patient { script: SLOW, ..Patient::default() }).await;
-    let name = bed.name("slow");
-    let before = intent(&id, Remedy::Restart).await;
+    let (stage, ctx) = (stage().await, context());
+    let record = stage.record();
+    let spec = PatientSpec { stop_delay: Duration::from_secs(2), ..PatientSpec::named("slow") };
+    let patient = start(&stage, spec).await;
+    let name = &patient.name;
+    let before = intent(&patient, Remedy::Restart).await;
     let first = Responder::start(&ctx);
-    intend(&ctx, &name, before.clone()).await;
+    intend(&ctx, name, before.clone()).await;
     sleep(Duration::from_millis(killed_after)).await;
     drop(first);
     let _second = Responder::start(&ctx);
-    let done = outcome(&ctx, &name).await.unwrap();
+    let done = outcome(&ctx, name).await.unwrap();
     let story = format!("killed after {killed_after} ms, {:?}", done.proof);
     println!("{story}");
     // A call that had gone out before the kill would show by now, or within the time that it may take.
-    let settled = timeout(Duration::from_secs(4), async {
-        loop {
-            if record(&bed, &id, &["start"]).await[0] > 2 {
-                return;
-            }
-            sleep(Duration::from_millis(500)).await;
+    let restarted_again = timeout(Duration::from_secs(4), async {
+        while record.of(&patient.id).count("start") <= 2 {
+            sleep(Duration::from_millis(100)).await;
         }
     });
-    assert!(settled.await.is_err(), "{story}: a second restart");
-    assert_eq!(record(&bed, &id, &["die", "start", "restart"]).await, [1, 2, 1], "{story}");
-    let outcomes = history(ctx.log.as_ref(), &name).await;
+    assert!(restarted_again.await.is_err(), "{story}: a second restart");
+    let deeds = record.of(&patient.id);
+    assert_eq!(["die", "start", "restart"].map(|deed| deeds.count(deed)), [1, 2, 1], "{story}: {deeds:?}");
+    let outcomes = history(ctx.log.as_ref(), name).await;
     let outcomes = outcomes.iter().filter(|event| event.kind() == "action.succeeded").count();
     assert_eq!(outcomes, 1, "{story}");
 }

@@ -7,6 +7,7 @@
 mod image;
 mod owner;
 mod patient;
+mod record;
 
 use std::{collections::HashMap, time::Duration};
 
@@ -19,6 +20,7 @@ use bollard::{
 };
 
 pub use patient::{Patient, PatientSpec, Restart};
+pub use record::{Deeds, Record};
 
 /// The label that names the run that a container belongs to.
 pub const RUN_LABEL: &str = "hemostat.stage";
@@ -72,6 +74,11 @@ impl Stage {
             HashMap::from([(RUN_LABEL.to_owned(), self.run.clone()), (OWNER_LABEL.to_owned(), owner::this_process())]);
         labels.extend(spec.labels.clone());
         Patient::start(&self.docker, &format!("{}-{}", self.prefix, spec.name), &self.image, labels, spec).await
+    }
+
+    /// Writes down, from now on, what is done to its containers.
+    pub fn record(&self) -> Record {
+        Record::begin(&self.docker, &self.run)
     }
 
     /// Takes all its containers away; dropping the stage does the same.

@@ -40,6 +40,8 @@ pub struct PatientSpec {
     pub stubborn: Option<(&'static str, Duration)>,
     /// How long it takes to stop.
     pub stop_delay: Duration,
+    /// Further arguments; with `--help` it ends at once, in peace.
+    pub arguments: Vec<String>,
     /// Further labels.
     pub labels: HashMap<String, String>,
 }
@@ -69,6 +71,7 @@ impl PatientSpec {
             restart: Restart::No,
             stubborn: None,
             stop_delay: Duration::ZERO,
+            arguments: vec![],
             labels: HashMap::new(),
         }
     }
@@ -81,7 +84,7 @@ impl PatientSpec {
     }
 
     fn arguments(&self) -> Vec<String> {
-        let mut arguments = vec![];
+        let mut arguments = self.arguments.clone();
         if let Some((illness, after)) = self.stubborn {
             arguments.extend([format!("--stubborn={illness}"), format!("--stubborn-after={}ms", after.as_millis())]);
         }

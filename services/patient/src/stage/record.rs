@@ -1,32 +1,33 @@
-//! What was done to a bed's containers, by the Docker engine's own record.
+//! What was done to a stage's containers, by the Docker engine's own record.
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use bollard::{Docker, models::EventMessage, query_parameters::EventsOptions};
-use futures::StreamExt;
-use hemostat_patient::stage::{Patient, RUN_LABEL};
+use bollard::{Docker, query_parameters::EventsOptions};
+use futures::TryStreamExt;
 use tokio::task::JoinHandle;
+
+use super::RUN_LABEL;
 
 /// What is written down; what health checks do is not.
 const DEEDS: [&str; 6] = ["start", "kill", "die", "stop", "restart", "oom"];
 
-/// What was done to the containers of one run, written down as it happens: the engine itself remembers only the last 256
+/// What was done to a stage's containers, written down as it happens: the engine itself remembers only the last 256
 /// events of all containers together.
 #[derive(Debug)]
-pub(crate) struct Record {
+pub struct Record {
     /// Container and deed, in order.
     deeds: Arc<Mutex<Vec<(String, String)>>>,
-    writer: JoinHandle<()>,
+    writer: JoinHandle<Result<(), bollard::errors::Error>>,
 }
 
 impl Record {
     /// Writes down everything from now on.
-    pub(crate) fn begin(docker: &Docker, run: &str) -> Self {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    pub(super) fn begin(docker: &Docker, run: &str) -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let filters = [
             ("type", vec!["container".to_owned()]),
             ("label", vec![format!("{RUN_LABEL}={run}")]),
@@ -43,20 +44,24 @@ impl Record {
         let deeds = Arc::<Mutex<Vec<_>>>::default();
         let written = Arc::clone(&deeds);
         let writer = tokio::spawn(async move {
-            while let Some(event) = events.next().await {
-                let EventMessage { actor, action, .. } = event.expect("the engine's record goes on");
-                let id = actor.and_then(|actor| actor.id).unwrap_or_default();
-                written.lock().unwrap().push((id, action.unwrap_or_default()));
+            while let Some(event) = events.try_next().await? {
+                let id = event.actor.and_then(|actor| actor.id).unwrap_or_default();
+                let deed = (id, event.action.unwrap_or_default());
+                written.lock().unwrap_or_else(PoisonError::into_inner).push(deed);
             }
+            Ok(())
         });
         Self { deeds, writer }
     }
 
-    /// What was done to `patient` so far, in order.
-    pub(crate) fn of(&self, patient: &Patient) -> Deeds {
+    /// What was done so far to the container of this id, in order.
+    ///
+    /// # Panics
+    /// When the engine's events broke off: what is missing from the record proves nothing then.
+    pub fn of(&self, id: &str) -> Deeds {
         assert!(!self.writer.is_finished(), "the engine's record broke off");
-        let deeds = self.deeds.lock().unwrap();
-        Deeds(deeds.iter().filter(|(id, _)| *id == patient.id).map(|(_, deed)| deed.clone()).collect())
+        let deeds = self.deeds.lock().unwrap_or_else(PoisonError::into_inner);
+        Deeds(deeds.iter().filter(|(of, _)| of == id).map(|(_, deed)| deed.clone()).collect())
     }
 }
 
