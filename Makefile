@@ -15,8 +15,7 @@ up: ## Watches this machine's containers until Ctrl-C
 	$(with) rust redis -- $(hemostat) up $(ARGS)
 
 demo: ## Makes patients of its own ill in Docker, and heals them
-	$(with) rust -- $(patient)
-	$(with) rust redis docker -- $(hemostat) demo
+	$(with) rust redis docker -- sh -c '$(patient) && $(hemostat) demo'
 
 test: ## Runs all tests, on a real Redis and a real Docker engine
 	$(with) rust redis docker -- scripts/test all
