@@ -76,7 +76,11 @@ pub async fn run() -> anyhow::Result<()> {
     ctx.shutdown.cancel();
     let healed = healing.await.context("the healing panicked")?;
     telling.abort();
-    let cleared = stage.clear().await;
+    let cleared = async {
+        stage.clear().await?;
+        stage.remove_image().await
+    };
+    let cleared = cleared.await;
     redis.stop().await;
     report(stage.prefix(), &cases, &journal, &mailbox);
     outcome.and(healed).and(cleared)
