@@ -80,7 +80,7 @@ fn a_person_is_called_once_an_incident() {
     let text = "HemoStat gave up after 3 attempts that did not help; it tries once more at 2026-01-01T01:01:00Z.\n\
                 Seen: unhealthy.\nCause: its health check fails.\n\
                 By hand: docker logs --tail 100 api; docker inspect api. \
-                Until then only you can: docker restart api.";
+                GET /containers/host%2Fapi shows what was tried and what holds HemoStat back.";
     let title = "api on host needs you: it is unhealthy".to_owned();
     let escalated = Escalated { alert: id(5), title, text: text.into() };
     then.then([escalated.clone().into()], &[]);

@@ -83,7 +83,7 @@ impl Words<'_> {
                     attempts(gave_up.attempts),
                     gave_up.until
                 ),
-                self.until_then(),
+                self.holds_back(),
             ),
         };
         let by_hand = format!("By hand: docker logs --tail 100 {0}; docker inspect {0}.", self.subject.short());
@@ -126,8 +126,7 @@ impl Words<'_> {
 
     fn hint(&self, refusal: &Refusal) -> Option<String> {
         match refusal {
-            Refusal::Paused => Some("POST /resume lets HemoStat heal again.".into()),
-            Refusal::CoolingDown { .. } | Refusal::Tripped { .. } => self.until_then(),
+            Refusal::CoolingDown { .. } | Refusal::Tripped { .. } => self.holds_back(),
             Refusal::NotPermitted => Some("The label hemostat.actions says what is allowed.".into()),
             Refusal::Observing => Some("The label hemostat.mode=auto would let HemoStat act.".into()),
             Refusal::Storm { .. } => Some("Look at the host first: disk, memory, network, its Docker engine.".into()),
@@ -135,9 +134,9 @@ impl Words<'_> {
         }
     }
 
-    fn until_then(&self) -> Option<String> {
-        let Subject { .. } = self.subject;
-        Some(format!("Until then only you can: docker restart {}.", self.subject.short()))
+    fn holds_back(&self) -> Option<String> {
+        let key = self.subject.to_string().replace('/', "%2F");
+        Some(format!("GET /containers/{key} shows what was tried and what holds HemoStat back."))
     }
 }
 
