@@ -193,10 +193,10 @@ fn unhealthy(case: &Case<'_>) -> Option<Finding> {
         return None;
     }
     let failing = match (&standing.evidence, standing.target == case.facts.target()) {
-        (Evidence::Health { .. }, true) => format!(" for {}", Span::between(standing.since, case.now)),
-        _ => " in this run, too".to_owned(),
+        (Evidence::Health { .. }, true) => words::failing(Span::between(standing.since, case.now)),
+        _ => "has failed in this run, too".to_owned(),
     };
-    let root_cause = format!("its health check has failed{failing}");
+    let root_cause = format!("its health check {failing}");
     sick(Some(Remedy::Restart), 0.8, root_cause, "it runs but does not do its work, as its own check says")
 }
 

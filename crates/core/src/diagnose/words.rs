@@ -1,6 +1,7 @@
 //! How findings are put, for a person who reads them at three in the morning: with figures, and without jargon.
 
 use hemostat_schema::{
+    Span,
     container::{Exit, Facts, RestartPolicy},
     observation::{Symptom, Trend},
 };
@@ -34,6 +35,11 @@ pub(super) fn stays_down(facts: &Facts, exit: &Exit) -> String {
     format!("it has been down since {:.0}, and Docker does not start it again, {policy}", exit.at)
 }
 
+/// For how long a health check has failed; that it fails, where it has only begun to.
+pub(super) fn failing(span: Span) -> String {
+    if span < Span::from_secs(1) { "fails".to_owned() } else { format!("has failed for {span}") }
+}
+
 /// Where a level stands, since when, and where it is going.
 pub(super) fn level(case: &Case<'_>, level: &Level) -> String {
     let what = if level.symptom == Symptom::CpuHigh { "CPU" } else { "memory" };
@@ -53,4 +59,21 @@ pub(super) fn level(case: &Case<'_>, level: &Level) -> String {
 /// Symptoms, in a list.
 pub(super) fn symptoms<'a>(symptoms: impl Iterator<Item = &'a Symptom>) -> String {
     symptoms.map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_health_check_that_has_only_begun_to_fail_has_not_failed_for_0_ms() {
+        for (span, said) in [
+            (Span::ZERO, "fails"),
+            (Span::from_millis(999), "fails"),
+            (Span::from_secs(1), "has failed for 1.0 s"),
+            (Span::from_secs(90), "has failed for 1 min 30 s"),
+        ] {
+            assert_eq!(failing(span), said);
+        }
+    }
 }

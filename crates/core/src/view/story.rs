@@ -132,7 +132,7 @@ fn acted(who: &str, action: &Action) -> String {
             }
         },
         Action::GaveUp(gave_up) => {
-            format!("gave up on {who} after {} attempts, until {:.0}", gave_up.attempts, gave_up.until)
+            format!("gave up on {who} after {}, until {:.0}", attempts(gave_up.attempts), gave_up.until)
         }
         Action::BreakerReset(reset) => format!("{} let HemoStat try {who} again", reset.by),
         Action::Paused(paused) => format!("{} paused all healing on {who}: {}", paused.by, paused.reason),
@@ -166,10 +166,16 @@ fn told(who: &str, alert: &Alert) -> String {
             attempts => format!("alert about {who} delivered to {} at attempt {attempts}", delivered.channel),
         },
         Alert::Undelivered(undelivered) => format!(
-            "alert about {who} not delivered to {} in {} attempts: {}",
-            undelivered.channel, undelivered.attempts, undelivered.error
+            "alert about {who} not delivered to {} in {}: {}",
+            undelivered.channel,
+            attempts(undelivered.attempts),
+            undelivered.error
         ),
     }
+}
+
+fn attempts(n: u32) -> String {
+    if n == 1 { "1 attempt".into() } else { format!("{n} attempts") }
 }
 
 /// A symptom with what it rests on: `memory high, 91.0 % for 1 min (80.0 % is the limit)`.
@@ -216,5 +222,15 @@ pub(super) fn state(state: State) -> &'static str {
         State::Removing => "being removed",
         State::Exited => "exited",
         State::Dead => "dead",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_attempt_is_not_attempts() {
+        assert_eq!([1, 2].map(attempts), ["1 attempt", "2 attempts"]);
     }
 }
