@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::debug;
 
-use crate::Context;
+use crate::{Context, Metric};
 
 /// The lease is not certainly ours: an effect must not happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -101,6 +101,14 @@ impl Tenure {
         *self.0.until.lock().unwrap_or_else(PoisonError::into_inner) = (monotonic + certain, wall + certain);
     }
 
+    /// Says again in the figures that it is held: a gauge that nobody sets is dropped.
+    fn show(&self) {
+        if !self.is_over() {
+            let partition = self.lease().partition.to_string();
+            Metric::LeaseHeld.gauge(&[("group", &self.lease().group), ("partition", &partition)]).set(1.0);
+        }
+    }
+
     async fn renew(self, log: Arc<dyn Log>) {
         let pause = self.0.ttl / 3;
         loop {
@@ -110,7 +118,10 @@ impl Tenure {
             }
             let asked = (Instant::now(), SystemTime::now());
             match log.renew(self.lease(), self.0.ttl).await {
-                Ok(true) => self.extend(asked),
+                Ok(true) => {
+                    self.extend(asked);
+                    self.show();
+                }
                 Ok(false) => return self.0.over.cancel(),
                 // The worker meets the same error and says so; the lease may still be ours when the log is back.
                 Err(error) => debug!("could not renew the lease of {}: {error}", self.lease().group),

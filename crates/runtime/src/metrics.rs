@@ -1,12 +1,17 @@
 //! Every figure that HemoStat counts: name, unit and meaning, in one list.
 //!
-//! No label grows without end: containers are labels only of gauges and of what is counted per container on purpose.
+//! No label grows without end: containers are labels only of gauges, and a gauge that nobody sets any more is dropped.
 
 use std::{sync::OnceLock, time::Duration};
 
 use anyhow::Context as _;
 use metrics::{Counter, Gauge, Histogram, Label, Unit, describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use metrics_util::MetricKindMask;
+
+/// A gauge that was not set for so long is shown no more: its container is gone or does not run. Whatever is to stay
+/// is set again sooner (a lease with each step or renewal).
+const IDLE: Duration = Duration::from_secs(300);
 
 static EXPORTER: OnceLock<PrometheusHandle> = OnceLock::new();
 
@@ -119,15 +124,7 @@ pub fn init() -> anyhow::Result<()> {
     if EXPORTER.get().is_some() {
         return Ok(());
     }
-    let mut builder = PrometheusBuilder::new();
-    for metric in Metric::ALL {
-        if let Info { name, kind: Kind::Histogram(buckets), .. } = metric.info() {
-            builder = builder
-                .set_buckets_for_metric(Matcher::Full(name.to_owned()), buckets)
-                .with_context(|| format!("the buckets of {name} are not right"))?;
-        }
-    }
-    let handle = builder.install_recorder().context("could not set up metrics")?;
+    let handle = exporter(IDLE)?.install_recorder().context("could not set up metrics")?;
     let _ = EXPORTER.set(handle);
     for metric in Metric::ALL {
         let Info { name, unit, help, kind } = metric.info();
@@ -138,6 +135,19 @@ pub fn init() -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// With the buckets of every histogram; gauges that were not set for `idle` are dropped.
+fn exporter(idle: Duration) -> anyhow::Result<PrometheusBuilder> {
+    let mut builder = PrometheusBuilder::new().idle_timeout(MetricKindMask::GAUGE, Some(idle));
+    for metric in Metric::ALL {
+        if let Info { name, kind: Kind::Histogram(buckets), .. } = metric.info() {
+            builder = builder
+                .set_buckets_for_metric(Matcher::Full(name.to_owned()), buckets)
+                .with_context(|| format!("the buckets of {name} are not right"))?;
+        }
+    }
+    Ok(builder)
 }
 
 /// All figures, as Prometheus reads them; nothing before [`init`].
@@ -158,7 +168,7 @@ pub(crate) async fn upkeep() {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::{collections::BTreeSet, time::Instant};
 
     use super::*;
 
@@ -186,5 +196,24 @@ mod tests {
         assert!(shown.contains("hemostat_events_parked_total{group=\"test\"} 2"), "{shown}");
         assert!(shown.contains("# HELP hemostat_events_parked_total Deliveries"), "{shown}");
         assert!(shown.contains("hemostat_commit_duration_seconds_bucket{group=\"test\",le=\"0.0025\"} 1"), "{shown}");
+    }
+
+    #[test]
+    fn a_gauge_that_nobody_sets_any_more_is_dropped_and_counters_stay() {
+        let recorder = exporter(Duration::from_millis(50)).unwrap().build_recorder();
+        let handle = recorder.handle();
+        metrics::with_local_recorder(&recorder, || {
+            Metric::ContainerCpu.gauge(&[("container", "gone")]).set(85.0);
+            Metric::EventsParked.counter(&[("group", "test")]).increment(1);
+            assert!(handle.render().contains("container=\"gone\""));
+            let deadline = Instant::now() + Duration::from_secs(30);
+            while handle.render().contains("container=\"gone\"") {
+                assert!(Instant::now() < deadline, "it is shown for ever");
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            Metric::ContainerCpu.gauge(&[("container", "back")]).set(1.0);
+            let shown = handle.render();
+            assert!(shown.contains("container=\"back\"") && shown.contains("hemostat_events_parked_total"), "{shown}");
+        });
     }
 }
