@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use axum::{
     Json, Router,
     extract::State,
@@ -111,11 +111,26 @@ async fn exposition() -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics::render())
 }
 
+/// Refuses an address that `key` sets where other machines could reach it: nothing here asks who is there.
+///
+/// # Errors
+/// When `listen` is not loopback.
+pub fn ensure_loopback(key: &str, listen: SocketAddr) -> anyhow::Result<()> {
+    ensure!(
+        listen.ip().is_loopback(),
+        "{key} is {listen}: the API has no access tokens yet, so it may only listen on this machine; \
+         set it to 127.0.0.1:{port} and let a proxy that asks for a password make it public",
+        port = listen.port()
+    );
+    Ok(())
+}
+
 /// Serves [`router`] for a role that runs alone.
 ///
 /// # Errors
-/// When `listen` cannot be listened on.
+/// When `listen` is not loopback, or cannot be listened on.
 pub async fn serve(ctx: &Context, listen: SocketAddr) -> anyhow::Result<Task> {
+    ensure_loopback("runtime.health_listen", listen)?;
     let listener = TcpListener::bind(listen)
         .await
         .with_context(|| format!("could not listen on {listen} (runtime.health_listen)"))?;
@@ -152,5 +167,15 @@ mod tests {
         }
         ctx.health.set("alerter/0", Condition::Starting);
         assert_eq!(status(&ctx).await, StatusCode::SERVICE_UNAVAILABLE, "all of them must be");
+    }
+
+    #[tokio::test]
+    async fn nothing_but_loopback_is_listened_on() {
+        let ctx = Context::new(Arc::new(MemoryLog::new(1)));
+        for public in ["0.0.0.0:0", "[::]:0", "192.0.2.1:8501"] {
+            let error = serve(&ctx, public.parse().unwrap()).await.unwrap_err().to_string();
+            assert!(error.starts_with(&format!("runtime.health_listen is {public}")), "{error}");
+        }
+        assert!(serve(&ctx, "127.0.0.1:0".parse().unwrap()).await.is_ok());
     }
 }

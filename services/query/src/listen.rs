@@ -6,8 +6,9 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use axum::Router;
+use hemostat_runtime::health;
 use tokio::{select, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -20,13 +21,7 @@ const FAREWELL: Duration = Duration::from_secs(5);
 /// # Errors
 /// When it is not loopback, or cannot be had.
 pub(crate) fn bind(listen: SocketAddr) -> anyhow::Result<TcpListener> {
-    if !listen.ip().is_loopback() {
-        bail!(
-            "query.listen is {listen}: the API has no access tokens yet, so it may only listen on this machine; \
-             set it to 127.0.0.1:{port} and let a proxy that asks for a password make it public",
-            port = listen.port()
-        );
-    }
+    health::ensure_loopback("query.listen", listen)?;
     let listener = TcpListener::bind(listen).with_context(|| {
         format!("could not listen on {listen}; is another HemoStat running? query.listen says where")
     })?;
