@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use backon::{ExponentialBuilder, Retryable};
 use hemostat_schema::Span;
-use reqwest::{Client, StatusCode, Url, header::RETRY_AFTER, redirect};
+use reqwest::{Client, Response, StatusCode, Url, header::RETRY_AFTER, redirect};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -17,6 +17,9 @@ use tracing::{info, warn};
 mod message;
 
 pub(crate) use message::Message;
+
+/// So many bytes of an answer are read.
+const ENOUGH: usize = 1024;
 
 /// How a failing channel is tried again.
 #[derive(Debug, Clone, Copy)]
@@ -152,7 +155,7 @@ impl Slack {
     async fn attempt<E>(&self, message: &Message, permitted: Result<(), E>) -> Result<(), Failure<E>> {
         permitted.map_err(Failure::Forbidden)?;
         let answer = self.http.post(self.address.expose_secret()).json(message).send().await;
-        let answer = answer.map_err(|error| Failure::passing(self.describe(error)))?;
+        let mut answer = answer.map_err(|error| Failure::passing(self.describe(error)))?;
         let status = answer.status();
         if status.is_success() {
             return Ok(());
@@ -161,7 +164,7 @@ impl Slack {
         let mut error = format!("it answered {status}");
         if status.is_redirection() {
             error.push_str(", a redirect, which is not followed: the address is not a webhook's");
-        } else if let Some(word) = slack_word(&answer.text().await.unwrap_or_default()) {
+        } else if let Some(word) = slack_word(&beginning(&mut answer).await) {
             error.push_str(&format!(" ({word})"));
         }
         if status.is_server_error() || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT) {
@@ -178,6 +181,17 @@ impl Slack {
         let error = anyhow::Error::new(error.without_url());
         format!("it could not be reached: {}", error.root_cause())
     }
+}
+
+/// The beginning of what was answered: an error word is short, and a server may answer without end.
+async fn beginning(answer: &mut Response) -> String {
+    let mut body = Vec::new();
+    while body.len() < ENOUGH
+        && let Ok(Some(chunk)) = answer.chunk().await
+    {
+        body.extend_from_slice(&chunk[..chunk.len().min(ENOUGH - body.len())]);
+    }
+    String::from_utf8_lossy(&body).into_owned()
 }
 
 /// One of Slack's own error words, such as `no_service` or `channel_is_archived`.

@@ -149,3 +149,23 @@ fn what_is_not_a_web_address_is_refused_without_being_told() {
         assert!(error.contains("alerts.slack_webhook_url") && !error.contains("SECRET"), "{error}");
     }
 }
+
+#[tokio::test]
+async fn of_an_answer_without_end_only_the_beginning_is_read() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let _ = stream.read(&mut [0; 16_384]).await;
+        let _ = stream.write_all(b"HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n").await;
+        while stream.write_all(&[b'a'; 4096]).await.is_ok() {}
+    });
+    let patience = Patience::new(Duration::from_secs(60), LONG);
+    let slack = Slack::new(format!("http://{address}/services/SECRET").into(), patience).unwrap();
+    let message = message();
+    let sending = slack.send(&message, || Ok::<_, Infallible>(()));
+    let sent = tokio::time::timeout(Duration::from_secs(20), sending).await.expect("it reads on").unwrap();
+    assert_eq!(sent.error.as_deref(), Some("it answered 404 Not Found"));
+}
