@@ -195,7 +195,7 @@ section! {
     Responder {
         /// How far HemoStat may go where a container's labels do not say.
         mode: Mode = Mode::Auto, "responder.mode";
-        /// What it may do where a container's labels do not say.
+        /// What it may do where a container's labels do not say: restart and start are what it can do today.
         actions: BTreeSet<Allowed> = BTreeSet::from([Allowed::Restart, Allowed::Start]), "responder.actions";
         /// How long after an incident a new one of the same container is not acted on.
         cooldown: Span = Span::from_secs(3600), "responder.cooldown", Alias::Seconds("RESPONDER_COOLDOWN_SECONDS");
