@@ -23,7 +23,7 @@ use crate::{
     engine::{Engine, Error},
     facts::{self, Inspected},
     follow::{Heard, follow},
-    kept::{self, HostRow},
+    kept::{self, HostRow, Kept},
     samples,
     watch::{Ask, Reach, Watch},
 };
@@ -89,12 +89,14 @@ async fn shift(
     partition: Partition,
     producer: &mut Producer,
 ) -> Lost {
-    let (HostRow { reach, cursor }, states) = match kept::load(ctx.log.as_ref(), partition, &settings.host).await {
-        Ok(kept) => kept,
-        Err(error) => return error.into(),
-    };
+    let Kept { host: HostRow { reach, cursor }, states, restored } =
+        match kept::load(ctx.log.as_ref(), partition, &settings.host).await {
+            Ok(kept) => kept,
+            Err(error) => return error.into(),
+        };
     debug!(host = %settings.host, containers = states.len(), ?cursor, "watching {}", settings.host);
-    let watch = Watch::new(settings.host.clone(), settings.policy.clone(), reach, cursor, states);
+    let mut watch = Watch::new(settings.host.clone(), settings.policy.clone(), reach, cursor, states);
+    watch.keep(restored);
     let (to_heard, heard) = mpsc::channel(BATCH * 4);
     let (to_told, told) = mpsc::channel(BATCH * 4);
     let mut tasks = JoinSet::new();

@@ -155,6 +155,11 @@ impl Watch {
         }
     }
 
+    /// These are to be kept anew, though nothing has happened to them.
+    pub fn keep(&mut self, names: BTreeSet<ContainerName>) {
+        self.changed.extend(names);
+    }
+
     /// What came out since it was last called.
     pub fn take(&mut self) -> Outcome {
         let rows = std::mem::take(&mut self.changed).into_iter().map(|name| {
