@@ -59,7 +59,8 @@ async fn one_that_dies_is_started_again_with_its_data() {
     let before = pid(&embedded).await.unwrap();
     kill(&before);
     let deadline = Instant::now() + Duration::from_secs(20);
-    while !pid(&embedded).await.is_ok_and(|pid| pid != before) {
+    // The new server answers INFO at once, and everything else only when it has loaded its data.
+    while !(pid(&embedded).await.is_ok_and(|pid| pid != before) && ask(&embedded, &["PING"]).await.is_ok()) {
         assert!(Instant::now() < deadline, "redis-server does not come back");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
