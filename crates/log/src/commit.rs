@@ -1,7 +1,7 @@
 //! The one way to change the log: everything that follows from what was read, all or nothing.
 
 use hemostat_schema::{
-    Cause, EventId, Family, NewEvent, Subject, Timestamp,
+    Cause, EventId, Family, NewEvent, Partition, Subject, Timestamp,
     codec::{self, Encoded},
 };
 
@@ -27,8 +27,12 @@ pub struct Commit {
     pub rows: Vec<RowChange>,
     /// Timers of the lease's group; done after `fired`, in this order.
     pub timers: Vec<TimerUpdate>,
-    /// Deliveries that the group gives up on. They are to be in `acks`, too.
+    /// Deliveries that the group gives up on. They are to be in `acks`, too, unless the group reads by position.
     pub parked: Vec<Park>,
+    /// How far a group has come that reads by position instead of being handed deliveries.
+    pub cursor: Option<Cursor>,
+    /// Which views are read; done after `rows`, in this order.
+    pub views: Vec<ViewChange>,
 }
 
 impl Commit {
@@ -44,6 +48,8 @@ impl Commit {
             rows: vec![],
             timers: vec![],
             parked: vec![],
+            cursor: None,
+            views: vec![],
         }
     }
 
@@ -144,6 +150,49 @@ pub struct Park {
     pub id: EventId,
     /// Why.
     pub error: String,
+}
+
+/// Up to and with where a group that reads by position has dealt with these families. Nothing later is trimmed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor {
+    /// The last event that it has dealt with.
+    pub at: EventId,
+    /// What it reads.
+    pub families: Vec<Family>,
+}
+
+impl Cursor {
+    /// As it is kept: `1764000000000-3|observation,action`.
+    pub(crate) fn text(&self) -> String {
+        let families: Vec<&str> = self.families.iter().map(|family| family.name()).collect();
+        format!("{}|{}", self.at.entry(), families.join(","))
+    }
+
+    pub(crate) fn parse(partition: Partition, text: &str) -> Option<Self> {
+        let (at, families) = text.split_once('|')?;
+        let families = families.split(',').filter(|family| !family.is_empty());
+        Some(Self {
+            at: EventId::from_entry(partition, at).ok()?,
+            families: families.map(str::parse).collect::<Result<_, _>>().ok()?,
+        })
+    }
+}
+
+/// What becomes of a view as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ViewChange {
+    /// Whoever asks for `name` is given the rows of `view` from now on.
+    Serve {
+        /// Such as `containers`.
+        name: String,
+        /// Such as `containers.2`.
+        view: String,
+    },
+    /// All its rows are deleted.
+    Retire {
+        /// Such as `containers.1`.
+        view: String,
+    },
 }
 
 /// Why nothing of a commit was done; for [`CommitError::Log`], why it is not known whether it was done.

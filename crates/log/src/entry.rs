@@ -57,6 +57,8 @@ pub struct StoredTimer {
 /// A delivery that its group gave up on (dead letter).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParkedDelivery {
+    /// Its own place among what was parked, by which it is redriven or discarded; not the event's.
+    pub key: EventId,
     /// The group that gave up.
     pub group: String,
     /// The stream that the entry stands on.

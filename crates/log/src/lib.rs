@@ -15,19 +15,25 @@
 mod commit;
 mod entry;
 mod error;
+mod history;
 mod inbox;
+mod inspection;
 mod lease;
 mod log;
 mod memory;
 mod options;
+mod raw;
 mod redis;
 
-pub use commit::{Commit, CommitError, Guard, Park, RowChange, TimerKey, TimerUpdate};
+pub use commit::{Commit, CommitError, Cursor, Guard, Park, RowChange, TimerKey, TimerUpdate, ViewChange};
 pub use entry::{Backlog, Delivery, Entry, ParkedDelivery, Reader, StoredTimer};
 pub use error::Error;
+pub use history::{Archive, History, Scan};
 pub use inbox::Inbox;
+pub use inspection::{GroupState, Inspection, LeaseState, MOST_PENDING, StreamState, Trimmed};
 pub use lease::Lease;
 pub use log::{Log, Order, Range};
 pub use memory::MemoryLog;
 pub use options::Options;
+pub use raw::RawEntry;
 pub use redis::{Applied, RedisLog, migrate};

@@ -1,12 +1,15 @@
 //! The contract of an event store.
 
-use std::{fmt::Debug, ops::Bound, time::Duration};
+use std::{collections::BTreeMap, fmt::Debug, ops::Bound, time::Duration};
 
 use async_trait::async_trait;
 use hemostat_schema::{EventId, Family, Partition};
 use tokio::sync::watch;
 
-use crate::{Backlog, Commit, CommitError, Delivery, Entry, Error, Lease, ParkedDelivery, Reader, StoredTimer};
+use crate::{
+    Backlog, Commit, CommitError, Delivery, Entry, Error, Inspection, Lease, ParkedDelivery, RawEntry, Reader,
+    StoredTimer, Trimmed,
+};
 
 /// An event store: ordered histories, one for each partition, and what is folded from them.
 ///
@@ -32,7 +35,20 @@ pub trait Log: Send + Sync + Debug + 'static {
         range: Range,
         order: Order,
         limit: usize,
-    ) -> Result<Vec<Entry>, Error>;
+    ) -> Result<Vec<Entry>, Error> {
+        let raw = self.raw(partition, families, range, order, limit).await?;
+        Ok(raw.iter().map(RawEntry::decode).collect())
+    }
+
+    /// As [`read`](Self::read), but as the entries stand in the store.
+    async fn raw(
+        &self,
+        partition: Partition,
+        families: &[Family],
+        range: Range,
+        order: Order,
+        limit: usize,
+    ) -> Result<Vec<RawEntry>, Error>;
 
     /// One entry, whatever its family.
     async fn get(&self, id: EventId) -> Result<Option<Entry>, Error>;
@@ -42,6 +58,16 @@ pub trait Log: Send + Sync + Debug + 'static {
 
     /// All rows of a view, by key. Rows that change meanwhile are given as they were before or after.
     async fn all_rows(&self, partition: Partition, view: &str) -> Result<Vec<(String, Vec<u8>)>, Error>;
+
+    /// All rows of a view, by key, as they stood at one instant.
+    async fn snapshot(&self, partition: Partition, view: &str) -> Result<Vec<(String, Vec<u8>)>, Error>;
+
+    /// Which view is served under which name (`containers` → `containers.1`), and which one a group is to fill
+    /// (`containers.1+` → `containers.1~2`).
+    async fn views(&self, partition: Partition) -> Result<BTreeMap<String, String>, Error>;
+
+    /// Asks the holder of the group's lease to fill `view` and serve it instead.
+    async fn want_view(&self, partition: Partition, group: &str, view: &str) -> Result<(), Error>;
 
     /// All timers of a group, the earliest first.
     async fn timers(&self, partition: Partition, group: &str) -> Result<Vec<StoredTimer>, Error>;
@@ -61,6 +87,15 @@ pub trait Log: Send + Sync + Debug + 'static {
 
     /// Gives the lease back, so that the next one need not wait; nothing can be committed with it afterwards.
     async fn release(&self, lease: &Lease) -> Result<(), Error>;
+
+    /// Takes the lease away from whoever holds it, who therefore begins afresh, or somebody else does.
+    async fn recall(&self, partition: Partition, group: &str) -> Result<(), Error>;
+
+    /// Says for `ttl` that `owner` can do the group's work. Gives all who said so and whose time is not over, sorted.
+    async fn attend(&self, group: &str, owner: &str, ttl: Duration) -> Result<Vec<String>, Error>;
+
+    /// Takes back what [`attend`](Self::attend) said.
+    async fn leave(&self, group: &str, owner: &str) -> Result<(), Error>;
 
     /// Everything that the group was handed and has not acknowledged, whoever had it; for [`Inbox`](crate::Inbox). The
     /// group begins with the first event where it is new.
@@ -93,6 +128,31 @@ pub trait Log: Send + Sync + Debug + 'static {
 
     /// What groups gave up on, the newest first.
     async fn parked(&self, partition: Partition, limit: usize) -> Result<Vec<ParkedDelivery>, Error>;
+
+    /// Puts a parked delivery back into its group's backlog, deletes the rows `forget` (view and key) and takes the
+    /// group's lease back, so that it is dealt with anew: all or nothing. None when there is no such parked delivery.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when its event is no longer in the stream.
+    async fn redrive(
+        &self,
+        partition: Partition,
+        parked: EventId,
+        forget: &[(String, String)],
+    ) -> Result<Option<ParkedDelivery>, Error>;
+
+    /// Deletes a parked delivery; its event stays. None when there is no such one.
+    async fn discard(&self, partition: Partition, parked: EventId) -> Result<Option<ParkedDelivery>, Error>;
+
+    /// Up to and with which event the family's entries are no longer in the stream; none when all are.
+    async fn trimmed(&self, partition: Partition, family: Family) -> Result<Option<EventId>, Error>;
+
+    /// Deletes the family's entries that came before `before`, except for those that a group has yet to deal with, and
+    /// everything after them.
+    async fn trim(&self, partition: Partition, family: Family, before: EventId) -> Result<Trimmed, Error>;
+
+    /// What the partition holds beside events and rows.
+    async fn inspect(&self, partition: Partition) -> Result<Inspection, Error>;
 
     /// Whether the store answers.
     async fn ping(&self) -> Result<(), Error>;
@@ -141,7 +201,7 @@ impl Range {
     }
 
     /// Whether nothing can lie in it.
-    pub(crate) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         match (self.from, self.to) {
             (Bound::Included(from), Bound::Included(to)) => from > to,
             (Bound::Included(from) | Bound::Excluded(from), Bound::Included(to) | Bound::Excluded(to)) => from >= to,

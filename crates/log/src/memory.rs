@@ -3,25 +3,30 @@
 //! It forgets everything when it is dropped, and it never fails to answer.
 
 mod partition;
+mod upkeep;
 
 use std::{
+    collections::BTreeMap,
     fmt,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use async_trait::async_trait;
-use hemostat_schema::{EventId, Family, Partition, Timestamp};
+use hemostat_schema::{EventId, Family, Partition, Span, Timestamp};
 use tokio::sync::watch;
 
 use self::partition::History;
 use crate::{
-    Backlog, Commit, CommitError, Delivery, Entry, Error, Lease, Log, Order, ParkedDelivery, Range, Reader, StoredTimer,
+    Backlog, Commit, CommitError, Delivery, Entry, Error, Inspection, Lease, Log, Order, ParkedDelivery, Range,
+    RawEntry, Reader, StoredTimer, Trimmed,
 };
 
 /// The log in memory, for tests.
 pub struct MemoryLog {
     now: Box<dyn Fn() -> Timestamp + Send + Sync>,
+    /// By group and owner: until when.
+    fleet: Mutex<BTreeMap<String, BTreeMap<String, Timestamp>>>,
     partitions: Vec<(Mutex<History>, watch::Sender<u64>)>,
 }
 
@@ -35,7 +40,7 @@ impl MemoryLog {
     /// leases.
     pub fn with_clock(partitions: u16, now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         let history = |p| (Mutex::new(History::new(Partition(p))), watch::Sender::new(0));
-        Self { now: Box::new(now), partitions: (0..partitions.max(1)).map(history).collect() }
+        Self { now: Box::new(now), fleet: Mutex::default(), partitions: (0..partitions.max(1)).map(history).collect() }
     }
 
     /// Puts an entry on the log as a broken or a later program might write it, past every check.
@@ -90,15 +95,15 @@ impl Log for MemoryLog {
         Ok(self.history(partition)?.clock())
     }
 
-    async fn read(
+    async fn raw(
         &self,
         partition: Partition,
         families: &[Family],
         range: Range,
         order: Order,
         limit: usize,
-    ) -> Result<Vec<Entry>, Error> {
-        Ok(self.history(partition)?.read(families, range, order, limit))
+    ) -> Result<Vec<RawEntry>, Error> {
+        Ok(self.history(partition)?.raw(families, range, order, limit))
     }
 
     async fn get(&self, id: EventId) -> Result<Option<Entry>, Error> {
@@ -112,6 +117,21 @@ impl Log for MemoryLog {
 
     async fn all_rows(&self, partition: Partition, view: &str) -> Result<Vec<(String, Vec<u8>)>, Error> {
         Ok(self.history(partition)?.all_rows(view))
+    }
+
+    async fn snapshot(&self, partition: Partition, view: &str) -> Result<Vec<(String, Vec<u8>)>, Error> {
+        Ok(self.history(partition)?.all_rows(view))
+    }
+
+    async fn views(&self, partition: Partition) -> Result<BTreeMap<String, String>, Error> {
+        Ok(self.history(partition)?.served.clone())
+    }
+
+    async fn want_view(&self, partition: Partition, group: &str, view: &str) -> Result<(), Error> {
+        let mut history = self.history(partition)?;
+        history.served.insert(format!("{group}+"), view.to_owned());
+        history.recall(group);
+        Ok(())
     }
 
     async fn timers(&self, partition: Partition, group: &str) -> Result<Vec<StoredTimer>, Error> {
@@ -134,6 +154,28 @@ impl Log for MemoryLog {
 
     async fn release(&self, lease: &Lease) -> Result<(), Error> {
         self.history(lease.partition)?.release(lease);
+        Ok(())
+    }
+
+    async fn recall(&self, partition: Partition, group: &str) -> Result<(), Error> {
+        self.history(partition)?.recall(group);
+        Ok(())
+    }
+
+    async fn attend(&self, group: &str, owner: &str, ttl: Duration) -> Result<Vec<String>, Error> {
+        let now = (self.now)();
+        let mut fleet = self.fleet.lock().unwrap_or_else(PoisonError::into_inner);
+        let owners = fleet.entry(group.to_owned()).or_default();
+        owners.retain(|_, until| *until > now);
+        owners.insert(owner.to_owned(), Span::from(ttl).after(now));
+        Ok(owners.keys().cloned().collect())
+    }
+
+    async fn leave(&self, group: &str, owner: &str) -> Result<(), Error> {
+        let mut fleet = self.fleet.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(owners) = fleet.get_mut(group) {
+            owners.remove(owner);
+        }
         Ok(())
     }
 
@@ -166,6 +208,31 @@ impl Log for MemoryLog {
 
     async fn parked(&self, partition: Partition, limit: usize) -> Result<Vec<ParkedDelivery>, Error> {
         Ok(self.history(partition)?.parked(limit))
+    }
+
+    async fn redrive(
+        &self,
+        partition: Partition,
+        parked: EventId,
+        forget: &[(String, String)],
+    ) -> Result<Option<ParkedDelivery>, Error> {
+        self.history(partition)?.redrive(parked, forget)
+    }
+
+    async fn discard(&self, partition: Partition, parked: EventId) -> Result<Option<ParkedDelivery>, Error> {
+        Ok(self.history(partition)?.discard(parked))
+    }
+
+    async fn trimmed(&self, partition: Partition, family: Family) -> Result<Option<EventId>, Error> {
+        Ok(self.history(partition)?.trimmed(family))
+    }
+
+    async fn trim(&self, partition: Partition, family: Family, before: EventId) -> Result<Trimmed, Error> {
+        Ok(self.history(partition)?.trim(family, before))
+    }
+
+    async fn inspect(&self, partition: Partition) -> Result<Inspection, Error> {
+        Ok(self.history(partition)?.inspect())
     }
 
     async fn ping(&self) -> Result<(), Error> {

@@ -10,6 +10,7 @@ mod keys;
 mod migrations;
 mod reply;
 mod server;
+mod upkeep;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -30,8 +31,8 @@ use self::{
     reply::{Reply, corrupt, entries},
 };
 use crate::{
-    Backlog, Commit, CommitError, Delivery, Entry, Error, Lease, Log, Options, Order, ParkedDelivery, Range, Reader,
-    StoredTimer, commit::DOING as COMMIT,
+    Backlog, Commit, CommitError, Delivery, Entry, Error, Inspection, Lease, Log, Options, Order, ParkedDelivery,
+    Range, RawEntry, Reader, StoredTimer, Trimmed, commit::DOING as COMMIT,
 };
 
 /// The log in Redis.
@@ -74,12 +75,12 @@ impl RedisLog {
         }
     }
 
-    async fn fcall<const N: usize>(
+    async fn fcall(
         &self,
         doing: &'static str,
         function: &'static str,
         keys: Vec<String>,
-        args: [String; N],
+        args: impl IntoIterator<Item = String>,
     ) -> Result<Reply, Error> {
         let head = [Arg::from(function), keys.len().to_string().into()];
         let args = head.into_iter().chain(keys.into_iter().map(Arg::from)).chain(args.into_iter().map(Arg::from));
@@ -93,7 +94,7 @@ impl RedisLog {
         range: Range,
         order: Order,
         limit: usize,
-    ) -> Result<Vec<Entry>, Error> {
+    ) -> Result<Vec<RawEntry>, Error> {
         const DOING: &str = "read the log";
         let bound = |bound: Bound<EventId>, open: &'static str| match bound {
             Bound::Unbounded => Arg::from(open),
@@ -158,20 +159,20 @@ impl Log for RedisLog {
         clock_of(reply, partition, DOING)
     }
 
-    async fn read(
+    async fn raw(
         &self,
         partition: Partition,
         families: &[Family],
         range: Range,
         order: Order,
         limit: usize,
-    ) -> Result<Vec<Entry>, Error> {
+    ) -> Result<Vec<RawEntry>, Error> {
         let range = range.up_to(self.clock(partition).await?);
         if range.is_empty() || limit == 0 {
             return Ok(vec![]);
         }
         let streams = families.iter().map(|family| self.range(partition, *family, range, order, limit));
-        let mut found: Vec<Entry> = try_join_all(streams).await?.into_iter().flatten().collect();
+        let mut found: Vec<RawEntry> = try_join_all(streams).await?.into_iter().flatten().collect();
         found.sort_unstable_by_key(|entry| entry.id);
         found.dedup_by_key(|entry| entry.id);
         if order == Order::NewestFirst {
@@ -184,7 +185,7 @@ impl Log for RedisLog {
     async fn get(&self, id: EventId) -> Result<Option<Entry>, Error> {
         let only = Range { from: Bound::Included(id), to: Bound::Included(id) };
         let streams = Family::ALL.map(|family| self.range(id.partition, family, only, Order::OldestFirst, 1));
-        Ok(try_join_all(streams).await?.into_iter().flatten().next())
+        Ok(try_join_all(streams).await?.into_iter().flatten().next().map(|entry| entry.decode()))
     }
 
     async fn rows(&self, partition: Partition, view: &str, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>, Error> {
@@ -213,6 +214,27 @@ impl Log for RedisLog {
                 return Ok(rows.into_iter().collect());
             }
         }
+    }
+
+    async fn snapshot(&self, partition: Partition, view: &str) -> Result<Vec<(String, Vec<u8>)>, Error> {
+        const DOING: &str = "read all rows at once";
+        let rows = self.shared.call(DOING, "HGETALL", vec![self.keys(partition)?.view(view).into()]).await?;
+        let row = |(key, row): (Reply, Reply)| Ok((key.text(DOING)?, Vec::from(row.data(DOING)?.unwrap_or_default())));
+        let mut rows: Vec<(String, Vec<u8>)> = rows.pairs(DOING)?.into_iter().map(row).collect::<Result<_, Error>>()?;
+        rows.sort_unstable();
+        Ok(rows)
+    }
+
+    async fn views(&self, partition: Partition) -> Result<BTreeMap<String, String>, Error> {
+        const DOING: &str = "read which views are served";
+        let views = self.shared.call(DOING, "HGETALL", vec![self.keys(partition)?.views().into()]).await?;
+        views.fields(DOING)?.into_iter().map(|(name, view)| Ok((name, view.text(DOING)?))).collect()
+    }
+
+    async fn want_view(&self, partition: Partition, group: &str, view: &str) -> Result<(), Error> {
+        let args = vec![self.keys(partition)?.views().into(), format!("{group}+").into(), view.to_owned().into()];
+        self.shared.call("ask for a view", "HSET", args).await?;
+        self.recall(partition, group).await
     }
 
     async fn timers(&self, partition: Partition, group: &str) -> Result<Vec<StoredTimer>, Error> {
@@ -253,20 +275,39 @@ impl Log for RedisLog {
     async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<bool, Error> {
         const DOING: &str = "renew a lease";
         let keys = vec![self.keys(lease.partition)?.lease(&lease.group)];
-        let held = self.fcall(DOING, "hemostat_renew", keys, [lease.epoch.to_string(), millis(ttl)]).await?;
+        let held = self.fcall(DOING, "hemostat_renew", keys, [commit::fence(lease), millis(ttl)]).await?;
         Ok(held.number(DOING)? == 1)
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), Error> {
         let keys = vec![self.keys(lease.partition)?.lease(&lease.group)];
-        self.fcall("release a lease", "hemostat_release", keys, [lease.epoch.to_string()]).await.map(drop)
+        self.fcall("release a lease", "hemostat_release", keys, [commit::fence(lease)]).await.map(drop)
+    }
+
+    async fn recall(&self, partition: Partition, group: &str) -> Result<(), Error> {
+        let keys = vec![self.keys(partition)?.lease(group)];
+        self.fcall("take a lease back", "hemostat_recall", keys, []).await.map(drop)
+    }
+
+    async fn attend(&self, group: &str, owner: &str, ttl: Duration) -> Result<Vec<String>, Error> {
+        const DOING: &str = "attend to a group's work";
+        let args = [owner.to_owned(), millis(ttl)];
+        let owners = self.fcall(DOING, "hemostat_attend", vec![keys::fleet(group)], args).await?.list(DOING)?;
+        let mut owners: Vec<String> = owners.into_iter().map(|owner| owner.text(DOING)).collect::<Result<_, _>>()?;
+        owners.sort_unstable();
+        Ok(owners)
+    }
+
+    async fn leave(&self, group: &str, owner: &str) -> Result<(), Error> {
+        let args = vec![keys::fleet(group).into(), owner.to_owned().into()];
+        self.shared.call("leave a group's work", "ZREM", args).await.map(drop)
     }
 
     async fn pending(&self, lease: &Lease, families: &[Family]) -> Result<Backlog, Error> {
         const DOING: &str = "read the backlog";
         let keys = self.keys(lease.partition)?;
         let all = std::iter::once(keys.lease(&lease.group)).chain(families.iter().map(|family| keys.stream(*family)));
-        let args = [lease.epoch.to_string(), lease.group.clone(), lease.owner.clone()];
+        let args = [commit::fence(lease), lease.group.clone(), lease.owner.clone()];
         let answer = self.fcall(DOING, "hemostat_open", all.collect(), args).await;
         let mut answer = answer.map_err(|error| fenced(error, lease))?.list(DOING)?.into_iter();
         let reader = Reader(answer.next().unwrap_or(Reply::Nil).number(DOING)?);
@@ -276,7 +317,8 @@ impl Log for RedisLog {
             let found = entries(found, lease.partition, *family, DOING)?;
             for (entry, times) in found.into_iter().zip(times.list(DOING)?) {
                 let times = u32::try_from(times.number(DOING)?).unwrap_or(u32::MAX);
-                deliveries.push(Delivery { id: entry.id, family: *family, event: entry.event, times });
+                let event = entry.decode().event;
+                deliveries.push(Delivery { id: entry.id, family: *family, event, times });
             }
         }
         deliveries.sort_unstable_by_key(|delivery| delivery.id);
@@ -293,8 +335,8 @@ impl Log for RedisLog {
         const DOING: &str = "read new events";
         let keys = self.keys(lease.partition)?;
         let all = std::iter::once(keys.lease(&lease.group)).chain(families.iter().map(|family| keys.stream(*family)));
-        let (epoch, reader, count) = (lease.epoch.to_string(), reader.0.to_string(), count.to_string());
-        let args = [epoch, reader, lease.group.clone(), lease.owner.clone(), count];
+        let (fence, reader, count) = (commit::fence(lease), reader.0.to_string(), count.to_string());
+        let args = [fence, reader, lease.group.clone(), lease.owner.clone(), count];
         let answer = self.fcall(DOING, "hemostat_deliver", all.collect(), args).await;
         let mut deliveries = vec![];
         for stream in answer.map_err(|error| fenced(error, lease))?.list(DOING)? {
@@ -303,7 +345,7 @@ impl Log for RedisLog {
             let family = families.iter().copied().find(|family| keys.stream(*family) == key);
             let family = family.ok_or_else(|| corrupt(DOING, format!("entries of {key}, which was not asked for")))?;
             let found = entries(found, lease.partition, family, DOING)?;
-            deliveries.extend(found.into_iter().map(|Entry { id, family, event }| Delivery {
+            deliveries.extend(found.iter().map(RawEntry::decode).map(|Entry { id, family, event }| Delivery {
                 id,
                 family,
                 event,
@@ -362,25 +404,37 @@ impl Log for RedisLog {
     }
 
     async fn parked(&self, partition: Partition, limit: usize) -> Result<Vec<ParkedDelivery>, Error> {
-        const DOING: &str = "read what was parked";
-        let key = self.keys(partition)?.parked().into();
-        let args = vec![key, "+".into(), "-".into(), "COUNT".into(), limit.to_string().into()];
-        let mut parked = vec![];
-        for entry in self.shared.call(DOING, "XREVRANGE", args).await?.list(DOING)? {
-            let [at, fields] = entry.exactly(DOING)?;
-            let at = at.id(partition, DOING)?;
-            let mut fields = fields.fields(DOING)?;
-            let mut take = |name: &str| fields.remove(name).unwrap_or(Reply::Nil).text(DOING);
-            let unreadable = |error: hemostat_schema::InvalidId| corrupt(DOING, error.to_string());
-            parked.push(ParkedDelivery {
-                group: take("g")?,
-                family: take("f")?.parse().map_err(unreadable)?,
-                id: EventId::from_entry(partition, &take("i")?).map_err(unreadable)?,
-                error: take("e")?,
-                at: Timestamp::from_millisecond(i64::try_from(at.ms).unwrap_or(i64::MAX)).unwrap_or(Timestamp::MAX),
-            });
+        self.parked_in(partition, "+", "-", limit).await
+    }
+
+    async fn redrive(
+        &self,
+        partition: Partition,
+        parked: EventId,
+        forget: &[(String, String)],
+    ) -> Result<Option<ParkedDelivery>, Error> {
+        self.put_back(partition, parked, forget).await
+    }
+
+    async fn discard(&self, partition: Partition, parked: EventId) -> Result<Option<ParkedDelivery>, Error> {
+        self.throw_away(partition, parked).await
+    }
+
+    async fn trimmed(&self, partition: Partition, family: Family) -> Result<Option<EventId>, Error> {
+        const DOING: &str = "read how far the log was trimmed";
+        let args = vec![self.keys(partition)?.trimmed().into(), family.name().into()];
+        match self.shared.call(DOING, "HGET", args).await? {
+            Reply::Nil => Ok(None),
+            last => last.id(partition, DOING).map(Some),
         }
-        Ok(parked)
+    }
+
+    async fn trim(&self, partition: Partition, family: Family, before: EventId) -> Result<Trimmed, Error> {
+        self.shorten(partition, family, before).await
+    }
+
+    async fn inspect(&self, partition: Partition) -> Result<Inspection, Error> {
+        self.look_inside(partition).await
     }
 
     async fn ping(&self) -> Result<(), Error> {

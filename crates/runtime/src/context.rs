@@ -2,7 +2,7 @@
 
 use std::{process, sync::Arc, time::Duration};
 
-use hemostat_log::Log;
+use hemostat_log::{History, Log};
 use hemostat_schema::{HostName, Partition};
 use tokio_util::sync::CancellationToken;
 
@@ -13,6 +13,8 @@ use crate::{Clock, Health, SystemClock};
 pub struct Context {
     /// The event log.
     pub log: Arc<dyn Log>,
+    /// All that ever happened: the log, and the archive where there is one.
+    pub history: History,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// As whom this process holds leases.
@@ -29,6 +31,7 @@ impl Context {
     /// On this log, by the system's clock, with the default time to live of leases.
     pub fn new(log: Arc<dyn Log>) -> Self {
         Self {
+            history: History::new(Arc::clone(&log), None),
             log,
             clock: Arc::new(SystemClock),
             owner: unique_owner(),

@@ -5,41 +5,45 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use hemostat_schema::{Cause, EventId, Family, Partition, Subject, Timestamp, codec::Encoded};
 
 use crate::{
-    Backlog, Commit, CommitError, Delivery, Entry, Error, Lease, Order, ParkedDelivery, Range, Reader, StoredTimer,
-    TimerUpdate, entry,
+    Backlog, Commit, CommitError, Cursor, Delivery, Entry, Error, Lease, Order, ParkedDelivery, Range, RawEntry,
+    Reader, StoredTimer, TimerUpdate, ViewChange,
 };
 
 /// Everything that one partition holds.
 #[derive(Debug)]
 pub(super) struct History {
     partition: Partition,
-    clock: EventId,
-    streams: HashMap<Family, BTreeMap<EventId, Stored>>,
-    heads: HashMap<(Family, Subject), EventId>,
-    rows: HashMap<String, BTreeMap<String, Vec<u8>>>,
+    pub(super) clock: EventId,
+    pub(super) streams: HashMap<Family, BTreeMap<EventId, Stored>>,
+    pub(super) heads: HashMap<(Family, Subject), EventId>,
+    pub(super) rows: HashMap<String, BTreeMap<String, Vec<u8>>>,
     /// By group, subject and name: when it is due, in milliseconds since the epoch.
-    timers: BTreeMap<(String, Subject, String), i64>,
-    leases: HashMap<String, Held>,
-    groups: HashMap<(String, Family), Group>,
-    parked: Vec<ParkedDelivery>,
+    pub(super) timers: BTreeMap<(String, Subject, String), i64>,
+    pub(super) leases: HashMap<String, Held>,
+    pub(super) groups: HashMap<(String, Family), Group>,
+    pub(super) parked: Vec<ParkedDelivery>,
+    pub(super) cursors: BTreeMap<String, Cursor>,
+    pub(super) served: BTreeMap<String, String>,
+    pub(super) trimmed: BTreeMap<Family, EventId>,
 }
 
 #[derive(Debug)]
-struct Stored {
+pub(super) struct Stored {
     fields: Encoded,
     cause: Option<EventId>,
 }
 
 /// A group's lease.
 #[derive(Debug)]
-struct Held {
+pub(super) struct Held {
     /// None once it was given back.
-    owner: Option<String>,
-    epoch: u64,
-    until: Timestamp,
+    pub(super) owner: Option<String>,
+    pub(super) epoch: u64,
+    pub(super) until: Timestamp,
     reader: u64,
     seq: u64,
     /// What the commit with that sequence gave.
@@ -48,10 +52,10 @@ struct Held {
 
 /// Where a group stands in one stream.
 #[derive(Debug)]
-struct Group {
-    delivered: EventId,
+pub(super) struct Group {
+    pub(super) delivered: EventId,
     /// How often each entry was handed out that is not acknowledged.
-    pending: BTreeMap<EventId, u32>,
+    pub(super) pending: BTreeMap<EventId, u32>,
 }
 
 impl History {
@@ -66,6 +70,9 @@ impl History {
             leases: HashMap::new(),
             groups: HashMap::new(),
             parked: vec![],
+            cursors: BTreeMap::new(),
+            served: BTreeMap::new(),
+            trimmed: BTreeMap::new(),
         }
     }
 
@@ -94,7 +101,7 @@ impl History {
         self.clock
     }
 
-    pub fn read(&self, families: &[Family], range: Range, order: Order, limit: usize) -> Vec<Entry> {
+    pub fn raw(&self, families: &[Family], range: Range, order: Order, limit: usize) -> Vec<RawEntry> {
         if range.is_empty() {
             return vec![];
         }
@@ -112,17 +119,13 @@ impl History {
         if order == Order::NewestFirst {
             found.reverse();
         }
-        found
-            .into_iter()
-            .take(limit)
-            .map(|(id, family, stored)| Entry { id, family, event: stored.decode(id) })
-            .collect()
+        found.into_iter().take(limit).map(|(id, family, stored)| stored.raw(id, family)).collect()
     }
 
     pub fn get(&self, id: EventId) -> Option<Entry> {
         let found = |family: Family| Some((family, self.streams.get(&family)?.get(&id)?));
         let (family, stored) = Family::ALL.into_iter().find_map(found)?;
-        Some(Entry { id, family, event: stored.decode(id) })
+        Some(stored.raw(id, family).decode())
     }
 
     pub fn row(&self, view: &str, key: &str) -> Option<Vec<u8>> {
@@ -302,13 +305,26 @@ impl History {
                 }
             }
         }
-        self.parked.extend(commit.parked.iter().map(|park| ParkedDelivery {
-            group: group.clone(),
-            family: park.family,
-            id: park.id,
-            error: park.error.clone(),
-            at: now,
-        }));
+        for park in &commit.parked {
+            let newest = self.parked.last().map_or(0, |parked| parked.key.seq);
+            self.parked.push(ParkedDelivery {
+                key: EventId { ms: 0, seq: newest + 1, partition: self.partition },
+                group: group.clone(),
+                family: park.family,
+                id: park.id,
+                error: park.error.clone(),
+                at: now,
+            });
+        }
+        if let Some(cursor) = &commit.cursor {
+            self.cursors.insert(group.clone(), cursor.clone());
+        }
+        for change in &commit.views {
+            match change {
+                ViewChange::Serve { name, view } => drop(self.served.insert(name.clone(), view.clone())),
+                ViewChange::Retire { view } => drop(self.rows.remove(view)),
+            }
+        }
         if let (Some(seq), Some(held)) = (commit.seq, self.held(&commit.lease)) {
             held.seq = seq;
             held.ids.clone_from(&ids);
@@ -318,13 +334,16 @@ impl History {
 }
 
 impl Stored {
-    fn decode(&self, id: EventId) -> Result<hemostat_schema::Recorded, String> {
-        let cause = self.cause.map(|id| id.to_string());
-        entry::decode(id, &self.fields.kind, &self.fields.subject, cause.as_deref(), &self.fields.envelope)
+    fn raw(&self, id: EventId, family: Family) -> RawEntry {
+        let mut fields = vec![("k", self.fields.kind.clone().into()), ("s", self.fields.subject.clone().into())];
+        fields.extend(self.cause.map(|cause| ("c", cause.to_string().into())));
+        fields.push(("e", self.fields.envelope.clone().into()));
+        let fields = fields.into_iter().map(|(name, value)| (Bytes::from_static(name.as_bytes()), value));
+        RawEntry { id, family, fields: fields.collect() }
     }
 
     fn delivery(&self, id: EventId, family: Family, times: u32) -> Delivery {
-        Delivery { id, family, event: self.decode(id), times }
+        Delivery { id, family, event: self.raw(id, family).decode().event, times }
     }
 }
 

@@ -5,21 +5,27 @@ use std::collections::BTreeMap;
 use hemostat_schema::{Cause, EventId, Family, Subject};
 
 use super::{connection::Arg, keys::Keys};
-use crate::{Commit, Error, TimerUpdate};
+use crate::{Commit, Error, Lease, TimerUpdate, ViewChange};
 
-/// Where the streams stand among the keys, counted from 1 as Lua does.
+/// Where the streams, and where the rows of views stand among the keys, counted from 1 as Lua does.
 const FIRST_STREAM: usize = 6;
+const FIRST_VIEW: usize = FIRST_STREAM + Family::ALL.len() + 2;
 
 /// The keys and arguments of `commit`, ready for FCALL.
 pub(super) fn arguments(commit: &Commit) -> Result<Vec<Arg>, Error> {
     let encoded = commit.encode()?;
     let (keys, group) = (Keys(commit.lease.partition), &commit.lease.group);
-    let mut views: Vec<&str> = commit.rows.iter().map(|change| change.view.as_str()).collect();
+    let retired = commit.views.iter().filter_map(|change| match change {
+        ViewChange::Retire { view } => Some(view.as_str()),
+        ViewChange::Serve { .. } => None,
+    });
+    let mut views: Vec<&str> = commit.rows.iter().map(|change| change.view.as_str()).chain(retired).collect();
     views.sort_unstable();
     views.dedup();
 
     let mut all_keys = vec![keys.lease(group), keys.clock(), keys.heads(), keys.timers(), keys.parked()];
     all_keys.extend(Family::ALL.map(|family| keys.stream(family)));
+    all_keys.extend([keys.cursors(), keys.views()]);
     all_keys.extend(views.iter().map(|view| keys.view(view)));
 
     let mut out = Arguments(Vec::with_capacity(32 + 6 * encoded.len() + 4 * commit.rows.len() + commit.acks.len()));
@@ -27,7 +33,7 @@ pub(super) fn arguments(commit: &Commit) -> Result<Vec<Arg>, Error> {
     out.number(all_keys.len());
     all_keys.into_iter().for_each(|key| out.text(key));
     out.text(group.clone());
-    out.text(commit.lease.epoch.to_string());
+    out.text(fence(&commit.lease));
     out.text(commit.seq.map(|seq| seq.to_string()).unwrap_or_default());
 
     out.number(commit.guards.len());
@@ -70,8 +76,7 @@ pub(super) fn arguments(commit: &Commit) -> Result<Vec<Arg>, Error> {
 
     out.number(commit.rows.len());
     for change in &commit.rows {
-        let view = views.binary_search(&change.view.as_str()).unwrap_or_default();
-        out.number(FIRST_STREAM + Family::ALL.len() + view);
+        out.number(place(&views, &change.view));
         out.text(change.key.clone());
         out.text(if change.row.is_some() { "1" } else { "0" });
         out.0.push(change.row.clone().unwrap_or_default().into());
@@ -93,7 +98,36 @@ pub(super) fn arguments(commit: &Commit) -> Result<Vec<Arg>, Error> {
         out.text(park.id.entry());
         out.text(park.error.clone());
     }
+
+    out.number(usize::from(commit.cursor.is_some()));
+    if let Some(cursor) = &commit.cursor {
+        out.text(cursor.text());
+    }
+
+    out.number(commit.views.len());
+    for change in &commit.views {
+        match change {
+            ViewChange::Serve { name, view } => {
+                out.text(name.clone());
+                out.text(view.clone());
+            }
+            ViewChange::Retire { view } => {
+                out.text("");
+                out.number(place(&views, view));
+            }
+        }
+    }
     Ok(out.0)
+}
+
+/// Where the rows of `view` stand among the keys.
+fn place(views: &[&str], view: &str) -> usize {
+    FIRST_VIEW + views.binary_search(&view).unwrap_or_default()
+}
+
+/// What proves that the lease is still held.
+pub(super) fn fence(lease: &Lease) -> String {
+    format!("{}|{}", lease.epoch, lease.owner)
 }
 
 /// The ids of `count` events, the first of which got `first`: the function gives them without a gap.

@@ -20,6 +20,11 @@ impl Keys {
         format!("hemostat:{{{}}}:{name}", self.0)
     }
 
+    /// With what all of them begin.
+    pub fn prefix(self) -> String {
+        self.of("")
+    }
+
     pub fn stream(self, family: Family) -> String {
         self.of(family.stream())
     }
@@ -40,6 +45,19 @@ impl Keys {
         self.of("parked")
     }
 
+    pub fn cursors(self) -> String {
+        self.of("cursors")
+    }
+
+    /// Which views are served.
+    pub fn views(self) -> String {
+        self.of("views")
+    }
+
+    pub fn trimmed(self) -> String {
+        self.of("trimmed")
+    }
+
     pub fn lease(self, group: &str) -> String {
         self.of(&format!("lease:{group}"))
     }
@@ -47,4 +65,9 @@ impl Keys {
     pub fn view(self, view: &str) -> String {
         self.of(&format!("view:{view}"))
     }
+}
+
+/// Who can do the work of `group`, in whatever partition.
+pub(super) fn fleet(group: &str) -> String {
+    format!("hemostat:fleet:{group}")
 }

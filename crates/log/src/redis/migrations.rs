@@ -27,8 +27,10 @@ struct Migration {
 }
 
 /// All of them, in order. A released one is never changed.
-const MIGRATIONS: &[Migration] =
-    &[Migration { name: "0001_log", code: include_str!("../../../../migrations/0001_log.lua") }];
+const MIGRATIONS: &[Migration] = &[
+    Migration { name: "0001_log", code: include_str!("../../../../migrations/0001_log.lua") },
+    Migration { name: "0002_history", code: include_str!("../../../../migrations/0002_history.lua") },
+];
 
 /// The field of [`META`] with the number of partitions.
 const PARTITIONS: &str = "partitions";

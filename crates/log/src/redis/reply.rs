@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use fred::interfaces::Resp3Frame;
-use hemostat_schema::{EventId, Family, Partition, Recorded};
+use hemostat_schema::{EventId, Family, Partition};
 
-use crate::{Entry, Error, entry};
+use crate::{Error, RawEntry};
 
 /// An answer of Redis, free of the client's types.
 #[derive(Debug, Clone, PartialEq)]
@@ -125,27 +125,13 @@ pub(super) fn entries(
     partition: Partition,
     family: Family,
     doing: &'static str,
-) -> Result<Vec<Entry>, Error> {
+) -> Result<Vec<RawEntry>, Error> {
     let entry = |reply: Reply| {
         let [id, fields] = reply.exactly(doing)?;
         let id = id.id(partition, doing)?;
-        Ok(Entry { id, family, event: event(id, fields.fields(doing)?) })
+        let data = |reply: Reply| Ok(reply.data(doing)?.unwrap_or_default());
+        let fields = fields.pairs(doing)?.into_iter().map(|(name, value)| Ok((data(name)?, data(value)?)));
+        Ok(RawEntry { id, family, fields: fields.collect::<Result<_, _>>()? })
     };
     reply.list(doing)?.into_iter().map(entry).collect()
-}
-
-/// The event of an entry's fields, which may have been written by anybody.
-fn event(id: EventId, mut fields: HashMap<String, Reply>) -> Result<Recorded, String> {
-    let mut take = |name: &str| match fields.remove(name) {
-        Some(Reply::Data(value)) => Some(value),
-        _ => None,
-    };
-    let text =
-        |name: &str, value: Bytes| String::from_utf8(value.into()).map_err(|_| format!("the field {name} is not text"));
-    let missing = |name: &str| format!("the entry has no field {name}");
-    let kind = text("k", take("k").ok_or_else(|| missing("k"))?)?;
-    let subject = text("s", take("s").ok_or_else(|| missing("s"))?)?;
-    let cause = take("c").map(|cause| text("c", cause)).transpose()?;
-    let envelope = take("e").ok_or_else(|| missing("e"))?;
-    entry::decode(id, &kind, &subject, cause.as_deref(), &envelope)
 }

@@ -1,15 +1,15 @@
 //! A log whose commits go wrong on request: the answer is lost, the connection breaks, somebody else is faster.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use async_trait::async_trait;
 use hemostat_log::{
-    Backlog, Commit, CommitError, Delivery, Entry, Error, Lease, Log, MemoryLog, Order, ParkedDelivery, Range, Reader,
-    StoredTimer,
+    Backlog, Commit, CommitError, Delivery, Entry, Error, Inspection, Lease, Log, MemoryLog, Order, ParkedDelivery,
+    Range, RawEntry, Reader, StoredTimer, Trimmed,
 };
 use hemostat_schema::{EventId, Family, NewEvent, Partition};
 use tokio::sync::watch;
@@ -76,15 +76,15 @@ impl Log for FaultyLog {
         self.inner.clock(partition).await
     }
 
-    async fn read(
+    async fn raw(
         &self,
         partition: Partition,
         families: &[Family],
         range: Range,
         order: Order,
         limit: usize,
-    ) -> Result<Vec<Entry>, Error> {
-        self.inner.read(partition, families, range, order, limit).await
+    ) -> Result<Vec<RawEntry>, Error> {
+        self.inner.raw(partition, families, range, order, limit).await
     }
 
     async fn get(&self, id: EventId) -> Result<Option<Entry>, Error> {
@@ -97,6 +97,18 @@ impl Log for FaultyLog {
 
     async fn all_rows(&self, partition: Partition, view: &str) -> Result<Vec<(String, Vec<u8>)>, Error> {
         self.inner.all_rows(partition, view).await
+    }
+
+    async fn snapshot(&self, partition: Partition, view: &str) -> Result<Vec<(String, Vec<u8>)>, Error> {
+        self.inner.snapshot(partition, view).await
+    }
+
+    async fn views(&self, partition: Partition) -> Result<BTreeMap<String, String>, Error> {
+        self.inner.views(partition).await
+    }
+
+    async fn want_view(&self, partition: Partition, group: &str, view: &str) -> Result<(), Error> {
+        self.inner.want_view(partition, group, view).await
     }
 
     async fn timers(&self, partition: Partition, group: &str) -> Result<Vec<StoredTimer>, Error> {
@@ -141,6 +153,43 @@ impl Log for FaultyLog {
 
     async fn parked(&self, partition: Partition, limit: usize) -> Result<Vec<ParkedDelivery>, Error> {
         self.inner.parked(partition, limit).await
+    }
+
+    async fn recall(&self, partition: Partition, group: &str) -> Result<(), Error> {
+        self.inner.recall(partition, group).await
+    }
+
+    async fn attend(&self, group: &str, owner: &str, ttl: Duration) -> Result<Vec<String>, Error> {
+        self.inner.attend(group, owner, ttl).await
+    }
+
+    async fn leave(&self, group: &str, owner: &str) -> Result<(), Error> {
+        self.inner.leave(group, owner).await
+    }
+
+    async fn redrive(
+        &self,
+        partition: Partition,
+        parked: EventId,
+        forget: &[(String, String)],
+    ) -> Result<Option<ParkedDelivery>, Error> {
+        self.inner.redrive(partition, parked, forget).await
+    }
+
+    async fn discard(&self, partition: Partition, parked: EventId) -> Result<Option<ParkedDelivery>, Error> {
+        self.inner.discard(partition, parked).await
+    }
+
+    async fn trimmed(&self, partition: Partition, family: Family) -> Result<Option<EventId>, Error> {
+        self.inner.trimmed(partition, family).await
+    }
+
+    async fn trim(&self, partition: Partition, family: Family, before: EventId) -> Result<Trimmed, Error> {
+        self.inner.trim(partition, family, before).await
+    }
+
+    async fn inspect(&self, partition: Partition) -> Result<Inspection, Error> {
+        self.inner.inspect(partition).await
     }
 
     async fn ping(&self) -> Result<(), Error> {

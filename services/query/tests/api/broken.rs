@@ -1,10 +1,11 @@
 //! A log that does not answer, and one whose answer is a panic.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
 use hemostat_log::{
-    Backlog, Commit, CommitError, Delivery, Entry, Error, Lease, Log, Order, ParkedDelivery, Range, Reader, StoredTimer,
+    Backlog, Commit, CommitError, Delivery, Entry, Error, Inspection, Lease, Log, Order, ParkedDelivery, Range,
+    RawEntry, Reader, StoredTimer, Trimmed,
 };
 use hemostat_schema::{EventId, Family, Partition};
 use tokio::sync::watch;
@@ -30,7 +31,7 @@ impl Log for Broken {
     async fn clock(&self, _: Partition) -> Result<EventId, Error> {
         unreachable()
     }
-    async fn read(&self, _: Partition, _: &[Family], _: Range, _: Order, _: usize) -> Result<Vec<Entry>, Error> {
+    async fn raw(&self, _: Partition, _: &[Family], _: Range, _: Order, _: usize) -> Result<Vec<RawEntry>, Error> {
         unreachable()
     }
     async fn get(&self, _: EventId) -> Result<Option<Entry>, Error> {
@@ -41,6 +42,39 @@ impl Log for Broken {
         unreachable()
     }
     async fn all_rows(&self, _: Partition, _: &str) -> Result<Vec<(String, Vec<u8>)>, Error> {
+        unreachable()
+    }
+    async fn snapshot(&self, _: Partition, _: &str) -> Result<Vec<(String, Vec<u8>)>, Error> {
+        unreachable()
+    }
+    async fn views(&self, _: Partition) -> Result<BTreeMap<String, String>, Error> {
+        unreachable()
+    }
+    async fn want_view(&self, _: Partition, _: &str, _: &str) -> Result<(), Error> {
+        unreachable()
+    }
+    async fn recall(&self, _: Partition, _: &str) -> Result<(), Error> {
+        unreachable()
+    }
+    async fn attend(&self, _: &str, _: &str, _: Duration) -> Result<Vec<String>, Error> {
+        unreachable()
+    }
+    async fn leave(&self, _: &str, _: &str) -> Result<(), Error> {
+        unreachable()
+    }
+    async fn redrive(&self, _: Partition, _: EventId, _: &[(String, String)]) -> Result<Option<ParkedDelivery>, Error> {
+        unreachable()
+    }
+    async fn discard(&self, _: Partition, _: EventId) -> Result<Option<ParkedDelivery>, Error> {
+        unreachable()
+    }
+    async fn trimmed(&self, _: Partition, _: Family) -> Result<Option<EventId>, Error> {
+        unreachable()
+    }
+    async fn trim(&self, _: Partition, _: Family, _: EventId) -> Result<Trimmed, Error> {
+        unreachable()
+    }
+    async fn inspect(&self, _: Partition) -> Result<Inspection, Error> {
         unreachable()
     }
     async fn timers(&self, _: Partition, _: &str) -> Result<Vec<StoredTimer>, Error> {

@@ -1,0 +1,214 @@
+//! Looking after the log in Redis: trimming it, putting parked deliveries back, looking inside.
+
+use std::collections::BTreeMap;
+
+use hemostat_schema::{EventId, Family, InvalidId, Partition, Timestamp};
+
+use super::{
+    RedisLog,
+    connection::Arg,
+    reply::{Reply, corrupt},
+};
+use crate::{Cursor, Error, GroupState, Inspection, LeaseState, MOST_PENDING, ParkedDelivery, StreamState, Trimmed};
+
+/// As many parked deliveries are told in an inspection.
+const MOST_PARKED: usize = 10_000;
+
+impl RedisLog {
+    /// Parked deliveries of a part of their stream, the newest first.
+    pub(super) async fn parked_in(
+        &self,
+        partition: Partition,
+        to: &str,
+        from: &str,
+        limit: usize,
+    ) -> Result<Vec<ParkedDelivery>, Error> {
+        const DOING: &str = "read what was parked";
+        let key = self.keys(partition)?.parked().into();
+        let args = vec![key, to.to_owned().into(), from.to_owned().into(), "COUNT".into(), limit.to_string().into()];
+        let mut parked = vec![];
+        for entry in self.shared.call(DOING, "XREVRANGE", args).await?.list(DOING)? {
+            let [key, fields] = entry.exactly(DOING)?;
+            let key = key.id(partition, DOING)?;
+            let mut fields = fields.fields(DOING)?;
+            let mut take = |name: &str| fields.remove(name).unwrap_or(Reply::Nil).text(DOING);
+            let unreadable = |error: InvalidId| corrupt(DOING, error.to_string());
+            parked.push(ParkedDelivery {
+                key,
+                group: take("g")?,
+                family: take("f")?.parse().map_err(unreadable)?,
+                id: EventId::from_entry(partition, &take("i")?).map_err(unreadable)?,
+                error: take("e")?,
+                at: Timestamp::from_millisecond(i64::try_from(key.ms).unwrap_or(i64::MAX)).unwrap_or(Timestamp::MAX),
+            });
+        }
+        Ok(parked)
+    }
+
+    async fn one_parked(&self, parked: EventId) -> Result<Option<ParkedDelivery>, Error> {
+        Ok(self.parked_in(parked.partition, &parked.entry(), &parked.entry(), 1).await?.pop())
+    }
+
+    pub(super) async fn put_back(
+        &self,
+        partition: Partition,
+        parked: EventId,
+        forget: &[(String, String)],
+    ) -> Result<Option<ParkedDelivery>, Error> {
+        const DOING: &str = "put a parked delivery back";
+        let Some(delivery) = self.one_parked(EventId { partition, ..parked }).await? else { return Ok(None) };
+        let keys = self.keys(partition)?;
+        let mut all = vec![keys.parked(), keys.lease(&delivery.group), keys.stream(delivery.family)];
+        let mut args = vec![parked.entry(), delivery.group.clone(), delivery.id.entry()];
+        for (view, row) in forget {
+            all.push(keys.view(view));
+            args.extend([all.len().to_string(), row.clone()]);
+        }
+        match self.fcall(DOING, "hemostat_redrive", all, args).await {
+            Ok(done) => Ok((done.number(DOING)? == 1).then_some(delivery)),
+            Err(Error::Refused { reply, .. }) if reply.starts_with("GONE") => {
+                let reason = format!("its event {} is no longer in the stream; discard it instead", delivery.id);
+                Err(Error::Invalid { doing: DOING, reason })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) async fn throw_away(
+        &self,
+        partition: Partition,
+        parked: EventId,
+    ) -> Result<Option<ParkedDelivery>, Error> {
+        const DOING: &str = "discard a parked delivery";
+        let Some(delivery) = self.one_parked(EventId { partition, ..parked }).await? else { return Ok(None) };
+        let args = vec![self.keys(partition)?.parked().into(), parked.entry().into()];
+        let deleted = self.shared.call(DOING, "XDEL", args).await?.number(DOING)?;
+        Ok((deleted == 1).then_some(delivery))
+    }
+
+    pub(super) async fn shorten(
+        &self,
+        partition: Partition,
+        family: Family,
+        before: EventId,
+    ) -> Result<Trimmed, Error> {
+        const DOING: &str = "trim the log";
+        let keys = self.keys(partition)?;
+        let all = vec![keys.stream(family), keys.cursors(), keys.trimmed()];
+        let args = vec![before.entry(), family.name().to_owned()];
+        let [removed, held_by] = self.fcall(DOING, "hemostat_trim", all, args).await?.exactly(DOING)?;
+        let held_by = held_by.text(DOING)?;
+        Ok(Trimmed { removed: removed.number(DOING)?, held_by: (!held_by.is_empty()).then_some(held_by) })
+    }
+
+    pub(super) async fn look_inside(&self, partition: Partition) -> Result<Inspection, Error> {
+        const DOING: &str = "inspect the log";
+        let keys = self.keys(partition)?;
+        let mut all = vec![keys.clock(), keys.heads(), keys.timers(), keys.cursors(), keys.views(), keys.trimmed()];
+        all.extend(Family::ALL.map(|family| keys.stream(family)));
+        let answer = self.fcall(DOING, "hemostat_inspect", all, vec![MOST_PENDING.to_string()]).await?;
+        let [clock, heads, timers, cursors, served, trimmed, streams] = answer.exactly(DOING)?;
+
+        let cursor = |(group, text): (String, String)| {
+            let cursor = Cursor::parse(partition, &text);
+            Ok((group, cursor.ok_or_else(|| corrupt(DOING, format!("the cursor {text:?}")))?))
+        };
+        let bound = |(family, id): (String, String)| {
+            let family = family.parse().map_err(|error: InvalidId| corrupt(DOING, error.to_string()))?;
+            let id = EventId::from_entry(partition, &id).map_err(|error| corrupt(DOING, error.to_string()))?;
+            Ok((family, id))
+        };
+        let streams = streams.list(DOING)?.into_iter().map(|stream| stream_state(stream, partition, DOING));
+        let (leases, views) = self.leases_and_views(partition).await?;
+        Ok(Inspection {
+            clock: match clock {
+                Reply::Nil => None,
+                clock => Some(clock.id(partition, DOING)?),
+            },
+            streams: streams.collect::<Result<_, Error>>()?,
+            heads: texts(heads, DOING)?,
+            timers: texts(timers, DOING)?,
+            cursors: texts(cursors, DOING)?.into_iter().map(cursor).collect::<Result<_, Error>>()?,
+            served: texts(served, DOING)?.into_iter().collect(),
+            trimmed: texts(trimmed, DOING)?.into_iter().map(bound).collect::<Result<_, Error>>()?,
+            parked: self.parked_in(partition, "+", "-", MOST_PARKED).await?,
+            leases,
+            views,
+        })
+    }
+
+    /// What is found by the names of keys.
+    async fn leases_and_views(&self, partition: Partition) -> Result<(Vec<LeaseState>, Vec<String>), Error> {
+        const DOING: &str = "look for leases and views";
+        let keys = self.keys(partition)?;
+        let (lease, view) = (keys.lease(""), keys.view(""));
+        let (mut leases, mut views, mut cursor) = (BTreeMap::new(), vec![], "0".to_owned());
+        loop {
+            // Brackets would mean a choice of characters; the tag's braces mean themselves.
+            let args = vec![cursor, format!("{}*", keys.prefix())];
+            let step = self.fcall(DOING, "hemostat_names", vec![keys.clock()], args).await?;
+            let [next, names] = step.exactly(DOING)?;
+            for name in names.list(DOING)? {
+                let name = name.text(DOING)?;
+                if let Some(group) = name.strip_prefix(&lease) {
+                    let held = self.shared.call(DOING, "HGETALL", vec![Arg::from(name.clone())]).await?;
+                    leases.insert(group.to_owned(), lease_state(group, texts(held, DOING)?, DOING)?);
+                } else if let Some(view) = name.strip_prefix(&view) {
+                    views.push(view.to_owned());
+                }
+            }
+            cursor = next.text(DOING)?;
+            if cursor == "0" {
+                views.sort_unstable();
+                views.dedup();
+                return Ok((leases.into_values().collect(), views));
+            }
+        }
+    }
+}
+
+fn texts(reply: Reply, doing: &'static str) -> Result<Vec<(String, String)>, Error> {
+    let text = |(name, value): (Reply, Reply)| Ok((name.text(doing)?, value.text(doing)?));
+    reply.pairs(doing)?.into_iter().map(text).collect()
+}
+
+/// An entry id, or nothing.
+fn id(reply: Reply, partition: Partition, doing: &'static str) -> Result<Option<EventId>, Error> {
+    match reply {
+        Reply::Data(text) if text.is_empty() => Ok(None),
+        text => text.id(partition, doing).map(Some),
+    }
+}
+
+fn stream_state(reply: Reply, partition: Partition, doing: &'static str) -> Result<(Family, StreamState), Error> {
+    let [index, length, first, last, groups] = reply.exactly(doing)?;
+    let index = usize::try_from(index.number(doing)?).unwrap_or(usize::MAX);
+    let family = index.checked_sub(1).and_then(|index| Family::ALL.get(index)).copied();
+    let group = |reply: Reply| {
+        let [name, delivered, pending] = reply.exactly(doing)?;
+        let pending = pending.list(doing)?.into_iter().map(|id| id.id(partition, doing));
+        let pending = pending.collect::<Result<_, Error>>()?;
+        Ok(GroupState { name: name.text(doing)?, delivered: delivered.id(partition, doing)?, pending })
+    };
+    let state = StreamState {
+        length: length.number(doing)?,
+        first: id(first, partition, doing)?,
+        last: id(last, partition, doing)?,
+        groups: groups.list(doing)?.into_iter().map(group).collect::<Result<_, Error>>()?,
+    };
+    Ok((family.ok_or_else(|| corrupt(doing, format!("a stream number {index}")))?, state))
+}
+
+fn lease_state(group: &str, fields: Vec<(String, String)>, doing: &'static str) -> Result<LeaseState, Error> {
+    let fields: BTreeMap<String, String> = fields.into_iter().collect();
+    let number = |name: &str| {
+        let text = fields.get(name).map_or("0", String::as_str);
+        text.parse().map_err(|_| corrupt(doing, format!("{text:?} as {name} of the lease of {group}")))
+    };
+    Ok(LeaseState {
+        group: group.to_owned(),
+        owner: fields.get("owner").filter(|owner| !owner.is_empty()).cloned(),
+        epoch: number("epoch")?,
+        until: number("until")?,
+    })
+}
