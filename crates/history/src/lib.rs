@@ -1,0 +1,22 @@
+//! Questions about the past: what happened, why, how things stood, and whether all of it fits together.
+//!
+//! Everything here reads [`History`], which is archive and log as one, and changes nothing. What is pure (which events are
+//! asked for, how a story is told, how rows are folded) is kept apart from the reading, so that it is tested on recorded
+//! sequences.
+//!
+//! | module | answers |
+//! |---|---|
+//! | [`filter`], [`window`] | which events are asked for? |
+//! | [`select`] | which are they, in one order across partitions? |
+//! | [`as_of`] | how did the rows of a view stand at an instant? |
+//! | [`explain`] | what led to what, and which limits stood where? |
+//! | [`export`] | the same for other programs: NDJSON, CSV, Parquet |
+
+pub mod filter;
+pub mod select;
+pub mod window;
+
+pub use filter::Filter;
+pub use hemostat_log::{Archive, Entry, Error, History, RawEntry};
+pub use select::{Progress, Selected, select};
+pub use window::{Position, Window};
