@@ -152,6 +152,14 @@ pub enum Error {
         /// What was found.
         reason: String,
     },
+    /// The archive could not be read, or is damaged.
+    #[error("could not read the archive: {reason}")]
+    Archive {
+        /// What it said, with the whole chain of reasons.
+        reason: String,
+        /// Whether trying again later may help.
+        transient: bool,
+    },
     /// The server refused for another reason.
     #[error("could not {doing}: Redis at {server} refused ({reply})")]
     Refused {
@@ -168,6 +176,7 @@ impl Error {
     /// Whether trying again later may help, with nothing changed by anybody but time.
     pub fn is_transient(&self) -> bool {
         match self {
+            Self::Archive { transient, .. } => *transient,
             Self::Unreachable { .. } | Self::TimedOut { .. } | Self::NotReady { .. } => true,
             Self::Auth { .. }
             | Self::TooOld { .. }

@@ -12,6 +12,7 @@
 //!                                  by id: Inbox (a group's), read (anybody's)   rows, timers
 //! ```
 
+pub mod chain;
 mod commit;
 mod entry;
 mod error;

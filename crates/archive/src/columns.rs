@@ -1,0 +1,164 @@
+//! What of an event stands in which column of a Parquet file.
+//!
+//! `fields` holds the entry as it stood in the store, byte for byte, and is the only column (with `id` and `family`) that
+//! HemoStat reads back. The others are for people with DuckDB, pandas or Polars; of an entry that this program cannot
+//! decode they are null, and an event of an old version is shown as this program reads it.
+
+use std::{
+    io::Write,
+    sync::{Arc, LazyLock},
+};
+
+use hemostat_log::RawEntry;
+use hemostat_schema::Recorded;
+use parquet::{
+    basic::Compression,
+    data_type::{ByteArray, ByteArrayType, DataType, Int32Type, Int64Type},
+    errors::ParquetError,
+    file::{
+        properties::{WriterProperties, WriterPropertiesPtr},
+        writer::{SerializedColumnWriter, SerializedRowGroupWriter},
+    },
+    schema::{
+        parser::parse_message_type,
+        types::{ColumnPath, TypePtr},
+    },
+};
+
+const SCHEMA: &str = "
+message hemostat {
+  required binary id (STRING);
+  required int32 partition;
+  optional int64 at (TIMESTAMP(MILLIS, true));
+  required binary family (STRING);
+  optional binary kind (STRING);
+  optional int32 version;
+  optional binary subject (STRING);
+  optional binary host (STRING);
+  optional binary container (STRING);
+  optional binary incident (STRING);
+  optional binary cause (STRING);
+  optional binary data (STRING);
+  required binary fields;
+}";
+
+/// Where the columns that are read back stand.
+pub(crate) const ID: usize = 0;
+pub(crate) const FAMILY: usize = 3;
+pub(crate) const FIELDS: usize = 12;
+
+static TYPE: LazyLock<TypePtr> =
+    LazyLock::new(|| Arc::new(parse_message_type(SCHEMA).expect("the schema is right, as every test of it shows")));
+
+static PROPERTIES: LazyLock<WriterPropertiesPtr> = LazyLock::new(|| {
+    let builder = WriterProperties::builder()
+        .set_created_by("hemostat".to_owned())
+        .set_compression(Compression::ZSTD(Default::default()));
+    // No two are the same, so a dictionary of them would only be in the way.
+    let unique = ["id", "data", "fields"];
+    let builder = unique
+        .into_iter()
+        .fold(builder, |builder, name| builder.set_column_dictionary_enabled(ColumnPath::from(name), false));
+    Arc::new(builder.build())
+});
+
+pub(crate) fn schema() -> TypePtr {
+    TYPE.clone()
+}
+
+pub(crate) fn properties() -> WriterPropertiesPtr {
+    PROPERTIES.clone()
+}
+
+/// One row: a value for each column, in their order.
+struct Row {
+    id: String,
+    partition: i32,
+    at: Option<i64>,
+    family: &'static str,
+    kind: Option<String>,
+    version: Option<i32>,
+    subject: Option<String>,
+    host: Option<String>,
+    container: Option<String>,
+    incident: Option<String>,
+    cause: Option<String>,
+    data: Option<String>,
+    fields: Vec<u8>,
+}
+
+impl Row {
+    fn of(entry: &RawEntry) -> Self {
+        let event = entry.decode().event.ok();
+        let event = event.as_ref();
+        let subject = event.map(|event| &event.subject);
+        Self {
+            id: entry.id.to_string(),
+            partition: entry.id.partition.0.into(),
+            at: event.map(|event| event.at.as_millisecond()),
+            family: entry.family.name(),
+            kind: event.map(Recorded::kind),
+            version: event.map(|event| event.version().into()),
+            subject: subject.map(ToString::to_string),
+            host: subject.map(|subject| subject.host.to_string()),
+            container: subject.and_then(|subject| subject.container.as_ref()).map(ToString::to_string),
+            incident: event.and_then(|event| event.incident.as_ref()).map(ToString::to_string),
+            cause: event.and_then(|event| event.cause.as_ref()).map(ToString::to_string),
+            data: event.map(|event| event.data().to_string()),
+            fields: entry.canonical(),
+        }
+    }
+}
+
+/// Everything of one column.
+enum Column {
+    Text(Vec<Option<ByteArray>>),
+    Int(Vec<Option<i32>>),
+    Long(Vec<Option<i64>>),
+}
+
+/// Writes the columns of `entries`, in their order.
+pub(crate) fn write<W: Write + Send>(
+    entries: &[RawEntry],
+    group: &mut SerializedRowGroupWriter<'_, W>,
+) -> Result<(), ParquetError> {
+    let rows: Vec<Row> = entries.iter().map(Row::of).collect();
+    let text = |value: &dyn Fn(&Row) -> Option<&[u8]>| {
+        Column::Text(rows.iter().map(|row| value(row).map(ByteArray::from)).collect())
+    };
+    let optional = |value: &dyn Fn(&Row) -> &Option<String>| text(&|row| value(row).as_deref().map(str::as_bytes));
+    let columns = [
+        text(&|row| Some(row.id.as_bytes())),
+        Column::Int(rows.iter().map(|row| Some(row.partition)).collect()),
+        Column::Long(rows.iter().map(|row| row.at).collect()),
+        text(&|row| Some(row.family.as_bytes())),
+        optional(&|row| &row.kind),
+        Column::Int(rows.iter().map(|row| row.version).collect()),
+        optional(&|row| &row.subject),
+        optional(&|row| &row.host),
+        optional(&|row| &row.container),
+        optional(&|row| &row.incident),
+        optional(&|row| &row.cause),
+        optional(&|row| &row.data),
+        text(&|row| Some(&row.fields)),
+    ];
+    for column in columns {
+        let few = || ParquetError::General("the schema has fewer columns".to_owned());
+        let mut writer = group.next_column()?.ok_or_else(few)?;
+        match column {
+            Column::Text(values) => put::<ByteArrayType>(&mut writer, values)?,
+            Column::Int(values) => put::<Int32Type>(&mut writer, values)?,
+            Column::Long(values) => put::<Int64Type>(&mut writer, values)?,
+        }
+        writer.close()?;
+    }
+    Ok(())
+}
+
+/// Writes a column: its values, and for each row whether there is one. Required columns take no notice of the latter.
+fn put<T: DataType>(writer: &mut SerializedColumnWriter<'_>, values: Vec<Option<T::T>>) -> Result<(), ParquetError> {
+    let present: Vec<i16> = values.iter().map(|value| value.is_some().into()).collect();
+    let values: Vec<T::T> = values.into_iter().flatten().collect();
+    writer.typed::<T>().write_batch(&values, Some(&present), None)?;
+    Ok(())
+}
