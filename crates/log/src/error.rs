@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use hemostat_schema::Partition;
 
+use crate::Durability;
+
 /// Why the store did not do what it was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -56,8 +58,8 @@ pub enum Error {
     },
     /// The server may throw the log away when memory runs short.
     #[error(
-        "Redis at {server} may evict data (maxmemory-policy is {policy}); the log must not be evicted: \
-         set maxmemory-policy to noeviction"
+        "Redis at {server} may evict data (maxmemory-policy is {policy}), and the log must not be evicted; \
+         run `redis-cli CONFIG SET maxmemory-policy noeviction`, and write `maxmemory-policy noeviction` into redis.conf"
     )]
     Evicts {
         /// The address, without credentials.
@@ -65,9 +67,30 @@ pub enum Error {
         /// Its `maxmemory-policy`.
         policy: String,
     },
+    /// The server cannot make events as safe as they are wanted to be.
+    #[error("Redis at {server} cannot keep what redis.durability = \"{wanted}\" promises ({why}); {remedy}")]
+    NotDurable {
+        /// The address, without credentials.
+        server: String,
+        /// What is wanted.
+        wanted: Durability,
+        /// What stands in the way.
+        why: String,
+        /// What to do about it.
+        remedy: &'static str,
+    },
+    /// The certificates to trust cannot be had.
+    #[error("could not load the certificates of {whose}: {reason}")]
+    Certificates {
+        /// Of which file, or of the machine.
+        whose: String,
+        /// What is wrong with them.
+        reason: String,
+    },
     /// The address cannot be understood.
     #[error(
-        "redis.url is not usable: {reason}; right would be redis://host:6379/0, rediss://host:6379 or unix:///path"
+        "redis.url is not usable: {reason}; right would be redis://host:6379/0, rediss://host:6379, unix:///path, \
+         redis-cluster://host:6379,host:6379 or redis-sentinel://host:26379,host:26379/master"
     )]
     Url {
         /// What is wrong with it; never the address itself, which may hold a password.
@@ -181,6 +204,8 @@ impl Error {
             Self::Auth { .. }
             | Self::TooOld { .. }
             | Self::Evicts { .. }
+            | Self::NotDurable { .. }
+            | Self::Certificates { .. }
             | Self::Url { .. }
             | Self::NotMigrated { .. }
             | Self::TooNew { .. }

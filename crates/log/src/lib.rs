@@ -14,6 +14,7 @@
 
 pub mod chain;
 mod commit;
+mod durability;
 mod entry;
 mod error;
 mod history;
@@ -27,6 +28,7 @@ mod raw;
 mod redis;
 
 pub use commit::{Commit, CommitError, Cursor, Guard, Park, RowChange, TimerKey, TimerUpdate, ViewChange};
+pub use durability::{Confirmed, Durability, UnknownDurability};
 pub use entry::{Backlog, Delivery, Entry, ParkedDelivery, Reader, StoredTimer};
 pub use error::Error;
 pub use history::{Archive, History, Scan};
@@ -37,4 +39,4 @@ pub use log::{Log, Order, Range};
 pub use memory::MemoryLog;
 pub use options::Options;
 pub use raw::RawEntry;
-pub use redis::{Applied, RedisLog, migrate};
+pub use redis::{Applied, Plan, RedisLog, Step, migrate, plan};

@@ -7,8 +7,8 @@ use hemostat_schema::{EventId, Family, Partition};
 use tokio::sync::watch;
 
 use crate::{
-    Backlog, Commit, CommitError, Delivery, Entry, Error, Inspection, Lease, ParkedDelivery, RawEntry, Reader,
-    StoredTimer, Trimmed,
+    Backlog, Commit, CommitError, Confirmed, Delivery, Durability, Entry, Error, Inspection, Lease, ParkedDelivery,
+    RawEntry, Reader, StoredTimer, Trimmed,
 };
 
 /// An event store: ordered histories, one for each partition, and what is folded from them.
@@ -84,6 +84,20 @@ pub trait Log: Send + Sync + Debug + 'static {
 
     /// Holds the lease for another `ttl` from now; false when it is lost.
     async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<bool, Error>;
+
+    /// Makes sure that an event, and everything before it, is as safe as `durability` says, whoever committed it; waits
+    /// for that no longer than `within`. Renews the lease for `ttl` on the way.
+    ///
+    /// # Errors
+    /// [`Error::Fenced`] when the lease is lost.
+    async fn confirm(
+        &self,
+        lease: &Lease,
+        ttl: Duration,
+        event: (Family, EventId),
+        durability: Durability,
+        within: Duration,
+    ) -> Result<Confirmed, Error>;
 
     /// Gives the lease back, so that the next one need not wait; nothing can be committed with it afterwards.
     async fn release(&self, lease: &Lease) -> Result<(), Error>;

@@ -18,8 +18,8 @@ use tokio::sync::watch;
 
 use self::partition::History;
 use crate::{
-    Backlog, Commit, CommitError, Delivery, Entry, Error, Inspection, Lease, Log, Order, ParkedDelivery, Range,
-    RawEntry, Reader, StoredTimer, Trimmed,
+    Backlog, Commit, CommitError, Confirmed, Delivery, Durability, Entry, Error, Inspection, Lease, Log, Order,
+    ParkedDelivery, Range, RawEntry, Reader, StoredTimer, Trimmed,
 };
 
 /// The log in memory, for tests.
@@ -27,6 +27,8 @@ pub struct MemoryLog {
     now: Box<dyn Fn() -> Timestamp + Send + Sync>,
     /// By group and owner: until when.
     fleet: Mutex<BTreeMap<String, BTreeMap<String, Timestamp>>>,
+    /// What [`Log::confirm`] answers where the event is there.
+    confirmed: Mutex<Confirmed>,
     partitions: Vec<(Mutex<History>, watch::Sender<u64>)>,
 }
 
@@ -40,7 +42,17 @@ impl MemoryLog {
     /// leases.
     pub fn with_clock(partitions: u16, now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         let history = |p| (Mutex::new(History::new(Partition(p))), watch::Sender::new(0));
-        Self { now: Box::new(now), fleet: Mutex::default(), partitions: (0..partitions.max(1)).map(history).collect() }
+        Self {
+            now: Box::new(now),
+            fleet: Mutex::default(),
+            confirmed: Mutex::new(Confirmed::Safe),
+            partitions: (0..partitions.max(1)).map(history).collect(),
+        }
+    }
+
+    /// Has [`Log::confirm`] answer this from now on; at first it is [`Confirmed::Safe`].
+    pub fn pretend(&self, confirmed: Confirmed) {
+        *lock(&self.confirmed) = confirmed;
     }
 
     /// Puts an entry on the log as a broken or a later program might write it, past every check.
@@ -68,8 +80,8 @@ impl MemoryLog {
 }
 
 /// A history is changed only after everything was checked, so even a panic leaves it whole.
-fn lock(history: &Mutex<History>) -> MutexGuard<'_, History> {
-    history.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for MemoryLog {
@@ -150,6 +162,21 @@ impl Log for MemoryLog {
 
     async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<bool, Error> {
         Ok(self.history(lease.partition)?.renew(lease, ttl, (self.now)()))
+    }
+
+    async fn confirm(
+        &self,
+        lease: &Lease,
+        ttl: Duration,
+        (_, id): (Family, EventId),
+        _: Durability,
+        _: Duration,
+    ) -> Result<Confirmed, Error> {
+        if !self.renew(lease, ttl).await? {
+            return Err(Error::Fenced { group: lease.group.clone(), partition: lease.partition });
+        }
+        let known = self.get(id).await?.is_some();
+        Ok(if known { *lock(&self.confirmed) } else { Confirmed::Lost })
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), Error> {

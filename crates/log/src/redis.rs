@@ -1,15 +1,18 @@
 //! The log in Redis: Streams for the events, one Redis Function for the commit (`migrations/`).
 //!
-//! Two kinds of connections: one for all commands, which none of them may block, and one for each partition whose bell
-//! somebody listens to.
+//! Two kinds of connections: one to each server for all commands, which none of them may block, and one for each partition
+//! whose bell somebody listens to.
 
 mod bell;
 mod commit;
+mod confirm;
 mod connection;
 mod keys;
 mod migrations;
 mod reply;
 mod server;
+mod shared;
+mod topology;
 mod upkeep;
 
 use std::{
@@ -24,21 +27,22 @@ use futures::future::try_join_all;
 use hemostat_schema::{EventId, Family, Partition, Timestamp};
 use tokio::{sync::watch, task::JoinSet};
 
-pub use self::migrations::{Applied, migrate};
+pub use self::migrations::{Applied, Plan, Step, migrate, plan};
 use self::{
-    connection::{Arg, Connection, Shared},
+    connection::Arg,
     keys::Keys,
     reply::{Reply, corrupt, entries},
+    shared::Shared,
 };
 use crate::{
-    Backlog, Commit, CommitError, Delivery, Entry, Error, Inspection, Lease, Log, Options, Order, ParkedDelivery,
-    Range, RawEntry, Reader, StoredTimer, Trimmed, commit::DOING as COMMIT,
+    Backlog, Commit, CommitError, Confirmed, Delivery, Durability, Entry, Error, Inspection, Lease, Log, Options,
+    Order, ParkedDelivery, Range, RawEntry, Reader, StoredTimer, Trimmed, commit::DOING as COMMIT,
 };
 
 /// The log in Redis.
 #[derive(Debug)]
 pub struct RedisLog {
-    shared: Shared,
+    shared: Arc<Shared>,
     partitions: u16,
     bells: Mutex<Bells>,
 }
@@ -56,10 +60,10 @@ impl RedisLog {
     /// # Errors
     /// When the server cannot be reached or used, or the log is not at this program's level (see [`Error`]).
     pub async fn connect(options: &Options) -> Result<Self, Error> {
-        let connection = Connection::open(options).await?;
-        server::check(&connection, options).await?;
-        let partitions = migrations::check(&connection, options).await?;
-        Ok(Self { shared: Shared::new(options.clone(), connection), partitions, bells: Mutex::default() })
+        let shared = Shared::new(options.clone());
+        server::check(&shared).await?;
+        let partitions = migrations::check(&shared).await?;
+        Ok(Self { shared: Arc::new(shared), partitions, bells: Mutex::default() })
     }
 
     /// The address without credentials, for messages.
@@ -148,7 +152,7 @@ impl Log for RedisLog {
         let heard = bell.subscribe();
         bells.rung.insert(partition, bell.clone());
         if partition.0 < self.partitions {
-            bells.tasks.spawn(bell::ring(Arc::new(self.shared.options().clone()), partition, bell));
+            bells.tasks.spawn(bell::ring(Arc::clone(&self.shared), partition, bell));
         }
         heard
     }
@@ -277,6 +281,17 @@ impl Log for RedisLog {
         let keys = vec![self.keys(lease.partition)?.lease(&lease.group)];
         let held = self.fcall(DOING, "hemostat_renew", keys, [commit::fence(lease), millis(ttl)]).await?;
         Ok(held.number(DOING)? == 1)
+    }
+
+    async fn confirm(
+        &self,
+        lease: &Lease,
+        ttl: Duration,
+        event: (Family, EventId),
+        durability: Durability,
+        within: Duration,
+    ) -> Result<Confirmed, Error> {
+        self.make_sure(lease, ttl, event, durability, within).await
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), Error> {

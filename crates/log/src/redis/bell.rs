@@ -10,26 +10,27 @@ use hemostat_schema::{EventId, Family, Partition};
 use tokio::{sync::watch, time::sleep};
 use tracing::{debug, info, warn};
 
-use super::{connection::Connection, keys::Keys};
-use crate::{Error, Options};
+use super::{connection::Connection, keys::Keys, shared::Shared};
+use crate::Error;
 
 /// How long one XREAD waits. A peer that vanished without a word is found out after this and the time limit.
 const BLOCK: Duration = Duration::from_secs(5);
 
 /// Rings `bell` for `partition`, for ever.
-pub(super) async fn ring(options: Arc<Options>, partition: Partition, bell: watch::Sender<u64>) {
+pub(super) async fn ring(shared: Arc<Shared>, partition: Partition, bell: watch::Sender<u64>) {
     const FIRST: Duration = Duration::from_millis(50);
     const LONGEST: Duration = Duration::from_secs(1);
     let mut delay = FIRST;
     let mut broken = false;
     loop {
-        match Connection::open(&options).await {
+        match shared.dedicated(partition).await {
             Ok(connection) => {
                 if std::mem::take(&mut broken) {
-                    info!(%partition, server = options.server(), "Redis is back");
+                    info!(%partition, server = %connection.place(), "Redis is back");
                 }
                 delay = FIRST;
-                let error = listen(&connection, partition, options.limit(), &bell).await;
+                let error = listen(&connection, partition, shared.options().limit(), &bell).await;
+                shared.learn(connection.place(), &error).await;
                 debug!(%partition, %error, "listening for new events was interrupted");
             }
             Err(error) if !broken => {

@@ -2,6 +2,12 @@
 
 use hemostat_schema::{Family, Partition};
 
+/// With what every key begins.
+pub(super) const PREFIX: &str = "hemostat:";
+
+/// When each migration was applied, in milliseconds.
+pub(super) const MIGRATED: &str = "hemostat:migrated";
+
 /// What the migrations record: `partitions`, and each migration with its checksum.
 pub(super) const META: &str = "hemostat:meta";
 

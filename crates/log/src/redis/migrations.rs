@@ -3,19 +3,23 @@
 //! The migrations are the files of `migrations/`, in the order of their numbers. Each is a library of Redis Functions;
 //! its function `hemostat_up` runs once for each partition right after loading. What was applied stands in
 //! `hemostat:meta` with its checksum, so that a program of another age is refused instead of misunderstood.
+//!
+//! Functions are not among what a cluster's masters tell each other, so each of them is given the library.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use fred::util::sha1_hash;
+use futures::{FutureExt as _, future::BoxFuture};
 use hemostat_schema::{Family, Partition, Timestamp};
 use tokio::time::{Instant, sleep};
 use tracing::info;
 
 use super::{
-    connection::{Arg, Connection},
-    keys::{Keys, LIBRARY, META, MIGRATING},
+    connection::{Arg, Connection, NO_FUNCTIONS},
+    keys::{Keys, LIBRARY, META, MIGRATED, MIGRATING},
     reply::Reply,
     server,
+    shared::Shared,
 };
 use crate::{Error, Options};
 
@@ -51,15 +55,65 @@ impl std::fmt::Display for Applied {
     }
 }
 
+/// What [`migrate`] would do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// The address, without credentials.
+    pub server: String,
+    /// How many partitions the log has; none when it is new.
+    pub partitions: Option<u16>,
+    /// How many partitions a new log would get.
+    pub wanted: u16,
+    /// Every migration that this program knows, in order.
+    pub steps: Vec<Step>,
+    /// Servers whose functions got lost and would be loaded again.
+    pub without_functions: Vec<String>,
+}
+
+/// One migration of a [`Plan`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// It was done.
+    Applied {
+        /// Its number and name.
+        name: String,
+        /// When; none where a HemoStat did it that did not note it.
+        at: Option<Timestamp>,
+    },
+    /// It is to be done.
+    Missing {
+        /// Its number and name.
+        name: String,
+    },
+}
+
+impl Plan {
+    /// Whether nothing is to be done.
+    pub fn is_empty(&self) -> bool {
+        let done = |step: &Step| matches!(step, Step::Applied { .. });
+        self.steps.iter().all(done) && self.without_functions.is_empty()
+    }
+}
+
+/// Says what [`migrate`] would do, and changes nothing.
+///
+/// # Errors
+/// As [`migrate`].
+pub async fn plan(options: &Options) -> Result<Plan, Error> {
+    let shared = Shared::new(options.clone());
+    server::check(&shared).await?;
+    Migrator { shared: &shared }.plan().await
+}
+
 /// Brings the log up to this program: applies what is missing, in order, while others wait. Gives what it applied.
 ///
 /// # Errors
 /// When the server cannot be used (see [`Error`]), when the log belongs to a later or another program, or when
 /// [`Options::partitions`] is not the number that was chosen when the log was created.
 pub async fn migrate(options: &Options) -> Result<Vec<Applied>, Error> {
-    let connection = Connection::open(options).await?;
-    server::check(&connection, options).await?;
-    let migrator = Migrator { connection: &connection, options };
+    let shared = Shared::new(options.clone());
+    server::check(&shared).await?;
+    let migrator = Migrator { shared: &shared };
     let token = migrator.lock().await?;
     let applied = migrator.apply().await;
     migrator.unlock(token).await?;
@@ -67,21 +121,43 @@ pub async fn migrate(options: &Options) -> Result<Vec<Applied>, Error> {
 }
 
 /// Checks that the log is at this program's level, and gives its number of partitions.
-pub(super) async fn check(connection: &Connection, options: &Options) -> Result<u16, Error> {
-    let migrator = Migrator { connection, options };
+pub(super) async fn check(shared: &Shared) -> Result<u16, Error> {
+    let migrator = Migrator { shared };
     let meta = migrator.meta().await?;
     if let Some(missing) = migrator.missing(&meta)?.first() {
         return Err(migrator.not_migrated(format!("migration {} is missing", missing.name)));
     }
-    if !migrator.is_loaded().await? {
-        return Err(migrator.not_migrated("its functions are not loaded"));
+    // A master of a cluster that lacks them is given them when it is first called.
+    if !shared.is_cluster() && !migrator.unloaded().await?.is_empty() {
+        return Err(migrator.not_migrated(NO_FUNCTIONS));
     }
     migrator.partitions(&meta)?.ok_or_else(|| migrator.not_migrated("the number of partitions is missing"))
 }
 
+/// Gives the functions to a master that joined a cluster, provided that the log is at this program's level.
+pub(super) fn restore<'a>(shared: &'a Shared, master: &'a Connection) -> BoxFuture<'a, Result<(), Error>> {
+    async move {
+        let migrator = Migrator { shared };
+        if let Some(missing) = migrator.missing(&migrator.meta().await?)?.first() {
+            return Err(migrator.not_migrated(format!("migration {} is missing", missing.name)));
+        }
+        info!(server = %master.place(), "{} has joined the cluster without HemoStat's functions, loading them", master.place());
+        // Never in place of what somebody else has loaded meanwhile.
+        let load = vec!["LOAD".into(), newest().code.into()];
+        match master.call(Migrator::DOING, "FUNCTION", load, shared.options().limit()).await {
+            Err(Error::Refused { reply, .. }) if reply.contains("already exists") => Ok(()),
+            answer => answer.map(drop),
+        }
+    }
+    .boxed()
+}
+
+fn newest() -> &'static Migration {
+    MIGRATIONS.last().expect("there is a first migration")
+}
+
 struct Migrator<'a> {
-    connection: &'a Connection,
-    options: &'a Options,
+    shared: &'a Shared,
 }
 
 impl Migrator<'_> {
@@ -93,7 +169,7 @@ impl Migrator<'_> {
         let partitions = match self.partitions(&meta)? {
             Some(partitions) => partitions,
             None => {
-                let partitions = self.options.wanted_partitions().unwrap_or(1).max(1);
+                let partitions = self.wanted();
                 self.record(PARTITIONS, &partitions.to_string()).await?;
                 partitions
             }
@@ -103,29 +179,55 @@ impl Migrator<'_> {
             for partition in (0..partitions).map(Partition) {
                 self.run_up(partition).await?;
             }
+            let now = Timestamp::now().as_millisecond().to_string();
+            self.call("HSET", [MIGRATED.into(), migration.name.into(), now.into()]).await?;
             self.record(migration.name, &sha1_hash(migration.code)).await?;
             info!(migration = migration.name, partitions, "applied migration {}", migration.name);
         }
-        if missing.is_empty() && !self.is_loaded().await? {
+        if missing.is_empty() && !self.unloaded().await?.is_empty() {
             // The data came back without the functions, as from a copy of the keys alone.
-            if let Some(newest) = MIGRATIONS.last() {
-                self.load(newest).await?;
-            }
+            self.load(newest()).await?;
         }
         Ok(missing.iter().map(|migration| Applied { name: migration.name.to_owned() }).collect())
+    }
+
+    async fn plan(&self) -> Result<Plan, Error> {
+        let meta = self.meta().await?;
+        let missing = self.missing(&meta)?;
+        let when = self.texts(MIGRATED).await?;
+        let at = |name: &str| Timestamp::from_millisecond(when.get(name)?.parse().ok()?).ok();
+        let step = |migration: &Migration| {
+            let name = migration.name.to_owned();
+            match missing.iter().any(|missing| missing.name == name) {
+                true => Step::Missing { name },
+                false => Step::Applied { at: at(&name), name },
+            }
+        };
+        let unloaded = if missing.is_empty() { self.unloaded().await? } else { vec![] };
+        Ok(Plan {
+            server: self.shared.server(),
+            partitions: self.partitions(&meta)?,
+            wanted: self.wanted(),
+            steps: MIGRATIONS.iter().map(step).collect(),
+            without_functions: unloaded.iter().map(|master| master.place().to_string()).collect(),
+        })
+    }
+
+    fn wanted(&self) -> u16 {
+        self.shared.options().wanted_partitions().unwrap_or(1).max(1)
     }
 
     /// Those that are not applied yet.
     fn missing(&self, meta: &BTreeMap<String, String>) -> Result<Vec<Migration>, Error> {
         let known = |name: &str| MIGRATIONS.iter().any(|migration| migration.name == name);
         if let Some(name) = meta.keys().find(|name| *name != PARTITIONS && !known(name)) {
-            return Err(Error::TooNew { server: self.options.server(), migration: name.clone() });
+            return Err(Error::TooNew { server: self.shared.server(), migration: name.clone() });
         }
         let differs = |migration: &&Migration| {
             meta.get(migration.name).is_some_and(|checksum| *checksum != sha1_hash(migration.code))
         };
         if let Some(migration) = MIGRATIONS.iter().find(differs) {
-            return Err(Error::Diverged { server: self.options.server(), migration: migration.name.to_owned() });
+            return Err(Error::Diverged { server: self.shared.server(), migration: migration.name.to_owned() });
         }
         Ok(MIGRATIONS.iter().filter(|migration| !meta.contains_key(migration.name)).copied().collect())
     }
@@ -137,14 +239,19 @@ impl Migrator<'_> {
             doing: Self::DOING,
             reason: format!("{META} has {found:?} as the number of partitions"),
         })?;
-        match self.options.wanted_partitions() {
+        match self.shared.options().wanted_partitions() {
             Some(wanted) if wanted != found => Err(Error::Partitions { wanted, found }),
             _ => Ok(Some(found)),
         }
     }
 
+    /// Gives a migration's library to every master.
     async fn load(&self, migration: &Migration) -> Result<(), Error> {
-        self.call("FUNCTION", ["LOAD".into(), "REPLACE".into(), migration.code.into()]).await.map(drop)
+        let load = vec!["LOAD".into(), "REPLACE".into(), migration.code.into()];
+        for master in self.shared.masters().await? {
+            master.call(Self::DOING, "FUNCTION", load.clone(), self.shared.options().limit()).await?;
+        }
+        Ok(())
     }
 
     async fn run_up(&self, partition: Partition) -> Result<(), Error> {
@@ -156,13 +263,25 @@ impl Migrator<'_> {
         self.call("FCALL", args).await.map(drop)
     }
 
-    async fn is_loaded(&self) -> Result<bool, Error> {
-        let libraries = self.call("FUNCTION", ["LIST".into(), "LIBRARYNAME".into(), LIBRARY.into()]).await?;
-        Ok(!libraries.list(Self::DOING)?.is_empty())
+    /// The masters that have no library of ours.
+    async fn unloaded(&self) -> Result<Vec<Arc<Connection>>, Error> {
+        let list: Vec<Arg> = vec!["LIST".into(), "LIBRARYNAME".into(), LIBRARY.into()];
+        let mut unloaded = vec![];
+        for master in self.shared.masters().await? {
+            let libraries = master.call(Self::DOING, "FUNCTION", list.clone(), self.shared.options().limit()).await?;
+            if libraries.list(Self::DOING)?.is_empty() {
+                unloaded.push(master);
+            }
+        }
+        Ok(unloaded)
     }
 
     async fn meta(&self) -> Result<BTreeMap<String, String>, Error> {
-        let fields = self.call("HGETALL", [META.into()]).await?.list(Self::DOING)?;
+        self.texts(META).await
+    }
+
+    async fn texts(&self, hash: &'static str) -> Result<BTreeMap<String, String>, Error> {
+        let fields = self.call("HGETALL", [hash.into()]).await?.list(Self::DOING)?;
         let texts: Vec<String> = fields.into_iter().map(|field| field.text(Self::DOING)).collect::<Result<_, _>>()?;
         Ok(texts.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect())
     }
@@ -182,7 +301,7 @@ impl Migrator<'_> {
                 return Ok(token);
             }
             if Instant::now() >= deadline {
-                return Err(Error::MigrationLocked { server: self.options.server(), key: MIGRATING });
+                return Err(Error::MigrationLocked { server: self.shared.server(), key: MIGRATING });
             }
             sleep(Duration::from_millis(50)).await;
         }
@@ -194,11 +313,11 @@ impl Migrator<'_> {
     }
 
     async fn call(&self, command: &'static str, args: impl Into<Vec<Arg>>) -> Result<Reply, Error> {
-        self.connection.call(Self::DOING, command, args.into(), self.options.limit()).await
+        self.shared.call(Self::DOING, command, args.into()).await
     }
 
     fn not_migrated(&self, missing: impl Into<String>) -> Error {
-        Error::NotMigrated { server: self.options.server(), missing: missing.into() }
+        Error::NotMigrated { server: self.shared.server(), missing: missing.into() }
     }
 }
 

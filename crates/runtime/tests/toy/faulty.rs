@@ -129,6 +129,17 @@ impl Log for FaultyLog {
         self.inner.renew(lease, ttl).await
     }
 
+    async fn confirm(
+        &self,
+        lease: &Lease,
+        ttl: Duration,
+        event: (Family, EventId),
+        durability: Durability,
+        within: Duration,
+    ) -> Result<Confirmed, Error> {
+        self.inner.confirm(lease, ttl, event, durability, within).await
+    }
+
     async fn release(&self, lease: &Lease) -> Result<(), Error> {
         self.inner.release(lease).await
     }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
 use hemostat_log::{
-    Backlog, Commit, CommitError, Delivery, Entry, Error, Inspection, Lease, Log, Order, ParkedDelivery, Range,
+    Backlog, Commit, CommitError, Confirmed, Delivery, Durability, Entry, Error, Inspection, Lease, Log, Order, ParkedDelivery, Range,
     RawEntry, Reader, StoredTimer, Trimmed,
 };
 use hemostat_schema::{EventId, Family, Partition};
@@ -84,6 +84,16 @@ impl Log for Broken {
         unreachable()
     }
     async fn renew(&self, _: &Lease, _: Duration) -> Result<bool, Error> {
+        unreachable()
+    }
+    async fn confirm(
+        &self,
+        _: &Lease,
+        _: Duration,
+        _: (Family, EventId),
+        _: Durability,
+        _: Duration,
+    ) -> Result<Confirmed, Error> {
         unreachable()
     }
     async fn release(&self, _: &Lease) -> Result<(), Error> {

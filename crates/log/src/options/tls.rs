@@ -1,0 +1,65 @@
+//! Whose certificates are trusted.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
+};
+
+use fred::types::config::TlsConnector;
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, pem::PemObject as _},
+};
+
+use crate::Error;
+
+/// Trust in certificates; read when first needed, and once.
+#[derive(Debug)]
+pub(super) struct Tls {
+    /// Those of this file; the system's where it is none.
+    file: Option<PathBuf>,
+    connector: OnceLock<TlsConnector>,
+}
+
+impl Tls {
+    pub fn by_the_system() -> Self {
+        Self { file: None, connector: OnceLock::new() }
+    }
+
+    pub fn by_file(file: &Path) -> Self {
+        Self { file: Some(file.to_owned()), connector: OnceLock::new() }
+    }
+
+    pub fn connector(&self) -> Result<TlsConnector, Error> {
+        if let Some(connector) = self.connector.get() {
+            return Ok(connector.clone());
+        }
+        let roots = self.roots()?;
+        let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("ring knows the default versions of TLS")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(self.connector.get_or_init(|| config.into()).clone())
+    }
+
+    fn roots(&self) -> Result<RootCertStore, Error> {
+        let mut roots = RootCertStore::empty();
+        let Some(file) = &self.file else {
+            // A certificate among the system's that cannot be read is one that is not trusted; the others are.
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            let none = || untrusted("this machine", "it trusts no certificate; set redis.ca_file");
+            return if roots.is_empty() { Err(none()) } else { Ok(roots) };
+        };
+        let unreadable = |reason: String| untrusted(&format!("redis.ca_file {}", file.display()), &reason);
+        for certificate in CertificateDer::pem_file_iter(file).map_err(|error| unreadable(error.to_string()))? {
+            let certificate = certificate.map_err(|error| unreadable(error.to_string()))?;
+            roots.add(certificate).map_err(|error| unreadable(error.to_string()))?;
+        }
+        if roots.is_empty() { Err(unreadable("there is no certificate in it".to_owned())) } else { Ok(roots) }
+    }
+}
+
+fn untrusted(whose: &str, reason: &str) -> Error {
+    Error::Certificates { whose: whose.to_owned(), reason: reason.to_owned() }
+}

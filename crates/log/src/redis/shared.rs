@@ -1,0 +1,351 @@
+//! The connections that everybody shares: each command finds the server that has its keys, wherever that is by now.
+//!
+//! ```text
+//! command ──► slot of its first key ──► place (Topology) ──► connection to it ──► answer
+//!                                          ▲                                        │
+//!                                          │   forget, and ask anew next time       ├─ broken, late, no longer master
+//!                                          └── the slot's new place, and once more ─┴─ MOVED, ASK
+//! ```
+//!
+//! A server that answers MOVED or ASK has not done the command, so sending it to the one that it names keeps the rule
+//! that a command is sent at most once. Nothing else is sent again.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use fred::util::redis_keyslot;
+use hemostat_schema::Partition;
+use tokio::{sync::Mutex as AsyncMutex, time::timeout};
+
+use super::{
+    connection::{Arg, Connection},
+    keys::{Keys, META, PREFIX},
+    migrations,
+    reply::Reply,
+    topology::{Slot, Topology},
+};
+use crate::{
+    Error, Options,
+    options::{Deployment, Place},
+};
+
+/// So often at most a command is sent on to another server.
+const REDIRECTIONS: usize = 5;
+
+/// The client's own limit fires first, so that it forgets the command.
+const GRACE: Duration = Duration::from_millis(100);
+
+/// Connections for everybody, each made again whenever it broke.
+#[derive(Debug)]
+pub(super) struct Shared {
+    options: Options,
+    topology: AsyncMutex<Known>,
+    connections: Mutex<HashMap<Place, Current>>,
+}
+
+/// The connection to one server, where there is one.
+type Current = Arc<AsyncMutex<Option<Arc<Connection>>>>;
+
+/// What is known of the servers.
+#[derive(Debug, Default)]
+struct Known {
+    /// None when it must be asked for.
+    topology: Option<Topology>,
+    /// Who was in charge when it was last known.
+    lately: Vec<Place>,
+}
+
+impl Shared {
+    /// With no connection yet.
+    pub fn new(options: Options) -> Self {
+        Self { options, topology: AsyncMutex::default(), connections: Mutex::default() }
+    }
+
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    pub fn server(&self) -> String {
+        self.options.server()
+    }
+
+    /// Sends one command, at most once, to the server that has its first key. With the wait for a connection it takes
+    /// no longer than the time limit.
+    pub async fn call(&self, doing: &'static str, command: &'static str, args: Vec<Arg>) -> Result<Reply, Error> {
+        let limit = self.options.limit();
+        match timeout(limit + GRACE, self.follow(doing, command, args)).await {
+            Ok(answer) => answer.map_err(|error| about(error, doing)),
+            Err(_) => Err(Error::TimedOut { doing, server: self.server(), limit }),
+        }
+    }
+
+    /// A new connection to the server that has the partition.
+    pub async fn dedicated(&self, partition: Partition) -> Result<Connection, Error> {
+        self.open(&self.place(slot(Keys(partition).clock().as_bytes())).await?).await
+    }
+
+    /// A connection to every server that has keys.
+    pub async fn masters(&self) -> Result<Vec<Arc<Connection>>, Error> {
+        let mut masters = vec![];
+        for place in self.known(Topology::places).await? {
+            masters.push(self.connection(&place).await?);
+        }
+        Ok(masters)
+    }
+
+    /// Whether keys are spread over several masters, which know nothing of each other's functions.
+    pub fn is_cluster(&self) -> bool {
+        matches!(self.options.deployment(), Deployment::Cluster(_))
+    }
+
+    /// Takes note of what a failure on a connection to `place` tells about the servers.
+    pub async fn learn(&self, place: &Place, error: &Error) {
+        if lost(error) {
+            drop(self.current(place).lock().await.take());
+            self.forget().await;
+        }
+    }
+
+    async fn follow(&self, doing: &'static str, command: &'static str, args: Vec<Arg>) -> Result<Reply, Error> {
+        let slot = slot(first_key(&args));
+        let mut place = self.place(slot).await?;
+        let mut redirections = 0;
+        loop {
+            let connection = self.connection(&place).await?;
+            let answer = connection.call(doing, command, args.clone(), self.options.limit()).await;
+            let Err(error) = answer else { return answer };
+            redirections += 1;
+            match Redirection::of(&error, &place).filter(|_| redirections <= REDIRECTIONS) {
+                Some(Redirection::Moved(to)) => {
+                    self.moved(slot, &to).await;
+                    place = to;
+                }
+                Some(Redirection::Ask(to)) => return self.ask(&to, doing, command, args).await,
+                // A master that joined later has no functions, and has not called one.
+                None if self.is_cluster() && lacks_functions(&error) && redirections == 1 => {
+                    migrations::restore(self, &connection).await?;
+                }
+                None => {
+                    self.fail(&connection, &error).await;
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// Sends a command to the server that a slot is on its way to. ASKING is for the next command on its connection, so
+    /// that is one of its own.
+    async fn ask(
+        &self,
+        to: &Place,
+        doing: &'static str,
+        command: &'static str,
+        args: Vec<Arg>,
+    ) -> Result<Reply, Error> {
+        let connection = self.open(to).await?;
+        connection.call(doing, "ASKING", vec![], self.options.limit()).await?;
+        let answer = connection.call(doing, command, args.clone(), self.options.limit()).await;
+        if answer.as_ref().is_err_and(lacks_functions) {
+            migrations::restore(self, &connection).await?;
+            connection.call(doing, "ASKING", vec![], self.options.limit()).await?;
+            return connection.call(doing, command, args, self.options.limit()).await;
+        }
+        answer
+    }
+
+    async fn place(&self, slot: Slot) -> Result<Place, Error> {
+        let place = self.known(|topology| topology.place(slot).cloned()).await?;
+        if place.is_none() {
+            self.forget().await;
+        }
+        place.ok_or_else(|| Error::NotReady {
+            doing: "find out which server is in charge",
+            server: self.server(),
+            reply: format!("no node of the cluster has the slot {slot}"),
+        })
+    }
+
+    /// What `look` finds in the topology, which is asked for where it is not known.
+    async fn known<T>(&self, look: impl FnOnce(&Topology) -> T) -> Result<T, Error> {
+        let mut known = self.topology.lock().await;
+        if known.topology.is_none() {
+            let topology = Topology::discover(&self.options, &known.lately).await?;
+            let places = topology.places();
+            let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
+            connections.retain(|place, _| places.contains(place));
+            *known = Known { topology: Some(topology), lately: places };
+        }
+        Ok(look(known.topology.as_ref().expect("it was asked for just now")))
+    }
+
+    async fn moved(&self, slot: Slot, to: &Place) {
+        if let Some(topology) = &mut self.topology.lock().await.topology {
+            topology.moved(slot, to.clone());
+        }
+    }
+
+    async fn forget(&self) {
+        self.topology.lock().await.topology = None;
+    }
+
+    fn current(&self, place: &Place) -> Current {
+        let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(connections.entry(place.clone()).or_default())
+    }
+
+    async fn connection(&self, place: &Place) -> Result<Arc<Connection>, Error> {
+        let current = self.current(place);
+        let mut current = current.lock().await;
+        match current.as_ref().filter(|connection| connection.is_connected()) {
+            Some(connection) => Ok(Arc::clone(connection)),
+            None => {
+                *current = None;
+                Ok(Arc::clone(current.insert(Arc::new(self.open(place).await?))))
+            }
+        }
+    }
+
+    /// Connects to `place`. A sentinel may not know yet who is the master, so that one is asked itself.
+    async fn open(&self, place: &Place) -> Result<Connection, Error> {
+        let open = async {
+            let connection = Connection::open(&self.options, place).await?;
+            if let Deployment::Sentinel { .. } = self.options.deployment() {
+                const DOING: &str = "ask the server for its role";
+                let role = connection.call(DOING, "ROLE", vec![], self.options.limit()).await?.list(DOING)?;
+                if role.first() != Some(&Reply::Data("master".into())) {
+                    let reply = "it is not the master any more".to_owned();
+                    return Err(Error::NotReady { doing: DOING, server: place.to_string(), reply });
+                }
+            }
+            Ok(connection)
+        };
+        let opened = open.await;
+        if opened.is_err() {
+            self.forget().await;
+        }
+        opened
+    }
+
+    /// Throws a connection away that has failed, unless that has been done.
+    async fn fail(&self, broken: &Arc<Connection>, error: &Error) {
+        if !lost(error) {
+            return;
+        }
+        let current = self.current(broken.place());
+        let mut current = current.lock().await;
+        if current.as_ref().is_some_and(|connection| Arc::ptr_eq(connection, broken)) {
+            *current = None;
+            self.forget().await;
+        }
+    }
+}
+
+/// Where a cluster's node sends a command that is not for itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Redirection {
+    /// There the slot is now.
+    Moved(Place),
+    /// There the slot will be; this one key is there already, or will be made there.
+    Ask(Place),
+}
+
+impl Redirection {
+    /// `from` is who said so, whose host is meant where none is named.
+    fn of(error: &Error, from: &Place) -> Option<Self> {
+        let Error::NotReady { reply, .. } = error else { return None };
+        let mut words = reply.split(' ');
+        let kind = match words.next()? {
+            "MOVED" => Self::Moved,
+            "ASK" => Self::Ask,
+            _ => return None,
+        };
+        let to = words.nth(1)?;
+        let only_a_port = to.strip_prefix(':').and_then(|port| port.parse().ok());
+        let place = match (only_a_port, from) {
+            (Some(port), Place::Host { host, .. }) => Place::Host { host: host.clone(), port },
+            _ => Place::parse(to, 0)?,
+        };
+        Some(kind(place))
+    }
+}
+
+/// Whether the connection is of no use any more, or the server at its end no longer in charge.
+fn lost(error: &Error) -> bool {
+    match error {
+        Error::Unreachable { .. } | Error::TimedOut { .. } => true,
+        Error::NotReady { reply, .. } => {
+            let code = reply.split(' ').next().unwrap_or_default();
+            matches!(code, "READONLY" | "MASTERDOWN" | "CLUSTERDOWN" | "UNBLOCKED" | "MOVED")
+        }
+        _ => false,
+    }
+}
+
+fn lacks_functions(error: &Error) -> bool {
+    matches!(error, Error::NotMigrated { missing, .. } if missing == super::connection::NO_FUNCTIONS)
+}
+
+/// The slot that Redis Cluster has a key in.
+fn slot(key: &[u8]) -> Slot {
+    redis_keyslot(key)
+}
+
+/// The first key of a command: all keys begin alike, and nothing else that stands before a key does. What has none, such
+/// as PING, goes where the log's own facts are.
+fn first_key(args: &[Arg]) -> &[u8] {
+    args.iter().find(|arg| arg.starts_with(PREFIX.as_bytes())).map_or(META.as_bytes(), |key| key)
+}
+
+/// The same failure, told as what the caller was about.
+fn about(error: Error, doing: &'static str) -> Error {
+    match error {
+        Error::Unreachable { server, reason, .. } => Error::Unreachable { doing, server, reason },
+        Error::TimedOut { server, limit, .. } => Error::TimedOut { doing, server, limit },
+        Error::NotReady { server, reply, .. } => Error::NotReady { doing, server, reply },
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_goes_where_its_first_key_is() {
+        let check = |args: &[&'static str], key: &str| {
+            let args: Vec<Arg> = args.iter().map(|arg| Arg::from(*arg)).collect();
+            assert_eq!(first_key(&args), key.as_bytes(), "{args:?}");
+        };
+        check(&["hemostat:{1}:clock"], "hemostat:{1}:clock");
+        check(
+            &["hemostat_commit", "2", "hemostat:{3}:lease:g", "hemostat:{3}:clock", "hemostat:{9}"],
+            "hemostat:{3}:lease:g",
+        );
+        check(&["GROUPS", "hemostat:{0}:actions"], "hemostat:{0}:actions");
+        check(&[], META);
+        let slots = ["clock", "view:a.1", "lease:x"].map(|name| slot(format!("hemostat:{{7}}:{name}").as_bytes()));
+        assert!(slots.iter().all(|one| *one == slots[0]), "a partition lies in one slot: {slots:?}");
+    }
+
+    #[test]
+    fn a_redirection_names_the_next_server() {
+        let from = Place::Host { host: "10.0.0.1".into(), port: 1 };
+        let check = |reply: &str, to: Option<&str>| {
+            let error = Error::NotReady { doing: "try", server: String::new(), reply: reply.into() };
+            let found = Redirection::of(&error, &from).map(|redirection| match redirection {
+                Redirection::Moved(place) => format!("moved {place}"),
+                Redirection::Ask(place) => format!("ask {place}"),
+            });
+            assert_eq!(found.as_deref(), to, "{reply}");
+        };
+        check("MOVED 3999 127.0.0.1:6381", Some("moved 127.0.0.1:6381"));
+        check("MOVED 3999 :6381", Some("moved 10.0.0.1:6381"));
+        check("MOVED 3999 ::1:6381", Some("moved [::1]:6381"));
+        check("ASK 3999 redis-2.example:6381", Some("ask redis-2.example:6381"));
+        check("MOVED 3999", None);
+        check("LOADING the dataset", None);
+    }
+}
