@@ -2,7 +2,7 @@
 
 use std::{process, sync::Arc, time::Duration};
 
-use hemostat_log::{History, Log};
+use hemostat_log::{Durability, History, Log};
 use hemostat_schema::{HostName, Partition};
 use tokio_util::sync::CancellationToken;
 
@@ -21,6 +21,10 @@ pub struct Context {
     pub owner: String,
     /// How long a lease holds when its owner falls silent.
     pub lease_ttl: Duration,
+    /// How safe an event must be before an effect follows from it.
+    pub durability: Durability,
+    /// How long an effect waits for that before it is withheld.
+    pub durable_within: Duration,
     /// Cancelled when the process is to end.
     pub shutdown: CancellationToken,
     /// How the workers are doing.
@@ -36,6 +40,8 @@ impl Context {
             clock: Arc::new(SystemClock),
             owner: unique_owner(),
             lease_ttl: Duration::from_secs(10),
+            durability: Durability::default(),
+            durable_within: Duration::from_secs(2),
             shutdown: CancellationToken::new(),
             health: Health::default(),
         }

@@ -1,16 +1,22 @@
 //! What an effect is: something that is done in the world because of an event, and told by another event.
 //!
-//! Redis and the world cannot change in one commit, so an effect happens at least once. It is made safe from two sides:
-//! [`Permit::check`] refuses when this process is not certain to be the one that may act, and [`Permit::redelivered`]
-//! says that the effect may already have happened, so that it first asks the world.
+//! Redis and the world cannot change in one commit, so an effect happens at least once. It is made safe from three sides:
+//! [`Permit::check`] refuses when this process is not certain to be the one that may act, [`Permit::redelivered`]
+//! says that the effect may already have happened, so that it first asks the world, and [`Permit::confirm`] makes sure
+//! that the event that asks for it is not lost with a server.
 
 mod worker;
 
-use std::fmt;
+use std::{
+    fmt,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use anyhow::anyhow;
 use async_trait::async_trait;
-use hemostat_schema::{Family, NewEvent, Recorded, Timestamp};
+use hemostat_log::{Confirmed, Durability, Error};
+use hemostat_schema::{EventId, Family, NewEvent, Recorded, Timestamp};
+use tracing::debug;
 
 pub use self::worker::EffectWorker;
 use crate::{
@@ -62,14 +68,28 @@ impl fmt::Display for Fault {
 /// The permission to act, and what is to be known before acting.
 #[derive(Debug)]
 pub struct Permit {
+    ctx: Context,
     tenure: Tenure,
+    event: (Family, EventId),
     redelivered: bool,
     now: Timestamp,
+    /// The event was safe when it was asked, and so is for good.
+    safe: AtomicBool,
+}
+
+/// An event is not as safe as it must be before something is done because of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Undurable {
+    /// What it must be.
+    pub wanted: Durability,
+    /// So many replicas had it in time.
+    pub replicas: u32,
 }
 
 impl Permit {
-    pub(crate) fn new(tenure: Tenure, redelivered: bool, now: Timestamp) -> Self {
-        Self { tenure, redelivered, now }
+    pub(crate) fn new(ctx: &Context, tenure: Tenure, event: &Recorded, redelivered: bool) -> Self {
+        let (now, event) = (ctx.clock.now(), (event.family(), event.id));
+        Self { ctx: ctx.clone(), tenure, event, redelivered, now, safe: AtomicBool::new(false) }
     }
 
     /// Whether this effect was begun before, here or by a process that died: it may already have happened.
@@ -83,6 +103,33 @@ impl Permit {
     /// When the lease is not certainly ours, as in a process that was frozen and woke up. To be passed on as it is.
     pub fn check(&self) -> Result<(), Fault> {
         if self.tenure.is_certain() { Ok(()) } else { Err(Fault::Retry(anyhow!(Uncertain))) }
+    }
+
+    /// Whether the event that asks for the effect is as safe as the configuration wants it to be; none when it is. To be
+    /// asked before the world is touched; asking again costs nothing.
+    ///
+    /// # Errors
+    /// When it cannot be told now. To be passed on as it is.
+    pub async fn confirm(&self) -> Result<Option<Undurable>, Fault> {
+        let (wanted, log) = (self.ctx.durability, &self.ctx.log);
+        if wanted == Durability::Everysec || self.safe.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let (lease, ttl) = (self.tenure.lease(), self.ctx.lease_ttl);
+        match log.confirm(lease, ttl, self.event, wanted, self.ctx.durable_within).await {
+            Ok(Confirmed::Safe) => {
+                self.safe.store(true, Ordering::Relaxed);
+                Ok(None)
+            }
+            Ok(Confirmed::Short { replicas }) => Ok(Some(Undurable { wanted, replicas })),
+            Ok(Confirmed::Lost) => Err(Fault::Park(anyhow!("the intent {} is not on the log any more", self.event.1))),
+            // As with the lease: it is waited until the log is back, or somebody else does it.
+            Err(error) if error.is_transient() || matches!(error, Error::Fenced { .. }) => {
+                debug!("{error}");
+                Err(Fault::Retry(anyhow!(Uncertain)))
+            }
+            Err(error) => Err(Fault::Retry(error.into())),
+        }
     }
 
     /// When this try of the effect began.

@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use self::{directory::Directory, server::Server};
-use crate::config::Durability;
+use hemostat_log::Durability;
 
 /// Why there is no embedded Redis.
 #[derive(Debug, thiserror::Error)]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use hemostat_log::{Options, RedisLog};
+use hemostat_log::{Options, Plan, RedisLog};
 use secrecy::ExposeSecret as _;
 
 use crate::{Config, Context, Embedded, embedded};
@@ -19,6 +19,8 @@ impl Context {
         hemostat_log::migrate(&options).await?;
         let mut ctx = Self::new(Arc::new(RedisLog::connect(&options).await?));
         ctx.lease_ttl = config.runtime.lease_ttl;
+        ctx.durability = config.redis.durability;
+        ctx.durable_within = config.redis.durable_within;
         if let Some(embedded) = embedded {
             ctx.owner = embedded.owner();
         }
@@ -35,10 +37,27 @@ pub async fn migrate(config: &Config) -> anyhow::Result<Vec<String>> {
     Ok(applied.into_iter().map(|migration| migration.name).collect())
 }
 
+/// Says what [`migrate`] would do, and changes nothing.
+///
+/// # Errors
+/// As [`migrate`].
+pub async fn migration_plan(config: &Config) -> anyhow::Result<Plan> {
+    Ok(hemostat_log::plan(&options(config, None)?).await?)
+}
+
 fn options(config: &Config, embedded: Option<&Embedded>) -> anyhow::Result<Options> {
-    match (embedded, &config.redis.url) {
+    let redis = &config.redis;
+    Ok(address(config, embedded)?.partitions(redis.partitions).durability(redis.durability))
+}
+
+fn address(config: &Config, embedded: Option<&Embedded>) -> anyhow::Result<Options> {
+    let redis = &config.redis;
+    match (embedded, &redis.url) {
         (Some(embedded), _) => Ok(Options::new(&embedded.url())?),
-        (None, Some(url)) => Ok(Options::new(url.expose_secret())?.password(config.redis.password.as_ref())),
+        (None, Some(url)) => Ok(Options::new(url.expose_secret())?
+            .password(redis.password.as_ref())
+            .sentinel_password(redis.sentinel_password.as_ref())
+            .ca_file(redis.ca_file.as_deref())),
         (None, None) => {
             let directory = config.data_directory();
             let url = embedded::running(&directory).with_context(|| {

@@ -17,13 +17,14 @@ use std::{
 };
 
 use hemostat_core::policy::{self, AlertPolicy, Care, Names, Policy};
+use hemostat_log::Durability;
 use hemostat_schema::{HostName, Span};
 
 use self::sections::Section as _;
 pub use self::{
     sections::{
-        Alerts, Analyzer, Backoff, Docker, Durability, LogFormat, Monitor, Query, Redis, Responder, Runtime, Settings,
-        Thresholds,
+        Alerts, Analyzer, Archive, Backoff, Docker, LogFormat, Monitor, Notary, Query, Redis, Responder, Retention,
+        Runtime, Settings, Thresholds,
     },
     source::{Alias, FILE_VARIABLE, Input, Key},
 };
@@ -218,6 +219,16 @@ impl Config {
         })
     }
 
+    /// Where history is archived, if anywhere: as configured, or beside the data of the embedded Redis.
+    pub fn archive_url(&self) -> Option<String> {
+        match self.archive.url.as_deref() {
+            Some("none") => None,
+            Some(url) => Some(url.to_owned()),
+            None if self.redis.url.is_some() => None,
+            None => Some(self.data_directory().join("archive").to_string_lossy().into_owned()),
+        }
+    }
+
     /// Values that are of the right type and yet cannot work.
     fn check(&self) -> Result<(), Error> {
         let at_least = |key, value: Duration, least: Duration| {
@@ -231,11 +242,18 @@ impl Config {
         at_least("monitor.sample_every", self.monitor.sample_every.into(), ms(100))?;
         at_least("alerts.slack_timeout", self.alerts.slack_timeout, ms(100))?;
         at_least("runtime.lease_ttl", self.runtime.lease_ttl, ms(1000))?;
+        at_least("redis.durable_within", self.redis.durable_within, ms(10))?;
+        let has_replicas = self.redis.url.is_some() || !matches!(self.redis.durability, Durability::Replicas(_));
+        self.refuse_unless(has_replicas, "redis.durability", || {
+            "\"always\" or \"everysec\": HemoStat's own Redis has no replicas (redis.url names another one)".to_owned()
+        })?;
         at_least("responder.window", self.responder.window.into(), ms(1))?;
         at_least("thresholds.loop_within", self.thresholds.loop_within.into(), ms(1))?;
         positive("thresholds.loop_restarts", self.thresholds.loop_restarts)?;
         positive("responder.max_retries_per_hour", self.responder.max_retries_per_hour)?;
         positive("responder.storm", self.responder.storm)?;
+        positive("archive.segment_events", self.archive.segment_events)?;
+        positive("notary.every", self.notary.every)?;
         positive("responder.backoff.factor", self.responder.backoff.factor)?;
         self.refuse_unless(crate::telemetry::is_filter(&self.log_level), "log_level", || {
             "error, warn, info, debug or trace, or directives such as info,hemostat_monitor=debug".to_owned()

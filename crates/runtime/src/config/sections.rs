@@ -5,6 +5,7 @@
 use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, time::Duration};
 
 use hemostat_core::policy::{Allowed, Mode, Tell};
+use hemostat_log::Durability;
 use hemostat_schema::{Confidence, HostName, Percent, Span};
 use secrecy::SecretString;
 
@@ -21,15 +22,6 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
-}
-
-/// When the embedded Redis makes what it was told safe against a crash of the machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Durability {
-    /// Before it answers.
-    Always,
-    /// Every second: at worst the last second is lost.
-    Everysec,
 }
 
 /// A group of keys that is read as one.
@@ -85,6 +77,9 @@ macro_rules! section {
     };
 }
 
+/// In seconds.
+const DAY: u64 = 86_400;
+
 fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
@@ -105,6 +100,12 @@ section! {
     nested {
         /// The event log.
         redis: Redis;
+        /// History that is no longer on the log.
+        archive: Archive;
+        /// How long events stay on the log.
+        retention: Retention;
+        /// Proof that history is what it was.
+        notary: Notary;
         /// The engine that is watched.
         docker: Docker;
         /// Looking.
@@ -131,8 +132,57 @@ section! {
         url: Option<SecretString> = None, "redis.url", Alias::Plain("REDIS_URL");
         /// Its password, where it is not in the address.
         password: Option<SecretString> = None, "redis.password", Alias::Plain("REDIS_PASSWORD");
-        /// When the embedded Redis makes its data safe.
+        /// A PEM file with the certificates to trust; the system's where it is none.
+        ca_file: Option<PathBuf> = None, "redis.ca_file";
+        /// The password of the sentinels, where they have one.
+        sentinel_password: Option<SecretString> = None, "redis.sentinel_password";
+        /// How safe an intent must be before HemoStat acts on it.
         durability: Durability = Durability::Always, "redis.durability";
+        /// How long to wait for that before the act is refused.
+        durable_within: Duration = secs(2), "redis.durable_within";
+        /// Into how many partitions a new log is divided; as many as it has, or one for a new one, where it is none.
+        partitions: Option<u16> = None, "redis.partitions";
+    }
+}
+
+section! {
+    /// History that is no longer on the log.
+    Archive {
+        /// Where it lies: a directory, `file://`, `s3://bucket/prefix`, or `none`; where it is not set, `archive` in the data
+        /// directory of the embedded Redis, and none for any other.
+        url: Option<String> = None, "archive.url";
+        /// A segment is sealed when there are so many events of its family ...
+        segment_events: u32 = 50_000, "archive.segment_events";
+        /// ... or when its first one is so old.
+        segment_age: Span = Span::from_secs(3600), "archive.segment_age";
+    }
+}
+
+section! {
+    /// How long events stay on the log; zero is for ever.
+    Retention {
+        /// What was seen: most of what there is.
+        observations: Span = Span::from_secs(DAY), "retention.observations";
+        /// What was concluded.
+        diagnoses: Span = Span::from_secs(90 * DAY), "retention.diagnoses";
+        /// What was decided and done.
+        actions: Span = Span::from_secs(90 * DAY), "retention.actions";
+        /// What was told.
+        alerts: Span = Span::from_secs(90 * DAY), "retention.alerts";
+        /// At most so many events of each of these stay in each partition; 0 is any number.
+        max_events: u32 = 0, "retention.max_events";
+        /// Whether events may go that no archive has.
+        discard: bool = false, "retention.discard";
+    }
+}
+
+section! {
+    /// Proof that history is what it was.
+    Notary {
+        /// A checkpoint of the chain of hashes after so many events of a family.
+        every: u32 = 256, "notary.every";
+        /// Where checkpoints are also kept: a directory or `s3://bucket/prefix` that whoever can write in Redis cannot.
+        witness: Option<String> = None, "notary.witness";
     }
 }
 

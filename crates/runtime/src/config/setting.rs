@@ -7,10 +7,11 @@ use std::{collections::BTreeSet, fmt::Write as _, net::SocketAddr, path::PathBuf
 
 use config::ValueKind;
 use hemostat_core::policy::{Allowed, Mode, Tell};
+use hemostat_log::Durability;
 use hemostat_schema::{Confidence, HostName, Percent, Span};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::sections::{Durability, LogFormat};
+use super::sections::LogFormat;
 
 /// A type that a key of the configuration can have.
 pub(super) trait Setting: Sized {
@@ -79,6 +80,20 @@ impl Setting for u32 {
             ValueKind::String(text) => text.trim().parse().ok(),
             _ => None,
         }
+    }
+
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Setting for u16 {
+    fn right() -> String {
+        "a whole number from 1 to 65535".into()
+    }
+
+    fn read(value: &ValueKind) -> Option<Self> {
+        u32::read(value).and_then(|number| number.try_into().ok()).filter(|number| *number > 0)
     }
 
     fn show(&self) -> String {
@@ -188,6 +203,7 @@ macro_rules! from_text {
 
 from_text!(String, "a text that is not empty");
 from_text!(HostName, "a host name: 1 to 128 visible characters without a slash");
+from_text!(Durability, "\"always\", \"everysec\", or \"replicas:1\" (any number from 1 to 255)");
 from_text!(SocketAddr, "an address and a port such as \"127.0.0.1:8501\"");
 
 impl Setting for PathBuf {
@@ -313,7 +329,6 @@ trait Named: Copy + PartialEq + 'static {
 one_of!(Mode, Mode::Observe = "observe", Mode::Approve = "approve", Mode::Auto = "auto");
 one_of!(Tell, Tell::Incidents = "incidents", Tell::Failures = "failures");
 one_of!(LogFormat, LogFormat::Text = "text", LogFormat::Json = "json");
-one_of!(Durability, Durability::Always = "always", Durability::Everysec = "everysec");
 
 impl Named for Allowed {
     const ALL: &'static [(Self, &'static str)] = &[

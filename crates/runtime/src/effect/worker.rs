@@ -295,7 +295,7 @@ impl<E: Effect> One<E> {
         let Ok(_slot) = self.slots.acquire().await else {
             return Err(Fault::Retry(Uncertain.into()));
         };
-        let permit = Permit::new(self.tenure.clone(), begun, self.ctx.clock.now());
+        let permit = Permit::new(&self.ctx, self.tenure.clone(), &self.event, begun);
         AssertUnwindSafe(self.effect.run(&self.event, &permit))
             .catch_unwind()
             .await

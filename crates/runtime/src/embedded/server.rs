@@ -12,7 +12,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use super::{Error, directory::Directory, resp};
-use crate::{config::Durability, retry::Backoff};
+use hemostat_log::Durability;
+
+use crate::retry::Backoff;
 
 const PROGRAM: &str = "redis-server";
 
@@ -48,7 +50,7 @@ fn version(text: &str) -> Option<(&str, u32)> {
 
 fn fsync(durability: Durability) -> &'static str {
     match durability {
-        Durability::Always => "always",
+        Durability::Always | Durability::Replicas(_) => "always",
         Durability::Everysec => "everysec",
     }
 }

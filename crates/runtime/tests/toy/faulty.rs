@@ -8,8 +8,8 @@ use std::{
 
 use async_trait::async_trait;
 use hemostat_log::{
-    Backlog, Commit, CommitError, Delivery, Entry, Error, Inspection, Lease, Log, MemoryLog, Order, ParkedDelivery,
-    Range, RawEntry, Reader, StoredTimer, Trimmed,
+    Backlog, Commit, CommitError, Confirmed, Delivery, Durability, Entry, Error, Inspection, Lease, Log, MemoryLog,
+    Order, ParkedDelivery, Range, RawEntry, Reader, StoredTimer, Trimmed,
 };
 use hemostat_schema::{EventId, Family, NewEvent, Partition};
 use tokio::sync::watch;
