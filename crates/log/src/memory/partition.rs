@@ -179,7 +179,9 @@ impl History {
 
     /// The lease, if it still holds.
     fn held(&mut self, lease: &Lease) -> Option<&mut Held> {
-        self.leases.get_mut(&lease.group).filter(|held| held.epoch == lease.epoch && held.owner.is_some())
+        self.leases
+            .get_mut(&lease.group)
+            .filter(|held| held.epoch == lease.epoch && held.owner.as_ref() == Some(&lease.owner))
     }
 
     pub fn pending(&mut self, lease: &Lease, families: &[Family]) -> Result<Backlog, Error> {

@@ -22,6 +22,7 @@ mod leases;
 mod reading;
 #[path = "../support/mod.rs"]
 mod support;
+mod upkeep;
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,0 +1,235 @@
+//! Looking after a log: nothing is trimmed that somebody needs, what was given up on can be put back, views change hands.
+
+use hemostat_log::{Cursor, History, ViewChange};
+
+use super::*;
+
+laws![
+    nothing_is_trimmed_that_a_group_has_not_dealt_with,
+    nothing_is_trimmed_that_a_cursor_has_not_passed,
+    what_is_trimmed_is_gone_and_nothing_else_is,
+    a_parked_delivery_that_is_put_back_is_delivered_again_and_who_reads_begins_afresh,
+    a_parked_delivery_whose_event_is_gone_is_not_put_back,
+    what_is_discarded_is_parked_no_more_and_its_event_stays,
+    a_lease_that_was_taken_back_commits_nothing,
+    an_epoch_of_another_owner_commits_nothing,
+    a_view_is_served_and_another_retired_in_one_commit,
+    a_snapshot_has_every_row,
+    who_attends_is_known_until_its_time_is_over_or_it_leaves,
+    an_inspection_tells_what_is_there,
+    history_is_walked_through_in_order_to_its_end,
+];
+
+async fn three(log: &Arc<dyn Log>) -> Vec<EventId> {
+    let mut ids = vec![];
+    for mark in ["0", "1", "2"] {
+        ids.push(append(log, event(Family::Action, "a", mark)).await);
+    }
+    ids
+}
+
+async fn left(log: &Arc<dyn Log>) -> Vec<EventId> {
+    let read = log.raw(P, &Family::ALL, Range::ALL, Order::OldestFirst, 99).await.unwrap();
+    read.into_iter().map(|entry| entry.id).collect()
+}
+
+async fn nothing_is_trimmed_that_a_group_has_not_dealt_with(Bed { log, store: _store }: Bed) {
+    let ids = three(&log).await;
+    let mine = lease(&*log, "g", "me").await;
+    let trim = async || log.trim(P, Family::Action, EventId::end(P)).await.unwrap();
+    let mut inbox = Inbox::new(Arc::clone(&log), mine.clone(), [Family::Action]);
+    log.pending(&mine, &[Family::Action]).await.unwrap();
+    let held = trim().await;
+    assert_eq!((held.removed, held.held_by.as_deref()), (0, Some("g")), "it has read nothing");
+    assert_eq!(inbox.next(9).await.unwrap().len(), 3);
+    assert_eq!(trim().await.removed, 0, "it has acknowledged nothing");
+    let acks = vec![(Family::Action, ids[0]), (Family::Action, ids[2])];
+    log.commit(&Commit { acks, ..Commit::new(mine.clone()) }).await.unwrap();
+    let held = trim().await;
+    assert_eq!((held.removed, held.held_by.as_deref()), (1, Some("g")));
+    assert_eq!(left(&log).await, ids[1..]);
+    assert_eq!(log.trimmed(P, Family::Action).await.unwrap(), Some(ids[0]));
+    log.commit(&Commit { acks: vec![(Family::Action, ids[1])], ..Commit::new(mine) }).await.unwrap();
+    assert_eq!(trim().await.removed, 2);
+    assert_eq!(left(&log).await, []);
+}
+
+async fn nothing_is_trimmed_that_a_cursor_has_not_passed(Bed { log, store: _store }: Bed) {
+    let ids = three(&log).await;
+    let mine = lease(&*log, "v.1", "me").await;
+    let pass = async |at, families: &[Family]| {
+        let cursor = Some(Cursor { at, families: families.to_vec() });
+        log.commit(&Commit { cursor, ..Commit::new(mine.clone()) }).await.unwrap();
+    };
+    pass(ids[1], &[Family::Observation, Family::Action]).await;
+    let held = log.trim(P, Family::Action, EventId::end(P)).await.unwrap();
+    assert_eq!((held.removed, held.held_by.as_deref()), (2, Some("v.1")));
+    pass(ids[1], &[Family::Alert]).await;
+    let free = log.trim(P, Family::Action, EventId::end(P)).await.unwrap();
+    assert_eq!((free.removed, free.held_by), (1, None), "who does not read a family does not hold it back");
+}
+
+async fn what_is_trimmed_is_gone_and_nothing_else_is(Bed { log, store: _store }: Bed) {
+    assert_eq!(log.trimmed(P, Family::Action).await.unwrap(), None);
+    let ids = three(&log).await;
+    let other = append(&log, event(Family::Alert, "a", "x")).await;
+    assert_eq!(log.trim(P, Family::Action, ids[2]).await.unwrap().removed, 2);
+    assert_eq!(log.trim(P, Family::Action, ids[2]).await.unwrap().removed, 0);
+    assert_eq!(left(&log).await, [ids[2], other]);
+    assert_eq!(log.trimmed(P, Family::Action).await.unwrap(), Some(ids[1]));
+    assert_eq!(log.trimmed(P, Family::Alert).await.unwrap(), None);
+    assert_eq!(log.clock(P).await.unwrap(), other, "ids are never given again");
+}
+
+/// One of three deliveries is given up on, all are acknowledged.
+async fn one_parked(log: &Arc<dyn Log>) -> (Vec<EventId>, hemostat_log::Lease, Inbox) {
+    let ids = three(log).await;
+    let mine = lease(&**log, "g", "me").await;
+    let mut inbox = Inbox::new(Arc::clone(log), mine.clone(), [Family::Action]);
+    assert_eq!(inbox.next(9).await.unwrap().len(), 3);
+    let acks = ids.iter().map(|id| (Family::Action, *id)).collect();
+    let parked = vec![Park { family: Family::Action, id: ids[1], error: "no".into() }];
+    let rows = ["kept", "forgotten"].map(|key| RowChange { view: "g.1".into(), key: key.into(), row: Some(vec![1]) });
+    log.commit(&Commit { acks, parked, rows: rows.into(), ..Commit::new(mine.clone()) }).await.unwrap();
+    (ids, mine, inbox)
+}
+
+async fn a_parked_delivery_that_is_put_back_is_delivered_again_and_who_reads_begins_afresh(
+    Bed { log, store: _store }: Bed,
+) {
+    let (ids, _, mut inbox) = one_parked(&log).await;
+    let parked = log.parked(P, 9).await.unwrap()[0].clone();
+    let forget = [("g.1".to_owned(), "forgotten".to_owned())];
+    assert_eq!(log.redrive(P, parked.key, &forget).await.unwrap(), Some(parked.clone()));
+    assert!(matches!(inbox.next(9).await, Err(Error::Fenced { .. })));
+    let mine = lease(&*log, "g", "me").await;
+    let again = Inbox::new(Arc::clone(&log), mine, [Family::Action]).next(9).await.unwrap();
+    assert_eq!(again.iter().map(|delivery| delivery.id).collect::<Vec<_>>(), [ids[1]]);
+    assert!(again[0].times > 0);
+    assert_eq!(log.all_rows(P, "g.1").await.unwrap(), [("kept".to_owned(), vec![1])]);
+    assert_eq!(log.parked(P, 9).await.unwrap(), []);
+    assert_eq!(log.redrive(P, parked.key, &forget).await.unwrap(), None, "it is not parked any more");
+}
+
+async fn a_parked_delivery_whose_event_is_gone_is_not_put_back(Bed { log, store: _store }: Bed) {
+    let (_, mine, _) = one_parked(&log).await;
+    assert_eq!(log.trim(P, Family::Action, EventId::end(P)).await.unwrap().removed, 3);
+    let parked = log.parked(P, 9).await.unwrap()[0].clone();
+    let refused = log.redrive(P, parked.key, &[]).await.unwrap_err();
+    assert!(refused.to_string().contains("discard it instead"), "{refused}");
+    assert_eq!(log.parked(P, 9).await.unwrap(), [parked]);
+    log.commit(&Commit::new(mine)).await.expect("the lease is as it was");
+}
+
+async fn what_is_discarded_is_parked_no_more_and_its_event_stays(Bed { log, store: _store }: Bed) {
+    let (ids, ..) = one_parked(&log).await;
+    let parked = log.parked(P, 9).await.unwrap()[0].clone();
+    assert_eq!(log.discard(P, parked.key).await.unwrap(), Some(parked.clone()));
+    assert_eq!(log.discard(P, parked.key).await.unwrap(), None);
+    assert_eq!(log.parked(P, 9).await.unwrap(), []);
+    assert_eq!(left(&log).await, ids);
+}
+
+async fn a_lease_that_was_taken_back_commits_nothing(Bed { log, store: _store }: Bed) {
+    let mine = lease(&*log, "g", "me").await;
+    log.recall(P, "g").await.unwrap();
+    let refused = log.commit(&of(&mine, [event(Family::Action, "a", "x")])).await;
+    assert!(matches!(refused, Err(CommitError::Stale)), "{refused:?}");
+    assert!(!log.renew(&mine, DEADLINE).await.unwrap());
+    assert_eq!(lease(&*log, "g", "other").await.epoch, mine.epoch + 1, "anybody may take it at once");
+    log.recall(P, "nobody's").await.unwrap();
+}
+
+async fn an_epoch_of_another_owner_commits_nothing(Bed { log, store: _store }: Bed) {
+    let mine = lease(&*log, "g", "me").await;
+    let same_epoch = hemostat_log::Lease { owner: "other".into(), ..mine.clone() };
+    let refused = log.commit(&of(&same_epoch, [event(Family::Action, "a", "x")])).await;
+    assert!(matches!(refused, Err(CommitError::Stale)), "{refused:?}");
+    assert!(!log.renew(&same_epoch, DEADLINE).await.unwrap());
+    log.commit(&of(&mine, [event(Family::Action, "a", "x")])).await.unwrap();
+}
+
+async fn a_view_is_served_and_another_retired_in_one_commit(Bed { log, store: _store }: Bed) {
+    let mine = lease(&*log, "v.2", "me").await;
+    let row = |view: &str| RowChange { view: view.into(), key: "k".into(), row: Some(vec![1]) };
+    let serve = |view: &str| ViewChange::Serve { name: "v".into(), view: view.into() };
+    let served = async || log.views(P).await.unwrap().get("v").cloned();
+    log.commit(&Commit { rows: vec![row("v.1")], views: vec![serve("v.1")], ..Commit::new(mine.clone()) })
+        .await
+        .unwrap();
+    assert_eq!(served().await.as_deref(), Some("v.1"));
+    let views = vec![serve("v.2"), ViewChange::Retire { view: "v.1".into() }];
+    log.commit(&Commit { rows: vec![row("v.2")], views, ..Commit::new(mine) }).await.unwrap();
+    assert_eq!(served().await.as_deref(), Some("v.2"));
+    assert_eq!(log.all_rows(P, "v.1").await.unwrap(), []);
+    assert_eq!(log.all_rows(P, "v.2").await.unwrap().len(), 1);
+    log.want_view(P, "v.2", "v.2~2").await.unwrap();
+    assert_eq!(log.views(P).await.unwrap().get("v.2+").map(String::as_str), Some("v.2~2"));
+}
+
+async fn a_snapshot_has_every_row(Bed { log, store: _store }: Bed) {
+    let mine = lease(&*log, "v.1", "me").await;
+    let rows = (0..1_500).map(|n| RowChange { view: "v.1".into(), key: format!("{n:04}"), row: Some(vec![0xff, 0]) });
+    log.commit(&Commit { rows: rows.collect(), ..Commit::new(mine) }).await.unwrap();
+    let snapshot = log.snapshot(P, "v.1").await.unwrap();
+    assert_eq!(snapshot.len(), 1_500);
+    assert_eq!(snapshot, log.all_rows(P, "v.1").await.unwrap());
+    assert_eq!(log.snapshot(P, "nothing.1").await.unwrap(), []);
+}
+
+async fn who_attends_is_known_until_its_time_is_over_or_it_leaves(Bed { log, store: _store }: Bed) {
+    let attend = async |owner, ttl| log.attend("g", owner, ttl).await.unwrap();
+    assert_eq!(attend("b", DEADLINE).await, ["b"]);
+    assert_eq!(attend("a", DEADLINE).await, ["a", "b"], "sorted");
+    assert_eq!(log.attend("other", "c", DEADLINE).await.unwrap(), ["c"]);
+    log.leave("g", "b").await.unwrap();
+    attend("short", Duration::from_millis(1)).await;
+    let deadline = std::time::Instant::now() + DEADLINE;
+    while attend("a", DEADLINE).await != ["a"] {
+        assert!(std::time::Instant::now() < deadline, "it should be forgotten");
+    }
+}
+
+async fn an_inspection_tells_what_is_there(Bed { log, store: _store }: Bed) {
+    let (ids, mine, _) = one_parked(&log).await;
+    let late = append(&log, event(Family::Action, "b", "late")).await;
+    let timers = vec![TimerUpdate::Set { subject: subject("a"), name: "retry".into(), due: at(7) }];
+    let cursor = Some(Cursor { at: ids[2], families: vec![Family::Action, Family::Alert] });
+    log.commit(&Commit { timers, cursor: cursor.clone(), ..Commit::new(mine.clone()) }).await.unwrap();
+    log.deliver(&mine, log.pending(&mine, &[Family::Action]).await.unwrap().reader, &[Family::Action], 9)
+        .await
+        .unwrap();
+    log.trim(P, Family::Action, ids[1]).await.unwrap();
+    let found = log.inspect(P).await.unwrap();
+    assert_eq!(found.clock, Some(late));
+    let stream = &found.streams[&Family::Action];
+    assert_eq!((stream.length, stream.first, stream.last), (3, Some(ids[1]), Some(late)));
+    let group = stream.groups.iter().find(|group| group.name == "g").unwrap();
+    assert_eq!((group.delivered, &*group.pending), (late, &[late][..]));
+    let mut heads = found.heads.clone();
+    heads.sort();
+    assert_eq!(heads, [("action/host/a".into(), ids[2].entry()), ("action/host/b".into(), late.entry())]);
+    assert_eq!(found.timers, [("g|host/a|retry".to_owned(), "7".to_owned())]);
+    assert_eq!(found.cursors.get("g"), cursor.as_ref());
+    assert_eq!(found.trimmed.get(&Family::Action), Some(&ids[0]));
+    assert_eq!(found.parked.len(), 1);
+    let held = found.leases.iter().find(|lease| lease.group == "g").unwrap();
+    assert_eq!((held.owner.as_deref(), held.epoch), (Some("me"), mine.epoch));
+    assert_eq!(found.views, ["g.1"]);
+}
+
+async fn history_is_walked_through_in_order_to_its_end(Bed { log, store: _store }: Bed) {
+    let mine = lease(&*log, "writer", "writer").await;
+    let mut ids = vec![];
+    for _ in 0..5 {
+        let events = (0..1_000).map(|n| event(Family::ALL[n % 4], "a", "x"));
+        ids.extend(log.commit(&of(&mine, events.collect::<Vec<_>>())).await.unwrap());
+    }
+    let mut scan = History::new(Arc::clone(&log), None).scan(P, Family::ALL, Range::after(ids[6]));
+    let mut seen = vec![];
+    while let Some(page) = scan.next().await.unwrap() {
+        seen.extend(page.into_iter().map(|entry| entry.id));
+    }
+    assert_eq!(seen, ids[7..]);
+    assert_eq!(scan.next().await.unwrap(), None);
+}
