@@ -12,6 +12,7 @@
 //! | [`explain`] | what led to what, and which limits stood where? |
 //! | [`export`] | the same for other programs: NDJSON, CSV, Parquet |
 
+pub mod as_of;
 pub mod filter;
 pub mod select;
 pub mod window;
