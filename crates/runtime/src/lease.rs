@@ -13,11 +13,17 @@ use std::{
 
 use hemostat_log::{Error, Lease, Log};
 use hemostat_schema::Partition;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, timeout},
+};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::debug;
 
-use crate::{Context, Metric};
+use crate::{
+    Context, Metric,
+    fleet::{Seat, Turn},
+};
 
 /// The lease is not certainly ours: an effect must not happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -34,6 +40,8 @@ struct Shared {
     until: Mutex<(Instant, SystemTime)>,
     /// Cancelled when the lease is lost or given back.
     over: CancellationToken,
+    /// To whom it is to be handed over.
+    heir: watch::Sender<Option<String>>,
 }
 
 /// The one that holds the lease; when it is dropped, the lease is renewed no more and runs out.
@@ -45,12 +53,19 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    /// Takes the lease where it is free and renews it every third of its time to live; none when another holds it.
-    pub async fn acquire(ctx: &Context, partition: Partition, group: &str) -> Result<Option<Self>, Error> {
+    /// Takes the lease where it is free and renews it every third of its time to live; none when another holds it. With a
+    /// seat, it attends with each renewal and notices when the work has become another's.
+    pub async fn acquire(
+        ctx: &Context,
+        partition: Partition,
+        group: &str,
+        seat: Option<Seat>,
+    ) -> Result<Option<Self>, Error> {
         let asked = (Instant::now(), SystemTime::now());
         let Some(lease) = ctx.log.acquire(partition, group, &ctx.owner, ctx.lease_ttl).await? else { return Ok(None) };
         let tenure = Tenure::new(lease, ctx.lease_ttl, asked);
-        tokio::spawn(tenure.clone().renew(ctx.log.clone()));
+        let shutdown = ctx.shutdown.clone();
+        tokio::spawn(tenure.clone().renew(ctx.log.clone(), seat, shutdown));
         let renewal = tenure.0.over.clone().drop_guard();
         Ok(Some(Self { tenure, log: ctx.log.clone(), _renewal: renewal }))
     }
@@ -69,7 +84,8 @@ impl Held {
 
 impl Tenure {
     fn new(lease: Lease, ttl: Duration, asked: (Instant, SystemTime)) -> Self {
-        let tenure = Self(Arc::new(Shared { lease, ttl, until: Mutex::new(asked), over: CancellationToken::new() }));
+        let (until, over, heir) = (Mutex::new(asked), CancellationToken::new(), watch::Sender::new(None));
+        let tenure = Self(Arc::new(Shared { lease, ttl, until, over, heir }));
         tenure.extend(asked);
         tenure
     }
@@ -95,6 +111,20 @@ impl Tenure {
         self.0.over.cancelled().await;
     }
 
+    /// To whom the work is to be handed over, where it has become another's.
+    pub(crate) fn heir(&self) -> Option<String> {
+        self.0.heir.borrow().clone()
+    }
+
+    /// Resolves when it was lost or given back, or is to be handed over.
+    pub(crate) async fn ends(&self) {
+        let mut heir = self.0.heir.subscribe();
+        tokio::select! {
+            () = self.over() => {}
+            _ = heir.wait_for(Option::is_some) => {}
+        }
+    }
+
     /// Certain for the time to live, less a tenth, from when that was asked for.
     fn extend(&self, (monotonic, wall): (Instant, SystemTime)) {
         let certain = self.0.ttl - self.0.ttl / 10;
@@ -109,8 +139,9 @@ impl Tenure {
         }
     }
 
-    async fn renew(self, log: Arc<dyn Log>) {
+    async fn renew(self, log: Arc<dyn Log>, seat: Option<Seat>, shutdown: CancellationToken) {
         let pause = self.0.ttl / 3;
+        let mut before = Turn::Ours;
         loop {
             tokio::select! {
                 () = self.over() => return,
@@ -125,6 +156,19 @@ impl Tenure {
                 Ok(false) => return self.0.over.cancel(),
                 // The worker meets the same error and says so; the lease may still be ours when the log is back.
                 Err(error) => debug!("could not renew the lease of {}: {error}", self.lease().group),
+            }
+            // Who is ending has left, and does not come back.
+            let Some(seat) = seat.as_ref().filter(|_| !shutdown.is_cancelled()) else { continue };
+            match seat.attend().await {
+                Ok(turn) => {
+                    if let Turn::Of(heir) = &turn
+                        && turn == before
+                    {
+                        self.0.heir.send_replace(Some(heir.clone()));
+                    }
+                    before = turn;
+                }
+                Err(error) => debug!("could not attend to {}: {error}", self.lease().group),
             }
         }
     }

@@ -71,10 +71,17 @@ figures! {
     EventsHandled = COUNTER, "events_handled_total", Count, "Events that a group has dealt with, by group.";
     EventsEmitted = COUNTER, "events_emitted_total", Count, "Events that a group has put on the log, by group.";
     EventsParked = COUNTER, "events_parked_total", Count, "Deliveries that a group gave up on, by group.";
+    EventsArchived = COUNTER, "events_archived_total", Count, "Events that were sealed in the archive, by family.";
+    EventsTrimmed = COUNTER, "events_trimmed_total", Count, "Events that were trimmed from the log, by family.";
+    ArchiveLag = GAUGE, "archive_lag_seconds", Seconds,
+        "How long the oldest event has waited that is not in the archive, by family and partition.";
+    ChainLength = GAUGE, "chain_events", Count, "Events in the notary's chain of hashes, by family and partition.";
     CommitDuration = FAST, "commit_duration_seconds", Seconds, "How long a commit took, by group.";
     CommitConflicts = COUNTER, "commit_conflicts_total", Count,
         "Decisions made again because something was added meanwhile, by group.";
     Lag = FAST_LAG, "lag_seconds", Seconds, "How long after it was put on the log an event was dealt with, by group.";
+    ViewBehind = GAUGE, "view_behind_seconds", Seconds,
+        "How long ago the last event that a view knows was put on the log; 0 when it knows all. By view and partition.";
     LeaseHeld = GAUGE, "lease_held", Count, "Whether this process does the work, by group and partition.";
     EffectRetries = COUNTER, "effect_retries_total", Count, "Effects that failed and were tried again, by group.";
     ContainerCpu = GAUGE, "container_cpu_percent", Percent, "CPU as a share of the container's limit, by container.";

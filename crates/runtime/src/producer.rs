@@ -43,7 +43,7 @@ impl Producer {
         let mut backoff = Backoff::connection();
         ctx.health.set(&name, Condition::Starting);
         loop {
-            let pause = match Held::acquire(ctx, partition, group).await {
+            let pause = match Held::acquire(ctx, partition, group, None).await {
                 Ok(Some(held)) => {
                     ctx.health.set(&name, Condition::Serving);
                     let producer = Self { ctx: ctx.clone(), name, held, seq: 0 };

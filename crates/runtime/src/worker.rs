@@ -1,11 +1,11 @@
 //! What all workers have in common: they hold a lease, stand by when another does, and outlive outages of the log.
 //!
 //! ```text
-//!   stand by ──lease──► begin ──► step ──► rest (bell, timer) ──► step ...
-//!      ▲                  ▲         │
-//!      ├──── lease lost ──┼─────────┤
-//!      │                  └─ outage ┘  nothing is kept in memory; said once; tried again
-//!      └ shutdown: finish what is in hand, give the lease back
+//!   stand by ──our turn, lease──► begin ──► step ──► rest (bell, timer) ──► step ...
+//!      ▲                            ▲         │
+//!      ├──── lease lost ────────────┼─────────┤
+//!      │                            └─ outage ┘  nothing is kept in memory; said once; tried again
+//!      └──── another's turn, or shutdown: finish what is in hand, give the lease back
 //! ```
 
 use std::{any::Any, time::Duration};
@@ -21,6 +21,7 @@ use tracing::{info, warn};
 
 use crate::{
     Clock, Condition, Context, Metric,
+    fleet::{Seat, Turn},
     lease::{Held, Tenure},
     retry::Backoff,
 };
@@ -107,8 +108,11 @@ pub struct Stage<W> {
     ctx: Context,
     name: String,
     worker: W,
+    seat: Seat,
     held: Option<Held>,
     begun: bool,
+    /// The lease was lost, and it is not known yet to whom.
+    bereft: bool,
 }
 
 impl<W: Worker> Stage<W> {
@@ -116,10 +120,12 @@ impl<W: Worker> Stage<W> {
     pub fn new(ctx: Context, worker: W) -> Self {
         let name = format!("{}/{}", worker.group(), worker.partition());
         ctx.health.set(&name, Condition::Starting);
-        Self { ctx, name, worker, held: None, begun: false }
+        let seat = Seat::new(&ctx, worker.partition(), worker.group());
+        Self { ctx, name, worker, seat, held: None, begun: false, bereft: false }
     }
 
-    /// Takes the lease where it is free, then does one step. For tests; [`run`](Self::run) does it again and again.
+    /// Takes the lease where it is free and our turn, then does one step. For tests; [`run`](Self::run) does it again and
+    /// again.
     ///
     /// # Errors
     /// When the log fails.
@@ -129,19 +135,17 @@ impl<W: Worker> Stage<W> {
         }
         let tenure = match &self.held {
             Some(held) => held.tenure.clone(),
-            None => match Held::acquire(&self.ctx, self.worker.partition(), self.worker.group()).await? {
-                Some(held) => {
-                    self.begun = false;
-                    self.held.insert(held).tenure.clone()
-                }
-                None => {
-                    if self.ctx.health.set(&self.name, Condition::StandingBy) {
-                        info!("{}: another process does this work; standing by", self.name);
-                    }
-                    return Ok(Step::StandingBy);
-                }
+            None => match self.take().await? {
+                Some(tenure) => tenure,
+                None => return Ok(Step::StandingBy),
             },
         };
+        if let Some(heir) = tenure.heir() {
+            info!("{}: the processes have changed; handing this work over to {heir}", self.name);
+            self.give_back().await;
+            self.ctx.health.set(&self.name, Condition::StandingBy);
+            return Ok(Step::StandingBy);
+        }
         match self.begin_and_step(&tenure).await {
             Ok(step) => {
                 self.serving(true);
@@ -163,6 +167,35 @@ impl<W: Worker> Stage<W> {
         }
     }
 
+    /// Takes the lease, where it is our turn and nobody holds it.
+    async fn take(&mut self) -> Result<Option<Tenure>, Error> {
+        let turn = self.seat.attend().await?;
+        let (partition, group) = (self.worker.partition(), self.worker.group());
+        let held = match turn {
+            Turn::Ours => Held::acquire(&self.ctx, partition, group, Some(self.seat.clone())).await?,
+            Turn::Of(_) => None,
+        };
+        let bereft = std::mem::take(&mut self.bereft);
+        let Some(held) = held else {
+            let new = self.ctx.health.set(&self.name, Condition::StandingBy);
+            if bereft {
+                warn!(
+                    "{}: another process has taken over this work, as this one did not renew its lease in time; \
+                     what it had in hand is not committed (STALE), and it stands by",
+                    self.name
+                );
+            } else if new {
+                info!("{}: another process does this work; standing by", self.name);
+            }
+            return Ok(None);
+        };
+        if bereft {
+            info!("{}: its lease had been taken back; beginning afresh", self.name);
+        }
+        self.begun = false;
+        Ok(Some(self.held.insert(held).tenure.clone()))
+    }
+
     async fn begin_and_step(&mut self, tenure: &Tenure) -> Result<Step, Halt> {
         if !self.begun {
             self.worker.begin(tenure).await?;
@@ -181,11 +214,21 @@ impl<W: Worker> Stage<W> {
     }
 
     fn lost(&mut self) {
-        warn!("{}: another process has taken over this work; standing by", self.name);
+        self.bereft = true;
         self.held = None;
         self.begun = false;
         self.ctx.health.set(&self.name, Condition::StandingBy);
         self.serving(false);
+    }
+
+    /// Finishes what is in hand and gives the lease back.
+    async fn give_back(&mut self) {
+        self.worker.finish().await;
+        if let Some(held) = self.held.take() {
+            held.release().await;
+            self.serving(false);
+        }
+        self.begun = false;
     }
 
     /// Works until `Context::shutdown`, then finishes what is in hand and gives the lease back.
@@ -205,7 +248,7 @@ impl<W: Worker> Stage<W> {
                     backoff.reset();
                     tokio::select! {
                         () = shutdown.cancelled() => {}
-                        () = over(self.held.as_ref()) => {}
+                        () = ends(self.held.as_ref()) => {}
                         () = self.worker.rest(until) => {}
                     }
                     continue;
@@ -223,18 +266,15 @@ impl<W: Worker> Stage<W> {
                 () = sleep(pause) => {}
             }
         }
-        self.worker.finish().await;
-        if let Some(held) = self.held.take() {
-            held.release().await;
-            self.serving(false);
-        }
+        self.seat.leave().await;
+        self.give_back().await;
         Ok(())
     }
 }
 
-async fn over(held: Option<&Held>) {
+async fn ends(held: Option<&Held>) {
     match held {
-        Some(held) => held.tenure.over().await,
+        Some(held) => held.tenure.ends().await,
         None => std::future::pending().await,
     }
 }
@@ -252,21 +292,40 @@ pub(crate) async fn rest(bell: &mut watch::Receiver<u64>, clock: &dyn Clock, unt
     }
 }
 
+/// What a commit deals with, for the figures.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Size {
+    /// Events and timers.
+    pub handled: usize,
+    /// The first of these events.
+    pub oldest: Option<EventId>,
+}
+
 /// Commits, and measures it.
 pub(crate) async fn commit(ctx: &Context, change: &Commit) -> Result<Vec<EventId>, CommitError> {
+    let oldest = change.acks.iter().map(|(_, id)| *id).min();
+    commit_of(ctx, change, Size { handled: change.acks.len() + change.fired.len(), oldest }).await
+}
+
+/// Commits what deals with so many events, and measures it.
+pub(crate) async fn commit_of(ctx: &Context, change: &Commit, size: Size) -> Result<Vec<EventId>, CommitError> {
     let began = Instant::now();
     let ids = ctx.log.commit(change).await?;
     let labels = [("group", change.lease.group.as_str())];
     Metric::CommitDuration.histogram(&labels).record(began.elapsed());
-    Metric::EventsHandled.counter(&labels).increment((change.acks.len() + change.fired.len()) as u64);
+    Metric::EventsHandled.counter(&labels).increment(size.handled as u64);
     Metric::EventsEmitted.counter(&labels).increment(ids.len() as u64);
     crate::tally::tally(&change.events);
     Metric::EventsParked.counter(&labels).increment(change.parked.len() as u64);
-    if let Some((_, oldest)) = change.acks.iter().min_by_key(|(_, id)| *id) {
-        let put = Timestamp::from_millisecond(i64::try_from(oldest.ms).unwrap_or(i64::MAX)).unwrap_or(Timestamp::MAX);
-        Metric::Lag.histogram(&labels).record(Span::between(put, ctx.clock.now()).as_secs_f64());
+    if let Some(oldest) = size.oldest {
+        Metric::Lag.histogram(&labels).record(Span::between(put_at(oldest), ctx.clock.now()).as_secs_f64());
     }
     Ok(ids)
+}
+
+/// When an event was put on the log.
+pub(crate) fn put_at(id: EventId) -> Timestamp {
+    Timestamp::from_millisecond(i64::try_from(id.ms).unwrap_or(i64::MAX)).unwrap_or(Timestamp::MAX)
 }
 
 /// What a panic said.

@@ -6,7 +6,7 @@ mod toy;
 
 use std::{sync::Arc, time::Duration};
 
-use hemostat_log::Log as _;
+use hemostat_log::{History, Log as _};
 use hemostat_runtime::{
     Context, DecideWorker, Effect, EffectWorker, Fault, Permit, Producer, ProjectWorker, Stage, Worker, rows,
 };
@@ -31,7 +31,7 @@ async fn run_until<W: Worker>(
     let (memory, _, ctx) = bed();
     put(&*memory, events).await;
     let log = FaultyLog::new(memory, trouble);
-    let ctx = Context { log: log.clone(), ..ctx };
+    let ctx = Context { log: log.clone(), history: History::new(log.clone(), None), ..ctx };
     let running = tokio::spawn(Stage::new(ctx.clone(), worker(ctx.clone())).run());
     let told = async {
         while story(&*log.inner).await.len() < count || !log.is_spent() {
@@ -111,7 +111,7 @@ async fn a_row_counts_each_event_once_whatever_becomes_of_the_commit() {
 async fn a_producer_sends_again_what_it_does_not_know_was_done_and_it_is_there_once() {
     let (memory, _, ctx) = bed();
     let log = FaultyLog::new(memory, [AnswerLost, NotDone, AnswerLost]);
-    let ctx = Context { log: log.clone(), ..ctx };
+    let ctx = Context { log: log.clone(), history: History::new(log.clone(), None), ..ctx };
     let mut producer = Producer::acquire(&ctx, P, "monitor").await.unwrap();
     for name in ["x", "y"] {
         let ids = producer.append(vec![paused("a", name)], vec![]).await.unwrap();

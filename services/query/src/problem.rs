@@ -14,7 +14,7 @@ use serde::Serialize;
 use tracing::warn;
 use utoipa::ToSchema;
 
-use crate::log;
+use crate::{log, rows};
 
 /// Why a request was not answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +41,7 @@ enum Kind {
     Overloaded,
     TimedOut,
     LogUnreachable,
+    ViewFilling,
 }
 
 impl Kind {
@@ -67,13 +68,14 @@ impl Kind {
             Self::LogUnreachable => {
                 ("log-unreachable", "The event log does not answer", StatusCode::SERVICE_UNAVAILABLE)
             }
+            Self::ViewFilling => ("view-filling", "The view is not ready yet", StatusCode::SERVICE_UNAVAILABLE),
         }
     }
 
     /// How many seconds to wait before it is worth asking again.
     fn retry_after(self) -> Option<u64> {
         match self {
-            Self::Overloaded | Self::TimedOut => Some(1),
+            Self::Overloaded | Self::TimedOut | Self::ViewFilling => Some(1),
             Self::LogUnreachable => Some(5),
             _ => None,
         }
@@ -180,6 +182,15 @@ impl From<log::Error> for Problem {
     fn from(error: log::Error) -> Self {
         let kind = if error.is_transient() { Kind::LogUnreachable } else { Kind::Internal };
         Self::new(kind, error.to_string())
+    }
+}
+
+impl From<rows::Error> for Problem {
+    fn from(error: rows::Error) -> Self {
+        match error {
+            rows::Error::Filling(filling) => Self::new(Kind::ViewFilling, filling.to_string()),
+            rows::Error::Log(error) => error.into(),
+        }
     }
 }
 

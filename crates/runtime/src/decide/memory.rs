@@ -6,21 +6,21 @@ use std::{
 };
 
 use hemostat_core::Decider;
-use hemostat_log::{Entry, Guard, Log, Order, Range, RowChange};
+use hemostat_log::{Guard, Log, Range, RawEntry, RowChange};
 use hemostat_schema::{Body, EventId, Family, HostName, Partition, Recorded, Subject, TraceParent};
 use serde::{Deserialize, Serialize};
-use tracing::error;
+use tracing::{error, warn};
 
-use crate::{Halt, rows, worker::said};
-
-/// The row's key of the position; no subject has this name.
-const POSITION: &str = "/";
+use crate::{
+    Context, Halt,
+    project::missing,
+    rows,
+    views::{self, POSITION},
+    worker::said,
+};
 
 /// Subjects that are kept in memory between commits; beyond that they are read again.
 const CACHED: usize = 10_000;
-
-/// Events in one read when the whole log is folded again.
-const PAGE: usize = 1_000;
 
 /// What is known of one subject; the row of a decider's view.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -62,10 +62,9 @@ fn shared_view<D: Decider>() -> String {
 }
 
 impl<D: Decider> Memory<D> {
-    /// As the rows say; where they do not say up to where they go, as the whole log says.
-    pub async fn load(log: &dyn Log, partition: Partition) -> Result<Self, Halt> {
-        let read = log.rows(partition, &view::<D>(), &[POSITION.to_owned()]).await?.into_iter().next().flatten();
-        let saved = read.map(|bytes| rows::decode_row(&view::<D>(), POSITION, &bytes)).transpose()?;
+    /// As the rows say; where they do not say up to where they go, as all that ever happened says.
+    pub async fn load(ctx: &Context, partition: Partition) -> Result<Self, Halt> {
+        let saved = views::position(&*ctx.log, partition, &view::<D>()).await?;
         let mut memory = Self {
             partition,
             subjects: HashMap::new(),
@@ -77,22 +76,26 @@ impl<D: Decider> Memory<D> {
             saved,
         };
         if saved.is_none() {
-            memory.fold_history(log).await?;
+            memory.fold_history(ctx).await?;
         }
         Ok(memory)
     }
 
-    async fn fold_history(&mut self, log: &dyn Log) -> Result<(), Halt> {
-        let end = log.clock(self.partition).await?;
-        loop {
-            let range = Range::after(self.through).up_to(end);
-            let page = log.read(self.partition, D::READS, range, Order::OldestFirst, PAGE).await?;
-            let Some(Entry { id: last, .. }) = page.last() else { break };
-            let last = *last;
-            for event in page.iter().filter_map(|entry| entry.event.as_ref().ok()) {
-                self.fold(event);
+    async fn fold_history(&mut self, ctx: &Context) -> Result<(), Halt> {
+        if let Some((family, last)) = missing(ctx, self.partition, D::READS).await? {
+            warn!(
+                "{}/{}: {} up to {last} are no longer on the log and there is no archive; what is known begins after them",
+                D::GROUP,
+                self.partition,
+                family.stream()
+            );
+        }
+        let end = ctx.log.clock(self.partition).await?;
+        let mut scan = ctx.history.scan(self.partition, D::READS, Range::ALL.up_to(end));
+        while let Some(page) = scan.next().await? {
+            for event in page.iter().filter_map(|entry| RawEntry::decode(entry).event.ok()) {
+                self.fold(&event);
             }
-            self.through = last;
         }
         self.through = self.through.max(end);
         Ok(())

@@ -55,7 +55,7 @@ impl<D: Decider> Open<D> {
     /// What the log holds for this group.
     pub async fn load(ctx: &Context, lease: Lease) -> Result<Self, Halt> {
         Ok(Self {
-            memory: Memory::load(&*ctx.log, lease.partition).await?,
+            memory: Memory::load(ctx, lease.partition).await?,
             timers: Timers::load(ctx.log.timers(lease.partition, &lease.group).await?),
             inbox: Inbox::new(ctx.log.clone(), lease, D::READS),
             waiting: BTreeMap::new(),

@@ -15,8 +15,9 @@ use hemostat_core::{
     Policy, Projection, testing,
     view::{Breaker, Containers, Cooldown, Dedup, Incidents, Timeline},
 };
-use hemostat_log::{Commit, Log, MemoryLog, RowChange};
-use hemostat_schema::{EventId, NewEvent, Partition, Recorded};
+use hemostat_log::{Commit, Log, MemoryLog};
+use hemostat_runtime::{ProjectWorker, Stage, Step};
+use hemostat_schema::{EventId, NewEvent, Partition};
 use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -103,44 +104,28 @@ pub async fn logged(partitions: u16, history: impl IntoIterator<Item = NewEvent>
     let now = move || hemostat_schema::Timestamp::from_millisecond(ticking.load(Ordering::Relaxed)).unwrap();
     let log = Arc::new(MemoryLog::with_clock(partitions, now));
     let mut ids = vec![];
-    let mut recorded: BTreeMap<Partition, Vec<Recorded>> = BTreeMap::new();
     for event in history {
         clock.fetch_add(1, Ordering::Relaxed);
         let partition = Partition::of(&event.subject.host, partitions);
         let lease = log.acquire(partition, "test", "test", Duration::from_secs(60)).await.unwrap().unwrap();
-        let commit = Commit { events: vec![event.clone()], ..Commit::new(lease) };
+        let commit = Commit { events: vec![event], ..Commit::new(lease) };
         let id = log.commit(&commit).await.unwrap()[0];
-        recorded.entry(partition).or_default().push(event.recorded(id, &[]));
         ids.push(id);
     }
-    for (partition, history) in recorded {
-        let lease = log.acquire(partition, "test", "test", Duration::from_secs(60)).await.unwrap().unwrap();
-        let rows = [
-            rows::<Containers>(&history),
-            rows::<Incidents>(&history),
-            rows::<Timeline>(&history),
-            rows::<Cooldown>(&history),
-            rows::<Breaker>(&history),
-            rows::<Dedup>(&history),
-        ];
-        log.commit(&Commit { rows: rows.concat(), ..Commit::new(lease) }).await.unwrap();
+    let ctx = hemostat_runtime::Context::new(log.clone());
+    for partition in ctx.partitions() {
+        fold::<Containers>(&ctx, partition).await;
+        fold::<Incidents>(&ctx, partition).await;
+        fold::<Timeline>(&ctx, partition).await;
+        fold::<Cooldown>(&ctx, partition).await;
+        fold::<Breaker>(&ctx, partition).await;
+        fold::<Dedup>(&ctx, partition).await;
     }
     (log, ids)
 }
 
-fn rows<P: Projection>(history: &[Recorded]) -> Vec<RowChange> {
-    let mut rows = BTreeMap::new();
-    for event in history.iter().filter(|event| P::READS.contains(&event.family())) {
-        for key in P::keys(event) {
-            if let Some(row) = P::evolve(rows.remove(&key), &key, event) {
-                rows.insert(key, row);
-            }
-        }
-    }
-    let change = |(key, row): (String, P::Row)| RowChange {
-        view: hemostat_runtime::rows::view::<P>(),
-        key,
-        row: Some(hemostat_runtime::rows::encode(&row).unwrap()),
-    };
-    rows.into_iter().map(change).collect()
+/// Keeps the rows of `P` as a projector does.
+async fn fold<P: Projection>(ctx: &hemostat_runtime::Context, partition: Partition) {
+    let mut stage = Stage::new(ctx.clone(), ProjectWorker::<P>::new(ctx.clone(), partition));
+    while stage.step().await.unwrap() != (Step::Idle { until: None }) {}
 }
