@@ -18,9 +18,9 @@ family! {
         /// Nobody answered in time.
         Expired = "expired" @ 1,
         /// The intent: from here on the remedy may be carried out, once.
-        Authorised = "authorised" @ 1,
+        Authorised = "authorised" @ 2,
         /// The remedy is not carried out, and why.
-        Refused = "refused" @ 1,
+        Refused = "refused" @ 2,
         /// The remedy was carried out; whether it helped is not known yet.
         Succeeded = "succeeded" @ 1,
         /// The remedy could not be carried out.
@@ -120,14 +120,79 @@ pub struct Authorised {
     pub target: Target,
     /// The diagnosis that asks for it.
     pub diagnosis: EventId,
-    /// Which attempt within the rolling hour, from 1.
-    pub attempt: u32,
-    /// How many the rolling hour allows.
-    pub of: u32,
+    /// Where each limit stood.
+    pub limits: Limits,
     /// How long the container may take to stop, where policy or container say so.
     pub stop_timeout: Option<Span>,
     /// Everything is done but the deed.
     pub dry_run: bool,
+}
+
+/// Where each limit stood when a remedy was authorised: why nothing stood against it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Limits {
+    /// Which attempt within the rolling window, from 1.
+    pub attempt: u32,
+    /// How many the rolling window allows.
+    pub of: u32,
+    /// The others; none in events of version 1, which did not say.
+    pub leeway: Option<Leeway>,
+}
+
+impl Limits {
+    /// Of which no more is known than the attempts.
+    pub fn of_attempt(attempt: u32, of: u32) -> Self {
+        Self { attempt, of, leeway: None }
+    }
+}
+
+/// How far the other limits were from forbidding a remedy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Leeway {
+    /// How far HemoStat may go with the container; in mode `approve` a person gave leave.
+    pub mode: Mode,
+    /// How sure the diagnosis is.
+    pub confidence: Confidence,
+    /// How sure it must be.
+    pub threshold: Confidence,
+    /// How late it was decided, or for how long the container had not been observed, whichever is longer.
+    pub age: Span,
+    /// How long that may be.
+    pub stale_after: Span,
+    /// So many containers of the host were sick.
+    pub sick: u32,
+    /// More than so many are a storm.
+    pub storm: u32,
+    /// The rolling window of attempts.
+    pub window: Span,
+    /// When the wait after the attempt before was over; none for the first attempt of an incident.
+    pub backoff: Option<Timestamp>,
+    /// Until when an illness other than the last is left to people; none where there was no illness lately.
+    pub cooldown: Option<Timestamp>,
+    /// How the circuit breaker let it pass.
+    pub breaker: Passage,
+}
+
+/// How far HemoStat may go with a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Watch and tell.
+    Observe,
+    /// Ask a person before each act.
+    Approve,
+    /// Act.
+    Auto,
+}
+
+/// How a circuit breaker lets an attempt pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Passage {
+    /// It is closed: attempts pass.
+    Passing,
+    /// HemoStat had given up, and this is the one attempt after the hold.
+    Probing,
 }
 
 /// The remedy is not carried out, and why.
@@ -208,6 +273,16 @@ pub enum Refusal {
         /// What is missing.
         why: String,
     },
+    /// It was authorised, and the log could not keep the intent as safe as it must be before it is carried out. Nothing
+    /// was done; it does not count as an attempt.
+    Undurable {
+        /// The intent, which this ends.
+        action: EventId,
+        /// How safe it must be, as `redis.durability` says it: `always`, `replicas:2`.
+        wanted: String,
+        /// So many replicas had it in time.
+        replicas: u32,
+    },
 }
 
 impl Refusal {
@@ -229,6 +304,15 @@ impl Refusal {
             Self::CoolingDown { .. } => "cooling_down",
             Self::Tripped { .. } => "tripped",
             Self::Unsupported { .. } => "unsupported",
+            Self::Undurable { .. } => "undurable",
+        }
+    }
+
+    /// The intent that it ends; none where nothing had been authorised.
+    pub fn withholds(&self) -> Option<EventId> {
+        match self {
+            Self::Undurable { action, .. } => Some(*action),
+            _ => None,
         }
     }
 
@@ -247,7 +331,8 @@ impl Refusal {
             | Self::Storm { .. }
             | Self::InHand
             | Self::Moot
-            | Self::Unsupported { .. } => None,
+            | Self::Unsupported { .. }
+            | Self::Undurable { .. } => None,
         }
     }
 }
@@ -277,6 +362,12 @@ impl std::fmt::Display for Refusal {
             }
             Self::Tripped { until } => write!(f, "HemoStat has given up on it until {until:.0}"),
             Self::Unsupported { why } => write!(f, "it is not supported here: {why}"),
+            Self::Undurable { wanted, .. } if wanted == "always" => {
+                f.write_str("the intent was not on the disk of Redis in time (redis.durability is always)")
+            }
+            Self::Undurable { wanted, replicas, .. } => {
+                write!(f, "only {replicas} replicas of Redis had the intent in time (redis.durability is {wanted})")
+            }
         }
     }
 }

@@ -71,7 +71,20 @@ pub struct Upcast {
 }
 
 /// Every step from an old version to the next; see schema/README.md for how one is added.
-pub const UPCASTS: &[Upcast] = &[];
+pub const UPCASTS: &[Upcast] = &[
+    Upcast { kind: "action.authorised", from: 1, lift: gather_limits },
+    // Version 2 has one reason more.
+    Upcast { kind: "action.refused", from: 1, lift: std::convert::identity },
+];
+
+/// Version 1 told the attempt and how many there may be; version 2 tells every limit, in one place.
+fn gather_limits(mut data: Value) -> Value {
+    if let Some(data) = data.as_object_mut() {
+        let (attempt, of) = (data.remove("attempt"), data.remove("of"));
+        data.insert("limits".to_owned(), serde_json::json!({ "attempt": attempt, "of": of, "leeway": null }));
+    }
+    data
+}
 
 /// The entry's fields for `event`.
 ///

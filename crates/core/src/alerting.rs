@@ -114,7 +114,8 @@ fn needs_a_person(refusal: &Refusal) -> bool {
         | Refusal::Storm { .. }
         | Refusal::CoolingDown { .. }
         | Refusal::Tripped { .. }
-        | Refusal::Unsupported { .. } => true,
+        | Refusal::Unsupported { .. }
+        | Refusal::Undurable { .. } => true,
         Refusal::Stale { .. }
         | Refusal::OperatorStopped
         | Refusal::Maintenance { .. }

@@ -38,6 +38,9 @@ pub enum End {
     Judged(Outcome),
     /// It could not be carried out.
     Failed,
+    /// It was not carried out for a reason that has nothing to do with the container: it has to wait like one that was in
+    /// vain, but counts towards no limit.
+    Withheld,
 }
 
 impl End {
@@ -46,12 +49,20 @@ impl End {
     }
 }
 
+impl Attempt {
+    /// Whether it counts towards limits: the container was touched, or may have been, or is yet to be.
+    pub fn counts(&self) -> bool {
+        self.end.is_none_or(|(_, end)| end != End::Withheld)
+    }
+}
+
 impl Attempts {
     /// An attempt was authorised.
     pub fn begin(&mut self, action: EventId, at: Timestamp, incident: Option<IncidentId>) {
         self.0.push(Attempt { action, at, incident, end: None });
         if self.0.len() > REMEMBERED {
-            self.0.remove(0);
+            let least_missed = self.0.iter().position(|attempt| !attempt.counts()).unwrap_or(0);
+            self.0.remove(least_missed);
         }
     }
 
@@ -90,23 +101,32 @@ impl Attempts {
     /// When the rolling window has room for one more of `max` attempts; none when that is now.
     pub fn room(&self, max: u32, window: Span, now: Timestamp) -> Option<Timestamp> {
         let max = usize::try_from(max).unwrap_or(REMEMBERED).clamp(1, REMEMBERED);
-        let oldest_in_the_way = self.0.len().checked_sub(max)?;
-        let room = window.after(self.0[oldest_in_the_way].at);
+        let oldest_in_the_way = self.counted().rev().nth(max - 1)?;
+        let room = window.after(oldest_in_the_way.at);
         (now < room).then_some(room)
     }
 
     /// When the next attempt of `incident` is due; none when that is now.
     pub fn due(&self, incident: Option<&IncidentId>, backoff: &Backoff, now: Timestamp) -> Option<Timestamp> {
+        self.waits(incident, backoff).filter(|due| now < *due)
+    }
+
+    /// Until when the next attempt of `incident` has to wait, or had to; none where none of it was in vain.
+    pub fn waits(&self, incident: Option<&IncidentId>, backoff: &Backoff) -> Option<Timestamp> {
         let in_vain = |attempt: &&Attempt| {
             attempt.incident.as_ref() == incident && attempt.end.is_some_and(|(_, end)| !end.helped())
         };
         let (ended, _) = self.last().filter(in_vain)?.end?;
-        let due = backoff.after(count(self.0.iter().rev().take_while(in_vain))).after(ended);
-        (now < due).then_some(due)
+        Some(backoff.after(count(self.0.iter().rev().take_while(in_vain))).after(ended))
     }
 
     fn recent(&self, window: Span, now: Timestamp) -> impl Iterator<Item = &Attempt> {
-        self.0.iter().filter(move |attempt| now < window.after(attempt.at))
+        self.counted().filter(move |attempt| now < window.after(attempt.at))
+    }
+
+    /// Those that count towards limits.
+    fn counted(&self) -> impl DoubleEndedIterator<Item = &Attempt> {
+        self.0.iter().filter(|attempt| attempt.counts())
     }
 }
 
@@ -163,6 +183,19 @@ mod tests {
         check(&[(0, RELAPSED), (11, RELAPSED), (32, RELAPSED)], 73, None);
         check(&[(0, RELAPSED), (11, RECOVERED)], 12, None);
         check(&[(0, RELAPSED), (11, RECOVERED), (12, RELAPSED)], 13, Some(23));
+    }
+
+    #[test]
+    fn what_was_withheld_waits_longer_each_time_and_counts_towards_no_limit() {
+        let two = attempts(&[(0, RELAPSED), (11, End::Withheld), (32, End::Withheld)]);
+        assert_eq!(two.due(Some(&incident(1)), &BACKOFF, at(33)), Some(at(73)));
+        assert_eq!((two.within(HOUR, at(33)), two.in_vain(HOUR, at(33)), two.room(2, HOUR, at(33))), (1, 1, None));
+        let mut many = attempts(&[(0, RELAPSED)]);
+        for n in 1..=REMEMBERED as u64 + 5 {
+            many.begin(id(n), at(100), None);
+            many.end(id(n), at(101), End::Withheld);
+        }
+        assert_eq!(many.room(1, HOUR, at(102)), Some(at(3600)), "what counts is not forgotten for what does not");
     }
 
     #[test]

@@ -14,7 +14,10 @@
 use hemostat_schema::{IncidentId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::{backoff::Attempts, policy::Policy};
+use crate::{
+    backoff::{Attempt, Attempts},
+    policy::Policy,
+};
 
 /// The circuit breaker of one container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -51,7 +54,8 @@ impl Breaker {
         let in_vain = attempts.in_vain(policy.window, now);
         let trips = match self {
             Self::Passing => in_vain >= max.max(1),
-            Self::Probing => true,
+            // The one attempt is still to come when it was withheld.
+            Self::Probing => attempts.last().is_none_or(Attempt::counts),
             Self::Tripped { .. } => false,
         };
         let hold = policy.hold.after(now);
@@ -108,6 +112,14 @@ mod tests {
         check(Breaker::Passing, &[0, 3000, 3700], 3701, None);
         check(Breaker::Tripped { until: at(3660) }, &[0, 20, 50], 61, None);
         check(Breaker::Probing, &[3660], 3670, Some((1, 7270)));
+    }
+
+    #[test]
+    fn a_probe_that_was_withheld_is_still_to_come() {
+        let mut attempts = in_vain(&[0, 20, 50]);
+        attempts.begin(id(9), at(3700), None);
+        attempts.end(id(9), at(3702), End::Withheld);
+        assert_eq!(Breaker::Probing.trips(&attempts, 3, &Policy::default(), at(3703)), None);
     }
 
     #[test]

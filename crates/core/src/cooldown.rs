@@ -20,8 +20,13 @@ impl Cooldown {
     /// Until when `incident` is not acted on; none when it may be.
     pub fn holds(&self, incident: Option<&IncidentId>, length: Span, now: Timestamp) -> Option<Timestamp> {
         let same = incident.is_some() && self.incident.as_ref() == incident;
-        let until = length.after(self.since);
+        let until = self.until(length);
         (!same && now < until).then_some(until)
+    }
+
+    /// Until when another illness is left to people.
+    pub fn until(&self, length: Span) -> Timestamp {
+        length.after(self.since)
     }
 }
 

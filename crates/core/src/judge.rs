@@ -8,7 +8,7 @@
 //!     └─► no outcome within its time ──► inconclusive
 //! ```
 //!
-//! A remedy that could not be carried out needs no verdict: `failed` is its end. Every other authority gets exactly one.
+//! A remedy that was not carried out needs no verdict: `failed`, or `refused` as its intent was not safe, is its end. Every other authority gets exactly one.
 
 use hemostat_schema::{
     Action, Event, EventId, Family, IncidentId, NewEvent, Observation, Recorded, Span, Subject, Timestamp,
@@ -154,11 +154,15 @@ impl State {
             }
             Action::Failed(failed) => drop(self.act.take_if(is_of(failed.action))),
             Action::Verified(verdict) => drop(self.act.take_if(is_of(verdict.action))),
+            Action::Refused(refused) => {
+                if let Some(action) = refused.refusal.withholds() {
+                    self.act.take_if(is_of(action));
+                }
+            }
             Action::Proposed(_)
             | Action::Approved(_)
             | Action::Denied(_)
             | Action::Expired(_)
-            | Action::Refused(_)
             | Action::GaveUp(_)
             | Action::BreakerReset(_)
             | Action::Paused(_)

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 mod labels;
 
+pub use hemostat_schema::action::Mode;
 pub use labels::span;
 
 /// The label by which HemoStat knows its own containers; its value is the role.
@@ -90,18 +91,6 @@ impl Backoff {
         let factor = u64::from(self.factor).saturating_pow(n.saturating_sub(1));
         self.first.times(factor).min(self.cap)
     }
-}
-
-/// How far HemoStat may go with a container.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Mode {
-    /// Watch and tell.
-    Observe,
-    /// Ask a person before each act.
-    Approve,
-    /// Act.
-    Auto,
 }
 
 /// A remedy without its arguments, for lists of what is allowed.

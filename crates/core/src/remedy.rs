@@ -120,6 +120,7 @@ impl Thought<'_> {
         match action {
             Action::Verified(verdict) if verdict.outcome == Outcome::Recovered => Decision::nothing().hush(RETRY),
             Action::Verified(_) | Action::Failed(_) => self.after_an_attempt_in_vain(),
+            Action::Refused(refused) if refused.refusal.withholds().is_some() => self.after_an_attempt_in_vain(),
             Action::Approved(approved) => match &self.state.proposal {
                 Some(proposal) if proposal.id == approved.proposal => self.approved(proposal, recorded),
                 _ => Decision::nothing(),
@@ -156,14 +157,13 @@ impl Thought<'_> {
     }
 
     fn authorise(&self, case: &Case<'_>, target: Target) -> Decision {
-        let (wanted, care) = (case.wanted, case.care());
+        let wanted = case.wanted;
         let authorised = Authorised {
             remedy: wanted.remedy.clone(),
             target,
             diagnosis: wanted.diagnosis,
-            attempt: self.state.attempts.within(self.policy.window, self.now).saturating_add(1),
-            of: care.as_ref().map_or(0, |care| care.max_retries),
-            stop_timeout: care.and_then(|care| care.stop_timeout).or_else(|| case.facts()?.stop_timeout),
+            limits: case.limits(),
+            stop_timeout: case.care().and_then(|care| care.stop_timeout).or_else(|| case.facts()?.stop_timeout),
             dry_run: self.policy.dry_run,
         };
         Decision::event(self.about(wanted, authorised))
@@ -215,7 +215,9 @@ impl Thought<'_> {
             | Refusal::OperatorStopped
             | Refusal::Unsure { .. }
             | Refusal::NotPermitted
-            | Refusal::InHand => None,
+            | Refusal::InHand
+            // Said by whoever carries it out, never here.
+            | Refusal::Undurable { .. } => None,
         }
     }
 

@@ -159,6 +159,22 @@ fn diagnoses() -> Vec<Event> {
     ]
 }
 
+fn leeway() -> action::Leeway {
+    action::Leeway {
+        mode: action::Mode::Auto,
+        confidence: Confidence::clamped(0.8),
+        threshold: Confidence::clamped(0.7),
+        age: Span::from_millis(40),
+        stale_after: Span::from_secs(600),
+        sick: 1,
+        storm: 10,
+        window: Span::from_secs(3600),
+        backoff: Some(at(900)),
+        cooldown: Some(at(-60_000)),
+        breaker: action::Passage::Passing,
+    }
+}
+
 fn actions() -> Vec<Event> {
     let by = || "alice".to_owned();
     vec![
@@ -170,8 +186,7 @@ fn actions() -> Vec<Event> {
             remedy: Remedy::Exec { argv: vec!["kill".into(), "-HUP".into(), "1".into()] },
             target: run(),
             diagnosis: id(1),
-            attempt: 1,
-            of: 3,
+            limits: action::Limits { attempt: 2, of: 3, leeway: Some(leeway()) },
             stop_timeout: Some(Span::from_secs(30)),
             dry_run: false,
         }
@@ -179,7 +194,7 @@ fn actions() -> Vec<Event> {
         action::Refused {
             remedy: Remedy::Restart,
             diagnosis: id(1),
-            refusal: Refusal::Unsure { confidence: Confidence::clamped(0.5), threshold: Confidence::clamped(0.7) },
+            refusal: Refusal::Undurable { action: id(3), wanted: "replicas:2".into(), replicas: 1 },
         }
         .into(),
         action::Succeeded {

@@ -12,7 +12,7 @@ use std::{
 
 use hemostat_schema::{Event, EventId, IncidentId, NewEvent, Partition, Timestamp, TraceParent, codec};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::examples::examples;
 
@@ -137,6 +137,22 @@ fn every_kept_sample_is_readable_and_says_what_it_said() {
             assert_eq!(recorded.data(), sample.data, "{kind}");
         }
     }
+}
+
+#[test]
+fn the_first_version_of_an_authority_is_read_as_the_second_whose_other_limits_are_not_known() {
+    let sample: Sample = read("samples", "action.authorised.1").unwrap();
+    let id = EventId { partition: Partition(0), ms: 1, seq: 1 };
+    let lifted = codec::decode(id, &sample.k, &sample.s, None, &sample.bytes()).unwrap();
+    assert_eq!(lifted.version(), 2);
+    let mut data = lifted.data();
+    assert_eq!(data["limits"].take(), json!({ "attempt": 1, "of": 3, "leeway": null }));
+    let mut kept = sample.data;
+    for moved in ["attempt", "of"] {
+        kept.as_object_mut().unwrap().remove(moved).unwrap();
+    }
+    data.as_object_mut().unwrap().remove("limits");
+    assert_eq!(data, kept, "all else stands as it stood");
 }
 
 #[test]

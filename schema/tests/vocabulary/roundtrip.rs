@@ -208,21 +208,40 @@ fn refusal() -> impl Strategy<Value = Refusal> {
         time().prop_map(|until| Refusal::CoolingDown { until }),
         time().prop_map(|until| Refusal::Tripped { until }),
         any::<String>().prop_map(|why| Refusal::Unsupported { why }),
+        (event_id(), any::<(String, u32)>()).prop_map(|(action, (wanted, replicas))| Refusal::Undurable {
+            action,
+            wanted,
+            replicas
+        }),
     ]
+}
+
+fn limits() -> impl Strategy<Value = action::Limits> {
+    use action::{Leeway, Limits, Mode, Passage};
+    let mode = select(vec![Mode::Approve, Mode::Auto]);
+    let sure = (confidence(), confidence());
+    let spans = (span(), span(), span());
+    let passed = (option::of(time()), option::of(time()), select(vec![Passage::Passing, Passage::Probing]));
+    let leeway = (mode, sure, spans, any::<(u32, u32)>(), passed).prop_map(
+        |(mode, (confidence, threshold), (age, stale_after, window), (sick, storm), (backoff, cooldown, breaker))| {
+            Leeway { mode, confidence, threshold, age, stale_after, sick, storm, window, backoff, cooldown, breaker }
+        },
+    );
+    (any::<(u32, u32)>(), option::of(leeway)).prop_map(|((attempt, of), leeway)| Limits { attempt, of, leeway })
 }
 
 fn action() -> BoxedStrategy<Event> {
     use action::{Authorised, Failed, GaveUp, Paused, Proposed, Refused, Succeeded, Verified};
     let proof = select(vec![Proof::Answered, Proof::Found, Proof::DryRun]);
     let outcome = select(vec![Outcome::Recovered, Outcome::Relapsed, Outcome::Inconclusive]);
-    let attempt = (any::<u32>(), any::<u32>(), option::of(span()), any::<bool>());
+    let how = (limits(), option::of(span()), any::<bool>());
     prop_oneof![
         (remedy(), target(), event_id(), time()).prop_map(|(remedy, target, diagnosis, expires)| {
             Proposed { remedy, target, diagnosis, expires }.into()
         }),
-        (remedy(), target(), event_id(), attempt).prop_map(
-            |(remedy, target, diagnosis, (attempt, of, stop_timeout, dry_run))| {
-                Authorised { remedy, target, diagnosis, attempt, of, stop_timeout, dry_run }.into()
+        (remedy(), target(), event_id(), how).prop_map(
+            |(remedy, target, diagnosis, (limits, stop_timeout, dry_run))| {
+                Authorised { remedy, target, diagnosis, limits, stop_timeout, dry_run }.into()
             }
         ),
         (remedy(), event_id(), refusal()).prop_map(|(remedy, diagnosis, refusal)| Refused {

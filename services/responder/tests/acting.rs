@@ -24,7 +24,7 @@ use hemostat_responder::{
 use hemostat_runtime::{Context, Producer, effect, run};
 use hemostat_schema::{
     Action, ContainerId, Event, EventId, NewEvent, Partition, Span, Subject, Timestamp,
-    action::{Authorised, Failed, Proof, Remedy, Succeeded},
+    action::{Authorised, Failed, Limits, Proof, Remedy, Succeeded},
     container::Target,
 };
 use tokio::{
@@ -67,8 +67,7 @@ async fn intent(patient: &Patient, remedy: Remedy) -> Authorised {
         remedy,
         target: Target { id, started_at },
         diagnosis: EventId::start(Partition(0)),
-        attempt: 1,
-        of: 3,
+        limits: Limits::of_attempt(1, 3),
         stop_timeout: Some(Span::from_secs(5)),
         dry_run: false,
     }

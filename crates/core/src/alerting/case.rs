@@ -145,8 +145,8 @@ impl Case {
                 (self.healed, self.failed) = (false, false);
                 self.tried = Some(Tried {
                     remedy: intent.remedy.clone(),
-                    attempt: intent.attempt,
-                    of: intent.of,
+                    attempt: intent.limits.attempt,
+                    of: intent.limits.of,
                     dry_run: intent.dry_run,
                 });
             }
@@ -158,11 +158,13 @@ impl Case {
                 let done = self.tried.as_ref().is_some_and(|tried| !tried.dry_run);
                 self.healed = done && verdict.outcome == Outcome::Recovered;
             }
+            Action::Refused(refused) => {
+                self.in_hand.take_if(|open| Some(*open) == refused.refusal.withholds());
+            }
             Action::Proposed(_)
             | Action::Approved(_)
             | Action::Denied(_)
             | Action::Expired(_)
-            | Action::Refused(_)
             | Action::Succeeded(_)
             | Action::GaveUp(_)
             | Action::BreakerReset(_)

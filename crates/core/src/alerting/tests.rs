@@ -7,7 +7,7 @@ use crate::{
     testing::{self, at, cleared, given, id, ill, incident, reached, run},
 };
 use hemostat_schema::{
-    action::{Authorised, Failed, Outcome, Remedy, Verified},
+    action::{Authorised, Failed, Limits, Outcome, Remedy, Verified},
     alert::Suppression,
     container::ExitBy,
     observation::{Severity, Symptom, SymptomCleared},
@@ -156,7 +156,8 @@ fn an_incident_is_over_when_its_symptoms_have_been_gone_for_the_window() {
 fn an_incident_is_not_over_while_a_remedy_is_in_hand() {
     let policy = Policy::default();
     let (remedy, target, diagnosis) = (Remedy::Restart, run(0), id(4));
-    let intent = Authorised { remedy, target, diagnosis, attempt: 2, of: 3, stop_timeout: None, dry_run: false };
+    let intent =
+        Authorised { remedy, target, diagnosis, limits: Limits::of_attempt(2, 3), stop_timeout: None, dry_run: false };
     let in_hand = || given::<Alerting>(&policy, told()).and([ill(10, intent.clone()), cleared(30, Symptom::Unhealthy)]);
     in_hand().ring(OVER, at(200), at(200)).then_nothing();
     let (action, why) = (id(6), "its health check passes".into());
@@ -207,7 +208,8 @@ fn what_was_told_as_over_and_falls_ill_again_is_told_again() {
 fn a_container_that_a_failed_remedy_left_stopped_was_not_stopped_by_an_operator() {
     let policy = Policy::default();
     let (remedy, target, diagnosis) = (Remedy::Restart, run(0), id(4));
-    let intent = Authorised { remedy, target, diagnosis, attempt: 1, of: 3, stop_timeout: None, dry_run: false };
+    let intent =
+        Authorised { remedy, target, diagnosis, limits: Limits::of_attempt(1, 3), stop_timeout: None, dry_run: false };
     let (action, remedy) = (id(6), Remedy::Restart);
     let failed = Failed { action, remedy, error: "the port is taken".into(), took: Span::from_secs(9) };
     let ended = testing::exited(15, run(0), ExitBy::Operator);

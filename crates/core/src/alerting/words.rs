@@ -130,6 +130,7 @@ impl Words<'_> {
             Refusal::NotPermitted => Some("The label hemostat.actions says what is allowed.".into()),
             Refusal::Observing => Some("The label hemostat.mode=auto would let HemoStat act.".into()),
             Refusal::Storm { .. } => Some("Look at the host first: disk, memory, network, its Docker engine.".into()),
+            Refusal::Undurable { .. } => Some("Look at Redis: its replicas or its disk do not keep up.".into()),
             _ => None,
         }
     }

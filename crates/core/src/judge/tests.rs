@@ -6,7 +6,7 @@ use crate::{
     testing::{self, at, cleared, event, exited, given, health, host, id, ill, run, started},
 };
 use hemostat_schema::{
-    action::{Authorised, Failed, Proof, Succeeded},
+    action::{Authorised, Failed, Limits, Proof, Refusal, Refused, Succeeded},
     observation::{EngineLost, Frozen, Removed},
 };
 
@@ -16,7 +16,7 @@ fn wake(second: i64) -> TimerChange {
 
 fn authorised(dry_run: bool) -> NewEvent {
     let (remedy, target, diagnosis) = (Remedy::Restart, run(0), id(9));
-    ill(10, Authorised { remedy, target, diagnosis, attempt: 1, of: 3, stop_timeout: None, dry_run })
+    ill(10, Authorised { remedy, target, diagnosis, limits: Limits::of_attempt(1, 3), stop_timeout: None, dry_run })
 }
 
 fn succeeded() -> NewEvent {
@@ -51,6 +51,10 @@ fn the_window_opens_when_the_remedy_was_carried_out() {
     let failed = Failed { action: id(4), remedy: Remedy::Restart, error: "no".into(), took: Span::ZERO };
     let failed = given::<Judge>(&policy, before).and([authorised(false), ill(11, failed)]);
     failed.ring(VERDICT, at(910), at(910)).then_nothing();
+    let refusal = Refusal::Undurable { action: id(4), wanted: "replicas:1".into(), replicas: 0 };
+    let withheld = Refused { remedy: Remedy::Restart, diagnosis: id(9), refusal };
+    let withheld = given::<Judge>(&policy, testing::unhealthy()).and([authorised(false), ill(12, withheld)]);
+    withheld.ring(VERDICT, at(910), at(910)).then_nothing();
 }
 
 #[test]

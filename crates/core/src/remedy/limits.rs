@@ -10,13 +10,16 @@
 
 use hemostat_schema::{
     Span, Timestamp,
-    action::{Refusal, Remedy},
+    action::{Leeway, Limits, Passage, Refusal, Remedy},
     container::{Facts, State as Life, Target},
     diagnosis::Verdict,
 };
 
 use super::{Thought, state::Wanted};
-use crate::policy::{Allowed, Care, Mode};
+use crate::{
+    breaker::Breaker,
+    policy::{Allowed, Care, Mode},
+};
 
 /// One remedy for one container at one instant.
 #[derive(Debug)]
@@ -97,6 +100,39 @@ impl<'a> Case<'a> {
             return Some(Refusal::Moot);
         }
         self.too_much(care).or_else(|| self.unsupported(facts))
+    }
+
+    /// Where each limit stands, for the record of an authority.
+    pub(super) fn limits(&self) -> Limits {
+        let Thought { state, policy, now, .. } = self.thought;
+        Limits {
+            attempt: state.attempts.within(policy.window, now).saturating_add(1),
+            of: self.care().map_or(0, |care| care.max_retries),
+            leeway: self.care().map(|care| self.leeway(care)),
+        }
+    }
+
+    fn leeway(&self, care: &Care) -> Leeway {
+        let Thought { state, shared, policy, .. } = self.thought;
+        let incident = self.wanted.incident.as_ref();
+        let mut breaker = state.breaker;
+        breaker.attempt(incident, &state.attempts);
+        Leeway {
+            mode: care.mode,
+            confidence: self.wanted.confidence,
+            threshold: policy.confidence,
+            age: self.late.max(self.unobserved()),
+            stale_after: policy.stale_after,
+            sick: u32::try_from(shared.sick.len()).unwrap_or(u32::MAX),
+            storm: policy.storm,
+            window: policy.window,
+            backoff: state.attempts.waits(incident, &policy.backoff),
+            cooldown: state.cooldown.as_ref().map(|rest| rest.until(care.cooldown)),
+            breaker: match breaker {
+                Breaker::Probing => Passage::Probing,
+                Breaker::Passing | Breaker::Tripped { .. } => Passage::Passing,
+            },
+        }
     }
 
     /// For how long a container that runs, and so has something to tell, has not been observed.

@@ -169,6 +169,9 @@ impl State {
                 if self.told.incident != incident {
                     self.told = Told { incident, refusals: vec![] };
                 }
+                if let Some(action) = refused.refusal.withholds() {
+                    self.attempts.end(action, event.at, End::Withheld);
+                }
                 self.told.refusals.push((refused.refusal.name().to_owned(), refused.refusal.until()));
             }
             Action::Proposed(proposed) => {

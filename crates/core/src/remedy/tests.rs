@@ -1,16 +1,19 @@
 //! Remedies are authorised, proposed or refused: the table of reasons, and what follows from each.
 
+mod leeway;
+
 use super::*;
 use crate::{
     Policy,
     decider::TimerChange,
     testing::{
-        self, at, cleared, event, exited, given, health, id, ill, incident, labelled, raised, reached, run, started,
+        self, Then, at, cleared, event, exited, given, health, id, ill, incident, labelled, raised, reached, run,
+        started,
     },
 };
 use hemostat_schema::{
     Confidence,
-    action::{Approved, BreakerReset, Denied, Failed, Proof, Remedy as What, Resumed, Succeeded, Verified},
+    action::{Approved, BreakerReset, Denied, Failed, Limits, Proof, Remedy as What, Resumed, Succeeded, Verified},
     container::{ExitBy, Facts, Health},
     diagnosis::{Reached, Verdict},
     observation::{EngineLost, Frozen, Symptom},
@@ -18,7 +21,18 @@ use hemostat_schema::{
 
 fn authorised(attempt: u32, diagnosis: u64, target: Target) -> Event {
     let diagnosis = id(diagnosis);
-    Authorised { remedy: What::Restart, target, diagnosis, attempt, of: 3, stop_timeout: None, dry_run: false }.into()
+    let limits = Limits::of_attempt(attempt, 3);
+    Authorised { remedy: What::Restart, target, diagnosis, limits, stop_timeout: None, dry_run: false }.into()
+}
+
+/// What was decided, but for the leeway of an authority, which has tests of its own.
+fn bare(mut then: Then) -> Then {
+    for event in &mut then.decision.events {
+        if let Event::Action(Action::Authorised(intent)) = &mut event.event {
+            assert!(intent.limits.leeway.take().is_some(), "every authority says where the limits stood");
+        }
+    }
+    then
 }
 
 fn refused(diagnosis: u64, refusal: Refusal) -> Event {
@@ -68,6 +82,7 @@ fn sick() -> impl Iterator<Item = NewEvent> {
 fn a_sure_diagnosis_of_a_sick_container_is_authorised() {
     let policy = Policy::default();
     let then = given::<Remedy>(&policy, testing::unhealthy()).when(ill(10, reached(run(0))), at(10));
+    let then = bare(then);
     then.then([authorised(1, 4, run(0))], &DONE_WITH);
     let authorised = &then.decision.events[0];
     assert_eq!((&authorised.incident, authorised.cause), (&Some(incident(10)), Some(Cause::Event(id(4)))));
@@ -156,7 +171,7 @@ fn the_next_attempt_waits_for_the_backoff_and_then_needs_no_new_diagnosis() {
     events.push(verdict);
     let again = given::<Remedy>(&policy, events.clone()).when(ill(16, reached(run(11))), at(16));
     again.then([refused(11, Refusal::BackingOff { until })], &[retry(25)]);
-    given::<Remedy>(&policy, events).ring(RETRY, until, until).then([authorised(2, 4, run(11))], &DONE_WITH);
+    bare(given::<Remedy>(&policy, events).ring(RETRY, until, until)).then([authorised(2, 4, run(11))], &DONE_WITH);
 }
 
 #[test]
@@ -183,10 +198,10 @@ fn the_third_attempt_in_vain_trips_the_breaker_and_after_the_hold_one_passes() {
 
     let sampled = || health(3660, run(61), Health::Unhealthy);
     let probe = given::<Remedy>(&policy, events.clone()).and([sampled()]).ring(RETRY, until, until);
-    probe.then([authorised(1, 4, run(61))], &DONE_WITH);
+    bare(probe).then([authorised(1, 4, run(61))], &DONE_WITH);
 
     let reset = given::<Remedy>(&policy, events).when(event(100, BreakerReset { by: "me".into() }), at(100));
-    reset.then([authorised(1, 4, run(61))], &DONE_WITH);
+    bare(reset).then([authorised(1, 4, run(61))], &DONE_WITH);
 }
 
 #[test]
@@ -228,7 +243,8 @@ fn a_timer_that_rings_after_an_outage_restarts_nothing_at_once() {
     let observed = sick().chain([health(7195, run(0), Health::Unhealthy)]);
     given::<Remedy>(&policy, observed).ring(RETRY, at(20), at(7200)).then([refused(4, stale)], &[retry(7260)]);
     let still_ill = sick().chain([health(7195, run(0), Health::Unhealthy)]);
-    given::<Remedy>(&policy, still_ill).ring(RETRY, at(7260), at(7260)).then([authorised(1, 4, run(0))], &DONE_WITH);
+    bare(given::<Remedy>(&policy, still_ill).ring(RETRY, at(7260), at(7260)))
+        .then([authorised(1, 4, run(0))], &DONE_WITH);
 }
 
 #[test]
@@ -260,7 +276,7 @@ fn a_person_is_asked_once_and_every_limit_is_looked_at_again() {
     asked().when(ill(20, reached(run(0))), at(20)).then_nothing();
     let yes = || event(30, Approved { proposal: id(5), by: "me".into() });
     let done = [DONE_WITH[0].clone(), TimerChange::Cancel { name: EXPIRY }];
-    asked().when(yes(), at(30)).then([authorised(1, 4, run(0))], &done);
+    bare(asked().when(yes(), at(30))).then([authorised(1, 4, run(0))], &done);
 
     let moot = asked().and([exited(25, run(0), ExitBy::Crash), started(26)]).when(yes(), at(30));
     moot.then([refused(4, Refusal::Moot)], &[retry(60)]);
@@ -295,7 +311,7 @@ fn after_a_pause_the_sick_are_thought_of_again() {
     then.then([refused(5, Refusal::Paused)], &[retry(40)]);
     let resumed = host(Resumed { by: "me".into() }.into());
     let events = events().chain([ill(10, reached(run(0))), resumed]);
-    given::<Remedy>(&policy, events).ring(RETRY, at(40), at(40)).then([authorised(1, 5, run(0))], &DONE_WITH);
+    bare(given::<Remedy>(&policy, events).ring(RETRY, at(40), at(40))).then([authorised(1, 5, run(0))], &DONE_WITH);
 }
 
 #[test]
@@ -309,4 +325,23 @@ fn attempts_that_helped_count_in_the_window_too() {
     let events = sick().chain([helped(10, 5), helped(80, 7), helped(150, 9)].concat());
     let then = given::<Remedy>(&policy, events).when(ill(220, reached(run(0))), at(220));
     then.then([refused(11, Refusal::BackingOff { until: at(3610) })], &[retry(3610)]);
+}
+
+#[test]
+fn an_intent_that_is_not_safe_is_tried_again_after_the_backoff_and_counts_as_no_attempt() {
+    let policy = Policy::default();
+    let intent = |second| ill(second, authorised(1, 4, run(0)));
+    let withheld = |action, second| {
+        let refusal = Refusal::Undurable { action: id(action), wanted: "replicas:1".into(), replicas: 0 };
+        ill(second, refused(4, refusal))
+    };
+    let first = || given::<Remedy>(&policy, sick()).and([intent(10)]);
+    first().when(withheld(5, 12), at(12)).then([], &[retry(22)]);
+    let once = || first().and([withheld(5, 12)]);
+    bare(once().ring(RETRY, at(22), at(22))).then([authorised(1, 4, run(0))], &DONE_WITH);
+    once().and([intent(22)]).when(withheld(7, 24), at(24)).then([], &[retry(44)]);
+    // However often it happens, nobody gives up on the container for it.
+    let often = (0..5).flat_map(|n| [intent(100 + n), withheld(9 + 2 * n as u64, 100 + n)]);
+    let often = once().and([intent(22), withheld(7, 24)]).and(often);
+    bare(often.ring(RETRY, at(400), at(400))).then([authorised(1, 4, run(0))], &DONE_WITH);
 }

@@ -41,6 +41,11 @@ pub enum Stage {
         /// What happened.
         error: String,
     },
+    /// It was not carried out, as its intent was not safe.
+    Withheld {
+        /// What was missing.
+        why: String,
+    },
     /// It was judged.
     Judged {
         /// Whether it helped.
@@ -59,8 +64,8 @@ impl Attempt {
             id,
             at,
             remedy: authorised.remedy.clone(),
-            attempt: authorised.attempt,
-            of: authorised.of,
+            attempt: authorised.limits.attempt,
+            of: authorised.limits.of,
             dry_run: authorised.dry_run,
             stage: Stage::Authorised,
         }
@@ -70,7 +75,7 @@ impl Attempt {
     pub fn in_hand(&self) -> bool {
         match self.stage {
             Stage::Authorised | Stage::Done { .. } => true,
-            Stage::Failed { .. } | Stage::Judged { .. } => false,
+            Stage::Failed { .. } | Stage::Withheld { .. } | Stage::Judged { .. } => false,
         }
     }
 
@@ -78,7 +83,7 @@ impl Attempt {
     pub fn outcome(&self) -> Option<Outcome> {
         match self.stage {
             Stage::Judged { outcome, .. } => Some(outcome),
-            Stage::Authorised | Stage::Done { .. } | Stage::Failed { .. } => None,
+            Stage::Authorised | Stage::Done { .. } | Stage::Failed { .. } | Stage::Withheld { .. } => None,
         }
     }
 
@@ -91,6 +96,9 @@ impl Attempt {
             }
             Action::Verified(judged) if judged.action == self.id => {
                 self.stage = Stage::Judged { outcome: judged.outcome, why: judged.why.clone(), took: judged.took };
+            }
+            Action::Refused(refused) if refused.refusal.withholds() == Some(self.id) => {
+                self.stage = Stage::Withheld { why: refused.refusal.to_string() };
             }
             _ => {}
         }

@@ -158,7 +158,8 @@ impl Attention {
             | Refusal::Storm { .. }
             | Refusal::InHand
             | Refusal::Moot
-            | Refusal::Unsupported { .. } => Self::Refused { remedy, refusal },
+            | Refusal::Unsupported { .. }
+            | Refusal::Undurable { .. } => Self::Refused { remedy, refusal },
         }
     }
 }

@@ -220,6 +220,9 @@ impl Row {
                             Some(Attention::refused(refused.remedy.clone(), refused.refusal.clone(), at.at));
                     }
                 }
+                if refused.refusal.withholds().is_some() {
+                    self.attempted(action);
+                }
             }
             Action::GaveUp(gave_up) => self.obstacle = Some(Attention::GivenUp { until: gave_up.until }),
             Action::BreakerReset(_) => self.obstacle = None,

@@ -208,7 +208,12 @@ impl Row {
                     attempt.take(action);
                 }
             }
-            Action::Refused(refused) => self.refused = Some((event.at, refused.refusal.clone())),
+            Action::Refused(refused) => {
+                self.refused = Some((event.at, refused.refusal.clone()));
+                for attempt in &mut self.attempts {
+                    attempt.take(action);
+                }
+            }
             Action::GaveUp(_) => self.given_up = true,
             Action::BreakerReset(_) => self.given_up = false,
             Action::Proposed(_)

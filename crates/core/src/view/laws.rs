@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use hemostat_schema::{
     Action, Body, Event, EventId, Family, NewEvent, Recorded, Span,
     action::{
-        Approved, Authorised, BreakerReset, Denied, Failed, GaveUp, Outcome, Paused, Proof, Proposed, Refusal, Refused,
-        Remedy, Succeeded, Verified,
+        Approved, Authorised, BreakerReset, Denied, Failed, GaveUp, Limits, Outcome, Paused, Proof, Proposed, Refusal,
+        Refused, Remedy, Succeeded, Verified,
     },
     alert::{Delivered, Escalated, Raised, Resolution, Resolved, Suppressed, Suppression},
     container::{ExitBy, Health},
@@ -43,8 +43,7 @@ fn whats() -> Vec<Event> {
             remedy: restart.clone(),
             target: run.clone(),
             diagnosis: two,
-            attempt: 1,
-            of: 3,
+            limits: Limits::of_attempt(1, 3),
             stop_timeout: None,
             dry_run: false,
         }

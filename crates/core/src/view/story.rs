@@ -110,8 +110,8 @@ fn acted(who: &str, action: &Action) -> String {
         Action::Authorised(authorised) => format!(
             "{} of {who} authorised, attempt {} of {}{}",
             authorised.remedy.name(),
-            authorised.attempt,
-            authorised.of,
+            authorised.limits.attempt,
+            authorised.limits.of,
             if authorised.dry_run { " (dry run)" } else { "" }
         ),
         Action::Refused(refused) => format!("{} of {who} refused: {}", refused.remedy.name(), refused.refusal),

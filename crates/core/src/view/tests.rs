@@ -2,7 +2,7 @@
 
 use hemostat_schema::{
     NewEvent, Recorded, Span,
-    action::{Authorised, GaveUp, Outcome, Proof, Proposed, Refusal, Refused, Remedy, Succeeded, Verified},
+    action::{Authorised, GaveUp, Limits, Outcome, Proof, Proposed, Refusal, Refused, Remedy, Succeeded, Verified},
     alert::{Raised, Resolution, Resolved},
     container::{ExitBy, Facts, Health, RestartPolicy, State, Target},
     observation::{Cleared, Frozen, Removed, Severity, Symptom, SymptomCleared},
@@ -47,8 +47,7 @@ fn authorised(second: i64) -> NewEvent {
             remedy: Remedy::Restart,
             target: run(0),
             diagnosis: id(4),
-            attempt: 1,
-            of: 3,
+            limits: Limits::of_attempt(1, 3),
             stop_timeout: None,
             dry_run: false,
         },

@@ -1,6 +1,7 @@
 //! The laws of safety, proven over random histories of a small ward: whatever befalls the patients, whatever operators do
 //! meanwhile, in whichever order workers get on, and also when HemoStat is away for an hour.
 
+mod old;
 mod ward;
 
 use std::{collections::BTreeMap, fmt::Debug};
@@ -70,7 +71,7 @@ fn within_the_limit(history: &History<'_>, policy: &Policy) {
             Some(Action::Authorised(intent)) => {
                 attempts.retain(|at| event.at < policy.window.after(*at));
                 attempts.push(event.at);
-                assert!(attempts.len() <= intent.of as usize, "{} attempts at {}", attempts.len(), event.id);
+                assert!(attempts.len() <= intent.limits.of as usize, "{} attempts at {}", attempts.len(), event.id);
             }
             _ => {}
         }

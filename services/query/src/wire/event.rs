@@ -14,7 +14,7 @@ use crate::log::Entry;
     "at": "2026-01-01T00:00:12Z",
     "family": "action",
     "kind": "action.authorised",
-    "version": 1,
+    "version": 2,
     "subject": "docker-1/api-1",
     "host": "docker-1",
     "container": "api-1",
@@ -22,7 +22,7 @@ use crate::log::Entry;
     "cause": "0.1767225612000-0",
     "trace": null,
     "line": "restart of api-1 authorised, attempt 1 of 3",
-    "data": { "remedy": "restart", "attempt": 1, "of": 3, "dry_run": false },
+    "data": { "remedy": "restart", "limits": { "attempt": 1, "of": 3, "leeway": null }, "dry_run": false },
 }))]
 pub struct Event {
     /// Its place in the log's order: partition, milliseconds and count.

@@ -3,7 +3,7 @@
 use hemostat_core::testing::{self, at, cleared, event, exited, facts, ill, incident, reached, run, unhealthy};
 use hemostat_schema::{
     Cause, NewEvent, Span,
-    action::{Authorised, Outcome, Refusal, Refused, Remedy, Verified},
+    action::{Authorised, Limits, Outcome, Refusal, Refused, Remedy, Verified},
     alert::Raised,
     container::ExitBy,
     observation::{Removed, Severity, Symptom},
@@ -17,8 +17,7 @@ fn authorised() -> Authorised {
         remedy: Remedy::Restart,
         target: run(0),
         diagnosis: testing::id(4),
-        attempt: 1,
-        of: 3,
+        limits: Limits::of_attempt(1, 3),
         stop_timeout: None,
         dry_run: false,
     }

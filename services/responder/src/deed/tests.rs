@@ -6,7 +6,8 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
-use hemostat_schema::{ContainerId, EventId, Partition};
+use hemostat_runtime::config::Durability;
+use hemostat_schema::{ContainerId, EventId, Partition, action::Limits};
 
 use super::*;
 
@@ -150,9 +151,28 @@ impl Engine for World {
 #[derive(Debug)]
 struct Mine<'a>(&'a World, AtomicBool);
 
+#[async_trait]
 impl Leave for Mine<'_> {
-    fn check(&self) -> Result<(), Fault> {
-        if self.1.load(Ordering::Relaxed) { Ok(()) } else { Err(Fault::Retry(anyhow::anyhow!("the lease is lost"))) }
+    async fn check(&self) -> Result<(), Denied> {
+        let lost = || Denied::Fault(Fault::Retry(anyhow::anyhow!("the lease is lost")));
+        if self.1.load(Ordering::Relaxed) { Ok(()) } else { Err(lost()) }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.0.now()
+    }
+}
+
+/// The right to act on an intent that is not safe.
+#[derive(Debug)]
+struct Unsafe<'a>(&'a World);
+
+const SHORT: Undurable = Undurable { wanted: Durability::Always, replicas: 0 };
+
+#[async_trait]
+impl Leave for Unsafe<'_> {
+    async fn check(&self) -> Result<(), Denied> {
+        Err(Denied::Undurable(SHORT))
     }
 
     fn now(&self) -> Timestamp {
@@ -165,8 +185,7 @@ fn intent(remedy: Remedy) -> Authorised {
         remedy,
         target: Target { id: ID.parse().unwrap(), started_at: Some(at(-60_000)) },
         diagnosis: EventId::start(Partition(0)),
-        attempt: 1,
-        of: 3,
+        limits: Limits::of_attempt(1, 3),
         stop_timeout: None,
         dry_run: false,
     }
@@ -188,14 +207,14 @@ async fn carry_out(world: &World, intent: &Authorised, in_doubt: bool) -> Deed {
 fn proof(deed: &Deed) -> Option<Proof> {
     match deed {
         Deed::Done { proof, .. } => Some(*proof),
-        Deed::NotDone(_) => None,
+        Deed::NotDone(_) | Deed::Withheld(_) => None,
     }
 }
 
 fn why(deed: Deed) -> String {
     match deed {
         Deed::NotDone(why) => why,
-        done @ Deed::Done { .. } => panic!("{done:?}"),
+        other => panic!("{other:?}"),
     }
 }
 
@@ -323,6 +342,20 @@ async fn without_leave_nothing_is_touched() {
     let (intent, leave) = (intent(Remedy::Restart), Mine(&world, AtomicBool::new(false)));
     assert!(errand(&world, &intent, &leave).run(false).await.is_err());
     assert!(world.life().calls.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_intent_that_is_not_safe_is_withheld_but_what_was_done_for_it_is_told() {
+    for in_doubt in [false, true] {
+        let world = World::new();
+        let deed = errand(&world, &intent(Remedy::Restart), &Unsafe(&world)).run(in_doubt).await.unwrap();
+        assert_eq!(deed, Deed::Withheld(SHORT), "in doubt: {in_doubt}");
+        assert!(world.life().calls.is_empty());
+    }
+    let world = World::new();
+    world.begin_restart(Fate::Through);
+    let deed = errand(&world, &intent(Remedy::Restart), &Unsafe(&world)).run(true).await.unwrap();
+    assert_eq!((proof(&deed), world.life().calls.len()), (Some(Proof::Found), 0));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,67 @@
+//! An event of a version that is written no more is read, lifted and shown, from the log to the API and the terminal.
+
+use std::{fs, path::Path, time::Duration};
+
+use anyhow::ensure;
+use hemostat_tests::{Bed, PATIENCE, RedisServer, until};
+use serde_json::{Value, json};
+
+/// Puts the very bytes of a kept sample on the log, as the first event of its family.
+fn put(redis: &RedisServer, kind: &str, id: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../schema/samples/{kind}.json"));
+    let sample: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+    let text = |field: &str| sample[field].as_str().unwrap();
+    // The bytes hold zeros, which no argument of a command can.
+    let script = "local bytes = string.gsub(ARGV[5], '..', function(digits) return string.char(tonumber(digits, 16)) end) \
+                  redis.call('XADD', KEYS[1], ARGV[1], 'k', ARGV[2], 's', ARGV[3], 'c', ARGV[4], 'e', bytes) \
+                  return redis.call('SET', KEYS[2], ARGV[1])";
+    let said = redis
+        .cli(&[
+            "EVAL",
+            script,
+            "2",
+            "hemostat:{0}:actions",
+            "hemostat:{0}:clock",
+            id,
+            text("k"),
+            text("s"),
+            text("c"),
+            text("msgpack"),
+        ])
+        .unwrap();
+    assert_eq!(said.trim(), "OK");
+}
+
+#[tokio::test]
+async fn an_authority_of_version_1_is_shown_by_the_api_and_by_tail_as_version_2() {
+    let redis = RedisServer::start().await;
+    let mut bed = Bed::new("old-events").await;
+    bed.set("redis.url", redis.url());
+    let mut migrate = bed.start("migrate");
+    assert!(migrate.ended().await.success(), "it said:\n{}", migrate.said());
+    put(&redis, "action.authorised.1", "1767225600000-8");
+
+    let query = bed.start("query").ready().await;
+    let page = query.get("/events?kind=action.authorised").await.unwrap();
+    let event = &page["events"][0];
+    assert_eq!((&event["id"], &event["version"]), (&json!("0.1767225600000-8"), &json!(2)), "{page:#}");
+    assert_eq!(event["data"]["limits"], json!({ "attempt": 1, "of": 3, "leeway": null }), "{page:#}");
+    assert_eq!(event["line"], "exec of api-1 authorised, attempt 1 of 3");
+
+    let tail = bed.start("tail");
+    until(PATIENCE, "tail shows the event", async || {
+        ensure!(tail.said().contains("exec of api-1 authorised, attempt 1 of 3"), "it said:\n{}", tail.said());
+        Ok(())
+    })
+    .await;
+    tail.kill();
+
+    let projector = bed.start("projector").ready().await;
+    until(Duration::from_secs(20), "the views hold the event", async || {
+        let incidents = query.get("/incidents").await?;
+        let treated = incidents["incidents"].as_array().is_some_and(|incidents| !incidents.is_empty());
+        ensure!(treated, "{incidents:#}\n{}", projector.said());
+        Ok(())
+    })
+    .await;
+}
