@@ -15,6 +15,9 @@ use crate::{
     place::Place,
 };
 
+/// For messages.
+const WHOSE: &str = "archive";
+
 /// Sealed history in a directory or an S3-compatible store.
 #[derive(Debug)]
 pub struct Archive {
@@ -34,13 +37,13 @@ type Known = BTreeMap<EventId, Option<Arc<Sealed>>>;
 /// # Errors
 /// When the address cannot be understood, or the directory not be made.
 pub fn open(url: &str) -> Result<Arc<Archive>, Error> {
-    Ok(Arc::new(Archive::at(Place::open(url)?)))
+    Ok(Arc::new(Archive::at(Place::open(WHOSE, url)?)))
 }
 
 impl Archive {
     /// In an object store that the caller brings; it must know how to write an object only where there is none.
     pub fn new(store: Arc<dyn ObjectStore>) -> Self {
-        Self::at(Place::new(store))
+        Self::at(Place::new(WHOSE, store))
     }
 
     fn at(place: Place) -> Self {

@@ -15,14 +15,16 @@ pub enum Error {
         reason: String,
     },
     /// The place did not do it.
-    #[error("could not {doing} {object}")]
+    #[error("could not {doing} {object} of the {whose}")]
     Place {
         /// What was to be done: `read`.
         doing: &'static str,
         /// With which object.
         object: String,
+        /// Of the archive or the witness.
+        whose: &'static str,
         /// What it said.
-        source: object_store::Error,
+        source: Box<object_store::Error>,
     },
     /// Something in the archive is not as it was sealed.
     #[error("the archive is damaged: {0}")]
@@ -44,6 +46,16 @@ pub enum Error {
         /// The first event that was to be sealed.
         first: EventId,
     },
+    /// The witness was told something else before.
+    #[error("{which}: the witness was told that the chain of hashes stood at {told}, and now stands at {now}")]
+    Contradicted {
+        /// What the witness keeps.
+        which: String,
+        /// What it was told first.
+        told: Hash,
+        /// What it was to be told now.
+        now: Hash,
+    },
 }
 
 impl Error {
@@ -51,7 +63,7 @@ impl Error {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Place { source, .. } => !matches!(
-                source,
+                **source,
                 object_store::Error::NotSupported { .. }
                     | object_store::Error::NotImplemented { .. }
                     | object_store::Error::PermissionDenied { .. }
@@ -59,12 +71,16 @@ impl Error {
                     | object_store::Error::UnknownConfigurationKey { .. }
             ),
             Self::OutOfTurn { .. } => true,
-            Self::Url { .. } | Self::Broken(_) | Self::Unwritable(_) | Self::Unchained { .. } => false,
+            Self::Url { .. }
+            | Self::Broken(_)
+            | Self::Unwritable(_)
+            | Self::Unchained { .. }
+            | Self::Contradicted { .. } => false,
         }
     }
 
     /// With the whole chain of reasons.
-    pub(crate) fn told(&self) -> String {
+    pub fn told(&self) -> String {
         let mut text = self.to_string();
         let mut source = std::error::Error::source(self);
         while let Some(error) = source {

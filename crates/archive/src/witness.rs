@@ -40,13 +40,13 @@ impl Witness {
     /// # Errors
     /// When the address cannot be understood, or the directory not be made.
     pub fn open(url: &str) -> Result<Self, Error> {
-        Ok(Self(Place::open(url)?))
+        Ok(Self(Place::open("witness", url)?))
     }
 
     /// Tells it of a checkpoint. Again does nothing.
     ///
     /// # Errors
-    /// When it cannot be written; [`Error::Broken`] when the witness was told something else of the same place.
+    /// When it cannot be written; [`Error::Contradicted`] when it was told something else of this place before.
     pub async fn tell(
         &self,
         partition: Partition,
@@ -63,9 +63,7 @@ impl Witness {
         }
         match self.read(&path).await? {
             before if before.hash == hash && before.last == told.last => Ok(()),
-            before => {
-                Err(Broken { which: path.to_string(), why: Damage::Chain { sealed: before.hash, found: hash } }.into())
-            }
+            before => Err(Error::Contradicted { which: path.to_string(), told: before.hash, now: hash }),
         }
     }
 
@@ -125,7 +123,7 @@ mod tests {
         witness.tell(P, Family::Alert, &one, now).await.unwrap();
         witness.tell(P, Family::Alert, &one, Timestamp::MAX).await.unwrap();
         let error = witness.tell(P, Family::Alert, &other, now).await.unwrap_err();
-        assert!(matches!(&error, Error::Broken(Broken { why: Damage::Chain { .. }, .. })), "{error}");
+        assert!(matches!(&error, Error::Contradicted { told, .. } if *told == one.link.hash), "{error}");
         let told = Testimony {
             partition: P,
             family: Family::Alert,

@@ -176,7 +176,7 @@ pub enum Error {
         reason: String,
     },
     /// The archive could not be read, or is damaged.
-    #[error("could not read the archive: {reason}")]
+    #[error("{reason}")]
     Archive {
         /// What it said, with the whole chain of reasons.
         reason: String,

@@ -3,21 +3,23 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use hemostat_log::{Options, Plan, RedisLog};
+use hemostat_log::{Archive, History, Options, Plan, RedisLog};
 use secrecy::ExposeSecret as _;
 
 use crate::{Config, Context, Embedded, embedded};
 
 impl Context {
     /// Brings the log up to date and opens it: the embedded one where there is one, else the one at `redis.url`, else the
-    /// embedded one of a `hemostat up` that runs on this data directory.
+    /// embedded one of a `hemostat up` that runs on this data directory. What is archived is read as if it stood on it.
     ///
     /// # Errors
-    /// When there is none, it does not answer, or it is not one that this program can use.
+    /// When there is none, it does not answer, or it is not one that this program can use; when the archive's address is
+    /// none.
     pub async fn open(config: &Config, embedded: Option<&Embedded>) -> anyhow::Result<Self> {
         let options = options(config, embedded)?;
         hemostat_log::migrate(&options).await?;
         let mut ctx = Self::new(Arc::new(RedisLog::connect(&options).await?));
+        ctx.history = History::new(Arc::clone(&ctx.log), archive(config)?);
         ctx.lease_ttl = config.runtime.lease_ttl;
         ctx.durability = config.redis.durability;
         ctx.durable_within = config.redis.durable_within;
@@ -43,6 +45,12 @@ pub async fn migrate(config: &Config) -> anyhow::Result<Vec<String>> {
 /// As [`migrate`].
 pub async fn migration_plan(config: &Config) -> anyhow::Result<Plan> {
     Ok(hemostat_log::plan(&options(config, None)?).await?)
+}
+
+fn archive(config: &Config) -> anyhow::Result<Option<Arc<dyn Archive>>> {
+    let Some(url) = config.archive_url() else { return Ok(None) };
+    let archive: Arc<dyn Archive> = hemostat_archive::open(&url).context("archive.url cannot be used")?;
+    Ok(Some(archive))
 }
 
 fn options(config: &Config, embedded: Option<&Embedded>) -> anyhow::Result<Options> {

@@ -53,6 +53,8 @@ enum Command {
     Alerter,
     /// The log → rows.
     Projector,
+    /// The log → proof and archive.
+    Archivist,
     /// Rows and log → REST.
     Query,
     /// Brings the log's layout up to date, and says what was done.
@@ -74,6 +76,7 @@ impl Command {
             Self::Responder => Some(Role::Responder),
             Self::Alerter => Some(Role::Alerter),
             Self::Projector => Some(Role::Projector),
+            Self::Archivist => Some(Role::Archivist),
             Self::Query => Some(Role::Query),
             Self::Up | Self::Migrate | Self::Tail(_) | Self::Config | Self::Demo => None,
         }

@@ -17,6 +17,8 @@ pub enum Role {
     Alerter,
     /// The log → rows.
     Projector,
+    /// The log → proof and archive.
+    Archivist,
     /// Rows and log → REST.
     Query,
 }
@@ -33,6 +35,7 @@ impl Role {
             Self::Responder => hemostat_responder::tasks(ctx, config),
             Self::Alerter => hemostat_alerter::tasks(ctx, config),
             Self::Projector => hemostat_projector::tasks(ctx, config),
+            Self::Archivist => hemostat_archivist::tasks(ctx, config),
             Self::Query => hemostat_query::tasks(ctx, config),
         }
     }
