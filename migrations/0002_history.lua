@@ -160,7 +160,8 @@ local function forget_others(stream, group, consumer)
   end
 end
 
--- The new reader's number and the backlog: for each stream its entries and how often each was handed out.
+-- The new reader's number and the backlog: for each stream its entries and how often each was handed out. Entries are
+-- given as XRANGE does, but packed into one string, which costs much less than an answer of thousands of parts.
 -- KEYS: lease, then streams   ARGV: fence, group, consumer
 redis.register_function('hemostat_open', function(keys, args)
   local fence, group, consumer = args[1], args[2], args[3]
@@ -175,12 +176,12 @@ redis.register_function('hemostat_open', function(keys, args)
     end
     local entries, times = claim_all(keys[i], group, consumer)
     forget_others(keys[i], group, consumer)
-    reply[i] = { entries, times }
+    reply[i] = { cmsgpack.pack(entries), times }
   end
   return reply
 end)
 
--- New entries of all streams in one instant.
+-- New entries of all streams in one instant, packed.
 -- KEYS: lease, then streams   ARGV: fence, reader, group, consumer, how many of each stream
 redis.register_function('hemostat_deliver', function(keys, args)
   if not holds(keys[1], args[1]) or redis.call('HGET', keys[1], 'reader') ~= args[2] then
@@ -193,7 +194,28 @@ redis.register_function('hemostat_deliver', function(keys, args)
   for _ = 2, #keys do
     read[#read + 1] = '>'
   end
-  return redis.call(unpack(read))
+  local streams = redis.call(unpack(read))
+  for _, stream in ipairs(streams or {}) do
+    stream[2] = cmsgpack.pack(stream[2])
+  end
+  return streams
+end)
+
+-- What lies between two ids, stream by stream: at most `limit` entries of each, and of the later ones nothing beyond the
+-- last of those, where there were as many. So what is complete in all of them is not fewer than `limit`, where there are
+-- as many at all, and hardly more: the first stream is to be the one that has the most.
+-- KEYS: streams   ARGV: 'XRANGE' or 'XREVRANGE', the id where it begins, the one where it ends, limit
+redis.register_function('hemostat_read', function(keys, args)
+  local command, first, last, limit = args[1], args[2], args[3], args[4]
+  local streams = {}
+  for i, stream in ipairs(keys) do
+    local entries = redis.call(command, stream, first, last, 'COUNT', limit)
+    if #entries == tonumber(limit) then
+      last = entries[#entries][1]
+    end
+    streams[i] = cmsgpack.pack(entries)
+  end
+  return streams
 end)
 
 -- ---------------------------------------------------------------------------------------------------------------------

@@ -1,12 +1,12 @@
-//! What Redis answers, and how entries are read from it.
+//! What Redis answers.
 
 use std::collections::HashMap;
 
 use bytes::Bytes;
 use fred::interfaces::Resp3Frame;
-use hemostat_schema::{EventId, Family, Partition};
+use hemostat_schema::{EventId, Partition};
 
-use crate::{Error, RawEntry};
+use crate::Error;
 
 /// An answer of Redis, free of the client's types.
 #[derive(Debug, Clone, PartialEq)]
@@ -117,21 +117,4 @@ impl Reply {
 
 pub(super) fn corrupt(doing: &'static str, reason: String) -> Error {
     Error::Corrupt { doing, reason }
-}
-
-/// The entries of one stream, as XRANGE and its like give them.
-pub(super) fn entries(
-    reply: Reply,
-    partition: Partition,
-    family: Family,
-    doing: &'static str,
-) -> Result<Vec<RawEntry>, Error> {
-    let entry = |reply: Reply| {
-        let [id, fields] = reply.exactly(doing)?;
-        let id = id.id(partition, doing)?;
-        let data = |reply: Reply| Ok(reply.data(doing)?.unwrap_or_default());
-        let fields = fields.pairs(doing)?.into_iter().map(|(name, value)| Ok((data(name)?, data(value)?)));
-        Ok(RawEntry { id, family, fields: fields.collect::<Result<_, _>>()? })
-    };
-    reply.list(doing)?.into_iter().map(entry).collect()
 }

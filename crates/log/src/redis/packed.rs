@@ -1,0 +1,128 @@
+//! Entries as the functions pack them: what XRANGE would have answered, as MessagePack in one string.
+//!
+//! A page of 500 entries is some 4,000 small parts. The client makes several allocations of each and begins anew with
+//! every piece that arrives; packed on the server and cut up here, no byte is copied, and reading is several times as
+//! fast.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use hemostat_schema::{EventId, Family, Partition};
+
+use super::reply::{Reply, corrupt};
+use crate::{Error, RawEntry};
+
+/// The entries of one stream.
+pub(super) fn entries(
+    reply: Reply,
+    partition: Partition,
+    family: Family,
+    doing: &'static str,
+) -> Result<Vec<RawEntry>, Error> {
+    let bytes = reply.data(doing)?.unwrap_or_default();
+    let mut packed = Packed { bytes, at: 0 };
+    let entry = |packed: &mut Packed| {
+        packed.list().filter(|length| *length == 2)?;
+        let id = packed.text()?;
+        let id = EventId::from_entry(partition, std::str::from_utf8(&packed.bytes[id]).ok()?).ok()?;
+        let parts = packed.list()?;
+        let fields = (0..parts / 2).map(|_| {
+            let (name, value) = (packed.text()?, packed.text()?);
+            Some((packed.name(name), packed.bytes.slice(value)))
+        });
+        Some(RawEntry { id, family, fields: fields.collect::<Option<_>>()? })
+    };
+    let entries = packed.list().and_then(|count| (0..count).map(|_| entry(&mut packed)).collect());
+    let whole = |_: &Vec<RawEntry>| packed.at == packed.bytes.len();
+    entries.filter(whole).ok_or_else(|| corrupt(doing, format!("entries of {family} that are packed otherwise")))
+}
+
+/// Reads lists and texts from the front of `bytes`; nothing where something else stands there.
+struct Packed {
+    bytes: Bytes,
+    at: usize,
+}
+
+impl Packed {
+    /// How many things a list has; they come next.
+    fn list(&mut self) -> Option<usize> {
+        match self.byte()? {
+            marker @ 0x90..=0x9f => Some(usize::from(marker & 0x0f)),
+            0xdc => self.number(2),
+            0xdd => self.number(4),
+            _ => None,
+        }
+    }
+
+    /// Where a text lies.
+    fn text(&mut self) -> Option<Range<usize>> {
+        let length = match self.byte()? {
+            marker @ 0xa0..=0xbf => usize::from(marker & 0x1f),
+            0xd9 => self.number(1)?,
+            0xda => self.number(2)?,
+            0xdb => self.number(4)?,
+            _ => return None,
+        };
+        let text = self.at..self.at.checked_add(length).filter(|end| *end <= self.bytes.len())?;
+        self.at = text.end;
+        Some(text)
+    }
+
+    /// The name of a field; the usual ones need not keep the page alive.
+    fn name(&self, name: Range<usize>) -> Bytes {
+        match &self.bytes[name.clone()] {
+            b"k" => Bytes::from_static(b"k"),
+            b"s" => Bytes::from_static(b"s"),
+            b"c" => Bytes::from_static(b"c"),
+            b"e" => Bytes::from_static(b"e"),
+            _ => self.bytes.slice(name),
+        }
+    }
+
+    fn byte(&mut self) -> Option<u8> {
+        let byte = self.bytes.get(self.at).copied();
+        self.at += 1;
+        byte
+    }
+
+    /// A big-endian number of so many bytes.
+    fn number(&mut self, width: usize) -> Option<usize> {
+        (0..width).try_fold(0, |number, _| Some(number << 8 | usize::from(self.byte()?)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const P: Partition = Partition(3);
+
+    fn read(bytes: Vec<u8>) -> Result<Vec<RawEntry>, Error> {
+        entries(Reply::Data(bytes.into()), P, Family::Action, "test")
+    }
+
+    proptest! {
+        #[test]
+        fn entries_are_read_as_they_were_packed_and_nothing_else_is(
+            // For each entry the lengths of its values.
+            packed in prop::collection::vec((any::<u64>(), prop::collection::vec(0..400_usize, 0..18)), 0..20),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let field = |length: &usize| ("n".repeat(1 + length % 3), "v".repeat(*length));
+            let as_redis = |(ms, lengths): &(u64, Vec<usize>)| {
+                (format!("{ms}-7"), lengths.iter().map(field).flat_map(|(name, value)| [name, value]).collect::<Vec<_>>())
+            };
+            let bytes = rmp_serde::to_vec(&packed.iter().map(as_redis).collect::<Vec<_>>()).unwrap();
+            let expected = packed.iter().map(|(ms, lengths)| RawEntry {
+                id: EventId { partition: P, ms: *ms, seq: 7 },
+                family: Family::Action,
+                fields: lengths.iter().map(field).map(|(name, value)| (name.into(), value.into())).collect(),
+            });
+            prop_assert_eq!(read(bytes.clone()).unwrap(), expected.collect::<Vec<_>>());
+            prop_assert!(read(bytes[..cut.index(bytes.len())].to_vec()).is_err());
+            prop_assert!(read([bytes, vec![0]].concat()).is_err());
+        }
+    }
+}
