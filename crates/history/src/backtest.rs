@@ -1,0 +1,400 @@
+//! What would have been decided under another policy?
+//!
+//! Two worlds go through the same history side by side, each with the deciders of the real one (`triage`, `authorise`,
+//! `judge`): in the *recorded* world the reference policy decides and what stands on the log happens; in the *simulated*
+//! one the proposed policy decides and what it decides happens.
+//!
+//! ```text
+//!   history ──┬─► recorded world   fold ─► which trigger led to this decision? ──┐
+//!             │                                                                  ├─ the same trigger, the same instant
+//!             └─► simulated world  fold ─► what does the proposed policy say? ◄──┘
+//!                                    └─► agrees: the recorded event goes on in both
+//!                                        differs: a change; its own event is folded, a remedy counts as carried out
+//! ```
+//!
+//! A decision's trigger is not on the log, but it can be found: the state is that of everything before the decision (the
+//! commit's guards see to that), the instant is the decision's own, so it is the first open trigger for which the
+//! reference policy gives what is recorded. Where none does, another policy was in force then: the decision stands as it
+//! is recorded, and is told as unexplained. Timers ring by the history's clock.
+//!
+//! What it cannot know is how a container would have behaved: a remedy that is simulated is judged by what was really
+//! observed afterwards.
+
+mod essence;
+mod seat;
+
+use std::{collections::HashSet, mem, sync::Arc};
+
+use hemostat_core::{Policy, diagnose::Triage, judge::Judge, remedy::Remedy, view::story};
+use hemostat_schema::{
+    Action, Body, Event, EventId, Family, IncidentId, NewEvent, Partition, Recorded, Span, Subject, Timestamp,
+    action::{Authorised, Outcome, Proof, Succeeded},
+};
+use serde::Serialize;
+
+use hemostat_log::{History, Range};
+
+use crate::{Filter, Progress};
+use essence::Essence;
+use seat::{Pair, Seat};
+
+/// Simulated events come after all recorded ones of their millisecond.
+const SIMULATED: u64 = 1 << 40;
+
+/// One decision that changes.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Change {
+    /// When it was, or would be, decided.
+    pub at: Timestamp,
+    /// The decision on the log; none where nothing was decided.
+    pub id: Option<EventId>,
+    /// About whom.
+    pub subject: Subject,
+    /// For which illness.
+    pub incident: Option<IncidentId>,
+    /// What was decided; none where nothing was.
+    pub was: Option<Said>,
+    /// What would be decided; none where nothing would.
+    pub would_be: Option<Said>,
+}
+
+/// A decision, in words.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Said {
+    /// Such as `action.refused`.
+    pub kind: String,
+    /// In a word or two: `refused restart (cooling_down)`.
+    pub short: String,
+    /// In a sentence, with its reason.
+    pub why: String,
+}
+
+/// What all decisions of one world come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Totals {
+    /// Remedies that were authorised, dry runs aside.
+    pub actions: u64,
+    /// Remedies that helped.
+    pub recoveries: u64,
+    /// Refusals.
+    pub refusals: u64,
+}
+
+/// What a backtest found.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct Report {
+    /// Every decision that changes, in the order of time.
+    pub changes: Vec<Change>,
+    /// How many events were looked at.
+    pub events: u64,
+    /// How many decisions of the log were decided again.
+    pub decisions: u64,
+    /// Those that the reference policy does not give: another was in force then. They stand as they are recorded.
+    pub unexplained: u64,
+    /// What was.
+    pub was: Totals,
+    /// What would be.
+    pub would_be: Totals,
+    /// Diagnoses whose remedy was refused and would have run.
+    pub refused_that_would_run: u64,
+}
+
+impl Report {
+    /// This and the report of another partition.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.changes.extend(other.changes);
+        self.changes.sort_by_key(|change| change.at);
+        self.events += other.events;
+        self.decisions += other.decisions;
+        self.unexplained += other.unexplained;
+        self.was = self.was.and(other.was);
+        self.would_be = self.would_be.and(other.would_be);
+        self.refused_that_would_run += other.refused_that_would_run;
+        self
+    }
+}
+
+impl Totals {
+    fn and(self, other: Self) -> Self {
+        Self {
+            actions: self.actions + other.actions,
+            recoveries: self.recoveries + other.recoveries,
+            refusals: self.refusals + other.refusals,
+        }
+    }
+
+    fn count(&mut self, event: &Event) {
+        match event {
+            Event::Action(Action::Authorised(intent)) if !intent.dry_run => self.actions += 1,
+            Event::Action(Action::Verified(verdict)) if verdict.outcome == Outcome::Recovered => self.recoveries += 1,
+            Event::Action(Action::Refused(_)) => self.refusals += 1,
+            _ => {}
+        }
+    }
+}
+
+/// Goes through all of history that bears on what `filter` asks for.
+///
+/// # Errors
+/// When the log or the archive cannot be read.
+pub async fn run(
+    history: &History,
+    reference: &Policy,
+    proposed: &Policy,
+    filter: &Filter,
+    progress: &Progress,
+) -> Result<Report, hemostat_log::Error> {
+    let mut report = Report::default();
+    for partition in filter.partitions(history.log().partitions()) {
+        let mut backtest = Backtest::new(partition, reference, proposed, filter);
+        // What is after the part that is asked for changes nothing in it.
+        let upto = Range { from: std::ops::Bound::Unbounded, ..filter.range(partition) };
+        let mut scan = history.scan(partition, READS, upto);
+        while let Some(page) = scan.next().await? {
+            for event in page.iter().filter_map(|entry| entry.decode().event.ok()) {
+                backtest.take(event);
+            }
+            progress.add(page.len(), page.last().map_or(0, |last| last.id.ms));
+        }
+        report = report.and(backtest.finish());
+    }
+    Ok(report)
+}
+
+/// What the deciders read.
+const READS: [Family; 3] = [Family::Observation, Family::Diagnosis, Family::Action];
+
+/// A walk through the history of one partition.
+pub struct Backtest<'a> {
+    partition: Partition,
+    filter: &'a Filter,
+    seats: Vec<Box<dyn Seat + Send + 'a>>,
+    now: Timestamp,
+    /// The millisecond of the log that is being read.
+    ms: u64,
+    simulated: u64,
+    /// Outcomes of simulated remedies, which are folded next.
+    deeds: Vec<NewEvent>,
+    /// Authorities that the simulated world does not have.
+    foreign: HashSet<EventId>,
+    refused: HashSet<EventId>,
+    ran: HashSet<EventId>,
+    would_run: HashSet<EventId>,
+    report: Report,
+}
+
+impl<'a> Backtest<'a> {
+    /// Of the proposed policy against the reference, by which history is thought to have been decided. `filter` says
+    /// which decisions are reported; history itself has to be given whole, as decisions rest on all of it.
+    pub fn new(partition: Partition, reference: &'a Policy, proposed: &'a Policy, filter: &'a Filter) -> Self {
+        Self {
+            partition,
+            filter,
+            seats: vec![
+                Box::new(Pair::<Triage>::new(reference, proposed)),
+                Box::new(Pair::<Remedy>::new(reference, proposed)),
+                Box::new(Pair::<Judge>::new(reference, proposed)),
+            ],
+            now: Timestamp::UNIX_EPOCH,
+            ms: 0,
+            simulated: 0,
+            deeds: vec![],
+            foreign: HashSet::new(),
+            refused: HashSet::new(),
+            ran: HashSet::new(),
+            would_run: HashSet::new(),
+            report: Report::default(),
+        }
+    }
+
+    /// The next event of the partition, in the order of ids.
+    pub fn take(&mut self, event: Recorded) {
+        self.report.events += 1;
+        if event.id.ms > self.ms {
+            self.pass(event.id.ms);
+        }
+        let Body::Known(what) = &event.body else { return };
+        match self.seats.iter().position(|seat| seat.decides(what)) {
+            Some(seat) => self.decision(seat, Arc::new(event)),
+            None => self.input(Arc::new(event)),
+        }
+    }
+
+    /// What was found, after the last event.
+    pub fn finish(mut self) -> Report {
+        self.settle();
+        let refused = self.refused.intersection(&self.would_run);
+        self.report.refused_that_would_run = refused.filter(|diagnosis| !self.ran.contains(diagnosis)).count() as u64;
+        self.report.changes.sort_by_key(|change| change.at);
+        self.report
+    }
+
+    /// Something that happened whatever the policy is.
+    fn input(&mut self, event: Arc<Recorded>) {
+        let of = match event.event() {
+            Some(Event::Action(Action::Succeeded(done))) => Some(done.action),
+            Some(Event::Action(Action::Failed(failed))) => Some(failed.action),
+            Some(Event::Action(Action::Refused(refused))) => refused.refusal.withholds(),
+            _ => None,
+        };
+        let is_here = of.is_none_or(|action| !self.foreign.contains(&action));
+        for seat in &mut self.seats {
+            seat.record(&event);
+            if is_here {
+                seat.simulate(&event);
+            }
+        }
+    }
+
+    /// A decision on the log, which is decided again in the simulated world.
+    fn decision(&mut self, seat: usize, event: Arc<Recorded>) {
+        let answer = self.seats[seat].decide_again(&event);
+        for seat in &mut self.seats {
+            seat.record(&event);
+        }
+        let wanted = self.wants(event.id, &event.subject, event.incident.as_ref());
+        if wanted {
+            self.report.decisions += 1;
+            self.report.unexplained += u64::from(!answer.explained);
+        }
+        let essence = |new: &Option<NewEvent>| new.as_ref().and_then(|new| Essence::of(&new.event));
+        let recorded = event.event().and_then(Essence::of);
+        let by_proposal = essence(&answer.by_proposal);
+        let simulated = if by_proposal == recorded {
+            // The same decision, but its times are those of the proposed policy.
+            answer.by_proposal.map(|new| Arc::new(Recorded { body: Body::Known(new.event), ..(*event).clone() }))
+        } else if !answer.explained && by_proposal == essence(&answer.by_reference) {
+            Some(Arc::clone(&event))
+        } else {
+            let instead = answer.by_proposal.map(|new| Arc::new(new.recorded(event.id, &[])));
+            self.change(Some(&event), instead.as_deref());
+            self.foreign.insert(event.id);
+            if let Some(Event::Action(Action::Authorised(intent))) = instead.as_ref().and_then(|event| event.event()) {
+                self.deeds.push(done(event.id, &event.subject, event.incident.as_ref(), intent, self.now));
+            }
+            instead
+        };
+        self.count(Some(&event), simulated.as_deref());
+        if let Some(simulated) = simulated {
+            for seat in &mut self.seats {
+                seat.simulate(&simulated);
+            }
+        }
+    }
+
+    /// Time goes on: what is due until then is decided.
+    fn pass(&mut self, ms: u64) {
+        self.settle();
+        let until = instant(ms);
+        while let Some(due) = self.seats.iter().filter_map(|seat| seat.next_due()).min().filter(|due| *due <= until) {
+            self.now = self.now.max(due);
+            self.ms = self.ms.max(u64::try_from(due.as_millisecond()).unwrap_or(0).saturating_sub(1));
+            for seat in &mut self.seats {
+                seat.ring(due);
+            }
+            self.settle();
+        }
+        (self.now, self.ms) = (self.now.max(until), ms);
+    }
+
+    /// Lets the simulated world decide whatever it does not share with the recorded one.
+    fn settle(&mut self) {
+        loop {
+            for deed in mem::take(&mut self.deeds) {
+                let event = Arc::new(deed.recorded(self.next_id(), &[]));
+                for seat in &mut self.seats {
+                    seat.simulate(&event);
+                }
+            }
+            let now = self.now;
+            let Some(new) = self.seats.iter_mut().find_map(|seat| seat.settle(now)) else { break };
+            let event = Arc::new(new.recorded(self.next_id(), &[]));
+            self.change(None, Some(&event));
+            self.count(None, Some(&event));
+            for seat in &mut self.seats {
+                seat.simulate(&event);
+            }
+            if let Some(Event::Action(Action::Authorised(intent))) = event.event() {
+                self.deeds.push(done(event.id, &event.subject, event.incident.as_ref(), intent, now));
+            }
+        }
+    }
+
+    fn next_id(&mut self) -> EventId {
+        self.simulated += 1;
+        EventId { partition: self.partition, ms: self.ms, seq: SIMULATED + self.simulated }
+    }
+
+    fn change(&mut self, was: Option<&Recorded>, would_be: Option<&Recorded>) {
+        let Some(event) = was.or(would_be) else { return };
+        if self.wants(event.id, &event.subject, event.incident.as_ref()) {
+            self.report.changes.push(Change {
+                at: event.at,
+                id: was.map(|was| was.id),
+                subject: event.subject.clone(),
+                incident: event.incident.clone(),
+                was: was.and_then(said),
+                would_be: would_be.and_then(said),
+            });
+        }
+    }
+
+    fn count(&mut self, was: Option<&Recorded>, would_be: Option<&Recorded>) {
+        let wanted = |event: &&Recorded| self.wants(event.id, &event.subject, event.incident.as_ref());
+        let (was, would_be) = (was.filter(wanted), would_be.filter(wanted));
+        if let Some(event) = was.and_then(Recorded::event) {
+            self.report.was.count(event);
+            match event {
+                Event::Action(Action::Refused(refused)) => drop(self.refused.insert(refused.diagnosis)),
+                Event::Action(Action::Authorised(intent)) => drop(self.ran.insert(intent.diagnosis)),
+                _ => {}
+            }
+        }
+        if let Some(event) = would_be.and_then(Recorded::event) {
+            self.report.would_be.count(event);
+            if let Event::Action(Action::Authorised(intent)) = event {
+                self.would_run.insert(intent.diagnosis);
+            }
+        }
+    }
+
+    fn wants(&self, id: EventId, subject: &Subject, incident: Option<&IncidentId>) -> bool {
+        let Filter { window, kind: _, host, container, incident: illness } = self.filter;
+        let (on, name) = (subject.host.as_str(), subject.container.as_ref().map(|name| name.as_str()));
+        window.contains(id)
+            && host.as_ref().is_none_or(|host| *host == subject.host)
+            && container.as_ref().is_none_or(|whom| name.is_some_and(|name| whom.is(on, name)))
+            && illness.as_ref().is_none_or(|illness| incident == Some(illness))
+    }
+}
+
+impl std::fmt::Debug for Backtest<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Backtest").field("partition", &self.partition).field("now", &self.now).finish_non_exhaustive()
+    }
+}
+
+/// That a simulated remedy was carried out at once.
+fn done(
+    action: EventId,
+    subject: &Subject,
+    incident: Option<&IncidentId>,
+    intent: &Authorised,
+    now: Timestamp,
+) -> NewEvent {
+    let proof = if intent.dry_run { Proof::DryRun } else { Proof::Answered };
+    let (remedy, took) = (intent.remedy.clone(), Span::ZERO);
+    let succeeded = Succeeded { action, remedy, target: None, called_at: None, took, proof };
+    NewEvent::new(subject.clone(), now, succeeded).in_incident(incident.cloned())
+}
+
+fn said(event: &Recorded) -> Option<Said> {
+    let essence = Essence::of(event.event()?)?;
+    Some(Said { kind: event.kind(), short: essence.to_string(), why: story::line(event) })
+}
+
+/// The instant of a millisecond of the log's clock.
+fn instant(ms: u64) -> Timestamp {
+    Timestamp::from_millisecond(i64::try_from(ms).unwrap_or(i64::MAX)).unwrap_or(Timestamp::MAX)
+}

@@ -1,0 +1,115 @@
+//! History under another policy: the same lists nothing, another lists what it would have changed and nothing else.
+#![allow(clippy::unwrap_used, reason = "a test may fail loudly, in its helpers, too")]
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use hemostat_core::{Policy, policy::Care};
+use hemostat_history::{
+    Filter,
+    backtest::{Backtest, Change, Report, Said},
+};
+use hemostat_schema::{Action, Event, Partition, Recorded, Span};
+use support::{Plan, history};
+
+/// Two days of five containers, one of which falls ill every 90 minutes, the next every three hours, and so on.
+fn two_days() -> Plan {
+    Plan {
+        containers: 5,
+        length: Span::from_secs(2 * 86_400),
+        sample_every: Span::from_secs(1800),
+        ill_every: Span::from_secs(5400),
+    }
+}
+
+fn tested(history: &[Recorded], reference: &Policy, proposed: &Policy, filter: &Filter) -> Report {
+    let mut backtest = Backtest::new(Partition(0), reference, proposed, filter);
+    for event in history {
+        backtest.take(event.clone());
+    }
+    backtest.finish()
+}
+
+fn with_cooldown(hours: u64) -> Policy {
+    let care = Care { cooldown: Span::from_secs(3600 * hours), ..Care::default() };
+    Policy { care, ..Policy::default() }
+}
+
+fn authorised(history: &[Recorded]) -> u64 {
+    let is = |event: &&Recorded| matches!(event.event(), Some(Event::Action(Action::Authorised(_))));
+    history.iter().filter(is).count() as u64
+}
+
+/// What was and would be, and how often.
+fn changes(report: &Report) -> BTreeMap<(String, String), u64> {
+    let mut changes = BTreeMap::new();
+    let short = |said: &Option<Said>| said.as_ref().map_or("nothing", |said| &said.short).to_owned();
+    for Change { was, would_be, .. } in &report.changes {
+        *changes.entry((short(was), short(would_be))).or_default() += 1;
+    }
+    changes
+}
+
+#[test]
+fn the_same_policy_changes_nothing_and_explains_every_decision() {
+    for (hours, max_retries) in [(1, 3), (4, 3), (1, 1)] {
+        let mut policy = with_cooldown(hours);
+        policy.care.max_retries = max_retries;
+        let history = history(two_days(), &policy);
+        let report = tested(&history, &policy, &policy, &Filter::ALL);
+        assert!(report.decisions > 50, "{report:?}");
+        assert_eq!((report.changes, report.unexplained), (vec![], 0), "cooldown {hours} h, {max_retries} retries");
+        assert_eq!(report.was, report.would_be);
+        assert_eq!(report.was.actions, authorised(&history));
+    }
+}
+
+#[test]
+fn a_policy_that_was_not_in_force_changes_nothing_either_when_it_is_the_reference_too() {
+    let history = history(two_days(), &with_cooldown(4));
+    let report = tested(&history, &with_cooldown(1), &with_cooldown(1), &Filter::ALL);
+    assert!(report.unexplained > 0, "{report:?}");
+    assert_eq!((report.changes, report.was), (vec![], report.would_be));
+}
+
+#[test]
+fn a_shorter_cooldown_treats_what_was_refused() {
+    let (strict, lenient) = (with_cooldown(4), with_cooldown(1));
+    let history = history(two_days(), &strict);
+    let report = tested(&history, &strict, &lenient, &Filter::ALL);
+    let changes = changes(&report);
+    let cooling = ("refused restart (cooling_down)".to_owned(), "authorised restart".to_owned());
+    assert!(changes.get(&cooling).is_some_and(|times| *times > 0), "{changes:?}");
+    assert!(report.refused_that_would_run > 0, "{changes:?}");
+    assert_eq!(report.unexplained, 0);
+    let first = &report.changes[0];
+    assert_eq!(first.was.as_ref().map(|was| &*was.short), Some("refused restart (cooling_down)"), "{first:?}");
+    for change in &report.changes {
+        let shorts = [&change.was, &change.would_be].map(|said| said.as_ref().map(|said| &said.short));
+        assert_ne!(shorts[0], shorts[1], "{change:?}");
+    }
+}
+
+#[test]
+fn a_dry_run_would_not_have_acted_at_all() {
+    let policy = with_cooldown(1);
+    let history = history(two_days(), &policy);
+    let dry = Policy { dry_run: true, ..policy.clone() };
+    let report = tested(&history, &policy, &dry, &Filter::ALL);
+    assert_eq!(report.would_be.actions, 0, "{report:?}");
+    assert!(report.was.actions > 0);
+}
+
+#[test]
+fn only_what_is_asked_for_is_reported_though_all_of_history_is_folded() {
+    let (strict, lenient) = (with_cooldown(4), with_cooldown(1));
+    let history = history(two_days(), &strict);
+    let all = tested(&history, &strict, &lenient, &Filter::ALL);
+    let one = Filter { container: Some("c0".parse().unwrap()), ..Filter::ALL };
+    let some = tested(&history, &strict, &lenient, &one);
+    let expected: Vec<&Change> = all.changes.iter().filter(|change| change.subject.to_string() == "host/c0").collect();
+    assert!(!expected.is_empty() && expected.len() < all.changes.len());
+    assert_eq!(some.changes.iter().collect::<Vec<_>>(), expected);
+    assert!(some.was.refusals < all.was.refusals);
+}

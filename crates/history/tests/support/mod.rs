@@ -1,0 +1,216 @@
+//! A history as HemoStat would have written it: some containers, some of which fall ill again and again, and are treated
+//! by the real deciders; each event has an id of the time at which it was told.
+
+use std::sync::Arc;
+
+use hemostat_core::{
+    Policy,
+    diagnose::Triage,
+    judge::Judge,
+    remedy::Remedy,
+    testing::{Simulation, facts},
+};
+use hemostat_schema::{
+    Action, Body, ByteCount, Event, EventId, Family, IncidentId, NewEvent, Partition, Percent, Recorded, Span, Subject,
+    Timestamp,
+    action::{Authorised, Proof, Succeeded},
+    codec,
+    container::{Exit, ExitBy, Facts, Health, Target, Vitals},
+    observation::{
+        Cleared, Evidence, Exited, HealthChanged, Sampled, Seen, Severity, Started, Symptom, SymptomCleared,
+        SymptomRaised,
+    },
+};
+use serde_json::Value;
+
+/// What is to be told.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    /// So many containers.
+    pub containers: u32,
+    /// For so long.
+    pub length: Span,
+    /// A sample of each in this time.
+    pub sample_every: Span,
+    /// The n-th container falls ill every n-th of this time.
+    pub ill_every: Span,
+}
+
+/// The history of a plan under a policy.
+pub fn history(plan: Plan, policy: &Policy) -> Vec<Recorded> {
+    let began = Timestamp::from_second(1_767_225_600).unwrap();
+    let policy = Arc::new(policy.clone());
+    let simulation = Simulation::new(began).with::<Triage>(&policy).with::<Remedy>(&policy).with::<Judge>(&policy);
+    let mut ward = Ward { simulation, carried_out: 0, patients: (0..plan.containers).map(Patient::new).collect() };
+    for patient in &ward.patients {
+        ward.simulation.tell(NewEvent::new(patient.subject.clone(), began, Seen { facts: patient.facts.clone() }));
+    }
+    let end = plan.length.after(began);
+    while ward.simulation.now() < end {
+        ward.tick(plan, began);
+    }
+    with_times(ward.simulation.log())
+}
+
+struct Ward {
+    simulation: Simulation,
+    carried_out: usize,
+    patients: Vec<Patient>,
+}
+
+struct Patient {
+    subject: Subject,
+    facts: Facts,
+    /// Its illness, and in how many restarts it will be over.
+    ill: Option<(IncidentId, u32)>,
+    illnesses: u64,
+    sampled: Timestamp,
+}
+
+const TICK: Span = Span::from_secs(5);
+
+impl Ward {
+    fn tick(&mut self, plan: Plan, began: Timestamp) {
+        self.simulation.pass(TICK);
+        self.carry_out();
+        let now = self.simulation.now();
+        for (n, patient) in (1..).zip(&mut self.patients) {
+            if plan.sample_every.after(patient.sampled) <= now {
+                patient.sampled = now;
+                self.simulation.tell(NewEvent::new(patient.subject.clone(), now, Sampled { vitals: vitals() }));
+            }
+            let due = plan.ill_every.times((patient.illnesses + 1) * n).after(began);
+            if due <= now && patient.ill.is_none() {
+                patient.fall_ill(&mut self.simulation, now);
+            }
+        }
+        self.simulation.settle();
+        self.carry_out();
+    }
+
+    /// Restarts whatever is to be restarted; the illness is over after as many restarts as it takes.
+    fn carry_out(&mut self) {
+        loop {
+            let new: Vec<(Recorded, Authorised)> = self.simulation.log()[self.carried_out..]
+                .iter()
+                .filter_map(|event| match event.event()? {
+                    Event::Action(Action::Authorised(intent)) => Some((event.clone(), intent.clone())),
+                    _ => None,
+                })
+                .collect();
+            self.carried_out = self.simulation.log().len();
+            if new.is_empty() {
+                return;
+            }
+            for (event, intent) in new {
+                let patient = self.patients.iter_mut().find(|patient| patient.subject == event.subject).unwrap();
+                patient.restart(&mut self.simulation, event.id, intent);
+            }
+            self.simulation.pass(Span::from_millis(700));
+        }
+    }
+}
+
+impl Patient {
+    fn new(n: u32) -> Self {
+        let subject = format!("host/c{n}").parse().unwrap();
+        Self { subject, facts: facts(), ill: None, illnesses: 0, sampled: Timestamp::UNIX_EPOCH }
+    }
+
+    fn tell(&self, simulation: &mut Simulation, event: impl Into<Event>) {
+        let incident = self.ill.as_ref().map(|(incident, _)| incident.clone());
+        simulation.tell(NewEvent::new(self.subject.clone(), simulation.now(), event).in_incident(incident));
+    }
+
+    fn target(&self) -> Target {
+        self.facts.target()
+    }
+
+    fn fall_ill(&mut self, simulation: &mut Simulation, now: Timestamp) {
+        self.illnesses += 1;
+        let restarts = u32::try_from(self.illnesses % 5).unwrap();
+        self.ill = Some((IncidentId::begun(&self.subject, now), restarts.max(1)));
+        let target = self.target();
+        self.tell(simulation, HealthChanged { target: target.clone(), from: Health::Healthy, to: Health::Unhealthy });
+        let (symptom, severity) = (Symptom::Unhealthy, Severity::High);
+        let evidence = Evidence::Health { held: Span::ZERO };
+        self.tell(simulation, SymptomRaised { symptom, severity, since: now, target, evidence });
+    }
+
+    fn restart(&mut self, simulation: &mut Simulation, action: EventId, intent: Authorised) {
+        let now = simulation.now();
+        let exit = Exit { at: now, code: 143, by: ExitBy::Operator };
+        self.tell(simulation, Exited { target: self.target(), exit });
+        self.facts.started_at = Some(now);
+        self.tell(simulation, Started { target: self.target() });
+        let (remedy, took, proof) = (intent.remedy, Span::from_millis(300), Proof::Answered);
+        let target = Some(self.target());
+        self.tell(simulation, Succeeded { action, remedy, target, called_at: Some(now), took, proof });
+        simulation.pass(Span::from_secs(3));
+        let Some((_, left)) = &mut self.ill else { return };
+        *left -= 1;
+        let well = *left == 0;
+        let (target, from) = (self.target(), Health::Starting);
+        let to = if well { Health::Healthy } else { Health::Unhealthy };
+        self.tell(simulation, HealthChanged { target, from, to });
+        if well {
+            simulation.pass(Span::from_secs(10));
+            let cleared =
+                SymptomCleared { symptom: Symptom::Unhealthy, why: Cleared::Well, stood: Span::from_secs(13) };
+            self.tell(simulation, cleared);
+            self.ill = None;
+        }
+    }
+}
+
+fn vitals() -> Vitals {
+    let zero = ByteCount(0);
+    Vitals {
+        cpu: Percent::clamped(5.0),
+        memory: Percent::clamped(20.0),
+        memory_used: zero,
+        memory_limit: zero,
+        network_rx: zero,
+        network_tx: zero,
+        block_read: zero,
+        block_write: zero,
+        pids: 1,
+    }
+}
+
+/// The simulation counts its ids; here each gets the time at which it was told, and so do all that refer to it.
+fn with_times(log: &[Recorded]) -> Vec<Recorded> {
+    let mut ids: Vec<EventId> = vec![];
+    for (n, event) in (0..).zip(log) {
+        let at = u64::try_from(event.at.as_millisecond()).unwrap();
+        let ms = ids.last().map_or(at, |last: &EventId| last.ms.max(at));
+        ids.push(EventId { partition: Partition(0), ms, seq: n });
+    }
+    let new = |old: EventId| ids[usize::try_from(old.ms).unwrap() - 1];
+    let event = |event: &Recorded| {
+        let known = event.event().unwrap();
+        // Only decisions and their outcomes refer to others.
+        let body = if event.family() == Family::Observation {
+            event.body.clone()
+        } else {
+            let mut data = event.data();
+            rename(&mut data, &new);
+            Body::Known(codec::event_of(event.family(), known.name(), data).unwrap())
+        };
+        Recorded { id: new(event.id), cause: event.cause.map(new), body, ..event.clone() }
+    };
+    log.iter().map(event).collect()
+}
+
+fn rename(data: &mut Value, new: &impl Fn(EventId) -> EventId) {
+    match data {
+        Value::Object(fields) => fields.values_mut().for_each(|value| rename(value, new)),
+        Value::Array(items) => items.iter_mut().for_each(|value| rename(value, new)),
+        Value::String(text) => {
+            if let Ok(id) = text.parse::<EventId>() {
+                *text = new(id).to_string();
+            }
+        }
+        _ => {}
+    }
+}
