@@ -21,7 +21,8 @@
 
 use std::{fmt, time::Duration};
 
-use hemostat_runtime::Fault;
+use async_trait::async_trait;
+use hemostat_runtime::{Fault, Undurable};
 use hemostat_schema::{
     Span, Timestamp,
     action::{Authorised, Proof, Remedy},
@@ -49,11 +50,27 @@ const PATIENCE: [Duration; 4] =
     [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
 
 /// The right to touch the world, which can be lost while we wait.
+#[async_trait]
 pub trait Leave: Sync {
-    /// Fails when it is not certainly ours any more.
-    fn check(&self) -> Result<(), Fault>;
+    /// Whether we may touch it now. To be asked right before, each time.
+    async fn check(&self) -> Result<(), Denied>;
     /// The time.
     fn now(&self) -> Timestamp;
+}
+
+/// Why the world must not be touched.
+#[derive(Debug)]
+pub enum Denied {
+    /// The right is not certainly ours any more.
+    Fault(Fault),
+    /// The intent is not as safe as it must be.
+    Undurable(Undurable),
+}
+
+impl From<Fault> for Denied {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
 }
 
 /// What came of a remedy.
@@ -72,6 +89,8 @@ pub enum Deed {
     },
     /// It could not be carried out, and why.
     NotDone(String),
+    /// It was not carried out, as its intent was not safe.
+    Withheld(Undurable),
 }
 
 /// Why an attempt came to no end of its own.
@@ -81,7 +100,13 @@ enum Trouble {
     /// The engine did not answer: it may or may not have heard us.
     NoAnswer(Error),
     /// We may not go on.
-    Fault(Fault),
+    Denied(Denied),
+}
+
+impl From<Denied> for Trouble {
+    fn from(denied: Denied) -> Self {
+        Self::Denied(denied)
+    }
 }
 
 impl From<Error> for Trouble {
@@ -127,7 +152,8 @@ impl<E: Engine> Errand<'_, E> {
         loop {
             match self.attempt(in_doubt, &mut called_at).await {
                 Ok(deed) => return Ok(deed),
-                Err(Trouble::Fault(fault)) => return Err(fault),
+                Err(Trouble::Denied(Denied::Fault(fault))) => return Err(fault),
+                Err(Trouble::Denied(Denied::Undurable(short))) => return Ok(Deed::Withheld(short)),
                 Err(Trouble::No(why)) => return Ok(Deed::NotDone(why)),
                 Err(Trouble::NoAnswer(error)) => {
                     let Some(pause) = pauses.next() else { return Ok(Deed::NotDone(error.to_string())) };
@@ -190,7 +216,7 @@ impl<E: Engine> Errand<'_, E> {
         self.still_fresh()?;
         let target = &self.intent.target;
         let stop_timeout = self.stop_timeout(found);
-        self.leave.check().map_err(Trouble::Fault)?;
+        self.leave.check().await?;
         let (began, at) = (Instant::now(), self.leave.now());
         *called_at = Some(at);
         match self.intent.remedy {
@@ -282,7 +308,7 @@ impl<E: Engine> Errand<'_, E> {
 
     /// The second half of a restart whose first half is done.
     async fn finish(&self, called_at: &mut Option<Timestamp>) -> Result<Deed, Trouble> {
-        self.leave.check().map_err(Trouble::Fault)?;
+        self.leave.check().await?;
         let (began, at) = (Instant::now(), self.leave.now());
         called_at.get_or_insert(at);
         self.engine.start(&self.intent.target.id).await?;

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use hemostat_runtime::{Clock, Effect, Fault, Permit};
+use hemostat_runtime::{Clock, Effect, Fault, Permit, Undurable};
 use hemostat_schema::{
     Action, Event, Family, HostName, NewEvent, Recorded, Span, Timestamp,
-    action::{Authorised, Failed, Proof, Succeeded},
+    action::{Authorised, Failed, Proof, Refusal, Refused, Succeeded},
 };
 use tracing::{info, warn};
 
 use crate::{
-    deed::{Deed, Errand, Leave},
+    deed::{Deed, Denied, Errand, Leave},
     engine::Engine,
 };
 
@@ -46,6 +46,11 @@ impl<E: Engine> Execute<E> {
                 warn!(container = name, remedy = verb, "could not {verb} {name}: {error}");
                 let took = Span::between(event.at, self.clock.now());
                 Failed { action, remedy, error, took }.into()
+            }
+            Deed::Withheld(Undurable { wanted, replicas }) => {
+                let refusal = Refusal::Undurable { action, wanted: wanted.to_string(), replicas };
+                warn!(container = name, remedy = verb, "{verb} of {name} withheld: {refusal}");
+                Refused { remedy, diagnosis: intent.diagnosis, refusal }.into()
             }
         }
     }
@@ -87,9 +92,14 @@ struct Standing<'a> {
     clock: &'a dyn Clock,
 }
 
+#[async_trait]
 impl Leave for Standing<'_> {
-    fn check(&self) -> Result<(), Fault> {
-        self.permit.check()
+    async fn check(&self) -> Result<(), Denied> {
+        if let Some(short) = self.permit.confirm().await? {
+            return Err(Denied::Undurable(short));
+        }
+        // Last: making sure of the intent may have taken longer than the lease is certain.
+        Ok(self.permit.check()?)
     }
 
     fn now(&self) -> Timestamp {

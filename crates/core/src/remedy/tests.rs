@@ -343,5 +343,5 @@ fn an_intent_that_is_not_safe_is_tried_again_after_the_backoff_and_counts_as_no_
     // However often it happens, nobody gives up on the container for it.
     let often = (0..5).flat_map(|n| [intent(100 + n), withheld(9 + 2 * n as u64, 100 + n)]);
     let often = once().and([intent(22), withheld(7, 24)]).and(often);
-    bare(often.ring(RETRY, at(400), at(400))).then([authorised(1, 4, run(0))], &DONE_WITH);
+    bare(often.ring(RETRY, at(500), at(500))).then([authorised(1, 4, run(0))], &DONE_WITH);
 }

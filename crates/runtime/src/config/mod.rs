@@ -17,7 +17,7 @@ use std::{
 };
 
 use hemostat_core::policy::{self, AlertPolicy, Care, Names, Policy};
-use hemostat_log::Durability;
+pub use hemostat_log::Durability;
 use hemostat_schema::{HostName, Span};
 
 use self::sections::Section as _;

@@ -50,10 +50,10 @@ pub struct Action {
     of: u32,
     /// Everything was done but the deed.
     dry_run: bool,
-    /// How far it has come: authorised, done, failed, recovered, relapsed or inconclusive.
+    /// How far it has come: authorised, done, failed, withheld, recovered, relapsed or inconclusive.
     #[schema(value_type = String, example = "recovered")]
     outcome: &'static str,
-    /// What says so, where it failed or was judged.
+    /// What says so, where it failed, was withheld or was judged.
     why: Option<String>,
     /// Milliseconds that the engine took, or from the intent to the verdict.
     took_ms: Option<u64>,
@@ -147,6 +147,7 @@ impl From<&Attempt> for Action {
             Stage::Authorised => ("authorised", None, None),
             Stage::Done { took } => ("done", None, Some(took)),
             Stage::Failed { error } => ("failed", Some(error.clone()), None),
+            Stage::Withheld { why } => ("withheld", Some(why.clone()), None),
             Stage::Judged { outcome, why, took } => (words::outcome(*outcome), Some(why.clone()), Some(took)),
         };
         Self {
