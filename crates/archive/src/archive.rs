@@ -85,6 +85,13 @@ impl Archive {
         }
     }
 
+    /// Up to which event at least there are segments, as far as it was looked; asks nobody.
+    pub(crate) fn reaches(&self, partition: Partition, family: Family) -> Option<EventId> {
+        let known = self.known();
+        let (first, sealed) = known.get(&(partition, family))?.last_key_value()?;
+        Some(sealed.as_ref().map_or(*first, |sealed| sealed.manifest.last))
+    }
+
     /// Looks for segments that were sealed since it looked last.
     pub(crate) async fn refresh(&self, partition: Partition, family: Family) -> Result<(), Error> {
         let after = self.known().get(&(partition, family)).and_then(|known| Some(*known.last_key_value()?.0));

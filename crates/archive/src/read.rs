@@ -91,7 +91,7 @@ impl Archive {
 
     /// Asks for new segments only where the range may reach beyond those that are known.
     async fn look_as_far_as(&self, partition: Partition, family: Family, to: Bound<EventId>) -> Result<(), Error> {
-        let known = self.newest_known(partition, family).await?.map(|sealed| sealed.manifest.last);
+        let known = self.reaches(partition, family);
         match (to, known) {
             (Bound::Included(to), Some(last)) if to <= last => Ok(()),
             (Bound::Excluded(to), Some(last)) if to <= last => Ok(()),

@@ -1,0 +1,124 @@
+//! Sealing: all or nothing, once, in order, whatever crashes and whoever else tries.
+
+use std::sync::Arc;
+
+use futures::TryStreamExt as _;
+use hemostat_archive::{Archive, Error};
+use hemostat_log::{Archive as _, Order, Range, RawEntry, chain::Link};
+use object_store::{ObjectStore, ObjectStoreExt as _};
+
+use super::{
+    FAMILY, NOW, P, archive, events,
+    faulty::{Fault, Faulty},
+    id, sealed,
+};
+
+async fn all(archive: &Archive) -> Vec<RawEntry> {
+    archive.raw(P, &[FAMILY], Range::ALL, Order::OldestFirst, usize::MAX).await.unwrap()
+}
+
+/// The names of everything in a store.
+async fn objects(store: &dyn ObjectStore) -> Vec<String> {
+    let mut names: Vec<String> =
+        store.list(None).map_ok(|object| object.location.to_string()).try_collect().await.unwrap();
+    names.sort_unstable();
+    names
+}
+
+#[tokio::test]
+async fn a_manifest_says_what_the_segment_holds_and_what_came_before() {
+    let (archive, store) = archive();
+    let history = events(1..=5);
+    let manifests = sealed(&archive, &history, &[2, 3]).await;
+    let [first, second] = &manifests[..] else { panic!("two segments") };
+    assert_eq!((first.first, first.last, first.count), (id(1), id(2), 2));
+    assert_eq!((second.first, second.last, second.count), (id(3), id(5), 3));
+    assert_eq!((first.before, second.before), (Link::default(), first.chain));
+    assert_eq!(second.chain, history.iter().fold(Link::default(), Link::then));
+    assert_eq!(first.previous, None);
+    assert_eq!(second.previous.map(|previous| previous.first), Some(id(1)));
+    assert_eq!(archive.segments(P, FAMILY).await.unwrap(), manifests);
+    archive.verify_chain(P, FAMILY).await.unwrap();
+    assert_eq!(objects(&*store).await.len(), 4);
+}
+
+#[tokio::test]
+async fn a_crash_at_any_point_loses_nothing_and_seals_nothing_twice() {
+    let history = events(1..=30);
+    for fault in [Fault::NotDone, Fault::AnswerLost] {
+        for requests in 1.. {
+            let store = Arc::new(Faulty::new(requests, fault));
+            let archive = Archive::new(store.clone());
+            let begun = archive.seal(history[..10].to_vec(), Link::default(), NOW).await;
+            let whole = store.is_whole();
+            store.heal();
+            drop(archive);
+
+            // Whoever comes next takes a longer piece, as more events have come meanwhile.
+            let archive = Archive::new(store.clone());
+            let newest = archive.newest(P, FAMILY).await.unwrap();
+            assert!(begun.is_err() || newest.is_some(), "{fault:?} {requests}: it said that it had sealed");
+            let (done, chain) = newest.map_or((0, Link::default()), |manifest| (10, manifest.chain));
+            archive.seal(history[done..].to_vec(), chain, NOW).await.unwrap();
+            assert_eq!(all(&archive).await, history, "{fault:?} {requests}");
+            archive.verify_chain(P, FAMILY).await.unwrap();
+            let segments = archive.segments(P, FAMILY).await.unwrap().len();
+            assert_eq!(objects(&store.inner).await.len(), 2 * segments, "{fault:?} {requests}: something is left over");
+            if whole {
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn of_two_that_seal_from_the_same_event_on_one_is_refused() {
+    let (one, store) = archive();
+    let other = Archive::new(store.clone());
+    let history = events(1..=9);
+    let (short, long) = (history[..4].to_vec(), history.clone());
+    let (short, long) = tokio::join!(one.seal(short, Link::default(), NOW), other.seal(long, Link::default(), NOW));
+    let sealed = match (&short, &long) {
+        (Ok(_), Err(Error::OutOfTurn { .. })) => 4,
+        (Err(Error::OutOfTurn { .. }), Ok(_)) => 9,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(all(&Archive::new(store)).await, history[..sealed]);
+}
+
+#[tokio::test]
+async fn sealing_the_same_again_changes_nothing() {
+    let (one, store) = archive();
+    let other = Archive::new(store.clone());
+    let history = events(1..=4);
+    let (a, b) = tokio::join!(
+        one.seal(history.clone(), Link::default(), NOW),
+        other.seal(history.clone(), Link::default(), NOW)
+    );
+    assert!(a.is_ok() || b.is_ok());
+    assert_eq!(objects(&*store).await.len(), 2);
+    assert_eq!(all(&Archive::new(store)).await, history);
+}
+
+#[tokio::test]
+async fn what_does_not_follow_is_refused() {
+    let (archive, _) = archive();
+    let history = events(1..=6);
+    let manifest = sealed(&archive, &history, &[3]).await.remove(0);
+    let again = archive.seal(history[2..].to_vec(), manifest.chain, NOW).await;
+    assert!(matches!(&again, Err(Error::OutOfTurn { first, .. }) if *first == id(3)), "{again:?}");
+    let unchained = archive.seal(history[3..].to_vec(), Link::default(), NOW).await;
+    assert!(matches!(&unchained, Err(Error::Unchained { first }) if *first == id(4)), "{unchained:?}");
+    archive.seal(history[3..].to_vec(), manifest.chain, NOW).await.unwrap();
+}
+
+#[tokio::test]
+async fn garbage_under_the_name_of_a_file_is_replaced() {
+    let (archive, store) = archive();
+    let history = events(1..=3);
+    let name = sealed(&self::archive().0, &history, &[3]).await.remove(0).file;
+    store.put(&format!("3/action/{name}").into(), "half a file".into()).await.unwrap();
+    sealed(&archive, &history, &[3]).await;
+    archive.verify_chain(P, FAMILY).await.unwrap();
+    assert_eq!(all(&archive).await, history);
+}
