@@ -13,11 +13,14 @@
 //! | [`export`] | the same for other programs: NDJSON, CSV, Parquet |
 
 pub mod as_of;
+pub mod backtest;
+pub mod explain;
+pub mod export;
 pub mod filter;
 pub mod select;
 pub mod window;
 
 pub use filter::Filter;
 pub use hemostat_log::{Archive, Entry, Error, History, RawEntry};
-pub use select::{Progress, Selected, select};
+pub use select::{Found, Progress, Selected};
 pub use window::{Position, Window};

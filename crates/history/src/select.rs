@@ -2,13 +2,10 @@
 
 use std::{
     collections::VecDeque,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-use hemostat_log::{Entry, Error, History, Scan};
+use hemostat_log::{Entry, Error, History, RawEntry, Scan};
 
 use crate::{Filter, Position};
 
@@ -37,41 +34,45 @@ impl Progress {
     }
 }
 
-/// Begins to read what `filter` asks for.
-pub fn select(history: &History, filter: Filter) -> Selected {
-    let families = filter.families();
-    let partitions = filter.partitions(history.log().partitions());
-    let sources = partitions.into_iter().map(|partition| Source {
-        scan: Some(history.scan(partition, families.clone(), filter.range(partition))),
-        found: VecDeque::new(),
-    });
-    Selected { sources: sources.collect(), filter, progress: Arc::default() }
-}
-
 /// A walk through the events that a filter asks for.
 #[derive(Debug)]
-pub struct Selected {
+pub struct Selected<'a> {
     filter: Filter,
     sources: Vec<Source>,
-    progress: Arc<Progress>,
+    progress: &'a Progress,
 }
 
-impl Selected {
-    /// How far it has come.
-    pub fn progress(&self) -> Arc<Progress> {
-        Arc::clone(&self.progress)
+/// An event that was asked for.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// As it stands in the store.
+    pub raw: RawEntry,
+    /// As it is read.
+    pub entry: Entry,
+}
+
+impl<'a> Selected<'a> {
+    /// Begins to read what `filter` asks for; says in `progress` how far it has come.
+    pub fn new(history: &History, filter: Filter, progress: &'a Progress) -> Self {
+        let families = filter.families();
+        let partitions = filter.partitions(history.log().partitions());
+        let sources = partitions.into_iter().map(|partition| Source {
+            scan: Some(history.scan(partition, families.clone(), filter.range(partition))),
+            found: VecDeque::new(),
+        });
+        Self { sources: sources.collect(), filter, progress }
     }
 
     /// The next event; none at the end.
     ///
     /// # Errors
     /// When the log or the archive cannot be read.
-    pub async fn next(&mut self) -> Result<Option<Entry>, Error> {
+    pub async fn next(&mut self) -> Result<Option<Found>, Error> {
         for source in &mut self.sources {
-            source.fill(&self.filter, &self.progress).await?;
+            source.fill(&self.filter, self.progress).await?;
         }
         let heads =
-            self.sources.iter_mut().filter_map(|source| Some((Position::before(source.found.front()?.id), source)));
+            self.sources.iter_mut().filter_map(|source| Some((Position::before(source.found.front()?.raw.id), source)));
         Ok(heads.min_by_key(|(position, _)| *position).and_then(|(_, source)| source.found.pop_front()))
     }
 }
@@ -80,7 +81,7 @@ impl Selected {
 #[derive(Debug)]
 struct Source {
     scan: Option<Scan>,
-    found: VecDeque<Entry>,
+    found: VecDeque<Found>,
 }
 
 impl Source {
@@ -91,8 +92,9 @@ impl Source {
         {
             match scan.next().await? {
                 Some(page) => {
-                    self.found.extend(page.iter().filter_map(|entry| filter.pick(entry)));
                     progress.add(page.len(), page.last().map_or(0, |last| last.id.ms));
+                    let found = |raw| filter.pick(&raw).map(|entry| Found { raw, entry });
+                    self.found.extend(page.into_iter().filter_map(found));
                 }
                 None => self.scan = None,
             }

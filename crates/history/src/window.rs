@@ -119,6 +119,12 @@ impl Window {
         Self { to, ..Self::ALL }
     }
 
+    /// What of it comes after this event, or is it.
+    #[must_use]
+    pub fn starting_with(self, id: EventId) -> Self {
+        Self { from: self.from.max(Position::before(id)), ..self }
+    }
+
     /// Whether the event lies in it.
     pub fn contains(&self, id: EventId) -> bool {
         let Range { from, to } = self.range(id.partition);

@@ -1,0 +1,217 @@
+//! The numbers and reasons behind an event: what its one line leaves out.
+
+use hemostat_schema::{
+    Action, Alert, Diagnosis, Event, Observation, Span,
+    action::{Authorised, Leeway, Mode, Passage, Proof},
+    alert::Suppression,
+    container::{Exit, ExitBy},
+    diagnosis::{Method, Reached, Verdict},
+    observation::{Evidence, Severity, Trend},
+};
+use serde::Serialize;
+
+/// A name and what it was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Detail {
+    /// What is told: `backoff`.
+    pub name: &'static str,
+    /// What it was: `none, it is the first attempt`.
+    pub text: String,
+}
+
+fn detail(name: &'static str, text: impl ToString) -> Detail {
+    Detail { name, text: text.to_string() }
+}
+
+/// The details of an event, in the order in which they are told.
+pub fn of(event: &Event) -> Vec<Detail> {
+    match event {
+        Event::Observation(observation) => seen(observation),
+        Event::Diagnosis(diagnosis) => concluded(diagnosis),
+        Event::Action(action) => acted(action),
+        Event::Alert(alert) => told(alert),
+    }
+}
+
+fn seen(observation: &Observation) -> Vec<Detail> {
+    match observation {
+        Observation::Exited(exited) => vec![detail("exit", exit(&exited.exit))],
+        Observation::SymptomRaised(raised) => {
+            let mut details = vec![detail("severity", severity(raised.severity))];
+            details.extend(evidence(&raised.evidence));
+            details
+        }
+        Observation::SymptomWorsened(worsened) => {
+            let mut details = vec![detail("severity", severity(worsened.severity))];
+            details.extend(evidence(&worsened.evidence));
+            details
+        }
+        Observation::SymptomCleared(cleared) => vec![detail("stood", cleared.stood)],
+        Observation::Seen(_)
+        | Observation::Removed(_)
+        | Observation::Started(_)
+        | Observation::Frozen(_)
+        | Observation::Thawed(_)
+        | Observation::HealthChanged(_)
+        | Observation::Sampled(_)
+        | Observation::EngineLost(_)
+        | Observation::EngineFound(_) => vec![],
+    }
+}
+
+fn severity(severity: Severity) -> &'static str {
+    match severity {
+        Severity::High => "high",
+        Severity::Critical => "critical",
+    }
+}
+
+fn evidence(evidence: &Evidence) -> Vec<Detail> {
+    match evidence {
+        Evidence::Level { value, threshold, held, trend } => {
+            let trend = match trend {
+                Trend::Unknown => "too few samples to tell",
+                Trend::Rising => "rising",
+                Trend::Steady => "steady",
+                Trend::Falling => "falling",
+            };
+            vec![
+                detail("measured", format!("{value}, {threshold} is the limit")),
+                detail("for", held),
+                detail("trend", trend),
+            ]
+        }
+        Evidence::Exit { exit: how } => vec![detail("exit", exit(how))],
+        Evidence::Restarts { count, within, last } => {
+            let mut details = vec![detail("restarts", format!("{count} within {within}"))];
+            details.extend(last.as_ref().map(|last| detail("last exit", exit(last))));
+            details
+        }
+        Evidence::Health { held } if *held == Span::ZERO => vec![],
+        Evidence::Health { held } => vec![detail("for", held)],
+    }
+}
+
+fn exit(exit: &Exit) -> String {
+    let by = match exit.by {
+        ExitBy::Itself => "by itself",
+        ExitBy::Crash => "a crash",
+        ExitBy::Oom => "for want of memory",
+        ExitBy::Operator => "through Docker",
+        ExitBy::Unknown => "nobody saw how",
+    };
+    format!("code {} at {:.0}, {by}", exit.code, exit.at)
+}
+
+fn concluded(diagnosis: &Diagnosis) -> Vec<Detail> {
+    match diagnosis {
+        Diagnosis::Reached(reached) => conclusion(reached),
+        Diagnosis::OpinionSought(sought) => vec![
+            detail("asked", format!("{} of {}", sought.model, sought.provider)),
+            detail("meanwhile", &sought.fallback.root_cause),
+        ],
+        Diagnosis::Failed(failed) => vec![detail("took", failed.took)],
+    }
+}
+
+fn conclusion(reached: &Reached) -> Vec<Detail> {
+    let verdict = match reached.verdict {
+        Verdict::Sick => "it is an illness",
+        Verdict::FalseAlarm => "it is not an illness",
+        Verdict::Unclear => "the evidence does not say",
+    };
+    let by = match &reached.method {
+        Method::Rule { rule } => format!("rule {rule}"),
+        Method::Model { provider, model } => format!("model {model} of {provider}"),
+    };
+    let symptoms: Vec<String> = reached.symptoms.iter().map(ToString::to_string).collect();
+    vec![
+        detail("verdict", verdict),
+        detail("explains", symptoms.join(", ")),
+        detail("by", by),
+        detail("confidence", reached.confidence),
+        detail("why", &reached.why),
+    ]
+}
+
+fn acted(action: &Action) -> Vec<Detail> {
+    match action {
+        Action::Proposed(proposed) => vec![detail("lapses", format!("{:.0}", proposed.expires))],
+        Action::Authorised(authorised) => limits(authorised),
+        Action::Refused(refused) => {
+            let mut details = vec![detail("limit", refused.refusal.name().replace('_', " "))];
+            details.extend(refused.refusal.until().map(|until| detail("until", format!("{until:.0}"))));
+            details
+        }
+        Action::Succeeded(succeeded) => {
+            let proof = match succeeded.proof {
+                Proof::Answered => "the engine answered",
+                Proof::Found => "found in the engine's own record after an interruption",
+                Proof::DryRun => "dry run, nothing was done",
+            };
+            vec![detail("took", succeeded.took), detail("proof", proof)]
+        }
+        Action::Failed(failed) => vec![detail("took", failed.took)],
+        Action::Verified(verified) => vec![detail("why", &verified.why), detail("took", verified.took)],
+        Action::GaveUp(gave_up) => {
+            vec![detail("breaker", format!("tripped until {:.0}", gave_up.until)), detail("attempts", gave_up.attempts)]
+        }
+        Action::Approved(_)
+        | Action::Denied(_)
+        | Action::Expired(_)
+        | Action::BreakerReset(_)
+        | Action::Paused(_)
+        | Action::Resumed(_) => vec![],
+    }
+}
+
+/// Where each limit stood when the remedy was authorised.
+fn limits(authorised: &Authorised) -> Vec<Detail> {
+    let limits = &authorised.limits;
+    let attempts = format!("{} of {}", limits.attempt, limits.of);
+    let Some(leeway) = &limits.leeway else {
+        return vec![
+            detail("attempts", attempts),
+            detail("the others", "not recorded: an earlier version of HemoStat authorised it"),
+        ];
+    };
+    let Leeway { mode, confidence, threshold, age, stale_after, sick, storm, window, backoff, cooldown, breaker } =
+        leeway;
+    let mode = match mode {
+        Mode::Observe => "observe",
+        Mode::Approve => "approve: a person gave leave",
+        Mode::Auto => "auto",
+    };
+    let backoff = backoff.map_or("none, it is the first attempt".into(), |until| format!("over since {until:.0}"));
+    let cooldown = cooldown.map_or("none, there was no illness lately".into(), |until| {
+        format!("holds for other illnesses until {until:.0}")
+    });
+    let breaker = match breaker {
+        Passage::Passing => "closed",
+        Passage::Probing => "probing: HemoStat had given up, this is the one attempt after the hold",
+    };
+    vec![
+        detail("mode", mode),
+        detail("confidence", format!("{confidence}, {threshold} is needed")),
+        detail("attempts", format!("{attempts} within {window}")),
+        detail("backoff", backoff),
+        detail("cooldown", cooldown),
+        detail("breaker", breaker),
+        detail("storm", format!("{sick} of the host's containers sick, up to {storm} is no storm")),
+        detail("age", format!("{age}, up to {stale_after} is fresh")),
+    ]
+}
+
+fn told(alert: &Alert) -> Vec<Detail> {
+    match alert {
+        Alert::Raised(raised) => vec![detail("severity", severity(raised.severity))],
+        Alert::Escalated(escalated) => vec![detail("text", &escalated.text)],
+        Alert::Resolved(_) | Alert::Tested(_) => vec![],
+        Alert::Suppressed(suppressed) => match suppressed.why {
+            Suppression::Duplicate => vec![],
+            Suppression::Disabled => vec![detail("see", "alerts.enabled")],
+        },
+        Alert::Delivered(delivered) => vec![detail("took", delivered.took)],
+        Alert::Undelivered(undelivered) => vec![detail("attempts", undelivered.attempts)],
+    }
+}
