@@ -2,6 +2,8 @@
 
 mod demo;
 mod follow;
+mod history;
+mod migrate;
 mod print;
 mod roles;
 mod tail;
@@ -58,9 +60,24 @@ enum Command {
     /// Rows and log → REST.
     Query,
     /// Brings the log's layout up to date, and says what was done.
-    Migrate,
+    Migrate(migrate::Options),
     /// Prints the log as it grows, a line an event.
     Tail(tail::Options),
+    /// Prints history as it happened, from archive and log, a line an event.
+    Replay(history::replay::Options),
+    /// Tells why something happened and what came of it: of a container, an incident or an event.
+    Explain(history::explain::Options),
+    /// Writes history for other programs: NDJSON, CSV or Parquet.
+    Export(history::export::Options),
+    /// Prints the rows of a view, as they are or as they stood at an instant.
+    Show(history::show::Options),
+    /// Folds history anew and compares it with every row, the archive and the notary's chains of hashes. Ends with 1 where
+    /// they differ, with 2 where something could not be checked.
+    Verify(history::verify::Options),
+    /// Says whether streams, groups, heads, timers, leases and views agree. Ends with 1 where they do not.
+    Fsck(history::fsck::Options),
+    /// Decides history again under another policy, and prints which decisions change.
+    Backtest(history::backtest::Options),
     /// Prints every setting in force and where it came from; secrets are hidden.
     Config,
     /// Makes patients of its own ill in Docker and heals them.
@@ -78,7 +95,18 @@ impl Command {
             Self::Projector => Some(Role::Projector),
             Self::Archivist => Some(Role::Archivist),
             Self::Query => Some(Role::Query),
-            Self::Up | Self::Migrate | Self::Tail(_) | Self::Config | Self::Demo => None,
+            Self::Up
+            | Self::Migrate(_)
+            | Self::Tail(_)
+            | Self::Replay(_)
+            | Self::Explain(_)
+            | Self::Export(_)
+            | Self::Show(_)
+            | Self::Verify(_)
+            | Self::Fsck(_)
+            | Self::Backtest(_)
+            | Self::Config
+            | Self::Demo => None,
         }
     }
 }
@@ -89,7 +117,7 @@ async fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             anstream::eprintln!("hemostat: {error:#}");
-            ExitCode::FAILURE
+            error.downcast_ref::<history::Verdict>().map_or(ExitCode::FAILURE, |verdict| ExitCode::from(verdict.code))
         }
     }
 }
@@ -108,14 +136,21 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             telemetry::init("warn", config.log_format)?;
             demo::run().await
         }
-        Command::Migrate => {
+        Command::Migrate(options) => {
             telemetry::init(&config.log_level, config.log_format)?;
-            migrate(&config).await
+            migrate::run(&config, options).await
         }
         Command::Tail(options) => {
             telemetry::init("warn", config.log_format)?;
             tail::run(&Context::open(&config, None).await?, options).await
         }
+        Command::Replay(options) => history::replay::run(&tool(&config).await?, options).await,
+        Command::Explain(options) => history::explain::run(&tool(&config).await?, options).await,
+        Command::Export(options) => history::export::run(&tool(&config).await?, options).await,
+        Command::Show(options) => history::show::run(&tool(&config).await?, options).await,
+        Command::Verify(options) => history::verify::run(&tool(&config).await?, &config, options).await,
+        Command::Fsck(options) => history::fsck::run(&tool(&config).await?, options).await,
+        Command::Backtest(options) => history::backtest::run(&tool(&config).await?, &config, options).await,
         Command::Up => {
             listen(&config)?;
             up(&config).await
@@ -126,6 +161,12 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             alone(role, &config).await
         }
     }
+}
+
+/// What a tool needs that a person waits for: it logs no more than it must.
+async fn tool(config: &Config) -> anyhow::Result<Context> {
+    telemetry::init("warn", config.log_format)?;
+    Context::open(config, None).await
 }
 
 /// Sets up logging and metrics for a process that stays.
@@ -174,17 +215,6 @@ async fn alone(role: Role, config: &Config) -> anyhow::Result<()> {
         tasks.push(health::serve(&ctx, listen).await?);
     }
     hemostat_runtime::run(&ctx, tasks).await
-}
-
-async fn migrate(config: &Config) -> anyhow::Result<()> {
-    let applied = hemostat_runtime::migrate(config).await?;
-    if applied.is_empty() {
-        anstream::println!("the log is up to date");
-    }
-    for migration in applied {
-        anstream::println!("applied {migration}");
-    }
-    Ok(())
 }
 
 fn print_settings(config: &Config) {

@@ -6,13 +6,19 @@ use hemostat_schema::{
     Action, Alert, Body, Diagnosis, Event, Observation, Recorded,
     action::{Outcome, Remedy},
 };
-use jiff::tz::TimeZone;
+use jiff::{civil::Date, tz::TimeZone};
 
 /// The line for `event`, with colours; printed through `anstream`, which takes them out where there is no terminal.
 pub fn line(event: &Recorded) -> String {
     let (step, style) = step(event);
     let time = event.at.to_zoned(TimeZone::system()).strftime("%H:%M:%S%.3f").to_string();
     format!("{dim}{time}{dim:#}  {style}{step:<12}{style:#}  {}", story::line(event), dim = Style::new().dimmed())
+}
+
+/// The line before the first event of a day.
+pub fn day(date: Date) -> String {
+    let dim = Style::new().dimmed();
+    format!("{dim}{date}{dim:#}")
 }
 
 /// What kind of step in a story it is, in a word, and its colour.

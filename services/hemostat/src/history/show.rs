@@ -1,0 +1,229 @@
+//! `hemostat show`: the rows of a view, as they are or as they stood at an instant.
+
+use anyhow::bail;
+use clap::{Args, ValueEnum};
+use hemostat_core::{
+    Projection, breaker,
+    view::{
+        Breaker, Containers, Cooldown, Dedup, Incidents, Timeline, breaker::Row as BreakerRow, cooldown::Why, incidents,
+    },
+};
+use hemostat_history::{as_of, window::Point};
+use hemostat_runtime::{Context, rows};
+use hemostat_schema::{IncidentId, Timestamp};
+use serde::Serialize;
+
+use super::{
+    format::{Format, Out, quietly, table},
+    known, nothing, point,
+    progress::Shown,
+};
+
+/// What to show.
+#[derive(Debug, Clone, Args)]
+pub struct Options {
+    /// Which view.
+    view: View,
+    /// Only this row: a container (host/name, or its name where only one host has it) or an incident's id.
+    key: Option<String>,
+    /// As it stood then: at an instant (2026-01-01T08:00:00Z), at an age (2h, 3d), or right after an event (its id).
+    #[arg(long, value_name = "WHEN", value_parser = point)]
+    as_of: Option<Point>,
+    /// In which form; JSON has all of a row.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// What HemoStat keeps of containers and incidents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum View {
+    /// How each container is, and why it is, or is not, being healed.
+    Containers,
+    /// What happened in each illness, and how it ended.
+    Incidents,
+    /// What happened to each container and host lately.
+    Timeline,
+    /// Since when each container rests after an illness.
+    Cooldown,
+    /// Whether HemoStat has given up on each container.
+    Breaker,
+    /// Which alert of each incident stands.
+    Dedup,
+}
+
+/// Prints the rows.
+///
+/// # Errors
+/// When there is no such row, the rows, the log or the archive cannot be read, or standard output does not take it.
+pub async fn run(ctx: &Context, options: Options) -> anyhow::Result<()> {
+    match options.view {
+        View::Containers => show::<Containers, 5>(ctx, &options).await,
+        View::Incidents => show::<Incidents, 6>(ctx, &options).await,
+        View::Timeline => show::<Timeline, 3>(ctx, &options).await,
+        View::Cooldown => show::<Cooldown, 4>(ctx, &options).await,
+        View::Breaker => show::<Breaker, 4>(ctx, &options).await,
+        View::Dedup => show::<Dedup, 5>(ctx, &options).await,
+    }
+}
+
+/// A row with its key, for programs.
+#[derive(Serialize)]
+struct Keyed<'a, R> {
+    key: &'a str,
+    #[serde(flatten)]
+    row: &'a R,
+}
+
+async fn show<P: Lines<N>, const N: usize>(ctx: &Context, options: &Options) -> anyhow::Result<()> {
+    let rows = read::<P>(ctx, options).await?;
+    if rows.is_empty() {
+        nothing(&format!("the view {} has no rows{}", P::NAME, when(options.as_of)));
+    }
+    let mut out = Out::new(options.format);
+    let print = || {
+        match options.format {
+            Format::Json | Format::Ndjson => rows.iter().try_for_each(|(key, row)| out.value(&Keyed { key, row }))?,
+            Format::Table if rows.is_empty() => {}
+            Format::Table => {
+                let lines: Vec<[String; N]> = rows.iter().flat_map(|(key, row)| P::lines(key, row)).collect();
+                table(&mut out, P::COLUMNS, &lines)?;
+            }
+        }
+        out.finish()
+    };
+    quietly(print().map_err(Into::into))
+}
+
+/// The rows that are asked for, in the order of their keys.
+async fn read<P: Projection>(ctx: &Context, options: &Options) -> anyhow::Result<Vec<(String, P::Row)>> {
+    let shown = Shown::begin(false);
+    let exact = options.key.as_deref().filter(|key| key.contains('/') || key.parse::<IncidentId>().is_ok());
+    if let Some(key) = exact {
+        let row = match options.as_of {
+            None => rows::get::<P>(&*ctx.log, key).await?,
+            Some(point) => as_of::row::<P>(&ctx.history, key, point.last(), &shown.progress).await?,
+        };
+        if let Some(row) = row {
+            return Ok(vec![(key.to_owned(), row)]);
+        }
+    }
+    let mut all: Vec<(String, P::Row)> = match options.as_of {
+        None => rows::all::<P>(&*ctx.log).await?,
+        Some(point) => as_of::rows::<P>(&ctx.history, point.last(), &shown.progress).await?.into_iter().collect(),
+    };
+    drop(shown);
+    all.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let Some(key) = &options.key else { return Ok(all) };
+    let is_meant = |row: &str| row == key || row.split_once('/').is_some_and(|(_, name)| name == key);
+    let (meant, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|(row, _)| is_meant(row));
+    let keys = |rows: Vec<(String, P::Row)>| rows.into_iter().map(|(key, _)| key);
+    match meant.len() {
+        0 => {
+            let known = known(key, keys(others));
+            bail!("the view {} has no row {key:?}{}; {known}", P::NAME, when(options.as_of))
+        }
+        1 => Ok(meant),
+        _ => {
+            bail!("several hosts have a container {key:?}: say which, {}", keys(meant).collect::<Vec<_>>().join(" or "))
+        }
+    }
+}
+
+fn when(as_of: Option<Point>) -> String {
+    match as_of {
+        None => String::new(),
+        Some(Point::Instant(at)) => format!(" as of {at:.0}"),
+        Some(Point::Event(id)) => format!(" as of the event {id}"),
+    }
+}
+
+/// A row as lines of a table.
+trait Lines<const N: usize>: Projection {
+    const COLUMNS: [&str; N];
+    fn lines(key: &str, row: &Self::Row) -> Vec<[String; N]>;
+}
+
+/// An instant to the second.
+fn second(at: Timestamp) -> String {
+    format!("{at:.0}")
+}
+
+fn or_dash<T>(value: Option<T>, text: impl FnOnce(T) -> String) -> String {
+    value.map_or_else(|| "-".to_owned(), text)
+}
+
+impl Lines<5> for Containers {
+    const COLUMNS: [&str; 5] = ["container", "cpu", "memory", "incident", "how it is"];
+
+    fn lines(key: &str, row: &Self::Row) -> Vec<[String; 5]> {
+        let vitals = row.vitals.as_ref().map(|(_, vitals)| vitals);
+        vec![[
+            key.to_owned(),
+            or_dash(vitals, |vitals| vitals.cpu.to_string()),
+            or_dash(vitals, |vitals| vitals.memory.to_string()),
+            or_dash(row.incident.as_ref(), ToString::to_string),
+            row.attention().to_string(),
+        ]]
+    }
+}
+
+impl Lines<6> for Incidents {
+    const COLUMNS: [&str; 6] = ["incident", "container", "begun", "ended", "attempts", "state"];
+
+    fn lines(key: &str, row: &Self::Row) -> Vec<[String; 6]> {
+        let state = match row.state {
+            incidents::State::Open => "open",
+            incidents::State::Recovered => "recovered",
+            incidents::State::GivenUp => "given up",
+            incidents::State::Passed => "passed",
+            incidents::State::Stopped => "stopped",
+            incidents::State::Removed => "removed",
+        };
+        let (subject, attempts) = (row.subject.to_string(), row.attempts.len().to_string());
+        vec![[key.to_owned(), subject, second(row.begun), or_dash(row.ended, second), attempts, state.to_owned()]]
+    }
+}
+
+impl Lines<3> for Timeline {
+    const COLUMNS: [&str; 3] = ["about", "at", "what"];
+
+    fn lines(key: &str, row: &Self::Row) -> Vec<[String; 3]> {
+        row.lines.iter().map(|line| [key.to_owned(), second(line.at), line.text.clone()]).collect()
+    }
+}
+
+impl Lines<4> for Cooldown {
+    const COLUMNS: [&str; 4] = ["container", "since", "incident", "why"];
+
+    fn lines(key: &str, row: &Self::Row) -> Vec<[String; 4]> {
+        let why = match row.why {
+            Why::Healed => "a remedy helped",
+            Why::GivenUp => "HemoStat gave up",
+        };
+        let incident = or_dash(row.rest.incident.as_ref(), ToString::to_string);
+        vec![[key.to_owned(), second(row.rest.since), incident, why.to_owned()]]
+    }
+}
+
+impl Lines<4> for Breaker {
+    const COLUMNS: [&str; 4] = ["container", "breaker", "until", "last attempt"];
+
+    fn lines(key: &str, row: &BreakerRow) -> Vec<[String; 4]> {
+        let (position, until) = match row.breaker {
+            breaker::Breaker::Passing => ("passing", None),
+            breaker::Breaker::Tripped { until } => ("tripped", Some(until)),
+            breaker::Breaker::Probing => ("probing", None),
+        };
+        let last = or_dash(row.attempts.last(), |attempt| second(attempt.at));
+        vec![[key.to_owned(), position.to_owned(), or_dash(until, second), last]]
+    }
+}
+
+impl Lines<5> for Dedup {
+    const COLUMNS: [&str; 5] = ["incident", "container", "since", "suppressed", "alert"];
+
+    fn lines(key: &str, row: &Self::Row) -> Vec<[String; 5]> {
+        let (subject, suppressed) = (row.subject.to_string(), row.suppressed.to_string());
+        vec![[key.to_owned(), subject, second(row.since), suppressed, row.title.clone()]]
+    }
+}
