@@ -18,10 +18,10 @@ demo: ## Makes patients of its own ill in Docker, and heals them
 	$(with) rust redis docker -- sh -c '$(patient) && $(hemostat) demo'
 
 test: ## Runs all tests, on a real Redis and a real Docker engine
-	$(with) rust redis docker -- scripts/test all
+	$(with) rust redis pyarrow docker -- scripts/test all
 
 test-core: ## Runs all tests that need no Docker engine
-	$(with) rust redis -- scripts/test core
+	$(with) rust redis pyarrow -- scripts/test core
 
 check: ## Formatting, lints, docs and all tests: what CI runs
 	$(with) rust lint -- cargo fmt --all --check

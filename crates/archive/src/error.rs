@@ -1,6 +1,6 @@
 //! What can go wrong with the archive, and whether trying again may help.
 
-use hemostat_log::chain::{Difference, Hash};
+use hemostat_log::chain::Hash;
 use hemostat_schema::EventId;
 
 /// Why the archive did not do what it was asked.
@@ -129,7 +129,4 @@ pub enum Damage {
         /// What it is.
         found: Hash,
     },
-    /// An event in it is not the one that the notary saw.
-    #[error("differs from what the notary saw: {0}")]
-    Differs(Difference),
 }

@@ -93,7 +93,7 @@ impl Checkpoints {
 }
 
 /// Tips and checkpoints of a partition, read as the notary goes on.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Ledger {
     /// Where the chains stand.
     pub tips: Tips,

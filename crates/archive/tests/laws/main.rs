@@ -4,6 +4,7 @@
 
 mod damage;
 mod faulty;
+mod foreign;
 mod parquet;
 mod reading;
 mod sealing;
