@@ -1,0 +1,122 @@
+//! Each kind of damage is found and named, and what is sound is not blamed.
+
+use hemostat_log::{Cursor, LeaseState, ParkedDelivery};
+use hemostat_schema::Timestamp;
+
+use super::*;
+
+const P: Partition = Partition(0);
+
+fn id(ms: u64) -> EventId {
+    EventId { partition: P, ms, seq: 0 }
+}
+
+/// A busy partition in which everything agrees.
+fn sound() -> (Inspection, Seen) {
+    use hemostat_log::{GroupState, StreamState};
+    let group = |name: &str| GroupState { name: name.into(), delivered: id(9), pending: vec![id(7)] };
+    let stream = StreamState { length: 3, first: Some(id(5)), last: Some(id(9)), groups: vec![group("execute")] };
+    let streams = Family::ALL.map(|family| (family, stream.clone())).into();
+    let inspection = Inspection {
+        clock: Some(id(9)),
+        streams,
+        heads: vec![("action/h/a".into(), "9-0".into())],
+        timers: vec![("judge|h/a|verdict".into(), "20".into())],
+        cursors: [("containers.1".to_owned(), Cursor { at: id(8), families: vec![Family::Action] })].into(),
+        served: [("containers.1".to_owned(), "containers.1~2".to_owned())].into(),
+        trimmed: [(Family::Action, id(4))].into(),
+        parked: vec![ParkedDelivery {
+            key: id(3),
+            group: "judge".into(),
+            family: Family::Action,
+            id: id(7),
+            error: "it panicked".into(),
+            at: Timestamp::UNIX_EPOCH,
+        }],
+        leases: vec![LeaseState { group: "judge".into(), owner: None, epoch: 1, until: 0 }],
+        views: vec!["judge.1".into(), "judge-shared.1".into(), "containers.1~2".into(), "notary.1".into()],
+    };
+    let seen = Seen {
+        heads: [("action/h/a".to_owned(), id(9))].into(),
+        there: [id(7)].into(),
+        misplaced: vec![],
+        positions: [("containers.1".to_owned(), id(9))].into(),
+        sealed: Some([(Family::Action, id(4))].into()),
+    };
+    (inspection, seen)
+}
+
+#[test]
+fn what_is_sound_is_not_blamed() {
+    let (inspection, seen) = sound();
+    assert_eq!(check(P, &inspection, &Known::of_this_version(), &seen), []);
+}
+
+#[test]
+fn each_kind_of_damage_is_found_alone() {
+    type Damage = fn(&mut Inspection, &mut Seen);
+    let damages: [(&str, &str, Damage); 18] = [
+        ("clock", "no clock", |found, _| {
+            found.clock = None;
+            found.streams.values_mut().for_each(|stream| (stream.last, stream.groups) = (None, vec![]));
+            found.cursors.clear();
+        }),
+        ("alerts", "not there", |found, _| drop(found.streams.remove(&Family::Alert))),
+        ("actions", "later than the clock", |found, _| {
+            found.streams.get_mut(&Family::Action).unwrap().last = Some(id(10));
+        }),
+        ("actions", "recorded as trimmed", |found, seen| {
+            found.trimmed.insert(Family::Action, id(5));
+            seen.sealed = None;
+        }),
+        ("actions", "does not belong", |_, seen| {
+            seen.misplaced.push((Family::Action, id(6), "its kind is \"x\"".into()))
+        }),
+        ("actions, group execute", "later than the clock", |found, _| {
+            found.streams.get_mut(&Family::Action).unwrap().groups[0].delivered = id(11);
+        }),
+        ("actions, group execute", "are gone", |found, _| {
+            found.streams.get_mut(&Family::Action).unwrap().groups[0].pending.push(id(8));
+        }),
+        ("actions, group dedup.0", "no role of this version", |found, _| {
+            found.streams.get_mut(&Family::Action).unwrap().groups[0].name = "dedup.0".into();
+        }),
+        ("heads, action/h/a", "the last event is", |found, _| found.heads[0].1 = "8-0".into()),
+        ("heads, action/h/a", "is no id", |found, _| found.heads[0].1 = "soon".into()),
+        ("heads, action/h/b", "there is no event", |found, _| found.heads.push(("action/h/b".into(), "3-0".into()))),
+        ("heads, action/h/a", "there is none", |found, _| found.heads.clear()),
+        ("timers, judge|h/a/b|verdict", "no subject", |found, _| found.timers[0].0 = "judge|h/a/b|verdict".into()),
+        ("timers, doctor|h/a|verdict", "no group doctor", |found, _| found.timers[0].0 = "doctor|h/a|verdict".into()),
+        ("lease:judge", "no epoch", |found, _| found.leases[0].epoch = 0),
+        ("cursors, containers.1", "rows go up to", |_, seen| {
+            seen.positions.insert("containers.1".into(), id(7));
+        }),
+        ("view:containers.0", "left over", |found, _| found.views.push("containers.0".into())),
+        ("actions", "is in neither", |_, seen| seen.sealed = Some([(Family::Action, id(3))].into())),
+    ];
+    for (place, what, damage) in damages {
+        let (mut inspection, mut seen) = sound();
+        damage(&mut inspection, &mut seen);
+        let findings = check(P, &inspection, &Known::of_this_version(), &seen);
+        let [finding] = &findings[..] else { panic!("{place}, {what}: not one finding but {findings:#?}") };
+        assert_eq!(finding.place, format!("hemostat:{{0}}:{place}"));
+        assert!(finding.what.contains(what), "{finding}");
+        assert!(!finding.advice.is_empty());
+    }
+}
+
+#[test]
+fn a_parked_delivery_of_an_event_that_is_gone_can_be_discarded() {
+    let (mut inspection, seen) = sound();
+    inspection.parked[0].id = id(6);
+    let findings = check(P, &inspection, &Known::of_this_version(), &seen);
+    assert!(findings[0].advice.contains("parked discard 0.3-0"), "{findings:?}");
+}
+
+#[test]
+fn a_head_whose_event_was_discarded_without_an_archive_is_not_blamed() {
+    let (mut inspection, mut seen) = sound();
+    (inspection.heads[0].1, seen.sealed) = ("4-0".into(), None);
+    seen.heads.clear();
+    assert_eq!(check(P, &inspection, &Known::of_this_version(), &seen), []);
+}
