@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use hemostat_core::Decider;
 
-pub use self::worker::DecideWorker;
+pub use self::{memory::Known, worker::DecideWorker};
 use crate::{Context, Stage, Task};
 
 /// The workers of a decider, one for each partition.

@@ -37,7 +37,7 @@ mod worker;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use config::Config;
 pub use context::Context;
-pub use decide::{DecideWorker, decider};
+pub use decide::{DecideWorker, Known, decider};
 pub use effect::{Effect, EffectWorker, Fault, Permit, Undurable, effect};
 pub use embedded::Embedded;
 pub use health::{Condition, Health, router};

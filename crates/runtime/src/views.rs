@@ -19,13 +19,13 @@ use hemostat_schema::{EventId, Partition};
 use crate::rows::decode_row;
 
 /// The key of the row that says up to where a view goes; no subject, host or incident has this name.
-pub(crate) const POSITION: &str = "/";
+pub const POSITION: &str = "/";
 
 /// The key of the row that says how many events were folded into a view that is being filled; not there afterwards.
 pub(crate) const FOLDED: &str = "/folded";
 
 /// Whether a row belongs to the view's keeping, not to what it says.
-pub(crate) fn is_inner(key: &str) -> bool {
+pub fn is_inner(key: &str) -> bool {
     key == POSITION || key == FOLDED
 }
 
