@@ -11,13 +11,18 @@
 //! | [`as_of`] | how did the rows of a view stand at an instant? |
 //! | [`explain`] | what led to what, and which limits stood where? |
 //! | [`export`] | the same for other programs: NDJSON, CSV, Parquet |
+//! | [`backtest`] | what would have been decided under another policy? |
+//! | [`verify`] | are rows, history and archive what they were? |
+//! | [`fsck`] | do streams, groups, heads, timers and views agree with each other? |
 
 pub mod as_of;
 pub mod backtest;
 pub mod explain;
 pub mod export;
 pub mod filter;
+pub mod fsck;
 pub mod select;
+pub mod verify;
 pub mod window;
 
 pub use filter::Filter;
