@@ -22,7 +22,7 @@ use std::{
 
 use async_trait::async_trait;
 use hemostat_core::Projection;
-use hemostat_log::{Commit, Cursor, Lease, RowChange, ViewChange};
+use hemostat_log::{Commit, Cursor, History, Lease, RowChange, ViewChange};
 use hemostat_schema::{EventId, Family, Partition, Span, Timestamp};
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
@@ -101,7 +101,7 @@ impl<P: Projection> ProjectWorker<P> {
     }
 
     async fn warn_of_what_is_gone(&self) -> Result<(), Halt> {
-        let gone = missing(&self.ctx, self.partition, P::READS).await?;
+        let gone = missing(&self.ctx.history, self.partition, P::READS).await?;
         if let Some((family, last)) = gone {
             warn!(
                 "{}/{}: {} up to {last} are no longer on the log and there is no archive; the view is filled without them",
@@ -178,15 +178,15 @@ impl<P: Projection> ProjectWorker<P> {
 
 /// The first of `families` of which something is neither on the log nor in an archive, and up to where.
 pub(crate) async fn missing(
-    ctx: &Context,
+    history: &History,
     partition: Partition,
     families: &[Family],
 ) -> Result<Option<(Family, EventId)>, hemostat_log::Error> {
-    if ctx.history.archive().is_some() {
+    if history.archive().is_some() {
         return Ok(None);
     }
     for family in families {
-        if let Some(last) = ctx.log.trimmed(partition, *family).await? {
+        if let Some(last) = history.log().trimmed(partition, *family).await? {
             return Ok(Some((*family, last)));
         }
     }

@@ -63,6 +63,11 @@ impl Views {
         wanted.filter(|wanted| number(wanted) > self.served().map_or(0, number))
     }
 
+    /// Whether `view`, or one that was filled after it, is served.
+    pub fn has_served(&self, view: &str) -> bool {
+        self.served().is_some_and(|served| number(served) >= number(view))
+    }
+
     /// The view under the next name.
     pub fn next(&self) -> String {
         match self.wanted().or(self.served()).map_or(0, number) {

@@ -2,9 +2,9 @@
 //!
 //! ```text
 //!   stand by ──our turn, lease──► begin ──► step ──► rest (bell, timer) ──► step ...
-//!      ▲                            ▲         │
-//!      ├──── lease lost ────────────┼─────────┤
-//!      │                            └─ outage ┘  nothing is kept in memory; said once; tried again
+//!      ▲                                      │
+//!      ├──── lease lost ──────────────────────┤
+//!      ├──── outage ──────────────────────────┘  nothing is kept in memory; tried again under a new epoch
 //!      └──── another's turn, or shutdown: finish what is in hand, give the lease back
 //! ```
 
@@ -111,6 +111,8 @@ pub struct Stage<W> {
     seat: Seat,
     held: Option<Held>,
     begun: bool,
+    /// A commit may still be on its way to the log: the lease is to be taken again.
+    suspect: bool,
     /// The lease was lost, and it is not known yet to whom.
     bereft: bool,
 }
@@ -121,7 +123,7 @@ impl<W: Worker> Stage<W> {
         let name = format!("{}/{}", worker.group(), worker.partition());
         ctx.health.set(&name, Condition::Starting);
         let seat = Seat::new(&ctx, worker.partition(), worker.group());
-        Self { ctx, name, worker, seat, held: None, begun: false, bereft: false }
+        Self { ctx, name, worker, seat, held: None, begun: false, suspect: false, bereft: false }
     }
 
     /// Takes the lease where it is free and our turn, then does one step. For tests; [`run`](Self::run) does it again and
@@ -134,8 +136,8 @@ impl<W: Worker> Stage<W> {
             self.lost();
         }
         let tenure = match &self.held {
-            Some(held) => held.tenure.clone(),
-            None => match self.take().await? {
+            Some(held) if !self.suspect => held.tenure.clone(),
+            _ => match self.take().await? {
                 Some(tenure) => tenure,
                 None => return Ok(Step::StandingBy),
             },
@@ -158,13 +160,21 @@ impl<W: Worker> Stage<W> {
             Err(Halt::Astray) => {
                 warn!("{}: what is in memory does not agree with the log; reading it again", self.name);
                 self.begun = false;
+                self.fence();
                 Ok(Step::Worked { handled: 0, emitted: 0 })
             }
             Err(Halt::Log(error)) => {
                 self.begun &= self.worker.outlives_outages();
+                self.fence();
                 Err(error)
             }
         }
+    }
+
+    /// A commit that was sent may still reach the log after it was given up. Whoever begins afresh therefore takes the
+    /// lease again: of the epoch before, nothing is done any more.
+    fn fence(&mut self) {
+        self.suspect = !self.worker.outlives_outages();
     }
 
     /// Takes the lease, where it is our turn and nobody holds it.
@@ -175,8 +185,12 @@ impl<W: Worker> Stage<W> {
             Turn::Ours => Held::acquire(&self.ctx, partition, group, Some(self.seat.clone())).await?,
             Turn::Of(_) => None,
         };
+        self.suspect = false;
         let bereft = std::mem::take(&mut self.bereft);
         let Some(held) = held else {
+            if self.held.is_some() {
+                self.give_back().await;
+            }
             let new = self.ctx.health.set(&self.name, Condition::StandingBy);
             if bereft {
                 warn!(

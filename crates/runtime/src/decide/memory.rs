@@ -82,7 +82,7 @@ impl<D: Decider> Memory<D> {
     }
 
     async fn fold_history(&mut self, ctx: &Context) -> Result<(), Halt> {
-        if let Some((family, last)) = missing(ctx, self.partition, D::READS).await? {
+        if let Some((family, last)) = missing(&ctx.history, self.partition, D::READS).await? {
             warn!(
                 "{}/{}: {} up to {last} are no longer on the log and there is no archive; what is known begins after them",
                 D::GROUP,

@@ -36,6 +36,11 @@ impl FaultyLog {
         Arc::new(Self { inner, trouble: Mutex::new(trouble.into_iter().collect()) })
     }
 
+    /// The next commit goes wrong.
+    pub fn trouble(&self, trouble: Trouble) {
+        self.trouble.lock().unwrap().push_back(trouble);
+    }
+
     /// Whether all that was to go wrong went wrong.
     pub fn is_spent(&self) -> bool {
         self.trouble.lock().unwrap().is_empty()
