@@ -10,7 +10,7 @@ use std::time::Duration;
 use hemostat_schema::{EventId, Family};
 
 use super::{
-    RedisLog,
+    RedisLog, commit,
     connection::{Arg, Connection},
     keys::Keys,
     millis, server,
@@ -61,7 +61,7 @@ impl Wait<'_> {
     async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<(), Error> {
         let key = Keys(lease.partition).lease(&lease.group);
         let args: [Arg; 5] =
-            ["hemostat_renew".into(), "1".into(), key.into(), lease.epoch.to_string().into(), millis(ttl).into()];
+            ["hemostat_renew".into(), "1".into(), key.into(), commit::fence(lease).into(), millis(ttl).into()];
         match self.connection.call(DOING, "FCALL", args.into(), self.limit).await?.number(DOING)? {
             1 => Ok(()),
             _ => Err(Error::Fenced { group: lease.group.clone(), partition: lease.partition }),

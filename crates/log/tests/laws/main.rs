@@ -1,6 +1,7 @@
 //! The laws of the log, each tried on both stores.
 //!
-//! A law is a function of a [`Bed`]; `laws!` makes one test of it in memory and one on a real redis-server.
+//! A law is a function of a [`Bed`]; `laws!` makes one test of it in memory and one on a real redis-server. On a real
+//! cluster all of them are one test, as a cluster takes its time to form.
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something it relies on fails")]
 
@@ -13,11 +14,16 @@ macro_rules! laws {
         mod redis {
             $( #[tokio::test] async fn $name() { super::$name($crate::Bed::redis().await).await; } )+
         }
+        /// All of them, each on an empty log.
+        pub(crate) async fn on_a_cluster(cluster: &std::sync::Arc<$crate::support::cluster::Cluster>) {
+            $( $name($crate::Bed::cluster(cluster).await).await; )+
+        }
     };
 }
 
 mod commits;
 mod deliveries;
+mod durable;
 mod leases;
 mod reading;
 #[path = "../support/mod.rs"]
@@ -33,6 +39,7 @@ use hemostat_log::{
 use hemostat_schema::{Cause, EventId, Family, NewEvent, Partition, Timestamp};
 use support::{
     DEADLINE, Server,
+    cluster::Cluster,
     events::{P, append, delivered, event, lease, marks, of, sample, subject},
 };
 use tokio::time::timeout;
@@ -46,6 +53,7 @@ struct Bed {
 enum Store {
     Memory(Arc<MemoryLog>),
     Redis(Server),
+    Cluster(Arc<Cluster>),
 }
 
 impl Bed {
@@ -62,11 +70,24 @@ impl Bed {
         Self { log: Arc::new(log), store: Store::Redis(server) }
     }
 
+    async fn cluster(cluster: &Arc<Cluster>) -> Self {
+        cluster.clear();
+        let options = cluster.options().partitions(Some(2));
+        hemostat_log::migrate(&options).await.unwrap();
+        let log = hemostat_log::RedisLog::connect(&options).await.unwrap();
+        Self { log: Arc::new(log), store: Store::Cluster(Arc::clone(cluster)) }
+    }
+
     /// An action as a broken program might write it.
     fn append_raw(&self, kind: &str, envelope: &str) {
         match &self.store {
             Store::Memory(log) => {
                 log.append_raw(P, Family::Action, kind, "host/a", envelope.as_bytes());
+            }
+            Store::Cluster(cluster) => {
+                let id =
+                    cluster.cli(1, &["XADD", "hemostat:{0}:actions", "*", "k", kind, "s", "host/a", "e", envelope]);
+                cluster.cli(1, &["SET", "hemostat:{0}:clock", &id]);
             }
             Store::Redis(server) => {
                 let id = server.cli(&["XADD", "hemostat:{0}:actions", "*", "k", kind, "s", "host/a", "e", envelope]);
@@ -101,4 +122,15 @@ async fn state(log: &Arc<dyn Log>, group: &str) -> impl PartialEq + std::fmt::De
 
 fn at(ms: i64) -> Timestamp {
     Timestamp::from_millisecond(ms).unwrap()
+}
+
+#[tokio::test]
+async fn every_law_holds_on_a_cluster() {
+    let cluster = Arc::new(Cluster::new());
+    commits::on_a_cluster(&cluster).await;
+    deliveries::on_a_cluster(&cluster).await;
+    durable::on_a_cluster(&cluster).await;
+    leases::on_a_cluster(&cluster).await;
+    reading::on_a_cluster(&cluster).await;
+    upkeep::on_a_cluster(&cluster).await;
 }
