@@ -44,7 +44,7 @@ pub async fn explain(history: &History, about: &About, progress: &Progress) -> R
         About::Incident(incident) => {
             let filter = Filter { incident: Some(incident.clone()), ..Filter::ALL };
             let events = read(history, filter, progress).await?;
-            told(history, events).await
+            told(history, events, None).await
         }
         About::Event(id) => {
             if id.partition.0 >= history.log().partitions() {
@@ -63,7 +63,7 @@ pub async fn explain(history: &History, about: &About, progress: &Progress) -> R
             if !events.iter().any(|other| other.id == *id) {
                 events.insert(0, event);
             }
-            told(history, chain(&events, *id)).await
+            told(history, events, Some(*id)).await
         }
     }
 }
@@ -97,8 +97,8 @@ async fn read(history: &History, filter: Filter, progress: &Progress) -> Result<
     Ok(events)
 }
 
-/// The story of these events, with what led to the first of them.
-async fn told(history: &History, mut events: Vec<Recorded>) -> Result<Option<Story>, Error> {
+/// The story of these events, with what led to the first of them; where it is about one of them, of its chain alone.
+async fn told(history: &History, mut events: Vec<Recorded>, about: Option<EventId>) -> Result<Option<Story>, Error> {
     let mut lost = vec![];
     for _ in 0..CAUSES {
         let here: BTreeSet<EventId> = events.iter().map(|event| event.id).collect();
@@ -110,24 +110,27 @@ async fn told(history: &History, mut events: Vec<Recorded>) -> Result<Option<Sto
         }
     }
     events.sort_by_key(|event| event.id);
-    Ok(Story::of(&events, lost))
+    let chain = about.map(|id| chain(&events, id));
+    Ok(Story::of(&events, |event| chain.as_ref().is_none_or(|chain| chain.contains(&event.id)), lost))
 }
 
 /// Of these events, in order, those that led to the event `id`, itself, and those that came of it.
-pub fn chain(events: &[Recorded], id: EventId) -> Vec<Recorded> {
-    let mut before = BTreeSet::from([id]);
+pub fn chain(events: &[Recorded], id: EventId) -> BTreeSet<EventId> {
+    let mut chain = BTreeSet::from([id]);
     for event in events.iter().rev().filter(|event| event.id <= id) {
-        if before.contains(&event.id) {
-            before.extend(links(event));
+        if chain.contains(&event.id) {
+            chain.extend(links(event));
         }
     }
+    // What followed from a cause of it alone did not come of it.
     let mut after = BTreeSet::from([id]);
     for event in events.iter().filter(|event| event.id > id) {
         if links(event).any(|link| after.contains(&link)) {
             after.insert(event.id);
         }
     }
-    events.iter().filter(|event| before.contains(&event.id) || after.contains(&event.id)).cloned().collect()
+    chain.append(&mut after);
+    chain
 }
 
 /// The earlier events without which `event` would not be: its cause, and what it names.

@@ -131,10 +131,11 @@ impl Part {
 }
 
 impl Story {
-    /// The story of these events, which are in order; `lost` are causes of theirs that history no longer holds. None
-    /// where nothing can be told.
-    pub fn of(events: &[Recorded], lost: Vec<EventId>) -> Option<Self> {
-        let known: Vec<(&Recorded, &Event)> = events.iter().filter_map(|event| Some((event, event.event()?))).collect();
+    /// The story of those of these events, which are in order, that are `told`: an incident's ending follows from all of
+    /// them. `lost` are causes that history no longer holds. None where nothing can be told.
+    pub fn of(events: &[Recorded], told: impl Fn(&Recorded) -> bool, lost: Vec<EventId>) -> Option<Self> {
+        let known = events.iter().filter(|event| told(event)).filter_map(|event| Some((event, event.event()?)));
+        let known: Vec<(&Recorded, &Event)> = known.collect();
         let first = known.first()?.0;
         let begun = first.at;
         let incident = known.iter().find_map(|(event, _)| event.incident.clone());

@@ -153,7 +153,7 @@ fn tell<W: Write>(out: &mut Out<W>, story: &Story) -> std::io::Result<()> {
         for detail in &scene.details {
             for (index, line) in detail.text.lines().enumerate() {
                 let name = if index == 0 { detail.name } else { "" };
-                out.line(format_args!("{:22}{dim}{:PART$}{name:width$}  {line}{dim:#}", "", ""))?;
+                out.line(format_args!("{:28}{dim}{:PART$}{name:width$}  {line}{dim:#}", "", ""))?;
             }
         }
     }
@@ -174,14 +174,14 @@ fn span(begun: Timestamp, ended: Option<Timestamp>) -> String {
 
 fn scene_line(scene: &Scene) -> String {
     let colour = match scene.part {
-        Part::Seen => AnsiColor::Red,
-        Part::Concluded => AnsiColor::Cyan,
-        Part::Decided => AnsiColor::Yellow,
-        Part::Done => AnsiColor::Blue,
-        Part::Outcome => AnsiColor::Green,
-        Part::Told => AnsiColor::Magenta,
+        Part::Seen => None,
+        Part::Concluded => Some(AnsiColor::Cyan),
+        Part::Decided => Some(AnsiColor::Yellow),
+        Part::Done => Some(AnsiColor::Blue),
+        Part::Outcome => Some(AnsiColor::Green),
+        Part::Told => Some(AnsiColor::Magenta),
     };
-    let (style, dim) = (Style::new().fg_color(Some(colour.into())), Style::new().dimmed());
+    let (style, dim) = (Style::new().fg_color(colour.map(Into::into)), Style::new().dimmed());
     let because: Vec<String> = scene.because_of.iter().map(usize::to_string).collect();
     let because = match because.is_empty() {
         true => String::new(),
