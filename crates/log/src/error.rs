@@ -79,6 +79,14 @@ pub enum Error {
         /// What to do about it.
         remedy: &'static str,
     },
+    /// The server shows a certificate that nobody vouches for, or that is not for it.
+    #[error("the certificate of Redis at {server} is not trusted ({reason}); check redis.url and redis.ca_file")]
+    Untrusted {
+        /// The address, without credentials.
+        server: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The certificates to trust cannot be had.
     #[error("could not load the certificates of {whose}: {reason}")]
     Certificates {
@@ -205,6 +213,7 @@ impl Error {
             | Self::TooOld { .. }
             | Self::Evicts { .. }
             | Self::NotDurable { .. }
+            | Self::Untrusted { .. }
             | Self::Certificates { .. }
             | Self::Url { .. }
             | Self::NotMigrated { .. }

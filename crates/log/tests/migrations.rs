@@ -4,7 +4,7 @@
 
 mod support;
 
-use hemostat_log::{Error, Log, RedisLog, migrate};
+use hemostat_log::{Error, Log, RedisLog, Step, migrate, plan};
 use support::Server;
 
 #[tokio::test]
@@ -85,4 +85,40 @@ async fn a_migration_cut_short_is_done_again_without_harm() {
     assert_eq!(migrate(&server.options()).await.unwrap().len(), 1);
     assert_eq!(log.clock(id.partition).await.unwrap(), id);
     assert!(log.get(id).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_plan_says_what_is_missing_and_changes_nothing() {
+    let server = Server::new();
+    let options = server.options().partitions(Some(3));
+    let fresh = plan(&options).await.unwrap();
+    let missing = |name: &str| Step::Missing { name: name.to_owned() };
+    assert_eq!(fresh.steps, [missing("0001_log"), missing("0002_history")]);
+    assert_eq!((fresh.partitions, fresh.wanted, fresh.is_empty()), (None, 3, false));
+    assert_eq!((server.cli(&["DBSIZE"]), server.cli(&["FUNCTION", "LIST"])), ("0".to_owned(), String::new()));
+
+    migrate(&options).await.unwrap();
+    let done = plan(&options).await.unwrap();
+    assert!(done.is_empty() && done.partitions == Some(3), "{done:?}");
+    for step in &done.steps {
+        assert!(matches!(step, Step::Applied { at: Some(_), .. }), "{step:?}");
+    }
+    // A log that a HemoStat of the step before has left.
+    server.cli(&["HDEL", "hemostat:meta", "0002_history"]);
+    server.cli(&["DEL", "hemostat:migrated"]);
+    let half = plan(&options).await.unwrap();
+    assert_eq!(half.steps, [Step::Applied { name: "0001_log".into(), at: None }, missing("0002_history")]);
+    let applied = migrate(&options).await.unwrap();
+    assert_eq!(applied.iter().map(|one| &*one.name).collect::<Vec<_>>(), ["0002_history"]);
+}
+
+#[tokio::test]
+async fn a_plan_names_the_server_whose_functions_got_lost() {
+    let server = Server::new();
+    server.log().await;
+    server.cli(&["FUNCTION", "FLUSH"]);
+    let lost = plan(&server.options()).await.unwrap();
+    assert_eq!((lost.without_functions, lost.partitions), (vec![server.options().server()], Some(1)));
+    migrate(&server.options()).await.unwrap();
+    assert!(plan(&server.options()).await.unwrap().is_empty());
 }

@@ -6,11 +6,12 @@ mod support;
 
 use std::{
     collections::BTreeSet,
+    io::{BufRead as _, BufReader, Write as _},
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use hemostat_log::{Commit, CommitError, Error, Inbox, Log, Options, RedisLog, migrate};
+use hemostat_log::{Commit, CommitError, Confirmed, Durability, Error, Inbox, Log, Options, RedisLog, migrate};
 use hemostat_schema::{EventId, Family};
 use support::{
     DEADLINE, Server,
@@ -171,13 +172,83 @@ async fn credentials_are_asked_for_and_never_shown() {
 }
 
 #[tokio::test]
-async fn a_server_that_may_evict_the_log_is_refused() {
-    let server = Server::with(&["--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"]);
-    let error = migrate(&server.options()).await.unwrap_err();
-    assert_eq!(error, Error::Evicts { server: server.options().server(), policy: "allkeys-lru".into() });
+async fn a_server_that_may_evict_the_log_is_refused_with_the_line_that_mends_it() {
+    // Also without a limit: somebody may set one while HemoStat runs.
+    for arguments in [&["--maxmemory", "100mb"][..], &[]] {
+        let server = Server::with(&[arguments, &["--maxmemory-policy", "allkeys-lru"]].concat());
+        let error = migrate(&server.options()).await.unwrap_err();
+        assert_eq!(error, Error::Evicts { server: server.options().server(), policy: "allkeys-lru".into() });
+        assert!(error.to_string().contains("`redis-cli CONFIG SET maxmemory-policy noeviction`"), "{error}");
+        assert_eq!(server.cli(&["DBSIZE"]), "0");
+        server.cli(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
+        migrate(&server.options()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_keep_what_is_promised_is_refused_with_the_line_that_mends_it() {
+    let server = Server::with(&["--appendonly", "no", "--appendfsync", "everysec"]);
+    let always = || server.options().durability(Durability::Always);
+    let refused = async || migrate(&always()).await.unwrap_err().to_string();
+    assert!(refused().await.contains("`redis-cli CONFIG SET appendonly yes`"), "{}", refused().await);
     assert_eq!(server.cli(&["DBSIZE"]), "0");
-    server.cli(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
-    migrate(&server.options()).await.unwrap();
+    migrate(&server.options().durability("replicas:1".parse().unwrap())).await.unwrap();
+    server.cli(&["CONFIG", "SET", "appendonly", "yes"]);
+    let knows_waitaof = !server.cli(&["WAITAOF", "0", "0", "1"]).contains("unknown command");
+    if !knows_waitaof {
+        assert!(refused().await.contains("`redis-cli CONFIG SET appendfsync always`"), "{}", refused().await);
+    }
+    server.cli(&["CONFIG", "SET", "appendfsync", "always"]);
+    migrate(&always()).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_intent_that_disk_or_replicas_do_not_have_in_time_is_not_safe() {
+    let server = Server::new();
+    let log: Arc<dyn Log> = Arc::new(server.log().await);
+    let id = support::events::append(&log, event(Family::Action, "a", "x")).await;
+    let mine = lease(&*log, "g", "me").await;
+    let confirm = async |durability: &str| {
+        let durability = durability.parse().unwrap();
+        let within = Duration::from_millis(100);
+        log.confirm(&mine, DEADLINE, (Family::Action, id), durability, within).await.unwrap()
+    };
+    assert_eq!(confirm("always").await, Confirmed::Safe);
+    assert_eq!(confirm("replicas:1").await, Confirmed::Short { replicas: 0 });
+    server.cli(&["CONFIG", "SET", "appendonly", "no"]);
+    assert_eq!(confirm("always").await, Confirmed::Short { replicas: 0 }, "somebody has switched the file off");
+}
+
+#[tokio::test]
+async fn a_server_without_functions_is_refused_with_its_version() {
+    // Speaks as Redis 6 does, which nobody has any more.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let answer = |mut stream: std::net::TcpStream| -> std::io::Result<()> {
+            let mut lines = BufReader::new(stream.try_clone()?).lines();
+            while let Some(count) = lines.next() {
+                let count: usize = count?.trim_start_matches('*').parse().unwrap();
+                let words: Vec<String> = lines.by_ref().take(2 * count).collect::<Result<_, _>>()?;
+                let info = "# Server\r\nredis_version:6.2.14\r\n# Memory\r\nmaxmemory_policy:noeviction\r\n";
+                match words[1].to_uppercase().as_str() {
+                    "PING" => stream.write_all(b"+PONG\r\n")?,
+                    "INFO" => stream.write_all(format!("${}\r\n{info}\r\n", info.len()).as_bytes())?,
+                    _ => stream.write_all(b":1\r\n")?,
+                }
+            }
+            Ok(())
+        };
+        for stream in listener.incoming() {
+            // The client goes away when it has seen enough.
+            drop(answer(stream.unwrap()));
+        }
+    });
+    let options = Options::new(&format!("redis://{address}")).unwrap();
+    for error in [migrate(&options).await.unwrap_err(), RedisLog::connect(&options).await.unwrap_err()] {
+        assert_eq!(error, Error::TooOld { server: address.to_string(), version: "6.2.14".into() });
+        assert!(error.to_string().contains("HemoStat needs 7.0 or later"), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -27,6 +27,9 @@ pub(super) type Arg = bytes::Bytes;
 /// What is missing where a server has not been told of the functions.
 pub(super) const NO_FUNCTIONS: &str = "its functions are not loaded";
 
+/// How the client begins to tell what is wrong with a certificate, somewhere in its message.
+const BAD_CERTIFICATE: &str = "InvalidCertificate";
+
 /// A connected client. Its task outlives the client's handles, so it is ended with this.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -109,6 +112,10 @@ fn fault(error: &ClientError, doing: &'static str, place: &Place, limit: Duratio
     match error.kind() {
         ErrorKind::Timeout => Error::TimedOut { doing, server, limit },
         ErrorKind::Auth => Error::Auth { server, reply: details },
+        _ if details.contains(BAD_CERTIFICATE) => {
+            let reason = details.find(BAD_CERTIFICATE).map_or("", |at| &details[at..]);
+            Error::Untrusted { server, reason: reason.trim_end_matches([' ', '}']).to_owned() }
+        }
         _ if is_reply(&details) => refusal(doing, place, details),
         _ => Error::Unreachable { doing, server, reason: details },
     }
