@@ -44,6 +44,7 @@ pub use effect::{Effect, EffectWorker, Fault, Permit, Undurable, effect};
 pub use embedded::Embedded;
 pub use health::{Condition, Health, router};
 pub use hemostat_log as log;
+pub use hemostat_log::{Plan as MigrationPlan, Step as MigrationStep};
 pub use lease::{Tenure, Uncertain};
 pub use metrics::Metric;
 pub use open::{migrate, migration_plan};
