@@ -6,7 +6,7 @@ hemostat := cargo run --locked --release -p hemostat --
 # What `make up` gives to hemostat, such as ARGS="--set responder.dry_run=true".
 ARGS ?=
 
-.PHONY: help up demo test test-core check bench bench-heal sweep
+.PHONY: help up demo test cluster-test test-core check bench bench-heal sweep
 
 help: ## Shows this list
 	@sed -n 's/^\([a-z-]*\): .*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -19,6 +19,9 @@ demo: ## Makes patients of its own ill in Docker, and heals them
 
 test: ## Runs all tests, on a real Redis and a real Docker engine
 	$(with) rust redis pyarrow docker -- scripts/test all
+
+cluster-test: ## The journeys on a Redis Cluster, behind Sentinels and over TLS; part of `make test`
+	$(with) rust redis docker -- scripts/test topologies
 
 test-core: ## Runs all tests that need no Docker engine
 	$(with) rust redis pyarrow -- scripts/test core

@@ -8,18 +8,25 @@
 #![allow(clippy::unwrap_used, reason = "a test bed may fail loudly, wherever it fails")]
 
 mod bed;
+mod cluster;
 mod figures;
 mod hemostat;
+mod node;
 mod redis;
+mod sentinel;
 mod signal;
 mod slack;
 mod story;
+mod tls;
 mod wait;
 
 pub use bed::Bed;
+pub use cluster::Cluster;
 pub use figures::Figures;
 pub use hemostat::Hemostat;
 pub use redis::RedisServer;
+pub use sentinel::Sentinels;
 pub use slack::{Answer, FakeSlack};
 pub use story::{Event, Story};
+pub use tls::RedisTls;
 pub use wait::{PATIENCE, until};
