@@ -28,7 +28,7 @@ pub enum Error {
     },
     /// Something in the archive is not as it was sealed.
     #[error("the archive is damaged: {0}")]
-    Broken(#[from] Broken),
+    Broken(Broken),
     /// Entries that cannot be written as Parquet.
     #[error("could not write events as Parquet: {0}")]
     Unwritable(String),
@@ -58,6 +58,13 @@ pub enum Error {
     },
 }
 
+/// Not as a source: the message says it already.
+impl From<Broken> for Error {
+    fn from(broken: Broken) -> Self {
+        Self::Broken(broken)
+    }
+}
+
 impl Error {
     /// Whether trying again later may help, with nothing changed by anybody but time.
     pub fn is_transient(&self) -> bool {
@@ -79,12 +86,15 @@ impl Error {
         }
     }
 
-    /// With the whole chain of reasons.
+    /// With the whole chain of reasons, each of them once.
     pub fn told(&self) -> String {
         let mut text = self.to_string();
         let mut source = std::error::Error::source(self);
         while let Some(error) = source {
-            text = format!("{text}: {error}");
+            let reason = error.to_string();
+            if !text.contains(&reason) {
+                text = format!("{text}: {reason}");
+            }
             source = error.source();
         }
         text

@@ -213,7 +213,7 @@ impl Archivist {
         let Some(place) = up_to else { return Ok(0) };
         let gone = self.ctx.log.trim(self.partition, family, trim::next(place.last)).await?.removed;
         self.forget_before(family, place).await?;
-        info!("trimmed {gone} {} of partition {} up to {}", family.stream(), self.partition, place.last);
+        debug!("trimmed {gone} {} of partition {} up to {}", family.stream(), self.partition, place.last);
         Metric::EventsTrimmed.counter(&[("family", family.name())]).increment(gone);
         Ok(gone)
     }
@@ -257,24 +257,25 @@ impl Archivist {
 
     /// Says what is wrong with a family, once as long as it stays the same.
     fn say(&mut self, family: Family, trouble: Trouble) -> Result<(), Halt> {
-        let (text, grave) = match trouble {
+        // The same trouble may be told in other words each time: of how long it took, say.
+        let (what, text, grave) = match trouble {
             Trouble::Log(error) => return Err(error.into()),
             Trouble::Archive(error) => {
                 // Somebody else may have sealed: look again.
                 self.sealed.remove(&family);
                 let text = format!("{} cannot be archived, and stay on the log: {}", family.stream(), error.told());
-                (text, !error.is_transient())
+                (error.to_string(), text, !error.is_transient())
             }
-            Trouble::Changed(text) => (text, true),
+            Trouble::Changed(text) => (text.clone(), text, true),
         };
-        if self.said.get(&family) != Some(&text) {
+        if self.said.get(&family) != Some(&what) {
             let partition = self.partition;
             if grave {
                 error!("archivist/{partition}: {text}");
             } else {
                 warn!("archivist/{partition}: {text}");
             }
-            self.said.insert(family, text);
+            self.said.insert(family, what);
         }
         Ok(())
     }
@@ -315,7 +316,9 @@ impl Worker for Archivist {
                 match self.seal(&archive, family).await {
                     Ok(sealed) => {
                         handled += sealed;
-                        self.said.remove(&family);
+                        if self.said.remove(&family).is_some() {
+                            info!("archivist/{}: {} are archived again", self.partition, family.stream());
+                        }
                     }
                     // What cannot be archived is not trimmed beyond what is.
                     Err(trouble) => self.say(family, trouble)?,
