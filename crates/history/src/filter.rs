@@ -205,3 +205,49 @@ impl Kinds {
         self.names.as_ref().is_none_or(|names| names.contains(kind))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_names_nobody_is_refused() {
+        for text in ["", "/", "h/", "/c", "a/b/c", "api-[", "{a"] {
+            assert!(text.parse::<Whom>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_named_in_full_is_one_container_or_one_host() {
+        for (text, subject, host) in [
+            ("docker-1/api", Some("docker-1/api"), Some("docker-1")),
+            ("docker-1/api-*", None, Some("docker-1")),
+            ("docker-?/api", None, None),
+            ("api", None, None),
+        ] {
+            let whom: Whom = text.parse().unwrap();
+            assert_eq!(whom.subject().map(|subject| subject.to_string()).as_deref(), subject, "{text}");
+            assert_eq!(whom.host().map(HostName::as_str), host, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_kind_that_is_none_is_refused_with_those_that_there_are() {
+        for (text, says) in [
+            ("action.autorised", "action.authorised, "),
+            ("actions", "observation.seen, "),
+            ("diagnosis.", "there are diagnosis.reached, diagnosis.opinion_sought, diagnosis.failed;"),
+            ("[", "observation.seen, "),
+        ] {
+            let error = text.parse::<Kinds>().unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_whole_family_takes_in_kinds_that_only_a_later_program_knows() {
+        for (text, takes) in [("action", true), ("action.*", true), ("action.d*", false)] {
+            assert_eq!(text.parse::<Kinds>().unwrap().contain("action.invented.1"), takes, "{text}");
+        }
+    }
+}

@@ -5,6 +5,8 @@
 
 mod details;
 mod story;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 

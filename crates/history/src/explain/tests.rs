@@ -1,0 +1,188 @@
+//! Stories of recorded sequences.
+
+use hemostat_core::testing;
+use hemostat_schema::{
+    Cause, Event, EventId, NewEvent, Recorded, Span,
+    action::{
+        Authorised, Leeway, Limits, Mode, Outcome, Passage, Proof, Refusal, Refused, Remedy, Succeeded, Verified,
+    },
+    alert::{Delivered, Raised},
+    observation::{Severity, Symptom},
+};
+
+use super::*;
+
+/// These events, with the ids 1, 2, 3, …
+fn recorded(events: Vec<NewEvent>) -> Vec<Recorded> {
+    (1..).zip(events).map(|(n, event)| event.recorded(testing::id(n), &[])).collect()
+}
+
+fn because(event: NewEvent, cause: u64) -> NewEvent {
+    event.caused_by(Cause::Event(testing::id(cause)))
+}
+
+fn leeway() -> Leeway {
+    Leeway {
+        mode: Mode::Auto,
+        confidence: hemostat_schema::Confidence::clamped(0.8),
+        threshold: hemostat_schema::Confidence::clamped(0.7),
+        age: Span::from_millis(20),
+        stale_after: Span::from_secs(600),
+        sick: 1,
+        storm: 10,
+        window: Span::from_secs(3600),
+        backoff: Some(testing::at(15)),
+        cooldown: None,
+        breaker: Passage::Probing,
+    }
+}
+
+fn authorised(leeway: Option<Leeway>) -> Event {
+    Authorised {
+        remedy: Remedy::Restart,
+        target: testing::run(0),
+        diagnosis: testing::id(4),
+        limits: Limits { attempt: 2, of: 3, leeway },
+        stop_timeout: None,
+        dry_run: false,
+    }
+    .into()
+}
+
+/// An illness that was healed, of which people were told meanwhile.
+fn healed() -> Vec<Recorded> {
+    let long = Span::from_secs(2);
+    let (restart, action) = (Remedy::Restart, testing::id(5));
+    let proof = Proof::Answered;
+    let done = Succeeded { action, remedy: restart.clone(), target: None, called_at: None, took: long, proof };
+    let verdict = Verified {
+        action,
+        remedy: restart,
+        outcome: Outcome::Recovered,
+        why: "its health check passes".into(),
+        took: long,
+    };
+    let raised = Raised { severity: Severity::High, title: "api is unhealthy".into(), text: "so".into() };
+    let told = Delivered { alert: testing::id(6), channel: "slack".into(), attempts: 1, took: long };
+    let mut events = testing::unhealthy();
+    events[2] = because(events[2].clone(), 2);
+    events.extend([
+        because(testing::ill(11, testing::reached(testing::run(0))), 3),
+        because(testing::ill(11, authorised(Some(leeway()))), 4),
+        because(testing::ill(11, raised), 4),
+        because(testing::ill(13, done), 5),
+        because(testing::ill(14, told), 6),
+        testing::cleared(20, Symptom::Unhealthy),
+        testing::ill(25, verdict),
+    ]);
+    recorded(events)
+}
+
+fn story(events: &[Recorded]) -> Story {
+    Story::of(events, |_| true, vec![]).unwrap()
+}
+
+fn details(story: &Story, part: Part) -> Vec<(&'static str, &str)> {
+    let scenes = story.scenes.iter().filter(|scene| scene.part == part);
+    scenes.flat_map(|scene| &scene.details).map(|detail| (detail.name, detail.text.as_str())).collect()
+}
+
+#[test]
+fn a_story_tells_what_was_seen_concluded_decided_done_and_told_and_what_led_to_what() {
+    let story = story(&healed());
+    let told: Vec<(Part, &str, Vec<usize>)> =
+        story.scenes.iter().map(|scene| (scene.part, scene.line.as_str(), scene.because_of.clone())).collect();
+    assert_eq!(
+        told,
+        [
+            (Part::Seen, "api is there: api:1, running", vec![]),
+            (Part::Seen, "api turned unhealthy", vec![]),
+            (Part::Seen, "api is sick: unhealthy", vec![2]),
+            (
+                Part::Concluded,
+                "api diagnosed: its health check fails; restart would help (rule unhealthy, 0.90 sure)",
+                vec![3]
+            ),
+            (Part::Decided, "restart of api authorised, attempt 2 of 3", vec![4]),
+            (Part::Told, "alert: api is unhealthy", vec![4]),
+            (Part::Done, "restart of api done in 2.0 s", vec![5]),
+            (Part::Told, "alert about api delivered to slack", vec![6]),
+            (Part::Outcome, "api is no longer unhealthy, after 1.0 s", vec![]),
+            // A verdict comes with a timer and has no cause of its own, but names the act that it judges.
+            (Part::Outcome, "api recovered after 2.0 s", vec![5]),
+        ]
+    );
+    assert_eq!(story.ending, "api was healed after 1 attempt, in 15 s");
+    assert_eq!((story.incident, story.ended), (Some(testing::incident(10)), Some(testing::at(25))));
+}
+
+#[test]
+fn every_limit_is_said_to_have_stood_where_the_event_says() {
+    let told = story(&healed());
+    assert_eq!(
+        details(&told, Part::Decided),
+        [
+            ("mode", "auto"),
+            ("confidence", "0.80, 0.70 is needed"),
+            ("attempts", "2 of 3 within 1 h"),
+            ("backoff", "over since 2026-01-01T00:00:15Z"),
+            ("cooldown", "none, there was no illness lately"),
+            ("breaker", "probing: HemoStat had given up, this is the one attempt after the hold"),
+            ("storm", "1 of the host's containers sick, up to 10 is no storm"),
+            ("age", "20 ms, up to 10 min is fresh"),
+        ]
+    );
+    let old = recorded(vec![testing::ill(1, authorised(None))]);
+    assert_eq!(
+        details(&story(&old), Part::Decided),
+        [("attempts", "2 of 3"), ("the others", "not recorded: an earlier version of HemoStat authorised it")]
+    );
+}
+
+#[test]
+fn what_stands_against_a_remedy_is_how_an_open_incident_stands() {
+    let refused = |refusal| Refused { remedy: Remedy::Restart, diagnosis: testing::id(4), refusal };
+    for (refusal, ending, told) in [
+        (
+            Refusal::CoolingDown { until: testing::at(3600) },
+            "api is still ill; no remedy is carried out: it was ill only lately, HemoStat does not act on it until \
+             2026-01-01T01:00:00Z",
+            vec![("limit", "cooling down"), ("until", "2026-01-01T01:00:00Z")],
+        ),
+        (
+            Refusal::Paused,
+            "api is still ill; no remedy is carried out: healing is paused by an operator",
+            vec![("limit", "paused")],
+        ),
+    ] {
+        let mut events = testing::unhealthy();
+        events.push(testing::ill(11, testing::reached(testing::run(0))));
+        events.push(testing::ill(11, refused(refusal)));
+        let story = story(&recorded(events));
+        assert_eq!((story.ending.as_str(), details(&story, Part::Decided)), (ending, told));
+        assert_eq!(story.ended, None);
+    }
+}
+
+#[test]
+fn the_chain_of_an_act_is_what_led_to_it_and_what_came_of_it() {
+    let events = healed();
+    let numbers = |id: u64| chain(&events, testing::id(id)).iter().map(|id: &EventId| id.ms).collect::<Vec<_>>();
+    assert_eq!(numbers(5), [2, 3, 4, 5, 7, 10], "the restart: not the alert, which came of the diagnosis");
+    assert_eq!(numbers(8), [2, 3, 4, 6, 8], "the delivery");
+    assert_eq!(numbers(2), [2, 3, 4, 5, 6, 7, 8, 10], "what turned it all on");
+    assert_eq!(numbers(1), [1]);
+}
+
+#[test]
+fn an_act_alone_still_tells_how_its_incident_ended() {
+    let events = healed();
+    let only = [testing::id(5)];
+    let story = Story::of(&events, |event| only.contains(&event.id), vec![]).unwrap();
+    assert_eq!((story.scenes.len(), story.ending.as_str()), (1, "api was healed after 1 attempt, in 15 s"));
+}
+
+#[test]
+fn of_nothing_there_is_no_story() {
+    assert_eq!(Story::of(&[], |_| true, vec![]), None);
+}
