@@ -7,6 +7,7 @@ mod faulty;
 mod foreign;
 mod parquet;
 mod reading;
+mod s3;
 mod sealing;
 
 use std::sync::Arc;
