@@ -112,8 +112,13 @@ fn differing(
     found: &serde_json::Value,
     fields: &mut Vec<(String, String, String)>,
 ) {
-    use serde_json::Value::{Null, Object};
+    use serde_json::Value::{Array, Null, Object};
     match (expected, found) {
+        (Array(expected), Array(found)) if expected.len() == found.len() => {
+            for (n, (expected, found)) in expected.iter().zip(found).enumerate() {
+                differing(format!("{path}[{n}]"), expected, found, fields);
+            }
+        }
         (Object(expected), Object(found)) => {
             let mut names: Vec<&String> = expected.keys().chain(found.keys()).collect();
             names.sort_unstable();

@@ -9,6 +9,7 @@ mod old_events;
 mod outages;
 mod setup;
 mod takeover;
+mod tampering;
 
 use hemostat_patient::{Illness, illness::Unhealthy, stage::Patient};
 
