@@ -6,7 +6,7 @@
 //!                                                      └─ read back ─► trimming, at a checkpoint
 //! ```
 //!
-//! For each partition two workers: the [notary](notary), and one that [seals](seal) and [trims](trim). Both read the log
+//! For each partition two workers: the [notary], and one that [seals](seal) and [trims](trim). Both read the log
 //! by position. Nothing is sealed that the notary has not passed and found as it stands now, nothing is trimmed that some
 //! group has yet to deal with or, where there is an archive, that is not in it.
 
