@@ -4,9 +4,9 @@
 //! was folded without the event. A view knows no single deliveries: it is filled anew, and parks again what it still
 //! cannot fold.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, ops::Bound};
 
-use hemostat_log::{Error, History, Log, ParkedDelivery};
+use hemostat_log::{Error, History, Log, Order, ParkedDelivery, Range, RawEntry};
 use hemostat_schema::{EventId, Family, Partition};
 
 use crate::{
@@ -40,6 +40,16 @@ pub async fn list(log: &dyn Log, limit: usize) -> Result<Vec<ParkedDelivery>, Er
     parked.sort_by_key(|delivery| Reverse((delivery.at, delivery.key)));
     parked.truncate(limit);
     Ok(parked)
+}
+
+/// The event of one, as it stands on the log or in the archive; none when it is gone.
+///
+/// # Errors
+/// When neither can be read.
+pub async fn event(history: &History, delivery: &ParkedDelivery) -> Result<Option<RawEntry>, Error> {
+    let only = Range { from: Bound::Included(delivery.id), to: Bound::Included(delivery.id) };
+    let found = history.raw(delivery.id.partition, &[delivery.family], only, Order::OldestFirst, 1).await?;
+    Ok(found.into_iter().next())
 }
 
 /// Has one dealt with anew; none when there is no such one.

@@ -2,13 +2,15 @@
 //!
 //! There are no tokens yet, so the interface listens on loopback only ([`crate::listen`]). That keeps other machines out,
 //! but not the web pages in a browser on this one: a page may point a name of its own at 127.0.0.1 (DNS rebinding) and
-//! ask. Its requests carry that name as Host, so only names of this machine are answered.
+//! ask. Its requests carry that name as Host, so only names of this machine are answered. A page elsewhere may also send
+//! what is addressed to 127.0.0.1 by that name, though it cannot read the answer; so what changes something must be
+//! [`Deliberate`].
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
-    extract::{Request, State},
-    http::{HeaderMap, Uri, header, uri::Authority},
+    extract::{FromRequestParts, Request, State},
+    http::{HeaderMap, Uri, header, request::Parts, uri::Authority},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -56,6 +58,26 @@ fn is_this_machine(host: &str) -> bool {
     let name = authority.host();
     let address = name.trim_start_matches('[').trim_end_matches(']');
     name.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// That no page in a browser asks that was not meant to: a browser sends JSON to another origin only after it has asked
+/// whether it may, which is never allowed here, and it says from where it asks.
+#[derive(Debug)]
+pub struct Deliberate;
+
+impl<S: Send + Sync> FromRequestParts<S> for Deliberate {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let said = |name| parts.headers.get(name).map(|value| value.to_str().unwrap_or("(not text)"));
+        if let Some(origin) = said(header::ORIGIN)
+            && !origin.parse::<Uri>().is_ok_and(|origin| origin.host().is_some_and(is_this_machine))
+        {
+            return Err(Problem::foreign_origin(origin));
+        }
+        let kind = said(header::CONTENT_TYPE).and_then(|kind| kind.split(';').next()).unwrap_or_default();
+        if kind.trim().eq_ignore_ascii_case("application/json") { Ok(Self) } else { Err(Problem::not_json()) }
+    }
 }
 
 /// How many answers may be under way.

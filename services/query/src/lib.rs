@@ -1,6 +1,7 @@
 //! The REST interface: everything that is on the log and in the views, for reading.
 //!
-//! It decides nothing and writes nothing. As there are no tokens yet, it listens on loopback only.
+//! It decides nothing and writes no events; the one thing that it changes is what was parked. As there are no tokens yet,
+//! it listens on loopback only.
 
 mod ask;
 mod containers;
@@ -10,6 +11,7 @@ mod history;
 mod incidents;
 mod listen;
 mod openapi;
+mod parked;
 mod problem;
 mod window;
 mod wire;
@@ -29,6 +31,7 @@ pub use openapi::describe;
 #[derive(Debug, Clone)]
 struct App {
     log: Arc<dyn log::Log>,
+    history: log::History,
     policy: Arc<Policy>,
 }
 
@@ -38,18 +41,18 @@ struct App {
 /// When `query.listen` is not a loopback address or cannot be listened on.
 pub fn tasks(ctx: &Context, config: &Config) -> anyhow::Result<Vec<Task>> {
     let listener = listen::bind(config.query.listen)?;
-    let router = router(Arc::clone(&ctx.log), config.policy()).merge(hemostat_runtime::router(ctx));
+    let router = router(ctx.history.clone(), config.policy()).merge(hemostat_runtime::router(ctx));
     Ok(vec![Task::new("query", listen::serve(listener, guarded(router), ctx.shutdown.clone()))])
 }
 
-/// The interface on `log`; `policy` is by what containers are said to be cared for. Not [`guarded`] yet, so that the
-/// runtime's own pages can be added.
-pub fn router(log: Arc<dyn log::Log>, policy: Policy) -> Router {
+/// The interface on this log and its archive; `policy` is by what containers are said to be cared for. Not [`guarded`]
+/// yet, so that the runtime's own pages can be added.
+pub fn router(history: log::History, policy: Policy) -> Router {
     let (api, _) = openapi::routes().split_for_parts();
     api.route("/openapi.json", routing::get(openapi::document))
         .route("/", routing::get(openapi::index))
         .layer(middleware::from_fn_with_state(guard::Capacity::default(), guard::limit))
-        .with_state(App { log, policy: Arc::new(policy) })
+        .with_state(App { log: Arc::clone(history.log()), history, policy: Arc::new(policy) })
 }
 
 /// With everything around it that every request passes (see the modules `guard` and `problem`).

@@ -8,7 +8,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     App,
     ask::{Ask, Nothing},
-    containers, events, incidents,
+    containers, events, incidents, parked,
     problem::{Document, Problem},
 };
 
@@ -16,7 +16,7 @@ use crate::{
 #[openapi(
     info(
         title = "HemoStat",
-        description = "What HemoStat sees, concludes and does. For reading only; it answers on this machine only.\n\n\
+        description = "What HemoStat sees, concludes and does. It answers on this machine only.\n\n\
             Every failure is a problem document (RFC 9457). Times are RFC 3339, ids are opaque but for their order.",
         license(name = "MIT", identifier = "MIT"),
     ),
@@ -25,6 +25,7 @@ use crate::{
         (name = "events", description = "The log: every fact, in one order."),
         (name = "containers", description = "How containers are, and why they are, or are not, being healed."),
         (name = "incidents", description = "Illnesses from the first symptom to the end of the last."),
+        (name = "parked", description = "Deliveries that a part of HemoStat could not handle (dead letters)."),
     ),
     components(schemas(Document)),
 )]
@@ -39,6 +40,9 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(containers::get))
         .routes(routes!(incidents::list))
         .routes(routes!(incidents::get))
+        .routes(routes!(parked::list))
+        .routes(routes!(parked::redrive))
+        .routes(routes!(parked::discard))
 }
 
 /// The description of the interface.
@@ -51,8 +55,11 @@ pub(crate) async fn index(_: Ask<Nothing>) -> Json<Value> {
     let api = describe();
     let mut paths = Map::new();
     for (path, item) in api.paths.paths {
-        let summary = item.get.and_then(|get| get.summary).unwrap_or_default();
-        paths.insert(format!("GET {path}"), summary.trim_end_matches('.').into());
+        for (method, operation) in [("GET", item.get), ("POST", item.post)] {
+            let Some(operation) = operation else { continue };
+            let summary = operation.summary.unwrap_or_default();
+            paths.insert(format!("{method} {path}"), summary.trim_end_matches('.').into());
+        }
     }
     for (path, summary) in [
         ("GET /openapi.json", "All of this, for programs"),

@@ -29,13 +29,17 @@ pub struct Problem {
 enum Kind {
     InvalidParameter,
     ForeignHost,
+    ForeignOrigin,
     NoSuchPath,
     UnknownEvent,
     UnknownContainer,
     UnknownIncident,
+    UnknownParked,
     MethodNotAllowed,
     AmbiguousContainer,
+    CannotRedrive,
     BodyTooLarge,
+    NotJson,
     PathTooLong,
     Internal,
     Overloaded,
@@ -50,16 +54,20 @@ impl Kind {
         match self {
             Self::InvalidParameter => ("invalid-parameter", "A parameter is not valid", StatusCode::BAD_REQUEST),
             Self::ForeignHost => ("foreign-host", "The Host header names another machine", StatusCode::FORBIDDEN),
+            Self::ForeignOrigin => ("foreign-origin", "A page of another site asks", StatusCode::FORBIDDEN),
             Self::NoSuchPath => ("no-such-path", "There is nothing at this path", StatusCode::NOT_FOUND),
             Self::UnknownEvent => ("unknown-event", "There is no such event", StatusCode::NOT_FOUND),
             Self::UnknownContainer => ("unknown-container", "There is no such container", StatusCode::NOT_FOUND),
             Self::UnknownIncident => ("unknown-incident", "There is no such incident", StatusCode::NOT_FOUND),
+            Self::UnknownParked => ("unknown-parked", "There is no such parked delivery", StatusCode::NOT_FOUND),
             Self::MethodNotAllowed => {
-                ("method-not-allowed", "This path is only for reading", StatusCode::METHOD_NOT_ALLOWED)
+                ("method-not-allowed", "This path does not take this method", StatusCode::METHOD_NOT_ALLOWED)
             }
             Self::AmbiguousContainer => {
                 ("ambiguous-container", "Several containers have this name", StatusCode::CONFLICT)
             }
+            Self::CannotRedrive => ("cannot-redrive", "It can only be discarded", StatusCode::CONFLICT),
+            Self::NotJson => ("not-json", "The content type must be JSON", StatusCode::UNSUPPORTED_MEDIA_TYPE),
             Self::BodyTooLarge => ("body-too-large", "No body is expected", StatusCode::PAYLOAD_TOO_LARGE),
             Self::PathTooLong => ("uri-too-long", "The address is too long", StatusCode::URI_TOO_LONG),
             Self::Internal => ("internal", "HemoStat could not answer", StatusCode::INTERNAL_SERVER_ERROR),
@@ -129,9 +137,34 @@ impl Problem {
         Self::new(Kind::UnknownIncident, format!("{id} is not known; GET /incidents lists those that are"))
     }
 
+    /// 403: the Origin header names another site.
+    pub fn foreign_origin(origin: &str) -> Self {
+        let origin: String = origin.chars().take(120).collect();
+        Self::new(
+            Kind::ForeignOrigin,
+            format!("the Origin header is {origin:?}; no page elsewhere may change anything"),
+        )
+    }
+
+    /// 404: no delivery is parked under this id.
+    pub fn unknown_parked(id: &str) -> Self {
+        Self::new(Kind::UnknownParked, format!("nothing is parked as {id}; GET /parked lists what is"))
+    }
+
+    /// 409: what a parked delivery would need is gone.
+    pub fn cannot_redrive(why: String) -> Self {
+        Self::new(Kind::CannotRedrive, why)
+    }
+
+    /// 415: the header that shows that it is meant is missing.
+    pub fn not_json() -> Self {
+        let right = "send the header content-type: application/json, and no body";
+        Self::new(Kind::NotJson, format!("{right}; a page of another site cannot"))
+    }
+
     /// 405: the path exists, the method does not.
     pub fn method_not_allowed() -> Self {
-        Self::new(Kind::MethodNotAllowed, "use GET or HEAD")
+        Self::new(Kind::MethodNotAllowed, "the Allow header says which it takes; GET reads")
     }
 
     /// 409: several hosts have a container of this name.
@@ -142,7 +175,7 @@ impl Problem {
 
     /// 413: a body where none is expected.
     pub fn body_too_large() -> Self {
-        Self::new(Kind::BodyTooLarge, "this interface only reads; send no body")
+        Self::new(Kind::BodyTooLarge, "nothing here reads a body; send none")
     }
 
     /// 414: the path and query are longer than `limit` bytes.

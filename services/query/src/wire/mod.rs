@@ -3,9 +3,11 @@
 pub mod container;
 pub mod event;
 pub mod incident;
+pub mod parked;
 pub mod treatment;
 pub mod words;
 
 pub use container::{Container, ContainerDetail, Containers};
 pub use event::{Event, Events};
 pub use incident::{Incident, IncidentDetail, Incidents};
+pub use parked::{Parked, ParkedList, Redriven};

@@ -4,6 +4,7 @@
 mod broken;
 mod openapi;
 mod paging;
+mod parked;
 mod problems;
 mod reading;
 mod server;

@@ -30,11 +30,11 @@ fn every_operation_says_what_it_takes_and_how_it_fails() {
     for (path, item) in described["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
             let of = format!("{method} {path}");
-            assert_eq!(method, "get", "{of}: the interface only reads");
+            assert!(method == "get" || path.starts_with("/parked/"), "{of}: nothing else changes anything");
             for text in ["summary", "operationId"] {
                 assert!(operation[text].as_str().is_some_and(|text| !text.is_empty()), "{of} has no {text}");
             }
-            for parameter in operation["parameters"].as_array().unwrap() {
+            for parameter in operation["parameters"].as_array().into_iter().flatten() {
                 let described = parameter["description"].as_str().is_some_and(|text| !text.is_empty());
                 assert!(described && !parameter["example"].is_null(), "{of}: {parameter}");
             }

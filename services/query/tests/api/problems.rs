@@ -93,12 +93,12 @@ async fn what_is_not_a_plain_read_of_this_machine_is_refused() {
         ("GET /events HTTP/1.1\r\nHost: evil.example\r\n", 403, "foreign-host", "evil.example"),
         ("GET /events HTTP/1.1\r\nHost: 127.0.0.1.evil.example:8501\r\n", 403, "foreign-host", "localhost"),
         ("GET /events HTTP/1.0\r\n", 403, "foreign-host", "localhost"),
-        ("GET /events HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n", 413, "body-too-large", "only reads"),
+        ("GET /events HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n", 413, "body-too-large", "send none"),
         (
             "POST /events HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n",
             413,
             "body-too-large",
-            "only reads",
+            "send none",
         ),
         (&format!("GET /events?kind={long} HTTP/1.1\r\nHost: localhost\r\n"), 414, "uri-too-long", "8192"),
     ] {

@@ -193,8 +193,11 @@ async fn the_front_page_names_everything_there_is() {
     let server = Server::after([]).await;
     let index = server.read("/").await;
     let described = server.read("/openapi.json").await;
-    for path in described["paths"].as_object().unwrap().keys() {
-        assert!(index["paths"][format!("GET {path}")].is_string(), "{path} in {index:#}");
+    for (path, item) in described["paths"].as_object().unwrap() {
+        for method in item.as_object().unwrap().keys() {
+            let asked = format!("{} {path}", method.to_uppercase());
+            assert!(index["paths"][&asked].is_string(), "{asked} in {index:#}");
+        }
     }
     let head = server.send("HEAD /containers HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await;
     assert_eq!((head.status, head.body.as_str()), (200, ""));

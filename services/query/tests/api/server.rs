@@ -15,8 +15,8 @@ use hemostat_core::{
     Policy, Projection, testing,
     view::{Breaker, Containers, Cooldown, Dedup, Incidents, Timeline},
 };
-use hemostat_log::{Commit, Log, MemoryLog};
-use hemostat_runtime::{ProjectWorker, Stage, Step};
+use hemostat_log::{Commit, History, Log, MemoryLog};
+use hemostat_runtime::{Context, ProjectWorker, Stage, Step};
 use hemostat_schema::{EventId, NewEvent, Partition};
 use serde_json::Value;
 use tokio::{
@@ -56,7 +56,7 @@ impl Server {
     pub async fn on(log: Arc<dyn Log>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let router = hemostat_query::guarded(hemostat_query::router(log, Policy::default()));
+        let router = hemostat_query::guarded(hemostat_query::router(History::new(log, None), Policy::default()));
         let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self { address, serving }
     }
@@ -112,7 +112,14 @@ pub async fn logged(partitions: u16, history: impl IntoIterator<Item = NewEvent>
         let id = log.commit(&commit).await.unwrap()[0];
         ids.push(id);
     }
-    let ctx = hemostat_runtime::Context::new(log.clone());
+    fold_all(&log).await;
+    (log, ids)
+}
+
+/// Keeps all views as a projector does.
+pub async fn fold_all(log: &Arc<MemoryLog>) {
+    // Always the same one, who gets its leases again.
+    let ctx = Context { owner: "projector".into(), ..Context::new(log.clone()) };
     for partition in ctx.partitions() {
         fold::<Containers>(&ctx, partition).await;
         fold::<Incidents>(&ctx, partition).await;
@@ -121,11 +128,10 @@ pub async fn logged(partitions: u16, history: impl IntoIterator<Item = NewEvent>
         fold::<Breaker>(&ctx, partition).await;
         fold::<Dedup>(&ctx, partition).await;
     }
-    (log, ids)
 }
 
 /// Keeps the rows of `P` as a projector does.
-async fn fold<P: Projection>(ctx: &hemostat_runtime::Context, partition: Partition) {
+async fn fold<P: Projection>(ctx: &Context, partition: Partition) {
     let mut stage = Stage::new(ctx.clone(), ProjectWorker::<P>::new(ctx.clone(), partition));
     while stage.step().await.unwrap() != (Step::Idle { until: None }) {}
 }
