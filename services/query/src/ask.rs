@@ -6,17 +6,13 @@ use axum::{
     extract::{FromRequestParts, Path, Query, rejection::PathRejection},
     http::request::Parts,
 };
+use hemostat_history::{Position, Window, window::Point};
 use hemostat_schema::{ContainerName, Event, EventId, Family, HostName, Subject};
 use jiff::Timestamp;
 use serde::{Deserialize, de::DeserializeOwned};
 use utoipa::IntoParams;
 
-use crate::{
-    history::Filter,
-    log::Order,
-    problem::Problem,
-    window::{Position, Window},
-};
+use crate::{history::Filter, log::Order, problem::Problem};
 
 /// The query string, all of it: an unknown or repeated parameter is refused, so that a misspelt filter is not no filter.
 #[derive(Debug)]
@@ -104,6 +100,21 @@ pub struct ContainersAsk {
     /// Only on this Docker host.
     #[param(example = "docker-1")]
     pub host: Option<String>,
+    /// As it stood then: an RFC 3339 instant by the log's clock, or right after an event, by its id. What is said to be
+    /// decided by the policy follows from the present one.
+    #[param(example = "2026-01-01T00:00:00Z")]
+    pub as_of: Option<String>,
+}
+
+/// Parameters of `GET /containers/{key}` and `GET /incidents/{id}`.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct OneAsk {
+    /// As it stood then: an RFC 3339 instant by the log's clock, or right after an event, by its id. What is said to be
+    /// decided by the policy follows from the present one.
+    #[param(example = "2026-01-01T00:00:00Z")]
+    pub as_of: Option<String>,
 }
 
 /// Parameters of `GET /incidents`.
@@ -123,6 +134,9 @@ pub struct IncidentsAsk {
     /// The `next` of the page before.
     #[param(example = "inc-01jd9k3q2v8m4t7z", pattern = "^inc-[0-9a-z]{16}$")]
     pub cursor: Option<String>,
+    /// As they stood then: an RFC 3339 instant by the log's clock, or right after an event, by its id.
+    #[param(example = "2026-01-01T00:00:00Z")]
+    pub as_of: Option<String>,
 }
 
 /// What [`EventsAsk`] means.
@@ -242,13 +256,22 @@ fn container_of(said: &str) -> Result<(Option<HostName>, ContainerName), Problem
     }
 }
 
+/// Up to where what stood then was known; none for the present.
+pub fn as_of(said: Option<&str>) -> Result<Option<Position>, Problem> {
+    Ok(point("as_of", said)?.map(Point::last))
+}
+
 fn position(parameter: &str, said: Option<&str>) -> Result<Option<Position>, Problem> {
+    Ok(point(parameter, said)?.map(Point::first))
+}
+
+fn point(parameter: &str, said: Option<&str>) -> Result<Option<Point>, Problem> {
     let Some(said) = said else { return Ok(None) };
     if let Ok(id) = said.parse::<EventId>() {
-        return Ok(Some(Position::before(id)));
+        return Ok(Some(Point::Event(id)));
     }
     match said.parse::<Timestamp>() {
-        Ok(at) => Ok(Some(Position::at(at))),
+        Ok(at) => Ok(Some(Point::Instant(at))),
         Err(_) => Err(not(
             parameter,
             said,

@@ -1,12 +1,16 @@
 //! How containers are: `GET /containers` and `GET /containers/{key}`.
 
 use axum::{Json, extract::State};
-use hemostat_core::view::{self, containers};
+use hemostat_core::{
+    Projection,
+    view::{self, containers},
+};
+use hemostat_history::{Position, Progress, as_of};
 use hemostat_schema::{HostName, Subject};
 
 use crate::{
     App,
-    ask::{Ask, ContainersAsk, Key, Nothing, parse, word},
+    ask::{self, Ask, ContainersAsk, Key, OneAsk, parse, word},
     problem::{Document, Problem},
     rows,
     wire::{Container, ContainerDetail, Containers, words},
@@ -36,7 +40,7 @@ pub async fn list(State(app): State<App>, Ask(ask): Ask<ContainersAsk>) -> Resul
             && symptom.is_none_or(|symptom| row.symptoms.iter().any(|standing| standing.symptom == symptom))
             && host.as_ref().is_none_or(|host| subject.host == *host)
     };
-    let all = all(&app).await?;
+    let all = all(&app, ask::as_of(ask.as_of.as_deref())?).await?;
     let asked_for = all.iter().filter(|(subject, row)| is_asked_for(subject, row));
     Ok(Json(Containers {
         containers: asked_for.map(|(subject, row)| Container::new(subject, row, &app.policy)).collect(),
@@ -56,36 +60,40 @@ pub async fn list(State(app): State<App>, Ask(ask): Ask<ContainersAsk>) -> Resul
         Path,
         description = "`host/name` with the slash written %2F, or the name alone where only one host has it.",
         example = "docker-1%2Fapi-1",
-    )),
+    ), OneAsk),
     responses(
         (status = 200, description = "The container.", body = ContainerDetail),
-        (status = 400, description = "That is not a container's key.", body = Document, content_type = "application/problem+json"),
+        (status = 400, description = "That is not a container's key, or not an instant.", body = Document, content_type = "application/problem+json"),
         (status = 404, description = "There is no such container.", body = Document, content_type = "application/problem+json"),
         (status = 409, description = "Several hosts have a container of this name.", body = Document, content_type = "application/problem+json"),
         (status = 503, description = "The event log does not answer.", body = Document, content_type = "application/problem+json"),
     ),
 )]
-pub async fn get(State(app): State<App>, Key(key): Key, _: Ask<Nothing>) -> Result<Json<ContainerDetail>, Problem> {
-    let (subject, row) = find(&app, &key).await?;
-    let (log, host, key) = (&*app.log, &subject.host, subject.to_string());
+pub async fn get(
+    State(app): State<App>,
+    Key(key): Key,
+    Ask(ask): Ask<OneAsk>,
+) -> Result<Json<ContainerDetail>, Problem> {
+    let then = ask::as_of(ask.as_of.as_deref())?;
+    let (subject, row) = find(&app, &key, then).await?;
     let (cooldown, breaker, timeline) = tokio::try_join!(
-        rows::get_of::<view::Cooldown>(log, host, &key),
-        rows::get_of::<view::Breaker>(log, host, &key),
-        rows::get_of::<view::Timeline>(log, host, &key),
+        one::<view::Cooldown>(&app, &subject, then),
+        one::<view::Breaker>(&app, &subject, then),
+        one::<view::Timeline>(&app, &subject, then),
     )?;
     let container = Container::new(&subject, &row, &app.policy);
     Ok(Json(ContainerDetail::new(container, cooldown, breaker, timeline)))
 }
 
 /// The one container that `key` means: in full, or by its name alone.
-async fn find(app: &App, key: &str) -> Result<(Subject, containers::Row), Problem> {
+async fn find(app: &App, key: &str, then: Option<Position>) -> Result<(Subject, containers::Row), Problem> {
     let asked: Subject = parse("key", Some(key))?.ok_or_else(|| Problem::unknown_container(key, &[]))?;
     if asked.container.is_some()
-        && let Some(row) = rows::get_of::<view::Containers>(&*app.log, &asked.host, key).await?
+        && let Some(row) = one::<view::Containers>(app, &asked, then).await?
     {
         return Ok((asked, row));
     }
-    let all = all(app).await?;
+    let all = all(app, then).await?;
     let keys =
         |all: &[(Subject, containers::Row)]| all.iter().map(|(subject, _)| subject.to_string()).collect::<Vec<_>>();
     let known = keys(&all);
@@ -97,9 +105,23 @@ async fn find(app: &App, key: &str) -> Result<(Subject, containers::Row), Proble
     }
 }
 
-/// Every container, by key.
-async fn all(app: &App) -> Result<Vec<(Subject, containers::Row)>, Problem> {
-    let rows = rows::all::<view::Containers>(&*app.log).await?;
+/// The row of one container in the view `P`, at present or as it stood then.
+async fn one<P: Projection>(app: &App, subject: &Subject, then: Option<Position>) -> Result<Option<P::Row>, Problem> {
+    let key = subject.to_string();
+    Ok(match then {
+        None => rows::get_of::<P>(&*app.log, &subject.host, &key).await?,
+        Some(then) => as_of::row::<P>(&app.history, &key, then, &Progress::default()).await?,
+    })
+}
+
+/// Every container, by key, at present or as they stood then.
+async fn all(app: &App, then: Option<Position>) -> Result<Vec<(Subject, containers::Row)>, Problem> {
+    let rows: Vec<(String, containers::Row)> = match then {
+        None => rows::all::<view::Containers>(&*app.log).await?,
+        Some(then) => {
+            as_of::rows::<view::Containers>(&app.history, then, &Progress::default()).await?.into_iter().collect()
+        }
+    };
     let subject = |(key, row): (String, _)| key.parse().ok().map(|subject| (subject, row));
     let mut all: Vec<(Subject, _)> = rows.into_iter().filter_map(subject).collect();
     all.sort_by(|(a, _), (b, _)| a.cmp(b));

@@ -35,7 +35,7 @@ const CHUNK: usize = 500;
 pub async fn list(State(app): State<App>, Ask(ask): Ask<EventsAsk>) -> Result<Json<Events>, Problem> {
     let asked = ask.meant()?;
     let cost = Cost { found: asked.limit, scanned: SCANNED, chunk: CHUNK };
-    let page = history::page(&*app.log, &asked.filter, asked.window, asked.order, cost).await?;
+    let page = history::page(&app.history, &asked.filter, asked.window, asked.order, cost).await?;
     Ok(Json(Events {
         events: page.entries.iter().map(Event::from).collect(),
         next: page.next.map(|next| next.to_string()),
@@ -61,6 +61,6 @@ pub async fn get(State(app): State<App>, Key(key): Key, _: Ask<Nothing>) -> Resu
     if id.partition.0 >= app.log.partitions() {
         return Err(Problem::unknown_event(&key));
     }
-    let entry = app.log.get(id).await?.ok_or_else(|| Problem::unknown_event(&key))?;
+    let entry = app.history.get(id).await?.ok_or_else(|| Problem::unknown_event(&key))?;
     Ok(Json(Event::from(&entry)))
 }

@@ -7,12 +7,10 @@
 use std::collections::VecDeque;
 
 use futures::future::try_join_all;
+use hemostat_history::{History, Position, Window};
 use hemostat_schema::{ContainerName, EventId, Family, HostName, IncidentId, Partition};
 
-use crate::{
-    log::{Entry, Error, Log, Order, Range},
-    window::{Position, Window},
-};
+use crate::log::{Entry, Error, Order, Range};
 
 /// What a request asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,13 +76,13 @@ impl Filter {
 }
 
 /// The first page of what `filter` asks for in `window`.
-pub async fn page(log: &dyn Log, filter: &Filter, window: Window, order: Order, cost: Cost) -> Result<Page, Error> {
-    let partitions = filter.partitions(log.partitions());
+pub async fn page(past: &History, filter: &Filter, window: Window, order: Order, cost: Cost) -> Result<Page, Error> {
+    let partitions = filter.partitions(past.log().partitions());
     let mut sources: Vec<_> = partitions.into_iter().map(|partition| Source::new(partition, window)).collect();
     let mut page = Page::default();
     let mut scanned = 0;
     loop {
-        try_join_all(sources.iter_mut().map(|source| source.fill(log, &filter.families, order, cost.chunk))).await?;
+        try_join_all(sources.iter_mut().map(|source| source.fill(past, &filter.families, order, cost.chunk))).await?;
         let heads = sources.iter_mut().filter(|source| !source.entries.is_empty());
         let first = match order {
             Order::OldestFirst => heads.min_by_key(|source| source.head()),
@@ -123,11 +121,11 @@ impl Source {
         self.entries.front().map(|entry| Position::before(entry.id))
     }
 
-    async fn fill(&mut self, log: &dyn Log, families: &[Family], order: Order, chunk: usize) -> Result<(), Error> {
+    async fn fill(&mut self, past: &History, families: &[Family], order: Order, chunk: usize) -> Result<(), Error> {
         if !self.entries.is_empty() || self.exhausted {
             return Ok(());
         }
-        let entries = log.read(self.partition, families, self.range, order, chunk).await?;
+        let entries = past.read(self.partition, families, self.range, order, chunk).await?;
         self.exhausted = entries.len() < chunk;
         if let Some(last) = entries.last() {
             match order {
@@ -145,7 +143,7 @@ mod tests {
     use std::{sync::Arc, time::Duration};
 
     use hemostat_core::testing;
-    use hemostat_log::{Commit, MemoryLog};
+    use hemostat_log::{Commit, Log as _, MemoryLog};
     use hemostat_schema::{NewEvent, Subject};
     use proptest::prelude::*;
 
@@ -171,10 +169,10 @@ mod tests {
         (log, all)
     }
 
-    async fn walk(log: &MemoryLog, filter: &Filter, order: Order, cost: Cost) -> Vec<EventId> {
+    async fn walk(past: &History, filter: &Filter, order: Order, cost: Cost) -> Vec<EventId> {
         let (mut window, mut found) = (Window::ALL, vec![]);
         loop {
-            let page = page(log, filter, window, order, cost).await.unwrap();
+            let page = page(past, filter, window, order, cost).await.unwrap();
             assert!(page.entries.len() <= cost.found);
             found.extend(page.entries.iter().map(|entry| entry.id));
             match (page.next, order) {
@@ -208,7 +206,7 @@ mod tests {
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
             let (walked, all) = runtime.block_on(async {
                 let (log, all) = logged(partitions, &happened).await;
-                (walk(&log, &filter, order, Cost { found, scanned, chunk }).await, all)
+                (walk(&History::new(log, None), &filter, order, Cost { found, scanned, chunk }).await, all)
             });
             let matches = |(_, subject, family): &&(EventId, Subject, Family)| {
                 filter.families.contains(family)
@@ -228,7 +226,7 @@ mod tests {
         let (log, all) = logged(1, &[(0, 0, true); 50]).await;
         let rare = Filter { container: Some("c1".parse().unwrap()), ..Filter::all() };
         let cost = Cost { found: 10, scanned: 20, chunk: 7 };
-        let page = page(&*log, &rare, Window::ALL, Order::OldestFirst, cost).await.unwrap();
+        let page = page(&History::new(log, None), &rare, Window::ALL, Order::OldestFirst, cost).await.unwrap();
         assert_eq!((page.entries.len(), page.next), (0, Some(all[19].0)));
     }
 
@@ -238,7 +236,8 @@ mod tests {
         log.append_raw(Partition(0), Family::Observation, "nonsense", "host-0/c0", b"?");
         let found = async |filter: Filter| {
             let cost = Cost { found: 10, scanned: 20, chunk: 7 };
-            page(&*log, &filter, Window::ALL, Order::OldestFirst, cost).await.unwrap().entries.len()
+            let past = History::new(log.clone(), None);
+            page(&past, &filter, Window::ALL, Order::OldestFirst, cost).await.unwrap().entries.len()
         };
         assert_eq!(found(Filter::all()).await, 2);
         assert_eq!(found(Filter { container: Some("c0".parse().unwrap()), ..Filter::all() }).await, 1);

@@ -3,11 +3,12 @@
 use axum::{Json, extract::State};
 use futures::{StreamExt, TryStreamExt, stream};
 use hemostat_core::view::{self, incidents};
+use hemostat_history::{Progress, as_of};
 use hemostat_schema::{IncidentId, Subject};
 
 use crate::{
     App,
-    ask::{Ask, IncidentsAsk, Key, Nothing, limit, parse, word},
+    ask::{self, Ask, IncidentsAsk, Key, OneAsk, limit, parse, word},
     problem::{Document, Problem},
     rows,
     wire::{Event, Incident, IncidentDetail, Incidents},
@@ -40,7 +41,12 @@ pub async fn list(State(app): State<App>, Ask(ask): Ask<IncidentsAsk>) -> Result
             && container.as_ref().is_none_or(|container| row.subject == *container)
             && cursor.as_ref().is_none_or(|cursor| id < cursor)
     };
-    let rows = rows::all::<view::Incidents>(&*app.log).await?;
+    let rows: Vec<(String, incidents::Row)> = match ask::as_of(ask.as_of.as_deref())? {
+        None => rows::all::<view::Incidents>(&*app.log).await?,
+        Some(then) => {
+            as_of::rows::<view::Incidents>(&app.history, then, &Progress::default()).await?.into_iter().collect()
+        }
+    };
     let rows = rows.into_iter().filter_map(|(key, row)| key.parse().ok().map(|id: IncidentId| (id, row)));
     let mut found: Vec<_> = rows.filter(|(id, row)| is_asked_for(id, row)).collect();
     // An incident's id begins with the instant at which it began.
@@ -59,20 +65,28 @@ pub async fn list(State(app): State<App>, Ask(ask): Ask<IncidentsAsk>) -> Result
     path = "/incidents/{id}",
     operation_id = "get_incident",
     tag = "incidents",
-    params(("id" = String, Path, description = "The incident's id.", example = "inc-01jd9k3q2v8m4t7z")),
+    params(("id" = String, Path, description = "The incident's id.", example = "inc-01jd9k3q2v8m4t7z"), OneAsk),
     responses(
         (status = 200, description = "The incident.", body = IncidentDetail),
-        (status = 400, description = "That is not an incident's id.", body = Document, content_type = "application/problem+json"),
+        (status = 400, description = "That is not an incident's id, or not an instant.", body = Document, content_type = "application/problem+json"),
         (status = 404, description = "There is no such incident.", body = Document, content_type = "application/problem+json"),
         (status = 503, description = "The event log does not answer.", body = Document, content_type = "application/problem+json"),
     ),
 )]
-pub async fn get(State(app): State<App>, Key(key): Key, _: Ask<Nothing>) -> Result<Json<IncidentDetail>, Problem> {
+pub async fn get(
+    State(app): State<App>,
+    Key(key): Key,
+    Ask(ask): Ask<OneAsk>,
+) -> Result<Json<IncidentDetail>, Problem> {
     let id: IncidentId = parse("id", Some(&key))?.ok_or_else(|| Problem::unknown_incident(&key))?;
-    let row = rows::get::<view::Incidents>(&*app.log, &key).await?.ok_or_else(|| Problem::unknown_incident(&key))?;
+    let row = match ask::as_of(ask.as_of.as_deref())? {
+        None => rows::get::<view::Incidents>(&*app.log, &key).await?,
+        Some(then) => as_of::row::<view::Incidents>(&app.history, &key, then, &Progress::default()).await?,
+    };
+    let row = row.ok_or_else(|| Problem::unknown_incident(&key))?;
     let read = |event| {
-        let log = &app.log;
-        async move { log.get(event).await.map(|entry| (event, entry)) }
+        let history = &app.history;
+        async move { history.get(event).await.map(|entry| (event, entry)) }
     };
     let chain: Vec<_> = stream::iter(row.events.iter().copied()).map(read).buffered(AT_ONCE).try_collect().await?;
     Ok(Json(IncidentDetail {

@@ -13,13 +13,13 @@ mod listen;
 mod openapi;
 mod parked;
 mod problem;
-mod window;
 mod wire;
 
 use std::sync::Arc;
 
 use axum::{Router, middleware, response::IntoResponse, routing};
 use hemostat_core::Policy;
+use hemostat_history::History;
 use hemostat_runtime::{Config, Context, Task, log, rows};
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -31,7 +31,7 @@ pub use openapi::describe;
 #[derive(Debug, Clone)]
 struct App {
     log: Arc<dyn log::Log>,
-    history: log::History,
+    history: History,
     policy: Arc<Policy>,
 }
 
@@ -47,7 +47,7 @@ pub fn tasks(ctx: &Context, config: &Config) -> anyhow::Result<Vec<Task>> {
 
 /// The interface on this log and its archive; `policy` is by what containers are said to be cared for. Not [`guarded`]
 /// yet, so that the runtime's own pages can be added.
-pub fn router(history: log::History, policy: Policy) -> Router {
+pub fn router(history: History, policy: Policy) -> Router {
     let (api, _) = openapi::routes().split_for_parts();
     api.route("/openapi.json", routing::get(openapi::document))
         .route("/", routing::get(openapi::index))

@@ -10,7 +10,7 @@ use hemostat_log::{
 use hemostat_schema::{EventId, Family, Partition};
 use tokio::sync::watch;
 
-/// A log that cannot be reached; where `panics`, asking for one event is a fault in the program.
+/// A log that cannot be reached; where `panics`, reading events is a fault in the program.
 #[derive(Debug)]
 pub struct Broken {
     pub panics: bool,
@@ -32,10 +32,10 @@ impl Log for Broken {
         unreachable()
     }
     async fn raw(&self, _: Partition, _: &[Family], _: Range, _: Order, _: usize) -> Result<Vec<RawEntry>, Error> {
+        assert!(!self.panics, "as the test wants it");
         unreachable()
     }
     async fn get(&self, _: EventId) -> Result<Option<Entry>, Error> {
-        assert!(!self.panics, "as the test wants it");
         unreachable()
     }
     async fn rows(&self, _: Partition, _: &str, _: &[String]) -> Result<Vec<Option<Vec<u8>>>, Error> {
