@@ -4,6 +4,7 @@ mod demo;
 mod follow;
 mod history;
 mod migrate;
+mod parked;
 mod print;
 mod roles;
 mod tail;
@@ -78,6 +79,8 @@ enum Command {
     Fsck(history::fsck::Options),
     /// Decides history again under another policy, and prints which decisions change.
     Backtest(history::backtest::Options),
+    /// Lists deliveries that a part of HemoStat gave up on, and has them dealt with anew or forgotten.
+    Parked(parked::Options),
     /// Prints every setting in force and where it came from; secrets are hidden.
     Config,
     /// Makes patients of its own ill in Docker and heals them.
@@ -105,6 +108,7 @@ impl Command {
             | Self::Verify(_)
             | Self::Fsck(_)
             | Self::Backtest(_)
+            | Self::Parked(_)
             | Self::Config
             | Self::Demo => None,
         }
@@ -151,6 +155,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Verify(options) => history::verify::run(&tool(&config).await?, &config, options).await,
         Command::Fsck(options) => history::fsck::run(&tool(&config).await?, options).await,
         Command::Backtest(options) => history::backtest::run(&tool(&config).await?, &config, options).await,
+        Command::Parked(options) => parked::run(&tool(&config).await?, options).await,
         Command::Up => {
             listen(&config)?;
             up(&config).await
