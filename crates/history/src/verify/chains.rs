@@ -125,9 +125,8 @@ impl Chain {
         let mut begins = None;
         if let Some(lost) = lost {
             // Where events are gone the chain cannot be computed: it is taken up at the first block that is whole.
-            while let Some(block) =
-                ahead.pop_front_if(|block| block.marks.first().is_none_or(|mark| mark.id(partition) <= lost))
-            {
+            let is_cut = |block: &Block| block.marks.first().is_none_or(|mark| mark.id(partition) <= lost);
+            while let Some(block) = pop_front_if(&mut ahead, is_cut) {
                 (found, begins) = (block.link, Some(block.last));
             }
             report.notes.push(format!(
@@ -161,7 +160,7 @@ impl Chain {
     /// Compares the blocks that end before `next`; all of them at the end.
     fn close_before(&mut self, next: Option<EventId>) {
         while self.broken.is_none()
-            && let Some(block) = self.ahead.pop_front_if(|block| next.is_none_or(|next| block.last < next))
+            && let Some(block) = pop_front_if(&mut self.ahead, |block| next.is_none_or(|next| block.last < next))
         {
             if block.link != self.found {
                 self.differs(&block);
@@ -198,6 +197,11 @@ impl Chain {
     fn break_at(&mut self, event: Option<EventId>, why: String) {
         self.broken = Some(Difference::History { partition: self.partition, family: self.family, event, why });
     }
+}
+
+/// The first block, where it is such a one.
+fn pop_front_if(blocks: &mut VecDeque<Block>, is: impl Fn(&Block) -> bool) -> Option<Block> {
+    if blocks.front().is_some_and(is) { blocks.pop_front() } else { None }
 }
 
 async fn testimonies(
