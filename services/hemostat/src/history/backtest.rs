@@ -120,7 +120,7 @@ fn summary(report: &Report) -> Vec<String> {
     };
     let Report { events, decisions, unexplained, was, would_be, refused_that_would_run, .. } = report;
     let mut lines = vec![
-        format!("{} of {decisions} decisions change ({events} events)", report.changes.len()),
+        format!("{} changes to {decisions} decisions ({events} events)", report.changes.len()),
         line("actions", was.actions, would_be.actions),
         line("recoveries", was.recoveries, would_be.recoveries),
         line("refusals", was.refusals, would_be.refusals),
