@@ -49,6 +49,11 @@ impl Rebuildable {
         }
     }
 
+    /// Whether it is a view; otherwise a decider's state.
+    pub fn is_view(&self) -> bool {
+        matches!(self.kind, Kind::View(_))
+    }
+
     /// The name of its rows, and, for a view, of the group that keeps them.
     pub fn group(&self) -> String {
         format!("{}.{}", self.name, self.version)
@@ -91,6 +96,16 @@ pub async fn ask(log: &dyn Log, partition: Partition, group: &str) -> Result<Str
         log.want_view(partition, group, &next).await?;
     }
     Ok(next)
+}
+
+/// Whether any process keeps what `group` keeps, or stands by for it.
+///
+/// # Errors
+/// When the log cannot be read or written.
+pub async fn is_attended(ctx: &Context, group: &str) -> Result<bool, Error> {
+    let members = ctx.log.attend(group, &ctx.owner, ctx.lease_ttl).await?;
+    ctx.log.leave(group, &ctx.owner).await?;
+    Ok(members.iter().any(|member| *member != ctx.owner))
 }
 
 /// How far the filling of a view has come.

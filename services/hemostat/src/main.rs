@@ -6,6 +6,7 @@ mod history;
 mod migrate;
 mod parked;
 mod print;
+mod rebuild;
 mod roles;
 mod tail;
 
@@ -81,6 +82,8 @@ enum Command {
     Backtest(history::backtest::Options),
     /// Lists deliveries that a part of HemoStat gave up on, and has them dealt with anew or forgotten.
     Parked(parked::Options),
+    /// Fills views anew beside the ones that are served, and has deciders fold their state anew.
+    Rebuild(rebuild::Options),
     /// Prints every setting in force and where it came from; secrets are hidden.
     Config,
     /// Makes patients of its own ill in Docker and heals them.
@@ -109,6 +112,7 @@ impl Command {
             | Self::Fsck(_)
             | Self::Backtest(_)
             | Self::Parked(_)
+            | Self::Rebuild(_)
             | Self::Config
             | Self::Demo => None,
         }
@@ -155,6 +159,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Verify(options) => history::verify::run(&tool(&config).await?, &config, options).await,
         Command::Fsck(options) => history::fsck::run(&tool(&config).await?, options).await,
         Command::Backtest(options) => history::backtest::run(&tool(&config).await?, &config, options).await,
+        Command::Rebuild(options) => rebuild::run(&tool(&config).await?, options).await,
         Command::Parked(options) => parked::run(&tool(&config).await?, options).await,
         Command::Up => {
             listen(&config)?;

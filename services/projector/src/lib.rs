@@ -4,20 +4,24 @@
 //! a view of a new version is filled from the beginning of the log.
 
 use hemostat_core::view::{Breaker, Containers, Cooldown, Dedup, Incidents, Timeline};
-use hemostat_runtime::{Config, Context, Task, projection};
+use hemostat_runtime::{Config, Context, Task, rebuild::Rebuildable};
+
+/// Every view that is kept.
+pub fn views() -> [Rebuildable; 6] {
+    [
+        Rebuildable::view::<Containers>(),
+        Rebuildable::view::<Incidents>(),
+        Rebuildable::view::<Timeline>(),
+        Rebuildable::view::<Cooldown>(),
+        Rebuildable::view::<Breaker>(),
+        Rebuildable::view::<Dedup>(),
+    ]
+}
 
 /// Keeps every view up to date; for each of them a worker a partition.
 ///
 /// # Errors
 /// None at present; like the other roles' it may.
 pub fn tasks(ctx: &Context, _: &Config) -> anyhow::Result<Vec<Task>> {
-    let views = [
-        projection::<Containers>(ctx),
-        projection::<Incidents>(ctx),
-        projection::<Timeline>(ctx),
-        projection::<Cooldown>(ctx),
-        projection::<Breaker>(ctx),
-        projection::<Dedup>(ctx),
-    ];
-    Ok(views.into_iter().flatten().collect())
+    Ok(views().iter().filter_map(|view| view.workers(ctx)).flatten().collect())
 }
