@@ -6,7 +6,7 @@ hemostat := cargo run --locked --release -p hemostat --
 # What `make up` gives to hemostat, such as ARGS="--set responder.dry_run=true".
 ARGS ?=
 
-.PHONY: help up demo test cluster-test test-core check bench bench-heal sweep
+.PHONY: help up demo test cluster-test test-core check bench bench-heal bench-log torture sweep
 
 help: ## Shows this list
 	@sed -n 's/^\([a-z-]*\): .*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -18,10 +18,10 @@ demo: ## Makes patients of its own ill in Docker, and heals them
 	$(with) rust redis docker -- sh -c '$(patient) && $(hemostat) demo'
 
 test: ## Runs all tests, on a real Redis and a real Docker engine
-	$(with) rust redis pyarrow docker -- scripts/test all
+	$(with) rust redis openssl pyarrow docker -- scripts/test all
 
 cluster-test: ## The journeys on a Redis Cluster, behind Sentinels and over TLS; part of `make test`
-	$(with) rust redis docker -- scripts/test topologies
+	$(with) rust redis openssl docker -- scripts/test topologies
 
 test-core: ## Runs all tests that need no Docker engine
 	$(with) rust redis pyarrow -- scripts/test core
@@ -37,6 +37,12 @@ bench: ## Runs every bench; figures in target/bench/
 
 bench-heal: ## How long from unhealthy to restart, and what HemoStat costs
 	$(with) rust redis docker -- scripts/bench heal
+
+bench-log: ## What the log costs beside bare Redis, at ten thousand to a million events
+	$(with) rust redis -- scripts/bench log
+
+torture: ## A thousand kills while two hundred thousand events flow; takes half an hour
+	$(with) rust redis -- scripts/test torture
 
 sweep: ## Takes patients that killed runs left behind, and their images, out of Docker
 	$(with) rust docker -- cargo run --locked --quiet -p hemostat-patient --example sweep

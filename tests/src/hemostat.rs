@@ -163,7 +163,7 @@ impl Drop for Hemostat {
 }
 
 /// `HEMOSTAT_BINARY`, or the one that was built beside the running test.
-fn binary() -> PathBuf {
+pub(crate) fn binary() -> PathBuf {
     if let Some(path) = std::env::var_os("HEMOSTAT_BINARY") {
         return path.into();
     }

@@ -17,7 +17,19 @@ use crate::{signal, until};
 pub struct RedisServer {
     directory: TempDir,
     password: Option<String>,
+    keeps: Keeps,
     child: Option<Child>,
+}
+
+/// When a server makes what it was told safe against its own death.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keeps {
+    /// Never.
+    Nothing,
+    /// Every second.
+    EverySecond,
+    /// Before it answers.
+    Always,
 }
 
 impl RedisServer {
@@ -28,8 +40,17 @@ impl RedisServer {
 
     /// The same, where everybody must say `password`.
     pub async fn with_password(password: Option<&str>) -> Self {
+        Self::begin(password, Keeps::Always).await
+    }
+
+    /// Starts one that keeps as much as it is told to, and waits until it answers.
+    pub async fn keeping(keeps: Keeps) -> Self {
+        Self::begin(None, keeps).await
+    }
+
+    async fn begin(password: Option<&str>, keeps: Keeps) -> Self {
         let directory = tempfile::Builder::new().prefix("hemostat-redis-").tempdir().unwrap();
-        let mut server = Self { directory, password: password.map(str::to_owned), child: None };
+        let mut server = Self { directory, password: password.map(str::to_owned), keeps, child: None };
         server.restart().await;
         server
     }
@@ -38,9 +59,14 @@ impl RedisServer {
     pub async fn restart(&mut self) {
         let directory = self.directory.path();
         let log = File::options().create(true).append(true).open(directory.join("log")).unwrap();
+        let [append_only, sync] = match self.keeps {
+            Keeps::Nothing => ["no", "no"],
+            Keeps::EverySecond => ["yes", "everysec"],
+            Keeps::Always => ["yes", "always"],
+        };
         let mut command = Command::new("redis-server");
         command
-            .args(["--port", "0", "--save", "", "--appendonly", "yes", "--appendfsync", "always", "--unixsocket"])
+            .args(["--port", "0", "--save", "", "--appendonly", append_only, "--appendfsync", sync, "--unixsocket"])
             .arg(self.socket())
             .arg("--dir")
             .arg(directory)
