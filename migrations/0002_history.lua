@@ -48,6 +48,13 @@ redis.register_function('hemostat_up', function(keys)
       redis.call('XGROUP', 'CREATE', keys[i], 'hemostat', '0', 'MKSTREAM')
       redis.call('XGROUP', 'DESTROY', keys[i], 'hemostat')
     end
+    -- Views (`name.version`) were groups before this migration and read by position since. A group that nobody reads for
+    -- any more would hold back trimming for ever.
+    for _, info in ipairs(redis.call('XINFO', 'GROUPS', keys[i])) do
+      if string.find(info[2], '%.%d+$') then
+        redis.call('XGROUP', 'DESTROY', keys[i], info[2])
+      end
+    end
   end
 end)
 
@@ -458,7 +465,8 @@ redis.register_function('hemostat_redrive', function(keys, args)
   if #redis.call('XRANGE', keys[1], parked, parked) == 0 then
     return 0
   end
-  local claimed = redis.pcall('XCLAIM', keys[3], group, 'hemostat', 0, entry, 'FORCE', 'JUSTID')
+  -- As handed out once: what was done about it may be out in the world.
+  local claimed = redis.pcall('XCLAIM', keys[3], group, 'hemostat', 0, entry, 'RETRYCOUNT', 1, 'FORCE', 'JUSTID')
   if claimed.err and not string.find(claimed.err, '^NOGROUP') then
     return claimed
   end

@@ -122,3 +122,16 @@ async fn a_plan_names_the_server_whose_functions_got_lost() {
     migrate(&server.options()).await.unwrap();
     assert!(plan(&server.options()).await.unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn groups_of_views_that_are_read_by_position_now_are_gone() {
+    let server = Server::new();
+    server.log().await;
+    for group in ["containers.1", "judge"] {
+        server.cli(&["XGROUP", "CREATE", "hemostat:{0}:actions", group, "0"]);
+    }
+    server.cli(&["HDEL", "hemostat:meta", "0002_history"]);
+    migrate(&server.options()).await.unwrap();
+    let left = server.cli(&["XINFO", "GROUPS", "hemostat:{0}:actions"]);
+    assert!(left.contains("judge") && !left.contains("containers.1"), "{left}");
+}

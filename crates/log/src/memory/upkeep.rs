@@ -21,7 +21,7 @@ impl History {
                 let reason = format!("its event {} is no longer in the stream; discard it instead", delivery.id);
                 return Err(Error::Invalid { doing: "put a parked delivery back", reason });
             }
-            group.pending.insert(delivery.id, 0);
+            group.pending.insert(delivery.id, 1);
         }
         self.parked.retain(|delivery| delivery.key != parked);
         for (view, row) in forget {

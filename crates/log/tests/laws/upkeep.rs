@@ -105,7 +105,7 @@ async fn a_parked_delivery_that_is_put_back_is_delivered_again_and_who_reads_beg
     let mine = lease(&*log, "g", "me").await;
     let again = Inbox::new(Arc::clone(&log), mine, [Family::Action]).next(9).await.unwrap();
     assert_eq!(again.iter().map(|delivery| delivery.id).collect::<Vec<_>>(), [ids[1]]);
-    assert!(again[0].times > 0);
+    assert_eq!(again[0].times, 2, "something may have been done about it before");
     assert_eq!(log.all_rows(P, "g.1").await.unwrap(), [("kept".to_owned(), vec![1])]);
     assert_eq!(log.parked(P, 9).await.unwrap(), []);
     assert_eq!(log.redrive(P, parked.key, &forget).await.unwrap(), None, "it is not parked any more");
