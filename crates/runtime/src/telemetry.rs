@@ -14,8 +14,7 @@ use tracing_subscriber::{
 use crate::config::LogFormat;
 
 /// What other crates say below a warning is of no use to who runs HemoStat.
-const QUIET: &str =
-    "axum=warn,bollard=warn,fred=error,h2=warn,hyper=warn,hyper_util=warn,object_store=warn,reqwest=warn,rustls=warn,\
+const QUIET: &str = "axum=warn,bollard=warn,fred=error,h2=warn,hyper=warn,hyper_util=warn,object_store=warn,reqwest=warn,rustls=warn,\
      tower=warn";
 
 /// From here on, `tracing` writes to standard error.

@@ -12,6 +12,9 @@ use super::sicken;
 /// begins meanwhile, and a busy machine.
 const TAKEN_OVER_WITHIN: Duration = Duration::from_secs(10);
 
+/// Longer than it takes two processes to have shared their leases of two seconds, by heartbeats of a third of that.
+const SHARED_AFTER: Duration = Duration::from_secs(4);
+
 /// A HemoStat of single roles on one log, with two responders.
 struct Team {
     bed: Bed,
@@ -36,13 +39,17 @@ impl Team {
         Self { bed, redis, _others: others, query, responders }
     }
 
-    /// Parts the responder that may act from the one that stands by.
+    /// Parts the responder that may act from the one that stands by, once they have shared the work.
     async fn parted(&mut self) -> (Hemostat, Hemostat) {
         let redis = &self.redis;
-        let owner = until(PATIENCE, "one of the responders may act", async || {
+        let mut held = (String::new(), Instant::now());
+        let owner = until(PATIENCE, "one of the responders may act, and goes on to", async || {
             let owner = redis.cli(&["HGET", "hemostat:{0}:lease:execute", "owner"])?;
-            let pid: u32 = owner.trim().split('-').next().unwrap_or_default().parse()?;
-            Ok(pid)
+            if owner != held.0 {
+                held = (owner.clone(), Instant::now());
+            }
+            ensure!(held.1.elapsed() > SHARED_AFTER, "it is {owner}'s since {:?}", held.1.elapsed());
+            Ok(owner.trim().split('-').next().unwrap_or_default().parse::<u32>()?)
         })
         .await;
         let at = self.responders.iter().position(|responder| responder.pid() == owner);
@@ -92,13 +99,18 @@ async fn a_responder_that_was_frozen_and_wakes_up_does_not_act_again() {
     assert_eq!(frozen.only("action.succeeded").data["proof"], "found", "the frozen one has told it itself:\n{frozen}");
     acting.thaw();
     // Once it answers again it has seen what happened meanwhile, and has Docker's answer to its own call.
-    let _awake = acting.ready().await;
+    let awake = acting.ready().await;
     team.query.until(&patient, "it is healed", is_healed).await;
     sicken_and_wait_for_refusal(&team, &patient).await;
     let story = team.query.story(&patient).await.unwrap();
     let counts = ["action.authorised", "action.succeeded", "action.failed"].map(|kind| story.count(kind));
     assert_eq!(counts, [1, 1, 0], "{story}");
     assert_eq!(team.bed.deeds(&patient).count("restart"), 1, "{story}");
+    let said = awake.said();
+    assert!(
+        said.contains("execute/0: another process has taken over"),
+        "it does not say that it lost the lease:\n{said}"
+    );
 }
 
 /// A new illness within the cooldown is refused: by then everything that was to be done has been done.
