@@ -235,7 +235,8 @@ end)
 --   acks    stream (index in KEYS), count, ids...     one for each stream
 --   fired   member, due (ms)
 --   events  stream, kind, subject, cause ('' none, '=n' the n-th event of this commit counted from 0, or an event id),
---           head field ('' when it moves none), envelope
+--           envelope
+--   heads   head field, the event (counted from 0) that it is moved to; only where there are events
 --   rows    view (index in KEYS), key, '1' and the row, or '0' and '' to delete it
 --   timers  member, due (ms; '' to cancel it)
 --   parked  family, entry id, error
@@ -337,27 +338,29 @@ redis.register_function('hemostat_commit', function(keys, args)
       ms, next_seq = time, 0
     end
     local prefix = text(ms) .. '-'
+    -- A sequence is small, so it needs no format to be written without an exponent.
     local function id_of(event)
-      return prefix .. text(next_seq + event)
+      return prefix .. (next_seq + event)
     end
-    local heads = {}
+    -- No closure for each argument: this is what a busy log spends its time on.
     for event = 0, events - 1 do
-      local stream, kind, subject = keys[tonumber(take())], take(), take()
-      local cause, head, envelope = take(), take(), take()
-      local id = id_of(event)
+      local stream, kind, subject = keys[tonumber(args[at + 1])], args[at + 2], args[at + 3]
+      local cause, envelope = args[at + 4], args[at + 5]
+      at = at + 5
       if cause == '' then
-        redis.call('XADD', stream, id, 'k', kind, 's', subject, 'e', envelope)
+        redis.call('XADD', stream, id_of(event), 'k', kind, 's', subject, 'e', envelope)
       else
         local sibling = string.match(cause, '^=(%d+)$')
         if sibling then
           cause = partition .. '.' .. id_of(tonumber(sibling))
         end
-        redis.call('XADD', stream, id, 'k', kind, 's', subject, 'c', cause, 'e', envelope)
+        redis.call('XADD', stream, id_of(event), 'k', kind, 's', subject, 'c', cause, 'e', envelope)
       end
-      if head ~= '' then
-        heads[#heads + 1] = head
-        heads[#heads + 1] = id
-      end
+    end
+    local heads = {}
+    for head = 1, 2 * tonumber(take()), 2 do
+      heads[head] = take()
+      heads[head + 1] = id_of(tonumber(take()))
     end
     in_chunks(heads, function(...)
       redis.call('HSET', keys[HEADS], ...)

@@ -28,7 +28,7 @@ pub(super) fn arguments(commit: &Commit) -> Result<Vec<Arg>, Error> {
     all_keys.extend([keys.cursors(), keys.views()]);
     all_keys.extend(views.iter().map(|view| keys.view(view)));
 
-    let mut out = Arguments(Vec::with_capacity(32 + 6 * encoded.len() + 4 * commit.rows.len() + commit.acks.len()));
+    let mut out = Arguments(Vec::with_capacity(32 + 5 * encoded.len() + 4 * commit.rows.len() + commit.acks.len()));
     out.text("hemostat_commit");
     out.number(all_keys.len());
     all_keys.into_iter().for_each(|key| out.text(key));
@@ -61,8 +61,7 @@ pub(super) fn arguments(commit: &Commit) -> Result<Vec<Arg>, Error> {
 
     out.number(encoded.len());
     for (event, encoded) in commit.events.iter().zip(encoded) {
-        let family = event.event.family();
-        out.number(stream(family));
+        out.number(stream(event.event.family()));
         out.text(encoded.kind);
         out.text(encoded.subject);
         out.text(match event.cause {
@@ -70,8 +69,17 @@ pub(super) fn arguments(commit: &Commit) -> Result<Vec<Arg>, Error> {
             Some(Cause::Event(id)) => id.to_string(),
             Some(Cause::Sibling(index)) => format!("={index}"),
         });
-        out.text(if event.event.moves_head() { head(family, &event.subject) } else { String::new() });
         out.0.push(encoded.envelope.into());
+    }
+    if !commit.events.is_empty() {
+        let moving = commit.events.iter().enumerate().filter(|(_, event)| event.event.moves_head());
+        let heads: BTreeMap<(Family, &Subject), usize> =
+            moving.map(|(index, event)| ((event.event.family(), &event.subject), index)).collect();
+        out.number(heads.len());
+        for ((family, subject), index) in heads {
+            out.text(head(family, subject));
+            out.number(index);
+        }
     }
 
     out.number(commit.rows.len());
