@@ -75,7 +75,38 @@ pub const UPCASTS: &[Upcast] = &[
     Upcast { kind: "action.authorised", from: 1, lift: gather_limits },
     // Version 2 has one reason more.
     Upcast { kind: "action.refused", from: 1, lift: std::convert::identity },
+    // Version 2 knows more symptoms, more evidence and more about a diagnosis; what version 1 says means the same.
+    Upcast { kind: "observation.symptom_raised", from: 1, lift: std::convert::identity },
+    Upcast { kind: "observation.symptom_worsened", from: 1, lift: std::convert::identity },
+    Upcast { kind: "observation.symptom_cleared", from: 1, lift: std::convert::identity },
+    Upcast { kind: "diagnosis.reached", from: 1, lift: std::convert::identity },
+    Upcast { kind: "diagnosis.opinion_sought", from: 1, lift: show_nothing },
+    Upcast { kind: "diagnosis.failed", from: 1, lift: tell_no_trouble },
 ];
+
+/// Version 1 did not say what the model was shown.
+fn show_nothing(mut data: Value) -> Value {
+    if let Some(data) = data.as_object_mut() {
+        for (key, value) in [
+            ("part", serde_json::json!("decides")),
+            ("evidence", serde_json::json!([])),
+            ("remedies", serde_json::json!([])),
+            ("fingerprint", serde_json::json!("")),
+        ] {
+            data.insert(key.to_owned(), value);
+        }
+    }
+    data
+}
+
+/// Version 1 had no names for what may go wrong.
+fn tell_no_trouble(mut data: Value) -> Value {
+    if let Some(data) = data.as_object_mut() {
+        data.insert("trouble".to_owned(), serde_json::json!("other"));
+        data.insert("usage".to_owned(), Value::Null);
+    }
+    data
+}
 
 /// Version 1 told the attempt and how many there may be; version 2 tells every limit, in one place.
 fn gather_limits(mut data: Value) -> Value {

@@ -191,4 +191,34 @@ pub struct Vitals {
     pub block_write: ByteCount,
     /// Processes and threads.
     pub pids: u64,
+    /// How many of them it may have, where there is a limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pids_limit: Option<u64>,
+    /// What it had to wait for.
+    #[serde(default, skip_serializing_if = "Strain::is_unknown")]
+    pub strain: Strain,
+}
+
+/// What a container had to wait for; none where the kernel or the source of the figures does not tell.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Strain {
+    /// In which share of the scheduler's periods its CPU limit stopped it, since the sample before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throttled: Option<Percent>,
+    /// In which share of the last ten seconds some task of it waited for a CPU (PSI, `some avg10`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<Percent>,
+    /// The same for memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Percent>,
+    /// The same for disks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<Percent>,
+}
+
+impl Strain {
+    /// Whether nothing is known of it.
+    pub fn is_unknown(&self) -> bool {
+        *self == Self::default()
+    }
 }

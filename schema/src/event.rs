@@ -143,6 +143,7 @@ impl Event {
     /// A sample alone decides nothing (the symptom that is raised from it does); were it to move the head, every
     /// sweep would make every decision under way be made again.
     pub fn moves_head(&self) -> bool {
-        !matches!(self, Self::Observation(Observation::Sampled(_)))
+        use Observation::{DiskMeasured, Sampled, Stored};
+        !matches!(self, Self::Observation(Sampled(_) | Stored(_) | DiskMeasured(_)))
     }
 }

@@ -10,6 +10,7 @@ pub mod codec;
 pub mod container;
 pub mod diagnosis;
 mod event;
+pub mod examination;
 mod id;
 mod kinds;
 pub mod observation;

@@ -5,8 +5,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Percent, Span,
+    ByteCount, Percent, Span,
     container::{Exit, Facts, Health, Target, Vitals},
+    examination::Examined,
     kinds::family,
 };
 
@@ -29,12 +30,18 @@ family! {
         HealthChanged = "health_changed" @ 1,
         /// What the container used at one instant.
         Sampled = "sampled" @ 1,
+        /// What a container keeps on disk, at one instant.
+        Stored = "stored" @ 1,
         /// A container fell ill in one way; once, not once a poll.
-        SymptomRaised = "symptom_raised" @ 1,
+        SymptomRaised = "symptom_raised" @ 2,
         /// A symptom that stands grew more severe.
-        SymptomWorsened = "symptom_worsened" @ 1,
+        SymptomWorsened = "symptom_worsened" @ 2,
         /// A symptom is over.
-        SymptomCleared = "symptom_cleared" @ 1,
+        SymptomCleared = "symptom_cleared" @ 2,
+        /// What was found out about a sick container before anything is done to it.
+        Examined = "examined" @ 1,
+        /// How full a disk of the host is, at one instant.
+        DiskMeasured = "disk_measured" @ 1,
         /// The Docker engine of a host cannot be reached, or hangs.
         EngineLost = "engine_lost" @ 1,
         /// The Docker engine of a host answers (again).
@@ -104,6 +111,46 @@ pub struct Sampled {
     pub vitals: Vitals,
 }
 
+/// What a container keeps on disk, at one instant.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Stored {
+    /// The run that was measured.
+    pub target: Target,
+    /// What it has written into its own layer.
+    pub writable: ByteCount,
+    /// Its volumes, where their sizes are known.
+    pub volumes: Vec<VolumeSize>,
+}
+
+/// How much a volume holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct VolumeSize {
+    /// Its name.
+    pub name: String,
+    /// How much it holds.
+    pub size: ByteCount,
+}
+
+/// How full a disk of the host is, at one instant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DiskMeasured {
+    /// Where it is mounted or what on it is meant, such as `/var/lib/docker`.
+    pub path: String,
+    /// What it can hold.
+    pub size: ByteCount,
+    /// What is left for those who are not root.
+    pub available: ByteCount,
+}
+
+impl DiskMeasured {
+    /// How full it is.
+    #[expect(clippy::cast_precision_loss, reason = "a share")]
+    pub fn used(&self) -> Percent {
+        let used = self.size.0.saturating_sub(self.available.0) as f64;
+        Percent::clamped(if self.size.0 == 0 { 0.0 } else { used / self.size.0 as f64 * 100.0 })
+    }
+}
+
 /// One way of being ill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -120,12 +167,51 @@ pub enum Symptom {
     CpuHigh,
     /// It has used too much memory for too long.
     MemoryHigh,
+    /// The kernel killed a process of it for want of memory, and it runs on or ended as if nothing had been.
+    OomChild,
+    /// Its health check changes its mind again and again.
+    Flapping,
+    /// Its CPU limit has made it wait for too large a share of the time.
+    CpuThrottled,
+    /// It waits too much for CPU, memory or disk, as the kernel's pressure figures say.
+    Pressure,
+    /// It has nearly as many processes and threads as it may.
+    PidsHigh,
+    /// Its memory grows so steadily that it will reach the limit before long.
+    MemoryLeak,
+    /// What it writes fills the disk.
+    DiskFilling,
+    /// It uses far more CPU than is usual for it.
+    CpuUnusual,
+    /// It uses far more memory than is usual for it.
+    MemoryUnusual,
+    /// It sends and receives far more than is usual for it.
+    NetworkUnusual,
+    /// It reads and writes far more than is usual for it.
+    BlockUnusual,
 }
 
 impl Symptom {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Unhealthy, Self::Exited, Self::OomKilled, Self::RestartLoop, Self::CpuHigh, Self::MemoryHigh];
+    pub const ALL: [Self; 17] = [
+        Self::Unhealthy,
+        Self::Exited,
+        Self::OomKilled,
+        Self::RestartLoop,
+        Self::CpuHigh,
+        Self::MemoryHigh,
+        Self::OomChild,
+        Self::Flapping,
+        Self::CpuThrottled,
+        Self::Pressure,
+        Self::PidsHigh,
+        Self::MemoryLeak,
+        Self::DiskFilling,
+        Self::CpuUnusual,
+        Self::MemoryUnusual,
+        Self::NetworkUnusual,
+        Self::BlockUnusual,
+    ];
 
     /// The wire name.
     pub fn name(self) -> &'static str {
@@ -136,6 +222,17 @@ impl Symptom {
             Self::RestartLoop => "restart_loop",
             Self::CpuHigh => "cpu_high",
             Self::MemoryHigh => "memory_high",
+            Self::OomChild => "oom_child",
+            Self::Flapping => "flapping",
+            Self::CpuThrottled => "cpu_throttled",
+            Self::Pressure => "pressure",
+            Self::PidsHigh => "pids_high",
+            Self::MemoryLeak => "memory_leak",
+            Self::DiskFilling => "disk_filling",
+            Self::CpuUnusual => "cpu_unusual",
+            Self::MemoryUnusual => "memory_unusual",
+            Self::NetworkUnusual => "network_unusual",
+            Self::BlockUnusual => "block_unusual",
         }
     }
 }
@@ -150,6 +247,8 @@ impl std::fmt::Display for Symptom {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
+    /// Worth knowing; nobody is told, and it does not need healing.
+    Low,
     /// Needs healing.
     High,
     /// Needs healing at once: above 95 % of a limit, or killed for want of memory.
@@ -204,6 +303,102 @@ pub enum Evidence {
         /// For how long it has been failing.
         held: Span,
     },
+    /// The kernel killed processes of it, and it went on.
+    Killed {
+        /// How many.
+        count: u32,
+        /// In how long a time.
+        within: Span,
+    },
+    /// The health check changed its mind so often.
+    Flips {
+        /// How often.
+        count: u32,
+        /// In how long a time.
+        within: Span,
+    },
+    /// It stood still for want of something for too large a share of the time.
+    Stalled {
+        /// For want of what.
+        resource: Resource,
+        /// Which share of the time.
+        value: Percent,
+        /// What that should stay below.
+        threshold: Percent,
+        /// For how long it has been above.
+        held: Span,
+    },
+    /// It has nearly as many of something as it may.
+    Count {
+        /// How many.
+        value: u64,
+        /// How many it may have.
+        limit: u64,
+        /// For how long it has had so many.
+        held: Span,
+    },
+    /// Memory grows along a line.
+    Growth {
+        /// What it uses now.
+        used: ByteCount,
+        /// What it may use.
+        limit: ByteCount,
+        /// How fast it grows.
+        per_hour: ByteCount,
+        /// How well the line fits, 0 to 1: the coefficient of determination.
+        fit: f64,
+        /// Over how long a time that was seen.
+        over: Span,
+        /// When, at this rate, the limit is reached.
+        limit_in: Span,
+    },
+    /// A disk is filling, and it is this container that writes.
+    Disk {
+        /// Which disk.
+        path: String,
+        /// How full it is.
+        value: Percent,
+        /// What that should stay below.
+        threshold: Percent,
+        /// What the container keeps on it.
+        writable: ByteCount,
+        /// How fast that grows.
+        per_hour: ByteCount,
+    },
+    /// A value is far from what is usual for this container.
+    Unusual {
+        /// The last value, in the unit of the signal: per cent, or bytes a second.
+        value: f64,
+        /// What is usual.
+        expected: f64,
+        /// How far values usually are from that: a robust standard deviation.
+        deviation: f64,
+        /// For how long it has been so far away.
+        held: Span,
+    },
+}
+
+/// What a container may have to wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Resource {
+    /// A turn on a CPU.
+    Cpu,
+    /// Memory that is free.
+    Memory,
+    /// A disk.
+    Disk,
+}
+
+impl Resource {
+    /// The wire name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Memory => "memory",
+            Self::Disk => "disk",
+        }
+    }
 }
 
 /// A container fell ill in one way; once, not once a poll.
@@ -274,5 +469,5 @@ pub struct EngineFound {
     /// The host's CPUs.
     pub cpus: u32,
     /// The host's memory.
-    pub memory: crate::ByteCount,
+    pub memory: ByteCount,
 }

@@ -119,6 +119,8 @@ pub(crate) fn vitals(number: usize) -> Vitals {
         block_read: ByteCount(1_617_920),
         block_write: ByteCount(number % 7),
         pids: 5 + number % 11,
+        pids_limit: None,
+        strain: hemostat_schema::container::Strain::default(),
     }
 }
 
@@ -147,6 +149,9 @@ fn reached(container: usize) -> Reached {
         confidence: Confidence::clamped(0.8),
         method: Method::Rule { rule: "memory_leak".into() },
         why: "91.5 % for 65 s, and rising".into(),
+        examination: None,
+        cites: vec![],
+        usage: None,
     }
 }
 

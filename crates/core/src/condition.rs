@@ -114,6 +114,9 @@ impl Condition {
             }
             Observation::HealthChanged(_)
             | Observation::Sampled(_)
+            | Observation::Stored(_)
+            | Observation::Examined(_)
+            | Observation::DiskMeasured(_)
             | Observation::EngineLost(_)
             | Observation::EngineFound(_) => {}
         }
@@ -160,7 +163,19 @@ impl Condition {
             Symptom::Unhealthy => facts.health == Health::Unhealthy && facts.state == State::Running,
             Symptom::Exited | Symptom::OomKilled => facts.state != State::Running,
             Symptom::RestartLoop => true,
-            Symptom::CpuHigh | Symptom::MemoryHigh => {
+            Symptom::CpuHigh
+            | Symptom::MemoryHigh
+            | Symptom::OomChild
+            | Symptom::Flapping
+            | Symptom::CpuThrottled
+            | Symptom::Pressure
+            | Symptom::PidsHigh
+            | Symptom::MemoryLeak
+            | Symptom::DiskFilling
+            | Symptom::CpuUnusual
+            | Symptom::MemoryUnusual
+            | Symptom::NetworkUnusual
+            | Symptom::BlockUnusual => {
                 let present = facts.target();
                 standing.target == present || *diagnosed == present
             }

@@ -169,6 +169,9 @@ impl Chart {
                 }
                 _ => finding.why,
             },
+            examination: None,
+            cites: vec![],
+            usage: None,
         })
     }
 }

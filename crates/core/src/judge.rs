@@ -291,9 +291,7 @@ impl Trial<'_> {
         match symptom {
             Symptom::CpuHigh => above(|vitals, care| vitals.cpu >= care.cpu),
             Symptom::MemoryHigh => above(|vitals, care| vitals.memory >= care.memory),
-            Symptom::Unhealthy | Symptom::Exited | Symptom::OomKilled | Symptom::RestartLoop => {
-                self.state.condition.shows(symptom, &self.act.target)
-            }
+            _ => self.state.condition.shows(symptom, &self.act.target),
         }
     }
 

@@ -42,6 +42,9 @@ pub fn follow(known: &mut Option<Facts>, seen: &Observation) {
         )
         | (
             Observation::Sampled(_)
+            | Observation::Stored(_)
+            | Observation::Examined(_)
+            | Observation::DiskMeasured(_)
             | Observation::SymptomRaised(_)
             | Observation::SymptomWorsened(_)
             | Observation::SymptomCleared(_)

@@ -51,8 +51,33 @@ pub struct Policy {
     pub loop_within: Span,
     /// A sample goes on the log once in this time; all of them are looked at (default 30 s).
     pub sample_every: Span,
+    /// A diagnosis waits so long for the examination of a sick container; zero: it does not wait (default zero).
+    pub examine_within: Span,
+    /// Whether a language model has a say (default: the rules alone).
+    pub opinion: Opinion,
     /// When people are told.
     pub alerts: AlertPolicy,
+}
+
+/// Whether a language model has a say in diagnoses.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Opinion {
+    /// No: the rules decide.
+    #[default]
+    Rules,
+    /// It decides; where it fails the rules do.
+    Decides(Model),
+    /// The rules decide; it is asked all the same, and compared with them.
+    Shadows(Model),
+}
+
+/// A language model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Model {
+    /// Whose: `openai`, `anthropic`.
+    pub provider: String,
+    /// Its name with the provider.
+    pub name: String,
 }
 
 /// When people are told.
@@ -214,6 +239,8 @@ impl Default for Policy {
             loop_restarts: 5,
             loop_within: Span::from_secs(600),
             sample_every: Span::from_secs(30),
+            examine_within: Span::ZERO,
+            opinion: Opinion::Rules,
             alerts: AlertPolicy { enabled: true, tell: Tell::Incidents },
         }
     }

@@ -135,6 +135,9 @@ pub fn reached(target: Target) -> Reached {
         confidence: Confidence::clamped(0.9),
         method: Method::Rule { rule: "unhealthy".into() },
         why: "Docker says so".into(),
+        examination: None,
+        cites: vec![],
+        usage: None,
     }
 }
 

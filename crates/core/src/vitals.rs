@@ -11,7 +11,7 @@
 
 use hemostat_schema::{
     ByteCount, Percent, Timestamp,
-    container::{Limits, Vitals},
+    container::{Limits, Strain, Vitals},
 };
 
 /// The counters of one `docker stats` answer, as far as vitals are made of them. Counters run since the container
@@ -46,6 +46,33 @@ pub struct RawSample {
     pub block_write: u64,
     /// Processes and threads.
     pub pids: u64,
+    /// How many of them there may be (`pids_stats.limit`); none without a limit.
+    pub pids_limit: Option<u64>,
+    /// How often its CPU limit stopped it; none where it has none or the source does not tell.
+    pub throttling: Option<Throttling>,
+    /// How much it has to wait, where the kernel tells (PSI, cgroup v2).
+    pub pressure: Pressure,
+}
+
+/// How often a CPU limit stopped a container (`throttling_data`, `cpu.stat`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Throttling {
+    /// The scheduler's periods in which it wanted to run.
+    pub periods: u64,
+    /// Those of them in which it was stopped.
+    pub throttled: u64,
+}
+
+/// In which share of the last ten seconds some task waited (`some avg10` of `cpu.pressure`, `memory.pressure` and
+/// `io.pressure`; <https://docs.kernel.org/accounting/psi.html>).
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Pressure {
+    /// For a turn on a CPU.
+    pub cpu: Option<Percent>,
+    /// For memory.
+    pub memory: Option<Percent>,
+    /// For a disk.
+    pub disk: Option<Percent>,
 }
 
 /// The vitals of a container with these limits at `now`, given the sample `before`.
@@ -64,7 +91,22 @@ pub fn vitals(now: &RawSample, before: Option<&RawSample>, limits: &Limits) -> O
         block_read: ByteCount(now.block_read),
         block_write: ByteCount(now.block_write),
         pids: now.pids,
+        pids_limit: now.pids_limit,
+        strain: Strain {
+            throttled: before.and_then(|before| throttled(now, before)),
+            cpu: now.pressure.cpu,
+            memory: now.pressure.memory,
+            disk: now.pressure.disk,
+        },
     })
+}
+
+/// The share of the periods since the sample before in which the CPU limit stopped it; none where it has no limit. One
+/// that did not want to run was not stopped.
+fn throttled(now: &RawSample, before: &RawSample) -> Option<Percent> {
+    let (now, before) = (now.throttling?, before.throttling?);
+    let periods = now.periods.checked_sub(before.periods)?;
+    Some(share(now.throttled.checked_sub(before.throttled)?, periods))
 }
 
 fn cpu(now: &RawSample, before: &RawSample, limits: &Limits) -> Option<Percent> {
@@ -128,6 +170,9 @@ mod tests {
             block_read: 1_617_920,
             block_write: 0,
             pids: 5,
+            pids_limit: None,
+            throttling: None,
+            pressure: Pressure::default(),
         }
     }
 
@@ -199,6 +244,23 @@ mod tests {
         check(&v1(5, 9), Some(&v1(0, 10)));
         check(&v1(0, 9), Some(&RawSample { system_cpu_ns: None, ..v1(0, 9) }));
         check(&v1(0, 9), Some(&v1(5, 9)));
+    }
+
+    #[test]
+    fn throttling_is_the_share_of_the_periods_since_the_sample_before() {
+        let check = |periods: [u64; 2], throttled: [u64; 2], percent: Option<f64>| {
+            let sample = |n: usize| RawSample {
+                throttling: Some(Throttling { periods: periods[n], throttled: throttled[n] }),
+                ..v1(i64::try_from(n).unwrap() * 5, n as u64)
+            };
+            let seen = vitals(&sample(1), Some(&sample(0)), &cpus(0.5)).unwrap().strain.throttled;
+            assert_eq!(seen.map(Percent::get), percent, "{periods:?} {throttled:?}");
+        };
+        check([100, 150], [10, 30], Some(40.0));
+        check([100, 150], [10, 10], Some(0.0));
+        check([100, 100], [10, 10], Some(0.0));
+        check([100, 9], [10, 1], None);
+        assert_eq!(vitals(&v1(5, 9), Some(&v1(0, 0)), &cpus(0.5)).unwrap().strain, Strain::default());
     }
 
     proptest! {

@@ -236,7 +236,10 @@ mod tests {
         for (text, says) in [
             ("action.autorised", "action.authorised, "),
             ("actions", "observation.seen, "),
-            ("diagnosis.", "there are diagnosis.reached, diagnosis.opinion_sought, diagnosis.failed;"),
+            (
+                "diagnosis.",
+                "there are diagnosis.reached, diagnosis.opinion_sought, diagnosis.opined, diagnosis.failed;",
+            ),
             ("[", "observation.seen, "),
         ] {
             let error = text.parse::<Kinds>().unwrap_err().to_string();

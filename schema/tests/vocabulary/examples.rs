@@ -4,8 +4,9 @@ use hemostat_schema::{
     ByteCount, Cause, Confidence, Event, EventId, IncidentId, NewEvent, Partition, Percent, Span, Subject, Timestamp,
     action::{self, Outcome, Proof, Refusal, Remedy},
     alert::{self, Resolution, Suppression},
-    container::{Compose, Exit, ExitBy, Facts, Health, Limits, RestartPolicy, State, Swarm, Target, Vitals},
-    diagnosis::{self, Method, Verdict},
+    container::{Compose, Exit, ExitBy, Facts, Health, Limits, RestartPolicy, State, Strain, Swarm, Target, Vitals},
+    diagnosis::{self, Exhibit, Method, Part, Trouble, Usage, Verdict},
+    examination::{Change, Changed, Check, Examined, Line, Process, Relation, Relative, Sample, Stream},
     observation::{self, Cleared, Evidence, Severity, Symptom, Trend},
 };
 
@@ -63,6 +64,49 @@ fn vitals() -> Vitals {
         block_read: ByteCount(1_617_920),
         block_write: ByteCount(0),
         pids: 5,
+        pids_limit: Some(100),
+        strain: Strain {
+            throttled: Some(Percent::clamped(40.0)),
+            cpu: Some(Percent::clamped(12.5)),
+            memory: Some(Percent::clamped(0.5)),
+            disk: Some(Percent::clamped(3.25)),
+        },
+    }
+}
+
+fn examined() -> Examined {
+    let text = "could not connect to db:5432".to_owned();
+    Examined {
+        target: run(),
+        symptoms: vec![Symptom::Unhealthy],
+        checks: vec![Check { at: at(-5_000), code: 1, output: "503 Service Unavailable".into() }],
+        output: vec![Line { at: Some(at(-4_000)), stream: Stream::Stderr, text }],
+        output_cut: true,
+        exit: Some(exit()),
+        out_of_memory: true,
+        processes: vec![Process {
+            pid: 4711,
+            cpu: Span::from_secs(12),
+            memory: ByteCount(48 << 20),
+            command: "api --port 80".into(),
+        }],
+        samples: vec![Sample { at: at(-5_000), vitals: vitals() }],
+        changes: vec![Change {
+            at: at(-60_000),
+            what: Changed::Image { from: "sha256:8d1d".into(), to: "sha256:8d1e".into() },
+        }],
+        relatives: vec![Relative {
+            name: "db".parse().unwrap(),
+            relation: Relation::Dependency,
+            state: State::Exited,
+            health: Health::None,
+            since: Some(at(-9_000)),
+        }],
+        writable: Some(ByteCount(1 << 20)),
+        disk: Some(Percent::clamped(61.5)),
+        missing: vec!["its processes: the engine did not answer in time".into()],
+        redacted: 2,
+        took: Span::from_millis(35),
     }
 }
 
@@ -89,6 +133,20 @@ fn reached() -> diagnosis::Reached {
         confidence: Confidence::clamped(0.8),
         method: Method::Rule { rule: "unhealthy".into() },
         why: "it runs but does not do its work, as its own check says".into(),
+        examination: Some(id(6)),
+        cites: vec!["e1".into()],
+        usage: None,
+    }
+}
+
+fn usage() -> Usage {
+    Usage {
+        tokens_in: 1_200,
+        tokens_out: 90,
+        cost_micros: Some(4_800),
+        requests: 1,
+        took: Span::from_millis(1_850),
+        cached: false,
     }
 }
 
@@ -118,12 +176,25 @@ fn observations() -> Vec<Event> {
         observation::Thawed { target: target.clone() }.into(),
         observation::HealthChanged { target: target.clone(), from: Health::Starting, to: Health::Unhealthy }.into(),
         observation::Sampled { vitals: vitals() }.into(),
+        observation::Stored {
+            target: target.clone(),
+            writable: ByteCount(12 << 20),
+            volumes: vec![observation::VolumeSize { name: "shop_data".into(), size: ByteCount(3 << 30) }],
+        }
+        .into(),
         observation::SymptomRaised {
-            symptom: Symptom::MemoryHigh,
+            symptom: Symptom::MemoryLeak,
             severity: Severity::High,
             since: at(-65_000),
             target: target.clone(),
-            evidence: level(),
+            evidence: Evidence::Growth {
+                used: ByteCount(48 << 20),
+                limit: ByteCount(64 << 20),
+                per_hour: ByteCount(8 << 20),
+                fit: 0.98,
+                over: Span::from_secs(1_800),
+                limit_in: Span::from_secs(7_200),
+            },
         }
         .into(),
         observation::SymptomWorsened {
@@ -137,6 +208,13 @@ fn observations() -> Vec<Event> {
             symptom: Symptom::MemoryHigh,
             why: Cleared::Well,
             stood: Span::from_millis(90_250),
+        }
+        .into(),
+        examined().into(),
+        observation::DiskMeasured {
+            path: "/var/lib/docker".into(),
+            size: ByteCount(100 << 30),
+            available: ByteCount(7 << 30),
         }
         .into(),
         observation::EngineLost { error: "connection refused".into() }.into(),
@@ -154,8 +232,35 @@ fn diagnoses() -> Vec<Event> {
     let (provider, model) = ("openai".to_owned(), "gpt-4".to_owned());
     vec![
         reached().into(),
-        diagnosis::OpinionSought { provider: provider.clone(), model: model.clone(), fallback: reached() }.into(),
-        diagnosis::Failed { provider, model, error: "no answer in time".into(), took: Span::from_secs(30) }.into(),
+        diagnosis::OpinionSought {
+            provider: provider.clone(),
+            model: model.clone(),
+            part: Part::Shadows,
+            fallback: reached(),
+            evidence: vec![Exhibit { id: "e1".into(), kind: "health check".into(), text: "503".into() }],
+            remedies: vec![Remedy::Restart, Remedy::Start],
+            fingerprint: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08".into(),
+        }
+        .into(),
+        diagnosis::Opined {
+            opinion: diagnosis::Reached {
+                method: Method::Model { provider: provider.clone(), model: model.clone() },
+                usage: Some(usage()),
+                ..reached()
+            },
+            rules: reached(),
+            agrees: true,
+        }
+        .into(),
+        diagnosis::Failed {
+            provider,
+            model,
+            trouble: Trouble::TimedOut,
+            error: "no answer in time".into(),
+            took: Span::from_secs(30),
+            usage: Some(usage()),
+        }
+        .into(),
     ]
 }
 

@@ -1,14 +1,15 @@
 //! Whatever can be said can be read back as it was said.
 
 use hemostat_schema::{
-    ByteCount, Cause, Confidence, ContainerId, Event, EventId, IncidentId, NewEvent, Partition, Percent, Span, Subject,
-    Timestamp, TraceParent,
+    ByteCount, Cause, Confidence, ContainerId, ContainerName, Event, EventId, IncidentId, NewEvent, Partition, Percent,
+    Span, Subject, Timestamp, TraceParent,
     action::{self, Outcome, Proof, Refusal, Remedy},
     alert::{self, Resolution},
     codec,
-    container::{Compose, Exit, ExitBy, Facts, Health, Limits, RestartPolicy, State, Swarm, Target, Vitals},
-    diagnosis::{self, Method, Verdict},
-    observation::{self, Cleared, Evidence, Severity, Symptom, Trend},
+    container::{Compose, Exit, ExitBy, Facts, Health, Limits, RestartPolicy, State, Strain, Swarm, Target, Vitals},
+    diagnosis::{self, Exhibit, Method, Part, Trouble, Usage, Verdict},
+    examination::{Change, Changed, Check, Examined, Line, Process, Relation, Relative, Sample, Stream},
+    observation::{self, Cleared, Evidence, Resource, Severity, Symptom, Trend},
 };
 use proptest::{option, prelude::*, sample::select};
 
@@ -93,17 +94,28 @@ fn facts() -> impl Strategy<Value = Facts> {
 }
 
 fn vitals() -> impl Strategy<Value = Vitals> {
-    (percent(), percent(), any::<[u64; 7]>()).prop_map(|(cpu, memory, counts)| Vitals {
+    let share = || option::of(percent());
+    let strain = (share(), share(), share(), share()).prop_map(|(throttled, cpu, memory, disk)| Strain {
+        throttled,
         cpu,
         memory,
-        memory_used: ByteCount(counts[0]),
-        memory_limit: ByteCount(counts[1]),
-        network_rx: ByteCount(counts[2]),
-        network_tx: ByteCount(counts[3]),
-        block_read: ByteCount(counts[4]),
-        block_write: ByteCount(counts[5]),
-        pids: counts[6],
-    })
+        disk,
+    });
+    (percent(), percent(), any::<[u64; 7]>(), any::<Option<u64>>(), strain).prop_map(
+        |(cpu, memory, counts, pids_limit, strain)| Vitals {
+            cpu,
+            memory,
+            memory_used: ByteCount(counts[0]),
+            memory_limit: ByteCount(counts[1]),
+            network_rx: ByteCount(counts[2]),
+            network_tx: ByteCount(counts[3]),
+            block_read: ByteCount(counts[4]),
+            block_write: ByteCount(counts[5]),
+            pids: counts[6],
+            pids_limit,
+            strain,
+        },
+    )
 }
 
 fn symptom() -> impl Strategy<Value = Symptom> + Clone {
@@ -111,7 +123,7 @@ fn symptom() -> impl Strategy<Value = Symptom> + Clone {
 }
 
 fn severity() -> impl Strategy<Value = Severity> + Clone {
-    select(vec![Severity::High, Severity::Critical])
+    select(vec![Severity::Low, Severity::High, Severity::Critical])
 }
 
 fn evidence() -> impl Strategy<Value = Evidence> + Clone {
@@ -130,11 +142,115 @@ fn evidence() -> impl Strategy<Value = Evidence> + Clone {
             last
         }),
         span().prop_map(|held| Evidence::Health { held }),
+        (any::<u32>(), span()).prop_map(|(count, within)| Evidence::Killed { count, within }),
+        (any::<u32>(), span()).prop_map(|(count, within)| Evidence::Flips { count, within }),
+        (select(vec![Resource::Cpu, Resource::Memory, Resource::Disk]), percent(), percent(), span())
+            .prop_map(|(resource, value, threshold, held)| Evidence::Stalled { resource, value, threshold, held }),
+        (any::<(u64, u64)>(), span()).prop_map(|((value, limit), held)| Evidence::Count { value, limit, held }),
+        (bytes(), bytes(), bytes(), 0.0..=1.0, span(), span()).prop_map(
+            |(used, limit, per_hour, fit, over, limit_in)| Evidence::Growth {
+                used,
+                limit,
+                per_hour,
+                fit,
+                over,
+                limit_in
+            }
+        ),
+        (any::<String>(), percent(), percent(), bytes(), bytes()).prop_map(
+            |(path, value, threshold, writable, per_hour)| Evidence::Disk {
+                path,
+                value,
+                threshold,
+                writable,
+                per_hour
+            }
+        ),
+        (0.0..1e12, 0.0..1e12, 0.0..1e12, span()).prop_map(|(value, expected, deviation, held)| Evidence::Unusual {
+            value,
+            expected,
+            deviation,
+            held
+        }),
     ]
 }
 
+fn name() -> impl Strategy<Value = ContainerName> + Clone {
+    "[a-z][a-z0-9_.-]{0,20}".prop_map(|text| text.parse().unwrap())
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    let what = prop_oneof![
+        any::<(String, String)>().prop_map(|(from, to)| Changed::Image { from, to }),
+        Just(Changed::Recreated),
+        Just(Changed::Limits),
+        Just(Changed::Started),
+        exit().prop_map(|exit| Changed::Ended { exit }),
+        health().prop_map(|to| Changed::Health { to }),
+    ];
+    (time(), what).prop_map(|(at, what)| Change { at, what })
+}
+
+fn relative() -> impl Strategy<Value = Relative> {
+    let relation = select(vec![
+        Relation::Dependency,
+        Relation::Network,
+        Relation::Dependent,
+        Relation::Replica,
+        Relation::Project,
+    ]);
+    let state = select(vec![State::Running, State::Exited, State::Paused]);
+    (name(), relation, state, health(), option::of(time()))
+        .prop_map(|(name, relation, state, health, since)| Relative { name, relation, state, health, since })
+}
+
+fn examined() -> impl Strategy<Value = Examined> {
+    use prop::collection::vec;
+    let check = (time(), any::<i64>(), any::<String>()).prop_map(|(at, code, output)| Check { at, code, output });
+    let stream = select(vec![Stream::Stdout, Stream::Stderr]);
+    let line = (option::of(time()), stream, any::<String>()).prop_map(|(at, stream, text)| Line { at, stream, text });
+    let process = (any::<u32>(), span(), bytes(), any::<String>()).prop_map(|(pid, cpu, memory, command)| Process {
+        pid,
+        cpu,
+        memory,
+        command,
+    });
+    let sample = (time(), vitals()).prop_map(|(at, vitals)| Sample { at, vitals });
+    let who = (target(), vec(symptom(), 0..3));
+    let said = (vec(check, 0..3), vec(line, 0..3), any::<bool>());
+    let ended = (option::of(exit()), any::<bool>());
+    let lists = (vec(process, 0..3), vec(sample, 0..3), vec(change(), 0..3), vec(relative(), 0..3));
+    let rest = (option::of(bytes()), option::of(percent()), any::<Vec<String>>(), any::<u32>(), span());
+    (who, said, ended, lists, rest).prop_map(
+        |(
+            (target, symptoms),
+            (checks, output, output_cut),
+            (exit, out_of_memory),
+            (processes, samples, changes, relatives),
+            (writable, disk, missing, redacted, took),
+        )| Examined {
+            target,
+            symptoms,
+            checks,
+            output,
+            output_cut,
+            exit,
+            out_of_memory,
+            processes,
+            samples,
+            changes,
+            relatives,
+            writable,
+            disk,
+            missing,
+            redacted,
+            took,
+        },
+    )
+}
+
 fn observation() -> BoxedStrategy<Event> {
-    use observation::{Exited, HealthChanged, Removed, Sampled, Seen, Started};
+    use observation::{DiskMeasured, Exited, HealthChanged, Removed, Sampled, Seen, Started, Stored, VolumeSize};
     use observation::{SymptomCleared, SymptomRaised, SymptomWorsened};
     let why = select(vec![Cleared::Well, Cleared::Stopped, Cleared::Removed]);
     prop_oneof![
@@ -144,6 +260,13 @@ fn observation() -> BoxedStrategy<Event> {
         (target(), exit()).prop_map(|(target, exit)| Exited { target, exit }.into()),
         (target(), health(), health()).prop_map(|(target, from, to)| HealthChanged { target, from, to }.into()),
         vitals().prop_map(|vitals| Sampled { vitals }.into()),
+        examined().prop_map(Into::into),
+        (any::<String>(), bytes(), bytes())
+            .prop_map(|(path, size, available)| DiskMeasured { path, size, available }.into()),
+        (target(), bytes(), option::of((any::<String>(), bytes()))).prop_map(|(target, writable, volume)| {
+            let volumes = volume.into_iter().map(|(name, size)| VolumeSize { name, size }).collect();
+            Stored { target, writable, volumes }.into()
+        }),
         (symptom(), severity(), time(), target(), evidence()).prop_map(
             |(symptom, severity, since, target, evidence)| {
                 SymptomRaised { symptom, severity, since, target, evidence }.into()
@@ -169,24 +292,56 @@ fn reached() -> impl Strategy<Value = diagnosis::Reached> {
         any::<(String, String)>().prop_map(|(provider, model)| Method::Model { provider, model }),
     ];
     let symptoms = prop::collection::vec(symptom(), 0..6);
-    (verdict, symptoms, target(), option::of(remedy()), confidence(), method, any::<(String, String)>()).prop_map(
-        |(verdict, symptoms, target, remedy, confidence, method, (root_cause, why))| diagnosis::Reached {
-            verdict,
-            symptoms,
-            target,
-            root_cause,
-            remedy,
-            confidence,
-            method,
-            why,
+    let said = any::<(String, String, Vec<String>)>();
+    let basis = (option::of(event_id()), option::of(usage()));
+    (verdict, symptoms, target(), option::of(remedy()), confidence(), method, said, basis).prop_map(
+        |(verdict, symptoms, target, remedy, confidence, method, (root_cause, why, cites), (examination, usage))| {
+            diagnosis::Reached {
+                verdict,
+                symptoms,
+                target,
+                root_cause,
+                remedy,
+                confidence,
+                method,
+                why,
+                examination,
+                cites,
+                usage,
+            }
+        },
+    )
+}
+
+fn usage() -> impl Strategy<Value = Usage> {
+    (any::<(u64, u64)>(), any::<Option<u64>>(), any::<u32>(), span(), any::<bool>()).prop_map(
+        |((tokens_in, tokens_out), cost_micros, requests, took, cached)| Usage {
+            tokens_in,
+            tokens_out,
+            cost_micros,
+            requests,
+            took,
+            cached,
         },
     )
 }
 
 fn diagnosis() -> BoxedStrategy<Event> {
-    let opinion = (any::<(String, String)>(), reached())
-        .prop_map(|((provider, model), fallback)| diagnosis::OpinionSought { provider, model, fallback }.into());
-    prop_oneof![reached().prop_map(Into::into), opinion].boxed()
+    let exhibit = any::<(String, String, String)>().prop_map(|(id, kind, text)| Exhibit { id, kind, text });
+    let shown = (prop::collection::vec(exhibit, 0..3), prop::collection::vec(remedy(), 0..3));
+    let sought = (any::<(String, String, String)>(), select(vec![Part::Decides, Part::Shadows]), reached(), shown)
+        .prop_map(|((provider, model, fingerprint), part, fallback, (evidence, remedies))| {
+            diagnosis::OpinionSought { provider, model, part, fallback, evidence, remedies, fingerprint }.into()
+        });
+    let opined = (reached(), reached(), any::<bool>())
+        .prop_map(|(opinion, rules, agrees)| diagnosis::Opined { opinion, rules, agrees }.into());
+    let trouble = select(vec![Trouble::Unreachable, Trouble::RateLimited, Trouble::Invalid, Trouble::OverBudget]);
+    let failed = (any::<(String, String, String)>(), trouble, span(), option::of(usage())).prop_map(
+        |((provider, model, error), trouble, took, usage)| {
+            diagnosis::Failed { provider, model, trouble, error, took, usage }.into()
+        },
+    );
+    prop_oneof![reached().prop_map(Into::into), sought, opined, failed].boxed()
 }
 
 fn refusal() -> impl Strategy<Value = Refusal> {

@@ -31,6 +31,7 @@ fn step(event: &Recorded) -> (&'static str, Style) {
             Observation::SymptomRaised(_) | Observation::SymptomWorsened(_) => ("sick", colour(AnsiColor::Red)),
             Observation::SymptomCleared(_) => ("well", colour(AnsiColor::Green)),
             Observation::EngineLost(_) => ("observed", colour(AnsiColor::Red)),
+            Observation::Examined(_) => ("examined", plain),
             Observation::Seen(_)
             | Observation::Removed(_)
             | Observation::Started(_)
@@ -39,11 +40,14 @@ fn step(event: &Recorded) -> (&'static str, Style) {
             | Observation::Thawed(_)
             | Observation::HealthChanged(_)
             | Observation::Sampled(_)
+            | Observation::Stored(_)
+            | Observation::DiskMeasured(_)
             | Observation::EngineFound(_) => ("observed", plain),
         },
         Event::Diagnosis(diagnosis) => match diagnosis {
             Diagnosis::Reached(_) => ("diagnosed", colour(AnsiColor::Cyan)),
             Diagnosis::OpinionSought(_) => ("asked", colour(AnsiColor::Cyan)),
+            Diagnosis::Opined(_) => ("opined", colour(AnsiColor::Cyan)),
             Diagnosis::Failed(_) => ("not answered", colour(AnsiColor::Yellow)),
         },
         Event::Action(action) => match action {

@@ -1,7 +1,7 @@
 //! What do a container's counters say, in the words of `core::vitals`?
 
-use bollard::models::{ContainerBlkioStats, ContainerNetworkStats, ContainerStatsResponse};
-use hemostat_core::vitals::RawSample;
+use bollard::models::{ContainerBlkioStats, ContainerCpuStats, ContainerNetworkStats, ContainerStatsResponse};
+use hemostat_core::vitals::{Pressure, RawSample, Throttling};
 use hemostat_schema::{ByteCount, Timestamp};
 
 /// Reads an answer of `docker stats`; none where the container did not run, as all counters are zero then.
@@ -26,7 +26,18 @@ pub fn read(stats: &ContainerStatsResponse, host_memory: ByteCount) -> Option<Ra
         block_read: blocks(stats.blkio_stats.as_ref(), "read"),
         block_write: blocks(stats.blkio_stats.as_ref(), "write"),
         pids: stats.pids_stats.as_ref().and_then(|pids| pids.current).unwrap_or(0),
+        pids_limit: stats.pids_stats.as_ref().and_then(|pids| pids.limit).filter(|limit| *limit > 0),
+        throttling: throttling(cpu),
+        // The engine does not pass it on.
+        pressure: Pressure::default(),
     })
+}
+
+/// How often the CPU limit stopped it; a container without a limit has no periods.
+fn throttling(cpu: &ContainerCpuStats) -> Option<Throttling> {
+    let data = cpu.throttling_data.as_ref()?;
+    let periods = data.periods.filter(|periods| *periods > 0)?;
+    Some(Throttling { periods, throttled: data.throttled_periods.unwrap_or(0) })
 }
 
 /// All bytes of one kind; cgroup v1 says `Read`, v2 says `read`.
@@ -95,6 +106,9 @@ mod tests {
             block_read: 4097,
             block_write: 512,
             pids: 1,
+            pids_limit: None,
+            throttling: None,
+            pressure: Pressure::default(),
         };
         assert_eq!(sample(v1()), Some(expected));
     }

@@ -149,6 +149,16 @@ fn sign(symptom: Symptom) -> &'static str {
         Symptom::RestartLoop => "restarts again and again",
         Symptom::CpuHigh => "uses too much CPU",
         Symptom::MemoryHigh => "uses too much memory",
+        Symptom::OomChild => "loses processes for want of memory",
+        Symptom::Flapping => "changes between healthy and unhealthy",
+        Symptom::CpuThrottled => "is held back by its CPU limit",
+        Symptom::Pressure => "waits too much",
+        Symptom::PidsHigh => "has too many processes",
+        Symptom::MemoryLeak => "leaks memory",
+        Symptom::DiskFilling => "fills the disk",
+        Symptom::CpuUnusual | Symptom::MemoryUnusual | Symptom::NetworkUnusual | Symptom::BlockUnusual => {
+            "is not as usual"
+        }
     }
 }
 

@@ -223,7 +223,7 @@ fn settling(case: &Case<'_>) -> Option<Finding> {
     let open = case.standing.keys().any(|symptom| match symptom {
         Symptom::Unhealthy | Symptom::Exited | Symptom::OomKilled => !case.is_down(),
         Symptom::CpuHigh | Symptom::MemoryHigh => case.level(*symptom).is_none(),
-        Symptom::RestartLoop => false,
+        _ => false,
     });
     let root_cause =
         format!("it was ill ({}) and has not shown yet how it is now", words::symptoms(case.standing.keys()));

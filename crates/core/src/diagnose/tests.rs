@@ -60,6 +60,8 @@ fn used(second: i64, cpu: f64, memory: f64) -> NewEvent {
         block_read: none,
         block_write: none,
         pids: 1,
+        pids_limit: None,
+        strain: hemostat_schema::container::Strain::default(),
     };
     event(second, Sampled { vitals })
 }

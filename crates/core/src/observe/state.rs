@@ -138,6 +138,9 @@ impl State {
             | Observation::Frozen(_)
             | Observation::Thawed(_)
             | Observation::HealthChanged(_)
+            | Observation::Stored(_)
+            | Observation::Examined(_)
+            | Observation::DiskMeasured(_)
             | Observation::EngineLost(_)
             | Observation::EngineFound(_) => {}
         }

@@ -89,6 +89,8 @@ fn vitals(cpu: f64, memory: f64) -> Vitals {
         block_read: none,
         block_write: none,
         pids: 1,
+        pids_limit: None,
+        strain: hemostat_schema::container::Strain::default(),
     }
 }
 

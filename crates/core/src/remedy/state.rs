@@ -126,6 +126,9 @@ impl State {
             | Observation::Thawed(_)
             | Observation::HealthChanged(_)
             | Observation::Sampled(_)
+            | Observation::Stored(_)
+            | Observation::Examined(_)
+            | Observation::DiskMeasured(_)
             | Observation::SymptomWorsened(_) => {}
         }
         if let Some(name) = &event.subject.container {

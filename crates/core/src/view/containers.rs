@@ -147,7 +147,8 @@ impl Row {
                     _ => {}
                 }
             }
-            Event::Diagnosis(Diagnosis::OpinionSought(_) | Diagnosis::Failed(_)) | Event::Alert(_) => {}
+            Event::Diagnosis(Diagnosis::OpinionSought(_) | Diagnosis::Opined(_) | Diagnosis::Failed(_))
+            | Event::Alert(_) => {}
             Event::Action(action) => self.act(action, at),
         }
     }
@@ -188,7 +189,11 @@ impl Row {
                 self.symptoms.retain(|standing| standing.symptom != cleared.symptom);
                 self.settle();
             }
-            Observation::EngineLost(_) | Observation::EngineFound(_) => {}
+            Observation::Stored(_)
+            | Observation::Examined(_)
+            | Observation::DiskMeasured(_)
+            | Observation::EngineLost(_)
+            | Observation::EngineFound(_) => {}
         }
     }
 

@@ -146,7 +146,7 @@ impl Row {
                     },
                 );
             }
-            Event::Diagnosis(Diagnosis::OpinionSought(_) | Diagnosis::Failed(_)) => {}
+            Event::Diagnosis(Diagnosis::OpinionSought(_) | Diagnosis::Opined(_) | Diagnosis::Failed(_)) => {}
             Event::Action(action) => self.act(action, event),
             Event::Alert(alert) => match alert {
                 Alert::Raised(_)
@@ -191,6 +191,9 @@ impl Row {
             | Observation::Thawed(_)
             | Observation::HealthChanged(_)
             | Observation::Sampled(_)
+            | Observation::Stored(_)
+            | Observation::Examined(_)
+            | Observation::DiskMeasured(_)
             | Observation::EngineLost(_)
             | Observation::EngineFound(_) => {}
         }

@@ -30,7 +30,9 @@ pub fn line(event: &Recorded) -> String {
 pub fn is_notable(event: &Recorded) -> bool {
     !matches!(
         event.body,
-        Body::Known(hemostat_schema::Event::Observation(Observation::Sampled(_))) | Body::Unknown { .. }
+        Body::Known(hemostat_schema::Event::Observation(
+            Observation::Sampled(_) | Observation::Stored(_) | Observation::DiskMeasured(_)
+        )) | Body::Unknown { .. }
     )
 }
 
@@ -53,9 +55,14 @@ fn observed(who: &str, observation: &Observation) -> String {
         Observation::Sampled(sampled) => {
             format!("{who} uses {} of its CPU, {} of its memory", sampled.vitals.cpu, sampled.vitals.memory)
         }
+        Observation::Stored(stored) => format!("{who} keeps {} in its writable layer", stored.writable),
         Observation::SymptomRaised(raised) => {
-            let grave = if raised.severity == Severity::Critical { " (critical)" } else { "" };
-            format!("{who} is sick: {}{grave}", symptom(raised.symptom, &raised.evidence))
+            let told = symptom(raised.symptom, &raised.evidence);
+            match raised.severity {
+                Severity::Low => format!("{who} is not as usual: {told}"),
+                Severity::High => format!("{who} is sick: {told}"),
+                Severity::Critical => format!("{who} is sick: {told} (critical)"),
+            }
         }
         Observation::SymptomWorsened(worsened) => {
             format!("{who} grew worse: {}", symptom(worsened.symptom, &worsened.evidence))
@@ -68,6 +75,14 @@ fn observed(who: &str, observation: &Observation) -> String {
                 Cleared::Removed => format!("{who} {no_longer}: it was removed"),
             }
         }
+        Observation::Examined(examined) => {
+            let missing = match examined.missing.len() {
+                0 => String::new(),
+                n => format!(", {n} things could not be found out"),
+            };
+            format!("{who} was examined: {} lines of its output{missing}", examined.output.len())
+        }
+        Observation::DiskMeasured(disk) => format!("the disk of {who} at {} is {} full", disk.path, disk.used()),
         Observation::EngineLost(lost) => format!("the Docker engine of {who} does not answer: {}", lost.error),
         Observation::EngineFound(found) => format!("the Docker engine of {who} answers (Docker {})", found.version),
     }
@@ -77,16 +92,23 @@ fn diagnosed(who: &str, diagnosis: &Diagnosis) -> String {
     match diagnosis {
         Diagnosis::Reached(reached) => conclusion(who, reached),
         Diagnosis::OpinionSought(sought) => format!("{who}: {} is asked for its opinion", sought.model),
+        Diagnosis::Opined(opined) => {
+            let agrees = if opined.agrees { "agrees" } else { "does not agree" };
+            format!("{who}: {} {agrees} with the rules: {}", by(&opined.opinion), opined.opinion.root_cause)
+        }
         Diagnosis::Failed(failed) => format!("{who}: {} gave no opinion: {}", failed.model, failed.error),
     }
 }
 
-fn conclusion(who: &str, reached: &Reached) -> String {
-    let by = match &reached.method {
+fn by(reached: &Reached) -> String {
+    match &reached.method {
         Method::Rule { rule } => format!("rule {rule}"),
         Method::Model { model, .. } => model.clone(),
-    };
-    let sure = format!("({by}, {} sure)", reached.confidence);
+    }
+}
+
+fn conclusion(who: &str, reached: &Reached) -> String {
+    let sure = format!("({}, {} sure)", by(reached), reached.confidence);
     match (reached.verdict, &reached.remedy) {
         (Verdict::Sick, Some(remedy)) => {
             format!("{who} diagnosed: {}; {} would help {sure}", reached.root_cause, remedy.name())
@@ -188,6 +210,22 @@ pub(crate) fn symptom(symptom: Symptom, evidence: &Evidence) -> String {
         Evidence::Restarts { count, within, last: _ } => format!("{symptom}, {count} restarts within {within}"),
         Evidence::Health { held } if held.as_millis() == 0 => symptom.to_string(),
         Evidence::Health { held } => format!("{symptom} for {held}"),
+        Evidence::Killed { count, within } => format!("{symptom}, {count} processes killed within {within}"),
+        Evidence::Flips { count, within } => format!("{symptom}, {count} times within {within}"),
+        Evidence::Stalled { resource, value, threshold, held } => {
+            let resource = resource.name();
+            format!("{symptom}, {value} of the time waiting for {resource} for {held} ({threshold} is the limit)")
+        }
+        Evidence::Count { value, limit, held } => format!("{symptom}, {value} of {limit} for {held}"),
+        Evidence::Growth { used, limit, per_hour, fit: _, over: _, limit_in } => {
+            format!("{symptom}, {used} of {limit} and {per_hour} more an hour: full in {limit_in}")
+        }
+        Evidence::Disk { path, value, threshold: _, writable, per_hour } => {
+            format!("{symptom}, {path} is {value} full; it keeps {writable} there and adds {per_hour} an hour")
+        }
+        Evidence::Unusual { value, expected, deviation: _, held } => {
+            format!("{symptom}, {value:.1} instead of {expected:.1} for {held}")
+        }
     }
 }
 
@@ -198,6 +236,16 @@ fn no_longer(symptom: Symptom) -> String {
         Symptom::RestartLoop => "no longer restarts again and again".into(),
         Symptom::CpuHigh => "no longer uses too much CPU".into(),
         Symptom::MemoryHigh => "no longer uses too much memory".into(),
+        Symptom::OomChild => "has lost no more processes for want of memory".into(),
+        Symptom::Flapping => "no longer changes between healthy and unhealthy".into(),
+        Symptom::CpuThrottled => "is no longer held back by its CPU limit".into(),
+        Symptom::Pressure => "no longer waits too much".into(),
+        Symptom::PidsHigh => "no longer has too many processes".into(),
+        Symptom::MemoryLeak => "no longer grows towards its memory limit".into(),
+        Symptom::DiskFilling => "no longer fills the disk".into(),
+        Symptom::CpuUnusual | Symptom::MemoryUnusual | Symptom::NetworkUnusual | Symptom::BlockUnusual => {
+            "is as usual again".into()
+        }
     }
 }
 

@@ -358,6 +358,8 @@ impl Patient {
             block_read: zero,
             block_write: zero,
             pids: 1,
+            pids_limit: None,
+            strain: hemostat_schema::container::Strain::default(),
         }
     }
 }

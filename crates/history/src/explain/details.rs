@@ -6,9 +6,13 @@ use hemostat_schema::{
     alert::Suppression,
     container::{Exit, ExitBy},
     diagnosis::{Method, Reached, Verdict},
+    examination::Examined,
     observation::{Evidence, Severity, Trend},
 };
 use serde::Serialize;
+
+/// So many lines of a container's output are told.
+const LAST_WORDS: usize = 5;
 
 /// A name and what it was.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -47,6 +51,7 @@ fn seen(observation: &Observation) -> Vec<Detail> {
             details
         }
         Observation::SymptomCleared(cleared) => vec![detail("stood", cleared.stood)],
+        Observation::Examined(examined) => examination(examined),
         Observation::Seen(_)
         | Observation::Removed(_)
         | Observation::Started(_)
@@ -54,6 +59,8 @@ fn seen(observation: &Observation) -> Vec<Detail> {
         | Observation::Thawed(_)
         | Observation::HealthChanged(_)
         | Observation::Sampled(_)
+        | Observation::Stored(_)
+        | Observation::DiskMeasured(_)
         | Observation::EngineLost(_)
         | Observation::EngineFound(_) => vec![],
     }
@@ -61,6 +68,7 @@ fn seen(observation: &Observation) -> Vec<Detail> {
 
 fn severity(severity: Severity) -> &'static str {
     match severity {
+        Severity::Low => "low",
         Severity::High => "high",
         Severity::Critical => "critical",
     }
@@ -89,7 +97,46 @@ fn evidence(evidence: &Evidence) -> Vec<Detail> {
         }
         Evidence::Health { held } if *held == Span::ZERO => vec![],
         Evidence::Health { held } => vec![detail("for", held)],
+        Evidence::Killed { count, within } => vec![detail("killed", format!("{count} within {within}"))],
+        Evidence::Flips { count, within } => vec![detail("changes", format!("{count} within {within}"))],
+        Evidence::Stalled { resource, value, threshold, held } => vec![
+            detail("measured", format!("{value} of the time, {threshold} is the limit")),
+            detail("waiting for", resource.name()),
+            detail("for", held),
+        ],
+        Evidence::Count { value, limit, held } => {
+            vec![detail("measured", format!("{value} of {limit}")), detail("for", held)]
+        }
+        Evidence::Growth { used, limit, per_hour, fit, over, limit_in } => vec![
+            detail("measured", format!("{used} of {limit}")),
+            detail("grows", format!("{per_hour} an hour, seen over {over}")),
+            detail("fit", format!("{fit:.2}")),
+            detail("full in", limit_in),
+        ],
+        Evidence::Disk { path, value, threshold, writable, per_hour } => vec![
+            detail("measured", format!("{path} is {value} full, {threshold} is the limit")),
+            detail("keeps", writable),
+            detail("grows", format!("{per_hour} an hour")),
+        ],
+        Evidence::Unusual { value, expected, deviation, held } => vec![
+            detail("measured", format!("{value:.1}, {expected:.1} is usual, give or take {deviation:.1}")),
+            detail("for", held),
+        ],
     }
+}
+
+/// What was found: the last words of the container, and what could not be found out.
+fn examination(examined: &Examined) -> Vec<Detail> {
+    let mut details = vec![];
+    details.extend(
+        examined
+            .checks
+            .last()
+            .map(|check| detail("health check", format!("ended with {}: {}", check.code, check.output.trim()))),
+    );
+    details.extend(examined.output.iter().rev().take(LAST_WORDS).rev().map(|line| detail("output", &line.text)));
+    details.extend(examined.missing.iter().map(|missing| detail("missing", missing)));
+    details
 }
 
 fn exit(exit: &Exit) -> String {
@@ -110,7 +157,8 @@ fn concluded(diagnosis: &Diagnosis) -> Vec<Detail> {
             detail("asked", format!("{} of {}", sought.model, sought.provider)),
             detail("meanwhile", &sought.fallback.root_cause),
         ],
-        Diagnosis::Failed(failed) => vec![detail("took", failed.took)],
+        Diagnosis::Opined(opined) => conclusion(&opined.opinion),
+        Diagnosis::Failed(failed) => vec![detail("trouble", failed.trouble.name()), detail("took", failed.took)],
     }
 }
 

@@ -95,14 +95,17 @@ impl Part {
                 | Observation::Thawed(_)
                 | Observation::HealthChanged(_)
                 | Observation::Sampled(_)
+                | Observation::Stored(_)
+                | Observation::Examined(_)
+                | Observation::DiskMeasured(_)
                 | Observation::SymptomRaised(_)
                 | Observation::SymptomWorsened(_)
                 | Observation::EngineLost(_)
                 | Observation::EngineFound(_) => Self::Seen,
             },
-            Event::Diagnosis(Diagnosis::Reached(_) | Diagnosis::OpinionSought(_) | Diagnosis::Failed(_)) => {
-                Self::Concluded
-            }
+            Event::Diagnosis(
+                Diagnosis::Reached(_) | Diagnosis::OpinionSought(_) | Diagnosis::Opined(_) | Diagnosis::Failed(_),
+            ) => Self::Concluded,
             Event::Action(action) => match action {
                 Action::Succeeded(_) | Action::Failed(_) => Self::Done,
                 Action::Verified(_) => Self::Outcome,

@@ -175,6 +175,8 @@ fn vitals() -> Vitals {
         block_read: zero,
         block_write: zero,
         pids: 1,
+        pids_limit: None,
+        strain: hemostat_schema::container::Strain::default(),
     }
 }
 

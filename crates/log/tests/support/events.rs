@@ -20,10 +20,15 @@ pub fn subject(name: &str) -> Subject {
 pub fn event(family: Family, name: &str, mark: &str) -> NewEvent {
     let event: Event = match family {
         Family::Observation => EngineLost { error: mark.to_owned() }.into(),
-        Family::Diagnosis => {
-            diagnosis::Failed { provider: "p".into(), model: "m".into(), error: mark.to_owned(), took: Span::ZERO }
-                .into()
+        Family::Diagnosis => diagnosis::Failed {
+            provider: "p".into(),
+            model: "m".into(),
+            trouble: diagnosis::Trouble::Other,
+            error: mark.to_owned(),
+            took: Span::ZERO,
+            usage: None,
         }
+        .into(),
         Family::Action => Resumed { by: mark.to_owned() }.into(),
         Family::Alert => Tested { by: mark.to_owned() }.into(),
     };
@@ -42,6 +47,8 @@ pub fn sample(name: &str) -> NewEvent {
         block_read: ByteCount(7),
         block_write: ByteCount(8),
         pids: 9,
+        pids_limit: None,
+        strain: hemostat_schema::container::Strain::default(),
     };
     NewEvent::new(subject(name), Timestamp::from_millisecond(1_000).unwrap(), Sampled { vitals })
 }

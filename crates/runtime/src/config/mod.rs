@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use hemostat_core::policy::{self, AlertPolicy, Care, Names, Policy};
+use hemostat_core::policy::{self, AlertPolicy, Care, Names, Opinion, Policy};
 pub use hemostat_log::Durability;
 use hemostat_schema::{HostName, Span};
 
@@ -195,6 +195,8 @@ impl Config {
             loop_restarts: thresholds.loop_restarts,
             loop_within: thresholds.loop_within,
             sample_every: self.monitor.sample_every,
+            examine_within: Span::ZERO,
+            opinion: Opinion::Rules,
             alerts: AlertPolicy { enabled: self.alerts.enabled, tell: self.alerts.tell },
         }
     }

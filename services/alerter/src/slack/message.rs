@@ -99,6 +99,7 @@ impl<'a> Story<'a> {
         Some(match alert {
             Alert::Raised(Raised { severity, title, text }) => {
                 let (emoji, color, word) = match severity {
+                    Severity::Low => ("🔵", "#439fe0", "low"),
                     Severity::High => ("🟠", "#ff9900", "high"),
                     Severity::Critical => ("🔴", "#e01e5a", "critical"),
                 };

@@ -54,8 +54,19 @@ words!(symptom, SYMPTOMS: Symptom {
     RestartLoop = "restart_loop",
     CpuHigh = "cpu_high",
     MemoryHigh = "memory_high",
+    OomChild = "oom_child",
+    Flapping = "flapping",
+    CpuThrottled = "cpu_throttled",
+    Pressure = "pressure",
+    PidsHigh = "pids_high",
+    MemoryLeak = "memory_leak",
+    DiskFilling = "disk_filling",
+    CpuUnusual = "cpu_unusual",
+    MemoryUnusual = "memory_unusual",
+    NetworkUnusual = "network_unusual",
+    BlockUnusual = "block_unusual",
 });
-words!(severity, SEVERITIES: Severity { High = "high", Critical = "critical" });
+words!(severity, SEVERITIES: Severity { Low = "low", High = "high", Critical = "critical" });
 words!(verdict, VERDICTS: Verdict { Sick = "sick", FalseAlarm = "false_alarm", Unclear = "unclear" });
 words!(outcome, OUTCOMES: Outcome {
     Recovered = "recovered",
