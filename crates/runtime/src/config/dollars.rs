@@ -44,9 +44,13 @@ mod tests {
 
     #[test]
     fn an_amount_is_exact_to_a_millionth_and_shown_as_it_was_written() {
-        for (dollars, micros, shown) in
-            [(0.0, 0, "0"), (2.5, 2_500_000, "2.5"), (0.15, 150_000, "0.15"), (0.000_001, 1, "0.000001"), (3.0, 3_000_000, "3")]
-        {
+        for (dollars, micros, shown) in [
+            (0.0, 0, "0"),
+            (2.5, 2_500_000, "2.5"),
+            (0.15, 150_000, "0.15"),
+            (0.000_001, 1, "0.000001"),
+            (3.0, 3_000_000, "3"),
+        ] {
             let amount = Dollars::new(dollars).unwrap();
             assert_eq!((amount.micros(), amount.to_string().as_str()), (micros, shown));
         }

@@ -27,8 +27,8 @@ pub use self::{
     address::WebAddress,
     dollars::Dollars,
     sections::{
-        Alerts, Analyzer, Archive, Backoff, DiagnosisBy, Docker, LogFormat, ModelProvider, Monitor, Notary, Query, Redis, Responder, Retention,
-        Runtime, Settings, Thresholds,
+        Alerts, Analyzer, Archive, Backoff, DiagnosisBy, Docker, LogFormat, ModelProvider, Monitor, Notary, Query,
+        Redis, Responder, Retention, Runtime, Settings, Thresholds,
     },
     source::{Alias, FILE_VARIABLE, Input, Key},
 };

@@ -363,12 +363,7 @@ trait Named: Copy + PartialEq + 'static {
 one_of!(Mode, Mode::Observe = "observe", Mode::Approve = "approve", Mode::Auto = "auto");
 one_of!(Tell, Tell::Incidents = "incidents", Tell::Failures = "failures");
 one_of!(LogFormat, LogFormat::Text = "text", LogFormat::Json = "json");
-one_of!(
-    DiagnosisBy,
-    DiagnosisBy::Rules = "rules",
-    DiagnosisBy::Model = "model",
-    DiagnosisBy::Both = "both"
-);
+one_of!(DiagnosisBy, DiagnosisBy::Rules = "rules", DiagnosisBy::Model = "model", DiagnosisBy::Both = "both");
 one_of!(ModelProvider, ModelProvider::OpenAi = "openai", ModelProvider::Anthropic = "anthropic");
 
 impl Named for Allowed {
