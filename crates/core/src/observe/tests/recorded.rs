@@ -81,12 +81,8 @@ fn real_containers_are_told_by_what_ails_them_and_by_nothing_else() {
     check("idle", include_str!("series/idle.json"), &[]);
     check("cpu", include_str!("series/cpu.json"), &[]);
     // The host had less and less to give, so that its limit stopped it less and less often.
-    let throttled = [
-        "raised cpu throttled High",
-        "raised cpu high High",
-        "cleared cpu high Well",
-        "cleared cpu throttled Well",
-    ];
+    let throttled =
+        ["raised cpu throttled High", "raised cpu high High", "cleared cpu high Well", "cleared cpu throttled Well"];
     check("throttled", include_str!("series/throttled.json"), &throttled);
     check("leak", include_str!("series/leak.json"), &["raised memory leak High"]);
     check("cache", include_str!("series/cache.json"), &[]);
