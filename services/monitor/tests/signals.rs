@@ -19,7 +19,8 @@ use hemostat_patient::{
 };
 use hemostat_runtime::Context;
 use hemostat_schema::{
-    Event, Observation, Percent, Span,
+    Event, Observation, Percent, Recorded, Span,
+    container::Health,
     observation::{Cleared, Evidence, Symptom},
 };
 use tokio::task::JoinHandle;
@@ -29,13 +30,17 @@ struct Monitor(JoinHandle<anyhow::Result<()>>);
 
 impl Monitor {
     fn start(ctx: &Context, stage: &Stage) -> Self {
+        Self::with_grace(ctx, stage, Span::ZERO)
+    }
+
+    fn with_grace(ctx: &Context, stage: &Stage, grace: Span) -> Self {
         let engine = Arc::new(Docker::new(&docker_host(), Duration::from_secs(20)));
         let mut policy = Policy {
             clear_after: Span::from_secs(2),
             loop_restarts: 3,
             loop_within: Span::from_secs(20),
             sensitivity: Sensitivity {
-                leak_over: Span::from_secs(12),
+                leak_over: Span::from_secs(15),
                 flaps: 4,
                 flaps_within: Span::from_secs(30),
                 throttled: Percent::clamped(25.0),
@@ -43,7 +48,10 @@ impl Monitor {
             },
             ..policy(stage)
         };
+        policy.care.grace = grace;
         policy.care.sustained = Span::from_secs(3);
+        // Two samples half a second apart do not hold whole periods of the scheduler, so the share of a limit jitters.
+        policy.care.cpu = Percent::clamped(60.0);
         let settings = Settings { host: host(), interval: Duration::from_millis(500), policy: Arc::new(policy) };
         Self(tokio::spawn(shift::run(ctx.clone(), engine, settings)))
     }
@@ -109,7 +117,7 @@ fn without_check(name: &str) -> PatientSpec {
 
 #[tokio::test]
 async fn a_container_at_its_cpu_limit_is_throttled() {
-    let spec = PatientSpec { cpus: Some(0.2), ..without_check("throttled") };
+    let spec = PatientSpec { cpus: Some(0.08), ..without_check("throttled") };
     let busy = Illness::Cpu(Cpu { duration: 120, intensity: 1.0 });
     let evidence = falls_ill(spec, busy, Symptom::CpuThrottled, &[Symptom::CpuHigh]).await;
     assert!(matches!(evidence, Evidence::Level { value, .. } if value.get() > 25.0), "{evidence:?}");
@@ -117,7 +125,7 @@ async fn a_container_at_its_cpu_limit_is_throttled() {
 
 #[tokio::test]
 async fn a_busy_container_uses_too_much_cpu() {
-    let spec = PatientSpec { cpus: Some(0.2), ..without_check("busy") };
+    let spec = PatientSpec { cpus: Some(0.08), ..without_check("busy") };
     let busy = Illness::Cpu(Cpu { duration: 120, intensity: 1.0 });
     falls_ill(spec, busy, Symptom::CpuHigh, &[Symptom::CpuThrottled]).await;
 }
@@ -192,5 +200,54 @@ async fn ends_and_loops_are_told_and_are_over_when_the_container_is_gone() {
         patient.remove().await.unwrap();
         assert_eq!(cleared(&ctx, &patient.name, symptom).await, Cleared::Removed);
         assert_eq!(told(&ctx, &patient.name).await, [(symptom, "raised"), (symptom, "cleared")]);
+    }
+}
+
+#[tokio::test]
+async fn what_people_do_to_containers_is_no_illness() {
+    let (stage, ctx) = (stage().await, context());
+    let log = ctx.log.as_ref();
+    let stopped = start(&stage, PatientSpec::named("stopped")).await;
+    let restarted = start(&stage, PatientSpec::named("restarted")).await;
+    let updated = start(&stage, PatientSpec::named("updated")).await;
+    let _monitor = Monitor::with_grace(&ctx, &stage, Span::from_secs(300));
+    for patient in [&stopped, &restarted, &updated] {
+        wait_for(log, &patient.name, "its facts", |_, event| {
+            matches!(event, Event::Observation(Observation::Seen(_))).then_some(())
+        })
+        .await;
+    }
+    stopped.stop().await.unwrap();
+    restarted.stop().await.unwrap();
+    restarted.start_again().await.unwrap();
+    updated.stop().await.unwrap();
+    updated.remove().await.unwrap();
+    // The new one fails its checks at first.
+    let next = start(&stage, PatientSpec::named("updated")).await;
+    next.fall_ill(Illness::Unhealthy(Unhealthy { duration: None })).await.unwrap();
+    let turns = |to: Health| {
+        move |_: &Recorded, event: &Event| match event {
+            Event::Observation(Observation::HealthChanged(turn)) if turn.to == to => Some(()),
+            _ => None,
+        }
+    };
+    wait_for(log, &next.name, "a check that fails", turns(Health::Unhealthy)).await;
+    next.recover().await.unwrap();
+    wait_for(log, &next.name, "a check that passes again", |_, event| match event {
+        Event::Observation(Observation::HealthChanged(turn))
+            if (turn.from, turn.to) == (Health::Unhealthy, Health::Healthy) =>
+        {
+            Some(())
+        }
+        _ => None,
+    })
+    .await;
+    wait_for(log, &restarted.name, "its new run to be well", turns(Health::Healthy)).await;
+    wait_for(log, &stopped.name, "its end", |_, event| {
+        matches!(event, Event::Observation(Observation::Exited(_))).then_some(())
+    })
+    .await;
+    for patient in [&stopped, &restarted, &updated] {
+        assert_eq!(told(&ctx, &patient.name).await, [], "{}", patient.name);
     }
 }
