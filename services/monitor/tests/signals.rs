@@ -34,7 +34,7 @@ impl Monitor {
     }
 
     fn with_grace(ctx: &Context, stage: &Stage, grace: Span) -> Self {
-        let engine = Arc::new(Docker::new(&docker_host(), Duration::from_secs(20)));
+        let engine = Arc::new(Docker::new(docker_host(), Duration::from_secs(20)));
         let mut policy = Policy {
             clear_after: Span::from_secs(2),
             loop_restarts: 3,

@@ -19,7 +19,7 @@ struct Series {
     pids_limit: Option<u64>,
     /// Milliseconds, CPU time of the container and of the host in nanoseconds, memory and page cache in bytes, processes,
     /// periods and throttled periods.
-    samples: Vec<(i64, u64, u64, u64, u64, u64, u64, u64)>,
+    samples: Vec<[u64; 8]>,
 }
 
 impl Series {
@@ -28,8 +28,8 @@ impl Series {
     }
 
     fn raw(&self) -> impl Iterator<Item = RawSample> {
-        self.samples.iter().map(|(ms, cpu, system, memory, cache, pids, periods, throttled)| RawSample {
-            at: Span::from_millis(u64::try_from(*ms).unwrap()).after(at(0)),
+        self.samples.iter().map(|[ms, cpu, system, memory, cache, pids, periods, throttled]| RawSample {
+            at: Span::from_millis(*ms).after(at(0)),
             cpu_total_ns: *cpu,
             system_cpu_ns: Some(*system),
             online_cpus: 2,
