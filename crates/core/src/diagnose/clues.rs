@@ -34,6 +34,10 @@ pub enum Trouble {
     NotReady,
     /// A lock that it needs is held by somebody else.
     Locked,
+    /// A lock on its own files is held, by itself as a rule.
+    OwnLock,
+    /// It has used up its connections to others.
+    Pool,
     /// Its data is damaged, or of another version.
     Data,
     /// A setting is missing.
@@ -62,7 +66,9 @@ impl Trouble {
             Self::Credentials => "its name or password is not accepted",
             Self::Unreachable => "it cannot reach what it needs",
             Self::NotReady => "it is not ready yet",
-            Self::Locked => "a lock that it needs is held",
+            Self::Locked => "a lock that it needs is held by another",
+            Self::OwnLock => "its own file is locked",
+            Self::Pool => "its connections to others are used up",
             Self::Data => "its data is damaged or of another version",
             Self::Unset => "a setting is missing",
             Self::Misconfigured => "its configuration is wrong",
@@ -87,7 +93,13 @@ impl Trouble {
             | Self::Misconfigured
             | Self::Forbidden
             | Self::Missing => true,
-            Self::Unreachable | Self::NotReady | Self::Locked | Self::Heap | Self::Files => false,
+            Self::Unreachable
+            | Self::NotReady
+            | Self::Locked
+            | Self::OwnLock
+            | Self::Pool
+            | Self::Heap
+            | Self::Files => false,
         }
     }
 
@@ -103,6 +115,8 @@ impl Trouble {
             Self::Unreachable => "look at the service that it cannot reach",
             Self::NotReady => "give it the time that it needs to begin",
             Self::Locked => "find out who holds the lock",
+            Self::OwnLock => "find out which of its threads or processes holds the lock",
+            Self::Pool => "find out what does not give connections back, or let it have more",
             Self::Data => "look at its data, and at the version that wrote it",
             Self::Unset => "set what is missing",
             Self::Misconfigured => "correct its configuration",
@@ -115,7 +129,7 @@ impl Trouble {
 }
 
 /// Patterns in small letters; of one with `&` all parts must be in the line. The first trouble that fits has the line.
-const PATTERNS: [(Trouble, &[&str]); 16] = [
+const PATTERNS: [(Trouble, &[&str]); 18] = [
     (
         Trouble::Unrunnable,
         &[
@@ -167,6 +181,18 @@ const PATTERNS: [(Trouble, &[&str]); 16] = [
         ],
     ),
     (
+        Trouble::Pool,
+        &[
+            "queuepool limit",
+            "pool exhausted",
+            "connection is not available, request timed out",
+            "timeout waiting for & connection from pool",
+            "timed out & connection from & pool",
+            "too many clients already",
+            "too many connections",
+        ],
+    ),
+    (
         Trouble::NotReady,
         &[
             "redo in progress",
@@ -215,15 +241,17 @@ const PATTERNS: [(Trouble, &[&str]); 16] = [
         ],
     ),
     (
+        Trouble::OwnLock,
+        &["database is locked", "lock file & already exists", "another instance is already running", "sqlite_busy"],
+    ),
+    (
         Trouble::Locked,
         &[
-            "database is locked",
             "lock wait timeout exceeded",
             "could not obtain lock",
             "could not acquire & lock",
             "waiting for & changelog lock",
-            "lock file & already exists",
-            "another instance is already running",
+            "waiting for & advisory lock",
         ],
     ),
     (
@@ -419,7 +447,9 @@ mod tests {
         check("LOG:  redo in progress, elapsed time: 10.00 s, current LSN: 0/3A2B1C8", Some(NotReady));
         check("/var/run/postgresql:5432 - rejecting connections", Some(NotReady));
         check("LOADING Redis is loading the dataset in memory", Some(NotReady));
-        check("sqlite3.OperationalError: database is locked", Some(Locked));
+        check("sqlite3.OperationalError: database is locked", Some(OwnLock));
+        check("QueuePool limit of size 5 overflow 10 reached, connection timed out, timeout 30.00", Some(Pool));
+        check("HikariPool-1 - Connection is not available, request timed out after 30000ms.", Some(Pool));
         check("liquibase: Waiting for changelog lock....", Some(Locked));
         check("FATAL:  database files are incompatible with server", Some(Data));
         check("ERROR:  relation \"users\" does not exist at character 15", Some(Data));

@@ -193,7 +193,9 @@ fn health_checks_that_fail() {
     let restart = |rule| (rule, Sick, RESTART);
     check(unhealthy(10), restart("unhealthy"));
     check(unhealthy(10).checked(1, "status 500"), restart("unhealthy"));
-    check(unhealthy(10).printed(1, &["accept4: too many open files"]), restart("unhealthy"));
+    for said in ["accept4: too many open files", "OperationalError: database is locked", "QueuePool limit of size 5"] {
+        check(unhealthy(10).printed(1, &[said]), restart("unhealthy"));
+    }
     let refused = "curl: (7) Failed to connect to localhost port 80 after 0 ms: Couldn't connect to server";
     check(unhealthy(10).checked(7, refused), restart("not_listening"));
     check(unhealthy(10).checked(1, "dial tcp 127.0.0.1:80: connect: connection refused"), restart("not_listening"));
@@ -211,6 +213,8 @@ fn health_checks_that_fail() {
     check(unhealthy(10).checked(-1, late), restart("unhealthy"));
     check(unhealthy(10).checked(-1, late).used(&at_work), ("slow", Unclear, None));
     check(unhealthy(301).checked(-1, late).used(&at_work), restart("slow"));
+    check(unhealthy(10).checked(-1, late).used(&at_work).printed(20, &["begins"]), restart("spinning"));
+    check(unhealthy(10).checked(-1, late).used(&at_work).printed(2, &["goes on"]), ("slow", Unclear, None));
     let served = ["10.0.0.1 - - \"GET /a HTTP/1.1\" 200 7"];
     check(unhealthy(10).checked(-1, late).printed(2, &served), ("slow", Unclear, None));
     check(unhealthy(10).checked(-1, late).printed(20, &served), restart("unhealthy"));
@@ -237,6 +241,7 @@ fn health_checks_that_fail_while_a_run_begins() {
     check(begun(75).printed(3, &["Initializing"]), begins.clone());
     check(begun(75).used(&[(90.0, 1.0, 1)]), begins.clone());
     check(begun(75).printed(40, &["Initializing"]), ("unhealthy", Sick, RESTART));
+    check(begun(20).printed(1, &["listening on :80"]), ("unhealthy", Sick, RESTART));
     check(begun(301).printed(3, &["Initializing"]), ("unhealthy", Sick, RESTART));
     check(young(75).printed(3, &["Initializing"]), ("unhealthy", Sick, RESTART));
     let was_well = begun(75).changed(NOW - 50, Changed::Health { to: Health::Healthy });
