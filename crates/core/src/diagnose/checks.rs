@@ -3,7 +3,7 @@
 use hemostat_schema::{
     Span, Timestamp,
     container::Health,
-    examination::{Changed, Check},
+    examination::{Change, Changed, Check},
     observation::Symptom,
 };
 
@@ -34,16 +34,12 @@ impl<'a> Case<'a> {
     }
 
     /// Whether its health check has passed in the run that stands, as far as that is known.
-    fn was_well(&self) -> bool {
-        let since_it_began = || {
-            let changes = self.examined_now().map_or(&[][..], |examined| &examined.changes);
-            let began = changes.iter().rposition(|change| change.what == Changed::Started);
-            // A run whose beginning was not seen has been there for longer than anybody looked.
-            began.is_none_or(|began| {
-                changes[began..].iter().any(|change| change.what == Changed::Health { to: Health::Healthy })
-            })
-        };
-        self.was_well.unwrap_or_else(since_it_began)
+    fn was_well(&self) -> Option<bool> {
+        let changes = self.examined_now().map_or(&[][..], |examined| &examined.changes);
+        let began = changes.iter().rposition(|change| change.what == Changed::Started);
+        let passed =
+            |changes: &[Change]| changes.iter().any(|change| change.what == Changed::Health { to: Health::Healthy });
+        self.was_well.or_else(|| began.map(|began| passed(&changes[began..])))
     }
 
     /// How much longer it may take to begin, where it says that it is not ready, or is young and at work on it.
@@ -63,7 +59,7 @@ impl<'a> Case<'a> {
         });
         let busy = self.vitals_now().is_some_and(|vitals| vitals.cpu.get() >= BUSY);
         let young = self.run_age().and_then(|age| left(BEGINNING, age));
-        young.filter(|_| self.examined_now().is_some() && !self.was_well() && (printed || busy))
+        young.filter(|_| self.examined_now().is_some() && self.was_well() == Some(false) && (printed || busy))
     }
 
     /// What says that it is loading or repairing its data.
@@ -120,7 +116,8 @@ impl<'a> Case<'a> {
             "403 forbidden",
             "error: 405",
         ];
-        self.failing_checks().last().is_some_and(|check| says(check, &ABSENT))
+        // What was there before in this run is missing for another reason.
+        self.was_well() != Some(true) && self.failing_checks().last().is_some_and(|check| says(check, &ABSENT))
     }
 
     /// What its check, or else its output, says that goes wrong elsewhere.
@@ -145,9 +142,13 @@ impl<'a> Case<'a> {
             | Trouble::Heap
             | Trouble::Files => false,
         };
+        // Its output tells of many things. Who nothing can reach is ill of itself, unless it waits for others; and
+        // whose names and passwords are refused there may be anybody's.
+        let waits = |clue: &Clue<'_>| !self.is_refused() || clue.trouble.passes();
+        let printed = |clue: &Clue<'_>| elsewhere(clue) && waits(clue) && clue.trouble != Trouble::Credentials;
         let check = self.failing_checks().last().filter(|check| !is_of_itself(check));
         let checked = check.and_then(clues::in_check).filter(elsewhere);
-        checked.or_else(|| self.examined_now().and_then(clues::in_output).filter(elsewhere))
+        checked.or_else(|| self.examined_now().and_then(clues::in_output).filter(printed))
     }
 
     /// Whether the check did not reach the container itself, as nothing listens there.

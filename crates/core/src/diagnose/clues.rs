@@ -103,6 +103,11 @@ impl Trouble {
         }
     }
 
+    /// Whether it may be over by itself: what it waits for gets well, or is let go.
+    pub(super) fn passes(self) -> bool {
+        matches!(self, Self::Unreachable | Self::NotReady | Self::Locked | Self::OwnLock)
+    }
+
     /// What a person can do about it.
     pub(super) fn advice(self) -> &'static str {
         match self {
@@ -265,7 +270,9 @@ const PATTERNS: [(Trouble, &[&str]); 18] = [
             "invalid page in block",
             "database disk image is malformed",
             "checksum mismatch",
-            "corrupt",
+            "is corrupt",
+            "corrupted",
+            "data corruption",
             "relation & does not exist",
             "no such table",
             "unknown column",

@@ -3,6 +3,7 @@
 use hemostat_schema::{
     container::{Health, State},
     examination::{Relation, Relative},
+    observation::Symptom,
 };
 
 use super::{Case, ward};
@@ -29,6 +30,20 @@ impl<'a> Case<'a> {
             };
             Some(Root { relative, how })
         })
+    }
+
+    /// Whether something that it needs was not well when it was examined.
+    pub(super) fn had_roots(&self) -> bool {
+        let relatives = self.examined.map_or(&[][..], |examined| &examined.relatives);
+        let needed = |other: &Relative| matches!(other.relation, Relation::Dependency | Relation::Network);
+        relatives.iter().any(|other| needed(other) && ward::ails(other.state, other.health, None).is_some())
+    }
+
+    /// Whether it uses more than it should, whatever others do.
+    pub(super) fn is_ill_of_a_level(&self) -> bool {
+        [Symptom::MemoryHigh, Symptom::CpuHigh, Symptom::MemoryLeak, Symptom::PidsHigh]
+            .into_iter()
+            .any(|symptom| self.standing_now(symptom).is_some())
     }
 
     /// The container whose network it lives in, where that was started anew since: its network is gone.

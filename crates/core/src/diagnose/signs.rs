@@ -107,7 +107,9 @@ impl<'a> Case<'a> {
             RestartPolicy::OnFailure { max } => max > 1 && self.facts.restarts >= max,
             RestartPolicy::No | RestartPolicy::Always | RestartPolicy::UnlessStopped => false,
         };
-        used_up && self.is_down() && self.ended_at_start()
+        // What it could not reach then it may reach now.
+        let passes = self.clue().is_some_and(|clue| clue.trouble.passes()) || self.had_roots();
+        used_up && self.is_down() && self.ended_at_start() && !passes
     }
 
     /// Whether it needs more memory to begin than it is given.

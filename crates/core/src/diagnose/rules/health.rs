@@ -45,7 +45,7 @@ pub(super) fn dependency_down(case: &Case<'_>) -> Option<Finding> {
     let root = roots.first()?;
     let by = [Symptom::Unhealthy, Symptom::Exited, Symptom::RestartLoop, Symptom::Flapping];
     let crashed = case.last_end().is_none_or(|exit| exit.by != ExitBy::Oom);
-    if !crashed || !by.iter().any(|symptom| case.is_ill_of(*symptom)) {
+    if !crashed || case.is_ill_of_a_level() || !by.iter().any(|symptom| case.is_ill_of(*symptom)) {
         return None;
     }
     let own = match (failing(case), case.last_end()) {

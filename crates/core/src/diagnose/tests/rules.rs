@@ -127,6 +127,7 @@ fn runs_that_ended() {
     check(ended(2, 1, Crash).with(on_failure(5)), ("same_end", Sick, None));
     check(ended(2, 1, Crash).with(on_failure(4)), ("crashed", Sick, START));
     check(ended(900, 1, Crash).with(on_failure(5)), ("crashed", Sick, START));
+    check(ended(2, 1, Crash).with(on_failure(5)).printed(1, &[refused]), ("cannot_reach", Sick, START));
 
     check(ended(900, 139, Crash), ("signalled", Sick, START));
     check(ended(900, 137, Crash), ("signalled", Sick, START));
@@ -182,6 +183,9 @@ fn what_it_needs() {
     check(with_ward(10, State::Exited), down.clone());
     check(with_ward(NOW - 30, State::Running), down);
     check(with_ward(NOW - 60, State::Running), ("left_behind", Sick, RESTART));
+    // What it uses too much of is its own.
+    let full = needs(Dependency, State::Exited, Health::None).also(level(Symptom::MemoryHigh, 97.0, Trend::Rising));
+    check(full, ("unhealthy", Sick, RESTART));
     // What was killed for want of memory was not so because of another.
     let killed = ended(900, 137, ExitBy::Oom).relative("db", Dependency, State::Exited, Health::None, 100);
     assert!(killed.reached().why.contains("start is not for it: it needs db"), "{:?}", killed.reached());
@@ -206,6 +210,8 @@ fn health_checks_that_fail() {
     check(unhealthy(10).checked(127, "not found").checked(1, "status 500"), restart("unhealthy"));
     let wrong = "curl: (22) The requested URL returned error: 404";
     check(unhealthy(10).checked(22, wrong), ("check_misdirected", Unclear, None));
+    let was_well = unhealthy(10).changed(0, Changed::Started).changed(9, Changed::Health { to: Health::Healthy });
+    check(was_well.checked(22, wrong), restart("unhealthy"));
 
     let late = "Health check exceeded timeout (3s)";
     let at_work = [(92.0, 10.0, 1)];
@@ -225,6 +231,11 @@ fn health_checks_that_fail() {
     check(unhealthy(10).printed(1, &["x509: certificate has expired"]), elsewhere.clone());
     check(unhealthy(10).printed(1, &["write /data/a: read-only file system"]), elsewhere.clone());
     check(unhealthy(10).printed(1, &["Waiting for changelog lock...."]), elsewhere.clone());
+    check(unhealthy(10).checked(1, "password authentication failed for user app"), elsewhere.clone());
+    check(unhealthy(10).printed(1, &["bob: authentication failed"]), restart("unhealthy"));
+    check(unhealthy(10).checked(7, refused).printed(1, &["certificate has expired"]), restart("not_listening"));
+    let waits = unhealthy(10).checked(7, refused).printed(1, &["Waiting for changelog lock...."]);
+    check(waits, elsewhere.clone());
     check(unhealthy(900).checked(1, "{\"db\": \"getaddrinfo ENOTFOUND db\"}"), elsewhere);
 
     check(ill([flapping()]), ("flapping", Sick, None));
