@@ -37,8 +37,8 @@
 //! | `settling` | it runs again and has not shown yet how it is | unclear, none | 0.50 |
 //! | `easing` | a level is high but bearable, or falling | unclear, none | 0.50 |
 //!
-//! A container that is down is started, one that runs is restarted. What a container printed never brings a remedy about;
-//! it names a cause, and keeps from trying what would be tried in vain.
+//! A container that is down is started, one that runs is restarted. What a container printed never brings a remedy about,
+//! save the clearing away of rubbish; it names a cause, and keeps from trying what would be tried in vain.
 
 use hemostat_schema::{Span, action::Remedy, diagnosis::Verdict};
 
