@@ -241,5 +241,6 @@ fn told(faults: &[Fault], is_cut: bool) -> String {
 
 /// The beginning of a text, of at most so many bytes.
 fn beginning(text: &str, most: usize) -> &str {
-    &text[..text.floor_char_boundary(most)]
+    let end = (0..=most.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
+    &text[..end]
 }
