@@ -5,6 +5,7 @@
 mod anthropic;
 mod complaint;
 mod openai;
+mod schema;
 mod wire;
 
 use std::{fmt, time::Duration};

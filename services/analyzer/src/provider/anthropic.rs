@@ -9,10 +9,10 @@ use async_trait::async_trait;
 use hemostat_core::opinion;
 use hemostat_schema::diagnosis::Trouble;
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Again, Miss, Provider, Question, Said, Turn, Wire, complaint::Complaint, wire::Failure};
+use super::{Again, Miss, Provider, Question, Said, Turn, Wire, complaint::Complaint, schema::Schema, wire::Failure};
 
 /// Where Anthropic itself is.
 pub const ANTHROPIC: &str = "https://api.anthropic.com";
@@ -54,33 +54,45 @@ impl Shape {
     }
 
     /// The body of a request.
-    fn request(self, model: &str, question: &Question) -> Value {
-        let messages: Vec<Value> = question
-            .turns
-            .iter()
-            .map(|turn| match turn {
-                Turn::Ours(text) => json!({ "role": "user", "content": text }),
-                Turn::Models(text) => json!({ "role": "assistant", "content": text }),
-            })
-            .collect();
-        let mut body = json!({
-            "model": model,
-            "max_tokens": question.max_tokens,
-            "system": question.system,
-            "messages": messages,
+    fn request<'a>(self, model: &'a str, question: &'a Question) -> Body<'a> {
+        let messages = question.turns.iter().map(|turn| match turn {
+            Turn::Ours(text) => json!({ "role": "user", "content": text }),
+            Turn::Models(text) => json!({ "role": "assistant", "content": text }),
         });
-        if self != Self::Text {
-            body["tools"] = json!([{
-                "name": opinion::NAME,
-                "description": "Takes the answer. The JSON object that is asked for is its input.",
-                "input_schema": question.schema,
-            }]);
+        let tool = || Tool {
+            name: opinion::NAME,
+            description: "Takes the answer. The JSON object that is asked for is its input.",
+            input_schema: Schema::bounded(&question.schema),
+        };
+        Body {
+            model,
+            max_tokens: question.max_tokens,
+            system: &question.system,
+            messages: messages.collect(),
+            tools: (self != Self::Text).then(|| [tool()]),
+            tool_choice: (self == Self::MustUse).then(|| json!({ "type": "tool", "name": opinion::NAME })),
         }
-        if self == Self::MustUse {
-            body["tool_choice"] = json!({ "type": "tool", "name": opinion::NAME });
-        }
-        body
     }
+}
+
+/// A request.
+#[derive(Debug, Serialize)]
+struct Body<'a> {
+    model: &'a str,
+    max_tokens: u32,
+    system: &'a str,
+    messages: Vec<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tools: Option<[Tool; 1]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_choice: Option<Value>,
+}
+
+#[derive(Debug, Serialize)]
+struct Tool {
+    name: &'static str,
+    description: &'static str,
+    input_schema: Schema,
 }
 
 impl Anthropic {
