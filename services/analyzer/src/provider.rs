@@ -4,6 +4,7 @@
 
 mod anthropic;
 mod complaint;
+mod habit;
 mod openai;
 mod schema;
 mod wire;

@@ -3,8 +3,6 @@
 //! A server that only imitates the API may not know tools, or not that one must be used; that is then left out, and the
 //! answer read from its words.
 
-use std::sync::{Mutex, PoisonError};
-
 use async_trait::async_trait;
 use hemostat_core::opinion;
 use hemostat_schema::diagnosis::Trouble;
@@ -12,7 +10,12 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Again, Miss, Provider, Question, Said, Turn, Wire, complaint::Complaint, schema::Schema, wire::Failure};
+use super::{
+    Miss, Provider, Question, Said, Turn, Wire,
+    complaint::Complaint,
+    habit::{self, Habit},
+    schema::Schema,
+};
 
 /// Where Anthropic itself is.
 pub const ANTHROPIC: &str = "https://api.anthropic.com";
@@ -27,7 +30,7 @@ pub struct Anthropic {
     url: String,
     key: SecretString,
     model: String,
-    shape: Mutex<Shape>,
+    habit: Habit<Shape>,
 }
 
 /// How it is said what the answer looks like, beside the words of the question.
@@ -41,10 +44,9 @@ enum Shape {
     Text,
 }
 
-impl Shape {
-    const FIRST: Self = Self::MustUse;
+impl habit::Shape for Shape {
+    const REFUSED: &'static [u16] = &[400, 422, 501];
 
-    /// The next best where the server complains of this one; none where there is none.
     fn without(self, complaint: &Complaint) -> Option<Self> {
         match self {
             Self::MustUse if complaint.is_of("tool_choice") => Some(Self::MayUse),
@@ -52,7 +54,9 @@ impl Shape {
             Self::Text => None,
         }
     }
+}
 
+impl Shape {
     /// The body of a request.
     fn request<'a>(self, model: &'a str, question: &'a Question) -> Body<'a> {
         let messages = question.turns.iter().map(|turn| match turn {
@@ -107,32 +111,7 @@ impl Anthropic {
         let key = key.cloned().unwrap_or_else(|| SecretString::from(String::new()));
         super::header("analyzer.anthropic_api_key", key.expose_secret())?;
         let url = format!("{base_url}/v1/messages");
-        Ok(Self { wire: wire.clone(), url, key, model, shape: Mutex::new(Shape::FIRST) })
-    }
-
-    fn shape(&self) -> Shape {
-        *self.shape.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What is to be said of a request of this shape that was refused: the next one will look otherwise, if it can.
-    fn refused(&self, tried: Shape, failure: Failure) -> Miss {
-        let next = match &failure {
-            Failure::Answered { status, complaint, .. } if matches!(status.as_u16(), 400 | 422 | 501) => {
-                Some(tried.without(complaint))
-            }
-            _ => None,
-        };
-        let miss = failure.miss();
-        let Some(next) = next else { return miss };
-        let mut shape = self.shape.lock().unwrap_or_else(PoisonError::into_inner);
-        if *shape == tried {
-            // At the end it was not the shape, so the next question begins with the best one again.
-            *shape = next.unwrap_or(Shape::FIRST);
-        }
-        match next {
-            Some(_) => Miss { again: Again::Otherwise, ..miss },
-            None => Miss { trouble: Trouble::Refused, again: Again::Never, ..miss },
-        }
+        Ok(Self { wire: wire.clone(), url, key, model, habit: Habit::of(Shape::MustUse) })
     }
 }
 
@@ -147,7 +126,7 @@ impl Provider for Anthropic {
     }
 
     async fn ask(&self, question: &Question) -> Result<Said, Miss> {
-        let shape = self.shape();
+        let shape = self.habit.present();
         let mut request = self
             .wire
             .http()
@@ -159,7 +138,7 @@ impl Provider for Anthropic {
             request = request.header("traceparent", trace.to_string());
         }
         let request = request.build().map_err(|_| Miss::never(Trouble::Other, "the request could not be made"))?;
-        let body = self.wire.send(request).await.map_err(|failure| self.refused(shape, failure))?;
+        let body = self.wire.send(request).await.map_err(|failure| self.habit.refused(shape, failure))?;
         match serde_json::from_slice::<Reply>(&body) {
             Ok(reply) => said(reply),
             Err(_) => Err(Miss::never(Trouble::Invalid, "it did not answer as Anthropic's API does")),

@@ -4,8 +4,6 @@
 //! Schema, no chance in the choice of words), and where a server refuses something of it, that is left out: see [`Shape`].
 //! Answers are read with types of our own that want no more than is needed.
 
-use std::sync::{Mutex, PoisonError};
-
 use async_openai::{
     Client, config::OpenAIConfig, error::OpenAIError, middleware::HttpRequestFactory,
     traits::RequestOptionsBuilder as _,
@@ -19,7 +17,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tower::service_fn;
 
-use super::{Again, Miss, Provider, Question, Said, Turn, Wire, complaint::Complaint, schema::Schema, wire::Failure};
+use super::{
+    Miss, Provider, Question, Said, Turn, Wire,
+    complaint::Complaint,
+    habit::{self, Habit},
+    schema::Schema,
+    wire::Failure,
+};
 
 /// Where OpenAI itself is.
 pub const OPENAI: &str = "https://api.openai.com/v1";
@@ -29,8 +33,7 @@ pub const OPENAI: &str = "https://api.openai.com/v1";
 pub struct OpenAi {
     client: Client<OpenAIConfig>,
     model: String,
-    first: Shape,
-    shape: Mutex<Shape>,
+    habit: Habit<Shape>,
 }
 
 /// What of all that makes a good answer likely is in a request.
@@ -80,8 +83,11 @@ impl Shape {
             is_brief: is_reasoning,
         }
     }
+}
 
-    /// The next best where the server complains of this one; none where there is none.
+impl habit::Shape for Shape {
+    const REFUSED: &'static [u16] = &[400, 415, 422, 501];
+
     fn without(self, complaint: &Complaint) -> Option<Self> {
         let is_of_limit = complaint.is_of("max_tokens") || complaint.is_of("max_completion_tokens");
         if is_of_limit && !self.is_limit_swapped {
@@ -105,7 +111,9 @@ impl Shape {
         };
         Some(Self { form, ..self })
     }
+}
 
+impl Shape {
     /// The body of a request.
     fn request(self, model: &str, question: &Question) -> Body {
         let mut messages = vec![json!({ "role": "system", "content": question.system })];
@@ -200,32 +208,7 @@ impl OpenAi {
         });
         let client = Client::build(wire.http().clone(), config).with_http_service(service);
         let shape = Shape::of(&model, base_url == OPENAI);
-        Ok(Self { client, model, first: shape, shape: Mutex::new(shape) })
-    }
-
-    fn shape(&self) -> Shape {
-        *self.shape.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What is to be said of a request of this shape that was refused: the next one will look otherwise, if it can.
-    fn refused(&self, tried: Shape, failure: Failure) -> Miss {
-        let next = match &failure {
-            Failure::Answered { status, complaint, .. } if matches!(status.as_u16(), 400 | 415 | 422 | 501) => {
-                Some(tried.without(complaint))
-            }
-            _ => None,
-        };
-        let miss = failure.miss();
-        let Some(next) = next else { return miss };
-        let mut shape = self.shape.lock().unwrap_or_else(PoisonError::into_inner);
-        if *shape == tried {
-            // At the end it was not the shape, so the next question begins with the best one again.
-            *shape = next.unwrap_or(self.first);
-        }
-        match next {
-            Some(_) => Miss { again: Again::Otherwise, ..miss },
-            None => Miss { trouble: Trouble::Refused, again: Again::Never, ..miss },
-        }
+        Ok(Self { client, model, habit: Habit::of(shape) })
     }
 }
 
@@ -240,7 +223,7 @@ impl Provider for OpenAi {
     }
 
     async fn ask(&self, question: &Question) -> Result<Said, Miss> {
-        let shape = self.shape();
+        let shape = self.habit.present();
         let request = shape.request(&self.model, question);
         let mut chat = self.client.chat();
         if let Some(trace) = question.trace {
@@ -251,7 +234,7 @@ impl Provider for OpenAi {
         match chat.create_byot::<Body, Reply>(request).await {
             Ok(reply) => said(reply),
             Err(OpenAIError::Boxed(error)) => match error.downcast::<Failure>() {
-                Ok(failure) => Err(self.refused(shape, *failure)),
+                Ok(failure) => Err(self.habit.refused(shape, *failure)),
                 Err(_) => Err(Miss::never(Trouble::Other, "the request could not be made")),
             },
             Err(OpenAIError::JSONDeserialize(..)) => {
@@ -334,7 +317,7 @@ fn text_of(content: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::habit::Shape as _, *};
 
     fn complaint(text: &str) -> Complaint {
         Complaint::read(text.as_bytes())
