@@ -16,6 +16,7 @@ pub mod observe;
 pub mod once;
 pub mod policy;
 pub mod projection;
+pub mod redact;
 pub mod remedy;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
