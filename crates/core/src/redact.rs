@@ -197,9 +197,16 @@ impl Patterns {
     }
 }
 
+impl Patterns {
+    /// As they were written.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(Regex::as_str)
+    }
+}
+
 impl fmt::Debug for Patterns {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.0.iter().map(Regex::as_str)).finish()
+        f.debug_list().entries(self.iter()).finish()
     }
 }
 

@@ -137,7 +137,10 @@ mod tests {
     use std::sync::Mutex;
 
     use async_trait::async_trait;
-    use bollard::models::{ContainerInspectResponse, ContainerStatsResponse, EventMessage};
+    use bollard::{
+        container::LogOutput,
+        models::{ContainerInspectResponse, ContainerStatsResponse, ContainerTopResponse, EventMessage},
+    };
     use futures::stream::{self, BoxStream};
     use hemostat_schema::{ByteCount, ContainerId, observation::EngineFound};
 
@@ -198,6 +201,12 @@ mod tests {
             Err(lost())
         }
         async fn stats(&self, _: &ContainerId) -> Result<ContainerStatsResponse, Error> {
+            Err(lost())
+        }
+        async fn output(&self, _: &ContainerId, _: Option<Timestamp>, _: u32) -> Result<Vec<LogOutput>, Error> {
+            Err(lost())
+        }
+        async fn processes(&self, _: &ContainerId) -> Result<ContainerTopResponse, Error> {
             Err(lost())
         }
         fn events(&self, since: Timestamp) -> BoxStream<'static, Result<EventMessage, Error>> {

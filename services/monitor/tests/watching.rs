@@ -15,8 +15,10 @@ use std::{
 };
 
 use bed::{DEADLINE, context, history, host, policy, stage, start, wait_for};
+use hemostat_core::redact::Redactor;
 use hemostat_monitor::{
     engine::Docker,
+    examine,
     shift::{self, Settings},
 };
 use hemostat_patient::{
@@ -47,7 +49,13 @@ impl Monitor {
 
     fn at(ctx: &Context, stage: &Stage, docker: &str) -> Self {
         let engine = Arc::new(Docker::new(docker, Duration::from_secs(20)));
-        let settings = Settings { host: host(), interval: Duration::from_secs(1), policy: Arc::new(policy(stage)) };
+        let settings = Settings {
+            host: host(),
+            interval: Duration::from_secs(1),
+            policy: Arc::new(policy(stage)),
+            redactor: Redactor::default(),
+            examinations: Some(examine::Settings::default()),
+        };
         Self(tokio::spawn(shift::run(ctx.clone(), engine, settings)))
     }
 }

@@ -132,11 +132,22 @@ fn a_bad_value_is_refused_with_key_value_origin_and_what_would_be_right() {
     check("", &[], &[("responder.dry_run", "maybe")], &["true or false"]);
     check("", &[], &[("query.listen", "8501")], &["query.listen", "127.0.0.1:8501"]);
     check("", &[], &[("monitor.exclude", "a[")], &["monitor.exclude", "list of names"]);
+    check("[monitor]\nredact = [\"(\"]", &[], &[], &["monitor.redact", "a list of regular expressions"]);
+    check("", &[], &[("monitor.redact", "a*")], &["monitor.redact", "a*", "empty text"]);
+    check("", &[], &[("monitor.log_lines", "1001")], &["monitor.log_lines = 1001", "at most 1000"]);
     check("", &[], &[("runtime.lease_ttl", "10ms")], &["runtime.lease_ttl", "at least 1.0 s"]);
     check("", &[], &[("responder.storm", "0")], &["responder.storm = 0", "at least 1"]);
     check("", &[], &[("log_level", "loud")], &["log_level", "\"loud\"", "command line", "error, warn, info"]);
     check("[responder", &[], &[], &["could not read the configuration file", "hemostat.toml"]);
     check("responder = 3", &[], &[], &["there is no key responder"]);
+}
+
+#[test]
+fn diagnoses_wait_for_examinations_only_where_there_are_any() {
+    let waits = |overrides: &[(&str, &str)]| load("", &[], overrides).unwrap().policy().examine_within;
+    assert_eq!(waits(&[]), Span::from_secs(5));
+    assert_eq!(waits(&[("analyzer.examine_within", "2s")]), Span::from_secs(2));
+    assert_eq!(waits(&[("monitor.examine", "false")]), Span::ZERO);
 }
 
 #[test]
