@@ -100,7 +100,7 @@ pub async fn examine(engine: &dyn Engine, order: Order, settings: &Settings) -> 
     let inspect = missing.or_named("docker inspect", inspected);
     let told = match &inspect {
         Some(inspect) => {
-            let began_at = runs_output_since(inspect, &target, since);
+            let began_at = runs_output_since(inspect, since);
             let output = missing.or_named("its output", output).unwrap_or_default();
             let rows = processes.and_then(|processes| missing.or_named("its processes", processes));
             let redactor = settings.redactor.knowing(own_secrets(inspect));
@@ -153,14 +153,11 @@ fn output_since(target: &Target, symptoms: &[Symptom]) -> Option<Timestamp> {
     started.checked_sub(EARLY).ok()
 }
 
-/// The same, without the last words of the run before, where Docker says when that ended.
-fn runs_output_since(
-    inspect: &ContainerInspectResponse,
-    target: &Target,
-    since: Option<Timestamp>,
-) -> Option<Timestamp> {
-    let finished = inspect.state.as_ref()?.finished_at.as_deref()?.parse::<Timestamp>().ok();
-    let before = finished.filter(|finished| target.started_at.is_some_and(|started| *finished < started));
+/// The same, without the last words of the run before, where Docker says when that ended: of a container that runs it
+/// says when the run before did, of another when this one did, and of a short one in either order.
+fn runs_output_since(inspect: &ContainerInspectResponse, since: Option<Timestamp>) -> Option<Timestamp> {
+    let state = inspect.state.as_ref().filter(|state| state.running == Some(true));
+    let before = state.and_then(|state| state.finished_at.as_deref()?.parse::<Timestamp>().ok());
     since.map(|since| before.map_or(since, |before| before.max(since)))
 }
 

@@ -82,7 +82,7 @@ async fn a_container_that_crashed_is_examined_as_far_as_it_can_be() {
     let said: Vec<_> = examined.output.iter().filter(|line| line.stream == Stream::Stderr).collect();
     assert!(
         said.iter().any(|line| line.text.contains("invalid value") && line.text.contains("[redacted]")),
-        "{said:?}"
+        "{examined:?}"
     );
     assert!(said.iter().all(|line| line.at.is_some()));
     assert!(examined.changes.iter().any(|change| change.what == Changed::Ended { exit }), "{examined:?}");

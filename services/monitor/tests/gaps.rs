@@ -25,7 +25,7 @@ use hemostat_monitor::engine::{About, Docker, Engine, Error};
 use hemostat_patient::{
     Illness,
     illness::Crash,
-    stage::{PatientSpec, docker_host},
+    stage::{Patient, PatientSpec, docker_host},
 };
 use hemostat_runtime::log::Log;
 use hemostat_schema::{
@@ -74,6 +74,16 @@ async fn until_ended(log: &dyn Log, name: &str, times: usize) {
     assert!(all.await.is_ok(), "{name}: {} of {times} ends were told", ended(log, name).await.len());
 }
 
+/// Waits until a patient that crashes has done so.
+async fn until_down(patient: &Patient) {
+    let down = tokio::time::timeout(DEADLINE, async {
+        while patient.inspect().await.unwrap().state.unwrap().running == Some(true) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    down.await.unwrap_or_else(|_| panic!("{} did not crash", patient.name));
+}
+
 #[tokio::test]
 async fn fifty_cuts_of_the_event_stream_hide_nothing_and_double_nothing() {
     let (stage, ctx) = (stage().await, context());
@@ -92,7 +102,10 @@ async fn fifty_cuts_of_the_event_stream_hide_nothing_and_double_nothing() {
         let happens = async {
             match cut % 5 {
                 0 => crashes.fall_ill(Illness::Crash(Crash { code: 3 })).await.unwrap(),
-                1 => crashes.start_again().await.unwrap(),
+                1 => {
+                    until_down(&crashes).await;
+                    crashes.start_again().await.unwrap();
+                }
                 2 => stops.stop().await.unwrap(),
                 3 => stops.start_again().await.unwrap(),
                 _ => {}

@@ -123,7 +123,7 @@ impl Engine for Ways {
     async fn inspect(&self, _: &ContainerId) -> Result<ContainerInspectResponse, Error> {
         let inspect = json!({
             "State": {
-                "Status": "running", "OOMKilled": false, "FinishedAt": at(-3601).to_string(),
+                "Status": "running", "Running": true, "OOMKilled": false, "FinishedAt": at(-3601).to_string(),
                 "Health": {"Status": "unhealthy", "Log": [
                     {"Start": at(1).to_string(), "ExitCode": 0, "Output": "fine"},
                     {"Start": at(2).to_string(), "ExitCode": 1, "Output": "\u{1b}[31mlogin with Hunter22 failed\n"},
@@ -233,6 +233,17 @@ async fn what_does_not_come_is_named_and_nothing_waits_for_it() {
         assert_eq!(told[1], ways.inspect != Way::Answers, "{ways:?}");
         assert_eq!(told[0], ways.inspect != Way::Answers || ways.output != Way::Answers, "{ways:?}");
     }
+}
+
+#[test]
+fn the_end_of_the_run_before_is_known_only_of_one_that_runs() {
+    let since = |running: bool, finished: i64| {
+        let state = json!({"State": {"Running": running, "FinishedAt": at(finished).to_string()}});
+        runs_output_since(&serde_json::from_value(state).unwrap(), Some(at(10)))
+    };
+    assert_eq!(since(true, 11), Some(at(11)));
+    assert_eq!(since(true, 9), Some(at(10)));
+    assert_eq!(since(false, 11), Some(at(10)));
 }
 
 #[test]
