@@ -7,7 +7,10 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use bollard::models::ContainerStatsResponse;
-use hemostat_core::{Policy, redact::Redactor};
+use hemostat_core::{
+    Policy,
+    redact::{Redactor, redact},
+};
 use hemostat_runtime::{Context, Lost, Metric, Producer, trace};
 use hemostat_schema::{
     ByteCount, ContainerId, Event, EventId, HostName, NewEvent, Observation, Partition, Span, container::Vitals,
@@ -38,6 +41,8 @@ const ROUND: Duration = Duration::from_secs(60);
 const ROUND_AGAIN: Duration = Duration::from_secs(2);
 /// So many containers are inspected at once.
 const INSPECTIONS: usize = 16;
+/// After which pauses an inspection that broke off is made again: the first, and the longest.
+const INSPECT_AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_millis(800));
 /// So many containers' counters are read at once.
 const SAMPLES: usize = 32;
 /// So many containers are examined at once.
@@ -269,18 +274,7 @@ impl Shift<'_> {
         let (engine, to, turns) = (self.engine.clone(), self.to_told.clone(), self.inspections.clone());
         self.tasks.spawn(async move {
             sleep(ask.after).await;
-            let _turn = turns.acquire().await;
-            let inspected = match engine.inspect(&ask.id).await {
-                Ok(inspect) => facts::read(inspect).inspect_err(|error| warn!("{error}")).ok(),
-                Err(error @ (Error::Gone(_) | Error::Unreachable { .. } | Error::Hanging { .. })) => {
-                    debug!("{error}");
-                    None
-                }
-                Err(error) => {
-                    warn!("{error}");
-                    None
-                }
-            };
+            let inspected = inspected(engine.as_ref(), &ask.id, &turns).await;
             let _ = to.send(Told::Inspected(ask, inspected.map(Box::new))).await;
         });
     }
@@ -348,6 +342,33 @@ impl Shift<'_> {
                     info!(container = name, symptom = cleared.symptom.name(), "{name}: {} is over", cleared.symptom);
                 }
                 other => debug!(container = name, "{name}: {}", other.name()),
+            }
+        }
+    }
+}
+
+/// What the engine says of a container; none where that is gone or the engine does not say. Events wait for this answer, so
+/// one that broke off is asked for again.
+async fn inspected(engine: &dyn Engine, id: &ContainerId, turns: &Semaphore) -> Option<Inspected> {
+    let mut pause = INSPECT_AGAIN.0;
+    loop {
+        let answer = {
+            let _turn = turns.acquire().await;
+            engine.inspect(id).await
+        };
+        match answer {
+            Ok(inspect) => return facts::read(inspect).inspect_err(|error| warn!("{error}")).ok(),
+            Err(Error::Unreachable { .. }) if pause <= INSPECT_AGAIN.1 => {
+                sleep(pause).await;
+                pause *= 2;
+            }
+            Err(error @ (Error::Gone(_) | Error::Unreachable { .. } | Error::Hanging { .. })) => {
+                debug!("{error}");
+                return None;
+            }
+            Err(error) => {
+                warn!("{}", redact(&error.to_string()));
+                return None;
             }
         }
     }
