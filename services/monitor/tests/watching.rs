@@ -18,6 +18,7 @@ use bed::{DEADLINE, context, history, host, policy, stage, start, wait_for};
 use hemostat_monitor::{
     engine::Docker,
     shift::{self, Settings},
+    sweep,
 };
 use hemostat_patient::{
     Illness,
@@ -47,7 +48,13 @@ impl Monitor {
 
     fn at(ctx: &Context, stage: &Stage, docker: &str) -> Self {
         let engine = Arc::new(Docker::new(docker, Duration::from_secs(20)));
-        let settings = Settings { host: host(), interval: Duration::from_secs(1), policy: Arc::new(policy(stage)) };
+        let settings = Settings {
+            host: host(),
+            interval: Duration::from_secs(1),
+            sampling: sweep::Settings::default(),
+            disk_every: Duration::ZERO,
+            policy: Arc::new(policy(stage)),
+        };
         Self(tokio::spawn(shift::run(ctx.clone(), engine, settings)))
     }
 }

@@ -24,7 +24,7 @@ use self::sections::Section as _;
 pub use self::{
     sections::{
         Alerts, Analyzer, Archive, Backoff, Docker, LogFormat, Monitor, Notary, Query, Redis, Responder, Retention,
-        Runtime, Settings, Thresholds,
+        Runtime, SampleSource, Settings, Thresholds,
     },
     source::{Alias, FILE_VARIABLE, Input, Key},
 };
@@ -242,6 +242,10 @@ impl Config {
         at_least("docker.timeout", self.docker.timeout, ms(100))?;
         at_least("monitor.interval", self.monitor.interval, ms(100))?;
         at_least("monitor.sample_every", self.monitor.sample_every.into(), ms(100))?;
+        let disk_every = self.monitor.disk_every;
+        self.refuse_unless(disk_every.is_zero() || disk_every >= ms(1000), "monitor.disk_every", || {
+            "at least 1 s, as it is dear; \"0s\" is never".to_owned()
+        })?;
         at_least("alerts.slack_timeout", self.alerts.slack_timeout, ms(100))?;
         at_least("runtime.lease_ttl", self.runtime.lease_ttl, ms(1000))?;
         at_least("redis.durable_within", self.redis.durable_within, ms(10))?;

@@ -11,7 +11,7 @@ use hemostat_log::Durability;
 use hemostat_schema::{Confidence, HostName, Percent, Span};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::sections::LogFormat;
+use super::sections::{LogFormat, SampleSource};
 
 /// A type that a key of the configuration can have.
 pub(super) trait Setting: Sized {
@@ -329,6 +329,7 @@ trait Named: Copy + PartialEq + 'static {
 one_of!(Mode, Mode::Observe = "observe", Mode::Approve = "approve", Mode::Auto = "auto");
 one_of!(Tell, Tell::Incidents = "incidents", Tell::Failures = "failures");
 one_of!(LogFormat, LogFormat::Text = "text", LogFormat::Json = "json");
+one_of!(SampleSource, SampleSource::Auto = "auto", SampleSource::Cgroup = "cgroup", SampleSource::Api = "api");
 
 impl Named for Allowed {
     const ALL: &'static [(Self, &'static str)] = &[
