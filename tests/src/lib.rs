@@ -13,6 +13,7 @@ mod figures;
 mod hemostat;
 mod load;
 mod node;
+pub mod process;
 mod proxy;
 mod redis;
 mod resp;

@@ -353,7 +353,7 @@ fn the_engine_is_lost_and_found_once_per_change() {
         version: "20.10".into(),
         api_version: "1.41".into(),
         cpus: 2,
-        memory: hemostat_schema::ByteCount(1),
+        memory: ByteCount(1),
     };
     let about = About { engine, now: at(0), root: None };
     let lost = Error::Gone("x".into());
