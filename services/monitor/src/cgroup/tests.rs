@@ -2,7 +2,9 @@
 //!
 //! `fixtures/v1` was recorded on Linux 6.18 with Docker 20.10 and the cgroupfs driver, hierarchies mounted one by one and
 //! cgroup v2 beside them: a container that had written 300 MB, held to 512 MiB, and the `cpu.stat` and pressure of one
-//! that was held to a fifth of a core.
+//! that was held to a fifth of a core. `fixtures/v2` was recorded on Linux 6.1 (user-mode Linux, one core) in a group of
+//! the name that Docker's cgroupfs driver gives: held to a fifth of a core, 64 MiB and 100 processes, two processes, and a
+//! file of 20 MB written and half read. That kernel has no pressure, so these files are those of `v1`.
 
 use std::{
     fs,
@@ -46,14 +48,29 @@ impl Host {
         let host = Self::new();
         host.write(&format!("proc/{PID}/cgroup"), include_str!("fixtures/v1/proc/cgroup"));
         for controller in ["cpuacct", "cpu", "memory", "pids", "blkio", "unified"] {
-            let recorded = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cgroup/fixtures/v1").join(controller);
-            for file in fs::read_dir(recorded).unwrap() {
-                let (name, text) =
-                    (file.as_ref().unwrap().file_name(), fs::read_to_string(file.unwrap().path()).unwrap());
-                host.write(&format!("cgroup/{controller}/docker/{ID}/{}", name.to_str().unwrap()), &text);
-            }
+            host.lay(&format!("v1/{controller}"), &format!("cgroup/{controller}/docker/{ID}"));
         }
         host
+    }
+
+    /// As recorded from cgroup v2, in the group `path`.
+    fn v2(path: &str) -> Self {
+        let host = Self::new();
+        host.write("proc/stat", include_str!("fixtures/v2/proc/stat"));
+        host.write(&format!("proc/{PID}/cgroup"), &format!("0::/{path}\n"));
+        host.write("cgroup/cgroup.controllers", "cpu io memory pids\n");
+        host.lay("v2/group", &format!("cgroup/{path}"));
+        host
+    }
+
+    /// Puts recorded files where they belong.
+    fn lay(&self, recorded: &str, into: &str) {
+        let recorded = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cgroup/fixtures").join(recorded);
+        for file in fs::read_dir(recorded).unwrap() {
+            let file = file.unwrap();
+            let text = fs::read_to_string(file.path()).unwrap();
+            self.write(&format!("{into}/{}", file.file_name().to_str().unwrap()), &text);
+        }
     }
 
     fn path(&self, path: &str) -> PathBuf {
@@ -61,13 +78,13 @@ impl Host {
     }
 
     fn write(&self, path: &str, text: &str) {
-        let path = self.path(path);
+        let path = self.path(&path.replace("ID", ID));
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text.replace("ID", ID)).unwrap();
     }
 
     fn remove(&self, path: &str) {
-        fs::remove_file(self.path(path)).unwrap();
+        fs::remove_file(self.path(&path.replace("ID", ID))).unwrap();
     }
 
     fn reader(&self) -> Reader {
@@ -115,6 +132,46 @@ fn recorded() -> RawSample {
 #[test]
 fn everything_that_cgroup_v1_says_is_read() {
     assert_eq!(sampled(&mut Host::v1().reader(), process(PID), 24_000 * MIB), Some(recorded()));
+}
+
+#[test]
+fn everything_that_cgroup_v2_says_is_read() {
+    let expected = RawSample {
+        cpu_total_ns: 2_430_000_000,
+        system_cpu_ns: Some((682 + 176 + 898 + 30) * 10_000_000),
+        online_cpus: 1,
+        memory_usage: 19_365_888,
+        inactive_file: Some(10_616_832),
+        total_inactive_file: None,
+        memory_limit: 64 * MIB,
+        block_read: 10_618_880,
+        block_write: 20_971_520,
+        pids: 2,
+        pids_limit: Some(100),
+        throttling: Some(Throttling { periods: 120, throttled: 119 }),
+        ..recorded()
+    };
+    for path in ["docker/ID", "system.slice/docker-ID.scope", "user.slice/user-1000.slice/user@1000.service/app.slice/docker-ID.scope"] {
+        let host = Host::v2(path);
+        assert_eq!(sampled(&mut host.reader(), process(PID), 24_000 * MIB), Some(expected.clone()), "{path}");
+        // Controllers that were not delegated to a user's own engine, and a kernel without pressure.
+        for gone in ["io.stat", "pids.current", "pids.max", "cpu.pressure", "memory.pressure", "io.pressure"] {
+            host.remove(&format!("cgroup/{path}/{gone}"));
+        }
+        host.write(&format!("cgroup/{path}/memory.max"), "max\n");
+        let least = RawSample {
+            block_read: 0,
+            block_write: 0,
+            pids: 0,
+            pids_limit: None,
+            memory_limit: 24_000 * MIB,
+            pressure: Pressure::default(),
+            ..expected.clone()
+        };
+        assert_eq!(sampled(&mut host.reader(), process(PID), 24_000 * MIB), Some(least), "{path}");
+        host.remove(&format!("cgroup/{path}/memory.current"));
+        assert_eq!(sampled(&mut host.reader(), process(PID), 24_000 * MIB), None, "{path}");
+    }
 }
 
 #[test]
