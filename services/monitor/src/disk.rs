@@ -39,6 +39,14 @@ pub struct Usage {
     pub volumes: Vec<VolumeSize>,
 }
 
+impl Usage {
+    /// In all.
+    pub fn total(&self) -> ByteCount {
+        let volumes = self.volumes.iter().map(|volume| volume.size.0);
+        ByteCount(volumes.fold(self.writable.0, u64::saturating_add))
+    }
+}
+
 /// What was found out about disks.
 #[derive(Debug, Default)]
 pub struct Measured {

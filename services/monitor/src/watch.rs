@@ -227,7 +227,13 @@ impl Watch {
 
     /// When something will be due if nothing else happens.
     pub fn next_wake(&self) -> Option<Timestamp> {
-        self.wakes.values().min().copied()
+        self.wakes.iter().filter(|(name, _)| !self.is_looked_into(name)).map(|(_, at)| *at).min()
+    }
+
+    /// Whether a run of it has begun or ended, and nobody knows yet which: until then nothing falls due.
+    fn is_looked_into(&self, name: &ContainerName) -> bool {
+        let facts = self.states.get(name).and_then(State::facts);
+        facts.and_then(|facts| self.tracked.get(&facts.id)).is_some_and(|tracked| tracked.waiting.is_some())
     }
 
     /// Marks an instant, to be given back with the answer to a question asked now.
@@ -257,7 +263,8 @@ impl Watch {
 
     /// Time has passed.
     pub fn tick(&mut self, now: Timestamp) {
-        let due: Vec<_> = self.wakes.iter().filter(|(_, at)| **at <= now).map(|(name, _)| name.clone()).collect();
+        let due = self.wakes.iter().filter(|(name, at)| **at <= now && !self.is_looked_into(name));
+        let due: Vec<_> = due.map(|(name, _)| name.clone()).collect();
         for name in due {
             self.see(&name, Sight::Tick, now);
         }
@@ -280,23 +287,23 @@ impl Watch {
         Some((name, vitals))
     }
 
-    /// How full the disks are, and what each container keeps there.
+    /// How full the disk is, and what each container keeps.
     pub fn measured(&mut self, usage: Vec<Usage>, disk: Option<DiskMeasured>, now: Timestamp) {
         if let Some(disk) = disk {
             self.events.push(NewEvent::new(Subject::host(self.host.clone()), now, disk.clone()));
             self.disk = Some(disk);
         }
-        for Usage { id, writable, volumes } in usage {
+        let most = usage.iter().map(Usage::total).max();
+        for usage in usage {
+            let largest = Some(usage.total()) == most;
+            let Usage { id, writable, volumes } = usage;
             let Some(tracked) = self.tracked.get_mut(&id) else { continue };
             let Some(name) = tracked.name.clone() else { continue };
             let facts = self.states.get(&name).and_then(State::facts).filter(|facts| facts.id == id);
             let Some(target) = facts.map(Facts::target) else { continue };
             let stored = Stored { target, writable, volumes };
-            if tracked.stored.as_ref() != Some(&stored) {
-                let subject = Subject::container(self.host.clone(), name);
-                self.events.push(NewEvent::new(subject, now, stored.clone()));
-                tracked.stored = Some(stored);
-            }
+            tracked.stored = Some(stored.clone());
+            self.see(&name, Sight::Stored { stored, disk: self.disk.clone(), largest }, now);
         }
     }
 
@@ -342,7 +349,10 @@ impl Watch {
         match what {
             What::Created | What::Changed | What::Started | What::Died { .. } => self.wait_for_inspection(happening),
             What::Signalled { signal } => tracked.run.signalled(*signal, *at),
-            What::OutOfMemory => tracked.run.ran_out_of_memory(),
+            What::OutOfMemory => {
+                tracked.run.ran_out_of_memory();
+                self.see_of(id, &name, Sight::OutOfMemory, *at);
+            }
             What::Stopped => {
                 tracked.run.stopped();
                 let exit = self.states.get(&name).and_then(|state| state.facts()?.exit);

@@ -151,7 +151,11 @@ fn everything_that_cgroup_v2_says_is_read() {
         throttling: Some(Throttling { periods: 120, throttled: 119 }),
         ..recorded()
     };
-    for path in ["docker/ID", "system.slice/docker-ID.scope", "user.slice/user-1000.slice/user@1000.service/app.slice/docker-ID.scope"] {
+    for path in [
+        "docker/ID",
+        "system.slice/docker-ID.scope",
+        "user.slice/user-1000.slice/user@1000.service/app.slice/docker-ID.scope",
+    ] {
         let host = Host::v2(path);
         assert_eq!(sampled(&mut host.reader(), process(PID), 24_000 * MIB), Some(expected.clone()), "{path}");
         // Controllers that were not delegated to a user's own engine, and a kernel without pressure.

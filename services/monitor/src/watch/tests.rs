@@ -135,6 +135,27 @@ fn a_health_flip_waits_for_nothing() {
 }
 
 #[test]
+fn a_child_that_the_kernel_killed_is_told_unless_the_run_ends_of_it() {
+    let mut bench = Bench::watching();
+    bench.hear(10, What::OutOfMemory);
+    assert_eq!(bench.watch.next_wake(), Some(at(2_010)));
+    bench.watch.tick(at(2_010));
+    bench.collect();
+    assert_eq!(bench.story(), ["raised oom child"]);
+
+    // It is its own end, however long the engine takes to say so.
+    let mut bench = Bench::watching();
+    bench.hear(10, What::OutOfMemory);
+    bench.hear(20, died(137));
+    assert_eq!(bench.watch.next_wake(), None);
+    bench.watch.tick(at(20_000));
+    bench.collect();
+    assert_eq!(bench.story(), [""; 0]);
+    bench.answer(Some(exited(0, 20, 137)));
+    assert_eq!(bench.story(), ["exited 137 Oom", "raised oom killed"]);
+}
+
+#[test]
 fn who_ended_a_run_follows_from_what_came_before() {
     type Steps<'a> = &'a [(i64, What)];
     let cases: [(Steps<'_>, i64, &[&str]); 6] = [
@@ -349,12 +370,7 @@ fn a_recreated_container_goes_on_under_its_name() {
 #[test]
 fn the_engine_is_lost_and_found_once_per_change() {
     let mut bench = Bench::empty();
-    let engine = EngineFound {
-        version: "20.10".into(),
-        api_version: "1.41".into(),
-        cpus: 2,
-        memory: ByteCount(1),
-    };
+    let engine = EngineFound { version: "20.10".into(), api_version: "1.41".into(), cpus: 2, memory: ByteCount(1) };
     let about = About { engine, now: at(0), root: None };
     let lost = Error::Gone("x".into());
     bench.watch.engine_found(&about, at(0));
@@ -454,7 +470,8 @@ fn what_it_used_lately_is_remembered_also_when_it_was_started_anew() {
 }
 
 #[test]
-fn disks_are_told_of_once_as_long_as_they_stay_the_same() {
+fn what_is_kept_on_disk_is_told_when_it_has_changed_and_remembered_always() {
+    const MIB: u64 = 1 << 20;
     let mut bench = Bench::watching();
     let name: ContainerName = "api-1".parse().unwrap();
     let usage = |bytes| {
@@ -462,7 +479,7 @@ fn disks_are_told_of_once_as_long_as_they_stay_the_same() {
         vec![of(ID), of(OTHER)]
     };
     let disk = DiskMeasured { path: "/var/lib/docker".into(), size: ByteCount(100), available: ByteCount(40) };
-    for (bytes, stored) in [(7, 1), (7, 0), (9, 1)] {
+    for (bytes, stored) in [(100 * MIB, 1), (100 * MIB + 1, 0), (200 * MIB, 1)] {
         bench.watch.measured(usage(bytes), Some(disk.clone()), at(1));
         bench.collect();
         let told = std::mem::take(&mut bench.told);
