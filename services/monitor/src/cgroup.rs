@@ -47,7 +47,7 @@ pub struct Swept {
     /// Of each container whose files are here.
     pub samples: Vec<(ContainerId, RawSample)>,
     /// The others.
-    pub elsewhere: Vec<ContainerId>,
+    pub elsewhere: Vec<Running>,
 }
 
 /// Reads counters from the kernel's files.
@@ -73,25 +73,20 @@ impl Reader {
             self.places.retain(|id, (process, _)| processes.get(id) == Some(&Some(*process)));
         }
         let mut swept = Swept::default();
-        for Running { id, process } in running {
-            match self.sample(&id, process, host_memory) {
-                Ok(sample) => swept.samples.push((id, sample)),
+        for one in running {
+            match self.sample(&one, host_memory) {
+                Ok(sample) => swept.samples.push((one.id, sample)),
                 Err(unread) => {
-                    debug!(container = id.short(), "no counters of {} in files: {unread}", id.short());
-                    self.places.remove(&id);
-                    swept.elsewhere.push(id);
+                    debug!(container = one.id.short(), "no counters of {} in files: {unread}", one.id.short());
+                    self.places.remove(&one.id);
+                    swept.elsewhere.push(one);
                 }
             }
         }
         swept
     }
 
-    fn sample(
-        &mut self,
-        id: &ContainerId,
-        process: Option<MainProcess>,
-        host_memory: ByteCount,
-    ) -> Result<RawSample, Unread> {
+    fn sample(&mut self, Running { id, process }: &Running, host_memory: ByteCount) -> Result<RawSample, Unread> {
         let process = process.ok_or(Unread::NotInspected)?;
         let host = self.host_cpu()?;
         let Self { roots, clock, places, files, .. } = self;

@@ -82,15 +82,16 @@ impl Sweeper {
 
     /// Reads the counters of all these containers and hands them on as they come in.
     pub async fn sweep(self, running: Vec<Running>, host_memory: ByteCount, to: mpsc::Sender<Samples>) {
-        let (count, mut left) = (running.len(), running);
+        let (mut left, mut by_file) = (running, false);
         if self.source != SampleSource::Api {
-            let Some(swept) = self.read(left, host_memory).await else { return };
-            if !swept.samples.is_empty() && to.send(swept.samples).await.is_err() {
+            let Some(Swept { samples, elsewhere }) = self.read(left, host_memory).await else { return };
+            (left, by_file) = (elsewhere, !samples.is_empty());
+            if by_file && to.send(samples).await.is_err() {
                 return;
             }
-            left = swept.elsewhere.into_iter().map(|id| Running { id, process: None }).collect();
         }
-        self.tell([left.len() < count, !left.is_empty()]);
+        // One that was not inspected yet says nothing of where its files are.
+        self.tell([by_file, left.iter().any(|it| it.process.is_some())]);
         if self.source != SampleSource::Cgroup && !left.is_empty() {
             self.ask(left, host_memory, to).await;
         }
@@ -149,7 +150,7 @@ impl Sweeper {
 
     /// For people: by which way counters come, whenever that changes.
     fn tell(&self, ways: [bool; 2]) {
-        if locked(&self.ways).replace(ways) == Some(ways) {
+        if ways == [false, false] || locked(&self.ways).replace(ways) == Some(ways) {
             return;
         }
         match (ways, self.source) {

@@ -52,7 +52,7 @@ impl Monitor {
             host: host(),
             interval: Duration::from_secs(1),
             sampling: sweep::Settings::default(),
-            disk_every: Duration::ZERO,
+            disk_every: Duration::from_secs(1),
             policy: Arc::new(policy(stage)),
         };
         Self(tokio::spawn(shift::run(ctx.clone(), engine, settings)))
@@ -156,6 +156,25 @@ async fn running_containers_are_sampled() {
     .await;
     assert!(vitals.memory.get() > 0.0, "{vitals:?}");
     assert_eq!(vitals.memory_limit.0, 64 << 20);
+}
+
+#[tokio::test]
+async fn what_is_kept_on_disk_is_told() {
+    let (stage, ctx) = (stage().await, context());
+    let patient = start(&stage, PatientSpec::named("api")).await;
+    let _monitor = Monitor::start(&ctx, &stage);
+    let disk = wait_for(ctx.log.as_ref(), host().as_str(), "disk", |_, event| match observation(event)? {
+        Observation::DiskMeasured(measured) => Some(measured.clone()),
+        _ => None,
+    })
+    .await;
+    assert!(disk.size > disk.available && disk.used().get() > 0.0, "{disk:?}");
+    let stored = wait_for(ctx.log.as_ref(), &patient.name, "storage", |_, event| match observation(event)? {
+        Observation::Stored(stored) => Some(stored.clone()),
+        _ => None,
+    })
+    .await;
+    assert_eq!((stored.target.id.as_str(), stored.volumes), (patient.id.as_str(), vec![]));
 }
 
 #[tokio::test]
