@@ -33,7 +33,7 @@ const WINDOW: usize = 20;
 /// So many stretches are remembered.
 const REMEMBERED: usize = 4 * WINDOW;
 /// At least so many stretches of the window must have a sample.
-const LEAST: usize = 12;
+const LEAST: usize = 8;
 /// What was held without a break for so many stretches, and given back, was no leak.
 const PLATEAU: usize = 5;
 

@@ -16,6 +16,7 @@ use crate::{
 mod figures;
 mod intent;
 mod laws;
+mod recorded;
 mod unrest;
 
 /// One container under observation, with everything that went on the log.
