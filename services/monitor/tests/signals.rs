@@ -11,10 +11,11 @@ use hemostat_core::{Policy, policy::Sensitivity};
 use hemostat_monitor::{
     engine::Docker,
     shift::{self, Settings},
+    sweep,
 };
 use hemostat_patient::{
     Illness,
-    illness::{Cpu, Crash, Crowd, Flapping, Leak, Memory, Unhealthy},
+    illness::{Cpu, Crash, Crowd, Disk, Flapping, Leak, Memory, Unhealthy},
     stage::{Patient, PatientSpec, Restart, Stage, docker_host},
 };
 use hemostat_runtime::Context;
@@ -34,6 +35,10 @@ impl Monitor {
     }
 
     fn with_grace(ctx: &Context, stage: &Stage, grace: Span) -> Self {
+        Self::with(ctx, stage, grace, Duration::ZERO)
+    }
+
+    fn with(ctx: &Context, stage: &Stage, grace: Span, disk_every: Duration) -> Self {
         let engine = Arc::new(Docker::new(docker_host(), Duration::from_secs(20)));
         let mut policy = Policy {
             clear_after: Span::from_secs(2),
@@ -44,6 +49,8 @@ impl Monitor {
                 flaps: 4,
                 flaps_within: Span::from_secs(30),
                 throttled: Percent::clamped(25.0),
+                // Of the tests only one measures disks; there every disk counts as full.
+                disk: Percent::clamped(0.0),
                 ..Sensitivity::default()
             },
             ..policy(stage)
@@ -52,7 +59,13 @@ impl Monitor {
         policy.care.sustained = Span::from_secs(3);
         // Two samples half a second apart do not hold whole periods of the scheduler, so the share of a limit jitters.
         policy.care.cpu = Percent::clamped(60.0);
-        let settings = Settings { host: host(), interval: Duration::from_millis(500), policy: Arc::new(policy) };
+        let settings = Settings {
+            host: host(),
+            interval: Duration::from_millis(500),
+            sampling: sweep::Settings::default(),
+            disk_every,
+            policy: Arc::new(policy),
+        };
         Self(tokio::spawn(shift::run(ctx.clone(), engine, settings)))
     }
 }
@@ -154,6 +167,27 @@ async fn a_crowded_container_has_nearly_as_many_processes_as_it_may() {
     let crowd = Illness::Crowd(Crowd { duration: 120, threads: 57 });
     let evidence = falls_ill(spec, crowd, Symptom::PidsHigh, &[]).await;
     assert!(matches!(evidence, Evidence::Count { value: 55.., limit: 60, .. }), "{evidence:?}");
+}
+
+#[tokio::test]
+async fn a_container_that_fills_the_disk_is_told_by_how_fast_it_does() {
+    let (stage, ctx) = (stage().await, context());
+    let (patient, idle) = (start(&stage, without_check("disk")).await, start(&stage, without_check("idle")).await);
+    let _monitor = Monitor::with(&ctx, &stage, Span::ZERO, Duration::from_secs(1));
+    for name in [&patient.name, &idle.name] {
+        wait_for(ctx.log.as_ref(), name, "what it keeps", |_, event| {
+            matches!(event, Event::Observation(Observation::Stored(_))).then_some(())
+        })
+        .await;
+    }
+    patient.fall_ill(Illness::Disk(Disk { duration: 120, size_mb: 500 })).await.unwrap();
+    let evidence = raised(&ctx, &patient.name, Symptom::DiskFilling).await;
+    assert!(matches!(evidence, Evidence::Disk { writable, .. } if writable.0 >= 64 << 20), "{evidence:?}");
+    patient.recover().await.unwrap();
+    assert_eq!(cleared(&ctx, &patient.name, Symptom::DiskFilling).await, Cleared::Well);
+    let once = [(Symptom::DiskFilling, "raised"), (Symptom::DiskFilling, "cleared")];
+    assert_eq!(told(&ctx, &patient.name).await, once);
+    assert_eq!(told(&ctx, &idle.name).await, []);
 }
 
 #[tokio::test]

@@ -47,12 +47,16 @@ impl Monitor {
     }
 
     fn at(ctx: &Context, stage: &Stage, docker: &str) -> Self {
+        Self::measuring(ctx, stage, docker, Duration::ZERO)
+    }
+
+    fn measuring(ctx: &Context, stage: &Stage, docker: &str, disk_every: Duration) -> Self {
         let engine = Arc::new(Docker::new(docker, Duration::from_secs(20)));
         let settings = Settings {
             host: host(),
             interval: Duration::from_secs(1),
             sampling: sweep::Settings::default(),
-            disk_every: Duration::from_secs(1),
+            disk_every,
             policy: Arc::new(policy(stage)),
         };
         Self(tokio::spawn(shift::run(ctx.clone(), engine, settings)))
@@ -162,7 +166,7 @@ async fn running_containers_are_sampled() {
 async fn what_is_kept_on_disk_is_told() {
     let (stage, ctx) = (stage().await, context());
     let patient = start(&stage, PatientSpec::named("api")).await;
-    let _monitor = Monitor::start(&ctx, &stage);
+    let _monitor = Monitor::measuring(&ctx, &stage, &docker_host(), Duration::from_secs(1));
     let disk = wait_for(ctx.log.as_ref(), host().as_str(), "disk", |_, event| match observation(event)? {
         Observation::DiskMeasured(measured) => Some(measured.clone()),
         _ => None,
