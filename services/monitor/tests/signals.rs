@@ -11,7 +11,7 @@ use hemostat_core::{Policy, policy::Sensitivity};
 use hemostat_monitor::engine::Docker;
 use hemostat_patient::{
     Illness,
-    illness::{Cpu, Crash, Crowd, Flapping, Leak, Memory, Unhealthy},
+    illness::{Cpu, Crash, Crowd, Disk, Flapping, Leak, Memory, Unhealthy},
     stage::{Patient, PatientSpec, Restart, Stage, docker_host},
 };
 use hemostat_runtime::Context;
@@ -30,6 +30,10 @@ impl Monitor {
     }
 
     fn with_grace(ctx: &Context, stage: &Stage, grace: Span) -> Watcher {
+        Self::with(ctx, stage, grace, Duration::ZERO)
+    }
+
+    fn with(ctx: &Context, stage: &Stage, grace: Span, disk_every: Duration) -> Watcher {
         let engine = Arc::new(Docker::new(docker_host(), Duration::from_secs(20)));
         let mut policy = Policy {
             clear_after: Span::from_secs(2),
@@ -40,6 +44,8 @@ impl Monitor {
                 flaps: 4,
                 flaps_within: Span::from_secs(30),
                 throttled: Percent::clamped(25.0),
+                // Of the tests only one measures disks; there every disk counts as full.
+                disk: Percent::clamped(0.0),
                 ..Sensitivity::default()
             },
             ..policy(stage)
@@ -48,7 +54,7 @@ impl Monitor {
         policy.care.sustained = Span::from_secs(3);
         // Two samples half a second apart do not hold whole periods of the scheduler, so the share of a limit jitters.
         policy.care.cpu = Percent::clamped(60.0);
-        Watcher::start(ctx, engine, policy)
+        Watcher::measuring(ctx, engine, policy, disk_every)
     }
 }
 
@@ -146,6 +152,27 @@ async fn a_crowded_container_has_nearly_as_many_processes_as_it_may() {
 }
 
 #[tokio::test]
+async fn a_container_that_fills_the_disk_is_told_by_how_fast_it_does() {
+    let (stage, ctx) = (stage().await, context());
+    let (patient, idle) = (start(&stage, without_check("disk")).await, start(&stage, without_check("idle")).await);
+    let _monitor = Monitor::with(&ctx, &stage, Span::ZERO, Duration::from_secs(1));
+    for name in [&patient.name, &idle.name] {
+        wait_for(ctx.log.as_ref(), name, "what it keeps", |_, event| {
+            matches!(event, Event::Observation(Observation::Stored(_))).then_some(())
+        })
+        .await;
+    }
+    patient.fall_ill(Illness::Disk(Disk { duration: 120, size_mb: 500 })).await.unwrap();
+    let evidence = raised(&ctx, &patient.name, Symptom::DiskFilling).await;
+    assert!(matches!(evidence, Evidence::Disk { writable, .. } if writable.0 >= 64 << 20), "{evidence:?}");
+    patient.recover().await.unwrap();
+    assert_eq!(cleared(&ctx, &patient.name, Symptom::DiskFilling).await, Cleared::Well);
+    let once = [(Symptom::DiskFilling, "raised"), (Symptom::DiskFilling, "cleared")];
+    assert_eq!(told(&ctx, &patient.name).await, once);
+    assert_eq!(told(&ctx, &idle.name).await, []);
+}
+
+#[tokio::test]
 async fn a_child_that_is_killed_for_want_of_memory_is_told_while_its_container_goes_on() {
     let spec = PatientSpec { memory: Some(64 << 20), ..without_check("child") };
     let evidence = falls_ill(spec, Illness::OomChild, Symptom::OomChild, &[]).await;
@@ -214,24 +241,23 @@ async fn what_people_do_to_containers_is_no_illness() {
     // The new one fails its checks at first.
     let next = start(&stage, PatientSpec::named("updated")).await;
     next.fall_ill(Illness::Unhealthy(Unhealthy { duration: None })).await.unwrap();
-    let turns = |to: Health| {
+    let turns = |of: &Patient, from: Option<Health>, to: Health| {
+        // Of this very container: its predecessor had the name before.
+        let id = of.id.clone();
         move |_: &Recorded, event: &Event| match event {
-            Event::Observation(Observation::HealthChanged(turn)) if turn.to == to => Some(()),
+            Event::Observation(Observation::HealthChanged(turn))
+                if turn.target.id.as_str() == id && turn.to == to && from.is_none_or(|from| turn.from == from) =>
+            {
+                Some(())
+            }
             _ => None,
         }
     };
-    wait_for(log, &next.name, "a check that fails", turns(Health::Unhealthy)).await;
+    wait_for(log, &next.name, "a check that fails", turns(&next, None, Health::Unhealthy)).await;
     next.recover().await.unwrap();
-    wait_for(log, &next.name, "a check that passes again", |_, event| match event {
-        Event::Observation(Observation::HealthChanged(turn))
-            if (turn.from, turn.to) == (Health::Unhealthy, Health::Healthy) =>
-        {
-            Some(())
-        }
-        _ => None,
-    })
-    .await;
-    wait_for(log, &restarted.name, "its new run to be well", turns(Health::Healthy)).await;
+    let passes = turns(&next, Some(Health::Unhealthy), Health::Healthy);
+    wait_for(log, &next.name, "a check that passes again", passes).await;
+    wait_for(log, &restarted.name, "its new run to be well", turns(&restarted, None, Health::Healthy)).await;
     wait_for(log, &stopped.name, "its end", |_, event| {
         matches!(event, Event::Observation(Observation::Exited(_))).then_some(())
     })
