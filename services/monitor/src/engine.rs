@@ -3,17 +3,28 @@
 //! [`Engine`] is the narrow view that the rest of the monitor has; [`Docker`] is the only implementation outside of
 //! tests. Every answer has a deadline, so an engine that hangs looks like one that is gone, and never stops us.
 
-use std::{collections::HashMap, fmt, future::Future, io, time::Duration};
+use std::{collections::HashMap, fmt, future::Future, io, path::PathBuf, time::Duration};
 
 use async_trait::async_trait;
 use bollard::{
+    container::LogOutput,
     errors::Error as DockerError,
-    models::{ContainerInspectResponse, ContainerStatsResponse, EventMessage},
-    query_parameters::{EventsOptionsBuilder, ListContainersOptionsBuilder, StatsOptionsBuilder},
+    models::{ContainerInspectResponse, ContainerStatsResponse, ContainerTopResponse, EventMessage},
+    query_parameters::{
+        EventsOptionsBuilder, ListContainersOptionsBuilder, LogsOptionsBuilder, StatsOptionsBuilder, TopOptionsBuilder,
+    },
 };
-use futures::{StreamExt, stream::BoxStream};
+use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 use hemostat_schema::{ByteCount, ContainerId, Timestamp, observation::EngineFound};
 use tokio::{sync::OnceCell, time::timeout};
+
+use crate::{
+    disk::{self, Usage},
+    examine::processes,
+};
+
+/// Where engines tell of their volumes. Those before API 1.42 tell all of everything, and mind none of the parameters.
+const VOLUMES: &str = "/system/df?type=volume&verbose=1";
 
 /// Something the engine did not do for us.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +78,8 @@ pub struct About {
     pub engine: EngineFound,
     /// The engine's own clock, which its events and `StartedAt` go by.
     pub now: Timestamp,
+    /// The directory on its host in which it keeps everything.
+    pub root: Option<PathBuf>,
 }
 
 /// A Docker engine, as far as the monitor is concerned.
@@ -82,6 +95,13 @@ pub trait Engine: Send + Sync + fmt::Debug + 'static {
     async fn inspect(&self, id: &ContainerId) -> Result<ContainerInspectResponse, Error>;
     /// The counters of one running container, at one instant.
     async fn stats(&self, id: &ContainerId) -> Result<ContainerStatsResponse, Error>;
+    /// The last `lines` of what a container printed, each with its time before it; from `since` on (to the second), or
+    /// ever.
+    async fn output(&self, id: &ContainerId, since: Option<Timestamp>, lines: u32) -> Result<Vec<LogOutput>, Error>;
+    /// The processes of a running container.
+    async fn processes(&self, id: &ContainerId) -> Result<ContainerTopResponse, Error>;
+    /// What every container keeps on disk. The engine counts files for it, for so long at most.
+    async fn disk_usage(&self, limit: Duration) -> Result<Vec<Usage>, Error>;
     /// What happens to containers, from `since` on. It ends only by an error.
     fn events(&self, since: Timestamp) -> BoxStream<'static, Result<EventMessage, Error>>;
 }
@@ -115,10 +135,19 @@ impl Docker {
         doing: &'static str,
         answer: impl Future<Output = Result<T, DockerError>>,
     ) -> Result<T, Error> {
-        match timeout(self.limit, answer).await {
+        self.within_time(self.limit, doing, answer).await
+    }
+
+    async fn within_time<T>(
+        &self,
+        limit: Duration,
+        doing: &'static str,
+        answer: impl Future<Output = Result<T, DockerError>>,
+    ) -> Result<T, Error> {
+        match timeout(limit, answer).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(self.explain(doing, error)),
-            Err(_) => Err(self.hanging(doing)),
+            Err(_) => Err(Error::Hanging { host: self.host.clone(), doing, limit }),
         }
     }
 
@@ -180,7 +209,8 @@ impl Engine for Docker {
             cpus: info.ncpu.and_then(|n| u32::try_from(n).ok()).unwrap_or(1).max(1),
             memory: ByteCount(info.mem_total.and_then(|n| u64::try_from(n).ok()).unwrap_or(0)),
         };
-        Ok(About { engine, now: info.system_time.and_then(|time| time.parse().ok()).unwrap_or_else(Timestamp::now) })
+        let now = info.system_time.and_then(|time| time.parse().ok()).unwrap_or_else(Timestamp::now);
+        Ok(About { engine, now, root: info.docker_root_dir.map(PathBuf::from) })
     }
 
     async fn ping(&self) -> Result<(), Error> {
@@ -208,6 +238,57 @@ impl Engine for Docker {
             answers.next().await.unwrap_or_else(|| Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()))
         };
         self.within(doing, first).await.map_err(|error| self.about_container(id, doing, error))
+    }
+
+    async fn output(&self, id: &ContainerId, since: Option<Timestamp>, lines: u32) -> Result<Vec<LogOutput>, Error> {
+        let doing = "tell what a container printed";
+        let client = self.client().await?;
+        let since = since.and_then(|since| i32::try_from(since.as_second()).ok()).unwrap_or(0);
+        let options = LogsOptionsBuilder::new().stdout(true).stderr(true).timestamps(true).since(since);
+        let pieces = client.logs(id.as_str(), Some(options.tail(&lines.to_string()).build())).try_collect();
+        self.within(doing, pieces).await.map_err(|error| self.about_container(id, doing, error))
+    }
+
+    async fn processes(&self, id: &ContainerId) -> Result<ContainerTopResponse, Error> {
+        let doing = "list a container's processes";
+        let client = self.client().await?;
+        let columns = TopOptionsBuilder::new().ps_args(processes::COLUMNS).build();
+        let answer = match self.within(doing, client.top_processes(id.as_str(), Some(columns))).await {
+            // The host's ps does not know them.
+            Err(Error::Refused { reason, .. }) if reason.ends_with("(status 500)") => {
+                self.within(doing, client.top_processes(id.as_str(), None)).await
+            }
+            answer => answer,
+        };
+        answer.map_err(|error| self.about_container(id, doing, error))
+    }
+
+    async fn disk_usage(&self, limit: Duration) -> Result<Vec<Usage>, Error> {
+        let doing = "tell what containers keep on disk";
+        let client = self.client().await?.clone().with_timeout(limit);
+        let all = ListContainersOptionsBuilder::new().all(true).size(true).build();
+        let listed = self.within_time(limit, doing, client.list_containers(Some(all))).await?;
+        let doing = "tell how large its volumes are";
+        // Bollard reads only what engines answer from API 1.52 on, so the answer is taken as bytes: from the one call that
+        // gives them, sent to where they are.
+        let client = client.with_request_modifier(|mut request| {
+            let address = request.uri().to_string().replace("/containers/all/export", VOLUMES);
+            if let Ok(address) = address.parse() {
+                *request.uri_mut() = address;
+            }
+            request
+        });
+        let answer = client.export_container("all").try_fold(vec![], async |mut all: Vec<u8>, part| {
+            all.extend_from_slice(&part);
+            Ok(all)
+        });
+        let answer = self.within_time(limit, doing, answer).await?;
+        let volumes = disk::volumes(&answer).map_err(|error| Error::Refused {
+            host: self.host.clone(),
+            doing,
+            reason: format!("its answer could not be read: {error}"),
+        })?;
+        Ok(disk::usage(listed, &volumes))
     }
 
     fn events(&self, since: Timestamp) -> BoxStream<'static, Result<EventMessage, Error>> {

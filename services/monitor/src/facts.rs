@@ -9,6 +9,7 @@ use bollard::models::{
     ContainerInspectResponse, ContainerState, ContainerStateStatusEnum as Status, HealthStatusEnum, HostConfig,
     RestartPolicyNameEnum,
 };
+use hemostat_core::redact::redact;
 use hemostat_schema::{
     ByteCount, ContainerName, Span, Timestamp,
     container::{Compose, Exit, Facts, Health, Limits, RestartPolicy, State, Swarm},
@@ -39,6 +40,17 @@ pub struct Inspected {
     pub stop_signal: i32,
     /// Whether the kernel killed a process of its last run for want of memory.
     pub out_of_memory: bool,
+    /// Where its counters are to be found; none while it does not run.
+    pub process: Option<MainProcess>,
+}
+
+/// The first process of a running container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MainProcess {
+    /// Its number, as the engine's host counts.
+    pub pid: u32,
+    /// Whether the container has no network of its own, but the host's.
+    pub in_host_network: bool,
 }
 
 /// Reads an answer of `docker inspect`.
@@ -66,13 +78,22 @@ pub fn read(inspect: ContainerInspectResponse) -> Result<Inspected, Unreadable> 
         network_of: host.network_mode.as_deref().and_then(|mode| mode.strip_prefix("container:")).map(str::to_owned),
         compose: compose(&labels),
         swarm: swarm(&labels),
-        labels: labels.into_iter().filter(|(key, _)| steers_us(key)).collect::<BTreeMap<_, _>>(),
+        labels: labels
+            .into_iter()
+            .filter(|(key, _)| steers_us(key))
+            .map(|(key, value)| (key, redact(&value)))
+            .collect::<BTreeMap<_, _>>(),
     };
     Ok(Inspected {
         name: name.trim_start_matches('/').parse().map_err(|_| missing("name"))?,
         facts,
         stop_signal: config.stop_signal.as_deref().and_then(signal_number).unwrap_or(SIGTERM),
         out_of_memory: docker.oom_killed.unwrap_or(false),
+        process: docker
+            .pid
+            .and_then(|pid| u32::try_from(pid).ok())
+            .filter(|pid| *pid > 0)
+            .map(|pid| MainProcess { pid, in_host_network: host.network_mode.as_deref() == Some("host") }),
     })
 }
 
@@ -160,7 +181,7 @@ fn swarm(labels: &HashMap<String, String>) -> Option<Swarm> {
     Some(Swarm { service_id, service })
 }
 
-/// Other labels may carry anything, also secrets: they do not go on the log.
+/// Other labels may carry anything, also secrets: they do not go on the log. Nor does what is secret in ours.
 fn steers_us(key: &str) -> bool {
     key == "autoheal" || ["hemostat.", "autoheal.", "deunhealth."].iter().any(|prefix| key.starts_with(prefix))
 }
@@ -194,7 +215,8 @@ mod tests {
             },
             "Config": {
                 "Image": "hemostat-test-busybox:1",
-                "Labels": {"autoheal": "true", "foo": "secret", "hemostat.mode": "auto"},
+                "Labels": {"autoheal": "true", "foo": "secret", "hemostat.mode": "auto",
+                           "hemostat.note": "password=hunter2"},
                 "StopTimeout": 7
             }
         })
@@ -244,12 +266,25 @@ mod tests {
                 labels: BTreeMap::from([
                     ("autoheal".to_owned(), "true".to_owned()),
                     ("hemostat.mode".to_owned(), "auto".to_owned()),
+                    ("hemostat.note".to_owned(), "password=[redacted]".to_owned()),
                 ]),
             },
             stop_signal: 15,
             out_of_memory: false,
+            process: Some(MainProcess { pid: 18_134, in_host_network: false }),
         };
         assert_eq!(inspected(json!({})), expected);
+    }
+
+    #[test]
+    fn its_process_is_known_while_it_runs() {
+        let process = |pid: i64, network: &str| {
+            inspected(json!({"State": {"Pid": pid}, "HostConfig": {"NetworkMode": network}})).process
+        };
+        assert_eq!(process(7, "host"), Some(MainProcess { pid: 7, in_host_network: true }));
+        assert_eq!(process(7, "container:ad16eac5cd4b"), Some(MainProcess { pid: 7, in_host_network: false }));
+        assert_eq!(process(0, "host"), None);
+        assert_eq!(process(-1, "host"), None);
     }
 
     #[test]

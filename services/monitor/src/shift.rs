@@ -1,30 +1,37 @@
 //! What keeps the watch of a host going?
 //!
 //! One monitor watches a host at a time; others stand by. From when it takes over until it hands over is its shift: it
-//! goes on from what is kept, follows the engine's events, looks at everything now and then, reads counters, and puts
-//! what it all adds up to on the log. Whatever may hang is asked in a task of its own.
+//! goes on from what is kept, follows the engine's events, looks at everything now and then, reads counters, measures
+//! disks, and puts what it all adds up to on the log. Whatever may hang is asked in a task of its own.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use bollard::models::ContainerStatsResponse;
-use hemostat_core::Policy;
-use hemostat_runtime::{Context, Lost, Metric, Producer};
+use hemostat_core::{
+    Policy,
+    redact::{Redactor, redact},
+};
+use hemostat_runtime::{Context, Lost, Metric, Producer, trace};
 use hemostat_schema::{
-    ByteCount, ContainerId, Event, HostName, NewEvent, Observation, Partition, Span, container::Vitals,
+    ByteCount, ContainerId, Event, EventId, HostName, NewEvent, Observation, Partition, Span, container::Vitals,
 };
 use tokio::{
     sync::{Semaphore, mpsc},
     task::JoinSet,
-    time::{Interval, MissedTickBehavior, interval, sleep},
+    time::{Instant, Interval, MissedTickBehavior, interval_at, sleep, timeout},
 };
 use tracing::{debug, info, warn};
 
 use crate::{
+    disk::{self, Measured},
     engine::{Engine, Error},
+    examine::{
+        self, Order,
+        orders::{self, Asked},
+    },
     facts::{self, Inspected},
     follow::{Heard, follow},
     kept::{self, HostRow, Kept},
-    samples,
+    sweep::{self, Samples, Sweeper},
     watch::{Ask, Reach, Watch},
 };
 
@@ -34,12 +41,19 @@ const ROUND: Duration = Duration::from_secs(60);
 const ROUND_AGAIN: Duration = Duration::from_secs(2);
 /// So many containers are inspected at once.
 const INSPECTIONS: usize = 16;
-/// So many containers' counters are read at once.
-const SAMPLES: usize = 32;
+/// After which pauses an inspection that broke off is made again: the first, and the longest.
+const INSPECT_AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_millis(800));
+/// So many containers are examined at once.
+const EXAMINATIONS: usize = 32;
+/// So long an examination may wait for its turn. Where so many fall ill that it comes later, it is left out: a diagnosis
+/// would not wait for it, and nothing is done about a storm anyway.
+const TURN: Duration = Duration::from_secs(1);
 /// At most so much is taken in between two commits.
 const BATCH: usize = 256;
 /// The least time between two looks at what is due.
 const LEAST_NAP: Duration = Duration::from_millis(5);
+/// Disks are not measured sooner after a start, which is busy enough.
+const SETTLED: Duration = Duration::from_secs(30);
 
 /// How a host is watched.
 #[derive(Debug, Clone)]
@@ -48,8 +62,16 @@ pub struct Settings {
     pub host: HostName,
     /// How often counters are read.
     pub interval: Duration,
+    /// How they are read.
+    pub sampling: sweep::Settings,
+    /// How often disks are measured; zero is never.
+    pub disk_every: Duration,
     /// The limits.
     pub policy: Arc<Policy>,
+    /// What is secret in what the engine says of itself.
+    pub redactor: Redactor,
+    /// How the sick are examined; none: they are not.
+    pub examinations: Option<examine::Settings>,
 }
 
 /// Watches a host until the process ends, whenever no other process does.
@@ -99,6 +121,7 @@ async fn shift(
     watch.keep(restored);
     let (to_heard, heard) = mpsc::channel(BATCH * 4);
     let (to_told, told) = mpsc::channel(BATCH * 4);
+    let (to_swept, swept) = mpsc::channel(BATCH * 4);
     let mut tasks = JoinSet::new();
     // What was heard at the very nanosecond of the cursor is done with.
     let since = cursor.and_then(|at| at.checked_add(jiff::SignedDuration::from_nanos(1)).ok());
@@ -112,10 +135,14 @@ async fn shift(
         told,
         to_told,
         tasks,
-        sampling: HashSet::new(),
+        swept,
+        to_swept,
+        sweeper: Sweeper::new(engine.clone(), settings.sampling.clone(), ctx.clock.clone()),
         inspections: Arc::new(Semaphore::new(INSPECTIONS)),
-        samples: Arc::new(Semaphore::new(SAMPLES)),
+        examinations: Arc::new(Semaphore::new(EXAMINATIONS)),
         host_memory: ByteCount(0),
+        root: None,
+        measuring: false,
     };
     match shift.work(producer).await {
         Ok(never) => match never {},
@@ -128,7 +155,8 @@ async fn shift(
 enum Told {
     Listed(Option<Vec<ContainerId>>, u64),
     Inspected(Ask, Option<Box<Inspected>>),
-    Sampled(ContainerId, Option<Box<ContainerStatsResponse>>),
+    Examined(Box<NewEvent>),
+    Measured(Box<Measured>),
 }
 
 enum Never {}
@@ -143,17 +171,25 @@ struct Shift<'a> {
     to_told: mpsc::Sender<Told>,
     /// Ends with the shift.
     tasks: JoinSet<()>,
-    /// Containers whose counters are being read.
-    sampling: HashSet<ContainerId>,
+    swept: mpsc::Receiver<Samples>,
+    to_swept: mpsc::Sender<Samples>,
+    sweeper: Sweeper,
     inspections: Arc<Semaphore>,
-    samples: Arc<Semaphore>,
+    examinations: Arc<Semaphore>,
     host_memory: ByteCount,
+    /// Where the engine keeps its data.
+    root: Option<PathBuf>,
+    /// Disks are being measured.
+    measuring: bool,
 }
 
 impl Shift<'_> {
     async fn work(mut self, producer: &mut Producer) -> Result<Never, Lost> {
-        let (mut round, mut sweep) = (every(ROUND), every(self.settings.interval));
-        let (mut heard, mut told) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH));
+        let now = Instant::now();
+        let (mut round, mut sweep) = (every(ROUND, now), every(self.settings.interval, now));
+        let disk_every = self.settings.disk_every;
+        let mut disk = every(disk_every.max(LEAST_NAP), now + disk_every.min(SETTLED));
+        let (mut heard, mut told, mut swept) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH), vec![]);
         loop {
             let until_due = self.until_due();
             tokio::select! {
@@ -166,11 +202,19 @@ impl Shift<'_> {
                 }
                 _ = self.told.recv_many(&mut told, BATCH) => {
                     for told in told.drain(..) {
-                        self.learn(told, &mut round);
+                        self.learn(told, &mut round, &mut disk);
+                    }
+                }
+                _ = self.swept.recv_many(&mut swept, BATCH) => {
+                    for (id, sample) in swept.drain(..).flatten() {
+                        if let Some((name, vitals)) = self.watch.sampled(&id, sample) {
+                            gauge(name.as_str(), &vitals);
+                        }
                     }
                 }
                 _ = round.tick() => self.look_round(),
                 _ = sweep.tick() => self.sweep(),
+                _ = disk.tick(), if !disk_every.is_zero() => self.measure(),
                 () = sleep(until_due) => self.watch.tick(self.ctx.clock.now()),
             }
             while let Some(ended) = self.tasks.try_join_next() {
@@ -187,27 +231,30 @@ impl Shift<'_> {
             Heard::Happened(happening) => self.watch.happened(happening),
             Heard::Up(about) => {
                 self.host_memory = about.engine.memory;
+                self.root.clone_from(&about.root);
                 self.watch.engine_found(&about, self.ctx.clock.now());
                 // Events may have been missed, also from before this process.
                 round.reset_immediately();
             }
-            Heard::Down(error) => self.watch.engine_lost(&error, self.ctx.clock.now()),
+            Heard::Down(error) => {
+                let said = self.settings.redactor.redact(&error.to_string()).text;
+                self.watch.engine_lost(&said, self.ctx.clock.now());
+            }
         }
     }
 
-    fn learn(&mut self, told: Told, round: &mut Interval) {
+    fn learn(&mut self, told: Told, round: &mut Interval, disk: &mut Interval) {
         let now = self.ctx.clock.now();
         match told {
             Told::Listed(Some(ids), mark) => self.watch.listed(&ids, mark, now),
             Told::Listed(None, _) => round.reset_after(ROUND_AGAIN),
             Told::Inspected(ask, inspected) => self.watch.answered(&ask, inspected.map(|it| *it), now),
-            Told::Sampled(id, stats) => {
-                self.sampling.remove(&id);
-                let sample = stats.and_then(|stats| samples::read(&stats, self.host_memory));
-                if let Some((name, vitals)) = sample.and_then(|sample| self.watch.sampled(&id, sample)) {
-                    gauge(name.as_str(), &vitals);
-                }
+            Told::Measured(measured) => {
+                self.measuring = false;
+                disk.reset_after(disk::pause(self.settings.disk_every, measured.took));
+                self.watch.measured(measured.usage, measured.disk, now);
             }
+            Told::Examined(event) => self.watch.found_out(*event),
         }
     }
 
@@ -225,43 +272,49 @@ impl Shift<'_> {
         }
     }
 
-    /// Reads the counters of every running container, except where the last reading is still under way: so a slow
-    /// container delays nobody but itself.
     fn sweep(&mut self) {
-        if !self.engine_answers() {
+        let running = self.watch.running();
+        if self.engine_answers() && !running.is_empty() {
+            self.tasks.spawn(self.sweeper.clone().sweep(running, self.host_memory, self.to_swept.clone()));
+        }
+    }
+
+    fn measure(&mut self) {
+        if !self.engine_answers() || self.measuring {
             return;
         }
-        for id in self.watch.running() {
-            if !self.sampling.insert(id.clone()) {
-                continue;
-            }
-            let (engine, to, samples, id) =
-                (self.engine.clone(), self.to_told.clone(), self.samples.clone(), id.clone());
-            self.tasks.spawn(async move {
-                let _turn = samples.acquire().await;
-                let stats = engine.stats(&id).await.inspect_err(|error| debug!("{error}")).ok();
-                let _ = to.send(Told::Sampled(id, stats.map(Box::new))).await;
-            });
-        }
+        self.measuring = true;
+        let (engine, to, running) = (self.engine.clone(), self.to_told.clone(), self.watch.running());
+        let (root, roots) = (self.root.clone(), self.settings.sampling.roots.clone());
+        self.tasks.spawn(async move {
+            let measured = disk::measure(engine.as_ref(), root, roots, running).await;
+            let _ = to.send(Told::Measured(Box::new(measured))).await;
+        });
     }
 
     fn inspect(&mut self, ask: Ask) {
         let (engine, to, turns) = (self.engine.clone(), self.to_told.clone(), self.inspections.clone());
         self.tasks.spawn(async move {
             sleep(ask.after).await;
-            let _turn = turns.acquire().await;
-            let inspected = match engine.inspect(&ask.id).await {
-                Ok(inspect) => facts::read(inspect).inspect_err(|error| warn!("{error}")).ok(),
-                Err(error @ (Error::Gone(_) | Error::Unreachable { .. } | Error::Hanging { .. })) => {
-                    debug!("{error}");
-                    None
-                }
-                Err(error) => {
-                    warn!("{error}");
-                    None
-                }
-            };
+            let inspected = inspected(engine.as_ref(), &ask.id, &turns).await;
             let _ = to.send(Told::Inspected(ask, inspected.map(Box::new))).await;
+        });
+    }
+
+    /// Examines the container that `cause` says fell ill.
+    fn examine(&mut self, asked: Asked, cause: EventId) {
+        let Some(settings) = self.settings.examinations.clone() else { return };
+        let Some(known) = self.watch.known(&asked.name) else { return };
+        let order = Order { target: asked.target.clone(), symptoms: asked.symptoms.clone(), known };
+        let (engine, to, turns) = (self.engine.clone(), self.to_told.clone(), self.examinations.clone());
+        let clock = self.ctx.clock.clone();
+        self.tasks.spawn(async move {
+            let Ok(_turn) = timeout(TURN, turns.acquire()).await else {
+                return warn!(container = %asked.name, "{} is not examined: too many are sick at once", asked.name);
+            };
+            let examined = examine::examine(engine.as_ref(), order, &settings).await;
+            let event = asked.answer(examined, cause, clock.now());
+            let _ = to.send(Told::Examined(Box::new(event))).await;
         });
     }
 
@@ -273,7 +326,7 @@ impl Shift<'_> {
     }
 
     async fn commit(&mut self, producer: &mut Producer) -> Result<(), Lost> {
-        let outcome = self.watch.take();
+        let mut outcome = self.watch.take();
         for ask in outcome.asks {
             self.inspect(ask);
         }
@@ -287,7 +340,14 @@ impl Shift<'_> {
         let row = HostRow { reach: self.watch.reach().cloned(), cursor: self.watch.cursor() };
         rows.push(kept::host(&self.settings.host, &row)?);
         self.tell(&outcome.events);
-        producer.append(outcome.events, rows).await?;
+        trace::stamp_all(&mut outcome.events);
+        let asked = orders::asked(&outcome.events);
+        let ids = producer.append(outcome.events, rows).await?;
+        for asked in asked {
+            if let Some(cause) = ids.get(asked.by) {
+                self.examine(asked, *cause);
+            }
+        }
         Ok(())
     }
 
@@ -309,8 +369,35 @@ impl Shift<'_> {
     }
 }
 
-fn every(period: Duration) -> Interval {
-    let mut interval = interval(period);
+/// What the engine says of a container; none where that is gone or the engine does not say. Events wait for this answer, so
+/// one that broke off is asked for again.
+async fn inspected(engine: &dyn Engine, id: &ContainerId, turns: &Semaphore) -> Option<Inspected> {
+    let mut pause = INSPECT_AGAIN.0;
+    loop {
+        let answer = {
+            let _turn = turns.acquire().await;
+            engine.inspect(id).await
+        };
+        match answer {
+            Ok(inspect) => return facts::read(inspect).inspect_err(|error| warn!("{error}")).ok(),
+            Err(Error::Unreachable { .. }) if pause <= INSPECT_AGAIN.1 => {
+                sleep(pause).await;
+                pause *= 2;
+            }
+            Err(error @ (Error::Gone(_) | Error::Unreachable { .. } | Error::Hanging { .. })) => {
+                debug!("{error}");
+                return None;
+            }
+            Err(error) => {
+                warn!("{}", redact(&error.to_string()));
+                return None;
+            }
+        }
+    }
+}
+
+fn every(period: Duration, first: Instant) -> Interval {
+    let mut interval = interval_at(first, period);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     interval
 }

@@ -27,21 +27,29 @@ use hemostat_core::{
 use hemostat_schema::{
     ContainerId, ContainerName, HostName, NewEvent, Subject, Timestamp,
     container::{Exit, ExitBy, Facts, Health, State as Life, Vitals},
-    observation::{EngineFound, EngineLost},
+    examination::Sample,
+    observation::{DiskMeasured, EngineFound, EngineLost, Stored},
 };
 use serde::{Deserialize, Serialize};
 use tracing::{debug, info, warn};
 
 use crate::{
+    cgroup::Running,
+    disk::Usage,
     ending::{self, Run},
-    engine::{About, Error},
+    engine::About,
     event::{Happening, What},
-    facts::Inspected,
+    examine::changes::Changes,
+    facts::{Inspected, MainProcess},
 };
+
+mod known;
 
 /// An inspection that shows a run to have begun or ended of which no event told is not believed at once: the event,
 /// which knows more, may be on its way.
 const SECOND_LOOK: Duration = Duration::from_secs(1);
+/// So many samples of each container are remembered.
+const WINDOW: usize = 12;
 
 /// Something that the watch wants to know: inspect this container.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,8 +88,14 @@ struct Tracked {
     heard: u64,
     /// An inspection did not go with what is known, and is being looked at again.
     doubted: bool,
+    /// The first process of its present run.
+    process: Option<MainProcess>,
     /// The last sample of its present run.
     sample: Option<RawSample>,
+    /// What it used lately, also before it was started anew.
+    window: VecDeque<Sample>,
+    /// What it kept on disk when that was last measured.
+    stored: Option<Stored>,
 }
 
 #[derive(Debug)]
@@ -109,10 +123,14 @@ pub struct Watch {
     states: BTreeMap<ContainerName, State>,
     wakes: BTreeMap<ContainerName, Timestamp>,
     tracked: HashMap<ContainerId, Tracked>,
+    /// What changed lately.
+    past: Changes,
     /// Counts events and asks, so that it can be told which came first.
     count: u64,
     latest: Option<Timestamp>,
     changed: BTreeSet<ContainerName>,
+    /// How full the disk was that holds Docker's data.
+    disk: Option<DiskMeasured>,
     events: Vec<NewEvent>,
     asks: Vec<Ask>,
 }
@@ -140,6 +158,12 @@ impl Watch {
                 Some((name.clone(), observe::next_wake(state, &subject, &policy)?))
             })
             .collect();
+        let mut past = Changes::default();
+        for (name, state) in &states {
+            if let Some(facts) = state.facts() {
+                past.met(name, facts);
+            }
+        }
         Self {
             host,
             policy,
@@ -147,9 +171,11 @@ impl Watch {
             states,
             wakes,
             tracked,
+            past,
             count: 0,
             latest,
             changed: BTreeSet::new(),
+            disk: None,
             events: vec![],
             asks: vec![],
         }
@@ -186,12 +212,29 @@ impl Watch {
     }
 
     /// The running containers, to be sampled.
-    pub fn running(&self) -> impl Iterator<Item = &ContainerId> {
-        self.states
-            .values()
-            .filter_map(State::facts)
-            .filter(|facts| facts.state == Life::Running)
-            .map(|facts| &facts.id)
+    pub fn running(&self) -> Vec<Running> {
+        let facts = self.states.values().filter_map(State::facts).filter(|facts| facts.state == Life::Running);
+        let process = |id: &ContainerId| self.tracked.get(id).and_then(|tracked| tracked.process);
+        facts.map(|facts| Running { id: facts.id.clone(), process: process(&facts.id) }).collect()
+    }
+
+    /// What a container used lately, oldest first; also what it used before its present run began.
+    pub fn samples(&self, name: &ContainerName) -> Vec<Sample> {
+        self.tracked_as(name).map(|tracked| tracked.window.iter().copied().collect()).unwrap_or_default()
+    }
+
+    /// What a container kept on disk when that was last measured.
+    pub fn stored(&self, name: &ContainerName) -> Option<&Stored> {
+        self.tracked_as(name)?.stored.as_ref()
+    }
+
+    /// How full the disk was that holds Docker's data when that was last measured.
+    pub fn disk(&self) -> Option<&DiskMeasured> {
+        self.disk.as_ref()
+    }
+
+    fn tracked_as(&self, name: &ContainerName) -> Option<&Tracked> {
+        self.tracked.get(&self.states.get(name)?.facts()?.id)
     }
 
     /// When something will be due if nothing else happens.
@@ -220,14 +263,19 @@ impl Watch {
         }
     }
 
-    /// The engine cannot be reached, or hangs.
-    pub fn engine_lost(&mut self, error: &Error, now: Timestamp) {
+    /// The engine cannot be reached, or hangs; `error` is for everybody to read.
+    pub fn engine_lost(&mut self, error: &str, now: Timestamp) {
         if self.reach != Some(Reach::Lost) {
             warn!(host = %self.host, "{error}; trying on");
-            let lost = EngineLost { error: error.to_string() };
+            let lost = EngineLost { error: error.to_owned() };
             self.events.push(NewEvent::new(Subject::host(self.host.clone()), now, lost));
             self.reach = Some(Reach::Lost);
         }
+    }
+
+    /// Something else was found out, and belongs on the log.
+    pub fn found_out(&mut self, event: NewEvent) {
+        self.events.push(event);
     }
 
     /// Time has passed.
@@ -248,8 +296,32 @@ impl Watch {
         let vitals = vitals(&sample, tracked.sample.as_ref(), &limits);
         tracked.sample = Some(sample);
         let vitals = vitals?;
+        if tracked.window.len() == WINDOW {
+            tracked.window.pop_front();
+        }
+        tracked.window.push_back(Sample { at, vitals });
         self.see(&name, Sight::Sample(vitals), at);
         Some((name, vitals))
+    }
+
+    /// How full the disk is, and what each container keeps.
+    pub fn measured(&mut self, usage: Vec<Usage>, disk: Option<DiskMeasured>, now: Timestamp) {
+        if let Some(disk) = disk {
+            self.events.push(NewEvent::new(Subject::host(self.host.clone()), now, disk.clone()));
+            self.disk = Some(disk);
+        }
+        let most = usage.iter().map(Usage::total).max();
+        for usage in usage {
+            let largest = Some(usage.total()) == most;
+            let Usage { id, writable, volumes } = usage;
+            let Some(tracked) = self.tracked.get_mut(&id) else { continue };
+            let Some(name) = tracked.name.clone() else { continue };
+            let facts = self.states.get(&name).and_then(State::facts).filter(|facts| facts.id == id);
+            let Some(target) = facts.map(Facts::target) else { continue };
+            let stored = Stored { target, writable, volumes };
+            tracked.stored = Some(stored.clone());
+            self.see(&name, Sight::Stored { stored, disk: self.disk.clone(), largest }, now);
+        }
     }
 
     /// All containers that the engine had when it was asked, at `mark`.
@@ -264,6 +336,7 @@ impl Watch {
         for id in gone {
             self.removed(&id, now);
         }
+        self.past.forget(now);
         for id in ids {
             self.ask(id.clone(), Duration::ZERO);
         }
@@ -358,7 +431,7 @@ impl Watch {
             return;
         };
         let known = self.meet(&inspected, at);
-        let Inspected { name, facts, stop_signal, out_of_memory } = inspected;
+        let Inspected { name, facts, stop_signal, out_of_memory, .. } = inspected;
         match what {
             What::Started => {
                 if let Some(tracked) = self.tracked.get_mut(&id) {
@@ -404,7 +477,7 @@ impl Watch {
     /// The known run of a container ended.
     fn ended(&mut self, id: &ContainerId, code: i64, at: Timestamp) {
         let Some(tracked) = self.tracked.get_mut(id) else { return };
-        tracked.sample = None;
+        (tracked.sample, tracked.process) = (None, None);
         let Some(name) = tracked.name.clone() else { return };
         let exit = Exit { at, code, by: tracked.run.ended(code, at) };
         let target = self.states.get(&name).and_then(State::facts).filter(|facts| facts.id == *id).map(Facts::target);
@@ -449,6 +522,7 @@ impl Watch {
     fn meet(&mut self, inspected: &Inspected, at: Timestamp) -> Option<Facts> {
         let id = &inspected.facts.id;
         let tracked = self.tracked.entry(id.clone()).or_default();
+        tracked.process = inspected.process;
         if tracked.stop_signal.replace(inspected.stop_signal) != Some(inspected.stop_signal) {
             tracked.run.is_asked_to_end_by(inspected.stop_signal);
         }
@@ -499,6 +573,7 @@ impl Watch {
         };
         if !events.is_empty() {
             self.changed.insert(name.clone());
+            self.past.take(name, &events);
             // Causes within a call are counted from its own first event.
             let first = self.events.len();
             self.events.extend(events.into_iter().map(|event| shifted(event, first)));

@@ -14,11 +14,8 @@ use std::{
     time::Duration,
 };
 
-use bed::{DEADLINE, context, history, host, policy, stage, start, wait_for};
-use hemostat_monitor::{
-    engine::Docker,
-    shift::{self, Settings},
-};
+use bed::{DEADLINE, context, history, host, monitor::Watcher, policy, stage, start, wait_for};
+use hemostat_monitor::engine::Docker;
 use hemostat_patient::{
     Illness,
     illness::{Cpu, Crash, Unhealthy},
@@ -37,24 +34,21 @@ use tokio::{
 
 const UNHEALTHY: Illness = Illness::Unhealthy(Unhealthy { duration: None });
 
-/// A monitor that ends with the test.
-struct Monitor(JoinHandle<anyhow::Result<()>>);
+/// Makes monitors.
+struct Monitor;
 
 impl Monitor {
-    fn start(ctx: &Context, stage: &Stage) -> Self {
+    fn start(ctx: &Context, stage: &Stage) -> Watcher {
         Self::at(ctx, stage, &docker_host())
     }
 
-    fn at(ctx: &Context, stage: &Stage, docker: &str) -> Self {
-        let engine = Arc::new(Docker::new(docker, Duration::from_secs(20)));
-        let settings = Settings { host: host(), interval: Duration::from_secs(1), policy: Arc::new(policy(stage)) };
-        Self(tokio::spawn(shift::run(ctx.clone(), engine, settings)))
+    fn at(ctx: &Context, stage: &Stage, docker: &str) -> Watcher {
+        Self::measuring(ctx, stage, docker, Duration::ZERO)
     }
-}
 
-impl Drop for Monitor {
-    fn drop(&mut self) {
-        self.0.abort();
+    fn measuring(ctx: &Context, stage: &Stage, docker: &str, disk_every: Duration) -> Watcher {
+        let engine = Arc::new(Docker::new(docker, Duration::from_secs(20)));
+        Watcher::measuring(ctx, engine, policy(stage), disk_every)
     }
 }
 
@@ -149,6 +143,25 @@ async fn running_containers_are_sampled() {
     .await;
     assert!(vitals.memory.get() > 0.0, "{vitals:?}");
     assert_eq!(vitals.memory_limit.0, 64 << 20);
+}
+
+#[tokio::test]
+async fn what_is_kept_on_disk_is_told() {
+    let (stage, ctx) = (stage().await, context());
+    let patient = start(&stage, PatientSpec::named("api")).await;
+    let _monitor = Monitor::measuring(&ctx, &stage, &docker_host(), Duration::from_secs(1));
+    let disk = wait_for(ctx.log.as_ref(), host().as_str(), "disk", |_, event| match observation(event)? {
+        Observation::DiskMeasured(measured) => Some(measured.clone()),
+        _ => None,
+    })
+    .await;
+    assert!(disk.size > disk.available && disk.used().get() > 0.0, "{disk:?}");
+    let stored = wait_for(ctx.log.as_ref(), &patient.name, "storage", |_, event| match observation(event)? {
+        Observation::Stored(stored) => Some(stored.clone()),
+        _ => None,
+    })
+    .await;
+    assert_eq!((stored.target.id.as_str(), stored.volumes), (patient.id.as_str(), vec![]));
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ mod healing;
 mod models;
 mod old_events;
 mod outages;
+mod secrets;
 mod setup;
 mod takeover;
 mod tampering;

@@ -6,14 +6,17 @@
 use std::{collections::BTreeSet, fmt::Write as _, net::SocketAddr, path::PathBuf, time::Duration};
 
 use config::ValueKind;
-use hemostat_core::policy::{Allowed, Mode, Tell};
+use hemostat_core::{
+    policy::{Allowed, Mode, Tell},
+    redact::Patterns,
+};
 use hemostat_log::Durability;
 use hemostat_schema::{Confidence, HostName, Percent, Span};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
     Dollars, WebAddress,
-    sections::{DiagnosisBy, LogFormat, ModelProvider},
+    sections::{DiagnosisBy, LogFormat, ModelProvider, SampleSource},
 };
 
 /// A type that a key of the configuration can have.
@@ -321,6 +324,29 @@ impl Setting for Vec<String> {
     }
 }
 
+/// A text is one pattern: commas have a meaning of their own in it.
+impl Setting for Patterns {
+    fn right() -> String {
+        "a list of regular expressions such as ['ACME-\\d{8}'], each no larger than a few kilobytes, and none that \
+         matches an empty text"
+            .into()
+    }
+
+    fn read(value: &ValueKind) -> Option<Self> {
+        let patterns = match value {
+            ValueKind::String(text) => {
+                vec![text.trim().to_owned()].into_iter().filter(|text| !text.is_empty()).collect()
+            }
+            value => list(value)?,
+        };
+        Self::new(patterns.iter().map(String::as_str)).ok()
+    }
+
+    fn show(&self) -> String {
+        show_list(self.iter().map(quoted))
+    }
+}
+
 macro_rules! one_of {
     ($type:ty, $( $variant:path = $name:literal ),+) => {
         impl Named for $type {
@@ -363,6 +389,7 @@ trait Named: Copy + PartialEq + 'static {
 one_of!(Mode, Mode::Observe = "observe", Mode::Approve = "approve", Mode::Auto = "auto");
 one_of!(Tell, Tell::Incidents = "incidents", Tell::Failures = "failures");
 one_of!(LogFormat, LogFormat::Text = "text", LogFormat::Json = "json");
+one_of!(SampleSource, SampleSource::Auto = "auto", SampleSource::Cgroup = "cgroup", SampleSource::Api = "api");
 one_of!(DiagnosisBy, DiagnosisBy::Rules = "rules", DiagnosisBy::Model = "model", DiagnosisBy::Both = "both");
 one_of!(ModelProvider, ModelProvider::OpenAi = "openai", ModelProvider::Anthropic = "anthropic");
 
