@@ -4,8 +4,6 @@
 //! symptoms that stand, and speaks of the run that stands at that moment; the strongest rule of the table in [`RULES`]
 //! has the word. What may be done about it is not asked here: that is `remedy`'s.
 
-use std::collections::BTreeSet;
-
 use hemostat_schema::{
     Action, Confidence, Diagnosis, Event, EventId, Family, IncidentId, NewEvent, Observation, Recorded, Timestamp,
     action::{Outcome, Remedy},
@@ -17,13 +15,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Decider, Decision, Policy, Trigger, condition::Condition, once::Once};
 
+mod case;
+mod clues;
 mod rules;
+mod safety;
 #[cfg(test)]
 mod tests;
+mod ward;
 mod words;
 
-use rules::{Case, EASING, SETTLING};
+pub use crate::opinion::question;
+pub use case::{Case, Past, Tried};
+pub use clues::{Clue, Trouble};
+use rules::{EASING, SETTLING};
 pub use rules::{RULES, Rule};
+pub use safety::{Contraindication, safe};
+pub use ward::Ward;
 
 /// The decider that diagnoses by rules.
 #[derive(Debug, Clone, Copy)]
@@ -149,31 +156,40 @@ impl Chart {
     fn diagnose(&self, name: &str, policy: &Policy, now: Timestamp) -> Option<Reached> {
         let facts = self.condition.facts.as_ref()?;
         let standing = &self.condition.standing;
-        if standing.is_empty() || self.condition.halted.is_some() || !policy.watches(name, facts) {
-            return None;
-        }
-        let case = Case { facts, standing, vitals: self.vitals.as_ref(), now };
-        let (rule, finding) = RULES.iter().find_map(|rule| Some((rule, (rule.find)(&case)?)))?;
-        let symptoms: BTreeSet<Symptom> = standing.keys().copied().collect();
+        let halted = self.condition.halted;
+        let case = Case { vitals: self.vitals.as_ref(), halted, ..Case::new(facts, standing, now) };
+        let reached = conclude(&case, policy, name)?;
         Some(Reached {
-            verdict: finding.verdict,
-            symptoms: symptoms.into_iter().collect(),
-            target: facts.target(),
-            root_cause: finding.root_cause,
-            remedy: finding.remedy,
-            confidence: Confidence::clamped(finding.confidence),
-            method: Method::Rule { rule: rule.name.to_owned() },
             why: match &self.tried {
                 Some((remedy, Outcome::Relapsed)) => {
-                    format!("{}; the last {} did not help", finding.why, remedy.name())
+                    format!("{}; the last {} did not help", reached.why, remedy.name())
                 }
-                _ => finding.why,
+                _ => reached.why,
             },
-            examination: None,
-            cites: vec![],
-            usage: None,
+            ..reached
         })
     }
+}
+
+/// What the rules say of a case; nothing where it is not for HemoStat to say anything.
+pub fn conclude(case: &Case<'_>, policy: &Policy, name: &str) -> Option<Reached> {
+    if case.standing.is_empty() || case.halted.is_some() || !policy.watches(name, case.facts) {
+        return None;
+    }
+    let (rule, finding) = RULES.iter().find_map(|rule| Some((rule, (rule.find)(case)?)))?;
+    Some(Reached {
+        verdict: finding.verdict,
+        symptoms: case.standing.keys().copied().collect(),
+        target: case.facts.target(),
+        root_cause: finding.root_cause,
+        remedy: finding.remedy,
+        confidence: Confidence::clamped(finding.confidence),
+        method: Method::Rule { rule: rule.name.to_owned() },
+        why: finding.why,
+        examination: case.examination,
+        cites: vec![],
+        usage: None,
+    })
 }
 
 /// The rule that reached it; no name where a model did.

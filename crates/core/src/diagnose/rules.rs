@@ -15,25 +15,20 @@
 //!
 //! A container that is down is started, one that runs is restarted.
 
-use std::collections::BTreeMap;
-
 use hemostat_schema::{
-    Percent, Span, Timestamp,
+    Span,
     action::Remedy,
-    container::{Exit, ExitBy, Facts, Health, State, Vitals},
+    container::{ExitBy, Health},
     diagnosis::Verdict,
     observation::{Evidence, Severity, Symptom, Trend},
 };
 
-use super::words;
-use crate::condition::Standing;
+use super::{Case, case::Level, words};
 
 /// Above this a level that has been critical is critical still.
 const CRITICAL: f64 = 95.0;
 /// CPU above this is not mere work.
 const STUCK: f64 = 90.0;
-/// A level that moved so many points since it was raised is not steady.
-const MOVED: f64 = 2.0;
 
 /// One rule.
 #[derive(Debug, Clone, Copy)]
@@ -63,16 +58,6 @@ pub const RULES: [Rule; 10] = [
     Rule { name: EASING, find: easing },
 ];
 
-/// What a rule looks at.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Case<'a> {
-    pub(super) facts: &'a Facts,
-    pub(super) standing: &'a BTreeMap<Symptom, Standing>,
-    /// What the present run used last.
-    pub(super) vitals: Option<&'a Vitals>,
-    pub(super) now: Timestamp,
-}
-
 /// What a rule says.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Finding {
@@ -81,69 +66,6 @@ pub(super) struct Finding {
     pub(super) confidence: f64,
     pub(super) root_cause: String,
     pub(super) why: String,
-}
-
-/// A high level as it is now.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Level {
-    pub(super) symptom: Symptom,
-    pub(super) value: Percent,
-    pub(super) threshold: Percent,
-    pub(super) held: Span,
-    pub(super) trend: Trend,
-    severity: Severity,
-}
-
-impl Case<'_> {
-    fn runs(&self) -> bool {
-        self.facts.state == State::Running
-    }
-
-    fn is_down(&self) -> bool {
-        matches!(self.facts.state, State::Exited | State::Dead)
-    }
-
-    /// How its last run ended, where an end is what it is ill of, it ended this way, and it is still down.
-    fn end(&self, by: ExitBy) -> Option<Exit> {
-        let ill_of_it = [Symptom::Exited, Symptom::OomKilled].iter().any(|end| self.standing.contains_key(end));
-        self.facts.exit.filter(|exit| ill_of_it && self.is_down() && exit.by == by)
-    }
-
-    /// The level that the symptom is about, as the present run has it; none where nothing of this run was measured.
-    fn level(&self, symptom: Symptom) -> Option<Level> {
-        let standing = self.standing.get(&symptom).filter(|_| self.runs())?;
-        let Evidence::Level { value: told, threshold, held, trend } = standing.evidence else { return None };
-        let same_run = standing.target == self.facts.target();
-        let level = Level { symptom, value: told, threshold, held, trend, severity: standing.severity };
-        let Some(vitals) = self.vitals else { return same_run.then_some(level) };
-        let value = match symptom {
-            Symptom::CpuHigh => vitals.cpu,
-            _ => vitals.memory,
-        };
-        let moved = value.get() - told.get();
-        let trend = match (same_run, moved) {
-            _ if value < threshold => Trend::Falling,
-            (false, _) => Trend::Unknown,
-            (true, moved) if moved >= MOVED => Trend::Rising,
-            (true, moved) if moved <= -MOVED => Trend::Falling,
-            (true, _) => trend,
-        };
-        Some(Level { value, trend, held: Span::between(standing.since, self.now), ..level })
-    }
-
-    fn levels(&self) -> impl Iterator<Item = Level> {
-        [Symptom::MemoryHigh, Symptom::CpuHigh].into_iter().filter_map(|symptom| self.level(symptom))
-    }
-
-    /// What the level is a share of.
-    pub(super) fn whole(&self, symptom: Symptom) -> String {
-        match (symptom, self.facts.limits.cpus, self.facts.limits.memory) {
-            (Symptom::CpuHigh, Some(cpus), _) => format!("its limit of {cpus} CPUs"),
-            (Symptom::CpuHigh, None, _) => "the host's CPUs".to_owned(),
-            (_, _, Some(memory)) => format!("its limit of {memory}"),
-            (_, _, None) => "the host's memory".to_owned(),
-        }
-    }
 }
 
 fn sick(remedy: Option<Remedy>, confidence: f64, root_cause: String, why: impl Into<String>) -> Option<Finding> {
