@@ -25,6 +25,14 @@ use crate::condition::{Halted, Standing};
 const MOVED: f64 = 2.0;
 /// A run that ended so soon after it began ended at its start.
 const AT_START: Span = Span::from_secs(60);
+/// A run that is younger than this may still be beginning, where it seems to be at work on that.
+const BEGINNING: Span = Span::from_secs(300);
+/// What was printed so lately is a sign of life.
+const SIGN_OF_LIFE: Span = Span::from_secs(30);
+/// CPU above this is work.
+const BUSY: f64 = 70.0;
+/// What says that it is not ready is believed for so long.
+const READY_WITHIN: Span = Span::from_secs(900);
 /// What changed so long ago still may be why it is ill.
 const LATELY: Span = Span::from_secs(1800);
 
@@ -49,6 +57,8 @@ pub struct Case<'a> {
     pub ward: Option<&'a Ward>,
     /// An operator's hand.
     pub halted: Option<Halted>,
+    /// Whether its health check has passed in the run that stands; none where that is not known.
+    pub was_well: Option<bool>,
     /// So many attempts are made in a rolling hour.
     pub max_retries: u32,
     /// When it is looked at.
@@ -114,6 +124,7 @@ impl<'a> Case<'a> {
             past: &[],
             ward: None,
             halted: None,
+            was_well: None,
             max_retries: crate::policy::Care::default().max_retries,
             now,
         }
@@ -160,14 +171,27 @@ impl<'a> Case<'a> {
         self.end(ExitBy::Crash).or_else(|| self.end(ExitBy::Oom)).or(looping)
     }
 
-    /// Whether its last run ended when it had hardly begun. A run whose beginning is not known did not.
+    /// Whether its last run ended when it had hardly begun.
     pub(super) fn ended_at_start(&self) -> bool {
         let lasted = |exit: Exit| self.facts.started_at.map(|began| Span::between(began, exit.at));
-        match self.last_end().filter(|_| !self.runs()).and_then(lasted) {
+        match self.last_end().filter(|_| !self.runs()).and_then(lasted).or_else(|| self.last_run_lasted()) {
             Some(lasted) => lasted <= AT_START,
-            // Between two short runs: what Docker restarts again and again ends at its start.
+            // What Docker restarts again and again within minutes ends at its start.
             None => self.is_ill_of(Symptom::RestartLoop),
         }
+    }
+
+    /// How long the last run lasted that was seen from its beginning to its end.
+    fn last_run_lasted(&self) -> Option<Span> {
+        let (mut began, mut lasted) = (None, None);
+        for change in self.examined.iter().flat_map(|examined| &examined.changes) {
+            match &change.what {
+                Changed::Started => began = Some(change.at),
+                Changed::Ended { exit } => lasted = began.take().map(|began| Span::between(began, exit.at)).or(lasted),
+                Changed::Image { .. } | Changed::Recreated | Changed::Limits | Changed::Health { .. } => {}
+            }
+        }
+        lasted
     }
 
     /// How often it was seen to be killed for want of memory when it had hardly begun.
@@ -223,6 +247,42 @@ impl<'a> Case<'a> {
         self.clue().filter(|clue| clue.trouble == trouble).or_else(|| checks.filter(|clue| clue.trouble == trouble))
     }
 
+    /// How old the run that stands is.
+    pub(super) fn run_age(&self) -> Option<Span> {
+        self.facts.started_at.filter(|_| self.runs()).map(|began| Span::between(began, self.now))
+    }
+
+    /// Whether its health check has passed in the run that stands, as far as that is known.
+    fn was_well(&self) -> bool {
+        let since_it_began = || {
+            let changes = self.examined_now().map_or(&[][..], |examined| &examined.changes);
+            let began = changes.iter().rposition(|change| change.what == Changed::Started);
+            // A run whose beginning was not seen has been there for longer than anybody looked.
+            began.is_none_or(|began| {
+                changes[began..].iter().any(|change| change.what == Changed::Health { to: Health::Healthy })
+            })
+        };
+        self.was_well.unwrap_or_else(since_it_began)
+    }
+
+    /// How much longer it may take to begin, where it says that it is not ready, or is young and at work on it.
+    pub(super) fn still_begins(&self) -> Option<Span> {
+        let left = |within: Span, so_far: Span| {
+            let left = within.as_millis().saturating_sub(so_far.as_millis());
+            (left > 0).then(|| Span::from_millis(left))
+        };
+        let stood = self.stood(Symptom::Unhealthy);
+        if self.clue_of(clues::Trouble::NotReady).is_some() {
+            return left(READY_WITHIN, stood);
+        }
+        let lines = self.examined_now().map_or(&[][..], |examined| &examined.output);
+        let printed =
+            lines.last().and_then(|line| line.at).is_some_and(|at| Span::between(at, self.now) <= SIGN_OF_LIFE);
+        let busy = self.vitals_now().is_some_and(|vitals| vitals.cpu.get() >= BUSY);
+        let young = self.run_age().and_then(|age| left(BEGINNING, age));
+        young.filter(|_| self.examined_now().is_some() && !self.was_well() && (printed || busy))
+    }
+
     /// The containers that it needs and that are not well.
     pub(super) fn roots(&self) -> impl Iterator<Item = Root<'a>> {
         let relatives = self.examined.map_or(&[][..], |examined| &examined.relatives);
@@ -248,6 +308,20 @@ impl<'a> Case<'a> {
                 && relative.since.is_some_and(|since| since > began)
         };
         examined.relatives.iter().find(newer)
+    }
+
+    /// A container that it needs and that got well only after this one had fallen ill, or was started anew since: what it
+    /// held of it (connections, addresses) is no longer good.
+    pub(super) fn left_behind_by(&self) -> Option<&'a Relative> {
+        let (examined, began) = self.examined_now().zip(self.facts.started_at)?;
+        let ailed = |other: &Relative| super::ward::ails(other.state, other.health, None).is_some();
+        examined.relatives.iter().find(|other| {
+            let fit = other.state == State::Running && matches!(other.health, Health::Healthy | Health::None);
+            let anew = fit && other.since.is_some_and(|since| since > began);
+            // The ward knows better than the examination how it is now; that it ails is another question.
+            let healed = ailed(other) && self.ward.is_some();
+            other.relation == Relation::Dependency && (anew || healed)
+        })
     }
 
     /// The image that it had before, where it was made anew from another one lately.
@@ -283,14 +357,22 @@ impl<'a> Case<'a> {
         }
     }
 
+    /// A symptom that needs healing and was seen in the run that stands.
+    pub(super) fn standing_now(&self, symptom: Symptom) -> Option<&'a Standing> {
+        let ill = |standing: &&Standing| standing.severity > Severity::Low && standing.target == self.facts.target();
+        self.standing.get(&symptom).filter(|_| self.runs()).filter(ill)
+    }
+
     /// For how long a symptom has stood.
     pub(super) fn stood(&self, symptom: Symptom) -> Span {
         self.standing.get(&symptom).map_or(Span::ZERO, |standing| Span::between(standing.since, self.now))
     }
 
-    /// The level that the symptom is about, as the present run has it; none where nothing of this run was measured.
+    /// The level that the symptom is about, as the present run has it; none where nothing of this run was measured, and
+    /// while it is starting, as what it needs to begin says nothing about how it works.
     pub(super) fn level(&self, symptom: Symptom) -> Option<Level> {
-        let standing = self.standing.get(&symptom).filter(|_| self.runs())?;
+        let ill = self.runs() && !self.is_starting() && self.is_ill_of(symptom);
+        let standing = self.standing.get(&symptom).filter(|_| ill)?;
         let Evidence::Level { value: told, threshold, held, trend } = standing.evidence else { return None };
         let same_run = standing.target == self.facts.target();
         let level = Level { symptom, value: told, threshold, held, trend, severity: standing.severity };

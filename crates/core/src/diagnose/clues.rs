@@ -6,7 +6,7 @@
 
 use hemostat_schema::examination::{Check, Examined};
 
-use crate::opinion::plain;
+use crate::opinion::{output_id, plain};
 
 /// So many of the last lines are looked at.
 const LAST_LINES: usize = 25;
@@ -30,6 +30,8 @@ pub enum Trouble {
     Credentials,
     /// What it needs over the network does not answer or is not found.
     Unreachable,
+    /// It is not ready yet: it loads or repairs its data.
+    NotReady,
     /// A lock that it needs is held by somebody else.
     Locked,
     /// Its data is damaged, or of another version.
@@ -59,6 +61,7 @@ impl Trouble {
             Self::PortTaken => "the port that it wants is taken",
             Self::Credentials => "its name or password is not accepted",
             Self::Unreachable => "it cannot reach what it needs",
+            Self::NotReady => "it is not ready yet",
             Self::Locked => "a lock that it needs is held",
             Self::Data => "its data is damaged or of another version",
             Self::Unset => "a setting is missing",
@@ -84,7 +87,7 @@ impl Trouble {
             | Self::Misconfigured
             | Self::Forbidden
             | Self::Missing => true,
-            Self::Unreachable | Self::Locked | Self::Heap | Self::Files => false,
+            Self::Unreachable | Self::NotReady | Self::Locked | Self::Heap | Self::Files => false,
         }
     }
 
@@ -98,6 +101,7 @@ impl Trouble {
             Self::PortTaken => "find out who holds the port, or give it another",
             Self::Credentials => "check its password with the service that refuses it",
             Self::Unreachable => "look at the service that it cannot reach",
+            Self::NotReady => "give it the time that it needs to begin",
             Self::Locked => "find out who holds the lock",
             Self::Data => "look at its data, and at the version that wrote it",
             Self::Unset => "set what is missing",
@@ -111,7 +115,7 @@ impl Trouble {
 }
 
 /// Patterns in small letters; of one with `&` all parts must be in the line. The first trouble that fits has the line.
-const PATTERNS: [(Trouble, &[&str]); 15] = [
+const PATTERNS: [(Trouble, &[&str]); 16] = [
     (
         Trouble::Unrunnable,
         &[
@@ -163,6 +167,25 @@ const PATTERNS: [(Trouble, &[&str]); 15] = [
         ],
     ),
     (
+        Trouble::NotReady,
+        &[
+            "redo in progress",
+            "redo starts at",
+            "automatic recovery in progress",
+            "the database system is starting up",
+            "the database system is in recovery mode",
+            "rejecting connections",
+            "loading redis is loading",
+            "redis is loading the dataset",
+            "starting crash recovery",
+            "recovering from translog",
+            "replaying wal",
+            "wal segment loaded",
+            "still initializing",
+            "not ready yet",
+        ],
+    ),
+    (
         Trouble::Unreachable,
         &[
             "connection refused",
@@ -189,7 +212,6 @@ const PATTERNS: [(Trouble, &[&str]); 15] = [
             "can't connect to",
             "connectionrefusederror",
             "broker may not be available",
-            "the database system is starting up",
         ],
     ),
     (
@@ -317,7 +339,7 @@ pub struct Clue<'a> {
     /// The line.
     line: &'a str,
     /// Which line of the output it is; none where the health check printed it.
-    pub(super) index: Option<usize>,
+    index: Option<usize>,
 }
 
 impl Clue<'_> {
@@ -327,17 +349,27 @@ impl Clue<'_> {
     }
 
     /// The line, as it may be shown.
-    pub(super) fn quoted(&self) -> String {
+    fn quoted(&self) -> String {
         plain(self.line, QUOTED)
+    }
+
+    /// The exhibit that shows it.
+    pub(super) fn exhibit(&self) -> String {
+        self.index.map_or_else(|| "checks".to_owned(), output_id)
     }
 }
 
 /// The last line of the output that says what is wrong.
 pub(super) fn in_output(examined: &Examined) -> Option<Clue<'_>> {
     let lines = examined.output.iter().enumerate().rev().take(LAST_LINES);
-    lines
-        .into_iter()
-        .find_map(|(index, line)| Some(Clue { trouble: trouble(&line.text)?, line: &line.text, index: Some(index) }))
+    let mut own = lines.filter(|(_, line)| !is_of_a_request(&line.text));
+    own.find_map(|(index, line)| Some(Clue { trouble: trouble(&line.text)?, line: &line.text, index: Some(index) }))
+}
+
+/// Whether a line tells of a request that was answered, as access logs do. In it stands what a stranger asked for.
+pub(super) fn is_of_a_request(line: &str) -> bool {
+    let has = |words: &[&str]| words.iter().any(|word| line.contains(word));
+    has(&["GET /", "POST /", "PUT /", "DELETE /", "PATCH /", "HEAD /"]) && has(&[" 2", " 3", " 4", "HTTP/1", "HTTP/2"])
 }
 
 /// What a health check says, where it does.
@@ -383,7 +415,10 @@ mod tests {
         );
         check("could not translate host name \"db\" to address: Name or service not known", Some(Unreachable));
         check("java.net.SocketTimeoutException: Connect timed out", Some(Unreachable));
-        check("FATAL:  the database system is starting up", Some(Unreachable));
+        check("FATAL:  the database system is starting up", Some(NotReady));
+        check("LOG:  redo in progress, elapsed time: 10.00 s, current LSN: 0/3A2B1C8", Some(NotReady));
+        check("/var/run/postgresql:5432 - rejecting connections", Some(NotReady));
+        check("LOADING Redis is loading the dataset in memory", Some(NotReady));
         check("sqlite3.OperationalError: database is locked", Some(Locked));
         check("liquibase: Waiting for changelog lock....", Some(Locked));
         check("FATAL:  database files are incompatible with server", Some(Data));

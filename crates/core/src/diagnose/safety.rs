@@ -6,7 +6,7 @@
 
 use hemostat_schema::{
     action::Remedy,
-    container::{ExitBy, State},
+    container::{ExitBy, RestartPolicy, State},
     observation::Symptom,
 };
 
@@ -34,6 +34,10 @@ pub enum Contraindication {
     DockerRestarts,
     /// Its health check has not said yet how it is.
     Starting,
+    /// It has not come to its work yet: it is loading, or repairing its data.
+    StillBegins,
+    /// Docker has tried as often as its restart policy says, and it ended at its start each time.
+    Exhausted,
     /// Its program cannot be run.
     BadCommand,
     /// It was killed for want of memory at its start, again and again.
@@ -75,6 +79,8 @@ impl std::fmt::Display for Contraindication {
             Self::NotDown => "it is not down, so there is nothing to start",
             Self::DockerRestarts => "Docker restarts it already, by its restart policy",
             Self::Starting => "its health check has not said yet how it is",
+            Self::StillBegins => "it is still beginning its run, and would have to begin anew",
+            Self::Exhausted => "Docker has started it as often as its policy says, and it ended at once each time",
             Self::BadCommand => "its program cannot be run",
             Self::OutOfMemoryAtStart => "it was killed for want of memory at its start, again and again",
             Self::DependencyDown { name } => return write!(f, "it needs {name}, which is not well"),
@@ -121,6 +127,7 @@ pub fn safe(case: &Case<'_>, remedy: &Remedy) -> Result<(), Contraindication> {
 fn restart(case: &Case<'_>) -> Result<(), Contraindication> {
     use Contraindication::{
         BrokenCheck, DockerRestarts, Down, OnlyFlapping, OnlyLostAChild, OnlyPressure, OnlyThrottled, Starting,
+        StillBegins,
     };
     match case.facts.state {
         State::Restarting => return Err(DockerRestarts),
@@ -132,6 +139,9 @@ fn restart(case: &Case<'_>) -> Result<(), Contraindication> {
     }
     if case.is_starting() {
         return Err(Starting);
+    }
+    if case.still_begins().is_some() {
+        return Err(StillBegins);
     }
     // Among others these explain: a container that is held back by its limit uses all the CPU that it is given.
     let held_back = case.is_ill_of(Symptom::CpuThrottled);
@@ -159,7 +169,10 @@ fn start(case: &Case<'_>) -> Result<(), Contraindication> {
     match case.facts.state {
         State::Restarting => Err(Contraindication::DockerRestarts),
         State::Running | State::Paused => Err(Contraindication::NotDown),
-        State::Created | State::Exited | State::Dead | State::Removing => Ok(()),
+        State::Created | State::Exited | State::Dead | State::Removing => match case.is_exhausted() {
+            true => Err(Contraindication::Exhausted),
+            false => Ok(()),
+        },
     }
 }
 
@@ -204,9 +217,18 @@ impl Case<'_> {
         self.ended_at_start() && (code || said)
     }
 
+    /// Whether Docker has used up its attempts, and each run ended when it had hardly begun.
+    pub(super) fn is_exhausted(&self) -> bool {
+        let used_up = match self.facts.restart_policy {
+            RestartPolicy::OnFailure { max } => max > 1 && self.facts.restarts >= max,
+            RestartPolicy::No | RestartPolicy::Always | RestartPolicy::UnlessStopped => false,
+        };
+        used_up && self.is_down() && self.ended_at_start()
+    }
+
     /// Whether it needs more memory to begin than it is given.
     pub(super) fn is_too_big_to_start(&self) -> bool {
-        !self.runs() && self.killed_at_start() >= KILLED_AT_START
+        (!self.runs() || self.is_ill_of(Symptom::RestartLoop)) && self.killed_at_start() >= KILLED_AT_START
     }
 
     /// Whether a disk that it needs is full.
