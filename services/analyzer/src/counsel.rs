@@ -120,15 +120,14 @@ impl Counsel {
     /// The model's diagnosis, or why there is none; in any case `within` this time.
     pub async fn ask(&self, asked: Asked<'_>, within: Duration) -> Opinion {
         let begun = Instant::now();
-        let until = begun + within.min(self.terms.timeout);
         self.casebook().open(asked.id, self.clock.now(), asked.sought);
         if let Some(reached) = self.remembered(asked.sought) {
             let usage = Usage { cached: true, ..Usage::default() };
             return Opinion { outcome: Ok(Reached { usage: Some(usage), ..reached }), usage };
         }
-        let mut flight = Flight::new(self, asked, until);
-        let outcome = timeout_at(until, flight.run()).await;
-        let outcome = outcome.unwrap_or_else(|_| Err(flight.late(Span::from(within.min(self.terms.timeout)))));
+        let mut flight = Flight::new(self, asked, within.min(self.terms.timeout));
+        let outcome = timeout_at(flight.until(), flight.run()).await;
+        let outcome = outcome.unwrap_or_else(|_| Err(flight.late()));
         let usage = Usage { took: Span::from(begun.elapsed()), ..flight.usage() };
         flight.land(&outcome);
         Opinion { outcome: outcome.map(|reached| Reached { usage: Some(usage), ..reached }), usage }

@@ -34,6 +34,8 @@ pub(super) struct Flight<'a> {
     counsel: &'a Counsel,
     asked: Asked<'a>,
     until: Instant,
+    /// How long it is until then.
+    within: Span,
     stage: Stage,
     usage: Usage,
     /// Of what the provider did not say, the most that it can be; and of the request that is on its way.
@@ -52,8 +54,21 @@ pub(super) enum Stage {
 }
 
 impl<'a> Flight<'a> {
-    pub(super) fn new(counsel: &'a Counsel, asked: Asked<'a>, until: Instant) -> Self {
-        Self { counsel, asked, until, stage: Stage::Slot, usage: Usage::default(), unsaid: Spent::default() }
+    pub(super) fn new(counsel: &'a Counsel, asked: Asked<'a>, within: Duration) -> Self {
+        Self {
+            counsel,
+            asked,
+            until: Instant::now() + within,
+            within: within.into(),
+            stage: Stage::Slot,
+            usage: Usage::default(),
+            unsaid: Spent::default(),
+        }
+    }
+
+    /// When its time is over.
+    pub(super) fn until(&self) -> Instant {
+        self.until
     }
 
     /// What it has cost so far.
@@ -136,6 +151,9 @@ impl<'a> Flight<'a> {
     /// Makes one request, if the budget allows.
     async fn once(&mut self, question: &Question) -> Result<Result<Said, Miss>, Snag> {
         let counsel = self.counsel;
+        if Instant::now() >= self.until {
+            return Err(self.late());
+        }
         let most = counsel.terms.prices.at_most(bytes(question), question.max_tokens);
         {
             let (mut casebook, now) = (counsel.casebook(), counsel.clock.now());
@@ -170,9 +188,12 @@ impl<'a> Flight<'a> {
     }
 
     /// What is to be said when its time is over.
-    pub(super) fn late(&self, within: Span) -> Snag {
+    pub(super) fn late(&self) -> Snag {
+        let within = self.within;
         let error = match self.stage {
-            Stage::Slot => format!("{} others were asked, and its turn did not come within {within}", self.others()),
+            Stage::Slot => {
+                format!("{} others were on their way, and its turn did not come within {within}", self.others())
+            }
             Stage::Answer => format!("it did not answer within {within}"),
             Stage::Pause => format!("it failed and could not be asked again within {within}"),
         };
