@@ -22,11 +22,15 @@ use crate::{Decider, Decision, Policy, Trigger, opinion, policy::Opinion};
 
 mod case;
 mod chart;
+mod checks;
 mod clues;
+mod growth;
+mod relatives;
 mod rules;
 mod safety;
+mod signs;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod ward;
 mod words;
 

@@ -1,4 +1,5 @@
-//! Everything that a diagnosis of one container may rest on, at one instant, and the questions that are asked of it.
+//! Everything that a diagnosis of one container may rest on, at one instant, and the first questions that are asked of it;
+//! `signs`, `checks` and `relatives` ask more.
 //!
 //! A case is plain data: triage makes it of what it has folded, an evaluation makes it of a labelled example. What was
 //! found by an examination counts for the run that was examined; what the container printed counts for the whole
@@ -10,29 +11,16 @@ use hemostat_schema::{
     EventId, Percent, Span, Timestamp,
     action::{Outcome, Remedy},
     container::{Exit, ExitBy, Facts, Health, State, Vitals},
-    examination::{Changed, Check, Examined, Relation, Relative},
+    examination::{Changed, Examined},
     observation::{Evidence, Severity, Symptom, Trend},
 };
 use serde::{Deserialize, Serialize};
 
-use super::{
-    clues::{self, Clue},
-    ward::Ward,
-};
+use super::ward::Ward;
 use crate::condition::{Halted, Standing};
 
 /// A level that moved so many points since it was raised is not steady.
 const MOVED: f64 = 2.0;
-/// A run that ended so soon after it began ended at its start.
-const AT_START: Span = Span::from_secs(60);
-/// A run that is younger than this may still be beginning, where it seems to be at work on that.
-const BEGINNING: Span = Span::from_secs(300);
-/// What was printed so lately is a sign of life.
-const SIGN_OF_LIFE: Span = Span::from_secs(30);
-/// CPU above this is work.
-const BUSY: f64 = 70.0;
-/// What says that it is not ready is believed for so long.
-const READY_WITHIN: Span = Span::from_secs(900);
 /// What changed so long ago still may be why it is ill.
 const LATELY: Span = Span::from_secs(1800);
 
@@ -104,13 +92,6 @@ pub(super) struct Level {
     pub(super) severity: Severity,
 }
 
-/// A container without which this one cannot be well, and which is not well itself.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Root<'a> {
-    pub(super) relative: &'a Relative,
-    pub(super) how: &'static str,
-}
-
 impl<'a> Case<'a> {
     /// Of which nothing is known but this.
     pub fn new(facts: &'a Facts, standing: &'a BTreeMap<Symptom, Standing>, now: Timestamp) -> Self {
@@ -162,166 +143,14 @@ impl<'a> Case<'a> {
         self.facts.exit.filter(|exit| ill_of_it && self.is_down() && exit.by == by)
     }
 
-    /// How its last run ended, where it keeps ending: it is down of it, or Docker restarts it again and again.
-    pub(super) fn last_end(&self) -> Option<Exit> {
-        let looping = match self.standing.get(&Symptom::RestartLoop).map(|standing| &standing.evidence) {
-            Some(Evidence::Restarts { last, .. }) => self.facts.exit.or(*last),
-            _ => None,
-        };
-        self.end(ExitBy::Crash).or_else(|| self.end(ExitBy::Oom)).or(looping)
-    }
-
-    /// Whether its last run ended when it had hardly begun.
-    pub(super) fn ended_at_start(&self) -> bool {
-        let lasted = |exit: Exit| self.facts.started_at.map(|began| Span::between(began, exit.at));
-        match self.last_end().filter(|_| !self.runs()).and_then(lasted).or_else(|| self.last_run_lasted()) {
-            Some(lasted) => lasted <= AT_START,
-            // What Docker restarts again and again within minutes ends at its start.
-            None => self.is_ill_of(Symptom::RestartLoop),
-        }
-    }
-
-    /// How long the last run lasted that was seen from its beginning to its end.
-    fn last_run_lasted(&self) -> Option<Span> {
-        let (mut began, mut lasted) = (None, None);
-        for change in self.examined.iter().flat_map(|examined| &examined.changes) {
-            match &change.what {
-                Changed::Started => began = Some(change.at),
-                Changed::Ended { exit } => lasted = began.take().map(|began| Span::between(began, exit.at)).or(lasted),
-                Changed::Image { .. } | Changed::Recreated | Changed::Limits | Changed::Health { .. } => {}
-            }
-        }
-        lasted
-    }
-
-    /// How often it was seen to be killed for want of memory when it had hardly begun.
-    pub(super) fn killed_at_start(&self) -> usize {
-        let last = self.last_end().is_some_and(|exit| exit.by == ExitBy::Oom) && self.ended_at_start();
-        let (mut began, mut killed) = (None, 0);
-        for change in self.examined.iter().flat_map(|examined| &examined.changes) {
-            match &change.what {
-                Changed::Started => began = Some(change.at),
-                Changed::Ended { exit } => {
-                    let short = began.take().is_some_and(|began| Span::between(began, exit.at) <= AT_START);
-                    killed += usize::from(short && exit.by == ExitBy::Oom);
-                }
-                Changed::Image { .. } | Changed::Recreated | Changed::Limits | Changed::Health { .. } => {}
-            }
-        }
-        let again = self.is_ill_of(Symptom::RestartLoop) || self.in_vain(Remedy::Start) > 0 || self.facts.restarts > 1;
-        killed.max(if last { 1 + usize::from(again) } else { 0 })
-    }
-
-    /// How often this remedy did not help in this illness.
-    pub(super) fn in_vain(&self, remedy: Remedy) -> usize {
-        let vain = |tried: &&Tried| tried.remedy == remedy && tried.outcome == Some(Outcome::Relapsed);
-        self.tried.iter().filter(vain).count()
-    }
-
-    /// How often it was started and ended with this very code again.
-    pub(super) fn same_ends(&self, code: i64) -> usize {
-        let vain = self.tried.iter().filter(|tried| tried.outcome == Some(Outcome::Relapsed));
-        vain.rev().take_while(|tried| tried.remedy == Remedy::Start && tried.code == Some(code)).count()
-    }
-
     /// What was found out about the run that stands now.
     pub(super) fn examined_now(&self) -> Option<&'a Examined> {
         self.examined.filter(|examined| examined.target == self.facts.target())
     }
 
-    /// The last of what its health check said, where that was a failure.
-    pub(super) fn failing_checks(&self) -> &'a [Check] {
-        let checks = self.examined_now().map_or(&[][..], |examined| &examined.checks);
-        let passed = checks.iter().rposition(|check| check.code == 0).map_or(0, |passed| passed + 1);
-        &checks[passed..]
-    }
-
-    /// What its output says about why it ended, or why it does not work.
-    pub(super) fn clue(&self) -> Option<Clue<'a>> {
-        clues::in_output(self.examined?)
-    }
-
-    /// What its output or its health check says about a disk that is full, and no other clue.
-    pub(super) fn clue_of(&self, trouble: clues::Trouble) -> Option<Clue<'a>> {
-        let checks = self.failing_checks().last().and_then(clues::in_check);
-        self.clue().filter(|clue| clue.trouble == trouble).or_else(|| checks.filter(|clue| clue.trouble == trouble))
-    }
-
     /// How old the run that stands is.
     pub(super) fn run_age(&self) -> Option<Span> {
         self.facts.started_at.filter(|_| self.runs()).map(|began| Span::between(began, self.now))
-    }
-
-    /// Whether its health check has passed in the run that stands, as far as that is known.
-    fn was_well(&self) -> bool {
-        let since_it_began = || {
-            let changes = self.examined_now().map_or(&[][..], |examined| &examined.changes);
-            let began = changes.iter().rposition(|change| change.what == Changed::Started);
-            // A run whose beginning was not seen has been there for longer than anybody looked.
-            began.is_none_or(|began| {
-                changes[began..].iter().any(|change| change.what == Changed::Health { to: Health::Healthy })
-            })
-        };
-        self.was_well.unwrap_or_else(since_it_began)
-    }
-
-    /// How much longer it may take to begin, where it says that it is not ready, or is young and at work on it.
-    pub(super) fn still_begins(&self) -> Option<Span> {
-        let left = |within: Span, so_far: Span| {
-            let left = within.as_millis().saturating_sub(so_far.as_millis());
-            (left > 0).then(|| Span::from_millis(left))
-        };
-        let stood = self.stood(Symptom::Unhealthy);
-        if self.clue_of(clues::Trouble::NotReady).is_some() {
-            return left(READY_WITHIN, stood);
-        }
-        let lines = self.examined_now().map_or(&[][..], |examined| &examined.output);
-        let printed =
-            lines.last().and_then(|line| line.at).is_some_and(|at| Span::between(at, self.now) <= SIGN_OF_LIFE);
-        let busy = self.vitals_now().is_some_and(|vitals| vitals.cpu.get() >= BUSY);
-        let young = self.run_age().and_then(|age| left(BEGINNING, age));
-        young.filter(|_| self.examined_now().is_some() && !self.was_well() && (printed || busy))
-    }
-
-    /// The containers that it needs and that are not well.
-    pub(super) fn roots(&self) -> impl Iterator<Item = Root<'a>> {
-        let relatives = self.examined.map_or(&[][..], |examined| &examined.relatives);
-        // What another container was like when an earlier run was looked at is known only where the ward tells it.
-        let told = self.examined_now().is_some() || self.ward.is_some();
-        let (ward, now) = (self.ward, self.now);
-        let needed = |relative: &&Relative| matches!(relative.relation, Relation::Dependency | Relation::Network);
-        relatives.iter().filter(needed).filter(move |_| told).filter_map(move |relative| {
-            let how = match ward {
-                Some(ward) => ward.ails(&relative.name, now)?,
-                None => super::ward::ails(relative.state, relative.health, None)?,
-            };
-            Some(Root { relative, how })
-        })
-    }
-
-    /// The container whose network it lives in, where that was started anew since: its network is gone.
-    pub(super) fn lost_network(&self) -> Option<&'a Relative> {
-        let (examined, began) = self.examined_now().zip(self.facts.started_at)?;
-        let newer = |relative: &&Relative| {
-            relative.relation == Relation::Network
-                && relative.state == State::Running
-                && relative.since.is_some_and(|since| since > began)
-        };
-        examined.relatives.iter().find(newer)
-    }
-
-    /// A container that it needs and that got well only after this one had fallen ill, or was started anew since: what it
-    /// held of it (connections, addresses) is no longer good.
-    pub(super) fn left_behind_by(&self) -> Option<&'a Relative> {
-        let (examined, began) = self.examined_now().zip(self.facts.started_at)?;
-        let ailed = |other: &Relative| super::ward::ails(other.state, other.health, None).is_some();
-        examined.relatives.iter().find(|other| {
-            let fit = other.state == State::Running && matches!(other.health, Health::Healthy | Health::None);
-            let anew = fit && other.since.is_some_and(|since| since > began);
-            // The ward knows better than the examination how it is now; that it ails is another question.
-            let healed = ailed(other) && self.ward.is_some();
-            other.relation == Relation::Dependency && (anew || healed)
-        })
     }
 
     /// The image that it had before, where it was made anew from another one lately.
@@ -343,7 +172,7 @@ impl<'a> Case<'a> {
     pub(super) fn trend(&self, figure: fn(&Vitals) -> f64, moved: f64) -> Trend {
         let samples = self.examined_now().map_or(&[][..], |examined| &examined.samples);
         let half = samples.len() / 2;
-        if half < 2 {
+        if samples.len() < 3 {
             return Trend::Unknown;
         }
         let mean = |samples: &[hemostat_schema::examination::Sample]| {

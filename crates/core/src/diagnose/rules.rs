@@ -22,6 +22,7 @@
 //! | `still_begins` | its health check fails while it loads or repairs its data | unclear, none | 0.60 |
 //! | `left_behind` | its health check fails though what it needs has got well or begun anew | sick, restart | 0.80 |
 //! | `elsewhere` | its health check fails as something else does | sick, none | 0.75 |
+//! | `spinning` | its health check times out while it is busy, and it has fallen silent | sick, restart | 0.80 |
 //! | `slow` | its health check times out while it works | unclear, none; restart after a while | 0.75 |
 //! | `hung` | its health check times out, and it does nothing | sick, restart | 0.85 |
 //! | `not_listening` | it runs, and nothing listens | sick, restart | 0.85 |
@@ -36,8 +37,8 @@
 //! | `settling` | it runs again and has not shown yet how it is | unclear, none | 0.50 |
 //! | `easing` | a level is high but bearable, or falling | unclear, none | 0.50 |
 //!
-//! A container that is down is started, one that runs is restarted. What a container printed never brings a remedy about;
-//! it names a cause, and keeps from trying what would be tried in vain.
+//! A container that is down is started, one that runs is restarted. What a container printed never brings a remedy about,
+//! save the clearing away of rubbish; it names a cause, and keeps from trying what would be tried in vain.
 
 use hemostat_schema::{Span, action::Remedy, diagnosis::Verdict};
 
@@ -59,7 +60,7 @@ pub struct Rule {
 }
 
 /// All rules, strongest first.
-pub const RULES: [Rule; 33] = [
+pub const RULES: [Rule; 34] = [
     Rule { name: "bad_command", find: ends::bad_command },
     Rule { name: "oom_at_start", find: ends::oom_at_start },
     Rule { name: "out_of_memory", find: ends::out_of_memory },
@@ -80,6 +81,7 @@ pub const RULES: [Rule; 33] = [
     Rule { name: "still_begins", find: health::still_begins },
     Rule { name: "left_behind", find: health::left_behind },
     Rule { name: "elsewhere", find: health::elsewhere },
+    Rule { name: "spinning", find: health::spinning },
     Rule { name: "slow", find: health::slow },
     Rule { name: "hung", find: health::hung },
     Rule { name: "not_listening", find: health::not_listening },

@@ -6,16 +6,11 @@
 
 use hemostat_schema::{
     action::Remedy,
-    container::{ExitBy, RestartPolicy, State},
-    observation::Symptom,
+    container::{ExitBy, Health, State},
+    observation::{Symptom, Trend},
 };
 
-use super::{Case, clues::Trouble};
-
-/// So often killed for want of memory at its start, and it does not fit.
-const KILLED_AT_START: usize = 2;
-/// A disk that is so full is full.
-const DISK_FULL: f64 = 95.0;
+use super::{Case, Clue, clues::Trouble};
 
 /// Why a remedy must not be carried out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,12 +48,27 @@ pub enum Contraindication {
     OnlyPressure,
     /// All that is wrong is that its health check changes its mind.
     OnlyFlapping,
+    /// All that is wrong is a high level that passes, or is work.
+    OnlyAtWork,
+    /// All that is wrong is that it is not as usual.
+    OnlyUnusual,
+    /// All that is wrong is that it has many processes, and has not ever more.
+    OnlyMany,
+    /// All that is wrong is that its memory grows, and its limit is far.
+    FarFromLimit,
     /// All that is wrong is that a process of it was killed, and it has gone on.
     OnlyLostAChild,
     /// The disk is full, and it would be still.
     DiskFull,
     /// The health check itself cannot be run, so nothing says that it is ill.
     BrokenCheck,
+    /// The health check asks for what is not there, so nothing says that it is ill.
+    MisdirectedCheck,
+    /// What is wrong is not in this container, and would be so after a restart.
+    Elsewhere {
+        /// What.
+        what: &'static str,
+    },
     /// There is nothing on a disk that needs clearing.
     DiskNotFull,
     /// One more of it would not help: it is not for want of CPU that it is ill.
@@ -87,9 +97,15 @@ impl std::fmt::Display for Contraindication {
             Self::OnlyThrottled => "its CPU limit holds it back, as it would after a restart",
             Self::OnlyPressure => "it waits for what others use, as it would after a restart",
             Self::OnlyFlapping => "it gets well each time by itself",
+            Self::OnlyAtWork => "what is high passes by itself, or is work that would be lost",
+            Self::OnlyUnusual => "to be unlike itself is no illness",
+            Self::OnlyMany => "it would have as many processes again",
+            Self::FarFromLimit => "its memory limit is far, and there is time to find out what it keeps",
             Self::OnlyLostAChild => "it has gone on without the process that was killed",
             Self::DiskFull => "the disk would still be full",
             Self::BrokenCheck => "its health check cannot be run, so nothing says that it is ill",
+            Self::MisdirectedCheck => "it answers, and its health check asks for what is not there",
+            Self::Elsewhere { what } => return write!(f, "a restart would not change that {what}"),
             Self::DiskNotFull => "no disk is full",
             Self::NotBusy => "it is not for want of CPU that it is ill",
             Self::NoService => "it is no service that could have one more replica",
@@ -125,10 +141,7 @@ pub fn safe(case: &Case<'_>, remedy: &Remedy) -> Result<(), Contraindication> {
 
 /// What stands against stopping it.
 fn restart(case: &Case<'_>) -> Result<(), Contraindication> {
-    use Contraindication::{
-        BrokenCheck, DockerRestarts, Down, OnlyFlapping, OnlyLostAChild, OnlyPressure, OnlyThrottled, Starting,
-        StillBegins,
-    };
+    use Contraindication::{DockerRestarts, Down, Starting, StillBegins};
     match case.facts.state {
         State::Restarting => return Err(DockerRestarts),
         State::Created | State::Exited => return Err(Down),
@@ -143,25 +156,60 @@ fn restart(case: &Case<'_>) -> Result<(), Contraindication> {
     if case.still_begins().is_some() {
         return Err(StillBegins);
     }
-    // Among others these explain: a container that is held back by its limit uses all the CPU that it is given.
-    let held_back = case.is_ill_of(Symptom::CpuThrottled);
-    let explained = [Symptom::CpuThrottled, Symptom::CpuHigh, Symptom::Pressure, Symptom::Flapping];
-    if held_back && case.is_only_ill_of(&explained) {
+    level(case).and_then(|()| check(case))
+}
+
+/// What stands against a restart because of what it uses, or must wait for.
+fn level(case: &Case<'_>) -> Result<(), Contraindication> {
+    use Contraindication::{
+        FarFromLimit, OnlyAtWork, OnlyLostAChild, OnlyMany, OnlyPressure, OnlyThrottled, OnlyUnusual,
+    };
+    use Symptom::{
+        BlockUnusual, CpuHigh, CpuThrottled, CpuUnusual, Flapping, MemoryLeak, MemoryUnusual, NetworkUnusual, OomChild,
+        PidsHigh, Pressure, Unhealthy,
+    };
+    let fails = case.facts.health == Health::Unhealthy;
+    // A container that its limit holds back uses all the CPU that it is given, and answers its check late.
+    let explained = [CpuThrottled, CpuHigh, Pressure, Flapping, Unhealthy];
+    let held_back = case.is_ill_of(CpuThrottled) && case.is_only_ill_of(&explained);
+    if held_back && (!case.is_ill_of(Unhealthy) || case.patience().is_some() || case.serves()) {
         return Err(OnlyThrottled);
     }
-    if case.is_only_ill_of(&[Symptom::Pressure]) {
-        return Err(OnlyPressure);
+    let many = case.dead_processes() == 0 && matches!(case.pids_trend(), Trend::Steady | Trend::Falling);
+    let far = case.leak().is_some_and(|leak| !leak.is_near());
+    let only = |symptoms: &[Symptom]| !fails && case.is_only_ill_of(symptoms);
+    match () {
+        () if case.is_only_ill_of(&[Pressure]) => Err(OnlyPressure),
+        () if case.is_only_ill_of(&[OomChild]) => Err(OnlyLostAChild),
+        () if only(&[CpuUnusual, MemoryUnusual, NetworkUnusual, BlockUnusual]) => Err(OnlyUnusual),
+        () if only(&[PidsHigh]) && many => Err(OnlyMany),
+        () if only(&[MemoryLeak]) && far => Err(FarFromLimit),
+        () if case.only_eases() => Err(OnlyAtWork),
+        () => Ok(()),
     }
-    if case.is_only_ill_of(&[Symptom::Flapping]) {
+}
+
+/// What stands against a restart because of what its health check says, and says of others.
+fn check(case: &Case<'_>) -> Result<(), Contraindication> {
+    use Contraindication::{BrokenCheck, Elsewhere, MisdirectedCheck, OnlyFlapping};
+    if !case.is_only_ill_of(&[Symptom::Unhealthy, Symptom::Flapping]) {
+        return Ok(());
+    }
+    if case.is_ill_of(Symptom::Flapping) {
         return Err(OnlyFlapping);
     }
-    if case.is_only_ill_of(&[Symptom::OomChild]) {
-        return Err(OnlyLostAChild);
-    }
-    if case.has_broken_check() && case.is_only_ill_of(&[Symptom::Unhealthy, Symptom::Flapping]) {
+    if case.has_broken_check() {
         return Err(BrokenCheck);
     }
-    Ok(())
+    if case.has_misdirected_check() {
+        return Err(MisdirectedCheck);
+    }
+    // What it cannot reach may be well again, and what it held of it stale; the others only people mend.
+    let stays = |clue: &Clue<'_>| clue.trouble.stays() || clue.trouble == Trouble::Locked;
+    match case.trouble_elsewhere().filter(stays) {
+        Some(clue) if case.left_behind_by().is_none() => Err(Elsewhere { what: clue.trouble.told() }),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// What stands against starting it.
@@ -188,7 +236,8 @@ fn anew(case: &Case<'_>) -> Result<(), Contraindication> {
     if case.is_disk_full() {
         return Err(DiskFull);
     }
-    match case.roots().next() {
+    // What it uses too much of it gives back whatever the others do.
+    match case.roots().next().filter(|_| !case.is_ill_of_a_level()) {
         Some(root) => Err(DependencyDown { name: root.relative.name.to_string() }),
         None => Ok(()),
     }
@@ -207,48 +256,4 @@ fn scale(case: &Case<'_>) -> Result<(), Contraindication> {
 
 fn cleanup(case: &Case<'_>) -> Result<(), Contraindication> {
     if case.is_disk_full() { Ok(()) } else { Err(Contraindication::DiskNotFull) }
-}
-
-impl Case<'_> {
-    /// Whether its program cannot be run: the shell's and Docker's own exit codes, where it ended at its start.
-    pub(super) fn has_bad_command(&self) -> bool {
-        let code = self.last_end().is_some_and(|exit| matches!(exit.code, 126 | 127));
-        let said = self.last_end().is_some() && self.clue().is_some_and(|clue| clue.trouble == Trouble::Unrunnable);
-        self.ended_at_start() && (code || said)
-    }
-
-    /// Whether Docker has used up its attempts, and each run ended when it had hardly begun.
-    pub(super) fn is_exhausted(&self) -> bool {
-        let used_up = match self.facts.restart_policy {
-            RestartPolicy::OnFailure { max } => max > 1 && self.facts.restarts >= max,
-            RestartPolicy::No | RestartPolicy::Always | RestartPolicy::UnlessStopped => false,
-        };
-        used_up && self.is_down() && self.ended_at_start()
-    }
-
-    /// Whether it needs more memory to begin than it is given.
-    pub(super) fn is_too_big_to_start(&self) -> bool {
-        (!self.runs() || self.is_ill_of(Symptom::RestartLoop)) && self.killed_at_start() >= KILLED_AT_START
-    }
-
-    /// Whether a disk that it needs is full.
-    ///
-    /// That it printed so is believed only where nothing else has measured the disk.
-    pub(super) fn is_disk_full(&self) -> bool {
-        let measured = self.examined_now().and_then(|examined| examined.disk);
-        let full = measured.map(|disk| disk.get() >= DISK_FULL);
-        self.is_ill_of(Symptom::DiskFilling) || full.unwrap_or_else(|| self.clue_of(Trouble::DiskFull).is_some())
-    }
-
-    /// Whether its health check fails because it cannot be run at all.
-    pub(super) fn has_broken_check(&self) -> bool {
-        let checks = self.failing_checks();
-        !checks.is_empty()
-            && checks.iter().all(|check| {
-                let said = check.output.to_lowercase();
-                let absent =
-                    ["executable file not found", "not found", "no such file or directory", "exec format error"];
-                matches!(check.code, 126 | 127) || (check.code == -1 && absent.iter().any(|words| said.contains(words)))
-            })
-    }
 }

@@ -16,7 +16,7 @@ use crate::testing::{
     Then, at, cleared, event, exited, facts, given, health, id, ill, labelled, raised, run, seen, started,
 };
 
-mod patient;
+pub(crate) mod patient;
 mod rules;
 mod safety;
 mod waiting;

@@ -291,3 +291,62 @@ fn output(examined: &Examined, room: usize) -> Vec<Exhibit> {
     blocks.reverse();
     blocks
 }
+
+#[cfg(test)]
+mod tests {
+    use hemostat_schema::{
+        action::{Outcome, Remedy},
+        container::State,
+        examination::Changed,
+    };
+
+    use super::*;
+    use crate::diagnose::tests::patient::{Patient, unhealthy};
+
+    fn shown(patient: &Patient) -> Vec<(String, String)> {
+        patient.case(|case| exhibits(case).into_iter().map(|shown| (shown.id, shown.text)).collect())
+    }
+
+    #[test]
+    fn a_case_is_told_piece_by_piece_with_ages_for_times() {
+        let patient = unhealthy(90)
+            .limited(Some(0.5), Some(64 << 20))
+            .used(&[(97.0, 40.0, 3)])
+            .checked(-1, "Health check exceeded timeout (3s)\n")
+            .printed(4, &["listening on :80", "\u{1b}[31mslow\u{202e} query"])
+            .runs("node server.js")
+            .changed(6900, Changed::Started)
+            .relative("db", Relation::Dependency, State::Running, Health::Healthy, 60)
+            .tried(Remedy::Restart, None, Outcome::Relapsed);
+        let expected = [
+            (
+                "facts",
+                "image api:1, made 2 h 1 min ago\nstate running, its run began 2 h ago; its health check fails\nDocker \
+                 restarts it never; it has done so 0 times\nat most 0.5 CPUs, at most 64.0 MiB of memory",
+            ),
+            ("unhealthy", "unhealthy; severity high; since 1 min 30 s ago"),
+            ("samples", "1 min 40 s ago: CPU 97.0 %, memory 40.0 % (0 B of 0 B), 3 processes and threads"),
+            ("checks", "5.0 s ago: gave no answer in time: Health check exceeded timeout (3s)"),
+            ("output.1", "listening on :80\n[31mslow query"),
+            ("processes", "0 ms CPU time, 0 B memory: node server.js"),
+            ("changes", "5 min ago: a run began"),
+            ("relatives", "db (it depends on it): running, healthy, since 1 h 59 min ago"),
+            ("tried", "5 min ago: restart: did not help"),
+        ];
+        let expected: Vec<_> = expected.map(|(id, text)| (id.to_owned(), text.to_owned())).into();
+        assert_eq!(shown(&patient), expected);
+    }
+
+    #[test]
+    fn of_much_output_the_newest_lines_that_fit_are_shown_in_blocks_that_keep_their_numbers() {
+        let lines: Vec<String> = (0..200).map(|n| format!("{n:03} {}", "x".repeat(200))).collect();
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        let patient = unhealthy(90).printed(1, &lines);
+        let output: Vec<_> = shown(&patient).into_iter().filter(|(id, _)| id.starts_with("output.")).collect();
+        let (first, last) = (&output[0], &output[output.len() - 1]);
+        assert_eq!((last.0.as_str(), last.1.lines().last().map(|line| &line[..3])), ("output.17", Some("199")));
+        assert!(first.0 != "output.1" && output.len() > 3, "{first:?}");
+        let size: usize = patient.case(|case| exhibits(case).iter().map(size).sum());
+        assert!((EXHIBITS_BYTES - 300..=EXHIBITS_BYTES).contains(&size), "{size}");
+    }
+}

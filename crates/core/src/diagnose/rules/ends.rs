@@ -77,8 +77,7 @@ pub(super) fn same_end(case: &Case<'_>) -> Option<Finding> {
     let times = case.same_ends(exit.code);
     let clue = case.clue();
     // What may be over by the next start is tried for as long as attempts are made at all.
-    let passes = |clue: Clue<'_>| matches!(clue.trouble, Trouble::Unreachable | Trouble::NotReady | Trouble::Locked);
-    if clue.is_some_and(passes) && !case.is_exhausted() {
+    if clue.is_some_and(|clue| clue.trouble.passes()) {
         return None;
     }
     let tried = times > 0 && times >= usize::try_from(case.max_retries).unwrap_or(usize::MAX);
@@ -99,9 +98,7 @@ pub(super) fn same_end(case: &Case<'_>) -> Option<Finding> {
 
 pub(super) fn cannot_reach(case: &Case<'_>) -> Option<Finding> {
     let exit = case.end(ExitBy::Crash)?;
-    let clue = case
-        .clue()
-        .filter(|clue| matches!(clue.trouble, Trouble::Unreachable | Trouble::NotReady | Trouble::Locked))?;
+    let clue = case.clue().filter(|clue| clue.trouble.passes())?;
     let down = words::stays_down(case.facts, &exit);
     let why = format!("{down}; what kept it from working may be over by the next start");
     Some(sick(Remedy::Start, 0.75, ended(&exit, Some(clue)), why).citing(["exit"]).by(Some(clue)))

@@ -3,36 +3,31 @@
 use hemostat_schema::{
     Span,
     action::Remedy,
-    container::{ExitBy, Health},
+    container::ExitBy,
     examination::Check,
     observation::{Evidence, Symptom},
 };
 
 use super::{Finding, sick, unclear};
 use crate::{
-    diagnose::{Case, Clue, clues, clues::Trouble, words},
+    diagnose::{
+        Case,
+        checks::{BUSY, PATIENCE},
+        clues, words,
+    },
     opinion::plain,
 };
 
-/// For so long a container is given time, where there is reason to think that it gets well by itself.
-const PATIENCE: Span = Span::from_secs(300);
 /// After so long it is looked again whether what it needs is well.
 const LOOK_AGAIN: Span = Span::from_secs(60);
-/// CPU above this is work.
-const BUSY: f64 = 70.0;
 /// CPU below this is none.
 const IDLE: f64 = 5.0;
 /// Of what a check printed, so much is quoted.
 const QUOTED: usize = 120;
 
-/// Whether its health check fails in the run that stands.
-fn is_failing(case: &Case<'_>) -> bool {
-    case.is_ill_of(Symptom::Unhealthy) && case.runs() && case.facts.health == Health::Unhealthy
-}
-
 /// That its health check fails, and since when.
 fn failing(case: &Case<'_>) -> Option<String> {
-    let standing = case.standing.get(&Symptom::Unhealthy).filter(|_| is_failing(case))?;
+    let standing = case.standing.get(&Symptom::Unhealthy).filter(|_| case.is_failing())?;
     let failing = match (&standing.evidence, standing.target == case.facts.target()) {
         (Evidence::Health { .. }, true) => words::failing(Span::between(standing.since, case.now)),
         _ => "has failed in this run, too".to_owned(),
@@ -45,38 +40,12 @@ fn said(check: &Check) -> String {
     if words.is_empty() { "it printed nothing".to_owned() } else { format!("it printed “{words}”") }
 }
 
-/// How much longer a container is given, of the time in which it may get well by itself.
-fn patience(case: &Case<'_>) -> Option<Span> {
-    let stood = case.stood(Symptom::Unhealthy).as_millis();
-    let left = PATIENCE.as_millis().saturating_sub(stood);
-    (left > 0).then(|| Span::from_millis(left))
-}
-
-fn is_timed_out(check: &Check) -> bool {
-    let said = check.output.to_lowercase();
-    let words = ["exceeded timeout", "timed out", "timeout was reached", "operation timed out", "deadline exceeded"];
-    (check.code == -1 && said.is_empty()) || words.iter().any(|word| said.contains(word))
-}
-
-/// The last check, where it and all others that failed since the last that passed got no answer in time.
-fn timed_out<'a>(case: &Case<'a>) -> Option<&'a Check> {
-    let checks = case.failing_checks();
-    checks.last().filter(|_| checks.iter().all(is_timed_out))
-}
-
-/// Whether it has answered requests since its check began to fail.
-fn serves(case: &Case<'_>) -> bool {
-    let since = case.standing.get(&Symptom::Unhealthy).map(|standing| standing.since);
-    let lines = case.examined_now().map_or(&[][..], |examined| &examined.output);
-    lines.iter().any(|line| line.at.is_some() && line.at >= since && clues::is_of_a_request(&line.text))
-}
-
 pub(super) fn dependency_down(case: &Case<'_>) -> Option<Finding> {
     let roots: Vec<_> = case.roots().collect();
     let root = roots.first()?;
     let by = [Symptom::Unhealthy, Symptom::Exited, Symptom::RestartLoop, Symptom::Flapping];
     let crashed = case.last_end().is_none_or(|exit| exit.by != ExitBy::Oom);
-    if !crashed || !by.iter().any(|symptom| case.is_ill_of(*symptom)) {
+    if !crashed || case.is_ill_of_a_level() || !by.iter().any(|symptom| case.is_ill_of(*symptom)) {
         return None;
     }
     let own = match (failing(case), case.last_end()) {
@@ -107,24 +76,12 @@ pub(super) fn check_broken(case: &Case<'_>) -> Option<Finding> {
 }
 
 pub(super) fn check_misdirected(case: &Case<'_>) -> Option<Finding> {
-    const ABSENT: [&str; 8] = [
-        "error: 404",
-        "404 not found",
-        "status 404",
-        "error: 401",
-        "401 unauthorized",
-        "error: 403",
-        "403 forbidden",
-        "error: 405",
-    ];
-    let failing = failing(case)?;
+    let failing = failing(case).filter(|_| case.has_misdirected_check())?;
     let check = case.failing_checks().last()?;
-    let text = check.output.to_lowercase();
-    let asks_wrongly = ABSENT.iter().any(|words| text.contains(words));
     let root_cause = format!("{failing}, though it answers: {}", said(check));
     let why = "its health check asks for what is not there or not for everybody, which a restart does not change: \
                correct the check, or what it asks for";
-    asks_wrongly.then(|| unclear(0.7, root_cause, why).citing(["checks"]))
+    Some(unclear(0.7, root_cause, why).citing(["checks"]))
 }
 
 pub(super) fn flapping(case: &Case<'_>) -> Option<Finding> {
@@ -133,51 +90,16 @@ pub(super) fn flapping(case: &Case<'_>) -> Option<Finding> {
         Evidence::Flips { count, within } => format!("its health check changed its mind {count} times within {within}"),
         _ => "its health check changes its mind again and again".to_owned(),
     };
-    let late = case.failing_checks().last().is_some_and(is_timed_out);
-    let why = match late {
+    let why = match case.is_late() {
         true => "it answers too late now and then: give its check more time, or it more CPU; a restart changes neither",
         false => "it gets well each time by itself, so a restart would only add to it: look at what its check asks for",
     };
     Some(sick(None, 0.75, root_cause, why).citing(["checks"]))
 }
 
-/// What its check, or else its output, says that goes wrong elsewhere.
-fn trouble_elsewhere<'a>(case: &Case<'a>) -> Option<Clue<'a>> {
-    let elsewhere = |clue: &Clue<'_>| match clue.trouble {
-        Trouble::Unreachable
-        | Trouble::Credentials
-        | Trouble::Certificate
-        | Trouble::ReadOnly
-        | Trouble::Data
-        | Trouble::DiskFull
-        | Trouble::Locked => true,
-        Trouble::NotReady
-        | Trouble::Unrunnable
-        | Trouble::PortTaken
-        | Trouble::Unset
-        | Trouble::Misconfigured
-        | Trouble::Forbidden
-        | Trouble::Missing
-        | Trouble::Heap
-        | Trouble::Files => false,
-    };
-    let check = case.failing_checks().last().filter(|check| !is_of_itself(check));
-    let checked = check.and_then(clues::in_check).filter(elsewhere);
-    checked.or_else(|| case.examined_now().and_then(clues::in_output).filter(elsewhere))
-}
-
-/// Whether the check speaks of the container itself, which it reached or did not reach.
-fn is_of_itself(check: &Check) -> bool {
-    let text = check.output.to_lowercase();
-    let own = ["localhost", "127.0.0.1", "0.0.0.0", "[::1]", "::1"].iter().any(|name| text.contains(name));
-    own || ["failed to connect to", "couldn't connect to server", "can't connect to remote host"]
-        .iter()
-        .any(|words| text.contains(words))
-}
-
 pub(super) fn elsewhere(case: &Case<'_>) -> Option<Finding> {
     let failing = failing(case)?;
-    let clue = trouble_elsewhere(case)?;
+    let clue = case.trouble_elsewhere()?;
     let root_cause = format!("{failing}: {}", clue.told());
     let why = format!("a restart would not change that: {}", clue.trouble.advice());
     Some(sick(None, 0.75, root_cause, why).by(Some(clue)))
@@ -186,7 +108,7 @@ pub(super) fn elsewhere(case: &Case<'_>) -> Option<Finding> {
 pub(super) fn still_begins(case: &Case<'_>) -> Option<Finding> {
     let failing = failing(case)?;
     let left = case.still_begins()?;
-    let (clue, age) = (case.clue_of(Trouble::NotReady), case.run_age());
+    let (clue, age) = (case.says_not_ready(), case.run_age());
     let root_cause = match (clue, age) {
         (Some(clue), _) => format!("{failing}: {}", clue.told()),
         (None, Some(age)) => format!("{failing}, and it has not passed since its run began {age} ago"),
@@ -204,18 +126,24 @@ pub(super) fn left_behind(case: &Case<'_>) -> Option<Finding> {
     Some(sick(Remedy::Restart, 0.8, root_cause, why).citing(["relatives", "checks"]))
 }
 
+pub(super) fn spinning(case: &Case<'_>) -> Option<Finding> {
+    let failing = failing(case).filter(|_| case.is_late() && case.has_fallen_silent())?;
+    let vitals = case.vitals_now().filter(|vitals| vitals.cpu.get() >= BUSY)?;
+    let root_cause = format!("{failing}, as it gets no answer in time, while it uses {} of its CPU", vitals.cpu);
+    let why = "it is at work on something that does not end: it has printed nothing since, and answers nobody";
+    Some(sick(Remedy::Restart, 0.8, root_cause, why).citing(["checks", "samples"]))
+}
+
 pub(super) fn slow(case: &Case<'_>) -> Option<Finding> {
-    let failing = failing(case)?;
-    timed_out(case)?;
+    let failing = failing(case).filter(|_| case.is_late())?;
     let busy = case.vitals_now().is_some_and(|vitals| vitals.cpu.get() >= BUSY);
-    let serves = serves(case);
-    let does = match (busy, serves) {
+    let does = match (busy, case.serves()) {
         (_, true) => "though it answers requests",
         (true, false) => "while it is at work",
         (false, false) => return None,
     };
     let root_cause = format!("{failing}, as it gets no answer in time, {does}");
-    let finding = match patience(case) {
+    let finding = match case.patience() {
         Some(left) => {
             let why = format!("it is slow rather than dead, so it is given {left} more before it is restarted");
             unclear(0.5, root_cause, why).again(left)
@@ -229,23 +157,19 @@ pub(super) fn slow(case: &Case<'_>) -> Option<Finding> {
 }
 
 pub(super) fn hung(case: &Case<'_>) -> Option<Finding> {
-    let failing = failing(case)?;
-    timed_out(case)?;
+    let failing = failing(case).filter(|_| case.is_late() && !case.serves())?;
     let vitals = case.vitals_now().filter(|vitals| vitals.cpu.get() <= IDLE)?;
     let root_cause = format!("{failing}, as it gets no answer in time, while it uses {} of its CPU", vitals.cpu);
     let why = "it runs and does nothing, as what waits for itself does";
-    (!serves(case)).then(|| sick(Remedy::Restart, 0.85, root_cause, why).citing(["checks", "samples"]))
+    Some(sick(Remedy::Restart, 0.85, root_cause, why).citing(["checks", "samples"]))
 }
 
 pub(super) fn not_listening(case: &Case<'_>) -> Option<Finding> {
-    let failing = failing(case)?;
-    let check = case.failing_checks().last().filter(|check| is_of_itself(check))?;
-    let text = check.output.to_lowercase();
-    let refused = ["connection refused", "econnrefused", "failed to connect", "couldn't connect", "can't connect"];
+    let failing = failing(case).filter(|_| case.is_refused())?;
+    let check = case.failing_checks().last()?;
     let root_cause = format!("{failing}: nothing listens where it should ({})", said(check));
     let why = "its main process runs on without doing its work";
-    let refused = refused.iter().any(|words| text.contains(words));
-    refused.then(|| sick(Remedy::Restart, 0.85, root_cause, why).citing(["checks", "processes"]))
+    Some(sick(Remedy::Restart, 0.85, root_cause, why).citing(["checks", "processes"]))
 }
 
 pub(super) fn unhealthy(case: &Case<'_>) -> Option<Finding> {

@@ -1,7 +1,7 @@
 //! Rules about what a container uses, and what it has to wait for.
 
 use hemostat_schema::{
-    ByteCount, Span,
+    Span,
     action::Remedy,
     container::Health,
     examination::Relation,
@@ -9,22 +9,12 @@ use hemostat_schema::{
 };
 
 use super::{Finding, sick};
-use crate::diagnose::{Case, case::Level, clues::Trouble, safe, words};
+use crate::diagnose::{Case, case::Level, checks::PATIENCE, clues::Trouble, growth::STUCK, safe, words};
 
 /// Above this a level that has been critical is critical still.
 const CRITICAL: f64 = 95.0;
-/// CPU above this is not mere work.
-const STUCK: f64 = 90.0;
-/// Within so long of its limit a leak is restarted before it is killed.
-const NEAR: Span = Span::from_secs(600);
-/// Above this share of its limit, too.
-const NEAR_SHARE: f64 = 0.9;
 /// Memory that has been so high for so long, in a container that is well, is what it needs.
 const FULL_FOR: Span = Span::from_secs(3600);
-/// So many more processes are ever more.
-const MORE_PIDS: f64 = 2.0;
-/// For so long a container that is held back by its limit is given time to answer its health check.
-const PATIENCE: Span = Span::from_secs(300);
 
 pub(super) fn disk_full(case: &Case<'_>) -> Option<Finding> {
     if !case.is_disk_full() {
@@ -49,12 +39,12 @@ pub(super) fn throttled(case: &Case<'_>) -> Option<Finding> {
     let standing = case.standing_now(Symptom::CpuThrottled)?;
     // What is worse than being slow, and what has not answered for long, is for other rules.
     let worse = [Symptom::MemoryHigh, Symptom::MemoryLeak].into_iter().any(|symptom| case.is_ill_of(symptom));
-    let dead = case.is_ill_of(Symptom::Unhealthy) && case.stood(Symptom::Unhealthy) >= PATIENCE;
+    let dead = case.is_ill_of(Symptom::Unhealthy) && case.patience().is_none();
     if worse || dead {
         return None;
     }
     let share = match &standing.evidence {
-        Evidence::Level { value, .. } => format!("for {value} of the time"),
+        Evidence::Level { value, .. } | Evidence::Stalled { value, .. } => format!("for {value} of the time"),
         _ => "too often".to_owned(),
     };
     let root_cause = format!("{} holds it back {share}", case.whole(Symptom::CpuHigh));
@@ -74,32 +64,19 @@ pub(super) fn at_the_limit(case: &Case<'_>) -> Option<Finding> {
 }
 
 pub(super) fn memory_leak(case: &Case<'_>) -> Option<Finding> {
-    let standing = case.standing_now(Symptom::MemoryLeak)?;
-    let Evidence::Growth { used, limit, per_hour, fit: _, over, limit_in } = &standing.evidence else { return None };
-    let used = case.vitals.map_or(*used, |vitals| vitals.memory_used).max(*used);
-    let left = case.vitals.map_or(*limit_in, |_| time_to(used, *limit, *per_hour));
-    let root_cause = format!("its memory grows by {per_hour} an hour: {used} of {limit}, full in {left}");
-    if left <= NEAR || share(used, *limit) >= NEAR_SHARE {
+    let leak = case.leak()?;
+    let left = leak.left;
+    let root_cause =
+        format!("its memory grows by {} an hour: {} of {}, full in {left}", leak.per_hour, leak.used, leak.limit);
+    if leak.is_near() {
         let why = "what grows so steadily ends at the limit, and a restart now is milder than being killed then";
         return Some(sick(Remedy::Restart, 0.8, root_cause, why).citing(["samples"]));
     }
+    let over = leak.over;
     let why = format!(
         "it has grown so for {over}; there is time to find out what it keeps, and it is restarted before the limit"
     );
-    let until = Span::from_millis(left.as_millis().saturating_sub(NEAR.as_millis()).max(60_000));
-    Some(sick(None, 0.75, root_cause, why).citing(["samples"]).again(until))
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a share")]
-fn share(used: ByteCount, limit: ByteCount) -> f64 {
-    if limit.0 == 0 { 0.0 } else { used.0 as f64 / limit.0 as f64 }
-}
-
-/// When, at this rate, the limit is reached.
-fn time_to(used: ByteCount, limit: ByteCount, per_hour: ByteCount) -> Span {
-    const HOUR: u128 = 3_600_000;
-    let left = u128::from(limit.0.saturating_sub(used.0)) * HOUR / u128::from(per_hour.0.max(1));
-    Span::from_millis(u64::try_from(left).unwrap_or(u64::MAX))
+    Some(sick(None, 0.75, root_cause, why).citing(["samples"]).again(leak.near_in()))
 }
 
 pub(super) fn memory_rising(case: &Case<'_>) -> Option<Finding> {
@@ -134,10 +111,7 @@ pub(super) fn pids_high(case: &Case<'_>) -> Option<Finding> {
         Evidence::Count { value, limit, held } => format!("{value} of {limit} processes and threads for {held}"),
         _ => "nearly as many processes and threads as it may".to_owned(),
     };
-    let processes = case.examined_now().map_or(&[][..], |examined| &examined.processes);
-    let dead = processes.iter().filter(|process| process.command.contains("<defunct>")).count();
-    #[expect(clippy::cast_precision_loss, reason = "a number of processes")]
-    let trend = case.trend(|vitals| vitals.pids as f64, MORE_PIDS);
+    let (dead, trend) = (case.dead_processes(), case.pids_trend());
     let (said, advice) = match dead {
         0 => (String::new(), "find out what starts them, or raise the limit"),
         _ => (

@@ -17,11 +17,11 @@ use crate::{
 };
 
 /// The second at which every case of a table is looked at.
-pub(in crate::diagnose) const NOW: i64 = 7200;
+pub(crate) const NOW: i64 = 7200;
 
 /// A container that has run since second 0 and is looked at two hours later.
 #[derive(Debug, Clone)]
-pub(in crate::diagnose) struct Patient {
+pub(crate) struct Patient {
     pub facts: Facts,
     pub standing: Vec<(Symptom, Standing)>,
     pub vitals: Option<Vitals>,
@@ -32,7 +32,7 @@ pub(in crate::diagnose) struct Patient {
 }
 
 /// Ill of these symptoms.
-pub(in crate::diagnose) fn ill(symptoms: impl IntoIterator<Item = SymptomRaised>) -> Patient {
+pub(crate) fn ill(symptoms: impl IntoIterator<Item = SymptomRaised>) -> Patient {
     let standing = symptoms.into_iter().map(|raised| {
         let SymptomRaised { symptom, severity, since, target, evidence } = raised;
         (symptom, Standing { incident: None, since, severity, target, evidence })
@@ -42,7 +42,7 @@ pub(in crate::diagnose) fn ill(symptoms: impl IntoIterator<Item = SymptomRaised>
 }
 
 /// Its health check fails since so many seconds.
-pub(in crate::diagnose) fn unhealthy(seconds: i64) -> Patient {
+pub(crate) fn unhealthy(seconds: i64) -> Patient {
     let evidence = hemostat_schema::observation::Evidence::Health { held: Span::ZERO };
     let since = at(NOW - seconds);
     let raised =
@@ -52,7 +52,7 @@ pub(in crate::diagnose) fn unhealthy(seconds: i64) -> Patient {
 }
 
 /// It ended with this code, so many seconds after its run began, a second ago.
-pub(in crate::diagnose) fn ended(lasted: i64, code: i64, by: ExitBy) -> Patient {
+pub(crate) fn ended(lasted: i64, code: i64, by: ExitBy) -> Patient {
     let exit = Exit { at: at(NOW - 1), code, by };
     let target = run(NOW - 1 - lasted);
     let (symptom, severity) = match by {
@@ -179,7 +179,7 @@ impl Patient {
     }
 }
 
-pub(in crate::diagnose) fn vitals(cpu: f64, memory: f64, pids: u64) -> Vitals {
+pub(crate) fn vitals(cpu: f64, memory: f64, pids: u64) -> Vitals {
     let none = ByteCount(0);
     Vitals {
         cpu: Percent::clamped(cpu),

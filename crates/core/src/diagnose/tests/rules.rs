@@ -127,6 +127,7 @@ fn runs_that_ended() {
     check(ended(2, 1, Crash).with(on_failure(5)), ("same_end", Sick, None));
     check(ended(2, 1, Crash).with(on_failure(4)), ("crashed", Sick, START));
     check(ended(900, 1, Crash).with(on_failure(5)), ("crashed", Sick, START));
+    check(ended(2, 1, Crash).with(on_failure(5)).printed(1, &[refused]), ("cannot_reach", Sick, START));
 
     check(ended(900, 139, Crash), ("signalled", Sick, START));
     check(ended(900, 137, Crash), ("signalled", Sick, START));
@@ -182,6 +183,9 @@ fn what_it_needs() {
     check(with_ward(10, State::Exited), down.clone());
     check(with_ward(NOW - 30, State::Running), down);
     check(with_ward(NOW - 60, State::Running), ("left_behind", Sick, RESTART));
+    // What it uses too much of is its own.
+    let full = needs(Dependency, State::Exited, Health::None).also(level(Symptom::MemoryHigh, 97.0, Trend::Rising));
+    check(full, ("unhealthy", Sick, RESTART));
     // What was killed for want of memory was not so because of another.
     let killed = ended(900, 137, ExitBy::Oom).relative("db", Dependency, State::Exited, Health::None, 100);
     assert!(killed.reached().why.contains("start is not for it: it needs db"), "{:?}", killed.reached());
@@ -193,7 +197,9 @@ fn health_checks_that_fail() {
     let restart = |rule| (rule, Sick, RESTART);
     check(unhealthy(10), restart("unhealthy"));
     check(unhealthy(10).checked(1, "status 500"), restart("unhealthy"));
-    check(unhealthy(10).printed(1, &["accept4: too many open files"]), restart("unhealthy"));
+    for said in ["accept4: too many open files", "OperationalError: database is locked", "QueuePool limit of size 5"] {
+        check(unhealthy(10).printed(1, &[said]), restart("unhealthy"));
+    }
     let refused = "curl: (7) Failed to connect to localhost port 80 after 0 ms: Couldn't connect to server";
     check(unhealthy(10).checked(7, refused), restart("not_listening"));
     check(unhealthy(10).checked(1, "dial tcp 127.0.0.1:80: connect: connection refused"), restart("not_listening"));
@@ -204,6 +210,8 @@ fn health_checks_that_fail() {
     check(unhealthy(10).checked(127, "not found").checked(1, "status 500"), restart("unhealthy"));
     let wrong = "curl: (22) The requested URL returned error: 404";
     check(unhealthy(10).checked(22, wrong), ("check_misdirected", Unclear, None));
+    let was_well = unhealthy(10).changed(0, Changed::Started).changed(9, Changed::Health { to: Health::Healthy });
+    check(was_well.checked(22, wrong), restart("unhealthy"));
 
     let late = "Health check exceeded timeout (3s)";
     let at_work = [(92.0, 10.0, 1)];
@@ -211,6 +219,8 @@ fn health_checks_that_fail() {
     check(unhealthy(10).checked(-1, late), restart("unhealthy"));
     check(unhealthy(10).checked(-1, late).used(&at_work), ("slow", Unclear, None));
     check(unhealthy(301).checked(-1, late).used(&at_work), restart("slow"));
+    check(unhealthy(10).checked(-1, late).used(&at_work).printed(20, &["begins"]), restart("spinning"));
+    check(unhealthy(10).checked(-1, late).used(&at_work).printed(2, &["goes on"]), ("slow", Unclear, None));
     let served = ["10.0.0.1 - - \"GET /a HTTP/1.1\" 200 7"];
     check(unhealthy(10).checked(-1, late).printed(2, &served), ("slow", Unclear, None));
     check(unhealthy(10).checked(-1, late).printed(20, &served), restart("unhealthy"));
@@ -221,6 +231,11 @@ fn health_checks_that_fail() {
     check(unhealthy(10).printed(1, &["x509: certificate has expired"]), elsewhere.clone());
     check(unhealthy(10).printed(1, &["write /data/a: read-only file system"]), elsewhere.clone());
     check(unhealthy(10).printed(1, &["Waiting for changelog lock...."]), elsewhere.clone());
+    check(unhealthy(10).checked(1, "password authentication failed for user app"), elsewhere.clone());
+    check(unhealthy(10).printed(1, &["bob: authentication failed"]), restart("unhealthy"));
+    check(unhealthy(10).checked(7, refused).printed(1, &["certificate has expired"]), restart("not_listening"));
+    let waits = unhealthy(10).checked(7, refused).printed(1, &["Waiting for changelog lock...."]);
+    check(waits, elsewhere.clone());
     check(unhealthy(900).checked(1, "{\"db\": \"getaddrinfo ENOTFOUND db\"}"), elsewhere);
 
     check(ill([flapping()]), ("flapping", Sick, None));
@@ -237,6 +252,7 @@ fn health_checks_that_fail_while_a_run_begins() {
     check(begun(75).printed(3, &["Initializing"]), begins.clone());
     check(begun(75).used(&[(90.0, 1.0, 1)]), begins.clone());
     check(begun(75).printed(40, &["Initializing"]), ("unhealthy", Sick, RESTART));
+    check(begun(20).printed(1, &["listening on :80"]), ("unhealthy", Sick, RESTART));
     check(begun(301).printed(3, &["Initializing"]), ("unhealthy", Sick, RESTART));
     check(young(75).printed(3, &["Initializing"]), ("unhealthy", Sick, RESTART));
     let was_well = begun(75).changed(NOW - 50, Changed::Health { to: Health::Healthy });

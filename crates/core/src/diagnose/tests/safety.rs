@@ -57,6 +57,12 @@ fn evidence(symptom: Symptom) -> Evidence {
     }
 }
 
+fn far_leak() -> Evidence {
+    let (used, limit, per_hour) = (ByteCount(1 << 28), ByteCount(1 << 30), ByteCount(1 << 20));
+    let (over, limit_in) = (Span::from_secs(3600), Span::from_secs(36 * 3600));
+    Evidence::Growth { used, limit, per_hour, fit: 0.99, over, limit_in }
+}
+
 #[test]
 fn what_must_not_be_done_is_known_with_its_reason() {
     use Contraindication::*;
@@ -99,6 +105,35 @@ fn what_must_not_be_done_is_known_with_its_reason() {
     check(one(Symptom::Flapping), Restart, Some(OnlyFlapping));
     check(one(Symptom::OomChild), Restart, Some(OnlyLostAChild));
     check(unhealthy(9).checked(127, "sh: wget: not found"), Restart, Some(BrokenCheck));
+    check(
+        unhealthy(9).checked(22, "curl: (22) The requested URL returned error: 401"),
+        Restart,
+        Some(MisdirectedCheck),
+    );
+    let elsewhere = |said: &str| unhealthy(9).printed(1, &[said]);
+    let what = "a certificate is not valid";
+    check(elsewhere("x509: certificate has expired"), Restart, Some(Elsewhere { what }));
+    let what = "a lock that it needs is held by another";
+    check(elsewhere("Waiting for changelog lock...."), Restart, Some(Elsewhere { what }));
+    check(elsewhere("connect: connection refused"), Restart, None);
+    check(elsewhere("OperationalError: database is locked"), Restart, None);
+    check(unhealthy(9).also(raised(Symptom::Flapping)), Restart, Some(OnlyFlapping));
+    check(unhealthy(9).also(raised(Symptom::CpuThrottled)), Restart, Some(OnlyThrottled));
+    check(unhealthy(301).also(raised(Symptom::CpuThrottled)), Restart, None);
+    let served = ["10.0.0.1 - - \"GET /a HTTP/1.1\" 200 7"];
+    check(unhealthy(301).also(raised(Symptom::CpuThrottled)).printed(1, &served), Restart, Some(OnlyThrottled));
+    let falls = |symptom| one(symptom).with(|patient| patient.vitals = Some(vitals(70.0, 70.0, 9)));
+    check(falls(Symptom::CpuHigh), Restart, Some(OnlyAtWork));
+    check(falls(Symptom::MemoryHigh), Restart, Some(OnlyAtWork));
+    check(falls(Symptom::MemoryHigh).with(|patient| patient.facts.health = Health::Unhealthy), Restart, None);
+    check(one(Symptom::CpuHigh), Restart, None);
+    check(one(Symptom::NetworkUnusual), Restart, Some(OnlyUnusual));
+    check(one(Symptom::PidsHigh), Restart, None);
+    check(one(Symptom::PidsHigh).used(&[(1.0, 1.0, 95); 8]), Restart, Some(OnlyMany));
+    check(one(Symptom::PidsHigh).used(&[(1.0, 1.0, 95); 8]).runs("[sh] <defunct>"), Restart, None);
+    check(one(Symptom::MemoryLeak), Restart, None);
+    let far = SymptomRaised { evidence: far_leak(), ..raised(Symptom::MemoryLeak) };
+    check(ill([far]), Restart, Some(FarFromLimit));
     check(unhealthy(9).disk(96.0), Restart, Some(DiskFull));
     check(unhealthy(9).disk(96.0), Cleanup, None);
     check(unhealthy(9), Cleanup, Some(DiskNotFull));
