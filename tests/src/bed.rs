@@ -43,6 +43,7 @@ impl Bed {
         bed.set("monitor.interval", "500ms");
         bed.set("thresholds.for", "2s");
         bed.set("thresholds.clear_after", "1s");
+        bed.set("thresholds.grace", "0s");
         bed.set("responder.stabilisation", "2s");
         bed.set("responder.backoff.first", "1s");
         bed.set("runtime.lease_ttl", "2s");

@@ -2,7 +2,7 @@
 //!
 //! What is concluded, and whether a language model is asked, is decided by `hemostat_core::diagnose`. Here a model is
 //! asked, on terms that keep it from doing harm: what it is shown is data to it ([`prompt`]), what it may cost and how
-//! long it may take is limited ([`counsel`]), what it says is validated by `hemostat_core::opinion`, and where it fails
+//! long it may take is limited ([`mod@counsel`]), what it says is validated by `hemostat_core::opinion`, and where it fails
 //! the rules' answer stands, and says why. Only this role needs a model's key.
 //!
 //! ```text

@@ -3,7 +3,7 @@
 //! Whoever can make a container print something can write in the evidence. So evidence is only ever shown as data: each
 //! exhibit stands between two lines that hold a nonce which was made for this one request, and each of its own lines
 //! begins with a bar, so none can be taken for a line of ours. What could be taken for more than text (a chat template's
-//! marks, invisible characters, other ends of lines) is taken apart in [`fence`]. And should a model be talked round all
+//! marks, invisible characters, other ends of lines) is taken apart in `fence`. And should a model be talked round all
 //! the same, `core::opinion::validate` lets nothing through but one of the remedies that were offered.
 //!
 //! Everything here is a pure function; its golden is `prompt/golden.txt`.

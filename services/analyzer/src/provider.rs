@@ -1,6 +1,6 @@
 //! Somebody who runs a model: one request, one answer, and every way in which that can fail told apart.
 //!
-//! A provider asks once and decides nothing: how often, for how long and at what cost is [`crate::counsel`]'s.
+//! A provider asks once and decides nothing: how often, for how long and at what cost is [`mod@crate::counsel`]'s.
 
 mod anthropic;
 mod complaint;

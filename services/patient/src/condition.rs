@@ -18,12 +18,14 @@ use crate::{Illness, stress};
 #[derive(Debug)]
 pub(crate) struct Bout {
     ended: AtomicBool,
+    begun: Instant,
     until: Option<Instant>,
 }
 
 impl Bout {
     fn new(lasts: Option<Duration>) -> Arc<Self> {
-        Arc::new(Self { ended: AtomicBool::new(false), until: lasts.map(|lasts| Instant::now() + lasts) })
+        let begun = Instant::now();
+        Arc::new(Self { ended: AtomicBool::new(false), begun, until: lasts.map(|lasts| begun + lasts) })
     }
 
     fn end(&self) {
@@ -40,6 +42,8 @@ impl Bout {
 pub struct Condition {
     bouts: Mutex<BTreeMap<&'static str, Arc<Bout>>>,
     counts: Mutex<BTreeMap<&'static str, u64>>,
+    /// The turn of a health check that flaps.
+    turn: Mutex<Duration>,
     held: Arc<AtomicU64>,
 }
 
@@ -60,7 +64,8 @@ impl Condition {
     /// # Errors
     /// When asked to exhaust memory that nothing limits.
     pub fn fall_ill(&self, illness: Illness) -> Result<(), Unlimited> {
-        if illness == Illness::Oom && !stress::memory_is_limited() {
+        let takes_all = matches!(illness, Illness::Oom | Illness::OomChild);
+        if takes_all && !stress::memory_is_limited() {
             return Err(Unlimited);
         }
         let bout = Bout::new(illness.lasts());
@@ -74,6 +79,11 @@ impl Condition {
             Illness::Unhealthy(_) => {}
             Illness::Crash(crash) => stress::crash(crash.code),
             Illness::Oom => stress::exhaust(),
+            Illness::OomChild => stress::lose_a_child(),
+            Illness::Leak(leak) => stress::leak(bout, leak.mb_per_second, Arc::clone(&self.held)),
+            Illness::Crowd(crowd) => stress::crowd(&bout, crowd.threads),
+            Illness::Flapping(flapping) => *lock(&self.turn) = Duration::from_secs_f64(flapping.every),
+            Illness::Disk(disk) => stress::fill(bout, disk.size_mb),
         }
         Ok(())
     }
@@ -90,7 +100,17 @@ impl Condition {
 
     /// What the health check is to say.
     pub fn is_well(&self) -> bool {
-        !self.suffers("unhealthy")
+        !self.suffers("unhealthy") && !self.flaps_down()
+    }
+
+    /// Whether its health check flaps, and it is the turn of failing, which comes first.
+    fn flaps_down(&self) -> bool {
+        let turn = *lock(&self.turn);
+        let bouts = lock(&self.bouts);
+        bouts.get("flapping").filter(|bout| !bout.is_over()).is_some_and(|bout| {
+            let turns = bout.begun.elapsed().as_millis().checked_div(turn.as_millis()).unwrap_or(0);
+            turns.is_multiple_of(2)
+        })
     }
 
     /// How many bytes it holds for its illness.
@@ -125,7 +145,7 @@ impl Condition {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::illness::{Cpu, Memory, Unhealthy};
+    use crate::illness::{Cpu, Crowd, Disk, Flapping, Leak, Memory, Unhealthy};
 
     fn eventually(what: &str, check: impl Fn() -> bool) {
         let deadline = Instant::now() + Duration::from_secs(20);
@@ -162,6 +182,48 @@ mod tests {
         assert!(resident_bytes() > before + (180 << 20), "the pages were not touched");
         condition.recover();
         eventually("letting go of it", || condition.held_bytes() == 0 && resident_bytes() < before + (100 << 20));
+    }
+
+    #[test]
+    fn a_leak_grows_until_it_is_ended() {
+        let condition = Condition::default();
+        condition.fall_ill(Illness::Leak(Leak { duration: 60, mb_per_second: 50.0 })).unwrap();
+        eventually("leaking 20 MiB", || condition.held_bytes() >= 20 << 20);
+        condition.recover();
+        eventually("letting go of it", || condition.held_bytes() == 0);
+    }
+
+    #[test]
+    fn health_that_flaps_fails_and_passes_by_turns() {
+        let condition = Condition::default();
+        condition.fall_ill(Illness::Flapping(Flapping { duration: 60, every: 0.1 })).unwrap();
+        for _ in 0..3 {
+            eventually("failing", || !condition.is_well());
+            eventually("passing", || condition.is_well());
+        }
+        condition.recover();
+        assert!(condition.is_well());
+    }
+
+    #[test]
+    fn a_crowd_comes_and_goes() {
+        let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
+        let condition = Condition::default();
+        condition.fall_ill(Illness::Crowd(Crowd { duration: 60, threads: 200 })).unwrap();
+        eventually("two hundred threads", || threads() >= 200);
+        condition.recover();
+        eventually("their end", || threads() < 150);
+    }
+
+    #[test]
+    fn a_file_is_kept_while_it_is_ill() {
+        let condition = Condition::default();
+        let file = stress::ballast();
+        condition.fall_ill(Illness::Disk(Disk { duration: 60, size_mb: 3 })).unwrap();
+        let size = || std::fs::metadata(&file).map_or(0, |file| file.len());
+        eventually("a file of 3 MiB", || size() == 3 << 20);
+        condition.recover();
+        eventually("its end", || !file.exists());
     }
 
     #[test]

@@ -17,6 +17,16 @@ pub enum Illness {
     Crash(Crash),
     /// Takes memory until the kernel kills it.
     Oom,
+    /// Has a child that takes memory until the kernel kills that, and goes on itself.
+    OomChild,
+    /// Holds more and more memory.
+    Leak(Leak),
+    /// Has many threads.
+    Crowd(Crowd),
+    /// Fails its health check and passes it by turns.
+    Flapping(Flapping),
+    /// Keeps a file.
+    Disk(Disk),
 }
 
 /// Uses CPU; the body of `POST /stress/cpu`.
@@ -56,6 +66,46 @@ pub struct Crash {
     pub code: i32,
 }
 
+/// Holds more and more memory; the body of `POST /stress/leak`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Leak {
+    /// For how many seconds, 1 to 300.
+    pub duration: u64,
+    /// How much more each second, in MiB, above 0 up to 100.
+    pub mb_per_second: f64,
+}
+
+/// Has many threads; the body of `POST /stress/crowd`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Crowd {
+    /// For how many seconds, 1 to 300.
+    pub duration: u64,
+    /// How many more, 1 to 1000.
+    pub threads: u64,
+}
+
+/// Fails its health check and passes it by turns; the body of `POST /stress/flapping`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Flapping {
+    /// For how many seconds, 1 to 300.
+    pub duration: u64,
+    /// How many seconds each turn takes, 0.1 to 60.
+    pub every: f64,
+}
+
+/// Keeps a file in its writable layer; the body of `POST /stress/disk`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Disk {
+    /// For how many seconds, 1 to 300.
+    pub duration: u64,
+    /// How large, in MiB, 1 to 2000.
+    pub size_mb: u64,
+}
+
 impl Default for Cpu {
     fn default() -> Self {
         Self { duration: 60, intensity: 0.9 }
@@ -65,6 +115,30 @@ impl Default for Cpu {
 impl Default for Memory {
     fn default() -> Self {
         Self { duration: 60, size_mb: 500 }
+    }
+}
+
+impl Default for Leak {
+    fn default() -> Self {
+        Self { duration: 300, mb_per_second: 1.0 }
+    }
+}
+
+impl Default for Crowd {
+    fn default() -> Self {
+        Self { duration: 60, threads: 200 }
+    }
+}
+
+impl Default for Flapping {
+    fn default() -> Self {
+        Self { duration: 60, every: 2.0 }
+    }
+}
+
+impl Default for Disk {
+    fn default() -> Self {
+        Self { duration: 60, size_mb: 100 }
     }
 }
 
@@ -88,7 +162,7 @@ pub enum Invalid {
         bounds: &'static str,
     },
     /// There is no such illness.
-    #[error("{0:?} is not an illness: cpu, memory, unhealthy, crash or oom")]
+    #[error("{0:?} is not an illness: {names}", names = Illness::NAMES.join(", "))]
     Unknown(String),
 }
 
@@ -102,7 +176,8 @@ fn duration(seconds: u64) -> Result<(), Invalid> {
 
 impl Illness {
     /// The names of all of them, as they stand in paths, metrics and flags.
-    pub const NAMES: [&'static str; 5] = ["cpu", "memory", "unhealthy", "crash", "oom"];
+    pub const NAMES: [&'static str; 10] =
+        ["cpu", "memory", "unhealthy", "crash", "oom", "oom_child", "leak", "crowd", "flapping", "disk"];
 
     /// Its name.
     pub fn name(&self) -> &'static str {
@@ -112,6 +187,11 @@ impl Illness {
             Self::Unhealthy(_) => "unhealthy",
             Self::Crash(_) => "crash",
             Self::Oom => "oom",
+            Self::OomChild => "oom_child",
+            Self::Leak(_) => "leak",
+            Self::Crowd(_) => "crowd",
+            Self::Flapping(_) => "flapping",
+            Self::Disk(_) => "disk",
         }
     }
 
@@ -132,7 +212,24 @@ impl Illness {
             }
             Self::Unhealthy(unhealthy) => unhealthy.duration.map_or(Ok(()), duration)?,
             Self::Crash(crash) => bounded("code", crash.code, (1..=255).contains(&crash.code), "1 to 255")?,
-            Self::Oom => {}
+            Self::Leak(leak) => {
+                duration(leak.duration)?;
+                let within = leak.mb_per_second > 0.0 && leak.mb_per_second <= 100.0;
+                bounded("mb_per_second", leak.mb_per_second, within, "above 0 and at most 100")?;
+            }
+            Self::Crowd(crowd) => {
+                duration(crowd.duration)?;
+                bounded("threads", crowd.threads, (1..=1000).contains(&crowd.threads), "1 to 1000")?;
+            }
+            Self::Flapping(flapping) => {
+                duration(flapping.duration)?;
+                bounded("every", flapping.every, (0.1..=60.0).contains(&flapping.every), "0.1 to 60 seconds")?;
+            }
+            Self::Disk(disk) => {
+                duration(disk.duration)?;
+                bounded("size_mb", disk.size_mb, (1..=2000).contains(&disk.size_mb), "1 to 2000")?;
+            }
+            Self::Oom | Self::OomChild => {}
         }
         Ok(self)
     }
@@ -143,7 +240,11 @@ impl Illness {
             Self::Cpu(cpu) => Some(cpu.duration),
             Self::Memory(memory) => Some(memory.duration),
             Self::Unhealthy(unhealthy) => unhealthy.duration,
-            Self::Crash(_) | Self::Oom => None,
+            Self::Leak(leak) => Some(leak.duration),
+            Self::Crowd(crowd) => Some(crowd.duration),
+            Self::Flapping(flapping) => Some(flapping.duration),
+            Self::Disk(disk) => Some(disk.duration),
+            Self::Crash(_) | Self::Oom | Self::OomChild => None,
         }
         .map(Duration::from_secs)
     }
@@ -155,7 +256,11 @@ impl Illness {
             Self::Cpu(cpu) => Self::Cpu(Cpu { duration: seconds, ..cpu }),
             Self::Memory(memory) => Self::Memory(Memory { duration: seconds, ..memory }),
             Self::Unhealthy(_) => Self::Unhealthy(Unhealthy { duration: Some(seconds) }),
-            Self::Crash(_) | Self::Oom => self,
+            Self::Leak(leak) => Self::Leak(Leak { duration: seconds, ..leak }),
+            Self::Crowd(crowd) => Self::Crowd(Crowd { duration: seconds, ..crowd }),
+            Self::Flapping(flapping) => Self::Flapping(Flapping { duration: seconds, ..flapping }),
+            Self::Disk(disk) => Self::Disk(Disk { duration: seconds, ..disk }),
+            Self::Crash(_) | Self::Oom | Self::OomChild => self,
         }
     }
 
@@ -166,7 +271,11 @@ impl Illness {
             Self::Memory(memory) => serde_json::json!(memory),
             Self::Unhealthy(unhealthy) => serde_json::json!(unhealthy),
             Self::Crash(crash) => serde_json::json!(crash),
-            Self::Oom => serde_json::json!({}),
+            Self::Leak(leak) => serde_json::json!(leak),
+            Self::Crowd(crowd) => serde_json::json!(crowd),
+            Self::Flapping(flapping) => serde_json::json!(flapping),
+            Self::Disk(disk) => serde_json::json!(disk),
+            Self::Oom | Self::OomChild => serde_json::json!({}),
         }
     }
 }
@@ -182,6 +291,11 @@ impl FromStr for Illness {
             "unhealthy" => Self::Unhealthy(Unhealthy::default()),
             "crash" => Self::Crash(Crash::default()),
             "oom" => Self::Oom,
+            "oom_child" => Self::OomChild,
+            "leak" => Self::Leak(Leak::default()),
+            "crowd" => Self::Crowd(Crowd::default()),
+            "flapping" => Self::Flapping(Flapping::default()),
+            "disk" => Self::Disk(Disk::default()),
             _ => return Err(Invalid::Unknown(name.to_owned())),
         })
     }
@@ -203,6 +317,13 @@ mod tests {
             (cpu(1, f64::NAN), "intensity must be above 0 and at most 1, not NaN"),
             (memory(1, 2001), "size_mb must be 1 to 2000, not 2001"),
             (Illness::Unhealthy(Unhealthy { duration: Some(301) }), "duration must be 1 to 300 seconds, not 301"),
+            (
+                Illness::Leak(Leak { duration: 1, mb_per_second: 0.0 }),
+                "mb_per_second must be above 0 and at most 100, not 0",
+            ),
+            (Illness::Crowd(Crowd { duration: 1, threads: 0 }), "threads must be 1 to 1000, not 0"),
+            (Illness::Flapping(Flapping { duration: 1, every: 0.01 }), "every must be 0.1 to 60 seconds, not 0.01"),
+            (Illness::Disk(Disk { duration: 1, size_mb: 0 }), "size_mb must be 1 to 2000, not 0"),
             (Illness::Crash(Crash { code: 0 }), "code must be 1 to 255, not 0"),
         ] {
             assert_eq!(illness.checked().map_err(|error| error.to_string()), Err(reason.to_owned()));

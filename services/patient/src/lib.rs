@@ -16,3 +16,4 @@ mod stress;
 pub mod worker;
 
 pub use illness::Illness;
+pub use stress::be_killed;

@@ -33,6 +33,9 @@ enum Command {
         #[arg(long, env = "PATIENT_ADDRESS", default_value = "127.0.0.1:8080")]
         address: String,
     },
+    /// Takes memory until the kernel kills it: the child of an ill patient.
+    #[command(hide = true)]
+    Exhaust,
 }
 
 #[derive(Debug, clap::Args)]
@@ -40,7 +43,7 @@ struct Serve {
     /// Where to listen.
     #[arg(long, env = "PATIENT_LISTEN", default_value = "0.0.0.0:8080")]
     listen: SocketAddr,
-    /// Fall ill again after every start, in this way: cpu, memory, unhealthy, crash or oom.
+    /// Fall ill again after every start, in this way: cpu, memory, unhealthy, crash, oom, leak and so on.
     #[arg(long, env = "PATIENT_STUBBORN")]
     stubborn: Option<Illness>,
     /// How long after the start a stubborn patient falls ill.
@@ -83,6 +86,7 @@ async fn main() -> ExitCode {
     let Arguments { command, serve: options } = Arguments::parse();
     let outcome = match command {
         Some(Command::Check { address }) => check(&address).await,
+        Some(Command::Exhaust) => hemostat_patient::be_killed(),
         None => serve(options).await,
     };
     match outcome {

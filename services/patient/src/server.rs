@@ -69,7 +69,12 @@ fn requested(name: &str, body: &[u8]) -> Result<Illness, (StatusCode, String)> {
             Illness::Memory(_) => Illness::Memory(parse(body)?),
             Illness::Unhealthy(_) => Illness::Unhealthy(parse(body)?),
             Illness::Crash(_) => Illness::Crash(parse(body)?),
+            Illness::Leak(_) => Illness::Leak(parse(body)?),
+            Illness::Crowd(_) => Illness::Crowd(parse(body)?),
+            Illness::Flapping(_) => Illness::Flapping(parse(body)?),
+            Illness::Disk(_) => Illness::Disk(parse(body)?),
             Illness::Oom => Illness::Oom,
+            Illness::OomChild => Illness::OomChild,
         };
     illness.checked().map_err(|error| (StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))
 }

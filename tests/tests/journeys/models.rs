@@ -64,5 +64,5 @@ async fn a_model_that_never_answers_holds_nobody_up() {
     let (story, reached) = healed(&mut bed).await;
     assert_eq!(story.only("diagnosis.failed").data["trouble"], "timed_out", "{story}");
     assert_eq!(reached["method"]["by"], "rule", "{story}");
-    assert!(reached["why"].as_str().is_some_and(|why| why.contains("did not answer within 1.0 s")), "{story}");
+    assert!(reached["why"].as_str().is_some_and(|why| why.contains("did not answer within")), "{story}");
 }

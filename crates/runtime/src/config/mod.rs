@@ -18,7 +18,7 @@ use std::{
     time::Duration,
 };
 
-use hemostat_core::policy::{self, AlertPolicy, Care, Model, Names, Opinion, Policy};
+use hemostat_core::policy::{self, AlertPolicy, Care, Model, Names, Opinion, Policy, Sensitivity};
 pub use hemostat_log::Durability;
 use hemostat_schema::{HostName, Span};
 
@@ -185,7 +185,19 @@ impl Config {
                 memory: thresholds.memory_percent,
                 sustained: thresholds.sustained,
                 unhealthy: thresholds.unhealthy_for,
+                grace: thresholds.grace,
                 ..Care::default()
+            },
+            sensitivity: Sensitivity {
+                throttled: thresholds.throttled_percent,
+                pressure: thresholds.pressure_percent,
+                pids: thresholds.pids_percent,
+                leak_over: thresholds.leak_over,
+                leak_within: thresholds.leak_within,
+                flaps: thresholds.flaps,
+                flaps_within: thresholds.flaps_within,
+                disk: thresholds.disk_percent,
+                adaptive: thresholds.adaptive,
             },
             exclude: names(&self.monitor.exclude),
             only: names(&self.monitor.only),
@@ -275,6 +287,10 @@ impl Config {
         at_least("responder.window", self.responder.window.into(), ms(1))?;
         at_least("thresholds.loop_within", self.thresholds.loop_within.into(), ms(1))?;
         positive("thresholds.loop_restarts", self.thresholds.loop_restarts)?;
+        at_least("thresholds.leak_over", self.thresholds.leak_over.into(), ms(1000))?;
+        at_least("thresholds.flaps_within", self.thresholds.flaps_within.into(), ms(1))?;
+        let most = Sensitivity::MOST_FLAPS;
+        self.refuse_unless((2..=most).contains(&self.thresholds.flaps), "thresholds.flaps", || format!("2 to {most}"))?;
         positive("responder.max_retries_per_hour", self.responder.max_retries_per_hour)?;
         positive("responder.storm", self.responder.storm)?;
         positive("archive.segment_events", self.archive.segment_events)?;

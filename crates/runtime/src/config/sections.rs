@@ -267,6 +267,26 @@ section! {
         loop_restarts: u32 = 5, "thresholds.loop_restarts";
         /// ... within this time are a restart loop.
         loop_within: Span = Span::from_secs(600), "thresholds.loop_within";
+        /// For how long after a container was made what is wrong with it may pass by itself.
+        grace: Span = Span::from_secs(30), "thresholds.grace";
+        /// The share of the scheduler's periods in which its CPU limit may stop a container.
+        throttled_percent: Percent = Percent::clamped(25.0), "thresholds.throttled_percent";
+        /// The share of the time in which it may wait for CPU, memory or disk.
+        pressure_percent: Percent = Percent::clamped(40.0), "thresholds.pressure_percent";
+        /// The share of its processes and threads that it may have.
+        pids_percent: Percent = Percent::clamped(90.0), "thresholds.pids_percent";
+        /// Memory that grows steadily for this time ...
+        leak_over: Span = Span::from_secs(900), "thresholds.leak_over";
+        /// ... and reaches the limit within this time is a leak.
+        leak_within: Span = Span::from_secs(3600), "thresholds.leak_within";
+        /// So many changes of mind of a health check ...
+        flaps: u32 = 6, "thresholds.flaps";
+        /// ... within this time are flapping.
+        flaps_within: Span = Span::from_secs(600), "thresholds.flaps_within";
+        /// How full a disk may be before whoever fills it is told of.
+        disk_percent: Percent = Percent::clamped(90.0), "thresholds.disk_percent";
+        /// Whether what is unusual for a container is told, too.
+        adaptive: bool = true, "thresholds.adaptive";
     }
 }
 

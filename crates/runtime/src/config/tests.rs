@@ -133,6 +133,9 @@ fn a_bad_value_is_refused_with_key_value_origin_and_what_would_be_right() {
     check("", &[], &[("query.listen", "8501")], &["query.listen", "127.0.0.1:8501"]);
     check("", &[], &[("monitor.exclude", "a[")], &["monitor.exclude", "list of names"]);
     check("", &[], &[("runtime.lease_ttl", "10ms")], &["runtime.lease_ttl", "at least 1.0 s"]);
+    check("", &[], &[("thresholds.flaps", "1")], &["thresholds.flaps = 1", "2 to 64"]);
+    check("", &[], &[("thresholds.flaps", "65")], &["thresholds.flaps = 65", "2 to 64"]);
+    check("", &[], &[("thresholds.leak_over", "10ms")], &["thresholds.leak_over", "at least 1.0 s"]);
     check("", &[], &[("responder.storm", "0")], &["responder.storm = 0", "at least 1"]);
     check("", &[], &[("analyzer.mode", "model")], &["analyzer.mode = \"model\"", "AI_MODEL"]);
     check("", &[], &[("analyzer.timeout", "0s")], &["analyzer.timeout", "at least 1 s"]);

@@ -28,6 +28,8 @@ const REPEATED: usize = 4 * 1024;
 
 /// So much is said of what is wrong with an answer, in characters.
 const TOLD: usize = 400;
+/// Nobody answers in less, so a request for which no more time is left would only cost.
+const LEAST: Duration = Duration::from_millis(5);
 
 /// One question on its way.
 pub(super) struct Flight<'a> {
@@ -151,7 +153,7 @@ impl<'a> Flight<'a> {
     /// Makes one request, if the budget allows.
     async fn once(&mut self, question: &Question) -> Result<Result<Said, Miss>, Snag> {
         let counsel = self.counsel;
-        if Instant::now() >= self.until {
+        if Instant::now() + LEAST >= self.until {
             return Err(self.late());
         }
         let most = counsel.terms.prices.at_most(bytes(question), question.max_tokens);
@@ -241,5 +243,6 @@ fn told(faults: &[Fault], is_cut: bool) -> String {
 
 /// The beginning of a text, of at most so many bytes.
 fn beginning(text: &str, most: usize) -> &str {
-    &text[..text.floor_char_boundary(most)]
+    let end = (0..=most.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
+    &text[..end]
 }
