@@ -20,8 +20,10 @@ const BEGINNING: Span = Span::from_secs(300);
 const SIGN_OF_LIFE: Span = Span::from_secs(30);
 /// What was printed so soon after a run began says only that it began.
 const FIRST_WORDS: Span = Span::from_secs(20);
-/// What says that it is not ready is believed for so long.
+/// What says that it is not ready is believed for so long, and longer only while it gets on.
 const READY_WITHIN: Span = Span::from_secs(900);
+/// What was printed so many lines ago may be over.
+const STILL_TRUE: usize = 5;
 /// CPU above this is work.
 pub(super) const BUSY: f64 = 70.0;
 
@@ -52,7 +54,8 @@ impl<'a> Case<'a> {
             return None;
         }
         if self.says_not_ready().is_some() {
-            return left(READY_WITHIN, self.stood(Symptom::Unhealthy));
+            let left = left(READY_WITHIN, self.stood(Symptom::Unhealthy));
+            return left.or_else(|| self.gets_on().then_some(PATIENCE));
         }
         let printed = self.silent_since().zip(self.facts.started_at).is_some_and(|(at, began)| {
             Span::between(at, self.now) <= SIGN_OF_LIFE && Span::between(began, at) >= FIRST_WORDS
@@ -64,8 +67,8 @@ impl<'a> Case<'a> {
 
     /// What says that it is loading or repairing its data.
     pub(super) fn says_not_ready(&self) -> Option<Clue<'a>> {
-        self.examined_now()?;
-        self.clue_of(Trouble::NotReady)
+        let lines = self.examined_now()?.output.len();
+        self.clue_of(Trouble::NotReady).filter(|clue| clue.is_among_the_last(STILL_TRUE, lines))
     }
 
     /// When its present run printed something, last.

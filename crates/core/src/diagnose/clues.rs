@@ -161,6 +161,11 @@ impl Clue<'_> {
         plain(self.line, QUOTED)
     }
 
+    /// Whether it is one of the last so many of all lines, or what the health check says.
+    pub(super) fn is_among_the_last(&self, last: usize, lines: usize) -> bool {
+        self.index.is_none_or(|index| index + last >= lines)
+    }
+
     /// The exhibit that shows it.
     pub(super) fn exhibit(&self) -> String {
         self.index.map_or_else(|| "checks".to_owned(), output_id)

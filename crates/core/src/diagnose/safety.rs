@@ -52,6 +52,8 @@ pub enum Contraindication {
     OnlyAtWork,
     /// All that is wrong is that it is not as usual.
     OnlyUnusual,
+    /// All that is wrong is that it holds much memory, has for long, and is well.
+    OnlyFull,
     /// All that is wrong is that it has many processes, and has not ever more.
     OnlyMany,
     /// All that is wrong is that its memory grows, and its limit is far.
@@ -99,6 +101,7 @@ impl std::fmt::Display for Contraindication {
             Self::OnlyFlapping => "it gets well each time by itself",
             Self::OnlyAtWork => "what is high passes by itself, or is work that would be lost",
             Self::OnlyUnusual => "to be unlike itself is no illness",
+            Self::OnlyFull => "it is well, and would take as much memory again",
             Self::OnlyMany => "it would have as many processes again",
             Self::FarFromLimit => "its memory limit is far, and there is time to find out what it keeps",
             Self::OnlyLostAChild => "it has gone on without the process that was killed",
@@ -162,11 +165,11 @@ fn restart(case: &Case<'_>) -> Result<(), Contraindication> {
 /// What stands against a restart because of what it uses, or must wait for.
 fn level(case: &Case<'_>) -> Result<(), Contraindication> {
     use Contraindication::{
-        FarFromLimit, OnlyAtWork, OnlyLostAChild, OnlyMany, OnlyPressure, OnlyThrottled, OnlyUnusual,
+        FarFromLimit, OnlyAtWork, OnlyFull, OnlyLostAChild, OnlyMany, OnlyPressure, OnlyThrottled, OnlyUnusual,
     };
     use Symptom::{
-        BlockUnusual, CpuHigh, CpuThrottled, CpuUnusual, Flapping, MemoryLeak, MemoryUnusual, NetworkUnusual, OomChild,
-        PidsHigh, Pressure, Unhealthy,
+        BlockUnusual, CpuHigh, CpuThrottled, CpuUnusual, Flapping, MemoryHigh, MemoryLeak, MemoryUnusual,
+        NetworkUnusual, OomChild, PidsHigh, Pressure, Unhealthy,
     };
     let fails = case.facts.health == Health::Unhealthy;
     // A container that its limit holds back uses all the CPU that it is given, and answers its check late.
@@ -182,6 +185,7 @@ fn level(case: &Case<'_>) -> Result<(), Contraindication> {
         () if case.is_only_ill_of(&[Pressure]) => Err(OnlyPressure),
         () if case.is_only_ill_of(&[OomChild]) => Err(OnlyLostAChild),
         () if only(&[CpuUnusual, MemoryUnusual, NetworkUnusual, BlockUnusual]) => Err(OnlyUnusual),
+        () if only(&[MemoryHigh]) && case.holds_its_memory() => Err(OnlyFull),
         () if only(&[PidsHigh]) && many => Err(OnlyMany),
         () if only(&[MemoryLeak]) && far => Err(FarFromLimit),
         () if case.only_eases() => Err(OnlyAtWork),
@@ -207,7 +211,9 @@ fn check(case: &Case<'_>) -> Result<(), Contraindication> {
     // What it cannot reach may be well again, and what it held of it stale; the others only people mend.
     let stays = |clue: &Clue<'_>| clue.trouble.stays() || clue.trouble == Trouble::Locked;
     match case.trouble_elsewhere().filter(stays) {
-        Some(clue) if case.left_behind_by().is_none() => Err(Elsewhere { what: clue.trouble.told() }),
+        Some(clue) if clue.trouble.stays() || case.left_behind_by().is_none() => {
+            Err(Elsewhere { what: clue.trouble.told() })
+        }
         Some(_) | None => Ok(()),
     }
 }

@@ -83,6 +83,22 @@ const PATTERNS: [(Trouble, &[&str]); 18] = [
             "wal segment loaded",
             "still initializing",
             "not ready yet",
+            "initial sync",
+            "initsync",
+            "state is startup2",
+            "full resync from master",
+            "master <-> replica sync",
+            "running migrations",
+            "applying & ...",
+            "migrating schema",
+            "migrating database",
+            "running upgrade & ->",
+            ": migrating ===",
+            "updating database",
+            "turned on maintenance",
+            "maintenance mode is on",
+            "maintenance mode enabled",
+            "in maintenance mode",
         ],
     ),
     (
@@ -277,6 +293,12 @@ mod tests {
         check("FATAL:  the database system is starting up", Some(NotReady));
         check("LOG:  redo in progress, elapsed time: 10.00 s, current LSN: 0/3A2B1C8", Some(NotReady));
         check("/var/run/postgresql:5432 - rejecting connections", Some(NotReady));
+        check("  Applying shop.0042_backfill_location...", Some(NotReady));
+        check("INFO  [alembic.runtime.migration] Running upgrade 1975ea -> ae1027", Some(NotReady));
+        check("1:S 01 Jan 2026 08:00:00.000 * MASTER <-> REPLICA sync started", Some(NotReady));
+        check("MongoServerError: node is not in primary or recovering state; state is STARTUP2", Some(NotReady));
+        check("This instance is currently in maintenance mode", Some(NotReady));
+        check("Turned off maintenance", None);
         check("LOADING Redis is loading the dataset in memory", Some(NotReady));
         check("sqlite3.OperationalError: database is locked", Some(OwnLock));
         check("QueuePool limit of size 5 overflow 10 reached, connection timed out, timeout 30.00", Some(Pool));

@@ -119,7 +119,8 @@ pub(super) fn still_begins(case: &Case<'_>) -> Option<Finding> {
 }
 
 pub(super) fn left_behind(case: &Case<'_>) -> Option<Finding> {
-    let failing = failing(case)?;
+    // What only people mend it would not find otherwise after a restart.
+    let failing = failing(case).filter(|_| case.trouble_elsewhere().is_none_or(|clue| !clue.trouble.stays()))?;
     let other = &case.left_behind_by()?.name;
     let root_cause = format!("{failing} though {other}, which it needs, has got well or begun anew since");
     let why = "it holds on to what it had of the run before: connections, addresses";
