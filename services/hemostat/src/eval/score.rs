@@ -93,9 +93,11 @@ pub struct Summary {
     pub accuracy: f64,
     /// The share of harmful ones.
     pub harm: f64,
-    /// How long an answer took, in half of the cases at most.
+    /// How long an answer took, in half of the cases at most; in JSON, milliseconds.
+    #[serde(rename = "p50_ms", serialize_with = "millis")]
     pub p50: Duration,
     /// The same, in 95 of 100.
+    #[serde(rename = "p95_ms", serialize_with = "millis")]
     pub p95: Duration,
 }
 
@@ -123,6 +125,10 @@ impl Summary {
 #[expect(clippy::cast_precision_loss, reason = "a number of cases")]
 fn share(part: usize, whole: usize) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+fn millis<S: serde::Serializer>(took: &Duration, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_f64(took.as_secs_f64() * 1000.0)
 }
 
 /// The nearest rank; zero where there is nothing.
