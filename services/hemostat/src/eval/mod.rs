@@ -13,7 +13,7 @@ mod set;
 #[cfg(test)]
 mod tests;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{num::NonZeroUsize, path::PathBuf, sync::Arc};
 
 use anyhow::bail;
 use clap::{Args, ValueEnum};
@@ -24,6 +24,7 @@ use self::{
     answer::{Answer, Who},
     case::Labelled,
     report::{Case, Report},
+    set::Sample,
 };
 use crate::history::{
     Verdict,
@@ -45,6 +46,12 @@ pub struct Options {
     /// Only cases with this in their names, such as oom.
     #[arg(long, value_name = "PART")]
     only: Option<String>,
+    /// Only so many cases, drawn by lot: a slow model is done sooner. The report says out of how many.
+    #[arg(long, value_name = "COUNT")]
+    sample: Option<NonZeroUsize>,
+    /// Which lot: the same seed draws the same cases.
+    #[arg(long, requires = "sample", default_value_t = 1)]
+    seed: u64,
     /// In which form; JSON has every case, the table those that are not right.
     #[arg(long, value_enum, default_value_t)]
     format: Form,
@@ -91,7 +98,8 @@ impl Options {
         [("analyzer.provider".to_owned(), provider.to_owned())].into_iter().chain(model).collect()
     }
 
-    fn set(&self) -> anyhow::Result<Vec<Labelled>> {
+    /// The cases to put and, where they are not all, how they were drawn.
+    fn set(&self) -> anyhow::Result<(Vec<Labelled>, Option<Sample>)> {
         let mut cases = match &self.cases {
             Some(directory) => set::of_directory(directory)?,
             None => set::built_in()?,
@@ -102,7 +110,13 @@ impl Options {
                 bail!("no case has {part:?} in its name");
             }
         }
-        Ok(cases)
+        Ok(match self.sample {
+            Some(count) => {
+                let sample = Sample { of: cases.len(), seed: self.seed };
+                (sample.draw(cases, count), Some(sample))
+            }
+            None => (cases, None),
+        })
     }
 }
 
@@ -112,7 +126,7 @@ impl Options {
 /// When no model can be asked, the cases cannot be read, or standard output does not take the report; and a
 /// [`Verdict`] where too few are right or one would do harm.
 pub async fn run(config: &Config, options: Options) -> anyhow::Result<()> {
-    let cases = options.set()?;
+    let (cases, sample) = options.set()?;
     let who = match options.provider {
         Provider::Rules => Who::Rules,
         Provider::Openai | Provider::Anthropic => {
@@ -131,7 +145,7 @@ pub async fn run(config: &Config, options: Options) -> anyhow::Result<()> {
             anstream::eprintln!("{done}/{}  {}: {}: {mark}{trouble}", cases.len(), case.name, case.said());
         }
     });
-    let report = report.await;
+    let report = Report { sample, ..report.await };
     let printed = match options.format {
         Form::Table => {
             let mut out = Out::new(Format::Table);

@@ -10,6 +10,7 @@ use super::{
     case::Labelled,
     file::Expect,
     score::{Choice, Mark, Summary},
+    set::Sample,
 };
 use crate::history::format::{Out, table};
 
@@ -20,6 +21,8 @@ pub struct Report {
     pub provider: String,
     /// Which model.
     pub model: Option<String>,
+    /// How the cases were drawn; none where all of them were put.
+    pub sample: Option<Sample>,
     /// All in all.
     pub summary: Summary,
     /// How a model did; none where none was asked.
@@ -149,7 +152,7 @@ impl Report {
             opinions
         });
         let (provider, model) = model.map_or(("rules".to_owned(), None), |(provider, model)| (provider, Some(model)));
-        Self { provider, model, summary: Summary::of(&marks), opinions, cases }
+        Self { provider, model, sample: None, summary: Summary::of(&marks), opinions, cases }
     }
 
     /// For people: what was not right, and the sums.
@@ -184,6 +187,9 @@ impl Report {
             format!("harmful actions {harmful}, rate {:.1} %", harm * 100.0),
             format!("latency p50 {}, p95 {}", shown(*p50), shown(*p95)),
         ];
+        if let Some(Sample { of, seed }) = self.sample {
+            lines.push(format!("a sample of {cases} out of {of} cases, seed {seed}"));
+        }
         if let Some(opinions) = &self.opinions {
             let failed: Vec<String> = opinions.failed.iter().map(|(what, count)| format!("{count} {what}")).collect();
             let failed = if failed.is_empty() { "none".to_owned() } else { failed.join(", ") };

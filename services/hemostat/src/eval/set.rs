@@ -1,8 +1,9 @@
 //! The set of labelled cases: the one that is built in, or a directory of one's own.
 
-use std::path::Path;
+use std::{num::NonZeroUsize, path::Path};
 
 use anyhow::{Context as _, bail};
+use serde::Serialize;
 
 use super::case::Labelled;
 
@@ -157,9 +158,42 @@ pub fn of_directory(directory: &Path) -> anyhow::Result<Vec<Labelled>> {
     Ok(cases)
 }
 
+/// How some cases were drawn out of many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Sample {
+    /// Out of how many.
+    pub of: usize,
+    /// By which lot.
+    pub seed: u64,
+}
+
+impl Sample {
+    /// So many of `cases` as it draws, in their order; all, where they are not more.
+    pub fn draw(self, cases: Vec<Labelled>, count: NonZeroUsize) -> Vec<Labelled> {
+        let mut drawn = fastrand::Rng::with_seed(self.seed).choose_multiple(cases.into_iter().enumerate(), count.get());
+        drawn.sort_by_key(|(place, _)| *place);
+        drawn.into_iter().map(|(_, case)| case).collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lot_draws_the_same_cases_each_time_and_another_lot_others() {
+        let all = built_in().unwrap();
+        let drawn = |seed, count| {
+            let drawn = Sample { of: all.len(), seed }.draw(all.clone(), NonZeroUsize::new(count).unwrap());
+            drawn.into_iter().map(|case| case.name).collect::<Vec<_>>()
+        };
+        let names = |cases: &[Labelled]| cases.iter().map(|case| case.name.clone()).collect::<Vec<_>>();
+        assert_eq!(drawn(1, 12).len(), 12);
+        assert_eq!(drawn(1, 12), drawn(1, 12));
+        assert_ne!(drawn(1, 12), drawn(2, 12));
+        assert!(drawn(1, 12).is_sorted());
+        assert_eq!(drawn(1, all.len() + 1), names(&all));
+    }
 
     #[test]
     fn what_is_built_in_is_what_lies_there() {
