@@ -87,7 +87,10 @@ impl Case<'_> {
 
     /// Whether a high level is its work, on which it gets on, and its health check has nothing against it.
     pub(super) fn is_work(&self, level: Symptom) -> bool {
-        level == Symptom::CpuHigh && self.facts.health != Health::Unhealthy && self.gets_on()
+        let well = self.facts.health == Health::Healthy;
+        level == Symptom::CpuHigh
+            && self.facts.health != Health::Unhealthy
+            && (self.gets_on() || well && self.names_its_work())
     }
 
     /// Whether all that it is ill of is a high level that falls by itself, or is no more than work.

@@ -1,4 +1,5 @@
-//! Whether a container's output shows that it gets on with its work: figures that count up, line by line.
+//! Whether a container's output shows that it gets on with its work: figures that count up, line by line; or the name of
+//! such work as comes to an end.
 //!
 //! `frame=171400`, `frame=171481`, `frame=171563`: who prints that is busy and not stuck, and a restart would throw its
 //! work away. Like every clue it brings no remedy about; it only keeps from one. Instants are no progress, as a program
@@ -19,7 +20,37 @@ const COUNTS_TO: f64 = 1e9;
 /// Who counts these does not get on.
 const FAILURES: [&str; 7] = ["retry", "attempt", "error", "fail", "timeout", "timed out", "warn"];
 
+/// Work that comes to an end, and of which programs tell.
+const WORK: [&str; 12] = [
+    "compact",
+    "reindex",
+    "vacuum",
+    "rebuild",
+    "backup",
+    "defragment",
+    "optimiz",
+    "transcod",
+    "indexing",
+    "training",
+    "merge segment",
+    "merging",
+];
+/// Of so many lines, the last, one must tell of it.
+const TOLD_AMONG: usize = 5;
+
 impl Case<'_> {
+    /// Whether the run that stands has told lately that it is at work which comes to an end.
+    pub(super) fn names_its_work(&self) -> bool {
+        let lines = self.examined_now().map_or(&[][..], |examined| &examined.output);
+        lines.iter().rev().take(TOLD_AMONG).any(|line| {
+            let text = line.text.to_lowercase();
+            line.at.is_some_and(|at| Span::between(at, self.now) <= LATELY)
+                && !is_of_a_request(&line.text)
+                && !FAILURES.iter().any(|failure| text.contains(failure))
+                && WORK.iter().any(|work| text.contains(work))
+        })
+    }
+
     /// Whether the run that stands gets on with its work, as its output shows.
     pub(super) fn gets_on(&self) -> bool {
         let lines = self.examined_now().map_or(&[][..], |examined| &examined.output);

@@ -31,6 +31,8 @@ pub enum Contraindication {
     Starting,
     /// It has not come to its work yet: it is loading, or repairing its data.
     StillBegins,
+    /// It was told to end, and finishes what it has begun.
+    Leaving,
     /// Docker has tried as often as its restart policy says, and it ended at its start each time.
     Exhausted,
     /// Its program cannot be run.
@@ -92,6 +94,7 @@ impl std::fmt::Display for Contraindication {
             Self::DockerRestarts => "Docker restarts it already, by its restart policy",
             Self::Starting => "its health check has not said yet how it is",
             Self::StillBegins => "it is still beginning its run, and would have to begin anew",
+            Self::Leaving => "it was told to end, and finishes what it has begun",
             Self::Exhausted => "Docker has started it as often as its policy says, and it ended at once each time",
             Self::BadCommand => "its program cannot be run",
             Self::OutOfMemoryAtStart => "it was killed for want of memory at its start, again and again",
@@ -144,7 +147,7 @@ pub fn safe(case: &Case<'_>, remedy: &Remedy) -> Result<(), Contraindication> {
 
 /// What stands against stopping it.
 fn restart(case: &Case<'_>) -> Result<(), Contraindication> {
-    use Contraindication::{DockerRestarts, Down, Starting, StillBegins};
+    use Contraindication::{DockerRestarts, Down, Leaving, Starting, StillBegins};
     match case.facts.state {
         State::Restarting => return Err(DockerRestarts),
         State::Created | State::Exited => return Err(Down),
@@ -157,7 +160,8 @@ fn restart(case: &Case<'_>) -> Result<(), Contraindication> {
         return Err(Starting);
     }
     if case.still_begins().is_some() {
-        return Err(StillBegins);
+        let leaves = case.says_not_ready().is_some_and(|clue| clue.trouble == Trouble::Leaving);
+        return Err(if leaves { Leaving } else { StillBegins });
     }
     level(case).and_then(|()| check(case))
 }

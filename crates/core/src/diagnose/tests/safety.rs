@@ -115,6 +115,10 @@ fn what_must_not_be_done_is_known_with_its_reason() {
     check(elsewhere("x509: certificate has expired"), Restart, Some(Elsewhere { what }));
     let what = "a lock that it needs is held by another";
     check(elsewhere("Waiting for changelog lock...."), Restart, Some(Elsewhere { what }));
+    let what = "it is sealed until people open it";
+    check(elsewhere("core: vault is sealed"), Restart, Some(Elsewhere { what }));
+    let what = "another has the role that is asked for";
+    check(elsewhere("role is standby, expected primary"), Restart, Some(Elsewhere { what }));
     check(elsewhere("connect: connection refused"), Restart, None);
     let anew = |said: &str| {
         unhealthy(9).checked(1, said).relative("db", Relation::Dependency, State::Running, Health::Healthy, 60)
@@ -126,6 +130,7 @@ fn what_must_not_be_done_is_known_with_its_reason() {
     };
     check(initial(1), Restart, Some(StillBegins));
     check(initial(61), Restart, None);
+    check(elsewhere("received SIGTERM, draining"), Restart, Some(Leaving));
     check(elsewhere("OperationalError: database is locked"), Restart, None);
     check(unhealthy(9).also(raised(Symptom::Flapping)), Restart, Some(OnlyFlapping));
     check(unhealthy(9).also(raised(Symptom::CpuThrottled)), Restart, Some(OnlyThrottled));
@@ -142,6 +147,13 @@ fn what_must_not_be_done_is_known_with_its_reason() {
     check(critical(Symptom::CpuHigh).printed(1, &frames), Restart, Some(OnlyAtWork));
     check(critical(Symptom::CpuHigh).printed(61, &frames), Restart, None);
     check(critical(Symptom::MemoryHigh).printed(1, &frames), Restart, None);
+    let well = |patient: &mut Patient| patient.facts.health = Health::Healthy;
+    let compacts = ["Compacting (91bc) 4 sstables"];
+    check(critical(Symptom::CpuHigh).printed(1, &compacts).with(well), Restart, Some(OnlyAtWork));
+    let unchecked = |patient: &mut Patient| patient.facts.health = Health::None;
+    check(critical(Symptom::CpuHigh).printed(1, &compacts).with(unchecked), Restart, None);
+    check(critical(Symptom::CpuHigh).printed(61, &compacts).with(well), Restart, None);
+    check(critical(Symptom::CpuHigh).printed(1, &["compaction failed"]).with(well), Restart, None);
     check(unhealthy(9).also(raised(Symptom::CpuHigh)).printed(1, &frames), Restart, None);
     let held = |severity, since| {
         let evidence = match evidence(Symptom::MemoryHigh) {
