@@ -139,6 +139,8 @@ fn percentile(sorted: &[Duration], percent: usize) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::slice;
+
     use hemostat_core::testing::{self, run};
 
     use super::*;
@@ -152,8 +154,8 @@ mod tests {
     fn an_answer_is_right_when_verdict_and_remedy_are() {
         use Verdict::{FalseAlarm, Sick, Unclear};
         let (restart, start) = (Some(Remedy::Restart), Some(Remedy::Start));
-        let sick = expect(&[Sick], &[restart.clone()], &[start.clone()]);
-        let leave = expect(&[FalseAlarm], &[None], &[restart.clone()]);
+        let sick = expect(&[Sick], slice::from_ref(&restart), slice::from_ref(&start));
+        let leave = expect(&[FalseAlarm], &[None], slice::from_ref(&restart));
         let check = |verdict: Option<Verdict>, remedy: &Option<Remedy>, expect: &Expect, expected: [bool; 3]| {
             let reached =
                 verdict.map(|verdict| Reached { verdict, remedy: remedy.clone(), ..testing::reached(run(0)) });
