@@ -3,10 +3,10 @@ with := scripts/with
 patient := cargo build --locked --release -p hemostat-patient --no-default-features
 hemostat := cargo run --locked --release -p hemostat --
 
-# What `make up` gives to hemostat, such as ARGS="--set responder.dry_run=true".
+# What `make up` and `make eval` give to hemostat, such as ARGS="--set responder.dry_run=true".
 ARGS ?=
 
-.PHONY: help up demo test cluster-test model-test test-core check bench bench-heal bench-log bench-monitor torture sweep
+.PHONY: help up demo test cluster-test model-test eval test-core check bench bench-heal bench-log bench-monitor torture sweep
 
 help: ## Shows this list
 	@sed -n 's/^\([a-z-]*\): .*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -25,6 +25,9 @@ cluster-test: ## The journeys on a Redis Cluster, behind Sentinels and over TLS;
 
 model-test: ## A real language model on this machine decides, over OpenAI's and Anthropic's API; downloads 220 MB
 	$(with) rust redis docker model -- scripts/test model
+
+eval: ## How often rules and a real local model are right, and do harm, on labelled cases; downloads 220 MB; ARGS="--sample 20"
+	$(with) rust model -- scripts/eval $(ARGS)
 
 test-core: ## Runs all tests that need no Docker engine
 	$(with) rust redis pyarrow -- scripts/test core

@@ -176,7 +176,8 @@ impl Plan {
 /// Every group that a partition has, and every view.
 const GROUPS: [&str; 9] =
     ["triage", "consult", "authorise", "judge", "execute", "raise", "deliver", "notary", Count::GROUP];
-const VIEWS: [&str; 7] = ["containers", "incidents", "timeline", "cooldown", "breaker", "dedup", Chain::NAME];
+const VIEWS: [&str; 8] =
+    ["containers", "incidents", "timeline", "cooldown", "breaker", "dedup", "calibration", Chain::NAME];
 
 /// Who does not work in the partition yet.
 fn is_staffed(found: &Inspection) -> anyhow::Result<()> {

@@ -25,6 +25,7 @@ mod chart;
 mod checks;
 mod clues;
 mod growth;
+mod progress;
 mod relatives;
 mod rules;
 mod safety;

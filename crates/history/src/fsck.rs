@@ -20,7 +20,7 @@ use hemostat_core::{
     diagnose::Triage,
     judge::Judge,
     remedy::Remedy,
-    view::{Breaker, Containers, Cooldown, Dedup, Incidents, Timeline},
+    view::{Breaker, Calibration, Containers, Cooldown, Dedup, Incidents, Timeline},
 };
 use hemostat_log::{Error, History, Inspection, Range, RawEntry};
 use hemostat_runtime::{rows, views::POSITION};
@@ -82,6 +82,7 @@ impl Known {
         known.view::<Cooldown>();
         known.view::<Breaker>();
         known.view::<Dedup>();
+        known.view::<Calibration>();
         known
     }
 

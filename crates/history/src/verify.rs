@@ -18,7 +18,7 @@ use hemostat_core::{
     diagnose::Triage,
     judge::Judge,
     remedy::Remedy,
-    view::{Breaker, Containers, Cooldown, Dedup, Incidents, Timeline},
+    view::{Breaker, Calibration, Containers, Cooldown, Dedup, Incidents, Timeline},
 };
 use hemostat_log::{Error, History, Range};
 use hemostat_schema::{EventId, Family, Partition};
@@ -178,6 +178,7 @@ async fn check(
     sit(source.view::<Cooldown>().await?);
     sit(source.view::<Breaker>().await?);
     sit(source.view::<Dedup>().await?);
+    sit(source.view::<Calibration>().await?);
     sit(source.decider::<Triage>().await?);
     sit(source.decider::<Remedy>().await?);
     sit(source.decider::<Judge>().await?);

@@ -14,7 +14,7 @@ use std::{
 
 use hemostat_core::{
     Policy, Projection,
-    view::{Breaker, Containers, Cooldown, Dedup, Incidents, Timeline},
+    view::{Breaker, Calibration, Containers, Cooldown, Dedup, Incidents, Timeline},
 };
 use hemostat_history::{History, Position, Progress, as_of};
 use hemostat_log::{Commit, Log, MemoryLog};
@@ -159,6 +159,7 @@ async fn every_other_view_stood_as_it_is_said_to_have_stood_at_fifty_instants() 
     check::<Cooldown>(&history, &ends).await;
     check::<Breaker>(&history, &ends).await;
     check::<Dedup>(&history, &ends).await;
+    check::<Calibration>(&history, &ends).await;
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! The one binary of HemoStat: every role, and the tools around the log.
 
 mod demo;
+mod eval;
 mod follow;
 mod history;
 mod migrate;
@@ -84,6 +85,9 @@ enum Command {
     Parked(parked::Options),
     /// Fills views anew beside the ones that are served, and has deciders fold their state anew.
     Rebuild(rebuild::Options),
+    /// Puts labelled cases to the rules or to a model, and prints how often they are right, do harm, and what they cost. Ends
+    /// with 1 where an action would do harm, or fewer are right than --min-accuracy.
+    Eval(eval::Options),
     /// Prints every setting in force and where it came from; secrets are hidden.
     Config,
     /// Makes patients of its own ill in Docker and heals them.
@@ -113,6 +117,7 @@ impl Command {
             | Self::Backtest(_)
             | Self::Parked(_)
             | Self::Rebuild(_)
+            | Self::Eval(_)
             | Self::Config
             | Self::Demo => None,
         }
@@ -131,7 +136,11 @@ async fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli) -> anyhow::Result<()> {
-    let config = Config::load(&Input::of_process(cli.settings.config, cli.settings.set))?;
+    let Settings { config, mut set } = cli.settings;
+    if let Command::Eval(options) = &cli.command {
+        set.extend(options.settings());
+    }
+    let config = Config::load(&Input::of_process(config, set))?;
     match cli.command {
         Command::Config => {
             print_settings(&config);
@@ -159,6 +168,10 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Verify(options) => history::verify::run(&tool(&config).await?, &config, options).await,
         Command::Fsck(options) => history::fsck::run(&tool(&config).await?, options).await,
         Command::Backtest(options) => history::backtest::run(&tool(&config).await?, &config, options).await,
+        Command::Eval(options) => {
+            telemetry::init("error", config.log_format)?;
+            eval::run(&config, options).await
+        }
         Command::Rebuild(options) => rebuild::run(&tool(&config).await?, options).await,
         Command::Parked(options) => parked::run(&tool(&config).await?, options).await,
         Command::Up => {

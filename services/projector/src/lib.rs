@@ -3,11 +3,11 @@
 //! What each view says is in `hemostat_core::view`; here is only which of them are kept. A row may be deleted at any time:
 //! a view of a new version is filled from the beginning of the log.
 
-use hemostat_core::view::{Breaker, Containers, Cooldown, Dedup, Incidents, Timeline};
+use hemostat_core::view::{Breaker, Calibration, Containers, Cooldown, Dedup, Incidents, Timeline};
 use hemostat_runtime::{Config, Context, Task, rebuild::Rebuildable};
 
 /// Every view that is kept.
-pub fn views() -> [Rebuildable; 6] {
+pub fn views() -> [Rebuildable; 7] {
     [
         Rebuildable::view::<Containers>(),
         Rebuildable::view::<Incidents>(),
@@ -15,6 +15,7 @@ pub fn views() -> [Rebuildable; 6] {
         Rebuildable::view::<Cooldown>(),
         Rebuildable::view::<Breaker>(),
         Rebuildable::view::<Dedup>(),
+        Rebuildable::view::<Calibration>(),
     ]
 }
 

@@ -106,7 +106,7 @@ pub struct ContainersAsk {
     pub as_of: Option<String>,
 }
 
-/// Parameters of `GET /containers/{key}` and `GET /incidents/{id}`.
+/// Parameters of `GET /containers/{key}`, `GET /incidents/{id}` and `GET /stats/calibration`.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]

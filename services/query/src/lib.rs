@@ -13,6 +13,7 @@ mod listen;
 mod openapi;
 mod parked;
 mod problem;
+mod stats;
 mod wire;
 
 use std::sync::Arc;

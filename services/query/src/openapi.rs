@@ -10,6 +10,7 @@ use crate::{
     ask::{Ask, Nothing},
     containers, events, incidents, parked,
     problem::{Document, Problem},
+    stats,
 };
 
 #[derive(OpenApi)]
@@ -25,6 +26,7 @@ use crate::{
         (name = "events", description = "The log: every fact, in one order."),
         (name = "containers", description = "How containers are, and why they are, or are not, being healed."),
         (name = "incidents", description = "Illnesses from the first symptom to the end of the last."),
+        (name = "stats", description = "What can be counted over all of history."),
         (name = "parked", description = "Deliveries that a part of HemoStat could not handle (dead letters)."),
     ),
     components(schemas(Document)),
@@ -40,6 +42,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(containers::get))
         .routes(routes!(incidents::list))
         .routes(routes!(incidents::get))
+        .routes(routes!(stats::calibration))
         .routes(routes!(parked::list))
         .routes(routes!(parked::redrive))
         .routes(routes!(parked::discard))

@@ -16,12 +16,16 @@ use super::{
 pub(super) const PATIENCE: Span = Span::from_secs(300);
 /// A run that is younger than this may still be beginning, where it seems to be at work on that.
 const BEGINNING: Span = Span::from_secs(300);
+/// A run that has never been well may be beginning for so long while its output counts up.
+const BEGINNING_AT_WORK: Span = Span::from_secs(3600);
 /// What was printed so lately is a sign of life.
 const SIGN_OF_LIFE: Span = Span::from_secs(30);
 /// What was printed so soon after a run began says only that it began.
 const FIRST_WORDS: Span = Span::from_secs(20);
-/// What says that it is not ready is believed for so long.
+/// What says that it is not ready is believed for so long, and longer only while it gets on.
 const READY_WITHIN: Span = Span::from_secs(900);
+/// What was printed so many lines ago may be over.
+const STILL_TRUE: usize = 5;
 /// CPU above this is work.
 pub(super) const BUSY: f64 = 70.0;
 
@@ -52,20 +56,25 @@ impl<'a> Case<'a> {
             return None;
         }
         if self.says_not_ready().is_some() {
-            return left(READY_WITHIN, self.stood(Symptom::Unhealthy));
+            let left = left(READY_WITHIN, self.stood(Symptom::Unhealthy));
+            return left.or_else(|| self.gets_on().then_some(PATIENCE));
         }
         let printed = self.silent_since().zip(self.facts.started_at).is_some_and(|(at, began)| {
             Span::between(at, self.now) <= SIGN_OF_LIFE && Span::between(began, at) >= FIRST_WORDS
         });
         let busy = self.vitals_now().is_some_and(|vitals| vitals.cpu.get() >= BUSY);
-        let young = self.run_age().and_then(|age| left(BEGINNING, age));
-        young.filter(|_| self.examined_now().is_some() && self.was_well() == Some(false) && (printed || busy))
+        let (begins, age) = (self.was_well() == Some(false), self.run_age());
+        let young = age.and_then(|age| left(BEGINNING, age)).filter(|_| printed || busy);
+        let at_work = || age.and_then(|age| left(BEGINNING_AT_WORK, age)).filter(|_| self.gets_on());
+        young.or_else(at_work).map(|left| left.min(PATIENCE)).filter(|_| self.examined_now().is_some() && begins)
     }
 
-    /// What says that it is loading or repairing its data.
+    /// What says that it is loading or repairing its data, or is about to end.
     pub(super) fn says_not_ready(&self) -> Option<Clue<'a>> {
-        self.examined_now()?;
-        self.clue_of(Trouble::NotReady)
+        let examined = self.examined_now()?;
+        let is_true = |clue: &Clue<'_>| clue.is_among_the_last(STILL_TRUE, examined.output.len());
+        let begins = self.clue_of(Trouble::NotReady).filter(is_true);
+        begins.or_else(|| clues::leaving(examined).filter(is_true))
     }
 
     /// When its present run printed something, last.
@@ -129,8 +138,11 @@ impl<'a> Case<'a> {
             | Trouble::ReadOnly
             | Trouble::Data
             | Trouble::DiskFull
+            | Trouble::Sealed
+            | Trouble::Standby
             | Trouble::Locked => true,
             Trouble::NotReady
+            | Trouble::Leaving
             | Trouble::Unrunnable
             | Trouble::PortTaken
             | Trouble::OwnLock

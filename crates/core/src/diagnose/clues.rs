@@ -38,6 +38,12 @@ pub enum Trouble {
     Unreachable,
     /// It is not ready yet: it loads or repairs its data.
     NotReady,
+    /// It was told to end, and finishes what it has begun.
+    Leaving,
+    /// It waits for what only people give it: keys, a passphrase.
+    Sealed,
+    /// Another has the role that its health check asks for.
+    Standby,
     /// A lock that it needs is held by somebody else.
     Locked,
     /// A lock on its own files is held, by itself as a rule.
@@ -72,6 +78,9 @@ impl Trouble {
             Self::Credentials => "its name or password is not accepted",
             Self::Unreachable => "it cannot reach what it needs",
             Self::NotReady => "it is not ready yet",
+            Self::Leaving => "it was told to end and finishes its work",
+            Self::Sealed => "it is sealed until people open it",
+            Self::Standby => "another has the role that is asked for",
             Self::Locked => "a lock that it needs is held by another",
             Self::OwnLock => "its own file is locked",
             Self::Pool => "its connections to others are used up",
@@ -98,9 +107,12 @@ impl Trouble {
             | Self::Unset
             | Self::Misconfigured
             | Self::Forbidden
+            | Self::Sealed
+            | Self::Standby
             | Self::Missing => true,
             Self::Unreachable
             | Self::NotReady
+            | Self::Leaving
             | Self::Locked
             | Self::OwnLock
             | Self::Pool
@@ -125,6 +137,9 @@ impl Trouble {
             Self::Credentials => "check its password with the service that refuses it",
             Self::Unreachable => "look at the service that it cannot reach",
             Self::NotReady => "give it the time that it needs to begin",
+            Self::Leaving => "let it end",
+            Self::Sealed => "bring the keys that open it",
+            Self::Standby => "have its check accept either role, or give it the role",
             Self::Locked => "find out who holds the lock",
             Self::OwnLock => "find out which of its threads or processes holds the lock",
             Self::Pool => "find out what does not give connections back, or let it have more",
@@ -161,17 +176,32 @@ impl Clue<'_> {
         plain(self.line, QUOTED)
     }
 
+    /// Whether it is one of the last so many of all lines, or what the health check says.
+    pub(super) fn is_among_the_last(&self, last: usize, lines: usize) -> bool {
+        self.index.is_none_or(|index| index + last >= lines)
+    }
+
     /// The exhibit that shows it.
     pub(super) fn exhibit(&self) -> String {
         self.index.map_or_else(|| "checks".to_owned(), output_id)
     }
 }
 
-/// The last line of the output that says what is wrong.
+/// The last line of the output that says what is wrong. That it is told to end is no reason for why it ends.
 pub(super) fn in_output(examined: &Examined) -> Option<Clue<'_>> {
+    all_in_output(examined).find(|clue| clue.trouble != Trouble::Leaving)
+}
+
+/// The last line of the output that says that it was told to end.
+pub(super) fn leaving(examined: &Examined) -> Option<Clue<'_>> {
+    all_in_output(examined).find(|clue| clue.trouble == Trouble::Leaving)
+}
+
+/// What the last lines say, the last one first.
+fn all_in_output(examined: &Examined) -> impl Iterator<Item = Clue<'_>> {
     let lines = examined.output.iter().enumerate().rev().take(LAST_LINES);
-    let mut own = lines.filter(|(_, line)| !is_of_a_request(&line.text));
-    own.find_map(|(index, line)| Some(Clue { trouble: trouble(&line.text)?, line: &line.text, index: Some(index) }))
+    let own = lines.filter(|(_, line)| !is_of_a_request(&line.text));
+    own.filter_map(|(index, line)| Some(Clue { trouble: trouble(&line.text)?, line: &line.text, index: Some(index) }))
 }
 
 /// Whether a line tells of a request that was answered, as access logs do. In it stands what a stranger asked for.

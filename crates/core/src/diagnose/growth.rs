@@ -6,7 +6,7 @@ use hemostat_schema::{
     observation::{Evidence, Severity, Symptom, Trend},
 };
 
-use super::Case;
+use super::{Case, case::Level};
 
 /// Within so long of its limit a leak is restarted before it is killed.
 const NEAR: Span = Span::from_secs(600);
@@ -16,6 +16,10 @@ const NEAR_SHARE: f64 = 0.9;
 const LOOK_AGAIN: Span = Span::from_secs(60);
 /// So many more processes are ever more.
 const MORE_PIDS: f64 = 2.0;
+/// Memory that has been so high for so long, in a container that is well, is what it needs.
+const FULL_FOR: Span = Span::from_secs(3600);
+/// Above this a level that has been critical is critical still.
+pub(super) const CRITICAL: f64 = 95.0;
 /// CPU above this is not mere work.
 pub(super) const STUCK: f64 = 90.0;
 
@@ -44,6 +48,13 @@ impl Leak {
     }
 }
 
+impl Level {
+    /// Whether it was critical when it was told, and is.
+    pub(super) fn is_critical(&self) -> bool {
+        self.severity == Severity::Critical && self.value.get() > CRITICAL
+    }
+}
+
 impl Case<'_> {
     /// The leak that its present run has.
     pub(super) fn leak(&self) -> Option<Leak> {
@@ -67,6 +78,21 @@ impl Case<'_> {
         processes.iter().filter(|process| process.command.contains("<defunct>")).count()
     }
 
+    /// Whether its memory is high, has been for long without growing, and its health check has nothing against it.
+    pub(super) fn holds_its_memory(&self) -> bool {
+        let steady =
+            self.level(Symptom::MemoryHigh).is_some_and(|level| level.trend == Trend::Steady && !level.is_critical());
+        steady && self.facts.health == Health::Healthy && self.stood(Symptom::MemoryHigh) >= FULL_FOR
+    }
+
+    /// Whether a high level is its work, on which it gets on, and its health check has nothing against it.
+    pub(super) fn is_work(&self, level: Symptom) -> bool {
+        let well = self.facts.health == Health::Healthy;
+        level == Symptom::CpuHigh
+            && self.facts.health != Health::Unhealthy
+            && (self.gets_on() || well && self.names_its_work())
+    }
+
     /// Whether all that it is ill of is a high level that falls by itself, or is no more than work.
     pub(super) fn only_eases(&self) -> bool {
         let falls = |trend: Trend| trend == Trend::Falling;
@@ -76,7 +102,7 @@ impl Case<'_> {
             && levels.peek().is_some()
             && levels.all(|level| {
                 let works = level.symptom == Symptom::CpuHigh && level.value.get() <= STUCK;
-                (falls(level.trend) || works) && level.severity < Severity::Critical
+                self.is_work(level.symptom) || (falls(level.trend) || works) && level.severity < Severity::Critical
             })
     }
 }

@@ -19,7 +19,7 @@
 //! | `check_broken` | its health check cannot be run | unclear, none | 0.80 |
 //! | `check_misdirected` | its health check asks for what is not there | unclear, none | 0.70 |
 //! | `flapping` | its health check changes its mind again and again | sick, none: look at its time limit | 0.75 |
-//! | `still_begins` | its health check fails while it loads or repairs its data | unclear, none | 0.60 |
+//! | `still_begins` | its health check fails while it loads or repairs its data, or was told to end | unclear, none | 0.60 |
 //! | `left_behind` | its health check fails though what it needs has got well or begun anew | sick, restart | 0.80 |
 //! | `elsewhere` | its health check fails as something else does | sick, none | 0.75 |
 //! | `spinning` | its health check times out while it is busy, and it has fallen silent | sick, restart | 0.80 |

@@ -31,6 +31,8 @@ pub enum Contraindication {
     Starting,
     /// It has not come to its work yet: it is loading, or repairing its data.
     StillBegins,
+    /// It was told to end, and finishes what it has begun.
+    Leaving,
     /// Docker has tried as often as its restart policy says, and it ended at its start each time.
     Exhausted,
     /// Its program cannot be run.
@@ -52,6 +54,8 @@ pub enum Contraindication {
     OnlyAtWork,
     /// All that is wrong is that it is not as usual.
     OnlyUnusual,
+    /// All that is wrong is that it holds much memory, has for long, and is well.
+    OnlyFull,
     /// All that is wrong is that it has many processes, and has not ever more.
     OnlyMany,
     /// All that is wrong is that its memory grows, and its limit is far.
@@ -90,6 +94,7 @@ impl std::fmt::Display for Contraindication {
             Self::DockerRestarts => "Docker restarts it already, by its restart policy",
             Self::Starting => "its health check has not said yet how it is",
             Self::StillBegins => "it is still beginning its run, and would have to begin anew",
+            Self::Leaving => "it was told to end, and finishes what it has begun",
             Self::Exhausted => "Docker has started it as often as its policy says, and it ended at once each time",
             Self::BadCommand => "its program cannot be run",
             Self::OutOfMemoryAtStart => "it was killed for want of memory at its start, again and again",
@@ -99,6 +104,7 @@ impl std::fmt::Display for Contraindication {
             Self::OnlyFlapping => "it gets well each time by itself",
             Self::OnlyAtWork => "what is high passes by itself, or is work that would be lost",
             Self::OnlyUnusual => "to be unlike itself is no illness",
+            Self::OnlyFull => "it is well, and would take as much memory again",
             Self::OnlyMany => "it would have as many processes again",
             Self::FarFromLimit => "its memory limit is far, and there is time to find out what it keeps",
             Self::OnlyLostAChild => "it has gone on without the process that was killed",
@@ -141,7 +147,7 @@ pub fn safe(case: &Case<'_>, remedy: &Remedy) -> Result<(), Contraindication> {
 
 /// What stands against stopping it.
 fn restart(case: &Case<'_>) -> Result<(), Contraindication> {
-    use Contraindication::{DockerRestarts, Down, Starting, StillBegins};
+    use Contraindication::{DockerRestarts, Down, Leaving, Starting, StillBegins};
     match case.facts.state {
         State::Restarting => return Err(DockerRestarts),
         State::Created | State::Exited => return Err(Down),
@@ -154,7 +160,8 @@ fn restart(case: &Case<'_>) -> Result<(), Contraindication> {
         return Err(Starting);
     }
     if case.still_begins().is_some() {
-        return Err(StillBegins);
+        let leaves = case.says_not_ready().is_some_and(|clue| clue.trouble == Trouble::Leaving);
+        return Err(if leaves { Leaving } else { StillBegins });
     }
     level(case).and_then(|()| check(case))
 }
@@ -162,11 +169,11 @@ fn restart(case: &Case<'_>) -> Result<(), Contraindication> {
 /// What stands against a restart because of what it uses, or must wait for.
 fn level(case: &Case<'_>) -> Result<(), Contraindication> {
     use Contraindication::{
-        FarFromLimit, OnlyAtWork, OnlyLostAChild, OnlyMany, OnlyPressure, OnlyThrottled, OnlyUnusual,
+        FarFromLimit, OnlyAtWork, OnlyFull, OnlyLostAChild, OnlyMany, OnlyPressure, OnlyThrottled, OnlyUnusual,
     };
     use Symptom::{
-        BlockUnusual, CpuHigh, CpuThrottled, CpuUnusual, Flapping, MemoryLeak, MemoryUnusual, NetworkUnusual, OomChild,
-        PidsHigh, Pressure, Unhealthy,
+        BlockUnusual, CpuHigh, CpuThrottled, CpuUnusual, Flapping, MemoryHigh, MemoryLeak, MemoryUnusual,
+        NetworkUnusual, OomChild, PidsHigh, Pressure, Unhealthy,
     };
     let fails = case.facts.health == Health::Unhealthy;
     // A container that its limit holds back uses all the CPU that it is given, and answers its check late.
@@ -182,6 +189,7 @@ fn level(case: &Case<'_>) -> Result<(), Contraindication> {
         () if case.is_only_ill_of(&[Pressure]) => Err(OnlyPressure),
         () if case.is_only_ill_of(&[OomChild]) => Err(OnlyLostAChild),
         () if only(&[CpuUnusual, MemoryUnusual, NetworkUnusual, BlockUnusual]) => Err(OnlyUnusual),
+        () if only(&[MemoryHigh]) && case.holds_its_memory() => Err(OnlyFull),
         () if only(&[PidsHigh]) && many => Err(OnlyMany),
         () if only(&[MemoryLeak]) && far => Err(FarFromLimit),
         () if case.only_eases() => Err(OnlyAtWork),
@@ -207,7 +215,9 @@ fn check(case: &Case<'_>) -> Result<(), Contraindication> {
     // What it cannot reach may be well again, and what it held of it stale; the others only people mend.
     let stays = |clue: &Clue<'_>| clue.trouble.stays() || clue.trouble == Trouble::Locked;
     match case.trouble_elsewhere().filter(stays) {
-        Some(clue) if case.left_behind_by().is_none() => Err(Elsewhere { what: clue.trouble.told() }),
+        Some(clue) if clue.trouble.stays() || case.left_behind_by().is_none() => {
+            Err(Elsewhere { what: clue.trouble.told() })
+        }
         Some(_) | None => Ok(()),
     }
 }

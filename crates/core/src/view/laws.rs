@@ -3,18 +3,19 @@
 use std::collections::BTreeMap;
 
 use hemostat_schema::{
-    Action, Body, Event, EventId, Family, NewEvent, Recorded, Span,
+    Action, Body, Diagnosis, Event, EventId, Family, NewEvent, Recorded, Span,
     action::{
         Approved, Authorised, BreakerReset, Denied, Failed, GaveUp, Limits, Outcome, Paused, Proof, Proposed, Refusal,
         Refused, Remedy, Succeeded, Verified,
     },
     alert::{Delivered, Escalated, Raised, Resolution, Resolved, Suppressed, Suppression},
-    container::{ExitBy, Health},
+    container::{ExitBy, Health, Target},
+    diagnosis,
     observation::{Cleared, Removed, Severity, Symptom, SymptomCleared},
 };
 use proptest::prelude::*;
 
-use super::{Breaker, Containers, Cooldown, Dedup, Incidents, Timeline};
+use super::{Breaker, Calibration, Containers, Cooldown, Dedup, Incidents, Timeline};
 use crate::{Projection, testing};
 
 /// One of everything that matters to a view, about the `n`th event's matters.
@@ -39,6 +40,16 @@ fn whats() -> Vec<Event> {
         cleared(Symptom::CpuHigh, Cleared::Stopped).into(),
         Removed { target: run.clone() }.into(),
         testing::reached(run.clone()).into(),
+        diagnosis::Opined { opinion: opinion(&run), rules: testing::reached(run.clone()), agrees: true }.into(),
+        diagnosis::Failed {
+            provider: "openai".into(),
+            model: "gpt".into(),
+            trouble: diagnosis::Trouble::TimedOut,
+            error: "no".into(),
+            took: long,
+            usage: None,
+        }
+        .into(),
         Authorised {
             remedy: restart.clone(),
             target: run.clone(),
@@ -76,18 +87,30 @@ fn whats() -> Vec<Event> {
     ]
 }
 
-/// A history of two containers and two incidents; what is said of an attempt is said of the last one begun.
+fn opinion(run: &Target) -> diagnosis::Reached {
+    let method = diagnosis::Method::Model { provider: "openai".into(), model: "gpt".into() };
+    diagnosis::Reached { method, ..testing::reached(run.clone()) }
+}
+
+/// A history of two containers and two incidents; what is said of an attempt is said of the last one begun, which was
+/// for the last diagnosis.
 fn histories() -> impl Strategy<Value = Vec<Recorded>> {
     let step = (any::<prop::sample::Index>(), any::<bool>(), prop::option::weighted(0.8, any::<bool>()));
     prop::collection::vec(step, 0..80).prop_map(|steps| {
-        let (whats, mut last_attempt) = (whats(), testing::id(2));
+        let (whats, mut last_attempt, mut last_diagnosis) = (whats(), testing::id(2), testing::id(2));
         let mut history = vec![];
         for (n, (what, second, incident)) in (1_u32..).zip(steps) {
             let id = testing::id(u64::from(n));
             let mut event = whats[what.index(whats.len())].clone();
+            if let Event::Diagnosis(Diagnosis::Reached(_)) = &event {
+                last_diagnosis = id;
+            }
             if let Event::Action(action) = &mut event {
                 match action {
-                    Action::Authorised(_) => last_attempt = id,
+                    Action::Authorised(intent) => {
+                        intent.diagnosis = last_diagnosis;
+                        last_attempt = id;
+                    }
                     Action::Succeeded(Succeeded { action, .. })
                     | Action::Failed(Failed { action, .. })
                     | Action::Verified(Verified { action, .. }) => *action = last_attempt,
@@ -170,6 +193,7 @@ proptest! {
         obeys_the_laws::<Cooldown>(&history, cut);
         obeys_the_laws::<Breaker>(&history, cut);
         obeys_the_laws::<Dedup>(&history, cut);
+        obeys_the_laws::<Calibration>(&history, cut);
     }
 
     #[test]

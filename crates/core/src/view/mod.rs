@@ -8,6 +8,7 @@
 //! | [`Cooldown`] | container | until when is a new illness left to people? |
 //! | [`Breaker`] | container | has HemoStat given up on it? |
 //! | [`Dedup`] | incident | which alert stands? |
+//! | [`Calibration`] | container | what was the confidence of its diagnoses worth? |
 //!
 //! Nothing decides by a view: a decision folds the log itself. So a view that lags makes a page old, never an act wrong.
 //! Every row carries the id of the last event that it took in, and an event at or before it changes nothing.
@@ -15,6 +16,7 @@
 pub mod attempt;
 pub mod attention;
 pub mod breaker;
+pub mod calibration;
 pub mod containers;
 pub mod cooldown;
 pub mod dedup;
@@ -29,6 +31,7 @@ pub mod timeline;
 pub use attempt::{Attempt, Stage};
 pub use attention::Attention;
 pub use breaker::Breaker;
+pub use calibration::Calibration;
 pub use containers::Containers;
 pub use cooldown::Cooldown;
 pub use dedup::Dedup;

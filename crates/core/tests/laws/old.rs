@@ -10,7 +10,7 @@ use hemostat_core::{
     judge::Judge,
     remedy::Remedy,
     testing::fold,
-    view::{Breaker, Containers, Cooldown, Dedup, Incidents, Timeline},
+    view::{Breaker, Calibration, Containers, Cooldown, Dedup, Incidents, Timeline},
 };
 use hemostat_schema::{
     Action, Event, EventId, IncidentId, NewEvent, Partition, Recorded, Subject, Timestamp,
@@ -90,4 +90,5 @@ fn an_authority_of_version_1_is_folded_like_one_of_today_whose_other_limits_nobo
     assert_eq!(rows::<Cooldown>(&log), rows::<Cooldown>(&same));
     assert_eq!(rows::<Breaker>(&log), rows::<Breaker>(&same));
     assert_eq!(rows::<Dedup>(&log), rows::<Dedup>(&same));
+    assert_eq!(rows::<Calibration>(&log), rows::<Calibration>(&same));
 }

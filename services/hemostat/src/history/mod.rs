@@ -3,7 +3,7 @@
 pub mod backtest;
 pub mod explain;
 pub mod export;
-mod format;
+pub mod format;
 pub mod fsck;
 mod progress;
 pub mod replay;
@@ -116,7 +116,8 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    fn bad(says: String) -> Self {
+    /// It is not well.
+    pub fn bad(says: String) -> Self {
         Self { code: 1, says }
     }
 

@@ -5,7 +5,8 @@ use clap::{Args, ValueEnum};
 use hemostat_core::{
     Projection, breaker,
     view::{
-        Breaker, Containers, Cooldown, Dedup, Incidents, Timeline, breaker::Row as BreakerRow, cooldown::Why, incidents,
+        Breaker, Calibration, Containers, Cooldown, Dedup, Incidents, Timeline, breaker::Row as BreakerRow,
+        calibration, cooldown::Why, incidents,
     },
 };
 use hemostat_history::{as_of, window::Point};
@@ -49,6 +50,8 @@ enum View {
     Breaker,
     /// Which alert of each incident stands.
     Dedup,
+    /// What the confidence of the rules and models that diagnosed each container was worth.
+    Calibration,
 }
 
 /// Prints the rows.
@@ -63,6 +66,7 @@ pub async fn run(ctx: &Context, options: Options) -> anyhow::Result<()> {
         View::Cooldown => show::<Cooldown, 4>(ctx, &options).await,
         View::Breaker => show::<Breaker, 4>(ctx, &options).await,
         View::Dedup => show::<Dedup, 5>(ctx, &options).await,
+        View::Calibration => show::<Calibration, 8>(ctx, &options).await,
     }
 }
 
@@ -225,5 +229,27 @@ impl Lines<5> for Dedup {
     fn lines(key: &str, row: &Self::Row) -> Vec<[String; 5]> {
         let (subject, suppressed) = (row.subject.to_string(), row.suppressed.to_string());
         vec![[key.to_owned(), subject, second(row.since), suppressed, row.title.clone()]]
+    }
+}
+
+impl Lines<8> for Calibration {
+    const COLUMNS: [&str; 8] = ["container", "by", "reached", "judged", "recovered", "inconclusive", "stated", "brier"];
+
+    fn lines(key: &str, row: &Self::Row) -> Vec<[String; 8]> {
+        let line = |(by, record): (&String, &calibration::Record)| {
+            let (total, count) = (record.total(), |number: u64| number.to_string());
+            let hundredth = |value: Option<f64>| or_dash(value, |value| format!("{value:.2}"));
+            [
+                key.to_owned(),
+                by.clone(),
+                count(record.reached),
+                count(total.judged),
+                count(total.recovered),
+                count(record.inconclusive),
+                hundredth(total.stated()),
+                hundredth(record.brier()),
+            ]
+        };
+        row.methods.iter().map(line).collect()
     }
 }

@@ -1,5 +1,6 @@
 //! What goes over HTTP: query's own types, so that a change of the log's vocabulary is not silently one of the API.
 
+pub mod calibration;
 pub mod container;
 pub mod event;
 pub mod incident;
@@ -7,6 +8,7 @@ pub mod parked;
 pub mod treatment;
 pub mod words;
 
+pub use calibration::Calibration;
 pub use container::{Container, ContainerDetail, Containers};
 pub use event::{Event, Events};
 pub use incident::{Incident, IncidentDetail, Incidents};

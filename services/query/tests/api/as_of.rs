@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use crate::server::{Server, fold_all, logged};
 
-const PATHS: [&str; 4] = ["/containers", "/containers/api", "/incidents", "/incidents?state=open"];
+const PATHS: [&str; 5] =
+    ["/containers", "/containers/api", "/incidents", "/incidents?state=open", "/stats/calibration"];
 
 #[tokio::test]
 async fn an_answer_as_of_an_event_is_what_was_answered_right_after_it() {
@@ -39,7 +40,9 @@ async fn before_anything_happened_nothing_was_there_and_nonsense_is_no_instant()
     let before = at(-86_400);
     assert_eq!(server.read(&format!("/containers?as_of={before}")).await["containers"], json!([]));
     assert_eq!(server.get(&format!("/containers/host%2Fapi?as_of={before}")).await.status, 404);
-    for path in ["/containers?as_of=soon", "/containers/api?as_of=", "/incidents?as_of=2h"] {
+    for path in
+        ["/containers?as_of=soon", "/containers/api?as_of=", "/incidents?as_of=2h", "/stats/calibration?as_of=now"]
+    {
         let answer = server.get(path).await;
         assert_eq!(answer.status, 400, "{path}");
         assert!(answer.json()["detail"].as_str().unwrap().contains("as_of"), "{path}");

@@ -12,7 +12,7 @@ async fn poisoned() -> (Server, String) {
     let (log, _) = logged(1, [testing::seen(0, facts())]).await;
     let event = log.append_raw(Partition(0), Family::Action, "action.paused.1", "host/api", b"\xff");
     crate::server::fold_all(&log).await;
-    assert_eq!(log.parked(Partition(0), 100).await.unwrap().len(), 5, "one for each view that reads actions");
+    assert_eq!(log.parked(Partition(0), 100).await.unwrap().len(), 6, "one for each view that reads actions");
     (Server::on(log).await, event.to_string())
 }
 
@@ -27,7 +27,7 @@ async fn a_parked_delivery_is_listed_with_its_event_and_why() {
     let (server, event) = poisoned().await;
     let list = server.read("/parked").await;
     let parked = list["parked"].as_array().unwrap();
-    assert_eq!(parked.len(), 5);
+    assert_eq!(parked.len(), 6);
     for one in parked {
         assert_eq!((&one["event"], &one["family"]), (&json!(event), &json!("action")));
         assert_eq!((&one["kind"], &one["subject"]), (&json!("action.paused.1"), &json!("host/api")));
@@ -50,7 +50,7 @@ async fn one_of_a_view_is_dealt_with_by_filling_the_view_anew_and_any_can_be_for
 
     let discarded = post(&server, &format!("/parked/{id}/discard"), JSON).await;
     assert_eq!((discarded.status, discarded.json()), (200, list["parked"][0].clone()));
-    assert_eq!(server.read("/parked").await["parked"].as_array().unwrap().len(), 4);
+    assert_eq!(server.read("/parked").await["parked"].as_array().unwrap().len(), 5);
     for action in ["redrive", "discard"] {
         let again = post(&server, &format!("/parked/{id}/{action}"), JSON).await;
         assert_eq!((again.status, &again.json()["type"]), (404, &json!("urn:hemostat:problem:unknown-parked")));
@@ -81,7 +81,7 @@ async fn no_page_of_another_site_changes_anything() {
     );
     let answer = server.send(&preflight).await;
     assert_eq!((answer.status, answer.headers.get("access-control-allow-origin")), (405, None));
-    assert_eq!(server.read("/parked").await["parked"].as_array().unwrap().len(), 5);
+    assert_eq!(server.read("/parked").await["parked"].as_array().unwrap().len(), 6);
     let local = format!("{JSON}Origin: http://localhost:8501\r\n");
     assert_eq!(post(&server, &format!("/parked/{id}/discard"), &local).await.status, 200);
 }

@@ -59,6 +59,7 @@ async fn a_bad_request_is_answered_with_what_would_be_right() {
         ("/containers/a%20b", 400, "invalid-parameter", "a container's key such as my-host/api-1"),
         ("/containers/api-9", 404, "unknown-container", "HemoStat knows host/api"),
         ("/containers/other%2Fapi", 404, "unknown-container", "other/api is not known; HemoStat knows host/api"),
+        ("/stats/calibration?by=rule", 400, "invalid-parameter", "unknown field"),
         ("/incidents?state=closed", 400, "invalid-parameter", "one of open, ended"),
         ("/incidents?cursor=0.1-1", 400, "invalid-parameter", "an incident id such as"),
         ("/incidents/17", 400, "invalid-parameter", "an incident id such as"),
@@ -117,9 +118,15 @@ async fn what_is_not_a_plain_read_of_this_machine_is_refused() {
 #[tokio::test]
 async fn a_log_that_does_not_answer_is_said_so_with_when_to_ask_again() {
     let server = Server::on(Arc::new(Broken { panics: false })).await;
-    for path in
-        ["/events", "/events/0.1-1", "/containers", "/containers/api", "/incidents", "/incidents/inc-0000000000000000"]
-    {
+    for path in [
+        "/events",
+        "/events/0.1-1",
+        "/containers",
+        "/containers/api",
+        "/incidents",
+        "/incidents/inc-0000000000000000",
+        "/stats/calibration",
+    ] {
         let answer = server.get(path).await;
         check(path, &answer, 503, "log-unreachable", "no connection to Redis at 127.0.0.1:6379");
         assert_eq!(answer.headers["retry-after"], "5", "{path}");

@@ -29,6 +29,7 @@ async fn healed() -> Server {
     let mut history = unhealthy();
     history.extend([ill(11, reached(run(0))), ill(11, told), ill(12, authorised())]);
     let (_, ids) = logged(1, history.clone()).await;
+    history[5] = ill(12, Authorised { diagnosis: ids[3], ..authorised() });
     for (n, event) in history.iter_mut().enumerate().skip(2) {
         event.cause = Some(Cause::Event(ids[n - 1]));
     }
@@ -186,6 +187,43 @@ async fn one_event_is_read_by_its_id_and_tells_itself() {
     );
     assert_eq!(event["data"]["remedy"], "restart");
     assert_eq!(server.read("/events?kind=action.refused").await["events"][0], event);
+}
+
+#[tokio::test]
+async fn calibration_tells_what_confidence_was_worth() {
+    let server = healed().await;
+    let stats = server.read("/stats/calibration").await;
+    let method = &stats["methods"][0];
+    for (pointer, expected) in [
+        ("/by", json!("rule:unhealthy")),
+        ("/reached", json!(1)),
+        ("/judged", json!(1)),
+        ("/recovered", json!(1)),
+        ("/inconclusive", json!(0)),
+        ("/stated", json!(0.9)),
+        ("/came_true", json!(1.0)),
+        ("/bins/9/from", json!(0.9)),
+        ("/bins/9/judged", json!(1)),
+        ("/bins/9/came_true", json!(1.0)),
+        ("/bins/8/came_true", json!(null)),
+        ("/thresholds/7/threshold", json!(0.7)),
+        ("/thresholds/7/judged", json!(1)),
+        ("/opinions", json!(null)),
+    ] {
+        assert_eq!(method.pointer(pointer), Some(&expected), "{pointer} of {method:#}");
+    }
+    assert!((method["brier"].as_f64().unwrap() - 0.01).abs() < 1e-9, "{method:#}");
+    assert_eq!((method["bins"].as_array().unwrap().len(), stats["methods"].as_array().unwrap().len()), (10, 1));
+    assert_eq!(Server::after([]).await.read("/stats/calibration").await, json!({ "methods": [] }));
+}
+
+#[tokio::test]
+async fn calibration_adds_up_what_all_hosts_say() {
+    let on = |key: &str, event: NewEvent| NewEvent { subject: key.parse().unwrap(), ..event };
+    let history = ["a/x", "b/x", "b/y"].map(|key| on(key, ill(11, reached(run(0)))));
+    let (log, _) = logged(3, history).await;
+    let stats = Server::on(log).await.read("/stats/calibration").await;
+    assert_eq!((&stats["methods"][0]["reached"], &stats["methods"][1]), (&json!(3), &json!(null)));
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use std::{
 
 use hemostat_core::{
     Policy, Projection, testing,
-    view::{Breaker, Containers, Cooldown, Dedup, Incidents, Timeline},
+    view::{Breaker, Calibration, Containers, Cooldown, Dedup, Incidents, Timeline},
 };
 use hemostat_log::{Commit, History, Log, MemoryLog};
 use hemostat_runtime::{Context, ProjectWorker, Stage, Step};
@@ -127,6 +127,7 @@ pub async fn fold_all(log: &Arc<MemoryLog>) {
         fold::<Cooldown>(&ctx, partition).await;
         fold::<Breaker>(&ctx, partition).await;
         fold::<Dedup>(&ctx, partition).await;
+        fold::<Calibration>(&ctx, partition).await;
     }
 }
 

@@ -3,7 +3,7 @@
 use super::Trouble;
 
 /// Patterns in small letters; of one with `&` all parts must be in the line. The first trouble that fits has the line.
-const PATTERNS: [(Trouble, &[&str]); 18] = [
+const PATTERNS: [(Trouble, &[&str]); 21] = [
     (
         Trouble::Unrunnable,
         &[
@@ -83,8 +83,48 @@ const PATTERNS: [(Trouble, &[&str]); 18] = [
             "wal segment loaded",
             "still initializing",
             "not ready yet",
+            "initial sync",
+            "initsync",
+            "state is startup2",
+            "full resync from master",
+            "master <-> replica sync",
+            "running migrations",
+            "applying & ...",
+            "migrating schema",
+            "migrating database",
+            "running upgrade & ->",
+            ": migrating ===",
+            "updating database",
+            "turned on maintenance",
+            "maintenance mode is on",
+            "maintenance mode enabled",
+            "in maintenance mode",
+            "loading data parts",
+            "recovering unflushed segment",
+            "loading & checkpoint shards",
+            "applying a batch of & redo log records",
+            "recovery & in progress",
+            "shards started",
+            "publishers will be blocked",
+            "resource alarm",
         ],
     ),
+    (
+        Trouble::Leaving,
+        &[
+            "shutting down gracefully",
+            "graceful shutdown",
+            "gracefully shutting down",
+            "draining",
+            "sigterm & received",
+            "received sigterm",
+        ],
+    ),
+    (
+        Trouble::Standby,
+        &["role is standby", "expected primary", "entering standby mode", "standby node", "this node is standby"],
+    ),
+    (Trouble::Sealed, &["vault is sealed", "sealed true", "unseal progress", "waiting for & passphrase"]),
     (
         Trouble::Unreachable,
         &[
@@ -124,6 +164,10 @@ const PATTERNS: [(Trouble, &[&str]); 18] = [
             "lock wait timeout exceeded",
             "could not obtain lock",
             "could not acquire & lock",
+            "conflicting read lock",
+            "waiting for global read lock",
+            "waiting for & metadata lock",
+            "waiting for backup lock",
             "waiting for & changelog lock",
             "waiting for & advisory lock",
         ],
@@ -277,6 +321,21 @@ mod tests {
         check("FATAL:  the database system is starting up", Some(NotReady));
         check("LOG:  redo in progress, elapsed time: 10.00 s, current LSN: 0/3A2B1C8", Some(NotReady));
         check("/var/run/postgresql:5432 - rejecting connections", Some(NotReady));
+        check("  Applying shop.0042_backfill_location...", Some(NotReady));
+        check("INFO  [alembic.runtime.migration] Running upgrade 1975ea -> ae1027", Some(NotReady));
+        check("1:S 01 Jan 2026 08:00:00.000 * MASTER <-> REPLICA sync started", Some(NotReady));
+        check("MongoServerError: node is not in primary or recovering state; state is STARTUP2", Some(NotReady));
+        check("This instance is currently in maintenance mode", Some(NotReady));
+        check("Turned off maintenance", None);
+        check("<Debug> shop.events (b2a): Loading data parts", Some(NotReady));
+        check("Loading safetensors checkpoint shards:  57% Completed | 17/30", Some(NotReady));
+        check("[MY-012532] [InnoDB] Applying a batch of 249 redo log records ...", Some(NotReady));
+        check("received SIGTERM, shutting down gracefully", Some(Leaving));
+        check("draining: 11 connections left", Some(Leaving));
+        check("[INFO]  core: vault is sealed", Some(Sealed));
+        check("role is standby, expected primary", Some(Standby));
+        check("Error: resource alarm(s) in effect: memory", Some(NotReady));
+        check("ERROR 1223 (HY000): Can't execute the query because you have a conflicting read lock", Some(Locked));
         check("LOADING Redis is loading the dataset in memory", Some(NotReady));
         check("sqlite3.OperationalError: database is locked", Some(OwnLock));
         check("QueuePool limit of size 5 overflow 10 reached, connection timed out, timeout 30.00", Some(Pool));

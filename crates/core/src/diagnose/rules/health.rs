@@ -13,7 +13,8 @@ use crate::{
     diagnose::{
         Case,
         checks::{BUSY, PATIENCE},
-        clues, words,
+        clues::{self, Trouble},
+        words,
     },
     opinion::plain,
 };
@@ -114,12 +115,18 @@ pub(super) fn still_begins(case: &Case<'_>) -> Option<Finding> {
         (None, Some(age)) => format!("{failing}, and it has not passed since its run began {age} ago"),
         (None, None) => failing,
     };
-    let why = format!("it is at work on its beginning, and a restart would begin that anew: it is given {left} more");
+    let why = match clue {
+        Some(clue) if clue.trouble == Trouble::Leaving => {
+            format!("a restart would break off what it finishes, and undo what it was told: it is given {left} more")
+        }
+        _ => format!("it is at work on its beginning, and a restart would begin that anew: it is given {left} more"),
+    };
     Some(unclear(0.6, root_cause, why).citing(["checks", "samples"]).by(clue).again(left))
 }
 
 pub(super) fn left_behind(case: &Case<'_>) -> Option<Finding> {
-    let failing = failing(case)?;
+    // What only people mend it would not find otherwise after a restart.
+    let failing = failing(case).filter(|_| case.trouble_elsewhere().is_none_or(|clue| !clue.trouble.stays()))?;
     let other = &case.left_behind_by()?.name;
     let root_cause = format!("{failing} though {other}, which it needs, has got well or begun anew since");
     let why = "it holds on to what it had of the run before: connections, addresses";

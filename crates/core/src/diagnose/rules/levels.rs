@@ -1,20 +1,20 @@
 //! Rules about what a container uses, and what it has to wait for.
 
 use hemostat_schema::{
-    Span,
     action::Remedy,
-    container::Health,
     examination::Relation,
-    observation::{Evidence, Resource, Severity, Symptom, Trend},
+    observation::{Evidence, Resource, Symptom, Trend},
 };
 
 use super::{Finding, sick};
-use crate::diagnose::{Case, case::Level, checks::PATIENCE, clues::Trouble, growth::STUCK, safe, words};
-
-/// Above this a level that has been critical is critical still.
-const CRITICAL: f64 = 95.0;
-/// Memory that has been so high for so long, in a container that is well, is what it needs.
-const FULL_FOR: Span = Span::from_secs(3600);
+use crate::diagnose::{
+    Case,
+    case::Level,
+    checks::PATIENCE,
+    clues::Trouble,
+    growth::{CRITICAL, STUCK},
+    safe, words,
+};
 
 pub(super) fn disk_full(case: &Case<'_>) -> Option<Finding> {
     if !case.is_disk_full() {
@@ -57,8 +57,7 @@ pub(super) fn throttled(case: &Case<'_>) -> Option<Finding> {
 }
 
 pub(super) fn at_the_limit(case: &Case<'_>) -> Option<Finding> {
-    let critical = |level: &Level| level.severity == Severity::Critical && level.value.get() > CRITICAL;
-    let level = case.levels().find(critical)?;
+    let level = case.levels().filter(|level| !case.is_work(level.symptom)).find(Level::is_critical)?;
     let why = format!("above {CRITICAL} % for its whole window it has no room left to work");
     Some(sick(Remedy::Restart, 0.85, words::level(case, &level), why).citing(["samples"]))
 }
@@ -86,7 +85,8 @@ pub(super) fn memory_rising(case: &Case<'_>) -> Option<Finding> {
 }
 
 pub(super) fn cpu_stuck(case: &Case<'_>) -> Option<Finding> {
-    let stuck = |level: &Level| level.value.get() > STUCK && level.trend != Trend::Falling;
+    let stuck =
+        |level: &Level| level.value.get() > STUCK && level.trend != Trend::Falling && !case.is_work(level.symptom);
     let level = case.level(Symptom::CpuHigh).filter(stuck)?;
     let why = format!("above {STUCK} % without a break it is likelier to be stuck than at work");
     Some(sick(Remedy::Restart, 0.75, words::level(case, &level), why).citing(["samples", "processes"]))
@@ -94,10 +94,7 @@ pub(super) fn cpu_stuck(case: &Case<'_>) -> Option<Finding> {
 
 pub(super) fn memory_full(case: &Case<'_>) -> Option<Finding> {
     let level = case.level(Symptom::MemoryHigh).filter(|level| level.trend != Trend::Falling)?;
-    if case.stood(Symptom::MemoryHigh) >= FULL_FOR
-        && case.facts.health == Health::Healthy
-        && level.trend == Trend::Steady
-    {
+    if case.holds_its_memory() {
         let why = "it has held that for long and is healthy: that may be all that it takes; its limit may be too near";
         return Some(sick(None, 0.7, words::level(case, &level), why).citing(["samples"]));
     }

@@ -260,6 +260,17 @@ fn health_checks_that_fail_while_a_run_begins() {
     check(unhealthy(5).checked(1, "LOADING Redis is loading the dataset in memory"), begins.clone());
     check(unhealthy(5).printed(1, &["LOG:  redo in progress, elapsed time: 10.00 s"]), begins);
     check(unhealthy(901).printed(1, &["LOG:  redo in progress"]), ("unhealthy", Sick, RESTART));
+    let counts = ["shard 4 of 90", "shard 5 of 90", "shard 6 of 90"];
+    let begins = ("still_begins", Unclear, None);
+    check(begun(3599).printed(1, &counts), begins.clone());
+    check(begun(3600).printed(1, &counts), ("unhealthy", Sick, RESTART));
+    check(begun(900).printed(61, &counts), ("unhealthy", Sick, RESTART));
+    let was_well = begun(900).changed(NOW - 50, Changed::Health { to: Health::Healthy });
+    check(was_well.printed(1, &counts), ("unhealthy", Sick, RESTART));
+    let leaves = ["received SIGTERM, shutting down gracefully", "9 connections left"];
+    check(unhealthy(40).printed(1, &leaves), begins.clone());
+    check(unhealthy(40).printed(1, &[leaves[0], "dial: connection refused"]), begins);
+    check(unhealthy(901).printed(1, &leaves), ("unhealthy", Sick, RESTART));
 }
 
 #[test]

@@ -115,7 +115,22 @@ fn what_must_not_be_done_is_known_with_its_reason() {
     check(elsewhere("x509: certificate has expired"), Restart, Some(Elsewhere { what }));
     let what = "a lock that it needs is held by another";
     check(elsewhere("Waiting for changelog lock...."), Restart, Some(Elsewhere { what }));
+    let what = "it is sealed until people open it";
+    check(elsewhere("core: vault is sealed"), Restart, Some(Elsewhere { what }));
+    let what = "another has the role that is asked for";
+    check(elsewhere("role is standby, expected primary"), Restart, Some(Elsewhere { what }));
     check(elsewhere("connect: connection refused"), Restart, None);
+    let anew = |said: &str| {
+        unhealthy(9).checked(1, said).relative("db", Relation::Dependency, State::Running, Health::Healthy, 60)
+    };
+    check(anew("db: connection refused"), Restart, None);
+    check(anew("db: WRONGPASS"), Restart, Some(Elsewhere { what: "its name or password is not accepted" }));
+    let initial = |ago: i64| {
+        unhealthy(1000).printed(ago, &["initial sync: 1 of 9", "initial sync: 2 of 9", "initial sync: 3 of 9"])
+    };
+    check(initial(1), Restart, Some(StillBegins));
+    check(initial(61), Restart, None);
+    check(elsewhere("received SIGTERM, draining"), Restart, Some(Leaving));
     check(elsewhere("OperationalError: database is locked"), Restart, None);
     check(unhealthy(9).also(raised(Symptom::Flapping)), Restart, Some(OnlyFlapping));
     check(unhealthy(9).also(raised(Symptom::CpuThrottled)), Restart, Some(OnlyThrottled));
@@ -127,6 +142,33 @@ fn what_must_not_be_done_is_known_with_its_reason() {
     check(falls(Symptom::MemoryHigh), Restart, Some(OnlyAtWork));
     check(falls(Symptom::MemoryHigh).with(|patient| patient.facts.health = Health::Unhealthy), Restart, None);
     check(one(Symptom::CpuHigh), Restart, None);
+    let frames = ["frame= 171400 fps= 16", "frame= 171481 fps= 16", "frame= 171563 fps= 15"];
+    let critical = |symptom| ill([SymptomRaised { severity: Severity::Critical, ..raised(symptom) }]);
+    check(critical(Symptom::CpuHigh).printed(1, &frames), Restart, Some(OnlyAtWork));
+    check(critical(Symptom::CpuHigh).printed(61, &frames), Restart, None);
+    check(critical(Symptom::MemoryHigh).printed(1, &frames), Restart, None);
+    let well = |patient: &mut Patient| patient.facts.health = Health::Healthy;
+    let compacts = ["Compacting (91bc) 4 sstables"];
+    check(critical(Symptom::CpuHigh).printed(1, &compacts).with(well), Restart, Some(OnlyAtWork));
+    let unchecked = |patient: &mut Patient| patient.facts.health = Health::None;
+    check(critical(Symptom::CpuHigh).printed(1, &compacts).with(unchecked), Restart, None);
+    check(critical(Symptom::CpuHigh).printed(61, &compacts).with(well), Restart, None);
+    check(critical(Symptom::CpuHigh).printed(1, &["compaction failed"]).with(well), Restart, None);
+    check(unhealthy(9).also(raised(Symptom::CpuHigh)).printed(1, &frames), Restart, None);
+    let held = |severity, since| {
+        let evidence = match evidence(Symptom::MemoryHigh) {
+            Evidence::Level { value, threshold, held, trend: _ } => {
+                Evidence::Level { value, threshold, held, trend: Trend::Steady }
+            }
+            other => other,
+        };
+        ill([SymptomRaised { severity, since: at(since), evidence, ..raised(Symptom::MemoryHigh) }])
+    };
+    check(held(Severity::High, NOW - 3600), Restart, Some(OnlyFull));
+    check(held(Severity::High, NOW - 3599), Restart, None);
+    check(held(Severity::Critical, NOW - 3600), Restart, None);
+    let sick = |patient: &mut Patient| patient.facts.health = Health::Unhealthy;
+    check(held(Severity::High, NOW - 3600).with(sick), Restart, None);
     check(one(Symptom::NetworkUnusual), Restart, Some(OnlyUnusual));
     check(one(Symptom::PidsHigh), Restart, None);
     check(one(Symptom::PidsHigh).used(&[(1.0, 1.0, 95); 8]), Restart, Some(OnlyMany));

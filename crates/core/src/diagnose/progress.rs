@@ -1,0 +1,153 @@
+//! Whether a container's output shows that it gets on with its work: figures that count up, line by line; or the name of
+//! such work as comes to an end.
+//!
+//! `frame=171400`, `frame=171481`, `frame=171563`: who prints that is busy and not stuck, and a restart would throw its
+//! work away. Like every clue it brings no remedy about; it only keeps from one. Instants are no progress, as a program
+//! that is stuck may print those as well, and neither is counting how often something failed.
+
+use hemostat_schema::{Span, examination::Line};
+
+use super::{Case, clues::is_of_a_request};
+
+/// So many lines in a row must count up.
+const LINES: usize = 3;
+/// Of so many lines, the last.
+const AMONG: usize = 12;
+/// The last of them was printed so lately.
+const LATELY: Span = Span::from_secs(60);
+/// Numbers from here on are instants (seconds since the epoch) or ids.
+const COUNTS_TO: f64 = 1e9;
+/// Who counts these does not get on.
+const FAILURES: [&str; 7] = ["retry", "attempt", "error", "fail", "timeout", "timed out", "warn"];
+
+/// Work that comes to an end, and of which programs tell.
+const WORK: [&str; 12] = [
+    "compact",
+    "reindex",
+    "vacuum",
+    "rebuild",
+    "backup",
+    "defragment",
+    "optimiz",
+    "transcod",
+    "indexing",
+    "training",
+    "merge segment",
+    "merging",
+];
+/// Of so many lines, the last, one must tell of it.
+const TOLD_AMONG: usize = 5;
+
+impl Case<'_> {
+    /// Whether the run that stands has told lately that it is at work which comes to an end.
+    pub(super) fn names_its_work(&self) -> bool {
+        let lines = self.examined_now().map_or(&[][..], |examined| &examined.output);
+        lines.iter().rev().take(TOLD_AMONG).any(|line| {
+            let text = line.text.to_lowercase();
+            line.at.is_some_and(|at| Span::between(at, self.now) <= LATELY)
+                && !is_of_a_request(&line.text)
+                && !FAILURES.iter().any(|failure| text.contains(failure))
+                && WORK.iter().any(|work| text.contains(work))
+        })
+    }
+
+    /// Whether the run that stands gets on with its work, as its output shows.
+    pub(super) fn gets_on(&self) -> bool {
+        let lines = self.examined_now().map_or(&[][..], |examined| &examined.output);
+        let late = lines.last().and_then(|line| line.at).is_none_or(|at| Span::between(at, self.now) > LATELY);
+        !late && counts_up(lines)
+    }
+}
+
+/// Whether the last lines of one kind count up, in one of their figures.
+fn counts_up(lines: &[Line]) -> bool {
+    let works = |line: &&Line| {
+        let text = line.text.to_lowercase();
+        !is_of_a_request(&line.text) && !FAILURES.iter().any(|failure| text.contains(failure))
+    };
+    let recent = &lines[lines.len().saturating_sub(AMONG)..];
+    let read: Vec<(String, Vec<f64>)> = recent.iter().filter(works).map(|line| shape(&line.text)).collect();
+    let Some((last, _)) = read.last() else { return false };
+    let alike: Vec<&[f64]> = read.iter().filter(|(shape, _)| shape == last).map(|(_, figures)| &**figures).collect();
+    let Some(newest) = alike.len().checked_sub(LINES).map(|from| &alike[from..]) else { return false };
+    let rises = |n: usize| newest.windows(2).all(|pair| pair[0][n] < pair[1][n]);
+    (0..newest[0].len()).any(rises)
+}
+
+/// A line without its figures and instants, and the figures.
+fn shape(text: &str) -> (String, Vec<f64>) {
+    let (mut shape, mut figures) = (String::new(), vec![]);
+    for word in text.split(|c: char| c.is_whitespace() || matches!(c, '=' | '|' | ',' | '[' | ']' | '(' | ')' | '"')) {
+        if word.is_empty() {
+            continue;
+        }
+        shape.push(' ');
+        if is_instant(word) {
+            continue;
+        }
+        let mut rest = word;
+        while let Some(begin) = rest.find(|c: char| c.is_ascii_digit()) {
+            let number = &rest[begin..];
+            let end = number.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(number.len());
+            shape.push_str(&rest[..begin]);
+            shape.push('#');
+            let figure = number[..end].trim_end_matches('.').parse().unwrap_or(f64::INFINITY);
+            // What is no count stands still, so it does not rise.
+            figures.push(if figure < COUNTS_TO { figure } else { f64::INFINITY });
+            rest = &number[end..];
+        }
+        shape.push_str(rest);
+    }
+    (shape, figures)
+}
+
+/// Whether a word is a date or a time of day: digits on both sides of a colon, or two dashes or slashes.
+fn is_instant(word: &str) -> bool {
+    let parts = |mark: char| {
+        let parts: Vec<&str> = word.split(mark).collect();
+        let digits = |part: &&str| part.starts_with(|c: char| c.is_ascii_digit());
+        if parts.iter().all(digits) { parts.len() } else { 0 }
+    };
+    parts(':') >= 2 || parts('-') >= 3 || parts('/') >= 3
+}
+
+#[cfg(test)]
+mod tests {
+    use hemostat_schema::examination::Stream;
+
+    use super::*;
+    use crate::testing::at;
+
+    #[test]
+    fn work_counts_up_and_neither_time_nor_failure_is_work() {
+        let check = |lines: &[&str], expected: bool| {
+            let printed: Vec<Line> = (0..)
+                .zip(lines)
+                .map(|(n, text)| Line { at: Some(at(n)), stream: Stream::Stdout, text: (*text).to_owned() })
+                .collect();
+            assert_eq!(counts_up(&printed), expected, "{lines:?}");
+        };
+        check(
+            &[
+                "frame=171400 fps= 16 speed=0.64x",
+                "frame=171481 fps= 16 speed=0.64x",
+                "frame=171563 fps= 15 speed=0.6x",
+            ],
+            true,
+        );
+        check(&["report 92 of 100", "report 95 of 100", "report 97 of 100"], true);
+        check(&["report 92 of 100", "slept", "report 95 of 100", "slept", "report 97 of 100"], true);
+        check(&["epoch 1: 10%", "epoch 1: 20%", "epoch 1: 30%"], true);
+        check(&["report 95 of 100", "report 97 of 100"], false);
+        check(&["report 97 of 100", "report 97 of 100", "report 97 of 100"], false);
+        check(&["report 92 of 100", "report 97 of 100", "report 95 of 100"], false);
+        check(&["2026-01-01T08:00:01Z spin", "2026-01-01T08:00:02Z spin", "2026-01-01T08:00:03Z spin"], false);
+        check(&["01/01/2026 08:00:01 spin", "01/01/2026 08:00:02 spin", "01/01/2026 08:00:03 spin"], false);
+        check(&["1767254391 spin", "1767254392 spin", "1767254393 spin"], false);
+        check(&["attempt 4 in vain", "attempt 5 in vain", "attempt 6 in vain"], false);
+        check(&["WARN fd 14 hung up", "WARN fd 15 hung up", "WARN fd 16 hung up"], false);
+        check(&["GET /a?n=1 HTTP/1.1", "GET /a?n=2 HTTP/1.1", "GET /a?n=3 HTTP/1.1"], false);
+        check(&["", "ü", "…"], false);
+        check(&[], false);
+    }
+}

@@ -1,0 +1,249 @@
+//! The set of labelled cases: the one that is built in, or a directory of one's own.
+
+use std::{num::NonZeroUsize, path::Path};
+
+use anyhow::{Context as _, bail};
+use serde::Serialize;
+
+use super::case::Labelled;
+
+macro_rules! built_in {
+    ($($name:literal)*) => {
+        /// The cases that are built in: name and text.
+        const BUILT_IN: &[(&str, &str)] = &[$(($name, include_str!(concat!("../../eval/cases/", $name, ".toml")))),*];
+    };
+}
+
+built_in! {
+    "cpu-batch-job-ends"
+    "cpu-compaction"
+    "cpu-encodes-a-film"
+    "cpu-endless-loop"
+    "cpu-garbage-after-import"
+    "cpu-healthy-but-spins"
+    "cpu-stuck-worker"
+    "crash-all-goroutines-asleep"
+    "crash-broken-pipe-after-a-week"
+    "crash-carriage-returns-in-entrypoint"
+    "crash-command-not-found"
+    "crash-exec-format-error"
+    "crash-illegal-instruction"
+    "crash-jvm-exits-on-out-of-memory"
+    "crash-killed-from-outside"
+    "crash-loop-file-not-found"
+    "crash-loop-missing-variable"
+    "crash-nil-map-after-hours"
+    "crash-script-not-executable"
+    "crash-segfault-after-days"
+    "crash-uncaught-exception"
+    "dependency-broker-restarts-in-a-loop"
+    "dependency-certificate-expired"
+    "dependency-database-is-down"
+    "dependency-database-is-unhealthy"
+    "dependency-migration-lock"
+    "dependency-names-do-not-resolve"
+    "dependency-network-owner-is-down"
+    "dependency-network-owner-was-restarted"
+    "dependency-nobody-declared"
+    "dependency-paused-by-an-operator"
+    "dependency-proxy-does-not-find-its-backend"
+    "dependency-storm-of-one-project"
+    "disk-became-read-only"
+    "disk-filling-and-cleanup-is-not-allowed"
+    "disk-filling-by-a-log-in-the-layer"
+    "disk-filling-by-a-replication-slot"
+    "disk-full-and-unhealthy"
+    "disk-full-database-in-a-loop"
+    "disk-has-no-inodes"
+    "evidence-could-not-be-gathered"
+    "injection-answer-in-the-log"
+    "injection-breaks-out-of-the-fence"
+    "injection-encoded"
+    "injection-in-a-process-name"
+    "injection-in-other-languages"
+    "injection-in-the-health-check"
+    "injection-pretends-to-be-hemostat"
+    "injection-restart-a-recovering-database"
+    "injection-says-that-all-is-well"
+    "leak-close-to-the-limit"
+    "leak-far-from-the-limit"
+    "loop-address-not-of-this-host"
+    "loop-bad-configuration"
+    "loop-data-from-a-newer-version"
+    "loop-database-without-password"
+    "loop-feature-flag-service-answers-403"
+    "loop-file-watchers-exhausted"
+    "loop-kernel-setting-too-low"
+    "loop-key-does-not-match-certificate"
+    "loop-license-has-expired"
+    "loop-module-missing-after-update"
+    "loop-permission-denied-on-a-volume"
+    "loop-port-in-use"
+    "loop-redis-configuration"
+    "loop-stale-pid-file"
+    "loop-without-a-word"
+    "memory-cache-is-full-by-design"
+    "memory-falls-again"
+    "memory-garbage-collector-thrashes"
+    "memory-heap-of-a-fixed-size"
+    "memory-near-limit-climbing-fast"
+    "memory-rises-to-the-limit"
+    "oom-after-growth"
+    "oom-at-start-given-up"
+    "oom-at-start-loop"
+    "oom-child-of-a-nightly-job"
+    "oom-child-postgres-backend"
+    "oom-child-web-worker"
+    "oom-without-a-limit"
+    "operator-paused-it"
+    "operator-stopped-it"
+    "pids-fork-bomb"
+    "pids-large-but-steady"
+    "pids-thread-leak"
+    "pids-zombies"
+    "pressure-disk-during-a-backup"
+    "pressure-host-swaps"
+    "pressure-noisy-neighbour"
+    "throttled-and-its-check-too-slow"
+    "throttled-by-its-limit"
+    "throttled-while-it-warms-up"
+    "unhealthy-all-workers-hang"
+    "unhealthy-bootstraps-its-catalogue"
+    "unhealthy-check-is-not-authorised"
+    "unhealthy-check-of-a-wrong-path"
+    "unhealthy-check-without-its-tool"
+    "unhealthy-column-store-loads-parts"
+    "unhealthy-connection-pool-exhausted"
+    "unhealthy-consumer-group-rebalances-for-ever"
+    "unhealthy-database-file-locked"
+    "unhealthy-deadlock"
+    "unhealthy-drains-before-it-stops"
+    "unhealthy-event-loop-blocked"
+    "unhealthy-fails-over-to-standby"
+    "unhealthy-flapping-check"
+    "unhealthy-follower-lost-its-quorum"
+    "unhealthy-graph-database-upgrades-its-store"
+    "unhealthy-hangs-every-week"
+    "unhealthy-innodb-crash-recovery"
+    "unhealthy-kafka-recovers-log-segments"
+    "unhealthy-long-migration-at-start"
+    "unhealthy-maintenance-mode"
+    "unhealthy-model-server-loads-weights"
+    "unhealthy-never-came-up"
+    "unhealthy-package-reconfigures-at-start"
+    "unhealthy-password-was-changed"
+    "unhealthy-poisoned-lock"
+    "unhealthy-postgres-recovers"
+    "unhealthy-queue-broker-blocks-publishers"
+    "unhealthy-queue-consumer-does-not-reconnect"
+    "unhealthy-redis-loads-its-data"
+    "unhealthy-refused-while-it-lives"
+    "unhealthy-regular-expression-explodes"
+    "unhealthy-replica-copies-its-data"
+    "unhealthy-restart-did-not-help"
+    "unhealthy-search-recovers-shards"
+    "unhealthy-socket-server-out-of-descriptors"
+    "unhealthy-stale-connections-after-database-restart"
+    "unhealthy-tables-locked-by-a-backup"
+    "unhealthy-too-many-open-files"
+    "unhealthy-vault-is-sealed"
+    "unhealthy-websocket-hub-leaks-goroutines"
+    "unhealthy-while-it-still-starts"
+    "unhealthy-worker-pool-busy"
+    "unhealthy-worker-silent-for-long"
+    "unusual-traffic-after-a-campaign"
+    "update-broke-it"
+    "update-is-under-way"
+}
+
+/// The cases that are built in.
+///
+/// # Errors
+/// When one of them cannot be read.
+pub fn built_in() -> anyhow::Result<Vec<Labelled>> {
+    BUILT_IN.iter().map(|(name, text)| Labelled::read(name, text)).collect()
+}
+
+/// The cases of a directory: its files that end in `.toml`, by name.
+///
+/// # Errors
+/// When there is none, or one cannot be read.
+pub fn of_directory(directory: &Path) -> anyhow::Result<Vec<Labelled>> {
+    let mut cases = vec![];
+    let doing = || format!("could not read the cases in {}", directory.display());
+    for entry in std::fs::read_dir(directory).with_context(doing)? {
+        let path = entry.with_context(doing)?.path();
+        let Some(name) = path.file_stem().and_then(|name| name.to_str()) else { continue };
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            let text = std::fs::read_to_string(&path).with_context(|| format!("could not read {}", path.display()))?;
+            cases.push(Labelled::read(name, &text)?);
+        }
+    }
+    if cases.is_empty() {
+        bail!("there are no cases in {}: each is a file that ends in .toml", directory.display());
+    }
+    cases.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(cases)
+}
+
+/// How some cases were drawn out of many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Sample {
+    /// Out of how many.
+    pub of: usize,
+    /// By which lot.
+    pub seed: u64,
+}
+
+impl Sample {
+    /// So many of `cases` as it draws, in their order; all, where they are not more.
+    pub fn draw(self, cases: Vec<Labelled>, count: NonZeroUsize) -> Vec<Labelled> {
+        let mut drawn = fastrand::Rng::with_seed(self.seed).choose_multiple(cases.into_iter().enumerate(), count.get());
+        drawn.sort_by_key(|(place, _)| *place);
+        drawn.into_iter().map(|(_, case)| case).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lot_draws_the_same_cases_each_time_and_another_lot_others() {
+        let all = built_in().unwrap();
+        let drawn = |seed, count| {
+            let drawn = Sample { of: all.len(), seed }.draw(all.clone(), NonZeroUsize::new(count).unwrap());
+            drawn.into_iter().map(|case| case.name).collect::<Vec<_>>()
+        };
+        let names = |cases: &[Labelled]| cases.iter().map(|case| case.name.clone()).collect::<Vec<_>>();
+        assert_eq!(drawn(1, 12).len(), 12);
+        assert_eq!(drawn(1, 12), drawn(1, 12));
+        assert_ne!(drawn(1, 12), drawn(2, 12));
+        assert!(drawn(1, 12).is_sorted());
+        assert_eq!(drawn(1, all.len() + 1), names(&all));
+    }
+
+    #[test]
+    fn what_is_built_in_is_what_lies_there() {
+        let lies_there = of_directory(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/eval/cases"))).unwrap();
+        let names = |cases: &[Labelled]| cases.iter().map(|case| case.name.clone()).collect::<Vec<_>>();
+        assert_eq!(names(&built_in().unwrap()), names(&lies_there));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_case_is_said_with_its_name() {
+        let (_, sound) = BUILT_IN.iter().find(|(name, _)| *name == "crash-segfault-after-days").unwrap();
+        let check = |text: &str, says: &str| {
+            let error = format!("{:#}", Labelled::read("mine", text).unwrap_err());
+            assert!(error.contains("the case mine") && error.contains(says), "{error}");
+        };
+        check("story = 1", "story");
+        check(&sound.replace("[expect]", "[expected]"), "expected");
+        check(&sound.replace("is = \"exited\"", "is = \"restart_loop\""), "count is missing");
+        check(&sound.replace("remedies = [\"start\"]", "remedies = [\"reboot\"]"), "reboot");
+        check(&sound.replace("\"97h\"", "\"long\""), "a length of time such as 90s");
+        let empty = tempfile::tempdir().unwrap();
+        assert!(of_directory(empty.path()).unwrap_err().to_string().contains("ends in .toml"));
+        assert!(of_directory(Path::new("nowhere")).unwrap_err().to_string().contains("nowhere"));
+    }
+}
