@@ -11,6 +11,7 @@ mod bed;
 mod cluster;
 mod figures;
 mod hemostat;
+pub mod instants;
 mod load;
 mod model;
 mod node;
