@@ -6,16 +6,19 @@ hemostat := cargo run --locked --release -p hemostat --
 # What `make up` gives to hemostat, such as ARGS="--set responder.dry_run=true".
 ARGS ?=
 
-.PHONY: help up demo test cluster-test model-test test-core check bench bench-heal bench-log bench-monitor torture sweep
+.PHONY: help up demo demo-simulated test cluster-test model-test test-core check bench bench-heal bench-log bench-monitor torture sweep
 
 help: ## Shows this list
-	@sed -n 's/^\([a-z-]*\): .*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z-]*\): .*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 23
 
 up: ## Watches this machine's containers until Ctrl-C
 	$(with) rust redis -- $(hemostat) up $(ARGS)
 
 demo: ## Makes patients of its own ill in Docker, and heals them
 	$(with) rust redis docker -- sh -c '$(patient) && $(hemostat) demo'
+
+demo-simulated: ## The same without Docker, on containers that are only simulated
+	$(with) rust redis -- $(hemostat) demo --simulated
 
 test: ## Runs all tests, on a real Redis and a real Docker engine
 	$(with) rust redis openssl pyarrow docker -- scripts/test all

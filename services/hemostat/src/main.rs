@@ -87,7 +87,7 @@ enum Command {
     /// Prints every setting in force and where it came from; secrets are hidden.
     Config,
     /// Makes patients of its own ill in Docker and heals them.
-    Demo,
+    Demo(demo::Options),
 }
 
 impl Command {
@@ -114,7 +114,7 @@ impl Command {
             | Self::Parked(_)
             | Self::Rebuild(_)
             | Self::Config
-            | Self::Demo => None,
+            | Self::Demo(_) => None,
         }
     }
 }
@@ -140,9 +140,9 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             }
             Ok(())
         }
-        Command::Demo => {
+        Command::Demo(options) => {
             telemetry::init("warn", config.log_format)?;
-            demo::run().await
+            demo::run(options).await
         }
         Command::Migrate(options) => {
             telemetry::init(&config.log_level, config.log_format)?;
