@@ -6,16 +6,20 @@ hemostat := cargo run --locked --release -p hemostat --
 # What `make up` and `make eval` give to hemostat, such as ARGS="--set responder.dry_run=true".
 ARGS ?=
 
-.PHONY: help up demo test cluster-test model-test eval test-core check bench bench-heal bench-log bench-monitor torture sweep
+.PHONY: help up demo demo-simulated test cluster-test model-test eval test-core check bench bench-heal bench-log bench-monitor \
+	bench-monitor-scale torture sweep
 
 help: ## Shows this list
-	@sed -n 's/^\([a-z-]*\): .*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z-]*\): .*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 27
 
 up: ## Watches this machine's containers until Ctrl-C
 	$(with) rust redis -- $(hemostat) up $(ARGS)
 
 demo: ## Makes patients of its own ill in Docker, and heals them
 	$(with) rust redis docker -- sh -c '$(patient) && $(hemostat) demo'
+
+demo-simulated: ## The same without Docker, on containers that are only simulated
+	$(with) rust redis -- $(hemostat) demo --simulated
 
 test: ## Runs all tests, on a real Redis and a real Docker engine
 	$(with) rust redis openssl pyarrow docker -- scripts/test all
@@ -47,8 +51,11 @@ bench-heal: ## How long from unhealthy to restart, and what HemoStat costs
 bench-log: ## What the log costs beside bare Redis, at ten thousand to a million events
 	$(with) rust redis -- scripts/bench log
 
-bench-monitor: ## What it costs to watch a hundred containers, and how soon a death is on the log
-	$(with) rust redis docker -- scripts/bench monitor
+bench-monitor: ## What it costs to watch containers, real and simulated, and how soon a death is on the log
+	$(with) rust redis docker -- scripts/bench monitor monitor_scale
+
+bench-monitor-scale: ## The part of it that needs no Docker: up to ten thousand simulated containers
+	$(with) rust redis -- scripts/bench monitor_scale
 
 torture: ## A thousand kills while two hundred thousand events flow; takes half an hour
 	$(with) rust redis -- scripts/test torture

@@ -11,10 +11,10 @@ use hemostat_patient::{
 };
 use hemostat_tests::{
     Bed, Figures, Hemostat,
+    instants::{instant, on_log},
     process::{cpu_seconds, family_of, rss},
     until,
 };
-use jiff::Timestamp;
 use serde_json::Value;
 
 const PATIENTS: usize = 20;
@@ -102,17 +102,4 @@ impl Journey {
             ("unhealthy_to_restart", self.called - self.unhealthy),
         ]
     }
-}
-
-fn instant(at: &Value) -> anyhow::Result<f64> {
-    let at: Timestamp = at.as_str().context("no instant")?.parse()?;
-    #[expect(clippy::cast_precision_loss, reason = "microseconds of this century fit")]
-    Ok(at.as_microsecond() as f64 / 1000.0)
-}
-
-/// When the log took the event, by its id: whole milliseconds of the log's clock.
-fn on_log(event: &Value) -> anyhow::Result<f64> {
-    let id = event["id"].as_str().context("no id")?;
-    let ms = id.split_once('.').and_then(|(_, entry)| entry.split_once('-')).context("not an id")?.0;
-    Ok(ms.parse()?)
 }

@@ -31,11 +31,10 @@ use hemostat_patient::{
 };
 use hemostat_tests::{
     Bed, Figures, Hemostat,
+    instants::{instant, on_log},
     process::{called, cpu_seconds, family_of, rss},
     until,
 };
-use jiff::Timestamp;
-use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::UnixStream,
@@ -333,17 +332,4 @@ fn total_cpu(pids: &[u32]) -> f64 {
 #[expect(clippy::cast_precision_loss, reason = "counts of a bench")]
 fn count(of: usize) -> f64 {
     of as f64
-}
-
-fn instant(at: &Value) -> anyhow::Result<f64> {
-    let at: Timestamp = at.as_str().context("no instant")?.parse()?;
-    #[expect(clippy::cast_precision_loss, reason = "microseconds of this century fit")]
-    Ok(at.as_microsecond() as f64 / 1000.0)
-}
-
-/// When the log took the event, by its id: whole milliseconds of the log's clock.
-fn on_log(event: &Value) -> anyhow::Result<f64> {
-    let id = event["id"].as_str().context("no id")?;
-    let ms = id.split_once('.').and_then(|(_, entry)| entry.split_once('-')).context("not an id")?.0;
-    Ok(ms.parse()?)
 }

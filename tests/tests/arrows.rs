@@ -43,7 +43,7 @@ fn each_crate_depends_on_the_crates_below_it_and_on_no_other() {
         "hemostat-runtime" => set(["hemostat-schema", "hemostat-core", "hemostat-log", "hemostat-archive"]),
         // The one service that writes the archive.
         "hemostat-archivist" => set(["hemostat-schema", "hemostat-archive", "hemostat-runtime"]),
-        "hemostat-patient" => set([]),
+        "hemostat-patient" | "hemostat-simulated" => set([]),
         "hemostat-history" => {
             set(["hemostat-schema", "hemostat-core", "hemostat-log", "hemostat-archive", "hemostat-runtime"])
         }
@@ -56,7 +56,9 @@ fn each_crate_depends_on_the_crates_below_it_and_on_no_other() {
             let mut all =
                 set(["hemostat-schema", "hemostat-core", "hemostat-log", "hemostat-runtime", "hemostat-patient"]);
             all.extend(SERVICES.map(|service| format!("hemostat-{service}")));
-            all.extend(["hemostat-archive", "hemostat-archivist", "hemostat-history"].map(str::to_owned));
+            all.extend(
+                ["hemostat-archive", "hemostat-archivist", "hemostat-history", "hemostat-simulated"].map(str::to_owned),
+            );
             all
         }
         unknown => panic!("{unknown} is new: say in this test what it may depend on"),
@@ -84,6 +86,7 @@ fn each_foreign_system_is_known_to_few_crates() {
         ("parquet", set(["hemostat-archive"])),
         ("axum", set(["hemostat-query", "hemostat-runtime", "hemostat-patient", "hemostat-tests"])),
         ("utoipa", set(["hemostat-query"])),
+        ("hyper", set(["hemostat-simulated"])),
         ("config", set(["hemostat-runtime"])),
     ] {
         let know: BTreeSet<_> =

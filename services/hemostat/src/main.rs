@@ -91,7 +91,7 @@ enum Command {
     /// Prints every setting in force and where it came from; secrets are hidden.
     Config,
     /// Makes patients of its own ill in Docker and heals them.
-    Demo,
+    Demo(demo::Options),
 }
 
 impl Command {
@@ -119,7 +119,7 @@ impl Command {
             | Self::Rebuild(_)
             | Self::Eval(_)
             | Self::Config
-            | Self::Demo => None,
+            | Self::Demo(_) => None,
         }
     }
 }
@@ -149,9 +149,9 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             }
             Ok(())
         }
-        Command::Demo => {
+        Command::Demo(options) => {
             telemetry::init("warn", config.log_format)?;
-            demo::run().await
+            demo::run(options).await
         }
         Command::Migrate(options) => {
             telemetry::init(&config.log_level, config.log_format)?;

@@ -27,6 +27,7 @@ pub mod kept;
 pub mod samples;
 pub mod shift;
 pub mod sweep;
+mod wakes;
 pub mod watch;
 
 use std::sync::Arc;

@@ -41,7 +41,8 @@ const ROUND: Duration = Duration::from_secs(60);
 const ROUND_AGAIN: Duration = Duration::from_secs(2);
 /// So many containers are inspected at once.
 const INSPECTIONS: usize = 16;
-/// After which pauses an inspection that broke off is made again: the first, and the longest.
+/// After which pauses an inspection that broke off or was refused is made again, as an event may wait for it: the first,
+/// and the longest.
 const INSPECT_AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_millis(800));
 /// So many containers are examined at once.
 const EXAMINATIONS: usize = 32;
@@ -380,7 +381,7 @@ async fn inspected(engine: &dyn Engine, id: &ContainerId, turns: &Semaphore) -> 
         };
         match answer {
             Ok(inspect) => return facts::read(inspect).inspect_err(|error| warn!("{error}")).ok(),
-            Err(Error::Unreachable { .. }) if pause <= INSPECT_AGAIN.1 => {
+            Err(Error::Unreachable { .. } | Error::Refused { .. }) if pause <= INSPECT_AGAIN.1 => {
                 sleep(pause).await;
                 pause *= 2;
             }

@@ -41,6 +41,7 @@ use crate::{
     event::{Happening, What},
     examine::changes::Changes,
     facts::{Inspected, MainProcess},
+    wakes::Wakes,
 };
 
 mod known;
@@ -121,8 +122,10 @@ pub struct Watch {
     policy: Arc<Policy>,
     reach: Option<Reach>,
     states: BTreeMap<ContainerName, State>,
-    wakes: BTreeMap<ContainerName, Timestamp>,
+    wakes: Wakes,
     tracked: HashMap<ContainerId, Tracked>,
+    /// Events that wait for an inspection, by container: since when nothing after them is done with.
+    undone: HashMap<ContainerId, Timestamp>,
     /// What changed lately.
     past: Changes,
     /// Counts events and asks, so that it can be told which came first.
@@ -151,15 +154,10 @@ impl Watch {
                 Some((id, Tracked { name: Some(name.clone()), ..Tracked::default() }))
             })
             .collect();
-        let wakes = states
-            .iter()
-            .filter_map(|(name, state)| {
-                let subject = Subject::container(host.clone(), name.clone());
-                Some((name.clone(), observe::next_wake(state, &subject, &policy)?))
-            })
-            .collect();
-        let mut past = Changes::default();
+        let (mut wakes, mut past) = (Wakes::default(), Changes::default());
         for (name, state) in &states {
+            let subject = Subject::container(host.clone(), name.clone());
+            wakes.set(name, observe::next_wake(state, &subject, &policy));
             if let Some(facts) = state.facts() {
                 past.met(name, facts);
             }
@@ -171,6 +169,7 @@ impl Watch {
             states,
             wakes,
             tracked,
+            undone: HashMap::new(),
             past,
             count: 0,
             latest,
@@ -206,7 +205,7 @@ impl Watch {
 
     /// From when on events must be heard again by whoever goes on from here: the last one that is done with.
     pub fn cursor(&self) -> Option<Timestamp> {
-        let undone = self.tracked.values().filter_map(|tracked| Some(tracked.waiting.as_ref()?.trigger.at)).min();
+        let undone = self.undone.values().min().copied();
         let before = |at: Timestamp| at.checked_sub(jiff::SignedDuration::from_nanos(1)).unwrap_or(at);
         undone.map(before).into_iter().chain(self.latest).min()
     }
@@ -239,7 +238,7 @@ impl Watch {
 
     /// When something will be due if nothing else happens.
     pub fn next_wake(&self) -> Option<Timestamp> {
-        self.wakes.iter().filter(|(name, _)| !self.is_looked_into(name)).map(|(_, at)| *at).min()
+        self.wakes.in_order().find(|(_, name)| !self.is_looked_into(name)).map(|(at, _)| at)
     }
 
     /// Whether a run of it has begun or ended, and nobody knows yet which: until then nothing falls due.
@@ -280,8 +279,8 @@ impl Watch {
 
     /// Time has passed.
     pub fn tick(&mut self, now: Timestamp) {
-        let due = self.wakes.iter().filter(|(name, at)| **at <= now && !self.is_looked_into(name));
-        let due: Vec<_> = due.map(|(name, _)| name.clone()).collect();
+        let due = self.wakes.in_order().take_while(|(at, _)| *at <= now).map(|(_, name)| name);
+        let due: Vec<_> = due.filter(|name| !self.is_looked_into(name)).cloned().collect();
         for name in due {
             self.see(&name, Sight::Tick, now);
         }
@@ -389,6 +388,7 @@ impl Watch {
     fn wait_for_inspection(&mut self, trigger: Happening) {
         let token = self.ask(trigger.id.clone(), Duration::ZERO);
         if let Some(tracked) = self.tracked.get_mut(&trigger.id) {
+            self.undone.insert(trigger.id.clone(), trigger.at);
             tracked.waiting = Some(Waiting { token, trigger, behind: VecDeque::new() });
         }
     }
@@ -404,6 +404,7 @@ impl Watch {
         let tracked = self.tracked.entry(ask.id.clone()).or_default();
         match tracked.waiting.take_if(|waiting| waiting.token == ask.token) {
             Some(Waiting { trigger, behind, .. }) => {
+                self.undone.remove(&ask.id);
                 self.resume(trigger, answer);
                 for happening in behind {
                     match self.tracked.get_mut(&ask.id).and_then(|tracked| tracked.waiting.as_mut()) {
@@ -567,10 +568,7 @@ impl Watch {
         let subject = Subject::container(self.host.clone(), name.clone());
         let state = self.states.entry(name.clone()).or_default();
         let events = observe::observe(state, &subject, sight, &self.policy, at);
-        match observe::next_wake(state, &subject, &self.policy) {
-            Some(wake) => self.wakes.insert(name.clone(), wake),
-            None => self.wakes.remove(name),
-        };
+        self.wakes.set(name, observe::next_wake(state, &subject, &self.policy));
         if !events.is_empty() {
             self.changed.insert(name.clone());
             self.past.take(name, &events);

@@ -7,6 +7,7 @@ use hemostat_patient::{
     illness::{Crash, Memory, Unhealthy},
     stage::PatientSpec,
 };
+use hemostat_simulated::{self as simulated, AtRest, Kind, Spec};
 
 use super::journal::Story;
 
@@ -25,7 +26,12 @@ pub struct Case {
 #[derive(Debug, Clone, Copy)]
 pub enum Fate {
     /// It falls ill on request; a restart cures it.
-    FallsIll(Illness),
+    FallsIll {
+        /// In Docker.
+        illness: Illness,
+        /// The same in a simulated engine.
+        simulated: Kind,
+    },
     /// It falls ill again after every start.
     Stubborn,
     /// An operator stops it.
@@ -46,17 +52,25 @@ pub enum End {
 const MEMORY_LIMIT_MB: u64 = 96;
 const MEMORY_TAKEN_MB: u64 = 84;
 
+/// How soon after a start the stubborn patient falls ill again.
+const RELAPSES_AFTER: Duration = Duration::from_millis(500);
+
 /// The demo's attempts for the stubborn patient.
 pub const ATTEMPTS: usize = 3;
 
 /// All of them.
 pub fn all() -> Vec<Case> {
     let case = |name, fate, end| Case { name, fate, end };
-    let memory = Illness::Memory(Memory { duration: 300, size_mb: MEMORY_TAKEN_MB });
+    let unhealthy = Fate::FallsIll { illness: Illness::Unhealthy(Unhealthy::default()), simulated: Kind::Unhealthy };
+    let crashed = Fate::FallsIll { illness: Illness::Crash(Crash { code: 1 }), simulated: Kind::Exits { code: 1 } };
+    let memory = Fate::FallsIll {
+        illness: Illness::Memory(Memory { duration: 300, size_mb: MEMORY_TAKEN_MB }),
+        simulated: Kind::Holds { bytes: MEMORY_TAKEN_MB << 20 },
+    };
     vec![
-        case("unhealthy", Fate::FallsIll(Illness::Unhealthy(Unhealthy::default())), End::Recovered),
-        case("crashed", Fate::FallsIll(Illness::Crash(Crash { code: 1 })), End::Recovered),
-        case("memory", Fate::FallsIll(memory), End::Recovered),
+        case("unhealthy", unhealthy, End::Recovered),
+        case("crashed", crashed, End::Recovered),
+        case("memory", memory, End::Recovered),
         case("stubborn", Fate::Stubborn, End::GivenUp),
         case("stopped", Fate::Stopped, End::LeftAlone),
     ]
@@ -67,9 +81,24 @@ impl Case {
     pub fn spec(&self) -> PatientSpec {
         let plain = PatientSpec::named(self.name);
         match self.fate {
-            Fate::FallsIll(Illness::Memory(_)) => PatientSpec { memory: Some(MEMORY_LIMIT_MB << 20), ..plain },
-            Fate::Stubborn => PatientSpec { stubborn: Some(("unhealthy", Duration::from_millis(500))), ..plain },
-            Fate::FallsIll(_) | Fate::Stopped => plain,
+            Fate::FallsIll { illness: Illness::Memory(_), .. } => {
+                PatientSpec { memory: Some(MEMORY_LIMIT_MB << 20), ..plain }
+            }
+            Fate::Stubborn => PatientSpec { stubborn: Some(("unhealthy", RELAPSES_AFTER)), ..plain },
+            Fate::FallsIll { .. } | Fate::Stopped => plain,
+        }
+    }
+
+    /// How it is set up in a simulated engine.
+    pub fn simulated_spec(&self) -> Spec {
+        let small = AtRest { memory: 2 << 20, cache: 1 << 20, ..AtRest::default() };
+        let plain = Spec { at_rest: small, ..Spec::default() }.checked_every(Duration::from_millis(500));
+        match self.fate {
+            Fate::FallsIll { simulated: Kind::Holds { .. }, .. } => {
+                Spec { memory: Some(MEMORY_LIMIT_MB << 20), ..plain }
+            }
+            Fate::Stubborn => plain.inborn(simulated::Illness::of(Kind::Unhealthy).after(RELAPSES_AFTER).chronic()),
+            Fate::FallsIll { .. } | Fate::Stopped => plain,
         }
     }
 

@@ -1,4 +1,5 @@
-//! `hemostat demo`: makes patients of its own ill in Docker, heals them, and tells the story as it happens.
+//! `hemostat demo`: makes patients of its own ill in Docker, heals them, and tells the story as it happens; with
+//! `--simulated`, in a Docker engine that is not there.
 //!
 //! It touches no container but its own patients, keeps its log in a directory that is gone afterwards, and ends with a
 //! table and with success only if every story ended as it must.
@@ -7,6 +8,7 @@ mod cases;
 mod journal;
 mod setup;
 mod table;
+mod ward;
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -14,8 +16,9 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
+use clap::Args;
 use hemostat_core::view;
-use hemostat_patient::{mailbox::Mailbox, stage::Stage};
+use hemostat_patient::mailbox::Mailbox;
 use hemostat_runtime::{Config, Context, Embedded, rows};
 use hemostat_schema::{Event, HostName, Observation, Recorded, Timestamp};
 use tokio::time::{Instant, sleep, timeout};
@@ -23,6 +26,7 @@ use tokio::time::{Instant, sleep, timeout};
 use self::{
     cases::{Case, Fate},
     journal::Journal,
+    ward::Ward,
 };
 use crate::{follow, print, unless_interrupted};
 
@@ -35,18 +39,36 @@ const SEEN_WITHIN: Duration = Duration::from_secs(30);
 /// How long nothing more may happen to the one that was given up before that is believed.
 const QUIET: Duration = Duration::from_secs(3);
 
+/// How the demo is given.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// With containers that are only simulated: needs neither Docker nor root.
+    #[arg(long)]
+    simulated: bool,
+}
+
 /// Runs the demo.
 ///
 /// # Errors
 /// In one line, when something that it needs is missing or a story did not end as it must.
-pub async fn run() -> anyhow::Result<()> {
+pub async fn run(options: Options) -> anyhow::Result<()> {
     let cases = cases::all();
     let run = format!("demo-{:06x}", fastrand::u32(..) & 0xff_ffff);
-    anstream::println!("Preparing {} patients in Docker …", cases.len());
-    let stage = unless_interrupted(Stage::new(run.clone(), run.clone())).await?;
-    let mailbox = Mailbox::open().await?;
     let directory = tempfile::tempdir().context("could not make a directory for the demo's log")?;
-    let config = setup::config(&run, directory.path(), &mailbox.url());
+    let place = if options.simulated { "a simulated engine" } else { "Docker" };
+    anstream::println!("Preparing {} patients in {place} …", cases.len());
+    let ward = unless_interrupted(async {
+        match options.simulated {
+            true => Ward::simulated(&run, directory.path()).await,
+            false => Ward::in_docker(&run).await,
+        }
+    });
+    let ward = ward.await?;
+    let mailbox = Mailbox::open().await?;
+    let mut config = setup::config(&run, directory.path(), &mailbox.url());
+    if let Some(address) = ward.address() {
+        config.docker.host = address;
+    }
 
     let redis = unless_interrupted(start_redis(&config)).await?;
     let ctx = unless_interrupted(Context::open(&config, Some(&redis))).await?;
@@ -69,20 +91,16 @@ pub async fn run() -> anyhow::Result<()> {
 
     let host = config.host_name();
     let outcome = tokio::select! {
-        outcome = act(&ctx, &host, &stage, &cases, &journal) => outcome,
+        outcome = act(&ctx, &host, &ward, &cases, &journal) => outcome,
         () = ctx.shutdown.cancelled() => Err(anyhow::anyhow!("interrupted")),
     };
 
     ctx.shutdown.cancel();
     let healed = healing.await.context("the healing panicked")?;
     telling.abort();
-    let cleared = async {
-        stage.clear().await?;
-        stage.remove_image().await
-    };
-    let cleared = cleared.await;
+    let cleared = ward.clear().await;
     redis.stop().await;
-    report(stage.prefix(), &cases, &journal, &mailbox);
+    report(&ward, &cases, &journal, &mailbox);
     outcome.and(healed).and(cleared)
 }
 
@@ -94,31 +112,31 @@ async fn start_redis(config: &Config) -> anyhow::Result<Embedded> {
 async fn act(
     ctx: &Context,
     host: &HostName,
-    stage: &Stage,
+    ward: &Ward,
     cases: &[Case],
     journal: &Mutex<Journal>,
 ) -> anyhow::Result<()> {
-    let full_name = |case: &Case| format!("{}-{}", stage.prefix(), case.name);
+    let full_name = |case: &Case| ward.name_of(case);
     let mut patients = vec![];
     for case in cases {
         let at = Timestamp::now();
-        patients.push(stage.spawn(case.spec()).await?);
+        patients.push(ward.admit(case).await?);
         if matches!(case.fate, Fate::Stubborn) {
             journal.lock().unwrap_or_else(PoisonError::into_inner).made_ill(&full_name(case), at);
         }
     }
     for (case, patient) in cases.iter().zip(&patients) {
-        within(SEEN_WITHIN, &format!("HemoStat to see {}", patient.name), async || {
-            Ok(container(ctx, host, &patient.name).await?.is_some())
+        within(SEEN_WITHIN, &format!("HemoStat to see {}", patient.name()), async || {
+            Ok(container(ctx, host, patient.name()).await?.is_some())
         })
         .await?;
         let at = Timestamp::now();
         match case.fate {
-            Fate::FallsIll(illness) => patient.fall_ill(illness).await?,
+            Fate::FallsIll { illness, simulated } => patient.fall_ill(illness, simulated).await?,
             Fate::Stopped => patient.stop().await?,
             Fate::Stubborn => continue,
         }
-        journal.lock().unwrap_or_else(PoisonError::into_inner).made_ill(&patient.name, at);
+        journal.lock().unwrap_or_else(PoisonError::into_inner).made_ill(patient.name(), at);
     }
 
     let stories = || -> Vec<_> {
@@ -139,20 +157,23 @@ async fn act(
     .await?;
 
     for (case, patient) in cases.iter().zip(&patients) {
-        if let (Fate::Stopped, Some(row)) = (case.fate, container(ctx, host, &patient.name).await?) {
-            anstream::println!("\n{}: {}", patient.name, row.attention());
+        if let (Fate::Stopped, Some(row)) = (case.fate, container(ctx, host, patient.name()).await?) {
+            anstream::println!("\n{}: {}", patient.name(), row.attention());
         }
     }
     Ok(())
 }
 
-/// The row of a container, as the API shows it.
+/// The row of a container, as the API shows it; none where there are no rows yet.
 async fn container(
     ctx: &Context,
     host: &HostName,
     name: &str,
 ) -> anyhow::Result<Option<<view::Containers as hemostat_core::Projection>::Row>> {
-    Ok(rows::get_of::<view::Containers>(&*ctx.log, host, &format!("{host}/{name}")).await?)
+    match rows::get_of::<view::Containers>(&*ctx.log, host, &format!("{host}/{name}")).await {
+        Err(rows::Error::Filling(_)) => Ok(None),
+        row => Ok(row?),
+    }
 }
 
 /// Asks again and again until the answer is yes, at most so long.
@@ -170,9 +191,9 @@ async fn within(
     timeout(limit, asking).await.unwrap_or_else(|_| bail!("waited {limit:?} in vain for {what}"))
 }
 
-fn report(prefix: &str, cases: &[Case], journal: &Mutex<Journal>, mailbox: &Mailbox) {
+fn report(ward: &Ward, cases: &[Case], journal: &Mutex<Journal>, mailbox: &Mailbox) {
     let journal = journal.lock().unwrap_or_else(PoisonError::into_inner);
-    let stories: Vec<_> = cases.iter().map(|case| (case, journal.story(&format!("{prefix}-{}", case.name)))).collect();
+    let stories: Vec<_> = cases.iter().map(|case| (case, journal.story(&ward.name_of(case)))).collect();
     anstream::println!("\n{}\n", table::render(&stories));
     anstream::println!("{} messages arrived in the demo's mailbox.", mailbox.letters().len());
 }

@@ -1,0 +1,185 @@
+//! Listing containers, and acting on them.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+use super::{Problem, Query, Reply, create, ok, settled, system::IMAGE_SIZE};
+use crate::{
+    Container, ContainerId, Health, Life, Moment, event::bears, line::whole as rounded, server::Shared,
+    world::signal_number,
+};
+
+pub(super) async fn act(shared: &Shared, key: &str, verb: &str, query: &Query, body: &Bytes) -> Result<Reply, Problem> {
+    let patience = query.patience()?;
+    let answer = match verb {
+        "start" => shared.change(|world, now| world.start(key, now)),
+        "stop" => shared.change(|world, now| world.stop(key, patience, now)),
+        "restart" => {
+            let answer = shared.change(|world, now| world.restart(key, patience, now));
+            return settled(shared, answer).await;
+        }
+        "kill" => {
+            let signal = query.get("signal").unwrap_or("KILL");
+            let signal = signal_number(signal).ok_or_else(|| Problem::invalid(format!("Invalid signal: {signal}")))?;
+            shared.change(|world, now| world.kill(key, signal, now))
+        }
+        "pause" => shared.change(|world, now| world.pause(key, now)),
+        "unpause" => shared.change(|world, now| world.unpause(key, now)),
+        "rename" => {
+            let name = query.get("name").ok_or_else(|| Problem::invalid("Neither old nor new names may be empty"))?;
+            shared.change(|world, now| world.rename(key, name, now))
+        }
+        "update" => return create::update(shared, key, body),
+        _ => return Err(Problem::no_page()),
+    };
+    settled(shared, answer).await
+}
+
+pub(super) async fn remove(shared: &Shared, key: &str, query: &Query) -> Result<Reply, Problem> {
+    let force = query.flag("force", false);
+    let answer = shared.change(|world, now| world.remove(key, force, now));
+    settled(shared, answer).await
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Summary<'a> {
+    id: &'a ContainerId,
+    names: [String; 1],
+    image: &'a str,
+    #[serde(rename = "ImageID")]
+    image_id: String,
+    command: String,
+    created: i64,
+    ports: [(); 0],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size_rw: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size_root_fs: Option<u64>,
+    labels: &'a BTreeMap<String, String>,
+    state: Life,
+    status: String,
+    host_config: NetworkOnly<'a>,
+    network_settings: Networks,
+    mounts: [(); 0],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct NetworkOnly<'a> {
+    network_mode: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Networks {
+    networks: BTreeMap<String, ()>,
+}
+
+pub(super) fn list(shared: &Shared, query: &Query) -> Result<Reply, Problem> {
+    const KNOWN: [&str; 5] = ["label", "name", "id", "status", "health"];
+    let filters = query.filters()?;
+    if let Some(unknown) = filters.keys().find(|key| !KNOWN.contains(&key.as_str())) {
+        return Err(Problem::invalid(format!("Invalid filter '{unknown}'")));
+    }
+    let limit: Option<usize> = query.number::<i64>("limit")?.and_then(|limit| usize::try_from(limit).ok());
+    let all = query.flag("all", false) || filters.contains_key("status") || limit.is_some_and(|limit| limit > 0);
+    let size = query.flag("size", false);
+    let fits = |container: &Container| {
+        let any = |key: &str, fits: &dyn Fn(&str) -> bool| {
+            filters.get(key).is_none_or(|values| values.is_empty() || values.iter().any(|value| fits(value)))
+        };
+        any("name", &|value| container.name.contains(value.trim_start_matches('/')))
+            && any("id", &|value| container.id.as_str().starts_with(value))
+            && any("status", &|value| value == word(&container.life))
+            && any("health", &|value| value == container.health().map_or("none", |health| health_word(health)))
+            && filters.get("label").is_none_or(|labels| labels.iter().all(|label| bears(&container.spec, label)))
+    };
+    Ok(shared.look(|world, now| {
+        let shown =
+            world.containers().filter(|container| all || is_shown(container)).filter(|container| fits(container));
+        let shown = shown.take(limit.filter(|limit| *limit > 0).unwrap_or(usize::MAX));
+        let summaries: Vec<_> = shown.map(|container| summary(container, size, now)).collect();
+        ok(&summaries)
+    }))
+}
+
+/// Whether `docker ps` shows it.
+fn is_shown(container: &Container) -> bool {
+    matches!(container.life, Life::Running | Life::Paused | Life::Restarting)
+}
+
+fn summary(container: &Container, size: bool, now: Moment) -> Summary<'_> {
+    let spec = &container.spec;
+    let layer = size.then(|| rounded(container.counters.layer.at(now)));
+    Summary {
+        id: &container.id,
+        names: [format!("/{}", container.name)],
+        image: &spec.image,
+        image_id: spec.image_id(),
+        command: spec.command.join(" "),
+        created: container.created.seconds(),
+        ports: [],
+        size_rw: layer,
+        size_root_fs: layer.map(|layer| IMAGE_SIZE + layer),
+        labels: &spec.labels,
+        state: container.life,
+        status: status(container, now),
+        host_config: NetworkOnly { network_mode: &spec.network_mode },
+        network_settings: Networks { networks: BTreeMap::new() },
+        mounts: [],
+    }
+}
+
+/// As Docker says it to people.
+fn status(container: &Container, now: Moment) -> String {
+    let ago = |since: Option<Moment>| human(since.map_or(Duration::ZERO, |since| now.since(since)));
+    let health = match container.health() {
+        Some(Health::Starting) => " (health: starting)",
+        Some(Health::Healthy) => " (healthy)",
+        Some(Health::Unhealthy) => " (unhealthy)",
+        None => "",
+    };
+    match container.life {
+        Life::Created => "Created".to_owned(),
+        Life::Running => format!("Up {}{health}", ago(container.started)),
+        Life::Paused => format!("Up {} (Paused)", ago(container.started)),
+        Life::Restarting => format!("Restarting ({}) {} ago", container.exit_code, ago(container.finished)),
+        Life::Exited => format!("Exited ({}) {} ago", container.exit_code, ago(container.finished)),
+    }
+}
+
+/// As go-units' `HumanDuration`, up to weeks.
+fn human(span: Duration) -> String {
+    match span.as_secs() {
+        0 => "Less than a second".to_owned(),
+        1 => "1 second".to_owned(),
+        seconds @ 2..60 => format!("{seconds} seconds"),
+        60..120 => "About a minute".to_owned(),
+        seconds @ 120..3600 => format!("{} minutes", seconds / 60),
+        3600..7200 => "About an hour".to_owned(),
+        seconds @ 7200..172_800 => format!("{} hours", seconds / 3600),
+        seconds => format!("{} days", seconds / 86_400),
+    }
+}
+
+fn word(life: &Life) -> &'static str {
+    match life {
+        Life::Created => "created",
+        Life::Running => "running",
+        Life::Paused => "paused",
+        Life::Restarting => "restarting",
+        Life::Exited => "exited",
+    }
+}
+
+pub(super) fn health_word(health: Health) -> &'static str {
+    match health {
+        Health::Starting => "starting",
+        Health::Healthy => "healthy",
+        Health::Unhealthy => "unhealthy",
+    }
+}

@@ -1,0 +1,194 @@
+//! Making a container, and setting it up differently.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use bytes::Bytes;
+use hyper::StatusCode;
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use serde_json::json;
+
+use super::{Problem, Query, Reply, json as reply, ok};
+use crate::{Check, Restart, Spec, server::Shared};
+
+/// What of the body of `POST /containers/create` is heeded.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Wish {
+    image: String,
+    #[serde(deserialize_with = "or_default")]
+    cmd: Vec<String>,
+    #[serde(deserialize_with = "or_default")]
+    env: Vec<String>,
+    #[serde(deserialize_with = "or_default")]
+    labels: BTreeMap<String, String>,
+    stop_signal: Option<String>,
+    stop_timeout: Option<u32>,
+    healthcheck: Option<HealthWish>,
+    #[serde(deserialize_with = "or_default")]
+    host_config: HostWish,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct HealthWish {
+    #[serde(deserialize_with = "or_default")]
+    test: Vec<String>,
+    interval: Option<u64>,
+    timeout: Option<u64>,
+    start_period: Option<u64>,
+    retries: Option<u32>,
+}
+
+/// Limits and restart policy, also what `POST /containers/{id}/update` takes.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct HostWish {
+    memory: Option<u64>,
+    nano_cpus: Option<u64>,
+    cpu_quota: Option<i64>,
+    cpu_period: Option<u64>,
+    pids_limit: Option<i64>,
+    network_mode: Option<String>,
+    restart_policy: Option<RestartWish>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct RestartWish {
+    name: String,
+    maximum_retry_count: u32,
+}
+
+/// Go writes what is empty as null.
+fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(from: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or_default())
+}
+
+pub(super) fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Problem> {
+    serde_json::from_slice(body).map_err(|error| Problem::invalid(format!("cannot read the body: {error}")))
+}
+
+pub(super) fn create(shared: &Shared, query: &Query, body: &Bytes) -> Result<Reply, Problem> {
+    let wish: Wish = read(body)?;
+    if wish.image.is_empty() {
+        return Err(Problem::invalid("no image is named"));
+    }
+    let spec = spec(wish)?;
+    let id = shared.change(|world, now| {
+        let name = query.get("name").map_or_else(|| format!("simulated_{}", now.nanos()), str::to_owned);
+        world.create(&name, spec, now)
+    })?;
+    Ok(reply(StatusCode::CREATED, &json!({"Id": id, "Warnings": []})))
+}
+
+pub(super) fn update(shared: &Shared, key: &str, body: &Bytes) -> Result<Reply, Problem> {
+    let wish: HostWish = read(body)?;
+    let mut invalid = None;
+    let change = |spec: &mut Spec| {
+        let mut changed = spec.clone();
+        match limit(&mut changed, wish) {
+            Ok(()) => *spec = changed,
+            Err(problem) => invalid = Some(problem),
+        }
+    };
+    shared.change(|world, now| world.update(key, change, now))?;
+    match invalid {
+        Some(problem) => Err(problem),
+        None => Ok(ok(&json!({"Warnings": null}))),
+    }
+}
+
+fn spec(wish: Wish) -> Result<Spec, Problem> {
+    let Wish { image, cmd, env, labels, stop_signal, stop_timeout, healthcheck, host_config } = wish;
+    let plain = Spec::default();
+    let mut spec = Spec {
+        image,
+        command: if cmd.is_empty() { plain.command.clone() } else { cmd },
+        env,
+        labels,
+        check: healthcheck.and_then(check),
+        stop_signal,
+        stop_timeout,
+        ..plain
+    };
+    if let Some(mode) = host_config.network_mode.clone().filter(|mode| !mode.is_empty()) {
+        spec.network_mode = mode;
+    }
+    limit(&mut spec, host_config)?;
+    Ok(spec)
+}
+
+fn check(wish: HealthWish) -> Option<Check> {
+    if wish.test.first().is_none_or(|how| how == "NONE") {
+        return None;
+    }
+    let plain = Check::default();
+    let span = |nanos: Option<u64>, default| nanos.filter(|nanos| *nanos > 0).map_or(default, Duration::from_nanos);
+    Some(Check {
+        test: wish.test,
+        interval: span(wish.interval, plain.interval),
+        timeout: span(wish.timeout, plain.timeout),
+        start_period: span(wish.start_period, plain.start_period),
+        retries: wish.retries.filter(|retries| *retries > 0).unwrap_or(plain.retries),
+    })
+}
+
+/// What is given is set; what is left out, or zero, stays as it is.
+#[expect(clippy::cast_precision_loss, reason = "a share of CPUs")]
+fn limit(spec: &mut Spec, wish: HostWish) -> Result<(), Problem> {
+    spec.memory = wish.memory.filter(|bytes| *bytes > 0).or(spec.memory);
+    spec.cpus = wish.nano_cpus.filter(|nanos| *nanos > 0).map(|nanos| nanos as f64 / 1e9).or(spec.cpus);
+    if let Some(quota) = wish.cpu_quota.filter(|quota| *quota > 0) {
+        let period = wish.cpu_period.filter(|period| *period > 0).unwrap_or(100_000);
+        spec.cpus = Some(quota as f64 / period as f64);
+    }
+    spec.pids = wish.pids_limit.and_then(|pids| u64::try_from(pids).ok()).filter(|pids| *pids > 0).or(spec.pids);
+    if let Some(policy) = wish.restart_policy {
+        spec.restart = match policy.name.as_str() {
+            "" | "no" => Restart::No,
+            "always" => Restart::Always,
+            "unless-stopped" => Restart::UnlessStopped,
+            "on-failure" => Restart::OnFailure(policy.maximum_retry_count),
+            other => return Err(Problem::invalid(format!("invalid restart policy '{other}'"))),
+        };
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_as_clients_send_it_is_read() {
+        let body = Bytes::from_static(
+            br#"{"Image":"web:1","Cmd":null,"Labels":{"a":"b"},"Tty":false,
+                "Healthcheck":{"Test":["CMD","/check"],"Interval":500000000,"Retries":1},
+                "HostConfig":{"Memory":67108864,"NanoCpus":500000000,"PidsLimit":null,
+                              "RestartPolicy":{"Name":"on-failure","MaximumRetryCount":3}}}"#,
+        );
+        let expected = Spec {
+            image: "web:1".to_owned(),
+            env: vec![],
+            check: Some(Check {
+                test: vec!["CMD".to_owned(), "/check".to_owned()],
+                interval: Duration::from_millis(500),
+                retries: 1,
+                ..Check::default()
+            }),
+            restart: Restart::OnFailure(3),
+            memory: Some(64 << 20),
+            cpus: Some(0.5),
+            ..Spec::default()
+        }
+        .label("a", "b");
+        assert_eq!(spec(read(&body).unwrap()).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_policy_that_there_is_not_is_refused() {
+        let body = Bytes::from_static(br#"{"RestartPolicy":{"Name":"sometimes"}}"#);
+        let Problem(status, message) = limit(&mut Spec::default(), read(&body).unwrap()).unwrap_err();
+        assert_eq!((status, message.as_str()), (StatusCode::BAD_REQUEST, "invalid restart policy 'sometimes'"));
+    }
+}

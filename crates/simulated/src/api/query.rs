@@ -1,0 +1,117 @@
+//! What stands behind the question mark.
+
+use std::{collections::HashMap, time::Duration};
+
+use serde::Deserialize;
+
+use super::Problem;
+use crate::Moment;
+
+/// The parameters of a request.
+#[derive(Debug, Default)]
+pub(crate) struct Query(HashMap<String, String>);
+
+/// Filters as Docker takes them: a list of values for each key, or, as old clients do, a map with them as keys.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Values {
+    List(Vec<String>),
+    Map(HashMap<String, bool>),
+}
+
+impl Query {
+    pub(crate) fn parse(text: Option<&str>) -> Self {
+        Self(form_urlencoded::parse(text.unwrap_or_default().as_bytes()).into_owned().collect())
+    }
+
+    pub(crate) fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// Docker's idea of a yes: anything but nothing, `0`, `no`, `none` and `false`.
+    pub(crate) fn flag(&self, key: &str, default: bool) -> bool {
+        self.get(key)
+            .map_or(default, |value| !["0", "no", "none", "false"].contains(&value.to_ascii_lowercase().as_str()))
+    }
+
+    pub(crate) fn number<T: std::str::FromStr>(&self, key: &str) -> Result<Option<T>, Problem> {
+        let read = |text: &str| text.parse().map_err(|_| Problem::invalid(format!("{key} is not a number: {text}")));
+        self.get(key).map(read).transpose()
+    }
+
+    /// A time in seconds, with or without nanoseconds, or as RFC 3339.
+    pub(crate) fn moment(&self, key: &str) -> Result<Option<Moment>, Problem> {
+        let bad = |text: &str| Problem::invalid(format!("{key} is not a time: {text}"));
+        self.get(key).map(|text| moment(text).ok_or_else(|| bad(text))).transpose()
+    }
+
+    pub(crate) fn filters(&self) -> Result<HashMap<String, Vec<String>>, Problem> {
+        let Some(text) = self.get("filters") else { return Ok(HashMap::new()) };
+        let read: HashMap<String, Values> =
+            serde_json::from_str(text).map_err(|error| Problem::invalid(format!("invalid filter: {error}")))?;
+        let values = |values| match values {
+            Values::List(list) => list,
+            Values::Map(map) => map.into_iter().filter_map(|(value, set)| set.then_some(value)).collect(),
+        };
+        Ok(read.into_iter().map(|(key, these)| (key, values(these))).collect())
+    }
+
+    /// How long a container may take to stop.
+    pub(crate) fn patience(&self) -> Result<Option<Duration>, Problem> {
+        Ok(self.number::<i64>("t")?.map(|seconds| match u64::try_from(seconds) {
+            Ok(seconds) => Duration::from_secs(seconds),
+            // Docker waits for ever; a year will do.
+            Err(_) => Duration::from_secs(365 * 24 * 3600),
+        }))
+    }
+}
+
+fn moment(text: &str) -> Option<Moment> {
+    if let Ok(at) = text.parse::<jiff::Timestamp>() {
+        return i64::try_from(at.as_nanosecond()).ok().map(Moment::from_nanos);
+    }
+    let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let seconds: i64 = seconds.parse().ok()?;
+    if fraction.len() > 9 || !fraction.chars().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    let nanos: i64 = format!("{fraction:0<9}").parse().ok()?;
+    seconds.checked_mul(1_000_000_000)?.checked_add(nanos).map(Moment::from_nanos)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_in_each_form_that_docker_takes() {
+        for (text, nanos) in [
+            ("1", Some(1_000_000_000)),
+            ("1795462698.792223107", Some(1_795_462_698_792_223_107)),
+            ("1795462698.5", Some(1_795_462_698_500_000_000)),
+            ("2026-11-23T19:38:18.792223107Z", Some(1_795_462_698_792_223_107)),
+            ("soon", None),
+            ("1.5x", None),
+        ] {
+            assert_eq!(moment(text).map(Moment::nanos), nanos, "{text}");
+        }
+    }
+
+    #[test]
+    fn filters_are_read_in_both_forms() {
+        for text in [r#"{"type":["container"]}"#, r#"{"type":{"container":true,"network":false}}"#] {
+            let encoded: String = form_urlencoded::Serializer::new(String::new()).append_pair("filters", text).finish();
+            let query = Query::parse(Some(&encoded));
+            let expected = HashMap::from([("type".to_owned(), vec!["container".to_owned()])]);
+            assert_eq!(query.filters().unwrap(), expected, "{text}");
+        }
+        assert!(Query::parse(Some("filters=%5B")).filters().is_err());
+    }
+
+    #[test]
+    fn flags_are_read_as_docker_reads_them() {
+        for (text, set) in [("all=1", true), ("all=true", true), ("all=0", false), ("all=False", false), ("", false)] {
+            assert_eq!(Query::parse(Some(text)).flag("all", false), set, "{text}");
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! The engine itself: what it is, what it tells, what lies on its disk.
+
+use std::{collections::BTreeMap, time::SystemTime};
+
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use hyper::StatusCode;
+use serde::Serialize;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use super::{API_VERSION, Problem, Query, Reply, VERSION, headed, ok, streamed};
+use crate::{Life, Moment, event::Wanted, line::whole as rounded, server::Shared};
+
+/// The host that is played.
+pub(super) const CPUS: u32 = 8;
+pub(super) const MEMORY: u64 = 64 << 30;
+const KERNEL: &str = "6.1.0-simulated";
+
+pub(super) fn ping() -> Reply {
+    use http_body_util::BodyExt;
+    let body = http_body_util::Full::new(Bytes::from_static(b"OK")).map_err(|never| match never {}).boxed_unsync();
+    headed(StatusCode::OK, Some("text/plain; charset=utf-8"), body)
+}
+
+pub(super) fn version() -> Reply {
+    ok(&json!({
+        "Platform": {"Name": "simulated"},
+        "Components": [{"Name": "Engine", "Version": VERSION, "Details": {"ApiVersion": API_VERSION, "MinAPIVersion": "1.12"}}],
+        "Version": VERSION, "ApiVersion": API_VERSION, "MinAPIVersion": "1.12", "GitCommit": "simulated",
+        "GoVersion": "go1.19.8", "Os": "linux", "Arch": "amd64", "KernelVersion": KERNEL,
+        "BuildTime": "2026-01-01T00:00:00.000000000+00:00"
+    }))
+}
+
+pub(super) fn info(shared: &Shared) -> Reply {
+    let (running, paused, stopped) = shared.look(|world, _| {
+        world.containers().fold((0, 0, 0), |(running, paused, stopped), container| match container.life {
+            Life::Running | Life::Restarting => (running + 1, paused, stopped),
+            Life::Paused => (running, paused + 1, stopped),
+            Life::Created | Life::Exited => (running, paused, stopped + 1),
+        })
+    });
+    let engine = json!({
+        "ID": "SIMU:LATE:DENG:INE0:SIMU:LATE:DENG:INE0:SIMU:LATE:DENG:INE0", "Name": &*shared.name,
+        "Containers": running + paused + stopped, "ContainersRunning": running, "ContainersPaused": paused,
+        "ContainersStopped": stopped, "Images": 1, "ServerVersion": VERSION, "Driver": "overlay2",
+        "DriverStatus": [["Backing Filesystem", "extfs"]], "DockerRootDir": "/var/lib/docker-simulated", "Labels": [],
+        "LoggingDriver": "json-file", "NEventsListener": shared.listeners(), "Debug": false, "Warnings": null,
+        "SystemTime": Moment::from(SystemTime::now()).to_string(),
+        "Swarm": {"NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive", "ControlAvailable": false, "Error": "",
+            "RemoteManagers": null}
+    });
+    let host = json!({
+        "NCPU": CPUS, "MemTotal": MEMORY, "CgroupDriver": "systemd", "CgroupVersion": "2", "KernelVersion": KERNEL,
+        "OperatingSystem": "a simulation", "OSVersion": "1", "OSType": "linux", "Architecture": "x86_64",
+        "MemoryLimit": true, "SwapLimit": true, "CpuCfsPeriod": true, "CpuCfsQuota": true, "CPUShares": true,
+        "CPUSet": true, "PidsLimit": true, "LiveRestoreEnabled": false, "ExperimentalBuild": false,
+        "DefaultRuntime": "runc", "Runtimes": {"runc": {"path": "runc"}},
+        "SecurityOptions": ["name=seccomp,profile=default"]
+    });
+    ok(&Both { engine, host })
+}
+
+/// Two parts of one object.
+#[derive(Serialize)]
+struct Both {
+    #[serde(flatten)]
+    engine: Value,
+    #[serde(flatten)]
+    host: Value,
+}
+
+/// What is remembered since then, and then what happens until then.
+pub(super) fn events(shared: &Shared, query: &Query) -> Result<Reply, Problem> {
+    let (since, until) = (query.moment("since")?, query.moment("until")?);
+    let wanted = Wanted::by(query.filters()?);
+    let now = Moment::from(SystemTime::now());
+    let only_past = until.is_some_and(|until| until <= now);
+    let (past, live) = shared.listen(since, until, wanted, only_past);
+    let past = stream::iter(past.into_iter().map(Ok));
+    let Some(live) = live else { return Ok(streamed("application/json", past)) };
+    let live =
+        stream::unfold(live, |mut live: mpsc::UnboundedReceiver<_>| async move { Some((live.recv().await?, live)) });
+    let reply = past.chain(live);
+    Ok(match until {
+        Some(until) => streamed("application/json", reply.take_until(Box::pin(tokio::time::sleep(until.since(now))))),
+        None => streamed("application/json", reply),
+    })
+}
+
+/// `docker system df`: images and the writable layers.
+pub(super) fn disk_use(shared: &Shared) -> Reply {
+    let (images, containers) = shared.look(|world, now| {
+        let mut images: BTreeMap<&str, (String, u32)> = BTreeMap::new();
+        let mut containers: Vec<Value> = vec![];
+        for container in world.containers() {
+            let image = images.entry(&container.spec.image).or_insert_with(|| (container.spec.image_id(), 0));
+            image.1 += 1;
+            containers.push(json!({
+                "Id": container.id, "Names": [format!("/{}", container.name)], "Image": container.spec.image,
+                "ImageID": image.0, "Created": container.created.seconds(), "State": container.life,
+                "SizeRw": rounded(container.counters.layer.at(now)),
+                "SizeRootFs": IMAGE_SIZE + rounded(container.counters.layer.at(now)), "Labels": container.spec.labels,
+            }));
+        }
+        let images: Vec<Value> = images
+            .into_iter()
+            .map(|(name, (id, used))| {
+                json!({"Id": id, "ParentId": "", "RepoTags": [name], "RepoDigests": null, "Created": 1_767_225_600,
+                    "Size": IMAGE_SIZE, "SharedSize": 0, "VirtualSize": IMAGE_SIZE, "Labels": null, "Containers": used})
+            })
+            .collect();
+        (images, containers)
+    });
+    let layers = IMAGE_SIZE * images.len() as u64;
+    ok(&json!({"LayersSize": layers, "Images": images, "Containers": containers, "Volumes": [], "BuildCache": []}))
+}
+
+/// How big each image is.
+pub(super) const IMAGE_SIZE: u64 = 80 << 20;
+
+pub(super) fn image(shared: &Shared, name: &str) -> Result<Reply, Problem> {
+    let found = shared.look(|world, _| {
+        let mut all = world.containers().map(|container| &container.spec);
+        all.find(|spec| spec.image == name || spec.image_id() == name).map(|spec| (spec.image.clone(), spec.image_id()))
+    });
+    let (tag, id) = found.ok_or_else(|| Problem(StatusCode::NOT_FOUND, format!("No such image: {name}")))?;
+    Ok(ok(&json!({
+        "Id": id, "RepoTags": [tag], "RepoDigests": [], "Parent": "", "Comment": "",
+        "Created": "2026-01-01T00:00:00Z", "DockerVersion": VERSION, "Author": "", "Config": {"Env": null, "Cmd": null},
+        "Architecture": "amd64", "Os": "linux", "Size": IMAGE_SIZE, "VirtualSize": IMAGE_SIZE,
+        "RootFS": {"Type": "layers", "Layers": [id]}, "Metadata": {"LastTagTime": "0001-01-01T00:00:00Z"}
+    })))
+}

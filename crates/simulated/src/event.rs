@@ -1,0 +1,241 @@
+//! What does the engine tell, to whom, and what does it remember?
+
+use std::{borrow::Cow, collections::HashMap, collections::VecDeque, sync::Arc};
+
+use bytes::Bytes;
+use serde::{Serialize, Serializer, ser::SerializeMap};
+
+use crate::{ContainerId, Moment, Spec, spec::fnv};
+
+/// dockerd keeps so many of its latest events, of all kinds and containers.
+const KEPT: usize = 256;
+
+/// Something that happened to a container, as Docker tells it.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// When.
+    pub at: Moment,
+    /// What: `die`, `health_status: unhealthy`, `exec_create: /check` …
+    pub action: Cow<'static, str>,
+    /// To which container.
+    pub id: ContainerId,
+    /// What it was called then.
+    pub name: Arc<str>,
+    /// What is told beside image, name and labels: `exitCode`, `signal`, `oldName`, `execID`.
+    pub more: Vec<(&'static str, String)>,
+    pub(crate) spec: Arc<Spec>,
+}
+
+impl Event {
+    /// The line that Docker writes, with its line break.
+    pub(crate) fn line(&self) -> Bytes {
+        let told = Told {
+            status: &self.action,
+            id: &self.id,
+            from: &self.spec.image,
+            kind: "container",
+            action: &self.action,
+            actor: Actor { id: &self.id, attributes: Attributes(self) },
+            scope: "local",
+            time: self.at.seconds(),
+            time_nano: self.at.nanos(),
+        };
+        let mut line = serde_json::to_vec(&told).unwrap_or_default();
+        line.push(b'\n');
+        line.into()
+    }
+}
+
+#[derive(Serialize)]
+struct Told<'a> {
+    status: &'a str,
+    id: &'a ContainerId,
+    from: &'a str,
+    #[serde(rename = "Type")]
+    kind: &'static str,
+    #[serde(rename = "Action")]
+    action: &'a str,
+    #[serde(rename = "Actor")]
+    actor: Actor<'a>,
+    scope: &'static str,
+    time: i64,
+    #[serde(rename = "timeNano")]
+    time_nano: i64,
+}
+
+#[derive(Serialize)]
+struct Actor<'a> {
+    #[serde(rename = "ID")]
+    id: &'a ContainerId,
+    #[serde(rename = "Attributes")]
+    attributes: Attributes<'a>,
+}
+
+/// Labels, image and name, and what belongs to this kind of event.
+struct Attributes<'a>(&'a Event);
+
+impl Serialize for Attributes<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let Self(event) = self;
+        let mut map = to.serialize_map(None)?;
+        for (key, value) in &event.spec.labels {
+            map.serialize_entry(key, value)?;
+        }
+        map.serialize_entry("image", &event.spec.image)?;
+        map.serialize_entry("name", &*event.name)?;
+        for (key, value) in &event.more {
+            map.serialize_entry(key, value)?;
+        }
+        map.end()
+    }
+}
+
+/// The last events, as many as dockerd keeps.
+#[derive(Debug, Default)]
+pub(crate) struct Record(VecDeque<Arc<Event>>);
+
+impl Record {
+    pub(crate) fn keep(&mut self, event: Arc<Event>) {
+        if self.0.len() == KEPT {
+            self.0.pop_front();
+        }
+        self.0.push_back(event);
+    }
+
+    /// When the last of them was.
+    pub(crate) fn last(&self) -> Option<Moment> {
+        self.0.back().map(|event| event.at)
+    }
+
+    /// Those from `since` to `until`, both included. Docker gives none where neither was asked for.
+    pub(crate) fn between(&self, since: Option<Moment>, until: Option<Moment>) -> impl Iterator<Item = &Arc<Event>> {
+        let asked = since.is_some() || until.is_some();
+        self.0.iter().filter(move |event| {
+            asked && since.is_none_or(|since| event.at >= since) && until.is_none_or(|until| event.at <= until)
+        })
+    }
+
+    /// As after a restart of the engine.
+    pub(crate) fn forget(&mut self) {
+        self.0.clear();
+    }
+}
+
+/// Which events somebody wants to hear: all of these, where the same key may be one of several values.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Wanted(HashMap<String, Vec<String>>);
+
+impl Wanted {
+    /// Those that pass `filters`; as Docker does, it passes over a filter that there is not.
+    pub(crate) fn by(filters: HashMap<String, Vec<String>>) -> Self {
+        Self(filters)
+    }
+
+    pub(crate) fn covers(&self, event: &Event) -> bool {
+        let any = |key: &str, fits: &dyn Fn(&str) -> bool| {
+            self.0.get(key).is_none_or(|values| values.is_empty() || values.iter().any(|value| fits(value)))
+        };
+        // As soon as one of these is asked for, Docker compares beginnings (moby#25798).
+        let by_beginning = self.0.get("event").is_some_and(|values| {
+            values.iter().any(|value| ["health_status", "exec_create", "exec_start"].contains(&value.as_str()))
+        });
+        any("type", &|value| value == "container")
+            && any("scope", &|value| value == "local")
+            && any("event", &|value| event.action == value || by_beginning && event.action.starts_with(value))
+            && any("container", &|value| {
+                !value.is_empty()
+                    && (value.trim_start_matches('/') == &*event.name || event.id.as_str().starts_with(value))
+            })
+            && any("image", &|value| event.spec.image == value)
+            && self.0.get("label").is_none_or(|labels| labels.iter().all(|label| bears(&event.spec, label)))
+            && ["daemon", "network", "volume"].iter().all(|key| !self.0.contains_key(*key))
+    }
+}
+
+/// Whether the container has the label: `name` or `name=value`.
+pub(crate) fn bears(spec: &Spec, label: &str) -> bool {
+    match label.split_once('=') {
+        Some((name, value)) => spec.labels.get(name).is_some_and(|found| found == value),
+        None => spec.labels.contains_key(label),
+    }
+}
+
+/// An id for an exec, which nobody can ask for afterwards.
+pub(crate) fn exec_id(id: &ContainerId, at: Moment) -> String {
+    let seed = fnv(id.as_str().as_bytes()) ^ fnv(&at.nanos().to_le_bytes());
+    let mut random = fastrand::Rng::with_seed(seed);
+    format!("{:032x}{:032x}", random.u128(..), random.u128(..))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(action: &'static str, more: Vec<(&'static str, String)>) -> Event {
+        Event {
+            at: Moment::from_nanos(1_795_462_698_792_223_107),
+            action: action.into(),
+            id: ContainerId::nth(1, 0),
+            name: "api-1".into(),
+            more,
+            spec: Arc::new(Spec::default().label("team", "a")),
+        }
+    }
+
+    #[test]
+    fn a_line_is_as_docker_writes_it() {
+        let event = event("die", vec![("exitCode", "3".to_owned())]);
+        let told: serde_json::Value = serde_json::from_slice(&event.line()).unwrap();
+        let id = event.id.as_str();
+        let expected = serde_json::json!({
+            "status": "die", "id": id, "from": "simulated:1", "Type": "container", "Action": "die",
+            "Actor": {"ID": id, "Attributes": {"exitCode": "3", "image": "simulated:1", "name": "api-1", "team": "a"}},
+            "scope": "local", "time": 1_795_462_698, "timeNano": 1_795_462_698_792_223_107_i64
+        });
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn filters_are_read_as_docker_reads_them() {
+        let wanted = |filters: &[(&str, &[&str])]| {
+            let all = filters.iter().map(|(key, values)| {
+                ((*key).to_owned(), values.iter().map(|value| (*value).to_owned()).collect::<Vec<_>>())
+            });
+            Wanted::by(all.collect())
+        };
+        let id = ContainerId::nth(1, 0);
+        for (filters, action, covers) in [
+            (&[][..], "die", true),
+            (&[("type", &["container"][..])], "die", true),
+            (&[("type", &["network"])], "die", false),
+            (&[("event", &["die", "start"])], "die", true),
+            (&[("event", &["start"])], "die", false),
+            (&[("event", &["health_status"])], "health_status: healthy", true),
+            (&[("event", &["die"])], "health_status: healthy", false),
+            (&[("event", &["start"])], "exec_start: /check", false),
+            (&[("container", &["api-1"])], "die", true),
+            (&[("container", &["api"])], "die", false),
+            (&[("container", &[&id.as_str()[..12]])], "die", true),
+            (&[("label", &["team"])], "die", true),
+            (&[("label", &["team=a"])], "die", true),
+            (&[("label", &["team=a", "other"])], "die", false),
+            (&[("colour", &["red"])], "die", true),
+        ] {
+            let covered = wanted(filters).covers(&event(action, vec![]));
+            assert_eq!(covered, covers, "{action} by {filters:?}");
+        }
+    }
+
+    #[test]
+    fn the_record_forgets_the_oldest() {
+        let mut record = Record::default();
+        for n in 0..300 {
+            record.keep(Arc::new(Event { at: Moment::from_nanos(n), ..event("start", vec![]) }));
+        }
+        let at = |n| Some(Moment::from_nanos(n));
+        assert_eq!(record.between(at(0), None).count(), 256);
+        assert_eq!(record.between(at(290), at(294)).count(), 5);
+        assert_eq!(record.between(None, None).count(), 0);
+        assert_eq!(record.last(), at(299));
+    }
+}

@@ -1,0 +1,95 @@
+//! Many containers at once, for scale: alike in kind, each with its own name, id and place in time.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{Moment, Refusal, Restart, Spec, World};
+
+/// How often a container of the fleet is checked, unless said otherwise: Docker's default.
+const CHECKED_EVERY: Duration = Duration::from_secs(30);
+
+/// So many containers make one Compose project.
+const PROJECT: usize = 12;
+
+/// So many idle containers, called `<prefix>-00000` and so on, of a few kinds.
+#[derive(Debug, Clone)]
+pub struct Fleet {
+    /// What their names begin with.
+    pub prefix: String,
+    /// How many.
+    pub size: usize,
+    /// How often each is checked; none: two thirds of them every 30 s, the others not at all.
+    pub checked_every: Option<Duration>,
+}
+
+impl Fleet {
+    /// So many containers.
+    pub fn of(prefix: impl Into<String>, size: usize) -> Self {
+        Self { prefix: prefix.into(), size, checked_every: None }
+    }
+
+    /// The name of the `n`th.
+    pub fn name(&self, n: usize) -> String {
+        format!("{}-{n:05}", self.prefix)
+    }
+
+    /// Makes and starts them. They seem to have been started one after the other over the last interval of their checks,
+    /// so that these do not all come at once.
+    ///
+    /// # Errors
+    /// When a name is taken.
+    pub fn start(&self, world: &mut World, now: Moment) -> Result<(), Refusal> {
+        let over = self.checked_every.unwrap_or(CHECKED_EVERY);
+        let first = Moment::from_nanos(now.nanos().saturating_sub(i64::try_from(over.as_nanos()).unwrap_or(0)));
+        let step = over / u32::try_from(self.size.max(1)).unwrap_or(u32::MAX);
+        let mut kinds = vec![];
+        for n in 0..self.size {
+            if n % PROJECT == 0 {
+                kinds = [("web", 128, true), ("worker", 256, true), ("cache", 64, false)]
+                    .map(|(service, mebibytes, checked)| self.kind(n / PROJECT, service, mebibytes, checked))
+                    .to_vec();
+            }
+            let at = first + step * u32::try_from(n).unwrap_or(u32::MAX);
+            let id = world.create(&self.name(n), kinds[n % kinds.len()].clone(), at)?;
+            world.start(id.as_str(), at)?;
+        }
+        world.advance(now);
+        Ok(())
+    }
+
+    fn kind(&self, project: usize, service: &str, mebibytes: u64, checked: bool) -> Arc<Spec> {
+        let plain = Spec {
+            image: format!("simulated/{service}:1"),
+            memory: Some(mebibytes << 20),
+            cpus: Some(0.5),
+            restart: Restart::UnlessStopped,
+            ..Spec::default()
+        };
+        let plain = plain
+            .label("com.docker.compose.project", format!("{}-{project}", self.prefix))
+            .label("com.docker.compose.service", service)
+            .label("org.opencontainers.image.title", service);
+        Arc::new(match (self.checked_every, checked) {
+            (Some(interval), _) => plain.checked_every(interval),
+            (None, true) => plain.checked_every(CHECKED_EVERY),
+            (None, false) => plain,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Life;
+
+    #[test]
+    fn a_fleet_runs_and_stays_well() {
+        let (mut world, fleet) = (World::new(1), Fleet::of("fleet", 300));
+        let now = Moment::from_nanos(1_795_462_698_000_000_000);
+        fleet.start(&mut world, now).unwrap();
+        world.advance(now + Duration::from_secs(120));
+        assert_eq!(world.containers().filter(|container| container.life == Life::Running).count(), 300);
+        let told = world.take_news().events;
+        assert!(!told.iter().any(|event| ["die", "health_status: unhealthy"].contains(&&*event.action)));
+        assert_eq!(told.iter().filter(|event| event.action == "health_status: healthy").count(), 200);
+    }
+}

@@ -1,0 +1,84 @@
+//! When? To the nanosecond, as Docker tells it.
+
+use std::{
+    fmt,
+    ops::Add,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+/// An instant: nanoseconds since the Unix epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Moment(i64);
+
+impl Moment {
+    /// So many nanoseconds after the Unix epoch.
+    pub const fn from_nanos(nanos: i64) -> Self {
+        Self(nanos)
+    }
+
+    /// Nanoseconds since the Unix epoch.
+    pub const fn nanos(self) -> i64 {
+        self.0
+    }
+
+    /// Whole seconds since the Unix epoch.
+    pub const fn seconds(self) -> i64 {
+        self.0.div_euclid(1_000_000_000)
+    }
+
+    /// How long ago `earlier` was; nothing where it is later.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+}
+
+impl From<SystemTime> for Moment {
+    fn from(time: SystemTime) -> Self {
+        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+    }
+}
+
+impl Add<Duration> for Moment {
+    type Output = Self;
+
+    fn add(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(i64::try_from(span.as_nanos()).unwrap_or(i64::MAX)))
+    }
+}
+
+/// As Docker writes it: `2026-11-23T19:38:17.322463059Z`.
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_nanosecond(i128::from(self.0)) {
+            Ok(at) => at.fmt(f),
+            Err(_) => f.write_str(NEVER),
+        }
+    }
+}
+
+/// Docker's zero time.
+pub(crate) const NEVER: &str = "0001-01-01T00:00:00Z";
+
+/// A moment as Docker writes it, also where there was none.
+pub(crate) fn written(moment: Option<Moment>) -> String {
+    moment.map_or_else(|| NEVER.to_owned(), |moment| moment.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_written_to_the_nanosecond() {
+        assert_eq!(Moment::from_nanos(1_795_462_698_792_223_107).to_string(), "2026-11-23T19:38:18.792223107Z");
+        assert_eq!(written(None), "0001-01-01T00:00:00Z");
+    }
+
+    #[test]
+    fn time_never_runs_backwards() {
+        let (early, late) = (Moment::from_nanos(5), Moment::from_nanos(9));
+        assert_eq!((late.since(early), early.since(late)), (Duration::from_nanos(4), Duration::ZERO));
+        assert_eq!(early + Duration::from_nanos(4), late);
+    }
+}
