@@ -12,7 +12,7 @@
 //! choice away.
 //!
 //! A container that is slow to answer delays nobody but itself: it is not asked again before it has answered, and after
-//! [`TURN`] the next one is asked beside it.
+//! a second the next one is asked beside it.
 
 use std::{
     collections::HashSet,
