@@ -4,6 +4,7 @@
 //! on real containers. An illness lives in the process's memory only: a restart cures it, unless the patient was
 //! started as a stubborn one.
 
+pub mod child;
 pub mod condition;
 pub mod http;
 pub mod illness;

@@ -34,6 +34,8 @@ pub struct PatientSpec {
     pub memory: Option<u64>,
     /// Its CPU limit in cores.
     pub cpus: Option<f64>,
+    /// How many processes and threads it may have.
+    pub pids: Option<u32>,
     /// What Docker does when it exits.
     pub restart: Restart,
     /// Falls ill again after every start, in this way (`unhealthy`, `crash`, …) and after so long.
@@ -68,6 +70,7 @@ impl PatientSpec {
             health_retries: 1,
             memory: None,
             cpus: None,
+            pids: None,
             restart: Restart::No,
             stubborn: None,
             stop_delay: Duration::ZERO,
@@ -123,6 +126,7 @@ impl PatientSpec {
             memory_swap: memory,
             #[expect(clippy::cast_possible_truncation, reason = "a number of cores is small")]
             nano_cpus: self.cpus.map(|cpus| (cpus * 1e9) as i64),
+            pids_limit: self.pids.map(i64::from),
             restart_policy: Some(RestartPolicy { name: Some(name), maximum_retry_count: times }),
             port_bindings: Some(HashMap::from([("8080/tcp".to_owned(), Some(vec![free_port]))])),
             ..Default::default()
