@@ -8,14 +8,18 @@
 mod worker;
 
 use std::{
+    collections::BTreeSet,
     fmt,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use anyhow::anyhow;
 use async_trait::async_trait;
 use hemostat_log::{Confirmed, Durability, Error};
-use hemostat_schema::{EventId, Family, NewEvent, Recorded, Timestamp};
+use hemostat_schema::{EventId, Family, NewEvent, Partition, Recorded, Timestamp};
 use tracing::debug;
 
 pub use self::worker::EffectWorker;
@@ -35,6 +39,13 @@ pub trait Effect: Send + Sync + 'static {
 
     /// Whether `event` asks for this effect.
     fn wants(&self, event: &Recorded) -> bool;
+
+    /// Until when an event is left to another process, as this one cannot do what it asks for; none where it can. It is
+    /// neither handled nor parked until then; where nobody has taken the work over by that time, [`run`](Self::run) is to
+    /// say so.
+    fn leaves(&self, _event: &Recorded) -> Option<Timestamp> {
+        None
+    }
 
     /// One effect, ended by one or more outcome events; one without a cause gets `event` as its cause.
     ///
@@ -140,11 +151,23 @@ impl Permit {
 
 /// The workers of an effect, one for each partition.
 pub fn effect<E: Effect>(ctx: &Context, effect: E) -> Vec<Task> {
-    let effect = std::sync::Arc::new(effect);
-    ctx.partitions()
-        .map(|partition| {
-            let worker = EffectWorker::new(ctx.clone(), partition, effect.clone());
-            Task::new(format!("{}/{partition}", E::GROUP), Stage::new(ctx.clone(), worker).run())
-        })
-        .collect()
+    let effect = Arc::new(effect);
+    tasks(ctx, ctx.partitions(), |partition| EffectWorker::new(ctx.clone(), partition, effect.clone()))
+}
+
+/// The workers of an effect that this process can have in these partitions only. They share each partition's work with
+/// those alone who can have it there, too.
+pub fn effect_in<E: Effect>(ctx: &Context, partitions: BTreeSet<Partition>, effect: E) -> Vec<Task> {
+    let effect = Arc::new(effect);
+    tasks(ctx, partitions, |partition| EffectWorker::new(ctx.clone(), partition, effect.clone()).of_some())
+}
+
+fn tasks<E: Effect>(
+    ctx: &Context,
+    partitions: impl IntoIterator<Item = Partition>,
+    worker: impl Fn(Partition) -> EffectWorker<E>,
+) -> Vec<Task> {
+    let task =
+        |partition| Task::new(format!("{}/{partition}", E::GROUP), Stage::new(ctx.clone(), worker(partition)).run());
+    partitions.into_iter().map(task).collect()
 }

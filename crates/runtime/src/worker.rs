@@ -36,6 +36,10 @@ pub trait Worker: Send + 'static {
     fn group(&self) -> &str;
     /// Its partition.
     fn partition(&self) -> Partition;
+    /// Among whom the work is shared, by the name under which they attend: all who serve the group, unless only some can.
+    fn fleet(&self) -> &str {
+        self.group()
+    }
     /// Begins afresh, with nothing in memory but what the log holds.
     async fn begin(&mut self, tenure: &Tenure) -> Result<(), Halt>;
     /// Reads what is there, deals with it, commits.
@@ -122,7 +126,7 @@ impl<W: Worker> Stage<W> {
     pub fn new(ctx: Context, worker: W) -> Self {
         let name = format!("{}/{}", worker.group(), worker.partition());
         ctx.health.set(&name, Condition::Starting);
-        let seat = Seat::new(&ctx, worker.partition(), worker.group());
+        let seat = Seat::new(&ctx, worker.partition(), worker.fleet());
         Self { ctx, name, worker, seat, held: None, begun: false, suspect: false, bereft: false }
     }
 

@@ -17,7 +17,7 @@ use hemostat_log::{Inbox, Log};
 use hemostat_runtime::{
     Context, Effect, EffectWorker, Fault, Lost, Permit, Producer, ProjectWorker, Stage, Step, rows,
 };
-use hemostat_schema::{Family, NewEvent, Recorded, action::Resumed};
+use hemostat_schema::{Family, NewEvent, Recorded, Span, Timestamp, action::Resumed};
 
 use crate::toy::*;
 
@@ -116,6 +116,59 @@ async fn what_will_never_work_is_put_aside_and_the_rest_goes_on() {
     let errors: Vec<String> = log.parked(P, 10).await.unwrap().into_iter().map(|parked| parked.error).collect();
     assert!(errors.iter().any(|error| error == "not at all"), "{errors:?}");
     assert!(errors.iter().any(|error| error.contains("doing this panics")), "{errors:?}");
+}
+
+/// Does nothing for hosts that it does not serve, until a minute has passed.
+#[derive(Default)]
+struct Particular {
+    done: Mutex<Vec<String>>,
+}
+
+#[async_trait]
+impl Effect for Particular {
+    const GROUP: &'static str = "particular";
+    const READS: &'static [Family] = &[Family::Action];
+
+    fn wants(&self, event: &Recorded) -> bool {
+        event.kind() == "action.paused"
+    }
+
+    fn leaves(&self, event: &Recorded) -> Option<Timestamp> {
+        (said(event)? == "theirs").then(|| Timestamp::from_second(1_800_000_060).unwrap())
+    }
+
+    async fn run(&self, event: &Recorded, permit: &Permit) -> Result<Vec<NewEvent>, Fault> {
+        let why = said(event).unwrap_or_default();
+        self.done.lock().unwrap().push(why.clone());
+        Ok(vec![NewEvent::new(event.subject.clone(), permit.now(), Resumed { by: format!("did {why}") })])
+    }
+}
+
+#[tokio::test]
+async fn what_is_left_to_another_process_waits_neither_done_nor_parked_until_its_time() {
+    let (log, clock, ctx) = bed();
+    put(&*log, vec![paused("a", "theirs"), paused("b", "ours"), paused("c", "ours too")]).await;
+    let effect = Arc::new(Particular::default());
+    let mut here = Stage::new(ctx.clone(), EffectWorker::new(ctx.clone(), P, effect.clone()));
+    let settle = async |stage: &mut Stage<EffectWorker<Particular>>, count: usize| {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            match stage.step().await.unwrap() {
+                Step::Idle { until } if story(&*log).await.len() == 3 + count => break until,
+                _ => assert!(Instant::now() < deadline, "it does not come to rest"),
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let until = settle(&mut here, 2).await;
+    let mut done = effect.done.lock().unwrap().clone();
+    done.sort();
+    assert_eq!(done, ["ours", "ours too"]);
+    assert_eq!(until, Some(Timestamp::from_second(1_800_000_060).unwrap()));
+    assert!(log.parked(P, 10).await.unwrap().is_empty());
+    clock.advance(Span::from_secs(60));
+    let until = settle(&mut here, 3).await;
+    assert_eq!((effect.done.lock().unwrap().len(), until), (3, None), "nobody took it, and that is said");
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Carrying out the effects of one partition: several at a time, in order for each subject.
 
 use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
@@ -49,6 +49,10 @@ pub struct EffectWorker<E> {
     /// Not yet begun; a subject is here from when its first effect begins until its last has ended.
     waiting: HashMap<Subject, VecDeque<Delivery>>,
     in_hand: BTreeSet<EventId>,
+    /// What this process cannot do, and until when it is left to another.
+    left: BTreeMap<EventId, (Timestamp, Delivery)>,
+    /// With whom the work is shared.
+    fleet: String,
     running: JoinSet<Ended>,
     /// What a rest came upon; the next step returns it.
     failed: Option<Halt>,
@@ -84,12 +88,20 @@ impl<E: Effect> EffectWorker<E> {
             inbox: None,
             waiting: HashMap::new(),
             in_hand: BTreeSet::new(),
+            left: BTreeMap::new(),
+            fleet: E::GROUP.to_owned(),
             running: JoinSet::new(),
             failed: None,
         }
     }
 
-    /// Takes in new deliveries: those that ask for no effect are acknowledged at once, the others put in line.
+    /// The same, sharing the work of its partition with those alone who say that they can do it there.
+    pub(super) fn of_some(self) -> Self {
+        Self { fleet: format!("{}/{}", E::GROUP, self.partition), ..self }
+    }
+
+    /// Takes in new deliveries: those that ask for no effect are acknowledged at once, those that another process is to
+    /// see to are left, the others put in line.
     async fn take_in(&mut self) -> Result<usize, Halt> {
         let Some(inbox) = &mut self.inbox else { return Err(Halt::Astray) };
         let room = IN_HAND.saturating_sub(self.in_hand.len());
@@ -99,19 +111,16 @@ impl<E: Effect> EffectWorker<E> {
         let mut change = Commit::new(inbox.lease().clone());
         for delivery in inbox.next(room).await? {
             // After an outage the inbox gives again what is in hand.
-            if self.in_hand.contains(&delivery.id) {
+            if self.in_hand.contains(&delivery.id) || self.left.contains_key(&delivery.id) {
                 continue;
             }
             match wanted(&*self.effect, &delivery) {
-                Ok(Some(subject)) => {
-                    self.in_hand.insert(delivery.id);
-                    match self.waiting.get_mut(&subject) {
-                        Some(line) => line.push_back(delivery),
-                        None => {
-                            self.waiting.insert(subject, VecDeque::new());
-                            self.start(delivery);
-                        }
-                    }
+                Ok(Some((subject, None))) => {
+                    self.line_up(subject, delivery);
+                    continue;
+                }
+                Ok(Some((_, Some(until)))) => {
+                    self.left.insert(delivery.id, (until, delivery));
                     continue;
                 }
                 Ok(None) => {}
@@ -130,6 +139,28 @@ impl<E: Effect> EffectWorker<E> {
             return Err(error.into());
         }
         Ok(change.acks.len())
+    }
+
+    fn line_up(&mut self, subject: Subject, delivery: Delivery) {
+        self.in_hand.insert(delivery.id);
+        match self.waiting.get_mut(&subject) {
+            Some(line) => line.push_back(delivery),
+            None => {
+                self.waiting.insert(subject, VecDeque::new());
+                self.start(delivery);
+            }
+        }
+    }
+
+    /// Takes up what was left to others and nobody took.
+    fn take_up(&mut self) -> usize {
+        let now = self.ctx.clock.now();
+        let due: Vec<_> = self.left.iter().filter(|(_, (until, _))| *until <= now).map(|(id, _)| *id).collect();
+        for (_, delivery) in due.iter().filter_map(|id| self.left.remove(id)).collect::<Vec<_>>() {
+            let Ok(event) = &delivery.event else { continue };
+            self.line_up(event.subject.clone(), delivery);
+        }
+        due.len()
     }
 
     fn start(&mut self, delivery: Delivery) {
@@ -172,6 +203,10 @@ impl<E: Effect> Worker for EffectWorker<E> {
         self.partition
     }
 
+    fn fleet(&self) -> &str {
+        &self.fleet
+    }
+
     async fn begin(&mut self, tenure: &Tenure) -> Result<(), Halt> {
         let lease = tenure.lease().clone();
         if self.tenure.as_ref().is_none_or(|before| *before.lease() != lease) {
@@ -179,6 +214,7 @@ impl<E: Effect> Worker for EffectWorker<E> {
             self.running.detach_all();
             self.waiting.clear();
             self.in_hand.clear();
+            self.left.clear();
         }
         self.tenure = Some(tenure.clone());
         self.inbox = Some(Inbox::new(self.ctx.log.clone(), lease, E::READS));
@@ -197,8 +233,9 @@ impl<E: Effect> Worker for EffectWorker<E> {
                 emitted += self.settle(ended)?;
             }
         }
-        handled += self.take_in().await?;
-        if handled == 0 { Ok(Step::Idle { until: None }) } else { Ok(Step::Worked { handled, emitted }) }
+        handled += self.take_up() + self.take_in().await?;
+        let until = self.left.values().map(|(until, _)| *until).min();
+        if handled == 0 { Ok(Step::Idle { until }) } else { Ok(Step::Worked { handled, emitted }) }
     }
 
     async fn rest(&mut self, until: Option<Timestamp>) {
@@ -232,15 +269,15 @@ impl<E: Effect> Worker for EffectWorker<E> {
     }
 }
 
-/// Whose line an effect belongs into; none where the event asks for no effect, an error where it cannot be told.
-fn wanted<E: Effect>(effect: &E, delivery: &Delivery) -> Result<Option<Subject>, String> {
+/// Whose line an effect belongs into, and until when it is left to another process, if it is; none where the event asks
+/// for no effect, an error where it cannot be told.
+fn wanted<E: Effect>(effect: &E, delivery: &Delivery) -> Result<Option<(Subject, Option<Timestamp>)>, String> {
     let event = delivery.event.as_ref().map_err(Clone::clone)?;
     if event.event().is_none() {
         return Ok(None);
     }
-    let wants = catch_unwind(AssertUnwindSafe(|| effect.wants(event)))
-        .map_err(|panic| format!("the effect panicked: {}", said(&*panic)))?;
-    Ok(wants.then(|| event.subject.clone()))
+    let ask = || effect.wants(event).then(|| (event.subject.clone(), effect.leaves(event)));
+    catch_unwind(AssertUnwindSafe(ask)).map_err(|panic| format!("the effect panicked: {}", said(&*panic)))
 }
 
 /// One effect, from its event to its outcome.
