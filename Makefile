@@ -18,7 +18,7 @@ demo: ## Makes patients of its own ill in Docker, and heals them
 	$(with) rust redis docker -- sh -c '$(patient) && $(hemostat) demo'
 
 test: ## Runs all tests, on a real Redis and a real Docker engine
-	$(with) rust redis openssl pyarrow docker -- scripts/test all
+	$(with) rust redis openssl ssh pyarrow docker -- scripts/test all
 
 cluster-test: ## The journeys on a Redis Cluster, behind Sentinels and over TLS; part of `make test`
 	$(with) rust redis openssl docker -- scripts/test topologies

@@ -84,10 +84,10 @@ figures! {
         "How long ago the last event that a view knows was put on the log; 0 when it knows all. By view and partition.";
     LeaseHeld = GAUGE, "lease_held", Count, "Whether this process does the work, by group and partition.";
     EffectRetries = COUNTER, "effect_retries_total", Count, "Effects that failed and were tried again, by group.";
-    ContainerCpu = GAUGE, "container_cpu_percent", Percent, "CPU as a share of the container's limit, by container.";
+    ContainerCpu = GAUGE, "container_cpu_percent", Percent, "CPU as a share of the container's limit, by host and container.";
     ContainerMemory = GAUGE, "container_memory_percent", Percent,
-        "Memory without page cache as a share of the container's limit, by container.";
-    ContainerMemoryBytes = GAUGE, "container_memory_bytes", Bytes, "Memory without page cache, by container.";
+        "Memory without page cache as a share of the container's limit, by host and container.";
+    ContainerMemoryBytes = GAUGE, "container_memory_bytes", Bytes, "Memory without page cache, by host and container.";
     SymptomsRaised = COUNTER, "symptoms_raised_total", Count, "Symptoms that were raised, by symptom.";
     Diagnoses = COUNTER, "diagnoses_total", Count, "Diagnoses that were reached, by method and verdict.";
     Actions = COUNTER, "actions_total", Count, "Remedies that were carried out, by remedy and result.";

@@ -1,4 +1,4 @@
-//! The monitor: it watches one Docker engine and puts what it sees on the log.
+//! The monitor: it watches Docker engines, each by itself, and puts what it sees on the log.
 //!
 //! ```text
 //!  engine ──► follow (event stream) ──┐
@@ -21,18 +21,26 @@ pub mod watch;
 
 use std::sync::Arc;
 
+use hemostat_engine::{Link, discover::Machine};
 use hemostat_runtime::{Config, Context, Task};
+use tracing::info;
 
 use crate::{engine::Docker, shift::Settings};
 
-/// The monitor of this host.
+/// A monitor for each host.
 ///
 /// # Errors
-/// None so far; an engine that cannot be reached is told on the log and tried again.
+/// When the configuration of a host's engine cannot work. An engine that cannot be reached is told on the log and tried
+/// again.
 pub fn tasks(ctx: &Context, config: &Config) -> anyhow::Result<Vec<Task>> {
-    let docker = Docker::new(config.docker.host.clone(), config.docker.timeout);
-    let host = config.host_name();
-    let settings =
-        Settings { host: host.clone(), interval: config.monitor.interval, policy: Arc::new(config.policy()) };
-    Ok(vec![Task::new(format!("monitor/{host}"), shift::run(ctx.clone(), Arc::new(docker), settings))])
+    let policy = Arc::new(config.policy());
+    let mut tasks = vec![];
+    for host in hemostat_engine::hosts(config, &Machine)? {
+        info!(host = %host.name, "the engine of {} is {}, from {}", host.name, host.endpoint, host.why);
+        let docker = Docker::over(Link::new(host.endpoint, host.limit));
+        let settings = Settings { host: host.name, interval: config.monitor.interval, policy: policy.clone() };
+        let name = format!("monitor/{}", settings.host);
+        tasks.push(Task::new(name, shift::run(ctx.clone(), Arc::new(docker), settings)));
+    }
+    Ok(tasks)
 }

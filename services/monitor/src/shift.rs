@@ -205,7 +205,7 @@ impl Shift<'_> {
                 self.sampling.remove(&id);
                 let sample = stats.and_then(|stats| samples::read(&stats, self.host_memory));
                 if let Some((name, vitals)) = sample.and_then(|sample| self.watch.sampled(&id, sample)) {
-                    gauge(name.as_str(), &vitals);
+                    gauge(self.settings.host.as_str(), name.as_str(), &vitals);
                 }
             }
         }
@@ -315,8 +315,8 @@ fn every(period: Duration) -> Interval {
     interval
 }
 
-fn gauge(container: &str, vitals: &Vitals) {
-    let labels = [("container", container)];
+fn gauge(host: &str, container: &str, vitals: &Vitals) {
+    let labels = [("host", host), ("container", container)];
     Metric::ContainerCpu.gauge(&labels).set(vitals.cpu.get());
     Metric::ContainerMemory.gauge(&labels).set(vitals.memory.get());
     #[expect(clippy::cast_precision_loss, reason = "a gauge of bytes")]

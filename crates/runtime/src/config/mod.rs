@@ -3,6 +3,7 @@
 //! A bad value is refused with its key, itself, where it was set and what would be right; so is a key that does not
 //! exist. Secrets are never shown.
 
+mod hosts;
 mod sections;
 mod setting;
 mod source;
@@ -22,6 +23,7 @@ use hemostat_schema::{HostName, Span};
 
 use self::sections::Section as _;
 pub use self::{
+    hosts::{Entry, Hosts, Said, Watched},
     sections::{
         Alerts, Analyzer, Archive, Backoff, Docker, LogFormat, Monitor, Notary, Query, Redis, Responder, Retention,
         Runtime, Settings, Thresholds,
@@ -91,7 +93,7 @@ pub enum Error {
     #[error("{key} = {value} (from {origin}) is not right; right would be {right}")]
     Value {
         /// Which key.
-        key: &'static str,
+        key: String,
         /// Its value as it was written; `***` for a secret.
         value: String,
         /// Where it was set.
@@ -267,7 +269,7 @@ impl Config {
             return Ok(());
         }
         let shown = self.shown().into_iter().find(|shown| shown.key == key).expect("every key is shown");
-        Err(Error::Value { key, value: shown.value, origin: shown.origin, right: say() })
+        Err(Error::Value { key: key.to_owned(), value: shown.value, origin: shown.origin, right: say() })
     }
 }
 

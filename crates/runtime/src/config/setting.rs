@@ -11,7 +11,7 @@ use hemostat_log::Durability;
 use hemostat_schema::{Confidence, HostName, Percent, Span};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::sections::LogFormat;
+use super::{sections::LogFormat, source::written};
 
 /// A type that a key of the configuration can have.
 pub(super) trait Setting: Sized {
@@ -19,10 +19,49 @@ pub(super) trait Setting: Sized {
     fn right() -> String;
     /// None when `value` is not right.
     fn read(value: &ValueKind) -> Option<Self>;
+    /// As [`read`](Self::read), with what is wrong where only a part is.
+    fn parse(value: &ValueKind) -> Result<Self, Wrong> {
+        Self::read(value).ok_or_else(|| Wrong::Value {
+            at: String::new(),
+            value: if Self::SECRET { "***".to_owned() } else { written(value) },
+            right: Self::right(),
+        })
+    }
     /// As it is written in a file.
     fn show(&self) -> String;
     /// Whether it is never to be shown.
     const SECRET: bool = false;
+}
+
+/// What is wrong with a value, and in which part of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Wrong {
+    /// This part is not right.
+    Value {
+        /// Its place after the key, such as `[1].name`.
+        at: String,
+        /// As it was written.
+        value: String,
+        /// What would be right.
+        right: String,
+    },
+    /// There is no such part.
+    Unknown {
+        /// Its place after the key.
+        at: String,
+        /// What was probably meant.
+        near: Option<String>,
+    },
+}
+
+impl Wrong {
+    /// The same, in a part of something larger.
+    pub(super) fn under(self, place: &str) -> Self {
+        match self {
+            Self::Value { at, value, right } => Self::Value { at: format!("{place}{at}"), value, right },
+            Self::Unknown { at, near } => Self::Unknown { at: format!("{place}{at}"), near },
+        }
+    }
 }
 
 fn text(value: &ValueKind) -> Option<&str> {
@@ -42,7 +81,7 @@ fn number(value: &ValueKind) -> Option<f64> {
     }
 }
 
-fn quoted(text: impl std::fmt::Display) -> String {
+pub(super) fn quoted(text: impl std::fmt::Display) -> String {
     let text = text.to_string().replace('\\', "\\\\").replace('"', "\\\"");
     format!("\"{text}\"")
 }
@@ -208,7 +247,7 @@ from_text!(SocketAddr, "an address and a port such as \"127.0.0.1:8501\"");
 
 impl Setting for PathBuf {
     fn right() -> String {
-        "the path of a directory".into()
+        "a path".into()
     }
 
     fn read(value: &ValueKind) -> Option<Self> {
