@@ -31,11 +31,15 @@ async fn two_hosts_are_two_also_where_they_are_the_same_engine() {
     until(PATIENCE, "each host has its own container", async || both("healthy").await).await;
     sicken(&patient).await;
     until(PATIENCE, "each host's container is ill", async || both("unhealthy").await).await;
-    let figures = reqwest::get(format!("{}/metrics", hemostat.url())).await.unwrap().text().await.unwrap();
-    for host in ["east", "west"] {
-        let label = format!("host=\"{host}\",container=\"{}\"", patient.name);
-        assert!(figures.contains(&label), "{label} is not in:\n{figures}");
-    }
+    until(PATIENCE, "each host's container has its own figures", async || {
+        let figures = reqwest::get(format!("{}/metrics", hemostat.url())).await?.text().await?;
+        for host in ["east", "west"] {
+            let label = format!("host=\"{host}\",container=\"{}\"", patient.name);
+            ensure!(figures.contains(&label), "{label} is not in:\n{figures}");
+        }
+        Ok(())
+    })
+    .await;
     assert_eq!(bed.deeds(&patient).count("restart"), 0, "only observed");
 }
 
