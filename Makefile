@@ -6,7 +6,7 @@ hemostat := cargo run --locked --release -p hemostat --
 # What `make up` gives to hemostat, such as ARGS="--set responder.dry_run=true".
 ARGS ?=
 
-.PHONY: help up demo test cluster-test test-core check bench bench-heal bench-log torture sweep
+.PHONY: help up demo test cluster-test model-test test-core check bench bench-heal bench-log torture sweep
 
 help: ## Shows this list
 	@sed -n 's/^\([a-z-]*\): .*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -22,6 +22,9 @@ test: ## Runs all tests, on a real Redis and a real Docker engine
 
 cluster-test: ## The journeys on a Redis Cluster, behind Sentinels and over TLS; part of `make test`
 	$(with) rust redis openssl docker -- scripts/test topologies
+
+model-test: ## A real language model on this machine decides, over OpenAI's and Anthropic's API; downloads 220 MB
+	$(with) rust redis docker model -- scripts/test model
 
 test-core: ## Runs all tests that need no Docker engine
 	$(with) rust redis pyarrow -- scripts/test core

@@ -10,6 +10,7 @@ use crate::{Action, Alert, Diagnosis, InvalidId, Observation};
 /// A fact, of any family.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
+#[allow(clippy::large_enum_variant, reason = "events are handled one at a time; a box would cost more than it saves")]
 pub enum Event {
     /// What was seen.
     Observation(Observation),

@@ -9,7 +9,7 @@ use std::{
 use hemostat_patient::stage::{Deeds, Patient, PatientSpec, Record, Stage};
 use tempfile::TempDir;
 
-use crate::{FakeSlack, Hemostat, redis::redis_cli};
+use crate::{FakeModel, FakeSlack, Hemostat, redis::redis_cli};
 
 /// One test's own world; all of it is taken away when it is dropped.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub struct Bed {
     settings: BTreeMap<String, String>,
     directory: TempDir,
     processes: usize,
+    /// What must turn up nowhere, beside the webhook's address.
+    secrets: Vec<&'static str>,
 }
 
 impl Bed {
@@ -34,12 +36,14 @@ impl Bed {
         let record = stage.record();
         let slack = FakeSlack::start().await;
         let directory = tempfile::Builder::new().prefix("hemostat-bed-").tempdir().unwrap();
-        let mut bed = Self { stage, slack, record, settings: BTreeMap::new(), directory, processes: 0 };
+        let mut bed =
+            Self { stage, slack, record, settings: BTreeMap::new(), directory, processes: 0, secrets: vec![] };
         bed.set("host", "bed");
         bed.set("data_dir", bed.data_dir().display().to_string());
         bed.set("monitor.interval", "500ms");
         bed.set("thresholds.for", "2s");
         bed.set("thresholds.clear_after", "1s");
+        bed.set("thresholds.grace", "0s");
         bed.set("responder.stabilisation", "2s");
         bed.set("responder.backoff.first", "1s");
         bed.set("runtime.lease_ttl", "2s");
@@ -60,6 +64,15 @@ impl Bed {
     /// With this value, written as TOML, for this key of the configuration, from the next start on.
     pub fn set_raw(&mut self, key: &str, toml: impl Into<String>) {
         self.settings.insert(key.to_owned(), toml.into());
+    }
+
+    /// Asks `model` in this mode, by OpenAI's API, from the next start on. Its key must turn up nowhere.
+    pub fn asks(&mut self, model: &FakeModel, mode: &str) {
+        self.set("analyzer.mode", mode);
+        self.set("analyzer.model", "gpt-of-the-test-bed");
+        self.set("analyzer.openai_base_url", model.openai());
+        self.set("analyzer.openai_api_key", model.key());
+        self.secrets.push(model.key());
     }
 
     /// Starts a patient.
@@ -125,12 +138,19 @@ impl Drop for Bed {
                 eprintln!("{said}");
             }
         } else {
-            let secret = self.slack.secret();
-            assert!(!said.contains(secret), "the webhook's address was told:\n{said}");
-            for file in files(&self.data_dir()) {
-                let content = std::fs::read(&file).unwrap_or_default();
-                let found = content.windows(secret.len()).any(|bytes| bytes == secret.as_bytes());
-                assert!(!found, "the webhook's address is in {}", file.display());
+            let files: Vec<(PathBuf, Vec<u8>)> = files(&self.data_dir())
+                .into_iter()
+                .map(|file| {
+                    let content = std::fs::read(&file).unwrap_or_default();
+                    (file, content)
+                })
+                .collect();
+            for secret in self.secrets.iter().copied().chain([self.slack.secret()]) {
+                assert!(!said.contains(secret), "a secret was told:\n{said}");
+                for (file, content) in &files {
+                    let found = content.windows(secret.len()).any(|bytes| bytes == secret.as_bytes());
+                    assert!(!found, "a secret is in {}", file.display());
+                }
             }
         }
     }

@@ -88,7 +88,8 @@ fn each_foreign_system_is_known_to_few_crates() {
             set(["hemostat-engine", "hemostat-monitor", "hemostat-responder", "hemostat-patient", "hemostat-tests"]),
         ),
         // The archive only for object_store, which speaks to S3 by it.
-        ("reqwest", set(["hemostat-alerter", "hemostat-archive", "hemostat-tests"])),
+        ("reqwest", set(["hemostat-alerter", "hemostat-analyzer", "hemostat-archive", "hemostat-tests"])),
+        ("async-openai", set(["hemostat-analyzer"])),
         ("object_store", set(["hemostat-archive"])),
         ("parquet", set(["hemostat-archive"])),
         ("axum", set(["hemostat-query", "hemostat-runtime", "hemostat-patient", "hemostat-tests"])),

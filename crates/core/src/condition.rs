@@ -23,7 +23,7 @@ pub struct Condition {
     pub facts: Option<Facts>,
     /// The symptoms that stand.
     pub standing: BTreeMap<Symptom, Standing>,
-    /// When and why the last symptom was over.
+    /// When and why the last illness was over.
     pub cleared: Option<(Timestamp, Cleared)>,
     /// An operator's hand.
     pub halted: Option<Halted>,
@@ -46,6 +46,13 @@ pub struct Standing {
     pub target: Target,
     /// What says so.
     pub evidence: Evidence,
+}
+
+impl Standing {
+    /// Whether it is an illness, and not merely worth knowing.
+    pub fn is_illness(&self) -> bool {
+        self.severity > Severity::Low
+    }
 }
 
 /// How an operator keeps a container from running.
@@ -85,7 +92,7 @@ impl Condition {
             Observation::Frozen(_) => self.halted = Some(Halted::Frozen),
             Observation::Started(_) | Observation::Thawed(_) => self.halted = None,
             Observation::Removed(_) => {
-                if !self.standing.is_empty() {
+                if self.is_ill() {
                     self.cleared = Some((event.at, Cleared::Removed));
                 }
                 self.standing.clear();
@@ -109,8 +116,9 @@ impl Condition {
                 }
             }
             Observation::SymptomCleared(cleared) => {
-                self.standing.remove(&cleared.symptom);
-                self.cleared = Some((event.at, cleared.why));
+                if self.standing.remove(&cleared.symptom).is_none_or(|standing| standing.is_illness()) {
+                    self.cleared = Some((event.at, cleared.why));
+                }
             }
             Observation::HealthChanged(_)
             | Observation::Sampled(_)
@@ -121,7 +129,7 @@ impl Condition {
             | Observation::EngineFound(_) => {}
         }
         lifecycle::follow(&mut self.facts, seen);
-        self.observed_at = if self.standing.is_empty() { None } else { self.observed_at.max(Some(event.at)) };
+        self.observed_at = if self.is_ill() { self.observed_at.max(Some(event.at)) } else { None };
     }
 
     fn halted_by(&self, facts: &Facts) -> Option<Halted> {
@@ -143,6 +151,16 @@ impl Condition {
         self.deed = self.deed.take().filter(|(deed, _)| *deed != action);
     }
 
+    /// Whether it is ill: a symptom stands that is more than worth knowing.
+    pub fn is_ill(&self) -> bool {
+        self.standing.values().any(Standing::is_illness)
+    }
+
+    /// Whether it is ill in this way.
+    pub fn ails(&self, symptom: Symptom) -> bool {
+        self.standing.get(&symptom).is_some_and(Standing::is_illness)
+    }
+
     /// Whether it runs.
     pub fn runs(&self) -> bool {
         self.facts.as_ref().is_some_and(|facts| facts.state == State::Running)
@@ -156,13 +174,15 @@ impl Condition {
     /// Whether `symptom` stands and shows in its present run, `diagnosed` being the run that a diagnosis was about.
     ///
     /// A symptom stands for a while after the container got well (hysteresis), and after a restart it speaks of the run
-    /// before. Acting on it then would strike a container that is getting well.
+    /// before. Acting on it then would strike a container that is getting well. What is merely worth knowing never shows.
     pub fn shows(&self, symptom: Symptom, diagnosed: &Target) -> bool {
-        let (Some(standing), Some(facts)) = (self.standing.get(&symptom), &self.facts) else { return false };
+        let standing = self.standing.get(&symptom).filter(|standing| standing.is_illness());
+        let (Some(standing), Some(facts)) = (standing, &self.facts) else { return false };
         match symptom {
             Symptom::Unhealthy => facts.health == Health::Unhealthy && facts.state == State::Running,
             Symptom::Exited | Symptom::OomKilled => facts.state != State::Running,
-            Symptom::RestartLoop => true,
+            // Another run does not change either.
+            Symptom::RestartLoop | Symptom::DiskFilling => true,
             Symptom::CpuHigh
             | Symptom::MemoryHigh
             | Symptom::OomChild
@@ -171,7 +191,6 @@ impl Condition {
             | Symptom::Pressure
             | Symptom::PidsHigh
             | Symptom::MemoryLeak
-            | Symptom::DiskFilling
             | Symptom::CpuUnusual
             | Symptom::MemoryUnusual
             | Symptom::NetworkUnusual
@@ -180,5 +199,57 @@ impl Condition {
                 standing.target == present || *diagnosed == present
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{self, facts, id, run, started};
+
+    /// The condition after these events.
+    fn after(events: Vec<hemostat_schema::NewEvent>) -> Condition {
+        let mut condition = Condition::default();
+        for (n, event) in (1..).zip(events) {
+            condition.evolve(&event.recorded(id(n), &[]));
+        }
+        condition
+    }
+
+    #[test]
+    fn what_stands_shows_in_the_run_it_speaks_of_and_in_the_one_that_was_diagnosed() {
+        let check = |symptom: Symptom, here: bool, in_another_run: bool| {
+            let ill = || vec![testing::seen(0, facts()), testing::raised(10, symptom, run(0))];
+            assert_eq!(after(ill()).shows(symptom, &run(0)), here, "{symptom}");
+            let mut restarted = ill();
+            restarted.push(started(20));
+            assert_eq!(after(restarted.clone()).shows(symptom, &run(0)), in_another_run, "{symptom}, restarted");
+            assert!(after(restarted).ails(symptom), "{symptom}");
+        };
+        for symptom in [
+            Symptom::CpuHigh,
+            Symptom::MemoryHigh,
+            Symptom::CpuThrottled,
+            Symptom::Pressure,
+            Symptom::PidsHigh,
+            Symptom::MemoryLeak,
+            Symptom::OomChild,
+            Symptom::Flapping,
+        ] {
+            check(symptom, true, false);
+        }
+        check(Symptom::RestartLoop, true, true);
+        check(Symptom::DiskFilling, true, true);
+        check(Symptom::Exited, false, false);
+    }
+
+    #[test]
+    fn what_is_merely_unusual_stands_and_is_no_illness() {
+        let unusual = testing::unusual(10, Symptom::CpuUnusual, run(0));
+        let condition = after(vec![testing::seen(0, facts()), unusual]);
+        assert!(condition.standing.contains_key(&Symptom::CpuUnusual));
+        assert!(!condition.is_ill() && !condition.ails(Symptom::CpuUnusual));
+        assert!(!condition.shows(Symptom::CpuUnusual, &run(0)));
+        assert_eq!(condition.observed_at, None);
     }
 }

@@ -1,76 +1,89 @@
-//! What is wrong with a container, concluded from its symptoms by rules.
+//! What is wrong with a container, concluded from its symptoms and from what was found out about it.
+//!
+//! ```text
+//! symptom raised ──► wait for its examination ──► rules ──► reached                      opinion: rules
+//!                     (or for a while)              └─────► opinion_sought, fallback     a model decides
+//!                                                   └─────► reached + opinion_sought     a model shadows
+//! ```
 //!
 //! A diagnosis is reached when a symptom is raised or worsens, and again when a remedy did not help. It names all
 //! symptoms that stand, and speaks of the run that stands at that moment; the strongest rule of the table in [`RULES`]
-//! has the word. What may be done about it is not asked here: that is `remedy`'s.
-
-use std::collections::BTreeSet;
+//! has the word. A rule that says to be patient is asked again when its patience is over. What must not be done,
+//! whatever anybody says, is in [`safe`]; what may be done, and when, is not asked here: that is `remedy`'s.
 
 use hemostat_schema::{
-    Action, Confidence, Diagnosis, Event, EventId, Family, IncidentId, NewEvent, Observation, Recorded, Timestamp,
-    action::{Outcome, Remedy},
-    container::Vitals,
-    diagnosis::{Method, Reached, Verdict},
-    observation::Symptom,
+    Action, Confidence, Event, Family, NewEvent, Observation, Recorded, Span, Subject, Timestamp,
+    action::Outcome,
+    diagnosis::{Method, Part, Reached, Verdict},
+    observation::Severity,
 };
-use serde::{Deserialize, Serialize};
 
-use crate::{Decider, Decision, Policy, Trigger, condition::Condition, once::Once};
+use crate::{Decider, Decision, Policy, Trigger, opinion, policy::Opinion};
 
+mod case;
+mod chart;
+mod checks;
+mod clues;
+mod growth;
+mod relatives;
 mod rules;
+mod safety;
+mod signs;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
+mod ward;
 mod words;
 
-use rules::{Case, EASING, SETTLING};
+pub use crate::opinion::question;
+pub use case::{Case, Past, Tried};
+pub use chart::Chart;
+pub use clues::{Clue, Trouble};
+use rules::{EASING, SETTLING};
 pub use rules::{RULES, Rule};
+pub use safety::{Contraindication, safe};
+pub use ward::Ward;
 
-/// The decider that diagnoses by rules.
+/// The timer on which a diagnosis is reached without the examination that it waits for.
+const EXAMINATION: &str = "examination";
+/// The timer on which a rule's patience is over.
+const AGAIN: &str = "again";
+/// With a remedy for a container whose image has just been changed a rule is less sure by so much.
+const LESS_SURE: f64 = 0.05;
+/// So much of an image's digest is told.
+const DIGEST: usize = 19;
+
+/// The decider that diagnoses.
 #[derive(Debug, Clone, Copy)]
 pub struct Triage;
 
-/// What triage knows of one container.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct Chart {
-    once: Once,
-    condition: Condition,
-    /// What the present run used last, while a level is a symptom; samples of the well are not kept.
-    vitals: Option<Vitals>,
-    /// What was tried last in this illness, and what came of it.
-    tried: Option<(Remedy, Outcome)>,
-    /// The last diagnosis of this illness.
-    last: Option<Last>,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Last {
-    id: EventId,
-    rule: String,
-}
-
 impl Decider for Triage {
     const GROUP: &'static str = "triage";
-    const VERSION: u16 = 1;
+    const VERSION: u16 = 2;
     const READS: &'static [Family] = &[Family::Observation, Family::Diagnosis, Family::Action];
     type State = Chart;
-    type Shared = ();
+    type Shared = Ward;
     type Policy = Policy;
 
-    fn evolve(chart: &mut Chart, (): &mut (), event: &Recorded) {
-        if chart.once.is_news(event) {
-            chart.take(event);
+    fn evolve(chart: &mut Chart, ward: &mut Ward, event: &Recorded) {
+        let seen = matches!(event.event(), Some(Event::Observation(seen)) if !matches!(seen, Observation::Sampled(_)));
+        if let (true, true, Some(name)) = (chart.evolve(event), seen, &event.subject.container) {
+            ward.take(name, chart.condition.facts.as_ref(), event.at);
         }
     }
 
-    fn decide(chart: &Chart, (): &(), trigger: &Trigger<'_>, policy: &Policy, now: Timestamp) -> Decision {
-        let Trigger::Event(event) = trigger else { return Decision::nothing() };
-        let Some(asked) = chart.asks(event) else { return Decision::nothing() };
-        let reached = chart.diagnose(event.subject.short(), policy, now);
-        match reached.filter(|reached| asked == Asked::Anew || chart.is_firmer(reached)) {
-            Some(reached) => Decision::event(
-                NewEvent::new(event.subject.clone(), now, reached).in_incident(chart.incident().cloned()),
-            ),
-            None => Decision::nothing(),
+    fn decide(chart: &Chart, ward: &Ward, trigger: &Trigger<'_>, policy: &Policy, now: Timestamp) -> Decision {
+        let thought = Thought { chart, ward, subject: trigger.subject(), policy, now };
+        match trigger {
+            Trigger::Timer(timer) => match timer.name.as_str() {
+                EXAMINATION if chart.is_asked() => thought.answer(Asked::Anew),
+                AGAIN if !chart.is_asked() => thought.answer(Asked::Again),
+                _ => Decision::nothing(),
+            },
+            Trigger::Event(event) => match (chart.asks(event), chart.waits(policy, now)) {
+                (None, _) | (Some(Asked::Again), Some(_)) => Decision::nothing(),
+                (Some(Asked::Anew), Some(due)) => Decision::nothing().wake(EXAMINATION, due),
+                (Some(asked), None) => thought.answer(asked),
+            },
         }
     }
 }
@@ -85,54 +98,35 @@ enum Asked {
 }
 
 impl Chart {
-    fn take(&mut self, event: &Recorded) {
-        self.condition.evolve(event);
-        match event.event() {
-            Some(Event::Observation(Observation::Sampled(sampled))) if self.has_level() => {
-                self.vitals = Some(sampled.vitals);
-            }
-            Some(Event::Observation(Observation::Started(_))) => self.vitals = None,
-            Some(Event::Action(Action::Verified(verdict))) => {
-                self.tried = Some((verdict.remedy.clone(), verdict.outcome));
-            }
-            Some(Event::Diagnosis(Diagnosis::Reached(reached))) => {
-                self.last = Some(Last { id: event.id, rule: rule(reached).to_owned() });
-            }
-            _ => {}
-        }
-        if !self.has_level() {
-            self.vitals = None;
-        }
-        if self.condition.standing.is_empty() {
-            self.tried = None;
-            self.last = None;
-        }
-    }
-
-    fn has_level(&self) -> bool {
-        [Symptom::CpuHigh, Symptom::MemoryHigh].iter().any(|level| self.condition.standing.contains_key(level))
-    }
-
-    fn incident(&self) -> Option<&IncidentId> {
-        self.condition.standing.values().find_map(|standing| standing.incident.as_ref())
-    }
-
     /// Whether `event` is a reason to think.
     ///
     /// A diagnosis that is younger than the event was reached with the event in mind (everything on the log is folded
     /// before a decision), so several symptoms of one moment get one diagnosis.
     fn asks(&self, event: &Recorded) -> Option<Asked> {
-        if self.last.as_ref().is_some_and(|last| event.id < last.id) {
+        if !self.is_new(event) {
             return None;
         }
         match event.event()? {
-            Event::Observation(Observation::SymptomRaised(_) | Observation::SymptomWorsened(_)) => Some(Asked::Anew),
+            Event::Observation(Observation::SymptomRaised(raised)) => {
+                (raised.severity > Severity::Low).then_some(Asked::Anew)
+            }
+            Event::Observation(Observation::SymptomWorsened(worse)) => {
+                (worse.severity > Severity::Low).then_some(Asked::Anew)
+            }
+            Event::Observation(Observation::Examined(_)) if self.is_asked() => {
+                self.is_examined().then_some(Asked::Anew)
+            }
             Event::Action(Action::Verified(verdict)) => match verdict.outcome {
                 Outcome::Relapsed | Outcome::Inconclusive => Some(Asked::Anew),
                 Outcome::Recovered => None,
             },
             // What is left of the illness may be of another kind.
             Event::Observation(Observation::SymptomCleared(_)) => Some(Asked::Again),
+            // It came late, and may say more than was known without it.
+            Event::Observation(Observation::Examined(_)) => {
+                let without = |last: &&chart::Last| last.examination.is_none();
+                self.last.as_ref().filter(without).map(|_| Asked::Again)
+            }
             // Both rules wait for what comes next.
             Event::Observation(_) => {
                 self.last.as_ref().filter(|last| [SETTLING, EASING].contains(&last.rule.as_str())).map(|_| Asked::Again)
@@ -143,37 +137,116 @@ impl Chart {
 
     /// Whether this says more than to wait and see, and something else than was said last.
     fn is_firmer(&self, reached: &Reached) -> bool {
-        reached.verdict != Verdict::Unclear && self.last.as_ref().is_none_or(|last| last.rule != rule(reached))
+        let said = |last: &chart::Last| last.rule == rule(reached) && last.remedy == reached.remedy;
+        reached.verdict != Verdict::Unclear && !self.last.as_ref().is_some_and(said)
+    }
+}
+
+/// One thought about one container.
+#[derive(Debug, Clone, Copy)]
+struct Thought<'a> {
+    chart: &'a Chart,
+    ward: &'a Ward,
+    subject: &'a Subject,
+    policy: &'a Policy,
+    now: Timestamp,
+}
+
+impl Thought<'_> {
+    fn answer(&self, asked: Asked) -> Decision {
+        let Some(case) = self.chart.case(self.ward, self.policy, self.now) else { return Decision::nothing() };
+        let Some(Conclusion { reached, again }) = think(&case, self.policy, self.subject.short()) else {
+            return Decision::nothing();
+        };
+        let mut decision = match asked == Asked::Anew || self.chart.is_firmer(&reached) {
+            true => self.say(&case, self.unexamined(reached)),
+            false => Decision::nothing(),
+        };
+        if self.policy.examine_within > Span::ZERO && asked == Asked::Anew {
+            decision = decision.hush(EXAMINATION);
+        }
+        match again {
+            Some(after) => decision.wake(AGAIN, after.after(self.now)),
+            None => decision,
+        }
     }
 
-    fn diagnose(&self, name: &str, policy: &Policy, now: Timestamp) -> Option<Reached> {
-        let facts = self.condition.facts.as_ref()?;
-        let standing = &self.condition.standing;
-        if standing.is_empty() || self.condition.halted.is_some() || !policy.watches(name, facts) {
-            return None;
-        }
-        let case = Case { facts, standing, vitals: self.vitals.as_ref(), now };
-        let (rule, finding) = RULES.iter().find_map(|rule| Some((rule, (rule.find)(&case)?)))?;
-        let symptoms: BTreeSet<Symptom> = standing.keys().copied().collect();
-        Some(Reached {
-            verdict: finding.verdict,
-            symptoms: symptoms.into_iter().collect(),
-            target: facts.target(),
-            root_cause: finding.root_cause,
-            remedy: finding.remedy,
-            confidence: Confidence::clamped(finding.confidence),
-            method: Method::Rule { rule: rule.name.to_owned() },
-            why: match &self.tried {
-                Some((remedy, Outcome::Relapsed)) => {
-                    format!("{}; the last {} did not help", finding.why, remedy.name())
-                }
-                _ => finding.why,
-            },
-            examination: None,
-            cites: vec![],
-            usage: None,
-        })
+    /// Says, too, that nothing was found out where that was waited for.
+    fn unexamined(&self, reached: Reached) -> Reached {
+        let within = self.policy.examine_within;
+        let missed = within > Span::ZERO && self.chart.is_asked() && !self.chart.is_examined();
+        let why = if missed { format!("{}; no examination came within {within}", reached.why) } else { reached.why };
+        Reached { why, ..reached }
     }
+
+    fn say(&self, case: &Case<'_>, reached: Reached) -> Decision {
+        let ask = |model, part, reached| self.about(question(case, self.policy, model, part, reached));
+        match &self.policy.opinion {
+            // To wait and see needs no second opinion: there is nothing to be seen yet.
+            _ if rule(&reached) == SETTLING => Decision::event(self.about(reached)),
+            Opinion::Rules => Decision::event(self.about(reached)),
+            Opinion::Decides(model) => Decision::event(ask(model, Part::Decides, reached)),
+            Opinion::Shadows(model) => {
+                let question = ask(model, Part::Shadows, reached.clone());
+                Decision { events: vec![self.about(reached), question], timers: vec![] }
+            }
+        }
+    }
+
+    fn about(&self, event: impl Into<Event>) -> NewEvent {
+        NewEvent::new(self.subject.clone(), self.now, event).in_incident(self.chart.incident().cloned())
+    }
+}
+
+/// What the rules say, and after which time they may say something else though nothing has happened.
+struct Conclusion {
+    reached: Reached,
+    again: Option<Span>,
+}
+
+/// What the rules say of a case; nothing where it is not for HemoStat to say anything.
+pub fn conclude(case: &Case<'_>, policy: &Policy, name: &str) -> Option<Reached> {
+    think(case, policy, name).map(|conclusion| conclusion.reached)
+}
+
+fn think(case: &Case<'_>, policy: &Policy, name: &str) -> Option<Conclusion> {
+    let symptoms: Vec<_> = case.ills().collect();
+    if symptoms.is_empty() || case.halted.is_some() || !policy.watches(name, case.facts) {
+        return None;
+    }
+    let (rule, finding) = RULES.iter().find_map(|rule| Some((rule, (rule.find)(case)?)))?;
+    let (mut why, mut confidence) = (finding.why, finding.confidence);
+    let remedy = finding.remedy.filter(|remedy| match safe(case, remedy) {
+        Ok(()) => true,
+        Err(against) => {
+            why.push_str(&format!("; {} is not for it: {against}", remedy.name()));
+            false
+        }
+    });
+    if let Some(vain) = chart::last_in_vain(case.tried) {
+        why.push_str(&format!("; the last {} did not help", vain.name()));
+    }
+    if let Some(before) = case.changed_image().filter(|_| finding.verdict == Verdict::Sick) {
+        let before: String = before.chars().take(DIGEST).collect();
+        why.push_str(&format!("; its image was changed just before: to go back to {before} may be the better remedy"));
+        confidence -= if remedy.is_some() { LESS_SURE } else { 0.0 };
+    }
+    let wanted = |id: &String| finding.cites.contains(id) || symptoms.iter().any(|symptom| symptom.name() == id);
+    let cites = opinion::exhibits(case).into_iter().map(|exhibit| exhibit.id).filter(wanted).collect();
+    let reached = Reached {
+        verdict: finding.verdict,
+        target: case.facts.target(),
+        root_cause: finding.root_cause,
+        remedy,
+        confidence: Confidence::clamped(confidence),
+        method: Method::Rule { rule: rule.name.to_owned() },
+        why,
+        examination: case.examination,
+        cites,
+        usage: None,
+        symptoms,
+    };
+    Some(Conclusion { reached, again: finding.again })
 }
 
 /// The rule that reached it; no name where a model did.

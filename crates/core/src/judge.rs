@@ -22,6 +22,7 @@ use crate::{
     Policy,
     condition::{Condition, Halted},
     decider::{Decider, Decision, Timer, Trigger},
+    observe::{crowding, worst},
     once::Once,
 };
 
@@ -263,8 +264,7 @@ impl Trial<'_> {
         if !self.act.observed {
             return Look::Verdict(Outcome::Inconclusive, "it was not observed since".into());
         }
-        // A restart loop counts as over only after a long time; that this run has not ended is what there is to see.
-        let ill = || condition.standing.keys().copied().filter(|symptom| *symptom != Symptom::RestartLoop);
+        let ill = || condition.standing.keys().copied().filter(|symptom| self.bears_on(*symptom));
         if let Some(symptom) = ill().find(|symptom| self.shows(*symptom)) {
             return Look::Verdict(Outcome::Relapsed, format!("it is still ill: {symptom}"));
         }
@@ -282,15 +282,49 @@ impl Trial<'_> {
         }
     }
 
+    /// Whether a symptom says anything about the remedy.
+    ///
+    /// A restart loop counts as over only after a long time; that this run has not ended is what there is to see. The same
+    /// goes for flapping and killed children. Another run has the same CPU limit, neighbours and disk as the one before;
+    /// what is short of those can be told only of a remedy for it.
+    fn bears_on(&self, symptom: Symptom) -> bool {
+        let remedy = &self.act.remedy;
+        self.state.condition.ails(symptom)
+            && match symptom {
+                Symptom::RestartLoop | Symptom::Flapping | Symptom::OomChild => false,
+                Symptom::CpuThrottled | Symptom::Pressure => *remedy == Remedy::Scale,
+                Symptom::DiskFilling => *remedy == Remedy::Cleanup,
+                Symptom::Unhealthy
+                | Symptom::Exited
+                | Symptom::OomKilled
+                | Symptom::CpuHigh
+                | Symptom::MemoryHigh
+                | Symptom::PidsHigh
+                | Symptom::MemoryLeak
+                | Symptom::CpuUnusual
+                | Symptom::MemoryUnusual
+                | Symptom::NetworkUnusual
+                | Symptom::BlockUnusual => true,
+            }
+    }
+
     /// Whether a symptom that stands shows, or is only not over yet.
     fn shows(&self, symptom: Symptom) -> bool {
+        let sensitivity = &self.policy.sensitivity;
         let care = self.state.condition.facts.as_ref().map(|facts| self.policy.care_of(facts));
         let above = |level: fn(&Vitals, &crate::policy::Care) -> bool| {
             self.act.vitals.as_ref().zip(care.as_ref()).is_some_and(|(vitals, care)| level(vitals, care))
         };
+        let strained =
+            |level: &dyn Fn(&Vitals) -> Option<bool>| self.act.vitals.as_ref().and_then(level).unwrap_or(false);
         match symptom {
             Symptom::CpuHigh => above(|vitals, care| vitals.cpu >= care.cpu),
             Symptom::MemoryHigh => above(|vitals, care| vitals.memory >= care.memory),
+            Symptom::CpuThrottled => strained(&|vitals| Some(vitals.strain.throttled? >= sensitivity.throttled)),
+            Symptom::Pressure => {
+                strained(&|vitals| Some(worst(&vitals.strain, sensitivity)?.1 >= sensitivity.pressure))
+            }
+            Symptom::PidsHigh => strained(&|vitals| Some(crowding(vitals)? >= sensitivity.pids)),
             _ => self.state.condition.shows(symptom, &self.act.target),
         }
     }

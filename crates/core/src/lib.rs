@@ -14,6 +14,7 @@ pub mod judge;
 pub mod lifecycle;
 pub mod observe;
 pub mod once;
+pub mod opinion;
 pub mod policy;
 pub mod projection;
 pub mod remedy;

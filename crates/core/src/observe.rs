@@ -12,22 +12,35 @@
 //!
 //! The state after is the fold of the events that come out ([`State::evolve`]), so it may be rebuilt from the log. Only
 //! the windows of samples are not on the log (a sample in a few seconds is too much to keep): after a restart of
-//! HemoStat a high level must hold for its time again. Whoever looks owns the clock: `at` says when a thing was seen.
+//! HemoStat a high level must hold for its time again, and what is usual is learnt anew. Whoever looks owns the clock: `at`
+//! says when a thing was seen.
+//!
+//! A symptom of low severity is worth knowing and no illness: it belongs to no incident, begins none and holds none open.
 
 use hemostat_schema::{
     Cause, IncidentId, NewEvent, Observation, Span, Subject, Timestamp,
     container::{Exit, ExitBy, Facts, Health, State as Life, Target, Vitals},
-    observation::{Evidence, Exited, Frozen, HealthChanged, Removed, Sampled, Seen, Started, SymptomCleared, Thawed},
+    observation::{
+        DiskMeasured, Evidence, Exited, Frozen, HealthChanged, Removed, Sampled, Seen, Severity, Started, Stored,
+        Symptom, SymptomCleared, Thawed,
+    },
 };
 
 use crate::Policy;
 
+mod baseline;
+mod growth;
+mod hold;
+mod kills;
 mod level;
+mod signals;
 mod state;
+mod storage;
 mod symptoms;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use signals::{crowding, worst};
 pub use state::{Phase, Standing, State};
 use symptoms::Change;
 
@@ -46,8 +59,19 @@ pub enum Sight {
     Thawed,
     /// The health check says so.
     Health(Health),
+    /// The kernel killed a process of it for want of memory. That is its own end, too, if the end follows at once.
+    OutOfMemory,
     /// What it uses.
     Sample(Vitals),
+    /// What it keeps on disk.
+    Stored {
+        /// How much.
+        stored: Stored,
+        /// The disk, where it can be seen.
+        disk: Option<DiskMeasured>,
+        /// Whether no other container of the host keeps more.
+        largest: bool,
+    },
     /// Nothing but that time has passed; see [`next_wake`].
     Tick,
     /// It is gone.
@@ -113,8 +137,14 @@ impl Story<'_> {
             Sight::Thawed if known.state == Life::Paused => self.fact(Observation::Thawed(Thawed { target })),
             Sight::Thawed => {}
             Sight::Health(to) => self.health(to),
+            Sight::OutOfMemory if is_up(known) => self.state.signals.kills.take(self.at, self.policy.loop_within),
+            Sight::OutOfMemory => {}
             Sight::Sample(vitals) if known.state == Life::Running => self.sampled(vitals),
             Sight::Sample(_) => {}
+            Sight::Stored { stored, disk, largest } if stored.target.id == target.id => {
+                self.stored(stored, disk, largest);
+            }
+            Sight::Stored { .. } => {}
             Sight::Removed => self.removed(target),
         }
     }
@@ -168,14 +198,27 @@ impl Story<'_> {
 
     fn sampled(&mut self, vitals: Vitals) {
         let Some(facts) = &self.state.facts else { return };
-        self.state.levels.take(self.at, &vitals, &self.policy.care_of(facts));
+        let (care, started) = (self.policy.care_of(facts), facts.started_at);
+        self.state.signals.take(self.at, &vitals, started, &care, &self.policy.sensitivity);
         let due = self.state.sampled_at.is_none_or(|last| Span::between(last, self.at) >= self.policy.sample_every);
-        let tells = symptoms::pending(self.state, self.subject.short(), self.policy, None)
-            .iter()
-            .any(|due| due.at <= self.at && due.change.is_of_level());
-        if due || tells {
+        if due || self.changes(Change::rests_on_samples) {
             self.fact(Observation::Sampled(Sampled { vitals }));
         }
+    }
+
+    fn stored(&mut self, stored: Stored, disk: Option<DiskMeasured>, largest: bool) {
+        self.state.signals.storage.take(self.at, &stored, disk, largest);
+        let told = self.state.stored.as_ref().map(storage::kept);
+        let is_news = told.is_none_or(|told| storage::is_notable(told, storage::kept(&stored)));
+        if is_news || self.changes(|change| change.symptom() == Symptom::DiskFilling) {
+            self.fact(Observation::Stored(stored));
+        }
+    }
+
+    /// Whether a symptom of this kind changes now.
+    fn changes(&self, is_such: fn(&Change) -> bool) -> bool {
+        let pending = symptoms::pending(self.state, self.subject.short(), self.policy, None);
+        pending.iter().any(|due| due.at <= self.at && is_such(&due.change))
     }
 
     fn removed(&mut self, target: Target) {
@@ -190,6 +233,7 @@ impl Story<'_> {
                 continue;
             }
             let cause = self.facts_told.map(Cause::Sibling);
+            let is_illness = self.is_illness(&due.change);
             let change = match due.change {
                 Change::Raise(mut raised) => {
                     if let Evidence::Health { held } = &mut raised.evidence {
@@ -207,8 +251,18 @@ impl Story<'_> {
                     Observation::SymptomCleared(SymptomCleared { symptom, why, stood })
                 }
             };
-            let incident = self.incident().or_else(|| Some(IncidentId::begun(self.subject, self.at)));
+            let begun = || Some(IncidentId::begun(self.subject, self.at));
+            let incident = if is_illness { self.incident().or_else(begun) } else { None };
             self.push(change, incident, cause);
+        }
+    }
+
+    /// Whether what changes is an illness, and not merely worth knowing.
+    fn is_illness(&self, change: &Change) -> bool {
+        match change {
+            Change::Raise(raised) => raised.severity > Severity::Low,
+            Change::Worsen(worsened) => worsened.severity > Severity::Low,
+            Change::Clear(symptom, _) => self.state.standing.get(symptom).is_some_and(Standing::is_illness),
         }
     }
 

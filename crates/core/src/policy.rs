@@ -10,9 +10,11 @@ use hemostat_schema::{Confidence, Percent, Span, action::Remedy, container::Fact
 use serde::{Deserialize, Serialize};
 
 mod labels;
+mod sensitivity;
 
 pub use hemostat_schema::action::Mode;
 pub use labels::span;
+pub use sensitivity::Sensitivity;
 
 /// The label by which HemoStat knows its own containers; its value is the role.
 pub const OWN: &str = "hemostat.role";
@@ -22,6 +24,8 @@ pub const OWN: &str = "hemostat.role";
 pub struct Policy {
     /// What holds for a container whose labels say nothing.
     pub care: Care,
+    /// From where on what is judged over time is too much.
+    pub sensitivity: Sensitivity,
     /// Names (globs) of containers that are seen but never diagnosed or touched.
     pub exclude: Names,
     /// Where there are any, every container of another name is treated as excluded.
@@ -168,6 +172,8 @@ pub struct Care {
     /// For how long Docker must call it unhealthy (`hemostat.for`; default at once, as the health check has its own
     /// retries).
     pub unhealthy: Span,
+    /// For how long after it was made what is wrong with it may pass by itself (`hemostat.grace`; default 30 s).
+    pub grace: Span,
     /// An operator works on it (`hemostat.maintenance`).
     pub maintenance: bool,
     /// Labels that cannot be read, each with what would be right.
@@ -215,6 +221,7 @@ impl Default for Care {
             memory: Percent::clamped(80.0),
             sustained: Span::from_secs(60),
             unhealthy: Span::ZERO,
+            grace: Span::from_secs(30),
             maintenance: false,
             faults: vec![],
         }
@@ -225,6 +232,7 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             care: Care::default(),
+            sensitivity: Sensitivity::default(),
             exclude: Names::default(),
             only: Names::default(),
             dry_run: false,

@@ -207,7 +207,7 @@ impl Thought<'_> {
             Refusal::Stale { .. } => {
                 Some(self.policy.stabilisation.max(self.policy.clear_after.times(2)).after(self.now))
             }
-            Refusal::Moot if self.state.condition.standing.is_empty() => None,
+            Refusal::Moot if !self.state.condition.is_ill() => None,
             Refusal::Moot | Refusal::Paused | Refusal::Storm { .. } => soon,
             Refusal::Unsupported { .. } => self.shared.engine_lost.then_some(soon).flatten(),
             Refusal::Protected { .. }

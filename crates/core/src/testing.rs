@@ -119,6 +119,12 @@ pub fn raised(second: i64, symptom: Symptom, target: Target) -> NewEvent {
     ill(second, SymptomRaised { symptom, severity: Severity::High, since: at(second), target, evidence })
 }
 
+/// A symptom that is merely worth knowing, and so belongs to no incident.
+pub fn unusual(second: i64, symptom: Symptom, target: Target) -> NewEvent {
+    let evidence = Evidence::Unusual { value: 60.0, expected: 5.0, deviation: 1.0, held: Span::from_secs(60) };
+    event(second, SymptomRaised { symptom, severity: Severity::Low, since: at(second), target, evidence })
+}
+
 /// The end of a symptom.
 pub fn cleared(second: i64, symptom: Symptom) -> NewEvent {
     ill(second, SymptomCleared { symptom, why: Cleared::Well, stood: Span::from_secs(1) })

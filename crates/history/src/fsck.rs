@@ -66,7 +66,7 @@ impl Known {
     /// Of this program.
     pub fn of_this_version() -> Self {
         let mut known = Self {
-            groups: ["execute", "deliver"].map(str::to_owned).into(),
+            groups: ["consult", "execute", "deliver"].map(str::to_owned).into(),
             deciders: BTreeSet::new(),
             readers: ["notary".to_owned()].into(),
             // The notary's, and the monitor's two.

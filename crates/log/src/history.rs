@@ -8,10 +8,9 @@
 use std::{fmt::Debug, ops::Bound, sync::Arc};
 
 use async_trait::async_trait;
-use futures::{FutureExt as _, future::BoxFuture};
 use hemostat_schema::{EventId, Family, Partition};
 
-use crate::{Entry, Error, Log, Order, Range, RawEntry};
+use crate::{Entry, Error, Log, Order, Range, RawEntry, Scan};
 
 /// History that is no longer in the streams.
 #[async_trait]
@@ -117,8 +116,7 @@ impl History {
 
     /// Goes through a part of history from its beginning, page by page.
     pub fn scan(&self, partition: Partition, families: impl Into<Vec<Family>>, range: Range) -> Scan {
-        let scan = Scan { history: self.clone(), partition, families: families.into(), next: None };
-        Scan { next: Some(scan.fetch(range)), ..scan }
+        Scan::new(self, partition, &families.into(), range)
     }
 
     async fn trimmed(&self, partition: Partition, families: &[Family]) -> Result<Vec<(Family, EventId)>, Error> {
@@ -127,54 +125,5 @@ impl History {
             trimmed.extend(self.log.trimmed(partition, *family).await?.map(|last| (*family, last)));
         }
         Ok(trimmed)
-    }
-}
-
-/// How many entries are in a page of a scan.
-const PAGE: usize = 2_000;
-
-/// A walk through history; the next page is read while its user is busy with the one before.
-pub struct Scan {
-    history: History,
-    partition: Partition,
-    families: Vec<Family>,
-    next: Option<Ahead>,
-}
-
-type Page = Result<(Vec<RawEntry>, Range), Error>;
-type Ahead = BoxFuture<'static, Page>;
-
-impl Scan {
-    /// The next entries, in the order of their ids; none at the end of the range. What is appended meanwhile is given as
-    /// well, as long as it lies in the range.
-    ///
-    /// # Errors
-    /// When the log or the archive cannot be read; the scan then ends.
-    pub async fn next(&mut self) -> Result<Option<Vec<RawEntry>>, Error> {
-        let Some(ahead) = self.next.take() else { return Ok(None) };
-        let (page, range) = ahead.await?;
-        let Some(last) = page.last() else { return Ok(None) };
-        self.next = Some(self.fetch(Range { from: Bound::Excluded(last.id), ..range }));
-        Ok(Some(page))
-    }
-
-    /// Begins to read at once, not only when it is waited for.
-    fn fetch(&self, range: Range) -> Ahead {
-        let (history, partition, families) = (self.history.clone(), self.partition, self.families.clone());
-        let read = tokio::spawn(async move {
-            let page = history.raw(partition, &families, range, Order::OldestFirst, PAGE).await?;
-            Ok((page, range))
-        });
-        let ended = |_| Error::Invalid { doing: "read history", reason: "the reading task was ended".to_owned() };
-        async move { read.await.map_err(ended)? }.boxed()
-    }
-}
-
-impl Debug for Scan {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Scan")
-            .field("partition", &self.partition)
-            .field("families", &self.families)
-            .finish_non_exhaustive()
     }
 }

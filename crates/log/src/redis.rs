@@ -1,9 +1,10 @@
 //! The log in Redis: Streams for the events, one Redis Function for the commit (`migrations/`).
 //!
-//! Two kinds of connections: one to each server for all commands, which none of them may block, and one for each partition
-//! whose bell somebody listens to.
+//! Three kinds of connections: one to each server for all commands, which none of them may block; one for each partition
+//! whose bell somebody listens to; and a few, for as long as they are used, by which history is read in bulk.
 
 mod bell;
+mod bulk;
 mod commit;
 mod confirm;
 mod connection;
@@ -31,7 +32,7 @@ pub use self::migrations::{Applied, Plan, Step, migrate, plan};
 use self::{
     connection::Arg,
     keys::Keys,
-    packed::entries,
+    packed::{entries, listed},
     reply::{Reply, corrupt},
     shared::Shared,
 };
@@ -39,6 +40,12 @@ use crate::{
     Backlog, Commit, CommitError, Confirmed, Delivery, Durability, Entry, Error, Inspection, Lease, Log, Options,
     Order, ParkedDelivery, Range, RawEntry, Reader, StoredTimer, Trimmed, commit::DOING as COMMIT,
 };
+
+/// Who asks for so many entries is on his way through history.
+const PAGE: usize = 500;
+
+/// No command takes a greater number.
+const MOST: usize = i64::MAX as usize;
 
 /// The log in Redis.
 #[derive(Debug)]
@@ -113,6 +120,18 @@ impl RedisLog {
             Order::NewestFirst => ("XREVRANGE", to, from),
         };
         let keys = self.keys(partition)?;
+        if let [family] = families {
+            // One stream is one instant by itself, and the function costs the server several times as much.
+            let args = [keys.stream(*family), first, last, "COUNT".to_owned(), limit.min(MOST).to_string()];
+            let args = args.map(Arg::from);
+            if limit >= PAGE
+                && let Ok(found) = self.shared.page(command, &args, partition, *family).await
+            {
+                return Ok(found);
+            }
+            let answer = self.shared.call(DOING, command, args.into()).await?;
+            return listed(answer, partition, *family, DOING);
+        }
         let streams = families.iter().map(|family| keys.stream(*family)).collect();
         let args = [command.to_owned(), first, last, limit.to_string()];
         let mut found = vec![];

@@ -90,6 +90,16 @@ figures! {
     ContainerMemoryBytes = GAUGE, "container_memory_bytes", Bytes, "Memory without page cache, by host and container.";
     SymptomsRaised = COUNTER, "symptoms_raised_total", Count, "Symptoms that were raised, by symptom.";
     Diagnoses = COUNTER, "diagnoses_total", Count, "Diagnoses that were reached, by method and verdict.";
+    ModelAnswers = COUNTER, "model_answers_total", Count,
+        "Questions to language models, by provider and result: answered, cached, or in which way it failed.";
+    ModelRequests = COUNTER, "model_requests_total", Count, "Requests to language models, by provider.";
+    ModelTokens = COUNTER, "model_tokens_total", Count, "Tokens, by provider and part: question or answer.";
+    ModelCost = COUNTER, "model_cost_microdollars_total", Count,
+        "What language models cost, in millionths of a US dollar where the price is known, by provider.";
+    ModelDuration = WAITS, "model_duration_seconds", Seconds,
+        "How long a question to a language model took, with everything, by provider.";
+    ModelOpinions = COUNTER, "model_opinions_total", Count,
+        "Opinions that were only compared with the rules, by provider and whether they agree.";
     Actions = COUNTER, "actions_total", Count, "Remedies that were carried out, by remedy and result.";
     Refusals = COUNTER, "refusals_total", Count, "Remedies that were refused, by reason.";
     ActionDuration = ACTS, "action_duration_seconds", Seconds, "How long a remedy took, by remedy.";

@@ -3,7 +3,9 @@
 //! So no service counts for itself, nothing is counted for a decision that was made again, and a replay counts nothing.
 
 use hemostat_schema::{
-    Action, Alert, Diagnosis, Event, NewEvent, Observation, Span, action::Outcome, diagnosis::Method,
+    Action, Alert, Diagnosis, Event, NewEvent, Observation, Span,
+    action::Outcome,
+    diagnosis::{Method, Reached, Usage},
 };
 
 use crate::Metric;
@@ -29,14 +31,50 @@ fn observation(event: &NewEvent, seen: &Observation) {
 }
 
 fn diagnosis(said: &Diagnosis) {
-    if let Diagnosis::Reached(reached) = said {
-        let method = match reached.method {
-            Method::Rule { .. } => "rule",
-            Method::Model { .. } => "model",
-        };
-        let verdict = reached.verdict.name();
-        Metric::Diagnoses.counter(&[("method", method), ("verdict", verdict)]).increment(1);
+    match said {
+        Diagnosis::Reached(reached) => {
+            let method = match reached.method {
+                Method::Rule { .. } => "rule",
+                Method::Model { .. } => "model",
+            };
+            let verdict = reached.verdict.name();
+            Metric::Diagnoses.counter(&[("method", method), ("verdict", verdict)]).increment(1);
+            opinion(reached);
+        }
+        Diagnosis::Opined(opined) => {
+            opinion(&opined.opinion);
+            if let Method::Model { provider, .. } = &opined.opinion.method {
+                let agrees = if opined.agrees { "yes" } else { "no" };
+                Metric::ModelOpinions.counter(&[("provider", provider), ("agrees", agrees)]).increment(1);
+            }
+        }
+        Diagnosis::Failed(failed) => {
+            let result = failed.trouble.name();
+            Metric::ModelAnswers.counter(&[("provider", &failed.provider), ("result", result)]).increment(1);
+            used(&failed.provider, failed.usage.as_ref());
+        }
+        Diagnosis::OpinionSought(_) => {}
     }
+}
+
+/// What a model said, if it was one.
+fn opinion(reached: &Reached) {
+    let Method::Model { provider, .. } = &reached.method else { return };
+    let is_cached = reached.usage.is_some_and(|usage| usage.cached);
+    let result = if is_cached { "cached" } else { "answered" };
+    Metric::ModelAnswers.counter(&[("provider", provider), ("result", result)]).increment(1);
+    used(provider, reached.usage.as_ref());
+}
+
+/// What asking cost; nothing where nobody was asked.
+fn used(provider: &str, usage: Option<&Usage>) {
+    let Some(usage) = usage.filter(|usage| usage.requests > 0) else { return };
+    let by = [("provider", provider)];
+    Metric::ModelRequests.counter(&by).increment(u64::from(usage.requests));
+    Metric::ModelTokens.counter(&[("provider", provider), ("part", "question")]).increment(usage.tokens_in);
+    Metric::ModelTokens.counter(&[("provider", provider), ("part", "answer")]).increment(usage.tokens_out);
+    Metric::ModelCost.counter(&by).increment(usage.cost_micros.unwrap_or_default());
+    Metric::ModelDuration.histogram(&by).record(usage.took.as_secs_f64());
 }
 
 fn action(done: &Action) {
@@ -79,7 +117,13 @@ fn alert(told: &Alert) {
 
 #[cfg(test)]
 mod tests {
-    use hemostat_schema::{Timestamp, action::Refused, alert::Delivered};
+    use hemostat_schema::{
+        Confidence, Timestamp,
+        action::Refused,
+        alert::Delivered,
+        container::Target,
+        diagnosis::{Failed, Opined, Trouble, Verdict},
+    };
     use metrics_exporter_prometheus::PrometheusBuilder;
 
     use super::*;
@@ -103,5 +147,53 @@ mod tests {
         let shown = handle.render();
         assert!(shown.contains(r#"hemostat_refusals_total{reason="in_hand"} 2"#), "{shown}");
         assert!(shown.contains(r#"hemostat_alerts_total{channel="slack",result="delivered"} 1"#), "{shown}");
+    }
+
+    #[test]
+    fn what_models_say_and_cost_is_counted() {
+        let at = Timestamp::UNIX_EPOCH;
+        let (provider, model) = ("openai".to_owned(), "gpt".to_owned());
+        let used = Usage { tokens_in: 900, tokens_out: 80, cost_micros: Some(1060), requests: 2, ..Usage::default() };
+        let opinion = |usage| Reached {
+            verdict: Verdict::Unclear,
+            symptoms: vec![],
+            target: Target { id: "0123456789abcdef".parse().unwrap(), started_at: None },
+            root_cause: "unknown".into(),
+            remedy: None,
+            confidence: Confidence::clamped(0.1),
+            method: Method::Model { provider: provider.clone(), model: model.clone() },
+            why: "nothing says so".into(),
+            examination: None,
+            cites: vec![],
+            usage: Some(usage),
+        };
+        let opined = Opined { opinion: opinion(used), rules: opinion(used), agrees: false };
+        let failed = Failed {
+            provider: provider.clone(),
+            model: model.clone(),
+            trouble: Trouble::BreakerOpen,
+            error: "not now".into(),
+            took: Span::ZERO,
+            usage: Some(Usage::default()),
+        };
+        let cached = Usage { cached: true, ..Usage::default() };
+        let new = |event: Event| NewEvent::new("host/api".parse().unwrap(), at, event);
+        let events = [new(opinion(used).into()), new(opinion(cached).into()), new(opined.into()), new(failed.into())];
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let handle = recorder.handle();
+        metrics::with_local_recorder(&recorder, || tally(&events));
+        let shown = handle.render();
+        for line in [
+            r#"hemostat_model_answers_total{provider="openai",result="answered"} 2"#,
+            r#"hemostat_model_answers_total{provider="openai",result="cached"} 1"#,
+            r#"hemostat_model_answers_total{provider="openai",result="breaker_open"} 1"#,
+            r#"hemostat_model_requests_total{provider="openai"} 4"#,
+            r#"hemostat_model_tokens_total{provider="openai",part="question"} 1800"#,
+            r#"hemostat_model_cost_microdollars_total{provider="openai"} 2120"#,
+            r#"hemostat_model_opinions_total{provider="openai",agrees="no"} 1"#,
+            r#"hemostat_model_duration_seconds_count{provider="openai"} 2"#,
+        ] {
+            assert!(shown.contains(line), "{line} is not in:\n{shown}");
+        }
     }
 }

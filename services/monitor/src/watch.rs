@@ -196,7 +196,13 @@ impl Watch {
 
     /// When something will be due if nothing else happens.
     pub fn next_wake(&self) -> Option<Timestamp> {
-        self.wakes.values().min().copied()
+        self.wakes.iter().filter(|(name, _)| !self.is_looked_into(name)).map(|(_, at)| *at).min()
+    }
+
+    /// Whether a run of it has begun or ended, and nobody knows yet which: until then nothing falls due.
+    fn is_looked_into(&self, name: &ContainerName) -> bool {
+        let facts = self.states.get(name).and_then(State::facts);
+        facts.and_then(|facts| self.tracked.get(&facts.id)).is_some_and(|tracked| tracked.waiting.is_some())
     }
 
     /// Marks an instant, to be given back with the answer to a question asked now.
@@ -226,7 +232,8 @@ impl Watch {
 
     /// Time has passed.
     pub fn tick(&mut self, now: Timestamp) {
-        let due: Vec<_> = self.wakes.iter().filter(|(_, at)| **at <= now).map(|(name, _)| name.clone()).collect();
+        let due = self.wakes.iter().filter(|(name, at)| **at <= now && !self.is_looked_into(name));
+        let due: Vec<_> = due.map(|(name, _)| name.clone()).collect();
         for name in due {
             self.see(&name, Sight::Tick, now);
         }
@@ -287,7 +294,10 @@ impl Watch {
         match what {
             What::Created | What::Changed | What::Started | What::Died { .. } => self.wait_for_inspection(happening),
             What::Signalled { signal } => tracked.run.signalled(*signal, *at),
-            What::OutOfMemory => tracked.run.ran_out_of_memory(),
+            What::OutOfMemory => {
+                tracked.run.ran_out_of_memory();
+                self.see_of(id, &name, Sight::OutOfMemory, *at);
+            }
             What::Stopped => {
                 tracked.run.stopped();
                 let exit = self.states.get(&name).and_then(|state| state.facts()?.exit);

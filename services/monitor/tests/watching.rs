@@ -8,11 +8,7 @@
 
 mod bed;
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use bed::{DEADLINE, context, history, host, policy, stage, start, wait_for};
 use hemostat_monitor::{
@@ -212,7 +208,9 @@ impl Line {
             let mut calls = JoinSet::new();
             while let Ok((mut near, _)) = listener.accept().await {
                 calls.spawn(async move {
-                    if let Ok(mut far) = UnixStream::connect(Path::new("/var/run/docker.sock")).await {
+                    let engine = docker_host();
+                    let socket = engine.strip_prefix("unix://").expect("an engine of this machine");
+                    if let Ok(mut far) = UnixStream::connect(socket).await {
                         let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
                     }
                 });

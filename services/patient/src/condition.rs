@@ -1,179 +1,121 @@
 //! What the patient suffers from at present, and how often it has.
 //!
-//! An illness of a kind replaces the one of the same kind before it. None outlives the process (what it left on the disk is
-//! taken away at the next start), so a restart cures all.
+//! An illness of a kind replaces the one of the same kind before it. None outlives the process, so a restart cures all.
 
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
-use crate::{
-    Illness,
-    illness::Disk,
-    stress::{self, Growth},
-};
+use crate::{Illness, stress};
 
 /// One bout of an illness: over when its time is up or when it is ended, whichever comes first.
 #[derive(Debug)]
 pub(crate) struct Bout {
+    ended: AtomicBool,
     begun: Instant,
     until: Option<Instant>,
-    ended: Mutex<bool>,
-    /// Rings when it is ended.
-    bell: Condvar,
 }
 
 impl Bout {
     fn new(lasts: Option<Duration>) -> Arc<Self> {
         let begun = Instant::now();
-        let until = lasts.map(|lasts| begun + lasts);
-        Arc::new(Self { begun, until, ended: Mutex::new(false), bell: Condvar::new() })
+        Arc::new(Self { ended: AtomicBool::new(false), begun, until: lasts.map(|lasts| begun + lasts) })
     }
 
     fn end(&self) {
-        *lock(&self.ended) = true;
-        self.bell.notify_all();
+        self.ended.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn is_over(&self) -> bool {
-        *lock(&self.ended) || self.left().is_zero()
-    }
-
-    /// How long it has lasted.
-    pub(crate) fn elapsed(&self) -> Duration {
-        self.begun.elapsed()
-    }
-
-    /// Sleeps until it is over, at most for so long, and says whether it is over.
-    pub(crate) fn rest(&self, at_most: Duration) -> bool {
-        let nap = at_most.min(self.left());
-        let slept = self.bell.wait_timeout_while(lock(&self.ended), nap, |ended| !*ended);
-        drop(slept);
-        self.is_over()
-    }
-
-    /// How long until its time is up.
-    fn left(&self) -> Duration {
-        self.until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()))
+        self.ended.load(Ordering::Relaxed) || self.until.is_some_and(|until| Instant::now() >= until)
     }
 }
 
 /// What the patient suffers from at present, and how often it has.
 #[derive(Debug, Default)]
 pub struct Condition {
-    bouts: Mutex<BTreeMap<&'static str, (Illness, Arc<Bout>)>>,
+    bouts: Mutex<BTreeMap<&'static str, Arc<Bout>>>,
     counts: Mutex<BTreeMap<&'static str, u64>>,
+    /// The turn of a health check that flaps.
+    turn: Mutex<Duration>,
     held: Arc<AtomicU64>,
-    filled: Arc<AtomicU64>,
-    crowd: Arc<AtomicU64>,
 }
 
 /// The patient cannot fall ill in this way here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Unlimited {
-    /// It would take all the memory that there is.
-    #[error(
-        "this container has no memory limit, so it would take the host's memory: start it with one (docker run --memory)"
-    )]
-    Memory,
-    /// Nothing would hold it back.
-    #[error("this container has no CPU limit, so nothing would throttle it: start it with one (docker run --cpus)")]
-    Cpu,
-}
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "this container has no memory limit, so it would take the host's memory: start it with one (docker run --memory)"
+)]
+pub struct Unlimited;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Condition {
-    /// That of a process that has just begun: also without what the one before it left on the disk.
-    pub fn at_birth() -> Self {
-        stress::tidy();
-        Self::default()
-    }
-
     /// Falls ill. What kills the process does so a moment later, so that the answer still gets out.
     ///
     /// # Errors
-    /// When asked to exhaust what nothing limits.
+    /// When asked to exhaust memory that nothing limits.
     pub fn fall_ill(&self, illness: Illness) -> Result<(), Unlimited> {
-        match illness {
-            Illness::Oom | Illness::OomChild if !stress::memory_is_limited() => return Err(Unlimited::Memory),
-            Illness::Throttle(_) if !stress::cpu_is_limited() => return Err(Unlimited::Cpu),
-            _ => {}
+        let takes_all = matches!(illness, Illness::Oom | Illness::OomChild);
+        if takes_all && !stress::memory_is_limited() {
+            return Err(Unlimited);
         }
         let bout = Bout::new(illness.lasts());
-        if let Some((_, before)) = lock(&self.bouts).insert(illness.name(), (illness, Arc::clone(&bout))) {
+        if let Some(before) = lock(&self.bouts).insert(illness.name(), Arc::clone(&bout)) {
             before.end();
         }
         *lock(&self.counts).entry(illness.name()).or_default() += 1;
-        let (held, filled) = (Arc::clone(&self.held), Arc::clone(&self.filled));
         match illness {
             Illness::Cpu(cpu) => stress::burn(&bout, cpu.intensity),
-            Illness::Throttle(throttle) => stress::strain(&bout, throttle.threads),
-            Illness::Memory(memory) => {
-                stress::hold(bout, Growth { total_mb: memory.size_mb, mb_per_minute: None }, held);
-            }
-            Illness::Leak(leak) => {
-                let growth = Growth { total_mb: leak.total_mb(), mb_per_minute: Some(leak.mb_per_minute) };
-                stress::hold(bout, growth, held);
-            }
-            Illness::Pids(pids) => stress::crowd(&bout, pids.count, &self.crowd),
-            Illness::Disk(Disk { size_mb: total_mb, mb_per_minute, .. }) => {
-                stress::fill(bout, Growth { total_mb, mb_per_minute }, filled);
-            }
-            // Told by the health check, which asks.
-            Illness::Unhealthy(_) | Illness::Flap(_) => {}
+            Illness::Memory(memory) => stress::hold(bout, memory.size_mb, Arc::clone(&self.held)),
+            Illness::Unhealthy(_) => {}
             Illness::Crash(crash) => stress::crash(crash.code),
-            Illness::Abort => stress::abort(),
             Illness::Oom => stress::exhaust(),
             Illness::OomChild => stress::lose_a_child(),
+            Illness::Leak(leak) => stress::leak(bout, leak.mb_per_second, Arc::clone(&self.held)),
+            Illness::Crowd(crowd) => stress::crowd(&bout, crowd.threads),
+            Illness::Flapping(flapping) => *lock(&self.turn) = Duration::from_secs_f64(flapping.every),
+            Illness::Disk(disk) => stress::fill(bout, disk.size_mb),
         }
         Ok(())
     }
 
     /// Ends every illness that can be ended.
     pub fn recover(&self) {
-        lock(&self.bouts).values().for_each(|(_, bout)| bout.end());
+        lock(&self.bouts).values().for_each(|bout| bout.end());
     }
 
     /// Whether it suffers from the illness of this name.
     pub fn suffers(&self, name: &str) -> bool {
-        lock(&self.bouts).get(name).is_some_and(|(_, bout)| !bout.is_over())
+        lock(&self.bouts).get(name).is_some_and(|bout| !bout.is_over())
     }
 
     /// What the health check is to say.
     pub fn is_well(&self) -> bool {
+        !self.suffers("unhealthy") && !self.flaps_down()
+    }
+
+    /// Whether its health check flaps, and it is the turn of failing, which comes first.
+    fn flaps_down(&self) -> bool {
+        let turn = *lock(&self.turn);
         let bouts = lock(&self.bouts);
-        !bouts.values().filter(|(_, bout)| !bout.is_over()).any(|(illness, bout)| match illness {
-            Illness::Unhealthy(_) => true,
-            // It fails at first, then changes its mind each time.
-            Illness::Flap(flap) => {
-                bout.elapsed().as_secs().checked_div(flap.every).is_none_or(|turn| turn.is_multiple_of(2))
-            }
-            _ => false,
+        bouts.get("flapping").filter(|bout| !bout.is_over()).is_some_and(|bout| {
+            let turns = bout.begun.elapsed().as_millis().checked_div(turn.as_millis()).unwrap_or(0);
+            turns.is_multiple_of(2)
         })
     }
 
     /// How many bytes it holds for its illness.
     pub fn held_bytes(&self) -> u64 {
         self.held.load(Ordering::Relaxed)
-    }
-
-    /// How many bytes it has on the disk for its illness.
-    pub fn filled_bytes(&self) -> u64 {
-        self.filled.load(Ordering::Relaxed)
-    }
-
-    /// How many threads it has for its illness.
-    pub fn crowd(&self) -> u64 {
-        self.crowd.load(Ordering::Relaxed)
     }
 
     /// In Prometheus's text format.
@@ -196,10 +138,6 @@ impl Condition {
         }
         text.push_str("# HELP patient_held_bytes Memory held for an illness.\n# TYPE patient_held_bytes gauge\n");
         let _ = writeln!(text, "patient_held_bytes {}", self.held_bytes());
-        text.push_str("# HELP patient_filled_bytes Disk filled for an illness.\n# TYPE patient_filled_bytes gauge\n");
-        let _ = writeln!(text, "patient_filled_bytes {}", self.filled_bytes());
-        text.push_str("# HELP patient_crowd Threads had for an illness.\n# TYPE patient_crowd gauge\n");
-        let _ = writeln!(text, "patient_crowd {}", self.crowd());
         text
     }
 }
@@ -207,7 +145,7 @@ impl Condition {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::illness::{Cpu, Flap, Leak, Memory, Pids, Unhealthy};
+    use crate::illness::{Cpu, Crowd, Disk, Flapping, Leak, Memory, Unhealthy};
 
     fn eventually(what: &str, check: impl Fn() -> bool) {
         let deadline = Instant::now() + Duration::from_secs(20);
@@ -247,62 +185,45 @@ mod tests {
     }
 
     #[test]
-    fn a_leak_grows_at_its_pace_and_no_faster() {
+    fn a_leak_grows_until_it_is_ended() {
         let condition = Condition::default();
-        let begun = Instant::now();
-        condition.fall_ill(Illness::Leak(Leak { duration: 60, mb_per_minute: 600 })).unwrap();
-        eventually("holding 5 MiB", || condition.held_bytes() >= 5 << 20);
-        assert!(begun.elapsed() >= Duration::from_millis(500), "ten MiB a second, not more");
+        condition.fall_ill(Illness::Leak(Leak { duration: 60, mb_per_second: 50.0 })).unwrap();
+        eventually("leaking 20 MiB", || condition.held_bytes() >= 20 << 20);
         condition.recover();
         eventually("letting go of it", || condition.held_bytes() == 0);
     }
 
     #[test]
-    fn a_crowd_is_there_as_threads_until_it_is_over() {
-        let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
+    fn health_that_flaps_fails_and_passes_by_turns() {
         let condition = Condition::default();
-        condition.fall_ill(Illness::Pids(Pids { duration: 60, count: 300 })).unwrap();
-        eventually("a crowd of 300", || condition.crowd() == 300);
-        assert!(threads() >= 300, "{}", threads());
-        condition.recover();
-        eventually("nobody being left", || condition.crowd() == 0 && threads() < 300);
-    }
-
-    #[test]
-    fn what_it_fills_the_disk_with_is_there_and_then_gone() {
-        let condition = Condition::default();
-        condition.fall_ill(Illness::Disk(Disk { duration: 60, size_mb: 20, mb_per_minute: None })).unwrap();
-        eventually("filling 20 MiB", || condition.filled_bytes() == 20 << 20);
-        let folder = std::env::temp_dir().join(format!("patient-{}", std::process::id()));
-        let files = std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().metadata().unwrap().len());
-        assert_eq!(files.sum::<u64>(), 20 << 20);
-        condition.recover();
-        eventually("the file being gone", || condition.filled_bytes() == 0 && !folder.exists());
-    }
-
-    #[test]
-    fn a_flapping_patient_fails_first_and_changes_its_mind() {
-        let condition = Condition::default();
-        condition.fall_ill(Illness::Flap(Flap { duration: None, every: 1 })).unwrap();
-        assert!(!condition.is_well());
-        eventually("getting well", || condition.is_well());
-        eventually("falling ill again", || !condition.is_well());
+        condition.fall_ill(Illness::Flapping(Flapping { duration: 60, every: 0.1 })).unwrap();
+        for _ in 0..3 {
+            eventually("failing", || !condition.is_well());
+            eventually("passing", || condition.is_well());
+        }
         condition.recover();
         assert!(condition.is_well());
     }
 
     #[test]
-    fn what_nothing_limits_is_not_exhausted() {
+    fn a_crowd_comes_and_goes() {
+        let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
         let condition = Condition::default();
-        for (name, limited, refusal) in [
-            ("oom", stress::memory_is_limited(), Unlimited::Memory),
-            ("oom_child", stress::memory_is_limited(), Unlimited::Memory),
-            ("throttle", stress::cpu_is_limited(), Unlimited::Cpu),
-        ] {
-            assert!(!limited, "this test is to run where neither memory nor CPU is limited");
-            assert_eq!(condition.fall_ill(name.parse().unwrap()), Err(refusal), "{name}");
-            assert!(!condition.suffers(name), "{name}");
-        }
+        condition.fall_ill(Illness::Crowd(Crowd { duration: 60, threads: 200 })).unwrap();
+        eventually("two hundred threads", || threads() >= 200);
+        condition.recover();
+        eventually("their end", || threads() < 150);
+    }
+
+    #[test]
+    fn a_file_is_kept_while_it_is_ill() {
+        let condition = Condition::default();
+        let file = stress::ballast();
+        condition.fall_ill(Illness::Disk(Disk { duration: 60, size_mb: 3 })).unwrap();
+        let size = || std::fs::metadata(&file).map_or(0, |file| file.len());
+        eventually("a file of 3 MiB", || size() == 3 << 20);
+        condition.recover();
+        eventually("its end", || !file.exists());
     }
 
     #[test]

@@ -1,42 +1,151 @@
-//! Which illnesses there are, and how each is asked for over HTTP.
+//! Which illnesses there are, how each is asked for over HTTP, and within which bounds.
 
-mod figures;
-#[cfg(test)]
-mod tests;
+use std::{fmt, str::FromStr, time::Duration};
 
-use std::{str::FromStr, time::Duration};
-
-use serde::de::DeserializeOwned;
-
-pub use figures::{Cpu, Crash, Disk, Flap, Leak, Memory, Pids, Throttle, Unhealthy};
+use serde::{Deserialize, Serialize};
 
 /// One way of being ill.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Illness {
     /// Uses CPU.
     Cpu(Cpu),
-    /// Wants more CPU than its limit gives it.
-    Throttle(Throttle),
     /// Holds memory.
     Memory(Memory),
-    /// Holds more and more memory.
-    Leak(Leak),
-    /// Has many threads, which count as processes do.
-    Pids(Pids),
-    /// Fills its disk.
-    Disk(Disk),
     /// Fails its health check.
     Unhealthy(Unhealthy),
-    /// Fails its health check and passes it again, in turn.
-    Flap(Flap),
     /// Exits with an error.
     Crash(Crash),
-    /// Dies of a signal: of SIGSEGV as the first process of a container (exit code 139), else of SIGABRT.
-    Abort,
     /// Takes memory until the kernel kills it.
     Oom,
-    /// Has a child that takes memory until the kernel kills it; the patient itself lives on.
+    /// Has a child that takes memory until the kernel kills that, and goes on itself.
     OomChild,
+    /// Holds more and more memory.
+    Leak(Leak),
+    /// Has many threads.
+    Crowd(Crowd),
+    /// Fails its health check and passes it by turns.
+    Flapping(Flapping),
+    /// Keeps a file.
+    Disk(Disk),
+}
+
+/// Uses CPU; the body of `POST /stress/cpu`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Cpu {
+    /// For how many seconds, 1 to 300.
+    pub duration: u64,
+    /// How much of each core that it may use, above 0 up to 1.
+    pub intensity: f64,
+}
+
+/// Holds memory; the body of `POST /stress/memory`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Memory {
+    /// For how many seconds, 1 to 300.
+    pub duration: u64,
+    /// How much, in MiB, 1 to 2000.
+    pub size_mb: u64,
+}
+
+/// Fails its health check; the body of `POST /stress/unhealthy`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Unhealthy {
+    /// For how many seconds, 1 to 300; without it, until a restart or `/stress/stop`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration: Option<u64>,
+}
+
+/// Exits with an error; the body of `POST /stress/crash`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Crash {
+    /// The exit code, 1 to 255.
+    pub code: i32,
+}
+
+/// Holds more and more memory; the body of `POST /stress/leak`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Leak {
+    /// For how many seconds, 1 to 300.
+    pub duration: u64,
+    /// How much more each second, in MiB, above 0 up to 100.
+    pub mb_per_second: f64,
+}
+
+/// Has many threads; the body of `POST /stress/crowd`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Crowd {
+    /// For how many seconds, 1 to 300.
+    pub duration: u64,
+    /// How many more, 1 to 1000.
+    pub threads: u64,
+}
+
+/// Fails its health check and passes it by turns; the body of `POST /stress/flapping`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Flapping {
+    /// For how many seconds, 1 to 300.
+    pub duration: u64,
+    /// How many seconds each turn takes, 0.1 to 60.
+    pub every: f64,
+}
+
+/// Keeps a file in its writable layer; the body of `POST /stress/disk`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Disk {
+    /// For how many seconds, 1 to 300.
+    pub duration: u64,
+    /// How large, in MiB, 1 to 2000.
+    pub size_mb: u64,
+}
+
+impl Default for Cpu {
+    fn default() -> Self {
+        Self { duration: 60, intensity: 0.9 }
+    }
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self { duration: 60, size_mb: 500 }
+    }
+}
+
+impl Default for Leak {
+    fn default() -> Self {
+        Self { duration: 300, mb_per_second: 1.0 }
+    }
+}
+
+impl Default for Crowd {
+    fn default() -> Self {
+        Self { duration: 60, threads: 200 }
+    }
+}
+
+impl Default for Flapping {
+    fn default() -> Self {
+        Self { duration: 60, every: 2.0 }
+    }
+}
+
+impl Default for Disk {
+    fn default() -> Self {
+        Self { duration: 60, size_mb: 100 }
+    }
+}
+
+impl Default for Crash {
+    fn default() -> Self {
+        Self { code: 1 }
+    }
 }
 
 /// An illness outside its bounds, or one that there is not.
@@ -52,74 +161,38 @@ pub enum Invalid {
         /// What it may say.
         bounds: &'static str,
     },
-    /// The body is not that of this illness.
-    #[error("the body is not right: {0}")]
-    Unreadable(String),
     /// There is no such illness.
-    #[error("{0:?} is not an illness; these are: {names}", names = Illness::NAMES.join(", "))]
+    #[error("{0:?} is not an illness: {names}", names = Illness::NAMES.join(", "))]
     Unknown(String),
+}
+
+fn bounded(field: &'static str, value: impl fmt::Display, within: bool, bounds: &'static str) -> Result<(), Invalid> {
+    if within { Ok(()) } else { Err(Invalid::OutOfBounds { field, value: value.to_string(), bounds }) }
+}
+
+fn duration(seconds: u64) -> Result<(), Invalid> {
+    bounded("duration", seconds, (1..=300).contains(&seconds), "1 to 300 seconds")
 }
 
 impl Illness {
     /// The names of all of them, as they stand in paths, metrics and flags.
-    pub const NAMES: [&'static str; 12] = [
-        "cpu",
-        "throttle",
-        "memory",
-        "leak",
-        "pids",
-        "disk",
-        "unhealthy",
-        "flap",
-        "crash",
-        "abort",
-        "oom",
-        "oom_child",
-    ];
+    pub const NAMES: [&'static str; 10] =
+        ["cpu", "memory", "unhealthy", "crash", "oom", "oom_child", "leak", "crowd", "flapping", "disk"];
 
     /// Its name.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Cpu(_) => "cpu",
-            Self::Throttle(_) => "throttle",
             Self::Memory(_) => "memory",
-            Self::Leak(_) => "leak",
-            Self::Pids(_) => "pids",
-            Self::Disk(_) => "disk",
             Self::Unhealthy(_) => "unhealthy",
-            Self::Flap(_) => "flap",
             Self::Crash(_) => "crash",
-            Self::Abort => "abort",
             Self::Oom => "oom",
             Self::OomChild => "oom_child",
+            Self::Leak(_) => "leak",
+            Self::Crowd(_) => "crowd",
+            Self::Flapping(_) => "flapping",
+            Self::Disk(_) => "disk",
         }
-    }
-
-    /// What a request asks for: the illness of this name, with the figures of this body. An empty body stands for the
-    /// defaults.
-    ///
-    /// # Errors
-    /// When there is no such illness, or the body is not one of it or out of its bounds.
-    pub fn requested(name: &str, body: &[u8]) -> Result<Self, Invalid> {
-        fn parse<T: DeserializeOwned>(default: T, body: &[u8]) -> Result<T, Invalid> {
-            if body.trim_ascii().is_empty() {
-                return Ok(default);
-            }
-            serde_json::from_slice(body).map_err(|error| Invalid::Unreadable(error.to_string()))
-        }
-        match name.parse()? {
-            Self::Cpu(cpu) => Self::Cpu(parse(cpu, body)?),
-            Self::Throttle(throttle) => Self::Throttle(parse(throttle, body)?),
-            Self::Memory(memory) => Self::Memory(parse(memory, body)?),
-            Self::Leak(leak) => Self::Leak(parse(leak, body)?),
-            Self::Pids(pids) => Self::Pids(parse(pids, body)?),
-            Self::Disk(disk) => Self::Disk(parse(disk, body)?),
-            Self::Unhealthy(unhealthy) => Self::Unhealthy(parse(unhealthy, body)?),
-            Self::Flap(flap) => Self::Flap(parse(flap, body)?),
-            Self::Crash(crash) => Self::Crash(parse(crash, body)?),
-            without_figures @ (Self::Abort | Self::Oom | Self::OomChild) => without_figures,
-        }
-        .checked()
     }
 
     /// Itself, where it is within its bounds.
@@ -128,31 +201,50 @@ impl Illness {
     /// Names the field, its value and its bounds.
     pub fn checked(self) -> Result<Self, Invalid> {
         match self {
-            Self::Cpu(cpu) => cpu.check(),
-            Self::Throttle(throttle) => throttle.check(),
-            Self::Memory(memory) => memory.check(),
-            Self::Leak(leak) => leak.check(),
-            Self::Pids(pids) => pids.check(),
-            Self::Disk(disk) => disk.check(),
-            Self::Unhealthy(unhealthy) => unhealthy.check(),
-            Self::Flap(flap) => flap.check(),
-            Self::Crash(crash) => crash.check(),
-            Self::Abort | Self::Oom | Self::OomChild => Ok(()),
+            Self::Cpu(cpu) => {
+                duration(cpu.duration)?;
+                let within = cpu.intensity > 0.0 && cpu.intensity <= 1.0;
+                bounded("intensity", cpu.intensity, within, "above 0 and at most 1")?;
+            }
+            Self::Memory(memory) => {
+                duration(memory.duration)?;
+                bounded("size_mb", memory.size_mb, (1..=2000).contains(&memory.size_mb), "1 to 2000")?;
+            }
+            Self::Unhealthy(unhealthy) => unhealthy.duration.map_or(Ok(()), duration)?,
+            Self::Crash(crash) => bounded("code", crash.code, (1..=255).contains(&crash.code), "1 to 255")?,
+            Self::Leak(leak) => {
+                duration(leak.duration)?;
+                let within = leak.mb_per_second > 0.0 && leak.mb_per_second <= 100.0;
+                bounded("mb_per_second", leak.mb_per_second, within, "above 0 and at most 100")?;
+            }
+            Self::Crowd(crowd) => {
+                duration(crowd.duration)?;
+                bounded("threads", crowd.threads, (1..=1000).contains(&crowd.threads), "1 to 1000")?;
+            }
+            Self::Flapping(flapping) => {
+                duration(flapping.duration)?;
+                bounded("every", flapping.every, (0.1..=60.0).contains(&flapping.every), "0.1 to 60 seconds")?;
+            }
+            Self::Disk(disk) => {
+                duration(disk.duration)?;
+                bounded("size_mb", disk.size_mb, (1..=2000).contains(&disk.size_mb), "1 to 2000")?;
+            }
+            Self::Oom | Self::OomChild => {}
         }
-        .map(|()| self)
+        Ok(self)
     }
 
     /// How long it lasts; none where only a restart ends it.
     pub fn lasts(&self) -> Option<Duration> {
         match self {
-            Self::Cpu(Cpu { duration, .. })
-            | Self::Throttle(Throttle { duration, .. })
-            | Self::Memory(Memory { duration, .. })
-            | Self::Leak(Leak { duration, .. })
-            | Self::Pids(Pids { duration, .. })
-            | Self::Disk(Disk { duration, .. }) => Some(*duration),
-            Self::Unhealthy(Unhealthy { duration }) | Self::Flap(Flap { duration, .. }) => *duration,
-            Self::Crash(_) | Self::Abort | Self::Oom | Self::OomChild => None,
+            Self::Cpu(cpu) => Some(cpu.duration),
+            Self::Memory(memory) => Some(memory.duration),
+            Self::Unhealthy(unhealthy) => unhealthy.duration,
+            Self::Leak(leak) => Some(leak.duration),
+            Self::Crowd(crowd) => Some(crowd.duration),
+            Self::Flapping(flapping) => Some(flapping.duration),
+            Self::Disk(disk) => Some(disk.duration),
+            Self::Crash(_) | Self::Oom | Self::OomChild => None,
         }
         .map(Duration::from_secs)
     }
@@ -162,14 +254,13 @@ impl Illness {
     pub fn lasting(self, seconds: u64) -> Self {
         match self {
             Self::Cpu(cpu) => Self::Cpu(Cpu { duration: seconds, ..cpu }),
-            Self::Throttle(throttle) => Self::Throttle(Throttle { duration: seconds, ..throttle }),
             Self::Memory(memory) => Self::Memory(Memory { duration: seconds, ..memory }),
-            Self::Leak(leak) => Self::Leak(Leak { duration: seconds, ..leak }),
-            Self::Pids(pids) => Self::Pids(Pids { duration: seconds, ..pids }),
-            Self::Disk(disk) => Self::Disk(Disk { duration: seconds, ..disk }),
             Self::Unhealthy(_) => Self::Unhealthy(Unhealthy { duration: Some(seconds) }),
-            Self::Flap(flap) => Self::Flap(Flap { duration: Some(seconds), ..flap }),
-            Self::Crash(_) | Self::Abort | Self::Oom | Self::OomChild => self,
+            Self::Leak(leak) => Self::Leak(Leak { duration: seconds, ..leak }),
+            Self::Crowd(crowd) => Self::Crowd(Crowd { duration: seconds, ..crowd }),
+            Self::Flapping(flapping) => Self::Flapping(Flapping { duration: seconds, ..flapping }),
+            Self::Disk(disk) => Self::Disk(Disk { duration: seconds, ..disk }),
+            Self::Crash(_) | Self::Oom | Self::OomChild => self,
         }
     }
 
@@ -177,15 +268,14 @@ impl Illness {
     pub fn body(&self) -> serde_json::Value {
         match self {
             Self::Cpu(cpu) => serde_json::json!(cpu),
-            Self::Throttle(throttle) => serde_json::json!(throttle),
             Self::Memory(memory) => serde_json::json!(memory),
-            Self::Leak(leak) => serde_json::json!(leak),
-            Self::Pids(pids) => serde_json::json!(pids),
-            Self::Disk(disk) => serde_json::json!(disk),
             Self::Unhealthy(unhealthy) => serde_json::json!(unhealthy),
-            Self::Flap(flap) => serde_json::json!(flap),
             Self::Crash(crash) => serde_json::json!(crash),
-            Self::Abort | Self::Oom | Self::OomChild => serde_json::json!({}),
+            Self::Leak(leak) => serde_json::json!(leak),
+            Self::Crowd(crowd) => serde_json::json!(crowd),
+            Self::Flapping(flapping) => serde_json::json!(flapping),
+            Self::Disk(disk) => serde_json::json!(disk),
+            Self::Oom | Self::OomChild => serde_json::json!({}),
         }
     }
 }
@@ -197,18 +287,56 @@ impl FromStr for Illness {
     fn from_str(name: &str) -> Result<Self, Invalid> {
         Ok(match name {
             "cpu" => Self::Cpu(Cpu::default()),
-            "throttle" => Self::Throttle(Throttle::default()),
             "memory" => Self::Memory(Memory::default()),
-            "leak" => Self::Leak(Leak::default()),
-            "pids" => Self::Pids(Pids::default()),
-            "disk" => Self::Disk(Disk::default()),
             "unhealthy" => Self::Unhealthy(Unhealthy::default()),
-            "flap" => Self::Flap(Flap::default()),
             "crash" => Self::Crash(Crash::default()),
-            "abort" => Self::Abort,
             "oom" => Self::Oom,
             "oom_child" => Self::OomChild,
+            "leak" => Self::Leak(Leak::default()),
+            "crowd" => Self::Crowd(Crowd::default()),
+            "flapping" => Self::Flapping(Flapping::default()),
+            "disk" => Self::Disk(Disk::default()),
             _ => return Err(Invalid::Unknown(name.to_owned())),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_illness_outside_its_bounds_is_refused_with_the_reason() {
+        let cpu = |duration, intensity| Illness::Cpu(Cpu { duration, intensity });
+        let memory = |duration, size_mb| Illness::Memory(Memory { duration, size_mb });
+        for (illness, reason) in [
+            (cpu(0, 0.5), "duration must be 1 to 300 seconds, not 0"),
+            (cpu(301, 0.5), "duration must be 1 to 300 seconds, not 301"),
+            (cpu(1, 0.0), "intensity must be above 0 and at most 1, not 0"),
+            (cpu(1, 1.5), "intensity must be above 0 and at most 1, not 1.5"),
+            (cpu(1, f64::NAN), "intensity must be above 0 and at most 1, not NaN"),
+            (memory(1, 2001), "size_mb must be 1 to 2000, not 2001"),
+            (Illness::Unhealthy(Unhealthy { duration: Some(301) }), "duration must be 1 to 300 seconds, not 301"),
+            (
+                Illness::Leak(Leak { duration: 1, mb_per_second: 0.0 }),
+                "mb_per_second must be above 0 and at most 100, not 0",
+            ),
+            (Illness::Crowd(Crowd { duration: 1, threads: 0 }), "threads must be 1 to 1000, not 0"),
+            (Illness::Flapping(Flapping { duration: 1, every: 0.01 }), "every must be 0.1 to 60 seconds, not 0.01"),
+            (Illness::Disk(Disk { duration: 1, size_mb: 0 }), "size_mb must be 1 to 2000, not 0"),
+            (Illness::Crash(Crash { code: 0 }), "code must be 1 to 255, not 0"),
+        ] {
+            assert_eq!(illness.checked().map_err(|error| error.to_string()), Err(reason.to_owned()));
+        }
+    }
+
+    #[test]
+    fn every_illness_is_well_formed_by_its_name_alone() {
+        for name in Illness::NAMES {
+            let illness: Illness = name.parse().unwrap();
+            assert_eq!(illness.name(), name);
+            assert_eq!(illness.checked(), Ok(illness));
+        }
+        assert!("flu".parse::<Illness>().is_err());
     }
 }

@@ -4,7 +4,6 @@
 //! on real containers. An illness lives in the process's memory only: a restart cures it, unless the patient was
 //! started as a stubborn one.
 
-pub mod child;
 pub mod condition;
 pub mod http;
 pub mod illness;
@@ -17,3 +16,4 @@ mod stress;
 pub mod worker;
 
 pub use illness::Illness;
+pub use stress::be_killed;

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use hemostat_patient::{
-    Illness, child,
+    Illness,
     condition::Condition,
     http, server,
     worker::{self, Chance},
@@ -33,9 +33,9 @@ enum Command {
         #[arg(long, env = "PATIENT_ADDRESS", default_value = "127.0.0.1:8080")]
         address: String,
     },
-    /// Takes memory until the kernel kills it, where a limit sees to that: the child that a patient loses.
-    #[command(name = child::COMMAND, hide = true)]
-    TakeMemory,
+    /// Takes memory until the kernel kills it: the child of an ill patient.
+    #[command(hide = true)]
+    Exhaust,
 }
 
 #[derive(Debug, clap::Args)]
@@ -43,7 +43,7 @@ struct Serve {
     /// Where to listen.
     #[arg(long, env = "PATIENT_LISTEN", default_value = "0.0.0.0:8080")]
     listen: SocketAddr,
-    /// Fall ill again after every start, in this way: cpu, leak, unhealthy, crash, oom or another illness.
+    /// Fall ill again after every start, in this way: cpu, memory, unhealthy, crash, oom, leak and so on.
     #[arg(long, env = "PATIENT_STUBBORN")]
     stubborn: Option<Illness>,
     /// How long after the start a stubborn patient falls ill.
@@ -86,7 +86,7 @@ async fn main() -> ExitCode {
     let Arguments { command, serve: options } = Arguments::parse();
     let outcome = match command {
         Some(Command::Check { address }) => check(&address).await,
-        Some(Command::TakeMemory) => child::take_memory().map(|never| match never {}).map_err(Into::into),
+        Some(Command::Exhaust) => hemostat_patient::be_killed(),
         None => serve(options).await,
     };
     match outcome {
@@ -114,7 +114,7 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
     let listener =
         TcpListener::bind(options.listen).await.with_context(|| format!("could not listen on {}", options.listen))?;
 
-    let condition = Arc::new(Condition::at_birth());
+    let condition = Arc::new(Condition::default());
     if let Some(illness) = options.stubborn {
         tokio::spawn(worker::stubbornly(Arc::clone(&condition), illness, options.stubborn_after));
     }

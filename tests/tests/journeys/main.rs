@@ -6,6 +6,7 @@
 mod alerts;
 mod healing;
 mod hosts;
+mod models;
 mod old_events;
 mod outages;
 mod setup;

@@ -218,3 +218,17 @@ fn a_container_that_a_failed_remedy_left_stopped_was_not_stopped_by_an_operator(
     let given = given::<Alerting>(&policy, told()).and([ill(10, intent), ended, ill(20, failed)]);
     given.when(cleared, at(40)).then_nothing();
 }
+
+#[test]
+fn what_is_merely_unusual_is_not_told_and_keeps_no_alert_open() {
+    let policy = Policy::default();
+    let unusual = |second| testing::unusual(second, Symptom::CpuUnusual, run(0));
+    given::<Alerting>(&policy, [testing::seen(0, testing::facts())]).when(unusual(5), at(5)).then_nothing();
+    // Nor is what is said about it, since it is part of no incident.
+    let said = testing::event(6, reached(run(0)));
+    given::<Alerting>(&policy, [testing::seen(0, testing::facts()), unusual(5)]).when(said, at(6)).then_nothing();
+
+    let over = given::<Alerting>(&policy, told()).and([unusual(20), cleared(40, Symptom::Unhealthy)]);
+    let [resolved] = &over.ring(OVER, at(100), at(100)).events()[..] else { panic!("one alert was to be resolved") };
+    assert_eq!(resolved.name(), "resolved");
+}

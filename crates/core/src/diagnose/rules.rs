@@ -2,38 +2,54 @@
 //!
 //! | rule | when | verdict, remedy | sure |
 //! |---|---|---|---|
+//! | `bad_command` | its program cannot be run | sick, none | 0.95 |
+//! | `oom_at_start` | killed for want of memory at its start, again and again | sick, none: raise the limit | 0.90 |
 //! | `out_of_memory` | killed by the kernel for want of memory, and down | sick, start | 0.90 |
+//! | `disk_full` | a disk that it needs is full | sick, cleanup | 0.80 |
+//! | `dependency_down` | what it needs is not well | sick, none: heal that | 0.85 |
+//! | `network_gone` | the container whose network it lives in was started anew | sick, restart | 0.85 |
+//! | `misconfigured` | ended at its start, and says what only a person can mend | sick, none | 0.85 |
+//! | `same_end` | ended the same way after each of its attempts | sick, none | 0.85 |
+//! | `cannot_reach` | ended as something that it needs does not answer | sick, start | 0.75 |
+//! | `signalled` | ended by a signal, and down | sick, start | 0.85 |
 //! | `crashed` | ended with an error, and down | sick, start | 0.90 |
 //! | `restart_loop` | Docker restarts it again and again | sick, none: look at its log | 0.80 |
+//! | `throttled` | its CPU limit holds it back | sick, none or scale: raise the limit | 0.80 |
 //! | `at_the_limit` | CPU or memory above 95 % for the whole of its window | sick, restart | 0.85 |
+//! | `check_broken` | its health check cannot be run | unclear, none | 0.80 |
+//! | `check_misdirected` | its health check asks for what is not there | unclear, none | 0.70 |
+//! | `flapping` | its health check changes its mind again and again | sick, none: look at its time limit | 0.75 |
+//! | `still_begins` | its health check fails while it loads or repairs its data | unclear, none | 0.60 |
+//! | `left_behind` | its health check fails though what it needs has got well or begun anew | sick, restart | 0.80 |
+//! | `elsewhere` | its health check fails as something else does | sick, none | 0.75 |
+//! | `spinning` | its health check times out while it is busy, and it has fallen silent | sick, restart | 0.80 |
+//! | `slow` | its health check times out while it works | unclear, none; restart after a while | 0.75 |
+//! | `hung` | its health check times out, and it does nothing | sick, restart | 0.85 |
+//! | `not_listening` | it runs, and nothing listens | sick, restart | 0.85 |
 //! | `unhealthy` | its health check fails | sick, restart | 0.80 |
+//! | `memory_leak` | its memory grows towards the limit | sick, restart when that is near | 0.80 |
 //! | `memory_rising` | memory above its threshold, and rising | sick, restart | 0.80 |
 //! | `cpu_stuck` | CPU above 90 % and not falling | sick, restart | 0.75 |
 //! | `memory_full` | memory above its threshold, and not falling | sick, restart | 0.75 |
+//! | `pids_high` | nearly as many processes as it may have | sick, restart when there are ever more | 0.75 |
+//! | `oom_child` | a process of it was killed for want of memory | sick, none: raise the limit | 0.80 |
+//! | `pressure` | it waits too much | sick, none | 0.70 |
 //! | `settling` | it runs again and has not shown yet how it is | unclear, none | 0.50 |
 //! | `easing` | a level is high but bearable, or falling | unclear, none | 0.50 |
 //!
-//! A container that is down is started, one that runs is restarted.
+//! A container that is down is started, one that runs is restarted. What a container printed never brings a remedy about,
+//! save the clearing away of rubbish; it names a cause, and keeps from trying what would be tried in vain.
 
-use std::collections::BTreeMap;
+use hemostat_schema::{Span, action::Remedy, diagnosis::Verdict};
 
-use hemostat_schema::{
-    Percent, Span, Timestamp,
-    action::Remedy,
-    container::{Exit, ExitBy, Facts, Health, State, Vitals},
-    diagnosis::Verdict,
-    observation::{Evidence, Severity, Symptom, Trend},
-};
+use super::Case;
 
-use super::words;
-use crate::condition::Standing;
+mod ends;
+mod health;
+mod levels;
+mod waiting;
 
-/// Above this a level that has been critical is critical still.
-const CRITICAL: f64 = 95.0;
-/// CPU above this is not mere work.
-const STUCK: f64 = 90.0;
-/// A level that moved so many points since it was raised is not steady.
-const MOVED: f64 = 2.0;
+pub(super) use waiting::{EASING, SETTLING};
 
 /// One rule.
 #[derive(Debug, Clone, Copy)]
@@ -43,35 +59,43 @@ pub struct Rule {
     pub(super) find: fn(&Case<'_>) -> Option<Finding>,
 }
 
-/// The name of the rule that says to wait and see.
-pub(super) const SETTLING: &str = "settling";
-
-/// The name of the rule that says that it seems to pass.
-pub(super) const EASING: &str = "easing";
-
 /// All rules, strongest first.
-pub const RULES: [Rule; 10] = [
-    Rule { name: "out_of_memory", find: out_of_memory },
-    Rule { name: "crashed", find: crashed },
-    Rule { name: "restart_loop", find: restart_loop },
-    Rule { name: "at_the_limit", find: at_the_limit },
-    Rule { name: "unhealthy", find: unhealthy },
-    Rule { name: "memory_rising", find: memory_rising },
-    Rule { name: "cpu_stuck", find: cpu_stuck },
-    Rule { name: "memory_full", find: memory_full },
-    Rule { name: SETTLING, find: settling },
-    Rule { name: EASING, find: easing },
+pub const RULES: [Rule; 34] = [
+    Rule { name: "bad_command", find: ends::bad_command },
+    Rule { name: "oom_at_start", find: ends::oom_at_start },
+    Rule { name: "out_of_memory", find: ends::out_of_memory },
+    Rule { name: "disk_full", find: levels::disk_full },
+    Rule { name: "dependency_down", find: health::dependency_down },
+    Rule { name: "network_gone", find: health::network_gone },
+    Rule { name: "misconfigured", find: ends::misconfigured },
+    Rule { name: "same_end", find: ends::same_end },
+    Rule { name: "cannot_reach", find: ends::cannot_reach },
+    Rule { name: "signalled", find: ends::signalled },
+    Rule { name: "crashed", find: ends::crashed },
+    Rule { name: "restart_loop", find: ends::restart_loop },
+    Rule { name: "throttled", find: levels::throttled },
+    Rule { name: "at_the_limit", find: levels::at_the_limit },
+    Rule { name: "check_broken", find: health::check_broken },
+    Rule { name: "check_misdirected", find: health::check_misdirected },
+    Rule { name: "flapping", find: health::flapping },
+    Rule { name: "still_begins", find: health::still_begins },
+    Rule { name: "left_behind", find: health::left_behind },
+    Rule { name: "elsewhere", find: health::elsewhere },
+    Rule { name: "spinning", find: health::spinning },
+    Rule { name: "slow", find: health::slow },
+    Rule { name: "hung", find: health::hung },
+    Rule { name: "not_listening", find: health::not_listening },
+    Rule { name: "unhealthy", find: health::unhealthy },
+    Rule { name: "memory_leak", find: levels::memory_leak },
+    Rule { name: "memory_rising", find: levels::memory_rising },
+    Rule { name: "cpu_stuck", find: levels::cpu_stuck },
+    Rule { name: "memory_full", find: levels::memory_full },
+    Rule { name: "pids_high", find: levels::pids_high },
+    Rule { name: "oom_child", find: levels::oom_child },
+    Rule { name: "pressure", find: levels::pressure },
+    Rule { name: SETTLING, find: waiting::settling },
+    Rule { name: EASING, find: waiting::easing },
 ];
-
-/// What a rule looks at.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Case<'a> {
-    pub(super) facts: &'a Facts,
-    pub(super) standing: &'a BTreeMap<Symptom, Standing>,
-    /// What the present run used last.
-    pub(super) vitals: Option<&'a Vitals>,
-    pub(super) now: Timestamp,
-}
 
 /// What a rule says.
 #[derive(Debug, Clone, PartialEq)]
@@ -81,160 +105,44 @@ pub(super) struct Finding {
     pub(super) confidence: f64,
     pub(super) root_cause: String,
     pub(super) why: String,
+    /// The exhibits, symptoms aside, that it rests on.
+    pub(super) cites: Vec<String>,
+    /// After which time it may find something else though nothing has happened.
+    pub(super) again: Option<Span>,
 }
 
-/// A high level as it is now.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Level {
-    pub(super) symptom: Symptom,
-    pub(super) value: Percent,
-    pub(super) threshold: Percent,
-    pub(super) held: Span,
-    pub(super) trend: Trend,
-    severity: Severity,
-}
-
-impl Case<'_> {
-    fn runs(&self) -> bool {
-        self.facts.state == State::Running
+impl Finding {
+    fn new(verdict: Verdict, remedy: Option<Remedy>, confidence: f64, root_cause: String, why: String) -> Self {
+        Self { verdict, remedy, confidence, root_cause, why, cites: vec![], again: None }
     }
 
-    fn is_down(&self) -> bool {
-        matches!(self.facts.state, State::Exited | State::Dead)
+    /// Resting on these exhibits, too.
+    fn citing<const N: usize>(mut self, ids: [&str; N]) -> Self {
+        self.cites.extend(ids.map(str::to_owned));
+        self
     }
 
-    /// How its last run ended, where an end is what it is ill of, it ended this way, and it is still down.
-    fn end(&self, by: ExitBy) -> Option<Exit> {
-        let ill_of_it = [Symptom::Exited, Symptom::OomKilled].iter().any(|end| self.standing.contains_key(end));
-        self.facts.exit.filter(|exit| ill_of_it && self.is_down() && exit.by == by)
+    /// And on the words that were printed.
+    fn by(mut self, clue: Option<super::Clue<'_>>) -> Self {
+        self.cites.extend(clue.map(|clue| clue.exhibit()));
+        self
     }
 
-    /// The level that the symptom is about, as the present run has it; none where nothing of this run was measured.
-    fn level(&self, symptom: Symptom) -> Option<Level> {
-        let standing = self.standing.get(&symptom).filter(|_| self.runs())?;
-        let Evidence::Level { value: told, threshold, held, trend } = standing.evidence else { return None };
-        let same_run = standing.target == self.facts.target();
-        let level = Level { symptom, value: told, threshold, held, trend, severity: standing.severity };
-        let Some(vitals) = self.vitals else { return same_run.then_some(level) };
-        let value = match symptom {
-            Symptom::CpuHigh => vitals.cpu,
-            _ => vitals.memory,
-        };
-        let moved = value.get() - told.get();
-        let trend = match (same_run, moved) {
-            _ if value < threshold => Trend::Falling,
-            (false, _) => Trend::Unknown,
-            (true, moved) if moved >= MOVED => Trend::Rising,
-            (true, moved) if moved <= -MOVED => Trend::Falling,
-            (true, _) => trend,
-        };
-        Some(Level { value, trend, held: Span::between(standing.since, self.now), ..level })
-    }
-
-    fn levels(&self) -> impl Iterator<Item = Level> {
-        [Symptom::MemoryHigh, Symptom::CpuHigh].into_iter().filter_map(|symptom| self.level(symptom))
-    }
-
-    /// What the level is a share of.
-    pub(super) fn whole(&self, symptom: Symptom) -> String {
-        match (symptom, self.facts.limits.cpus, self.facts.limits.memory) {
-            (Symptom::CpuHigh, Some(cpus), _) => format!("its limit of {cpus} CPUs"),
-            (Symptom::CpuHigh, None, _) => "the host's CPUs".to_owned(),
-            (_, _, Some(memory)) => format!("its limit of {memory}"),
-            (_, _, None) => "the host's memory".to_owned(),
-        }
+    /// To be thought over again after this time.
+    fn again(self, after: Span) -> Self {
+        Self { again: Some(after), ..self }
     }
 }
 
-fn sick(remedy: Option<Remedy>, confidence: f64, root_cause: String, why: impl Into<String>) -> Option<Finding> {
-    Some(Finding { verdict: Verdict::Sick, remedy, confidence, root_cause, why: why.into() })
+fn sick(
+    remedy: impl Into<Option<Remedy>>,
+    confidence: f64,
+    root_cause: impl Into<String>,
+    why: impl Into<String>,
+) -> Finding {
+    Finding::new(Verdict::Sick, remedy.into(), confidence, root_cause.into(), why.into())
 }
 
-fn unclear(root_cause: String, why: impl Into<String>) -> Option<Finding> {
-    Some(Finding { verdict: Verdict::Unclear, remedy: None, confidence: 0.5, root_cause, why: why.into() })
-}
-
-fn out_of_memory(case: &Case<'_>) -> Option<Finding> {
-    let exit = case.end(ExitBy::Oom)?;
-    let limit = match case.facts.limits.memory {
-        Some(limit) => format!("its limit is {limit}"),
-        None => "it has no limit of its own, so the host was short of it".to_owned(),
-    };
-    let root_cause = format!("the kernel killed it for want of memory ({limit})");
-    sick(Some(Remedy::Start), 0.9, root_cause, words::stays_down(case.facts, &exit))
-}
-
-fn crashed(case: &Case<'_>) -> Option<Finding> {
-    let exit = case.end(ExitBy::Crash)?;
-    let root_cause = format!("it ended with {}", words::code(exit.code));
-    sick(Some(Remedy::Start), 0.9, root_cause, words::stays_down(case.facts, &exit))
-}
-
-fn restart_loop(case: &Case<'_>) -> Option<Finding> {
-    let Evidence::Restarts { count, within, last } = &case.standing.get(&Symptom::RestartLoop)?.evidence else {
-        return None;
-    };
-    let last = last.map_or_else(String::new, |exit| format!("; it last ended with {}", words::code(exit.code)));
-    let root_cause = format!("Docker restarted it {count} times within {within}{last}");
-    let why = "one more restart would not help, as Docker does that already: look at its log";
-    sick(None, 0.8, root_cause, why)
-}
-
-fn at_the_limit(case: &Case<'_>) -> Option<Finding> {
-    let critical = |level: &Level| level.severity == Severity::Critical && level.value.get() > CRITICAL;
-    let level = case.levels().find(critical)?;
-    let why = format!("above {CRITICAL} % for its whole window it has no room left to work");
-    sick(Some(Remedy::Restart), 0.85, words::level(case, &level), why)
-}
-
-fn unhealthy(case: &Case<'_>) -> Option<Finding> {
-    let standing = case.standing.get(&Symptom::Unhealthy)?;
-    if !case.runs() || case.facts.health != Health::Unhealthy {
-        return None;
-    }
-    let failing = match (&standing.evidence, standing.target == case.facts.target()) {
-        (Evidence::Health { .. }, true) => words::failing(Span::between(standing.since, case.now)),
-        _ => "has failed in this run, too".to_owned(),
-    };
-    let root_cause = format!("its health check {failing}");
-    sick(Some(Remedy::Restart), 0.8, root_cause, "it runs but does not do its work, as its own check says")
-}
-
-fn memory_rising(case: &Case<'_>) -> Option<Finding> {
-    let level = case.level(Symptom::MemoryHigh).filter(|level| level.trend == Trend::Rising)?;
-    let why = "memory that keeps rising looks like a leak, and ends at the limit";
-    sick(Some(Remedy::Restart), 0.8, words::level(case, &level), why)
-}
-
-fn cpu_stuck(case: &Case<'_>) -> Option<Finding> {
-    let stuck = |level: &Level| level.value.get() > STUCK && level.trend != Trend::Falling;
-    let level = case.level(Symptom::CpuHigh).filter(stuck)?;
-    let why = format!("above {STUCK} % without a break it is likelier to be stuck than at work");
-    sick(Some(Remedy::Restart), 0.75, words::level(case, &level), why)
-}
-
-fn memory_full(case: &Case<'_>) -> Option<Finding> {
-    let level = case.level(Symptom::MemoryHigh).filter(|level| level.trend != Trend::Falling)?;
-    let why = "it has not given memory back for its whole window";
-    sick(Some(Remedy::Restart), 0.75, words::level(case, &level), why)
-}
-
-fn settling(case: &Case<'_>) -> Option<Finding> {
-    let open = case.standing.keys().any(|symptom| match symptom {
-        Symptom::Unhealthy | Symptom::Exited | Symptom::OomKilled => !case.is_down(),
-        Symptom::CpuHigh | Symptom::MemoryHigh => case.level(*symptom).is_none(),
-        _ => false,
-    });
-    let root_cause =
-        format!("it was ill ({}) and has not shown yet how it is now", words::symptoms(case.standing.keys()));
-    open.then(|| unclear(root_cause, "its present run is too young to tell, so it is watched")).flatten()
-}
-
-fn easing(case: &Case<'_>) -> Option<Finding> {
-    let level = case.levels().next()?;
-    let why = match level.trend {
-        Trend::Falling => "it is falling by itself",
-        Trend::Unknown | Trend::Rising | Trend::Steady => "it may just be at work",
-    };
-    unclear(words::level(case, &level), why)
+fn unclear(confidence: f64, root_cause: impl Into<String>, why: impl Into<String>) -> Finding {
+    Finding::new(Verdict::Unclear, None, confidence, root_cause.into(), why.into())
 }

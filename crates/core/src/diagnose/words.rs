@@ -6,7 +6,7 @@ use hemostat_schema::{
     observation::{Symptom, Trend},
 };
 
-use super::rules::{Case, Level};
+use super::{Case, case::Level};
 
 /// An exit code, with what it commonly means: 128 + n is the end by signal n, 125 to 127 are the shell's and Docker's.
 pub(super) fn code(code: i64) -> String {

@@ -165,3 +165,69 @@ fn a_dry_run_is_judged_by_what_is_seen() {
     let then = given::<Judge>(&policy, dry).ring(VERDICT, at(72), at(72));
     judged(&then.decision, Outcome::Relapsed, "it is still ill: unhealthy");
 }
+
+#[test]
+fn what_another_run_cannot_change_says_nothing_about_a_restart() {
+    let policy = Policy::default();
+    let check = |symptom: Symptom, outcome: Outcome, why: &str| {
+        let well = [
+            testing::raised(9, symptom, run(0)),
+            health(20, run(12), Health::Healthy),
+            cleared(30, Symptom::Unhealthy),
+        ];
+        let then = given::<Judge>(&policy, treated()).and(well).ring(VERDICT, at(192), at(192));
+        judged(&then.decision, outcome, why);
+    };
+    let passes = "its health check passes";
+    for symptom in [
+        Symptom::RestartLoop,
+        Symptom::Flapping,
+        Symptom::OomChild,
+        Symptom::CpuThrottled,
+        Symptom::Pressure,
+        Symptom::DiskFilling,
+    ] {
+        check(symptom, Outcome::Recovered, passes);
+    }
+    check(Symptom::PidsHigh, Outcome::Relapsed, "it did not get over being pids high");
+    check(Symptom::MemoryLeak, Outcome::Relapsed, "it did not get over being memory leak");
+
+    let unusual = testing::unusual(20, Symptom::CpuUnusual, run(12));
+    let well = [unusual, health(20, run(12), Health::Healthy), cleared(30, Symptom::Unhealthy)];
+    let then = given::<Judge>(&policy, treated()).and(well).ring(VERDICT, at(72), at(72));
+    judged(&then.decision, Outcome::Recovered, passes);
+}
+
+#[test]
+fn a_figure_shows_when_the_last_sample_of_the_new_run_has_it() {
+    use hemostat_schema::{ByteCount, Percent, container::Strain, observation::Sampled};
+    let policy = Policy::default();
+    let sampled = |pids: u64| {
+        let (none, zero) = (ByteCount(0), Percent::clamped(0.0));
+        let vitals = Vitals {
+            cpu: zero,
+            memory: zero,
+            memory_used: none,
+            memory_limit: none,
+            network_rx: none,
+            network_tx: none,
+            block_read: none,
+            block_write: none,
+            pids,
+            pids_limit: Some(100),
+            strain: Strain::default(),
+        };
+        event(60, Sampled { vitals })
+    };
+    let judge = |pids: u64| {
+        let crowded = [
+            testing::raised(9, Symptom::PidsHigh, run(0)),
+            health(20, run(12), Health::Healthy),
+            cleared(30, Symptom::Unhealthy),
+            sampled(pids),
+        ];
+        given::<Judge>(&policy, treated()).and(crowded).ring(VERDICT, at(72), at(72))
+    };
+    judged(&judge(95).decision, Outcome::Relapsed, "it is still ill: pids high");
+    judge(20).then([], &[wake(132)]);
+}

@@ -5,15 +5,17 @@ use std::collections::BTreeMap;
 use hemostat_schema::{
     IncidentId, Observation, Timestamp,
     container::{Exit, ExitBy, Facts, Health, State as Life},
-    observation::{Cleared, Severity, Symptom},
+    observation::{Cleared, HealthChanged, Severity, Stored, Symptom},
 };
 use serde::{Deserialize, Serialize};
 
-use super::level::Levels;
-use crate::lifecycle;
+use super::{kills::Kills, signals::Signals};
+use crate::{lifecycle, policy::Sensitivity};
 
 /// So many of Docker's restarts are remembered, at most; a restart loop cannot be defined by more.
 const REMEMBERED_RESTARTS: usize = 100;
+/// So many changes of mind of the health check are remembered, at most.
+const REMEMBERED_FLIPS: usize = Sensitivity::MOST_FLAPS as usize;
 
 /// What is remembered of one container: the fold of its observations, and the windows of its samples, which are volatile.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -29,8 +31,14 @@ pub struct State {
     pub(super) last_exit: Option<Exit>,
     /// When a sample of this run last went on the log.
     pub(super) sampled_at: Option<Timestamp>,
+    /// When the health check of this run changed its mind, from well to ill or back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) flips: Vec<Timestamp>,
+    /// What it was last told to keep on disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) stored: Option<Stored>,
     #[serde(skip)]
-    pub(super) levels: Levels,
+    pub(super) signals: Signals,
 }
 
 /// A symptom that was raised and not cleared.
@@ -40,6 +48,13 @@ pub struct Standing {
     pub since: Timestamp,
     /// How badly.
     pub severity: Severity,
+}
+
+impl Standing {
+    /// Whether it is an illness, and not merely worth knowing.
+    pub fn is_illness(&self) -> bool {
+        self.severity > Severity::Low
+    }
 }
 
 /// How a container is, as far as health check and life cycle say.
@@ -101,6 +116,11 @@ impl State {
         &self.standing
     }
 
+    /// Whether a symptom stands that is an illness.
+    pub fn is_ill(&self) -> bool {
+        self.standing.values().any(Standing::is_illness)
+    }
+
     /// The incident of the symptoms that stand, or of those that stood last.
     pub fn incident(&self) -> Option<&IncidentId> {
         self.incident.as_ref()
@@ -109,24 +129,29 @@ impl State {
     /// Takes an observation in, as it stands on the log with its time and incident.
     pub fn evolve(&mut self, at: Timestamp, incident: Option<&IncidentId>, seen: &Observation) {
         self.count_restarts(at, seen);
+        self.count_flips(at, seen);
         lifecycle::follow(&mut self.facts, seen);
         match seen {
             Observation::Started(_) => {
                 self.phase = None;
                 self.sampled_at = None;
-                self.levels = Levels::default();
+                self.flips.clear();
+                self.signals.begin();
             }
             Observation::Exited(exited) => self.last_exit = Some(exited.exit),
             Observation::Removed(_) => {
-                let (standing, incident) = (std::mem::take(&mut self.standing), self.incident.take());
-                *self = Self { incident: incident.filter(|_| !standing.is_empty()), standing, ..Self::default() };
+                let incident = self.incident.take().filter(|_| self.is_ill());
+                *self = Self { incident, standing: std::mem::take(&mut self.standing), ..Self::default() };
             }
             Observation::Sampled(_) => self.sampled_at = Some(at),
+            Observation::Stored(stored) => self.stored = Some(stored.clone()),
             Observation::SymptomRaised(raised) => {
                 let standing = Standing { since: raised.since, severity: raised.severity };
                 self.standing.insert(raised.symptom, standing);
-                self.incident = incident.cloned();
-                self.cleared_at = None;
+                if standing.is_illness() {
+                    self.incident = incident.cloned();
+                    self.cleared_at = None;
+                }
             }
             Observation::SymptomWorsened(worsened) => {
                 if let Some(standing) = self.standing.get_mut(&worsened.symptom) {
@@ -138,7 +163,6 @@ impl State {
             | Observation::Frozen(_)
             | Observation::Thawed(_)
             | Observation::HealthChanged(_)
-            | Observation::Stored(_)
             | Observation::Examined(_)
             | Observation::DiskMeasured(_)
             | Observation::EngineLost(_)
@@ -151,15 +175,29 @@ impl State {
     }
 
     fn clear(&mut self, at: Timestamp, symptom: Symptom, why: Cleared) {
-        self.standing.remove(&symptom);
-        if symptom == Symptom::RestartLoop {
-            self.restarts.clear();
+        let was_ill = self.standing.remove(&symptom).is_some_and(|standing| standing.is_illness());
+        match symptom {
+            Symptom::RestartLoop => self.restarts.clear(),
+            Symptom::Flapping => self.flips.clear(),
+            Symptom::OomChild => self.signals.kills = Kills::default(),
+            _ => {}
         }
-        if self.standing.is_empty() {
+        if was_ill && !self.is_ill() {
             self.cleared_at = Some(at);
             if why == Cleared::Removed {
                 (self.incident, self.cleared_at) = (None, None);
             }
+        }
+    }
+
+    /// What one run after another thinks of itself is no change of mind.
+    fn count_flips(&mut self, at: Timestamp, seen: &Observation) {
+        let Observation::HealthChanged(HealthChanged { from, to, .. }) = seen else { return };
+        let runs = self.facts.as_ref().is_some_and(|facts| facts.state == Life::Running);
+        if runs && matches!((from, to), (Health::Healthy, Health::Unhealthy) | (Health::Unhealthy, Health::Healthy)) {
+            self.flips.push(at);
+            let too_many = self.flips.len().saturating_sub(REMEMBERED_FLIPS);
+            self.flips.drain(..too_many);
         }
     }
 

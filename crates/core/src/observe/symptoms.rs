@@ -7,21 +7,32 @@
 //! | unhealthy | the health check has failed for its time | well for `clear_after` |
 //! | exited, oom killed | the run ended so under our eyes, and Docker does not start it again | well for `clear_after` |
 //! | restart loop | Docker restarted it `loop_restarts` times within `loop_within` | not for half of `loop_within` |
+//! | flapping | the health check changed its mind `flaps` times within `flaps_within` | not for half of `flaps_within` |
+//! | oom child | the kernel killed a process of it, and it went on or ended as if nothing had been | not for half of `loop_within` |
 //! | cpu high, memory high | above its threshold for its time | five points below it for `clear_after` |
+//! | cpu throttled, pressure, pids high | the same | the same |
+//! | memory leak | memory grows along a line that meets the limit in time | no line any more, or well in another run |
+//! | disk filling | a disk is full or will be, and it is this container | neither, with room to spare |
+//! | … unusual | far above what is usual for it, for its time | half as far, for `clear_after` |
 //!
-//! All are cleared when an operator stops or freezes the container, and when it is gone.
+//! All are cleared when an operator stops or freezes the container, and when it is gone. A container that was just made
+//! (deployed, or made anew by an update) has a time of grace: what is wrong with it then and passes by itself is not told,
+//! what is still wrong at its end is.
 
 use hemostat_schema::{
-    Percent, Span, Timestamp,
-    container::{Exit, ExitBy, Facts},
+    Span, Timestamp,
+    container::{Exit, Facts},
     observation::{Cleared, Evidence, Severity, Symptom, SymptomRaised, SymptomWorsened},
 };
 
 use super::{
-    level::Level,
-    state::{Phase, State},
+    signals::High,
+    state::{Phase, Standing, State},
 };
 use crate::{Policy, policy::Care};
+
+mod figures;
+mod life;
 
 /// A restart is a stop and a start; only a stop that lasts so long is one.
 const LASTING_STOP: Span = Span::from_secs(10);
@@ -34,14 +45,36 @@ pub(super) enum Change {
 }
 
 impl Change {
-    /// Whether it rests on samples.
-    pub(super) fn is_of_level(&self) -> bool {
-        let symptom = match self {
+    /// Which symptom it is about.
+    pub(super) fn symptom(&self) -> Symptom {
+        match self {
             Self::Raise(raised) => raised.symptom,
             Self::Worsen(worsened) => worsened.symptom,
             Self::Clear(symptom, _) => *symptom,
-        };
-        matches!(symptom, Symptom::CpuHigh | Symptom::MemoryHigh)
+        }
+    }
+
+    /// Whether it rests on samples.
+    pub(super) fn rests_on_samples(&self) -> bool {
+        match self.symptom() {
+            Symptom::CpuHigh
+            | Symptom::MemoryHigh
+            | Symptom::CpuThrottled
+            | Symptom::Pressure
+            | Symptom::PidsHigh
+            | Symptom::MemoryLeak
+            | Symptom::CpuUnusual
+            | Symptom::MemoryUnusual
+            | Symptom::NetworkUnusual
+            | Symptom::BlockUnusual => true,
+            Symptom::Unhealthy
+            | Symptom::Exited
+            | Symptom::OomKilled
+            | Symptom::RestartLoop
+            | Symptom::OomChild
+            | Symptom::Flapping
+            | Symptom::DiskFilling => false,
+        }
     }
 }
 
@@ -49,6 +82,12 @@ impl Change {
 pub(super) struct Due {
     pub(super) at: Timestamp,
     pub(super) change: Change,
+}
+
+impl Due {
+    fn well(symptom: Symptom, at: Timestamp) -> Self {
+        Self { at, change: Change::Clear(symptom, Cleared::Well) }
+    }
 }
 
 /// What will change for the container of this name; `ended` is the end of a run that was seen just now.
@@ -65,15 +104,9 @@ pub(super) fn pending(state: &State, name: &str, policy: &Policy, ended: Option<
         Phase::Well | Phase::Starting | Phase::Unhealthy | Phase::Restarting | Phase::Crashed => {}
     }
     let watch = Watch { state, facts, phase, since, policy, care: policy.care_of(facts) };
-    let mut due = vec![];
-    due.extend(watch.unhealthy());
-    due.extend(watch.ended(ended));
-    due.extend(watch.looping());
-    due.extend(watch.out_of_the_loop());
-    due.extend(watch.level(Symptom::CpuHigh, &state.levels.cpu, watch.care.cpu));
-    due.extend(watch.level(Symptom::MemoryHigh, &state.levels.memory, watch.care.memory));
-    if phase == Phase::Well {
-        due.extend(watch.recovered());
+    let mut due = watch.life(ended);
+    if phase.is_running() {
+        due.extend(watch.figures());
     }
     due
 }
@@ -92,8 +125,22 @@ struct Watch<'a> {
 }
 
 impl Watch<'_> {
+    fn standing(&self, symptom: Symptom) -> Option<&Standing> {
+        self.state.standing.get(&symptom)
+    }
+
     fn stands(&self, symptom: Symptom) -> bool {
-        self.state.standing.contains_key(&symptom)
+        self.standing(symptom).is_some()
+    }
+
+    /// Until when what is wrong may pass by itself.
+    fn calm_until(&self) -> Timestamp {
+        self.care.grace.after(self.facts.created_at)
+    }
+
+    /// For how long what comes in bursts must not come until it is over.
+    fn quiet(&self, within: Span) -> Span {
+        Span::from_millis(within.as_millis() / 2).max(self.policy.clear_after)
     }
 
     fn raise(&self, symptom: Symptom, severity: Severity, since: Timestamp, at: Timestamp, evidence: Evidence) -> Due {
@@ -101,75 +148,20 @@ impl Watch<'_> {
         Due { at, change: Change::Raise(SymptomRaised { symptom, severity, since, target, evidence }) }
     }
 
-    fn unhealthy(&self) -> Option<Due> {
-        if self.phase != Phase::Unhealthy || self.stands(Symptom::Unhealthy) {
-            return None;
+    /// What becomes of a symptom whose signal has been too much for its time, or well below for long enough.
+    fn held(&self, symptom: Symptom, high: Option<High>, low: Option<Timestamp>) -> Option<Due> {
+        let standing = self.standing(symptom);
+        if let Some(at) = low {
+            return standing.map(|_| Due::well(symptom, at));
         }
-        let evidence = Evidence::Health { held: self.care.unhealthy };
-        let due = self.care.unhealthy.after(self.since);
-        Some(self.raise(Symptom::Unhealthy, Severity::High, self.since, due, evidence))
-    }
-
-    fn ended(&self, ended: Option<&Exit>) -> Option<Due> {
-        let exit = *ended?;
-        let (symptom, severity) = match exit.by {
-            ExitBy::Crash if exit.code != 0 => (Symptom::Exited, Severity::High),
-            ExitBy::Oom => (Symptom::OomKilled, Severity::Critical),
-            ExitBy::Crash | ExitBy::Itself | ExitBy::Operator | ExitBy::Unknown => return None,
-        };
-        let crashed = self.phase == Phase::Crashed && !self.stands(symptom);
-        crashed.then(|| self.raise(symptom, severity, self.since, self.since, Evidence::Exit { exit }))
-    }
-
-    fn looping(&self) -> Option<Due> {
-        let (restarts, within) = (&self.state.restarts, self.policy.loop_within);
-        let last = *restarts.last()?;
-        let counted = restarts.iter().filter(|at| Span::between(**at, last) <= within).count();
-        let count = u32::try_from(counted).unwrap_or(u32::MAX);
-        if count < self.policy.loop_restarts.max(1) || self.stands(Symptom::RestartLoop) {
-            return None;
-        }
-        let first = restarts.iter().copied().find(|at| Span::between(*at, last) <= within)?;
-        let evidence = Evidence::Restarts { count, within, last: self.state.last_exit };
-        Some(self.raise(Symptom::RestartLoop, Severity::High, first, last, evidence))
-    }
-
-    /// A loop is over when the run has lasted, however it feels: what else ails it is another symptom's to say.
-    fn out_of_the_loop(&self) -> Option<Due> {
-        if !self.phase.is_running() || !self.stands(Symptom::RestartLoop) {
-            return None;
-        }
-        let last = self.state.restarts.last().copied().unwrap_or(self.since);
-        let lasting = Span::from_millis(self.policy.loop_within.as_millis() / 2).max(self.policy.clear_after);
-        Some(Due { at: lasting.after(last), change: Change::Clear(Symptom::RestartLoop, Cleared::Well) })
-    }
-
-    fn level(&self, symptom: Symptom, level: &Level, threshold: Percent) -> Option<Due> {
-        if !self.phase.is_running() {
-            return None;
-        }
-        let standing = self.state.standing.get(&symptom);
-        if let Some(at) = level.low(self.policy.clear_after) {
-            return standing.map(|_| Due { at, change: Change::Clear(symptom, Cleared::Well) });
-        }
-        let high = level.high(self.care.sustained)?;
-        let evidence = Evidence::Level { value: high.value, threshold, held: high.held, trend: high.trend };
+        let High { at, since, severity, evidence } = high?;
         match standing {
-            None => Some(self.raise(symptom, high.severity, high.since, high.at, evidence)),
-            Some(standing) if standing.severity < high.severity => {
-                let (target, severity) = (self.facts.target(), high.severity);
-                let worsened = SymptomWorsened { symptom, severity, target, evidence };
-                Some(Due { at: high.at, change: Change::Worsen(worsened) })
+            None => Some(self.raise(symptom, severity, since, at, evidence)),
+            Some(standing) if standing.severity < severity => {
+                let target = self.facts.target();
+                Some(Due { at, change: Change::Worsen(SymptomWorsened { symptom, severity, target, evidence }) })
             }
             Some(_) => None,
         }
-    }
-
-    /// What is over once the container has been well for long enough; levels and loops are over by their own measure.
-    fn recovered(&self) -> impl Iterator<Item = Due> {
-        let by_wellness = [Symptom::Unhealthy, Symptom::Exited, Symptom::OomKilled];
-        let due = self.policy.clear_after.after(self.since);
-        let standing = by_wellness.into_iter().filter(|symptom| self.stands(*symptom));
-        standing.map(move |symptom| Due { at: due, change: Change::Clear(symptom, Cleared::Well) })
     }
 }

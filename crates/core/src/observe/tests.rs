@@ -13,7 +13,11 @@ use crate::{
     testing::{at, facts, labelled},
 };
 
+mod figures;
+mod intent;
 mod laws;
+mod recorded;
+mod unrest;
 
 /// One container under observation, with everything that went on the log.
 struct Bed {
@@ -155,7 +159,7 @@ fn unhealthy_is_raised_once_and_cleared_when_health_has_held() {
 fn health_that_flaps_is_one_illness() {
     let mut bed = Bed::given(facts());
     bed.when(5, Sight::Health(Health::Unhealthy));
-    for seconds in (10..60).step_by(10) {
+    for seconds in (10..30).step_by(10) {
         assert_eq!(bed.when(seconds, Sight::Health(Health::Healthy)), ["Unhealthy to Healthy"]);
         assert_eq!(bed.when(seconds + 5, Sight::Health(Health::Unhealthy)), ["Healthy to Unhealthy"]);
     }

@@ -60,6 +60,7 @@ pub(super) fn bend(defaults: &Care, labels: &BTreeMap<String, String>) -> Care {
         care.sustained = time;
         care.unhealthy = time;
     });
+    read.number("hemostat.grace", TIME, span, |time| care.grace = time);
 
     care.faults = faults;
     care
@@ -181,6 +182,7 @@ mod tests {
             care.sustained = Span::from_secs(30);
             care.unhealthy = Span::from_secs(30);
         });
+        check(&[("hemostat.grace", "2m")], 0, |care| care.grace = Span::from_secs(120));
         check(&[("hemostat.maintenance", "on")], 0, |care| care.maintenance = true);
     }
 

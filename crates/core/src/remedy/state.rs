@@ -7,7 +7,7 @@ use hemostat_schema::{
     action::{Outcome, Refusal, Remedy},
     container::Target,
     diagnosis::{Reached, Verdict},
-    observation::Symptom,
+    observation::{Severity, Symptom},
 };
 use serde::{Deserialize, Serialize};
 
@@ -44,7 +44,7 @@ pub struct State {
 /// What the containers of a host have in common.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Shared {
-    /// The containers with a symptom that stands.
+    /// The containers that are ill.
     pub sick: BTreeSet<ContainerName>,
     /// An operator stopped all healing.
     pub paused: bool,
@@ -111,13 +111,15 @@ impl State {
         match seen {
             Observation::EngineLost(_) => shared.engine_lost = true,
             Observation::EngineFound(_) => shared.engine_lost = false,
+            // What is merely worth knowing belongs to no incident.
+            Observation::SymptomRaised(raised) if raised.severity == Severity::Low => {}
             Observation::SymptomRaised(_) => {
                 let incident = &event.incident;
                 self.wanted = self.wanted.take().filter(|wanted| wanted.incident == *incident);
             }
             Observation::SymptomCleared(_) | Observation::Removed(_) => {
-                let stands = |symptom: &Symptom| self.condition.standing.contains_key(symptom);
-                self.wanted = self.wanted.take().filter(|wanted| wanted.symptoms.iter().any(stands));
+                let ails = |symptom: &Symptom| self.condition.ails(*symptom);
+                self.wanted = self.wanted.take().filter(|wanted| wanted.symptoms.iter().any(ails));
             }
             Observation::Seen(_)
             | Observation::Started(_)
@@ -132,9 +134,9 @@ impl State {
             | Observation::SymptomWorsened(_) => {}
         }
         if let Some(name) = &event.subject.container {
-            match self.condition.standing.is_empty() {
-                true => shared.sick.remove(name),
-                false => shared.sick.insert(name.clone()),
+            match self.condition.is_ill() {
+                true => shared.sick.insert(name.clone()),
+                false => shared.sick.remove(name),
             };
         }
     }

@@ -146,6 +146,32 @@ fn the_first_reason_in_order_is_the_answer() {
 }
 
 #[test]
+fn what_is_merely_unusual_is_no_reason_to_act_nor_part_of_a_storm() {
+    let unusual = |second| testing::unusual(second, Symptom::CpuUnusual, run(0));
+    let one_alone = Policy { storm: 1, ..Policy::default() };
+    let of_another = NewEvent { subject: testing::container("db"), ..unusual(5) };
+    let events = [of_another].into_iter().chain(testing::unhealthy()).chain([unusual(10)]);
+    let then = given::<Remedy>(&one_alone, events.clone()).when(ill(10, reached(run(0))), at(10));
+    bare(then).then([authorised(1, 6, run(0))], &DONE_WITH);
+
+    let said = Reached { symptoms: vec![Symptom::Unhealthy, Symptom::CpuUnusual], ..reached(run(0)) };
+    let well = events.chain([health(11, run(0), Health::Healthy), cleared(12, Symptom::Unhealthy)]);
+    let then = given::<Remedy>(&one_alone, well).when(ill(13, said), at(13));
+    then.then([refused(8, Refusal::Moot)], &[]);
+}
+
+#[test]
+fn something_unusual_does_not_drop_what_is_wanted() {
+    let policy = Policy::default();
+    let unusual = testing::unusual(12, Symptom::CpuUnusual, run(0));
+    let until = at(40);
+    let refusal = refused(4, Refusal::BackingOff { until });
+    let events = sick().chain([ill(11, refusal), unusual]);
+    let then = given::<Remedy>(&policy, events).ring(RETRY, until, until);
+    bare(then).then([authorised(1, 4, run(0))], &DONE_WITH);
+}
+
+#[test]
 fn nothing_is_done_to_a_container_that_was_never_seen() {
     let policy = Policy::default();
     let then = given::<Remedy>(&policy, []).when(ill(10, reached(run(0))), at(10));

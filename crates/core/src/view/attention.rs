@@ -17,6 +17,11 @@ use super::story;
 pub enum Attention {
     /// It runs, and nothing is wrong.
     Healthy,
+    /// It runs, and nothing is wrong, but it is not as usual.
+    Unusual {
+        /// In which ways.
+        symptoms: Vec<Symptom>,
+    },
     /// It runs, but its health check has not spoken yet.
     Starting,
     /// It does not run, and no symptom stands: never started, or finished, or in Docker's own hands.
@@ -107,6 +112,7 @@ impl Attention {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Healthy => "healthy",
+            Self::Unusual { .. } => "unusual",
             Self::Starting => "starting",
             Self::Idle { .. } => "idle",
             Self::LeftAlone { .. } => "left_alone",
@@ -130,6 +136,7 @@ impl Attention {
             Self::WaitingForApproval { expires, .. } => Some(*expires),
             Self::Refused { refusal, .. } => refusal.until(),
             Self::Healthy
+            | Self::Unusual { .. }
             | Self::Starting
             | Self::Idle { .. }
             | Self::LeftAlone { .. }
@@ -169,6 +176,9 @@ impl std::fmt::Display for Attention {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Healthy => f.write_str("well; there is nothing to heal"),
+            Self::Unusual { symptoms } => {
+                write!(f, "well, but not as usual ({}); there is nothing to heal", listed(symptoms))
+            }
             Self::Starting => f.write_str("starting; its health check has not spoken yet"),
             Self::Idle { exit: None, .. } => f.write_str("never started; there is nothing to heal"),
             Self::Idle { exit: Some(exit), docker_restarts } => {
@@ -185,8 +195,7 @@ impl std::fmt::Display for Attention {
                 write!(f, "paused by an operator at {since:.0}; HemoStat leaves it alone")
             }
             Self::Sick { symptoms } => {
-                let symptoms: Vec<_> = symptoms.iter().map(Symptom::to_string).collect();
-                write!(f, "sick ({}); what to do is being decided", symptoms.join(", "))
+                write!(f, "sick ({}); what to do is being decided", listed(symptoms))
             }
             Self::NoRemedy { root_cause } => {
                 write!(f, "sick, and nothing that HemoStat can do would help: {root_cause}")
@@ -213,4 +222,8 @@ impl std::fmt::Display for Attention {
             Self::Refused { remedy, refusal } => write!(f, "sick; {} refused because {refusal}", remedy.name()),
         }
     }
+}
+
+fn listed(symptoms: &[Symptom]) -> String {
+    symptoms.iter().map(Symptom::to_string).collect::<Vec<_>>().join(", ")
 }

@@ -116,13 +116,13 @@ impl Row {
         if let Some(Attempt { remedy, attempt, of, at, .. }) = self.in_hand() {
             return Attention::InHand { remedy: remedy.clone(), attempt: *attempt, of: *of, since: *at };
         }
-        if !self.symptoms.is_empty() {
-            return self.obstacle.clone().unwrap_or_else(|| Attention::Sick {
-                symptoms: self.symptoms.iter().map(|standing| standing.symptom).collect(),
-            });
+        let symptoms = || self.symptoms.iter().map(|standing| standing.symptom).collect();
+        if self.is_ill() {
+            return self.obstacle.clone().unwrap_or_else(|| Attention::Sick { symptoms: symptoms() });
         }
         match (self.facts.state, self.facts.exit) {
             (State::Running, _) if self.facts.health == Health::Starting => Attention::Starting,
+            (State::Running, _) if !self.symptoms.is_empty() => Attention::Unusual { symptoms: symptoms() },
             (State::Running, _) => Attention::Healthy,
             (State::Paused, _) => Attention::LeftAlone { how: Halt::Frozen, since: self.since },
             (_, Some(exit)) if exit.by == ExitBy::Operator => {
@@ -166,7 +166,8 @@ impl Row {
             Observation::Removed(_) => {}
             Observation::Sampled(sampled) => self.vitals = Some((at.at, sampled.vitals)),
             Observation::SymptomRaised(raised) => {
-                if self.incident != at.incident {
+                let is_illness = raised.severity > Severity::Low;
+                if is_illness && self.incident != at.incident {
                     self.counters.incidents += 1;
                     self.obstacle = None;
                     self.incident.clone_from(&at.incident);
@@ -242,9 +243,14 @@ impl Row {
         self.settle();
     }
 
-    /// The illness is over when no symptom stands and no outcome is awaited.
+    /// Whether a symptom stands that is more than worth knowing.
+    fn is_ill(&self) -> bool {
+        self.symptoms.iter().any(|standing| standing.severity > Severity::Low)
+    }
+
+    /// The illness is over when it is ill no more and no outcome is awaited.
     fn settle(&mut self) {
-        if self.symptoms.is_empty() && self.in_hand().is_none() {
+        if !self.is_ill() && self.in_hand().is_none() {
             self.incident = None;
             self.obstacle = None;
         }

@@ -250,7 +250,7 @@ fn no_longer(symptom: Symptom) -> String {
 }
 
 /// How a run ended, as a verb: `crashed with code 1`.
-pub(super) fn ended(exit: &Exit) -> String {
+pub(crate) fn ended(exit: &Exit) -> String {
     match exit.by {
         ExitBy::Itself => "finished by itself".into(),
         ExitBy::Crash => format!("crashed with code {}", exit.code),
@@ -261,7 +261,7 @@ pub(super) fn ended(exit: &Exit) -> String {
 }
 
 /// A life cycle as a person would call it.
-pub(super) fn state(state: State) -> &'static str {
+pub(crate) fn state(state: State) -> &'static str {
     match state {
         State::Created => "created",
         State::Running => "running",

@@ -12,7 +12,8 @@ use super::{Containers, Dedup, Incidents, Timeline, containers, incidents, story
 use crate::{
     Projection,
     testing::{
-        at, cleared, event, exited, facts, health, id, ill, incident, raised, reached, run, seen, started, unhealthy,
+        self, at, cleared, event, exited, facts, health, id, ill, incident, raised, reached, run, seen, started,
+        unhealthy,
     },
 };
 
@@ -106,6 +107,12 @@ fn attention_says_why_a_container_is_or_is_not_healed() {
         "idle",
         "crashed with code 1 at 2026-01-01T00:00:05Z; Docker starts it again by its own restart policy",
     );
+    let unusual = |second| testing::unusual(second, Symptom::CpuUnusual, run(0));
+    let not_as_usual = "well, but not as usual (cpu unusual); there is nothing to heal";
+    check(and(with(facts()), [unusual(5)]), "unusual", not_as_usual);
+    check(and(unhealthy(), [unusual(11)]), "sick", "sick (unhealthy, cpu unusual); what to do is being decided");
+    let well = [unusual(11), health(12, run(0), Health::Healthy), cleared(22, Symptom::Unhealthy)];
+    check(and(unhealthy(), well), "unusual", not_as_usual);
     check(unhealthy(), "sick", "sick (unhealthy); what to do is being decided");
     check(
         and(unhealthy(), [ill(11, hemostat_schema::diagnosis::Reached { remedy: None, ..reached(run(0)) })]),
@@ -296,4 +303,15 @@ fn an_incident_begins_with_what_led_to_it() {
     let symptom = raised(10, Symptom::Unhealthy, run(0)).caused_by(hemostat_schema::Cause::Event(id(2)));
     let row = illness(vec![seen(0, facts()), health(10, run(0), Health::Unhealthy), symptom]);
     assert_eq!(row.events, [id(2), id(3)]);
+}
+
+#[test]
+fn what_is_merely_unusual_is_shown_and_is_no_incident() {
+    let unusual = |second| testing::unusual(second, Symptom::CpuUnusual, run(0));
+    let seen = container(vec![seen(0, facts()), unusual(5)]);
+    assert_eq!((seen.symptoms.len(), seen.counters.incidents, seen.incident), (1, 0, None));
+    let ill = container(and(unhealthy(), [unusual(11)]));
+    assert_eq!((ill.symptoms.len(), ill.counters.incidents, ill.incident), (2, 1, Some(incident(10))));
+    let well = container(and(unhealthy(), [unusual(11), cleared(22, Symptom::Unhealthy)]));
+    assert_eq!((well.symptoms.len(), well.incident), (1, None));
 }

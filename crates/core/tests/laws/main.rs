@@ -240,6 +240,11 @@ proptest! {
     fn the_laws_hold_with_short_rests_and_storms(ops in prop::collection::vec(op(), 1..50)) {
         check(&play(short_rests(), ops));
     }
+
+    #[test]
+    fn the_laws_hold_while_diagnoses_wait_for_examinations(ops in prop::collection::vec(op(), 1..50)) {
+        check(&play(Policy { examine_within: Span::from_secs(5), ..Policy::default() }, ops));
+    }
 }
 
 /// The random histories are not empty of what the laws are about.

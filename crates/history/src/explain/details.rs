@@ -2,10 +2,10 @@
 
 use hemostat_schema::{
     Action, Alert, Diagnosis, Event, Observation, Span,
-    action::{Authorised, Leeway, Mode, Passage, Proof},
+    action::{Authorised, Leeway, Mode, Passage, Proof, Remedy},
     alert::Suppression,
     container::{Exit, ExitBy},
-    diagnosis::{Method, Reached, Verdict},
+    diagnosis::{Method, Part, Reached, Usage, Verdict},
     examination::Examined,
     observation::{Evidence, Severity, Trend},
 };
@@ -153,12 +153,26 @@ fn exit(exit: &Exit) -> String {
 fn concluded(diagnosis: &Diagnosis) -> Vec<Detail> {
     match diagnosis {
         Diagnosis::Reached(reached) => conclusion(reached),
-        Diagnosis::OpinionSought(sought) => vec![
-            detail("asked", format!("{} of {}", sought.model, sought.provider)),
-            detail("meanwhile", &sought.fallback.root_cause),
-        ],
+        Diagnosis::OpinionSought(sought) => {
+            let choices: Vec<&str> = sought.remedies.iter().map(Remedy::name).chain(["none"]).collect();
+            let part = match sought.part {
+                Part::Decides => "its answer is the diagnosis",
+                Part::Shadows => "its answer is only compared with that of the rules",
+            };
+            vec![
+                detail("asked", format!("{} of {}", sought.model, sought.provider)),
+                detail("part", part),
+                detail("may choose", choices.join(", ")),
+                detail("shown", format!("{} pieces of evidence", sought.evidence.len())),
+                detail("meanwhile", &sought.fallback.root_cause),
+            ]
+        }
         Diagnosis::Opined(opined) => conclusion(&opined.opinion),
-        Diagnosis::Failed(failed) => vec![detail("trouble", failed.trouble.name()), detail("took", failed.took)],
+        Diagnosis::Failed(failed) => {
+            let mut details = vec![detail("trouble", failed.trouble.name()), detail("took", failed.took)];
+            details.extend(failed.usage.as_ref().map(|usage| detail("asked", cost(usage))));
+            details
+        }
     }
 }
 
@@ -173,13 +187,29 @@ fn conclusion(reached: &Reached) -> Vec<Detail> {
         Method::Model { provider, model } => format!("model {model} of {provider}"),
     };
     let symptoms: Vec<String> = reached.symptoms.iter().map(ToString::to_string).collect();
-    vec![
+    let mut details = vec![
         detail("verdict", verdict),
         detail("explains", symptoms.join(", ")),
         detail("by", by),
         detail("confidence", reached.confidence),
         detail("why", &reached.why),
-    ]
+    ];
+    details.extend((!reached.cites.is_empty()).then(|| detail("rests on", reached.cites.join(", "))));
+    details.extend(reached.usage.as_ref().map(|usage| detail("asked", cost(usage))));
+    details
+}
+
+/// What asking a model cost.
+fn cost(usage: &Usage) -> String {
+    if usage.cached {
+        return "the same had been asked before: nobody was asked again".into();
+    }
+    let money = usage
+        .cost_micros
+        .map_or(String::new(), |micros| format!(", {}.{:06} dollars", micros / 1_000_000, micros % 1_000_000));
+    let Usage { tokens_in, tokens_out, requests, took, .. } = usage;
+    let times = if *requests == 1 { "once".to_owned() } else { format!("{requests} times") };
+    format!("{times}, {tokens_in} tokens and {tokens_out} in answer{money}, in {took}")
 }
 
 fn acted(action: &Action) -> Vec<Detail> {

@@ -1,8 +1,7 @@
-//! Entries as the functions pack them: what XRANGE would have answered, as MessagePack in one string.
+//! Entries as XRANGE answers, and as the functions pack that: as MessagePack in one string.
 //!
-//! A page of 500 entries is some 4,000 small parts. The client makes several allocations of each and begins anew with
-//! every piece that arrives; packed on the server and cut up here, no byte is copied, and reading is several times as
-//! fast.
+//! A function reads several streams at one instant. What it hands on has been made a table of Lua and packed, which costs the
+//! server several times what XRANGE costs; but for the client it is one string, of which no byte is copied.
 
 use std::ops::Range;
 
@@ -35,6 +34,39 @@ pub(super) fn entries(
     let entries = packed.list().and_then(|count| (0..count).map(|_| entry(&mut packed)).collect());
     let whole = |_: &Vec<RawEntry>| packed.at == packed.bytes.len();
     entries.filter(whole).ok_or_else(|| corrupt(doing, format!("entries of {family} that are packed otherwise")))
+}
+
+/// The entries of one stream, as XRANGE gives them.
+pub(super) fn listed(
+    reply: Reply,
+    partition: Partition,
+    family: Family,
+    doing: &'static str,
+) -> Result<Vec<RawEntry>, Error> {
+    let entry = |entry: Reply| {
+        let Reply::List(parts) = entry else { return None };
+        let [Reply::Data(id), Reply::List(fields)] = <[Reply; 2]>::try_from(parts).ok()? else { return None };
+        let id = EventId::from_entry(partition, std::str::from_utf8(&id).ok()?).ok()?;
+        let mut fields = fields.into_iter();
+        let mut pairs = Vec::with_capacity(fields.len() / 2);
+        while let (Some(Reply::Data(name)), Some(Reply::Data(value))) = (fields.next(), fields.next()) {
+            pairs.push((usual(&name).unwrap_or(name), value));
+        }
+        fields.next().is_none().then_some(RawEntry { id, family, fields: pairs })
+    };
+    let entries: Option<Vec<_>> = reply.list(doing)?.into_iter().map(entry).collect();
+    entries.ok_or_else(|| corrupt(doing, format!("entries of {family} that are none")))
+}
+
+/// The name of a field without the page that it came in, where it is a usual one.
+pub(super) fn usual(name: &[u8]) -> Option<Bytes> {
+    Some(match name {
+        b"k" => Bytes::from_static(b"k"),
+        b"s" => Bytes::from_static(b"s"),
+        b"c" => Bytes::from_static(b"c"),
+        b"e" => Bytes::from_static(b"e"),
+        _ => return None,
+    })
 }
 
 /// Reads lists and texts from the front of `bytes`; nothing where something else stands there.
@@ -70,13 +102,7 @@ impl Packed {
 
     /// The name of a field; the usual ones need not keep the page alive.
     fn name(&self, name: Range<usize>) -> Bytes {
-        match &self.bytes[name.clone()] {
-            b"k" => Bytes::from_static(b"k"),
-            b"s" => Bytes::from_static(b"s"),
-            b"c" => Bytes::from_static(b"c"),
-            b"e" => Bytes::from_static(b"e"),
-            _ => self.bytes.slice(name),
-        }
+        usual(&self.bytes[name.clone()]).unwrap_or_else(|| self.bytes.slice(name))
     }
 
     fn byte(&mut self) -> Option<u8> {

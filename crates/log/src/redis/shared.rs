@@ -12,15 +12,17 @@
 
 use std::{
     collections::HashMap,
+    io,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use fred::util::redis_keyslot;
-use hemostat_schema::Partition;
+use hemostat_schema::{Family, Partition};
 use tokio::{sync::Mutex as AsyncMutex, time::timeout};
 
 use super::{
+    bulk::Spare,
     connection::{Arg, Connection},
     keys::{Keys, META, PREFIX},
     migrations,
@@ -28,7 +30,7 @@ use super::{
     topology::{Slot, Topology},
 };
 use crate::{
-    Error, Options,
+    Error, Options, RawEntry,
     options::{Deployment, Place},
 };
 
@@ -44,6 +46,7 @@ pub(super) struct Shared {
     options: Options,
     topology: AsyncMutex<Known>,
     connections: Mutex<HashMap<Place, Current>>,
+    bulk: Spare,
 }
 
 /// The connection to one server, where there is one.
@@ -61,7 +64,7 @@ struct Known {
 impl Shared {
     /// With no connection yet.
     pub fn new(options: Options) -> Self {
-        Self { options, topology: AsyncMutex::default(), connections: Mutex::default() }
+        Self { options, topology: AsyncMutex::default(), connections: Mutex::default(), bulk: Spare::default() }
     }
 
     pub fn options(&self) -> &Options {
@@ -80,6 +83,22 @@ impl Shared {
             Ok(answer) => answer.map_err(|error| about(error, doing)),
             Err(_) => Err(Error::TimedOut { doing, server: self.server(), limit }),
         }
+    }
+
+    /// A page of a stream, on the short way (see [`bulk`](super::bulk)). An error says only that the long one is to be taken.
+    pub async fn page(
+        &self,
+        command: &'static str,
+        args: &[Arg],
+        partition: Partition,
+        family: Family,
+    ) -> io::Result<Vec<RawEntry>> {
+        let place = self.place(slot(first_key(args))).await.map_err(io::Error::other)?;
+        let mut bulk = self.bulk.take(&self.options, &place).await?;
+        let words: Vec<Arg> = [Arg::from(command)].into_iter().chain(args.iter().cloned()).collect();
+        let found = bulk.entries(&words, partition, family).await?;
+        self.bulk.keep(bulk);
+        Ok(found)
     }
 
     /// A new connection to the server that has the partition.

@@ -3,6 +3,8 @@
 //! A bad value is refused with its key, itself, where it was set and what would be right; so is a key that does not
 //! exist. Secrets are never shown.
 
+mod address;
+mod dollars;
 mod hosts;
 mod sections;
 mod setting;
@@ -17,16 +19,18 @@ use std::{
     time::Duration,
 };
 
-use hemostat_core::policy::{self, AlertPolicy, Care, Names, Opinion, Policy};
+use hemostat_core::policy::{self, AlertPolicy, Care, Model, Names, Opinion, Policy, Sensitivity};
 pub use hemostat_log::Durability;
 use hemostat_schema::{HostName, Span};
 
 use self::sections::Section as _;
 pub use self::{
+    address::WebAddress,
+    dollars::Dollars,
     hosts::{Entry, Hosts, Said, Watched},
     sections::{
-        Alerts, Analyzer, Archive, Backoff, Docker, LogFormat, Monitor, Notary, Query, Redis, Responder, Retention,
-        Runtime, Settings, Thresholds,
+        Alerts, Analyzer, Archive, Backoff, DiagnosisBy, Docker, LogFormat, ModelProvider, Monitor, Notary, Query,
+        Redis, Responder, Retention, Runtime, Settings, Thresholds,
     },
     source::{Alias, FILE_VARIABLE, Input, Key},
 };
@@ -136,7 +140,13 @@ impl Config {
         let keys = Self::keys();
         let mut sources = source::Sources::read_all(&keys, input)?;
         let settings = Settings::read(&sources)?;
-        let warnings = std::mem::take(&mut sources.warnings);
+        let mut warnings = std::mem::take(&mut sources.warnings);
+        if settings.analyzer.mode == DiagnosisBy::Rules && settings.analyzer.model.is_some() {
+            warnings.push(
+                "analyzer.model is set, and no model is asked, as analyzer.mode is \"rules\"; \"model\" or \"both\" asks it"
+                    .to_owned(),
+            );
+        }
         let origins = keys.iter().map(|key| (key.name, sources.origin(key.name))).collect();
         let config = Self { settings, origins, warnings };
         config.check()?;
@@ -177,7 +187,19 @@ impl Config {
                 memory: thresholds.memory_percent,
                 sustained: thresholds.sustained,
                 unhealthy: thresholds.unhealthy_for,
+                grace: thresholds.grace,
                 ..Care::default()
+            },
+            sensitivity: Sensitivity {
+                throttled: thresholds.throttled_percent,
+                pressure: thresholds.pressure_percent,
+                pids: thresholds.pids_percent,
+                leak_over: thresholds.leak_over,
+                leak_within: thresholds.leak_within,
+                flaps: thresholds.flaps,
+                flaps_within: thresholds.flaps_within,
+                disk: thresholds.disk_percent,
+                adaptive: thresholds.adaptive,
             },
             exclude: names(&self.monitor.exclude),
             only: names(&self.monitor.only),
@@ -198,8 +220,21 @@ impl Config {
             loop_within: thresholds.loop_within,
             sample_every: self.monitor.sample_every,
             examine_within: Span::ZERO,
-            opinion: Opinion::Rules,
+            opinion: self.opinion(),
             alerts: AlertPolicy { enabled: self.alerts.enabled, tell: self.alerts.tell },
+        }
+    }
+
+    /// Whether a language model has a say. Without one to ask, which is refused when settings are read, it has none.
+    fn opinion(&self) -> Opinion {
+        let (Some(name), Some(provider)) = (self.analyzer.model.clone(), self.analyzer.provider()) else {
+            return Opinion::Rules;
+        };
+        let model = Model { provider: provider.name().to_owned(), name };
+        match self.analyzer.mode {
+            DiagnosisBy::Rules => Opinion::Rules,
+            DiagnosisBy::Model => Opinion::Decides(model),
+            DiagnosisBy::Both => Opinion::Shadows(model),
         }
     }
 
@@ -254,13 +289,36 @@ impl Config {
         at_least("responder.window", self.responder.window.into(), ms(1))?;
         at_least("thresholds.loop_within", self.thresholds.loop_within.into(), ms(1))?;
         positive("thresholds.loop_restarts", self.thresholds.loop_restarts)?;
+        at_least("thresholds.leak_over", self.thresholds.leak_over.into(), ms(1000))?;
+        at_least("thresholds.flaps_within", self.thresholds.flaps_within.into(), ms(1))?;
+        let most = Sensitivity::MOST_FLAPS;
+        self.refuse_unless((2..=most).contains(&self.thresholds.flaps), "thresholds.flaps", || format!("2 to {most}"))?;
         positive("responder.max_retries_per_hour", self.responder.max_retries_per_hour)?;
         positive("responder.storm", self.responder.storm)?;
         positive("archive.segment_events", self.archive.segment_events)?;
         positive("notary.every", self.notary.every)?;
         positive("responder.backoff.factor", self.responder.backoff.factor)?;
+        self.check_analyzer()?;
         self.refuse_unless(crate::telemetry::is_filter(&self.log_level), "log_level", || {
             "error, warn, info, debug or trace, or directives such as info,hemostat_monitor=debug".to_owned()
+        })
+    }
+
+    /// Whether a model can be asked as it is configured. That there is a key is not looked for here: only the analyzer
+    /// needs one, and all roles read this.
+    fn check_analyzer(&self) -> Result<(), Error> {
+        let analyzer = &self.analyzer;
+        let is_asked = analyzer.mode != DiagnosisBy::Rules;
+        self.refuse_unless(!is_asked || analyzer.model.is_some(), "analyzer.mode", || {
+            "\"rules\", as long as no model is named (analyzer.model or AI_MODEL, such as \"gpt-4o-mini\")".to_owned()
+        })?;
+        let second = Duration::from_secs(1);
+        self.refuse_unless(analyzer.timeout >= second, "analyzer.timeout", || "at least 1 s".to_owned())?;
+        self.refuse_unless(analyzer.max_tokens > 0, "analyzer.max_tokens", || "at least 1".to_owned())?;
+        self.refuse_unless(analyzer.concurrency > 0, "analyzer.concurrency", || "at least 1".to_owned())?;
+        let has_prices = analyzer.price_in.is_some() && analyzer.price_out.is_some();
+        self.refuse_unless(analyzer.dollars_per_hour.is_none() || has_prices, "analyzer.dollars_per_hour", || {
+            "\"\", as long as it is not said what tokens cost (analyzer.price_in and analyzer.price_out)".to_owned()
         })
     }
 

@@ -10,7 +10,7 @@ use hemostat_schema::{Confidence, HostName, Percent, Span};
 use secrecy::SecretString;
 
 use super::{
-    Error,
+    Dollars, Error, WebAddress,
     hosts::Hosts,
     setting::Setting,
     source::{Alias, Key, Sources},
@@ -23,6 +23,45 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+/// Who concludes what is wrong with a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DiagnosisBy {
+    /// The rules alone.
+    Rules,
+    /// A language model; the rules where it fails.
+    Model,
+    /// The rules; a language model is asked as well, and compared with them.
+    Both,
+}
+
+/// Whose API a language model is asked by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ModelProvider {
+    /// OpenAI's, which many servers speak.
+    OpenAi,
+    /// Anthropic's.
+    Anthropic,
+}
+
+impl ModelProvider {
+    /// On the log: `openai`, `anthropic`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OpenAi => "openai",
+            Self::Anthropic => "anthropic",
+        }
+    }
+}
+
+impl Analyzer {
+    /// By whose API the model is asked; none where there is no model.
+    pub fn provider(&self) -> Option<ModelProvider> {
+        let model = self.model.as_ref()?;
+        let is_claude = model.to_ascii_lowercase().starts_with("claude");
+        Some(self.api.unwrap_or(if is_claude { ModelProvider::Anthropic } else { ModelProvider::OpenAi }))
+    }
 }
 
 /// A group of keys that is read as one.
@@ -245,6 +284,26 @@ section! {
         loop_restarts: u32 = 5, "thresholds.loop_restarts";
         /// ... within this time are a restart loop.
         loop_within: Span = Span::from_secs(600), "thresholds.loop_within";
+        /// For how long after a container was made what is wrong with it may pass by itself.
+        grace: Span = Span::from_secs(30), "thresholds.grace";
+        /// The share of the scheduler's periods in which its CPU limit may stop a container.
+        throttled_percent: Percent = Percent::clamped(25.0), "thresholds.throttled_percent";
+        /// The share of the time in which it may wait for CPU, memory or disk.
+        pressure_percent: Percent = Percent::clamped(40.0), "thresholds.pressure_percent";
+        /// The share of its processes and threads that it may have.
+        pids_percent: Percent = Percent::clamped(90.0), "thresholds.pids_percent";
+        /// Memory that grows steadily for this time ...
+        leak_over: Span = Span::from_secs(900), "thresholds.leak_over";
+        /// ... and reaches the limit within this time is a leak.
+        leak_within: Span = Span::from_secs(3600), "thresholds.leak_within";
+        /// So many changes of mind of a health check ...
+        flaps: u32 = 6, "thresholds.flaps";
+        /// ... within this time are flapping.
+        flaps_within: Span = Span::from_secs(600), "thresholds.flaps_within";
+        /// How full a disk may be before whoever fills it is told of.
+        disk_percent: Percent = Percent::clamped(90.0), "thresholds.disk_percent";
+        /// Whether what is unusual for a container is told, too.
+        adaptive: bool = true, "thresholds.adaptive";
     }
 }
 
@@ -254,6 +313,39 @@ section! {
         /// A diagnosis must be at least this sure to be acted on.
         confidence_threshold: Confidence = Confidence::clamped(0.7), "analyzer.confidence_threshold",
             Alias::Plain("ANALYZER_CONFIDENCE_THRESHOLD");
+        /// Who concludes.
+        mode: DiagnosisBy = DiagnosisBy::Rules, "analyzer.mode";
+        /// The model that is asked.
+        model: Option<String> = None, "analyzer.model", Alias::Plain("AI_MODEL");
+        /// Whose API it is asked by; told from the model's name where it is none.
+        api: Option<ModelProvider> = None, "analyzer.provider";
+        /// The key for OpenAI, or for the server at `openai_base_url`.
+        openai_api_key: Option<SecretString> = None, "analyzer.openai_api_key", Alias::Plain("OPENAI_API_KEY");
+        /// A server that speaks OpenAI's API; OpenAI itself where it is none.
+        openai_base_url: Option<WebAddress> = None, "analyzer.openai_base_url", Alias::Plain("OPENAI_BASE_URL");
+        /// The key for Anthropic.
+        anthropic_api_key: Option<SecretString> = None, "analyzer.anthropic_api_key", Alias::Plain("ANTHROPIC_API_KEY");
+        /// A server that speaks Anthropic's API; Anthropic itself where it is none.
+        anthropic_base_url: Option<WebAddress> = None, "analyzer.anthropic_base_url",
+            Alias::Plain("ANTHROPIC_BASE_URL");
+        /// How long a model may take, with everything; the rules' answer then stands.
+        timeout: Duration = secs(20), "analyzer.timeout";
+        /// How long its answer may be, in tokens.
+        max_tokens: u32 = 600, "analyzer.max_tokens";
+        /// How often a request that failed is made again within that time.
+        retries: u32 = 2, "analyzer.retries";
+        /// Requests at the same time.
+        concurrency: u32 = 4, "analyzer.concurrency";
+        /// At most so many tokens in any hour; any number where it is none.
+        tokens_per_hour: Option<u32> = None, "analyzer.tokens_per_hour";
+        /// At most so much money in any hour; any amount where it is none.
+        dollars_per_hour: Option<Dollars> = None, "analyzer.dollars_per_hour";
+        /// What a million tokens of a question cost.
+        price_in: Option<Dollars> = None, "analyzer.price_in";
+        /// What a million tokens of an answer cost.
+        price_out: Option<Dollars> = None, "analyzer.price_out";
+        /// For how long an answer stands for the same evidence; zero: the model is asked each time.
+        cache: Span = Span::from_secs(3600), "analyzer.cache";
     }
 }
 

@@ -11,7 +11,11 @@ use hemostat_log::Durability;
 use hemostat_schema::{Confidence, HostName, Percent, Span};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{sections::LogFormat, source::written};
+use super::{
+    Dollars, WebAddress,
+    sections::{DiagnosisBy, LogFormat, ModelProvider},
+    source::written,
+};
 
 /// A type that a key of the configuration can have.
 pub(super) trait Setting: Sized {
@@ -166,6 +170,37 @@ impl Setting for Confidence {
     fn show(&self) -> String {
         self.get().to_string()
     }
+}
+
+impl Setting for Dollars {
+    fn right() -> String {
+        "a number of US dollars such as 2.5".into()
+    }
+
+    fn read(value: &ValueKind) -> Option<Self> {
+        Self::new(number(value)?)
+    }
+
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+/// It may hold a password, so what cannot be read is not repeated.
+impl Setting for WebAddress {
+    fn right() -> String {
+        "a web address such as \"http://localhost:11434/v1\"".into()
+    }
+
+    fn read(value: &ValueKind) -> Option<Self> {
+        text(value)?.parse().ok()
+    }
+
+    fn show(&self) -> String {
+        quoted(self)
+    }
+
+    const SECRET: bool = true;
 }
 
 /// Units of time, the longest first; `ms` before `m` and `s`.
@@ -368,6 +403,8 @@ trait Named: Copy + PartialEq + 'static {
 one_of!(Mode, Mode::Observe = "observe", Mode::Approve = "approve", Mode::Auto = "auto");
 one_of!(Tell, Tell::Incidents = "incidents", Tell::Failures = "failures");
 one_of!(LogFormat, LogFormat::Text = "text", LogFormat::Json = "json");
+one_of!(DiagnosisBy, DiagnosisBy::Rules = "rules", DiagnosisBy::Model = "model", DiagnosisBy::Both = "both");
+one_of!(ModelProvider, ModelProvider::OpenAi = "openai", ModelProvider::Anthropic = "anthropic");
 
 impl Named for Allowed {
     const ALL: &'static [(Self, &'static str)] = &[

@@ -133,10 +133,31 @@ fn a_bad_value_is_refused_with_key_value_origin_and_what_would_be_right() {
     check("", &[], &[("query.listen", "8501")], &["query.listen", "127.0.0.1:8501"]);
     check("", &[], &[("monitor.exclude", "a[")], &["monitor.exclude", "list of names"]);
     check("", &[], &[("runtime.lease_ttl", "10ms")], &["runtime.lease_ttl", "at least 1.0 s"]);
+    check("", &[], &[("thresholds.flaps", "1")], &["thresholds.flaps = 1", "2 to 64"]);
+    check("", &[], &[("thresholds.flaps", "65")], &["thresholds.flaps = 65", "2 to 64"]);
+    check("", &[], &[("thresholds.leak_over", "10ms")], &["thresholds.leak_over", "at least 1.0 s"]);
     check("", &[], &[("responder.storm", "0")], &["responder.storm = 0", "at least 1"]);
+    check("", &[], &[("analyzer.mode", "model")], &["analyzer.mode = \"model\"", "AI_MODEL"]);
+    check("", &[], &[("analyzer.timeout", "0s")], &["analyzer.timeout", "at least 1 s"]);
+    check("", &[], &[("analyzer.dollars_per_hour", "2")], &["analyzer.dollars_per_hour = 2", "analyzer.price_in"]);
+    check("", &[("OPENAI_BASE_URL", "me:s3cret@host")], &[], &["analyzer.openai_base_url = ***", "http://localhost"]);
     check("", &[], &[("log_level", "loud")], &["log_level", "\"loud\"", "command line", "error, warn, info"]);
     check("[responder", &[], &[], &["could not read the configuration file", "hemostat.toml"]);
     check("responder = 3", &[], &[], &["there is no key responder"]);
+}
+
+#[test]
+fn a_model_has_the_say_that_the_mode_gives_it_by_the_api_that_its_name_tells() {
+    let asked = |mode: &str, model: &str, provider: &str| {
+        let settings = [("analyzer.mode", mode), ("analyzer.model", model), ("analyzer.provider", provider)];
+        load("", &[], &settings).unwrap().policy().opinion
+    };
+    let model = |provider: &str, name: &str| Model { provider: provider.to_owned(), name: name.to_owned() };
+    assert_eq!(asked("rules", "gpt-4o", ""), Opinion::Rules);
+    assert_eq!(asked("model", "gpt-4o", ""), Opinion::Decides(model("openai", "gpt-4o")));
+    assert_eq!(asked("both", "Claude-Haiku-4-5", ""), Opinion::Shadows(model("anthropic", "Claude-Haiku-4-5")));
+    assert_eq!(asked("model", "claude-3", "openai"), Opinion::Decides(model("openai", "claude-3")));
+    assert_eq!(asked("model", "qwen3:4b", "anthropic"), Opinion::Decides(model("anthropic", "qwen3:4b")));
 }
 
 #[test]
@@ -167,16 +188,25 @@ fn an_unknown_variable_of_ours_is_told_but_not_refused() {
 }
 
 #[test]
+fn a_model_that_is_named_and_not_asked_is_told() {
+    let told = |mode| load("", &[("AI_MODEL", "gpt-4")], &[("analyzer.mode", mode)]).unwrap().warnings().len();
+    assert_eq!((told("rules"), told("both")), (1, 0));
+}
+
+#[test]
 fn a_secret_is_never_shown() {
     let secrets = [
         ("REDIS_URL", "redis://me:s3cret@host"),
         ("REDIS_PASSWORD", "s3cret"),
         ("SLACK_WEBHOOK_URL", "https://hooks.slack.com/services/s3cret"),
+        ("OPENAI_API_KEY", "sk-s3cret"),
+        ("ANTHROPIC_API_KEY", "sk-ant-s3cret"),
+        ("OPENAI_BASE_URL", "https://me:s3cret@host/v1"),
     ];
     let config = load("", &secrets, &[]).unwrap();
     assert!(!format!("{config:?} {:?}", config.shown()).contains("s3cret"));
     assert_eq!(config.redis.password.as_ref().unwrap().expose_secret(), "s3cret");
-    assert_eq!(values(&config).iter().filter(|(_, value)| value == "\"***\"").count(), 3);
+    assert_eq!(values(&config).iter().filter(|(_, value)| value == "\"***\"").count(), 5);
 
     let error = load("[alerts]\nslack_webhook_url = [\"s3cret\"]", &[], &[]).unwrap_err().to_string();
     assert!(!error.contains("s3cret"), "{error}");

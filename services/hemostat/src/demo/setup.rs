@@ -15,6 +15,7 @@ pub fn config(prefix: &str, data: &Path, webhook: &str) -> Config {
     config.monitor.only = vec![format!("{prefix}-*")];
     config.thresholds.sustained = Span::from_secs(3);
     config.thresholds.clear_after = Span::from_secs(2);
+    config.thresholds.grace = Span::ZERO;
     config.responder.stabilisation = Span::from_secs(4);
     config.responder.backoff.first = Span::from_secs(2);
     config.alerts.slack_webhook_url = Some(webhook.to_owned().into());

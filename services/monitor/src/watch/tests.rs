@@ -134,6 +134,27 @@ fn a_health_flip_waits_for_nothing() {
 }
 
 #[test]
+fn a_child_that_the_kernel_killed_is_told_unless_the_run_ends_of_it() {
+    let mut bench = Bench::watching();
+    bench.hear(10, What::OutOfMemory);
+    assert_eq!(bench.watch.next_wake(), Some(at(2_010)));
+    bench.watch.tick(at(2_010));
+    bench.collect();
+    assert_eq!(bench.story(), ["raised oom child"]);
+
+    // It is its own end, however long the engine takes to say so.
+    let mut bench = Bench::watching();
+    bench.hear(10, What::OutOfMemory);
+    bench.hear(20, died(137));
+    assert_eq!(bench.watch.next_wake(), None);
+    bench.watch.tick(at(20_000));
+    bench.collect();
+    assert_eq!(bench.story(), [""; 0]);
+    bench.answer(Some(exited(0, 20, 137)));
+    assert_eq!(bench.story(), ["exited 137 Oom", "raised oom killed"]);
+}
+
+#[test]
 fn who_ended_a_run_follows_from_what_came_before() {
     type Steps<'a> = &'a [(i64, What)];
     let cases: [(Steps<'_>, i64, &[&str]); 6] = [

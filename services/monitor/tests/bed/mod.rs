@@ -4,7 +4,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use hemostat_core::{Policy, policy::Names};
+use hemostat_core::{
+    Policy,
+    policy::{Care, Names},
+};
 use hemostat_patient::stage::{Patient, PatientSpec, Stage};
 use hemostat_runtime::Context;
 use hemostat_runtime::log::{Log, MemoryLog, Order, Range};
@@ -29,7 +32,12 @@ pub async fn start(stage: &Stage, spec: PatientSpec) -> Patient {
 /// A policy that is for the patients of this stage only.
 pub fn policy(stage: &Stage) -> Policy {
     let mine = format!("{}-*", stage.prefix());
-    Policy { only: Names::new([mine.as_str()]).expect("a glob"), sample_every: Span::from_secs(1), ..Policy::default() }
+    Policy {
+        only: Names::new([mine.as_str()]).expect("a glob"),
+        sample_every: Span::from_secs(1),
+        care: Care { grace: Span::ZERO, ..Care::default() },
+        ..Policy::default()
+    }
 }
 
 /// A log in memory, and a context on it.

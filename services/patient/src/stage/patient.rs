@@ -35,7 +35,7 @@ pub struct PatientSpec {
     /// Its CPU limit in cores.
     pub cpus: Option<f64>,
     /// How many processes and threads it may have.
-    pub pids: Option<u32>,
+    pub pids: Option<i64>,
     /// What Docker does when it exits.
     pub restart: Restart,
     /// Falls ill again after every start, in this way (`unhealthy`, `crash`, …) and after so long.
@@ -126,7 +126,7 @@ impl PatientSpec {
             memory_swap: memory,
             #[expect(clippy::cast_possible_truncation, reason = "a number of cores is small")]
             nano_cpus: self.cpus.map(|cpus| (cpus * 1e9) as i64),
-            pids_limit: self.pids.map(i64::from),
+            pids_limit: self.pids,
             restart_policy: Some(RestartPolicy { name: Some(name), maximum_retry_count: times }),
             port_bindings: Some(HashMap::from([("8080/tcp".to_owned(), Some(vec![free_port]))])),
             ..Default::default()

@@ -1,0 +1,193 @@
+//! What a container's health check tells, and what its output says beside it.
+
+use hemostat_schema::{
+    Span, Timestamp,
+    container::Health,
+    examination::{Change, Changed, Check},
+    observation::Symptom,
+};
+
+use super::{
+    Case, Clue,
+    clues::{self, Trouble},
+};
+
+/// For so long a container is given time, where there is reason to think that it gets well by itself.
+pub(super) const PATIENCE: Span = Span::from_secs(300);
+/// A run that is younger than this may still be beginning, where it seems to be at work on that.
+const BEGINNING: Span = Span::from_secs(300);
+/// What was printed so lately is a sign of life.
+const SIGN_OF_LIFE: Span = Span::from_secs(30);
+/// What was printed so soon after a run began says only that it began.
+const FIRST_WORDS: Span = Span::from_secs(20);
+/// What says that it is not ready is believed for so long.
+const READY_WITHIN: Span = Span::from_secs(900);
+/// CPU above this is work.
+pub(super) const BUSY: f64 = 70.0;
+
+impl<'a> Case<'a> {
+    /// The last of what its health check said, where that was a failure.
+    pub(super) fn failing_checks(&self) -> &'a [Check] {
+        let checks = self.examined_now().map_or(&[][..], |examined| &examined.checks);
+        let passed = checks.iter().rposition(|check| check.code == 0).map_or(0, |passed| passed + 1);
+        &checks[passed..]
+    }
+
+    /// Whether its health check has passed in the run that stands, as far as that is known.
+    fn was_well(&self) -> Option<bool> {
+        let changes = self.examined_now().map_or(&[][..], |examined| &examined.changes);
+        let began = changes.iter().rposition(|change| change.what == Changed::Started);
+        let passed =
+            |changes: &[Change]| changes.iter().any(|change| change.what == Changed::Health { to: Health::Healthy });
+        self.was_well.or_else(|| began.map(|began| passed(&changes[began..])))
+    }
+
+    /// How much longer it may take to begin, where it says that it is not ready, or is young and at work on it.
+    pub(super) fn still_begins(&self) -> Option<Span> {
+        let left = |within: Span, so_far: Span| {
+            let left = within.as_millis().saturating_sub(so_far.as_millis());
+            (left > 0).then(|| Span::from_millis(left))
+        };
+        if !self.is_failing() {
+            return None;
+        }
+        if self.says_not_ready().is_some() {
+            return left(READY_WITHIN, self.stood(Symptom::Unhealthy));
+        }
+        let printed = self.silent_since().zip(self.facts.started_at).is_some_and(|(at, began)| {
+            Span::between(at, self.now) <= SIGN_OF_LIFE && Span::between(began, at) >= FIRST_WORDS
+        });
+        let busy = self.vitals_now().is_some_and(|vitals| vitals.cpu.get() >= BUSY);
+        let young = self.run_age().and_then(|age| left(BEGINNING, age));
+        young.filter(|_| self.examined_now().is_some() && self.was_well() == Some(false) && (printed || busy))
+    }
+
+    /// What says that it is loading or repairing its data.
+    pub(super) fn says_not_ready(&self) -> Option<Clue<'a>> {
+        self.examined_now()?;
+        self.clue_of(Trouble::NotReady)
+    }
+
+    /// When its present run printed something, last.
+    fn silent_since(&self) -> Option<Timestamp> {
+        self.examined_now().and_then(|examined| examined.output.last()).and_then(|line| line.at)
+    }
+
+    /// Whether its health check fails in the run that stands.
+    pub(super) fn is_failing(&self) -> bool {
+        self.is_ill_of(Symptom::Unhealthy) && self.runs() && self.facts.health == Health::Unhealthy
+    }
+
+    /// How much longer it is given, of the time in which a failing container may get well by itself.
+    pub(super) fn patience(&self) -> Option<Span> {
+        let left = PATIENCE.as_millis().saturating_sub(self.stood(Symptom::Unhealthy).as_millis());
+        (left > 0).then(|| Span::from_millis(left))
+    }
+
+    /// Whether all checks that failed since the last that passed got no answer in time.
+    pub(super) fn is_late(&self) -> bool {
+        let checks = self.failing_checks();
+        !checks.is_empty() && checks.iter().all(is_late)
+    }
+
+    /// Whether it has answered requests since its check began to fail.
+    pub(super) fn serves(&self) -> bool {
+        let since = self.standing.get(&Symptom::Unhealthy).map(|standing| standing.since);
+        let lines = self.examined_now().map_or(&[][..], |examined| &examined.output);
+        lines.iter().any(|line| line.at.is_some() && line.at >= since && clues::is_of_a_request(&line.text))
+    }
+
+    /// Whether it had been printing, and has fallen silent since before its check began to fail.
+    pub(super) fn has_fallen_silent(&self) -> bool {
+        let since = self.standing.get(&Symptom::Unhealthy).map(|standing| standing.since);
+        self.silent_since().zip(since).is_some_and(|(silent, since)| silent < since)
+    }
+
+    /// Whether its health check reaches it, and asks for what is not there or not for everybody.
+    pub(super) fn has_misdirected_check(&self) -> bool {
+        const ABSENT: [&str; 9] = [
+            "error: 404",
+            "404 not found",
+            "status 404",
+            "error: 401",
+            "401 unauthorized",
+            "status 401",
+            "error: 403",
+            "403 forbidden",
+            "error: 405",
+        ];
+        // What was there before in this run is missing for another reason.
+        self.was_well() != Some(true) && self.failing_checks().last().is_some_and(|check| says(check, &ABSENT))
+    }
+
+    /// What its check, or else its output, says that goes wrong elsewhere.
+    pub(super) fn trouble_elsewhere(&self) -> Option<Clue<'a>> {
+        let elsewhere = |clue: &Clue<'_>| match clue.trouble {
+            Trouble::Unreachable
+            | Trouble::Credentials
+            | Trouble::Certificate
+            | Trouble::ReadOnly
+            | Trouble::Data
+            | Trouble::DiskFull
+            | Trouble::Locked => true,
+            Trouble::NotReady
+            | Trouble::Unrunnable
+            | Trouble::PortTaken
+            | Trouble::OwnLock
+            | Trouble::Pool
+            | Trouble::Unset
+            | Trouble::Misconfigured
+            | Trouble::Forbidden
+            | Trouble::Missing
+            | Trouble::Heap
+            | Trouble::Files => false,
+        };
+        // Its output tells of many things. Who nothing can reach is ill of itself, unless it waits for others; and
+        // whose names and passwords are refused there may be anybody's.
+        let waits = |clue: &Clue<'_>| !self.is_refused() || clue.trouble.passes();
+        let printed = |clue: &Clue<'_>| elsewhere(clue) && waits(clue) && clue.trouble != Trouble::Credentials;
+        let check = self.failing_checks().last().filter(|check| !is_of_itself(check));
+        let checked = check.and_then(clues::in_check).filter(elsewhere);
+        checked.or_else(|| self.examined_now().and_then(clues::in_output).filter(printed))
+    }
+
+    /// Whether the check did not reach the container itself, as nothing listens there.
+    pub(super) fn is_refused(&self) -> bool {
+        const REFUSED: [&str; 5] =
+            ["connection refused", "econnrefused", "failed to connect", "couldn't connect", "can't connect"];
+        self.failing_checks().last().is_some_and(|check| is_of_itself(check) && says(check, &REFUSED))
+    }
+
+    /// Whether its health check fails because it cannot be run at all.
+    pub(super) fn has_broken_check(&self) -> bool {
+        const ABSENT: [&str; 3] = ["executable file not found", "no such file or directory", "exec format error"];
+        let checks = self.failing_checks();
+        let broken = |check: &Check| matches!(check.code, 126 | 127) || (check.code == -1 && says(check, &ABSENT));
+        !checks.is_empty() && checks.iter().all(broken)
+    }
+}
+
+fn says(check: &Check, words: &[&str]) -> bool {
+    let said = check.output.to_lowercase();
+    words.iter().any(|word| said.contains(word))
+}
+
+fn is_late(check: &Check) -> bool {
+    const LATE: [&str; 4] = ["exceeded timeout", "timed out", "timeout was reached", "deadline exceeded"];
+    (check.code == -1 && check.output.is_empty()) || says(check, &LATE)
+}
+
+/// Whether the check speaks of the container itself, which it reached or did not reach.
+fn is_of_itself(check: &Check) -> bool {
+    const ITSELF: [&str; 8] = [
+        "localhost",
+        "127.0.0.1",
+        "0.0.0.0",
+        "[::1]",
+        "::1",
+        "failed to connect to",
+        "couldn't connect to server",
+        "can't connect to remote host",
+    ];
+    says(check, &ITSELF)
+}

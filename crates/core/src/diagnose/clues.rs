@@ -1,0 +1,186 @@
+//! What the last lines of a container's output, or its health check, say about why it does not work.
+//!
+//! Programs say the same few things when they cannot go on, whatever they are written in; `patterns` has the table. A
+//! clue is a hint and no proof: anybody who can make a container print something can print such a line. So no clue
+//! brings about a remedy, save the clearing away of rubbish where nobody has measured the disk. It names the cause, and
+//! it may keep from being tried what would be tried in vain. Lines of access logs are passed over, as strangers write
+//! them.
+
+use hemostat_schema::examination::{Check, Examined};
+
+use crate::opinion::{output_id, plain};
+
+mod patterns;
+
+use patterns::trouble;
+
+/// So many of the last lines are looked at.
+const LAST_LINES: usize = 25;
+/// Of a line that is quoted, so many characters.
+const QUOTED: usize = 140;
+
+/// What is wrong, as the output has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// Its program is not made for this machine, or is no program.
+    Unrunnable,
+    /// There is no room on a disk.
+    DiskFull,
+    /// It wants to write where nothing can be written.
+    ReadOnly,
+    /// A certificate is no longer valid, or not trusted.
+    Certificate,
+    /// Somebody else listens on its port.
+    PortTaken,
+    /// A name or password of its own is not accepted by another service.
+    Credentials,
+    /// What it needs over the network does not answer or is not found.
+    Unreachable,
+    /// It is not ready yet: it loads or repairs its data.
+    NotReady,
+    /// A lock that it needs is held by somebody else.
+    Locked,
+    /// A lock on its own files is held, by itself as a rule.
+    OwnLock,
+    /// It has used up its connections to others.
+    Pool,
+    /// Its data is damaged, or of another version.
+    Data,
+    /// A setting is missing.
+    Unset,
+    /// A setting is wrong.
+    Misconfigured,
+    /// It may not do what it wants to.
+    Forbidden,
+    /// A file, module or library is missing.
+    Missing,
+    /// It came to the end of the memory that it grants itself.
+    Heap,
+    /// It has opened all the files that it may.
+    Files,
+}
+
+impl Trouble {
+    /// As the rest of a sentence about the container.
+    pub(super) fn told(self) -> &'static str {
+        match self {
+            Self::Unrunnable => "its program cannot be run on this machine",
+            Self::DiskFull => "the disk is full",
+            Self::ReadOnly => "it wants to write to a file system that is read-only",
+            Self::Certificate => "a certificate is not valid",
+            Self::PortTaken => "the port that it wants is taken",
+            Self::Credentials => "its name or password is not accepted",
+            Self::Unreachable => "it cannot reach what it needs",
+            Self::NotReady => "it is not ready yet",
+            Self::Locked => "a lock that it needs is held by another",
+            Self::OwnLock => "its own file is locked",
+            Self::Pool => "its connections to others are used up",
+            Self::Data => "its data is damaged or of another version",
+            Self::Unset => "a setting is missing",
+            Self::Misconfigured => "its configuration is wrong",
+            Self::Forbidden => "it may not do what it wants to",
+            Self::Missing => "something that it needs is not there",
+            Self::Heap => "it ran out of the memory that it grants itself",
+            Self::Files => "it has too many files open",
+        }
+    }
+
+    /// Whether only a person can mend it: to start the container again leads to the same end.
+    pub(super) fn stays(self) -> bool {
+        match self {
+            Self::Unrunnable
+            | Self::DiskFull
+            | Self::ReadOnly
+            | Self::Certificate
+            | Self::PortTaken
+            | Self::Credentials
+            | Self::Data
+            | Self::Unset
+            | Self::Misconfigured
+            | Self::Forbidden
+            | Self::Missing => true,
+            Self::Unreachable
+            | Self::NotReady
+            | Self::Locked
+            | Self::OwnLock
+            | Self::Pool
+            | Self::Heap
+            | Self::Files => false,
+        }
+    }
+
+    /// Whether it may be over by itself: what it waits for gets well, or is let go.
+    pub(super) fn passes(self) -> bool {
+        matches!(self, Self::Unreachable | Self::NotReady | Self::Locked | Self::OwnLock)
+    }
+
+    /// What a person can do about it.
+    pub(super) fn advice(self) -> &'static str {
+        match self {
+            Self::Unrunnable => "check its command, and for which kind of machine its image was made",
+            Self::DiskFull => "make room on the disk",
+            Self::ReadOnly => "mount what it writes to so that it can be written",
+            Self::Certificate => "renew the certificate, or have it trusted",
+            Self::PortTaken => "find out who holds the port, or give it another",
+            Self::Credentials => "check its password with the service that refuses it",
+            Self::Unreachable => "look at the service that it cannot reach",
+            Self::NotReady => "give it the time that it needs to begin",
+            Self::Locked => "find out who holds the lock",
+            Self::OwnLock => "find out which of its threads or processes holds the lock",
+            Self::Pool => "find out what does not give connections back, or let it have more",
+            Self::Data => "look at its data, and at the version that wrote it",
+            Self::Unset => "set what is missing",
+            Self::Misconfigured => "correct its configuration",
+            Self::Forbidden => "check owner and rights of what it wants to use",
+            Self::Missing => "check its image and its volumes",
+            Self::Heap => "raise the memory that it grants itself, or find out what fills it",
+            Self::Files => "raise the limit of open files, or find out what leaves them open",
+        }
+    }
+}
+
+/// A line that says what is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Clue<'a> {
+    /// What.
+    pub trouble: Trouble,
+    /// The line.
+    line: &'a str,
+    /// Which line of the output it is; none where the health check printed it.
+    index: Option<usize>,
+}
+
+impl Clue<'_> {
+    /// What is wrong, with the words that say so.
+    pub(super) fn told(&self) -> String {
+        format!("{} (it printed “{}”)", self.trouble.told(), self.quoted())
+    }
+
+    /// The line, as it may be shown.
+    fn quoted(&self) -> String {
+        plain(self.line, QUOTED)
+    }
+
+    /// The exhibit that shows it.
+    pub(super) fn exhibit(&self) -> String {
+        self.index.map_or_else(|| "checks".to_owned(), output_id)
+    }
+}
+
+/// The last line of the output that says what is wrong.
+pub(super) fn in_output(examined: &Examined) -> Option<Clue<'_>> {
+    let lines = examined.output.iter().enumerate().rev().take(LAST_LINES);
+    let mut own = lines.filter(|(_, line)| !is_of_a_request(&line.text));
+    own.find_map(|(index, line)| Some(Clue { trouble: trouble(&line.text)?, line: &line.text, index: Some(index) }))
+}
+
+/// Whether a line tells of a request that was answered, as access logs do. In it stands what a stranger asked for.
+pub(super) fn is_of_a_request(line: &str) -> bool {
+    let has = |words: &[&str]| words.iter().any(|word| line.contains(word));
+    has(&["GET /", "POST /", "PUT /", "DELETE /", "PATCH /", "HEAD /"]) && has(&[" 2", " 3", " 4", "HTTP/1", "HTTP/2"])
+}
+
+/// What a health check says, where it does.
+pub(super) fn in_check(check: &Check) -> Option<Clue<'_>> {
+    Some(Clue { trouble: trouble(&check.output)?, line: &check.output, index: None })
+}

@@ -1,0 +1,259 @@
+//! Which remedies must not be carried out in a case, whatever anybody says: rule, model, or what a log told a model.
+//!
+//! These are contraindications, not opinions. A remedy that is allowed here may still be useless; one that is refused
+//! here would do harm, hide what is wrong, or do what somebody else already does. Whether a remedy is permitted for
+//! the container, and whether it is due, is `remedy`'s to say.
+
+use hemostat_schema::{
+    action::Remedy,
+    container::{ExitBy, Health, State},
+    observation::{Symptom, Trend},
+};
+
+use super::{Case, Clue, clues::Trouble};
+
+/// Why a remedy must not be carried out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Contraindication {
+    /// Nothing needs healing.
+    NotIll,
+    /// An operator stopped or froze it.
+    OperatorStopped,
+    /// Docker is removing it.
+    Removing,
+    /// It is down; what is down is started.
+    Down,
+    /// It is not down; only what is down is started.
+    NotDown,
+    /// Docker restarts it by its own policy.
+    DockerRestarts,
+    /// Its health check has not said yet how it is.
+    Starting,
+    /// It has not come to its work yet: it is loading, or repairing its data.
+    StillBegins,
+    /// Docker has tried as often as its restart policy says, and it ended at its start each time.
+    Exhausted,
+    /// Its program cannot be run.
+    BadCommand,
+    /// It was killed for want of memory at its start, again and again.
+    OutOfMemoryAtStart,
+    /// What it needs is not well.
+    DependencyDown {
+        /// Which.
+        name: String,
+    },
+    /// All that is wrong is that its CPU limit holds it back.
+    OnlyThrottled,
+    /// All that is wrong is that it waits for what others use.
+    OnlyPressure,
+    /// All that is wrong is that its health check changes its mind.
+    OnlyFlapping,
+    /// All that is wrong is a high level that passes, or is work.
+    OnlyAtWork,
+    /// All that is wrong is that it is not as usual.
+    OnlyUnusual,
+    /// All that is wrong is that it has many processes, and has not ever more.
+    OnlyMany,
+    /// All that is wrong is that its memory grows, and its limit is far.
+    FarFromLimit,
+    /// All that is wrong is that a process of it was killed, and it has gone on.
+    OnlyLostAChild,
+    /// The disk is full, and it would be still.
+    DiskFull,
+    /// The health check itself cannot be run, so nothing says that it is ill.
+    BrokenCheck,
+    /// The health check asks for what is not there, so nothing says that it is ill.
+    MisdirectedCheck,
+    /// What is wrong is not in this container, and would be so after a restart.
+    Elsewhere {
+        /// What.
+        what: &'static str,
+    },
+    /// There is nothing on a disk that needs clearing.
+    DiskNotFull,
+    /// One more of it would not help: it is not for want of CPU that it is ill.
+    NotBusy,
+    /// It is no service that could have one more replica.
+    NoService,
+    /// Only people do that.
+    ForPeople,
+}
+
+impl std::fmt::Display for Contraindication {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::NotIll => "nothing needs healing",
+            Self::OperatorStopped => "an operator stopped or paused it",
+            Self::Removing => "Docker is removing it",
+            Self::Down => "it is down, so there is nothing to restart",
+            Self::NotDown => "it is not down, so there is nothing to start",
+            Self::DockerRestarts => "Docker restarts it already, by its restart policy",
+            Self::Starting => "its health check has not said yet how it is",
+            Self::StillBegins => "it is still beginning its run, and would have to begin anew",
+            Self::Exhausted => "Docker has started it as often as its policy says, and it ended at once each time",
+            Self::BadCommand => "its program cannot be run",
+            Self::OutOfMemoryAtStart => "it was killed for want of memory at its start, again and again",
+            Self::DependencyDown { name } => return write!(f, "it needs {name}, which is not well"),
+            Self::OnlyThrottled => "its CPU limit holds it back, as it would after a restart",
+            Self::OnlyPressure => "it waits for what others use, as it would after a restart",
+            Self::OnlyFlapping => "it gets well each time by itself",
+            Self::OnlyAtWork => "what is high passes by itself, or is work that would be lost",
+            Self::OnlyUnusual => "to be unlike itself is no illness",
+            Self::OnlyMany => "it would have as many processes again",
+            Self::FarFromLimit => "its memory limit is far, and there is time to find out what it keeps",
+            Self::OnlyLostAChild => "it has gone on without the process that was killed",
+            Self::DiskFull => "the disk would still be full",
+            Self::BrokenCheck => "its health check cannot be run, so nothing says that it is ill",
+            Self::MisdirectedCheck => "it answers, and its health check asks for what is not there",
+            Self::Elsewhere { what } => return write!(f, "a restart would not change that {what}"),
+            Self::DiskNotFull => "no disk is full",
+            Self::NotBusy => "it is not for want of CPU that it is ill",
+            Self::NoService => "it is no service that could have one more replica",
+            Self::ForPeople => "only people do that",
+        })
+    }
+}
+
+/// Whether `remedy` may be carried out in this case at all.
+///
+/// # Errors
+/// The first reason against it.
+pub fn safe(case: &Case<'_>, remedy: &Remedy) -> Result<(), Contraindication> {
+    use Contraindication::{ForPeople, NotIll, OperatorStopped, Removing};
+    if case.ills().next().is_none() {
+        return Err(NotIll);
+    }
+    let by_operator = case.is_down() && case.facts.exit.is_some_and(|exit| exit.by == ExitBy::Operator);
+    if case.halted.is_some() || case.facts.state == State::Paused || by_operator {
+        return Err(OperatorStopped);
+    }
+    if matches!(case.facts.state, State::Removing | State::Dead) {
+        return Err(Removing);
+    }
+    match remedy {
+        Remedy::Restart => restart(case).and_then(|()| anew(case)),
+        Remedy::Start => start(case).and_then(|()| anew(case)),
+        Remedy::Scale => scale(case),
+        Remedy::Cleanup => cleanup(case),
+        Remedy::Stop | Remedy::Exec { .. } => Err(ForPeople),
+    }
+}
+
+/// What stands against stopping it.
+fn restart(case: &Case<'_>) -> Result<(), Contraindication> {
+    use Contraindication::{DockerRestarts, Down, Starting, StillBegins};
+    match case.facts.state {
+        State::Restarting => return Err(DockerRestarts),
+        State::Created | State::Exited => return Err(Down),
+        State::Running | State::Paused | State::Removing | State::Dead => {}
+    }
+    if case.is_ill_of(Symptom::RestartLoop) {
+        return Err(DockerRestarts);
+    }
+    if case.is_starting() {
+        return Err(Starting);
+    }
+    if case.still_begins().is_some() {
+        return Err(StillBegins);
+    }
+    level(case).and_then(|()| check(case))
+}
+
+/// What stands against a restart because of what it uses, or must wait for.
+fn level(case: &Case<'_>) -> Result<(), Contraindication> {
+    use Contraindication::{
+        FarFromLimit, OnlyAtWork, OnlyLostAChild, OnlyMany, OnlyPressure, OnlyThrottled, OnlyUnusual,
+    };
+    use Symptom::{
+        BlockUnusual, CpuHigh, CpuThrottled, CpuUnusual, Flapping, MemoryLeak, MemoryUnusual, NetworkUnusual, OomChild,
+        PidsHigh, Pressure, Unhealthy,
+    };
+    let fails = case.facts.health == Health::Unhealthy;
+    // A container that its limit holds back uses all the CPU that it is given, and answers its check late.
+    let explained = [CpuThrottled, CpuHigh, Pressure, Flapping, Unhealthy];
+    let held_back = case.is_ill_of(CpuThrottled) && case.is_only_ill_of(&explained);
+    if held_back && (!case.is_ill_of(Unhealthy) || case.patience().is_some() || case.serves()) {
+        return Err(OnlyThrottled);
+    }
+    let many = case.dead_processes() == 0 && matches!(case.pids_trend(), Trend::Steady | Trend::Falling);
+    let far = case.leak().is_some_and(|leak| !leak.is_near());
+    let only = |symptoms: &[Symptom]| !fails && case.is_only_ill_of(symptoms);
+    match () {
+        () if case.is_only_ill_of(&[Pressure]) => Err(OnlyPressure),
+        () if case.is_only_ill_of(&[OomChild]) => Err(OnlyLostAChild),
+        () if only(&[CpuUnusual, MemoryUnusual, NetworkUnusual, BlockUnusual]) => Err(OnlyUnusual),
+        () if only(&[PidsHigh]) && many => Err(OnlyMany),
+        () if only(&[MemoryLeak]) && far => Err(FarFromLimit),
+        () if case.only_eases() => Err(OnlyAtWork),
+        () => Ok(()),
+    }
+}
+
+/// What stands against a restart because of what its health check says, and says of others.
+fn check(case: &Case<'_>) -> Result<(), Contraindication> {
+    use Contraindication::{BrokenCheck, Elsewhere, MisdirectedCheck, OnlyFlapping};
+    if !case.is_only_ill_of(&[Symptom::Unhealthy, Symptom::Flapping]) {
+        return Ok(());
+    }
+    if case.is_ill_of(Symptom::Flapping) {
+        return Err(OnlyFlapping);
+    }
+    if case.has_broken_check() {
+        return Err(BrokenCheck);
+    }
+    if case.has_misdirected_check() {
+        return Err(MisdirectedCheck);
+    }
+    // What it cannot reach may be well again, and what it held of it stale; the others only people mend.
+    let stays = |clue: &Clue<'_>| clue.trouble.stays() || clue.trouble == Trouble::Locked;
+    match case.trouble_elsewhere().filter(stays) {
+        Some(clue) if case.left_behind_by().is_none() => Err(Elsewhere { what: clue.trouble.told() }),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// What stands against starting it.
+fn start(case: &Case<'_>) -> Result<(), Contraindication> {
+    match case.facts.state {
+        State::Restarting => Err(Contraindication::DockerRestarts),
+        State::Running | State::Paused => Err(Contraindication::NotDown),
+        State::Created | State::Exited | State::Dead | State::Removing => match case.is_exhausted() {
+            true => Err(Contraindication::Exhausted),
+            false => Ok(()),
+        },
+    }
+}
+
+/// What stands against a run that begins anew.
+fn anew(case: &Case<'_>) -> Result<(), Contraindication> {
+    use Contraindication::{BadCommand, DependencyDown, DiskFull, OutOfMemoryAtStart};
+    if case.has_bad_command() {
+        return Err(BadCommand);
+    }
+    if case.is_too_big_to_start() {
+        return Err(OutOfMemoryAtStart);
+    }
+    if case.is_disk_full() {
+        return Err(DiskFull);
+    }
+    // What it uses too much of it gives back whatever the others do.
+    match case.roots().next().filter(|_| !case.is_ill_of_a_level()) {
+        Some(root) => Err(DependencyDown { name: root.relative.name.to_string() }),
+        None => Ok(()),
+    }
+}
+
+fn scale(case: &Case<'_>) -> Result<(), Contraindication> {
+    let busy = [Symptom::CpuThrottled, Symptom::CpuHigh].into_iter().any(|symptom| case.is_ill_of(symptom));
+    if !busy || !case.runs() {
+        return Err(Contraindication::NotBusy);
+    }
+    if case.facts.compose.as_ref().is_none_or(|compose| compose.number.is_none()) {
+        return Err(Contraindication::NoService);
+    }
+    Ok(())
+}
+
+fn cleanup(case: &Case<'_>) -> Result<(), Contraindication> {
+    if case.is_disk_full() { Ok(()) } else { Err(Contraindication::DiskNotFull) }
+}

@@ -1,0 +1,92 @@
+//! What is told of real containers, whose counters were recorded (`series/*.json` say where and how).
+//!
+//! Each was recorded for five minutes, so a leak is looked for over a minute and a half, and thresholds lie where the
+//! recorded workloads cross them.
+
+use hemostat_schema::container::Limits;
+use serde::Deserialize;
+
+use super::*;
+use crate::{
+    policy::Sensitivity,
+    vitals::{Pressure, RawSample, Throttling, vitals},
+};
+
+#[derive(Deserialize)]
+struct Series {
+    cpus: Option<f64>,
+    memory_limit: u64,
+    pids_limit: Option<u64>,
+    /// Milliseconds, CPU time of the container and of the host in nanoseconds, memory and page cache in bytes, processes,
+    /// periods and throttled periods.
+    samples: Vec<[u64; 8]>,
+}
+
+impl Series {
+    fn read(json: &str) -> Self {
+        serde_json::from_str(json).expect("a recorded series is well-formed")
+    }
+
+    fn raw(&self) -> impl Iterator<Item = RawSample> {
+        self.samples.iter().map(|[ms, cpu, system, memory, cache, pids, periods, throttled]| RawSample {
+            at: Span::from_millis(*ms).after(at(0)),
+            cpu_total_ns: *cpu,
+            system_cpu_ns: Some(*system),
+            online_cpus: 2,
+            memory_usage: *memory,
+            inactive_file: None,
+            total_inactive_file: Some(*cache),
+            memory_limit: self.memory_limit,
+            host_memory: 24 << 30,
+            network_rx: 0,
+            network_tx: 0,
+            block_read: 0,
+            block_write: 0,
+            pids: *pids,
+            pids_limit: self.pids_limit,
+            throttling: (*periods > 0).then_some(Throttling { periods: *periods, throttled: *throttled }),
+            pressure: Pressure::default(),
+        })
+    }
+}
+
+#[test]
+fn real_containers_are_told_by_what_ails_them_and_by_nothing_else() {
+    let sensitivity = Sensitivity {
+        throttled: Percent::clamped(15.0),
+        pids: Percent::clamped(60.0),
+        leak_over: Span::from_secs(90),
+        ..Sensitivity::default()
+    };
+    let check = |name: &str, json: &str, expected: &[&str]| {
+        let series = Series::read(json);
+        let limits = Limits { cpus: series.cpus, memory: Some(ByteCount(series.memory_limit)) };
+        let mut bed = Bed::given(Facts { limits, ..facts() });
+        bed.policy.sensitivity = sensitivity.clone();
+        bed.policy.care.sustained = Span::from_secs(20);
+        let mut before: Option<RawSample> = None;
+        let mut looked = 0;
+        for raw in series.raw() {
+            let (now, seen) = (raw.at, vitals(&raw, before.as_ref(), &limits));
+            before = Some(raw);
+            let Some(seen) = seen else { continue };
+            looked += 1;
+            let events = observe(&mut bed.state, &subject(), Sight::Sample(seen), &bed.policy, now);
+            bed.log.extend(events);
+        }
+        let told: Vec<_> = bed.log.iter().filter(|event| event.event.name() != "sampled").skip(1).map(told).collect();
+        assert_eq!(told, expected, "{name}");
+        assert!(looked >= 149, "{name}: {looked}");
+    };
+    check("idle", include_str!("series/idle.json"), &[]);
+    check("cpu", include_str!("series/cpu.json"), &[]);
+    // The host had less and less to give, so that its limit stopped it less and less often.
+    let throttled =
+        ["raised cpu throttled High", "raised cpu high High", "cleared cpu high Well", "cleared cpu throttled Well"];
+    check("throttled", include_str!("series/throttled.json"), &throttled);
+    check("leak", include_str!("series/leak.json"), &["raised memory leak High"]);
+    check("cache", include_str!("series/cache.json"), &[]);
+    check("gc", include_str!("series/gc.json"), &[]);
+    // Every process takes its share of memory, too.
+    check("pids", include_str!("series/pids.json"), &["raised memory leak High", "raised pids high High"]);
+}

@@ -1,0 +1,253 @@
+//! Every signal that can be made to happen on the real Docker engine is told once, by its name, and is over once.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
+mod bed;
+
+use std::{sync::Arc, time::Duration};
+
+use bed::{context, history, host, policy, stage, start, wait_for};
+use hemostat_core::{Policy, policy::Sensitivity};
+use hemostat_monitor::{
+    engine::Docker,
+    shift::{self, Settings},
+};
+use hemostat_patient::{
+    Illness,
+    illness::{Cpu, Crash, Crowd, Flapping, Leak, Memory, Unhealthy},
+    stage::{Patient, PatientSpec, Restart, Stage, docker_host},
+};
+use hemostat_runtime::Context;
+use hemostat_schema::{
+    Event, Observation, Percent, Recorded, Span,
+    container::Health,
+    observation::{Cleared, Evidence, Symptom},
+};
+use tokio::task::JoinHandle;
+
+/// A monitor with short windows that ends with the test.
+struct Monitor(JoinHandle<anyhow::Result<()>>);
+
+impl Monitor {
+    fn start(ctx: &Context, stage: &Stage) -> Self {
+        Self::with_grace(ctx, stage, Span::ZERO)
+    }
+
+    fn with_grace(ctx: &Context, stage: &Stage, grace: Span) -> Self {
+        let engine = Arc::new(Docker::new(docker_host(), Duration::from_secs(20)));
+        let mut policy = Policy {
+            clear_after: Span::from_secs(2),
+            loop_restarts: 3,
+            loop_within: Span::from_secs(20),
+            sensitivity: Sensitivity {
+                leak_over: Span::from_secs(15),
+                flaps: 4,
+                flaps_within: Span::from_secs(30),
+                throttled: Percent::clamped(25.0),
+                ..Sensitivity::default()
+            },
+            ..policy(stage)
+        };
+        policy.care.grace = grace;
+        policy.care.sustained = Span::from_secs(3);
+        // Two samples half a second apart do not hold whole periods of the scheduler, so the share of a limit jitters.
+        policy.care.cpu = Percent::clamped(60.0);
+        let settings = Settings { host: host(), interval: Duration::from_millis(500), policy: Arc::new(policy) };
+        Self(tokio::spawn(shift::run(ctx.clone(), engine, settings)))
+    }
+}
+
+impl Drop for Monitor {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// What was told of a container's symptoms, in order.
+async fn told(ctx: &Context, name: &str) -> Vec<(Symptom, &'static str)> {
+    let turn = |event: &Event| match event {
+        Event::Observation(Observation::SymptomRaised(raised)) => Some((raised.symptom, "raised")),
+        Event::Observation(Observation::SymptomCleared(cleared)) => Some((cleared.symptom, "cleared")),
+        _ => None,
+    };
+    history(ctx.log.as_ref(), name).await.iter().filter_map(|event| turn(event.event()?)).collect()
+}
+
+async fn raised(ctx: &Context, name: &str, symptom: Symptom) -> Evidence {
+    wait_for(ctx.log.as_ref(), name, symptom.name(), |_, event| match event {
+        Event::Observation(Observation::SymptomRaised(raised)) if raised.symptom == symptom => {
+            Some(raised.evidence.clone())
+        }
+        _ => None,
+    })
+    .await
+}
+
+async fn cleared(ctx: &Context, name: &str, symptom: Symptom) -> Cleared {
+    wait_for(ctx.log.as_ref(), name, "the end of it", |_, event| match event {
+        Event::Observation(Observation::SymptomCleared(cleared)) if cleared.symptom == symptom => Some(cleared.why),
+        _ => None,
+    })
+    .await
+}
+
+/// A patient that falls ill and recovers; `beside` is what it may have besides.
+async fn falls_ill(spec: PatientSpec, illness: Illness, symptom: Symptom, beside: &[Symptom]) -> Evidence {
+    let (stage, ctx) = (stage().await, context());
+    let patient: Patient = start(&stage, spec).await;
+    let _monitor = Monitor::start(&ctx, &stage);
+    wait_for(ctx.log.as_ref(), &patient.name, "a sample", |_, event| {
+        matches!(event, Event::Observation(Observation::Sampled(_))).then_some(())
+    })
+    .await;
+    patient.fall_ill(illness).await.unwrap();
+    let evidence = raised(&ctx, &patient.name, symptom).await;
+    patient.recover().await.unwrap();
+    assert_eq!(cleared(&ctx, &patient.name, symptom).await, Cleared::Well);
+    let told = told(&ctx, &patient.name).await;
+    let of_it: Vec<_> = told.iter().filter(|(told, _)| *told == symptom).map(|(_, turn)| *turn).collect();
+    assert_eq!(of_it, ["raised", "cleared"], "{told:?}");
+    assert!(told.iter().all(|(told, _)| *told == symptom || beside.contains(told)), "{told:?}");
+    evidence
+}
+
+fn without_check(name: &str) -> PatientSpec {
+    PatientSpec { health_interval: None, ..PatientSpec::named(name) }
+}
+
+#[tokio::test]
+async fn a_container_at_its_cpu_limit_is_throttled() {
+    let spec = PatientSpec { cpus: Some(0.08), ..without_check("throttled") };
+    let busy = Illness::Cpu(Cpu { duration: 120, intensity: 1.0 });
+    let evidence = falls_ill(spec, busy, Symptom::CpuThrottled, &[Symptom::CpuHigh]).await;
+    assert!(matches!(evidence, Evidence::Level { value, .. } if value.get() > 25.0), "{evidence:?}");
+}
+
+#[tokio::test]
+async fn a_busy_container_uses_too_much_cpu() {
+    let spec = PatientSpec { cpus: Some(0.08), ..without_check("busy") };
+    let busy = Illness::Cpu(Cpu { duration: 120, intensity: 1.0 });
+    falls_ill(spec, busy, Symptom::CpuHigh, &[Symptom::CpuThrottled]).await;
+}
+
+#[tokio::test]
+async fn a_container_that_holds_too_much_memory_is_told() {
+    let spec = PatientSpec { memory: Some(64 << 20), ..without_check("memory") };
+    let full = Illness::Memory(Memory { duration: 120, size_mb: 56 });
+    falls_ill(spec, full, Symptom::MemoryHigh, &[]).await;
+}
+
+#[tokio::test]
+async fn a_leak_is_told_with_the_time_that_is_left() {
+    let spec = PatientSpec { memory: Some(512 << 20), ..without_check("leak") };
+    let leak = Illness::Leak(Leak { duration: 300, mb_per_second: 3.0 });
+    let evidence = falls_ill(spec, leak, Symptom::MemoryLeak, &[]).await;
+    let Evidence::Growth { per_hour, fit, limit_in, .. } = evidence else { panic!("{evidence:?}") };
+    // 3 MiB a second are 10,800 in an hour, and 512 are full within three minutes.
+    let mib = per_hour.0 / (1 << 20);
+    assert!((6_000..16_000).contains(&mib) && fit > 0.9 && limit_in < Span::from_secs(300), "{evidence:?}");
+}
+
+#[tokio::test]
+async fn a_crowded_container_has_nearly_as_many_processes_as_it_may() {
+    let spec = PatientSpec { pids: Some(60), ..without_check("pids") };
+    let crowd = Illness::Crowd(Crowd { duration: 120, threads: 57 });
+    let evidence = falls_ill(spec, crowd, Symptom::PidsHigh, &[]).await;
+    assert!(matches!(evidence, Evidence::Count { value: 55.., limit: 60, .. }), "{evidence:?}");
+}
+
+#[tokio::test]
+async fn a_child_that_is_killed_for_want_of_memory_is_told_while_its_container_goes_on() {
+    let spec = PatientSpec { memory: Some(64 << 20), ..without_check("child") };
+    let evidence = falls_ill(spec, Illness::OomChild, Symptom::OomChild, &[]).await;
+    assert!(matches!(evidence, Evidence::Killed { count: 1.., .. }), "{evidence:?}");
+}
+
+#[tokio::test]
+async fn a_health_check_that_changes_its_mind_again_and_again_flaps() {
+    let flapping = Illness::Flapping(Flapping { duration: 300, every: 2.5 });
+    let spec = PatientSpec::named("flapping");
+    let evidence = falls_ill(spec, flapping, Symptom::Flapping, &[Symptom::Unhealthy]).await;
+    assert!(matches!(evidence, Evidence::Flips { count: 4.., .. }), "{evidence:?}");
+}
+
+#[tokio::test]
+async fn a_health_check_that_fails_is_told() {
+    let unhealthy = Illness::Unhealthy(Unhealthy { duration: None });
+    falls_ill(PatientSpec::named("unhealthy"), unhealthy, Symptom::Unhealthy, &[]).await;
+}
+
+#[tokio::test]
+async fn ends_and_loops_are_told_and_are_over_when_the_container_is_gone() {
+    let (stage, ctx) = (stage().await, context());
+    let limited = PatientSpec { memory: Some(64 << 20), ..without_check("oom") };
+    let stubborn = Some(("crash", Duration::from_millis(300)));
+    let looping = PatientSpec { restart: Restart::Always, stubborn, ..without_check("loop") };
+    let _monitor = Monitor::start(&ctx, &stage);
+    let (oom, crash) = (start(&stage, limited).await, start(&stage, without_check("crash")).await);
+    let looping = stage.spawn(looping).await.unwrap();
+    for patient in [&oom, &crash] {
+        wait_for(ctx.log.as_ref(), &patient.name, "a run", |_, event| {
+            matches!(event, Event::Observation(Observation::Seen(_) | Observation::Started(_))).then_some(())
+        })
+        .await;
+    }
+    oom.fall_ill(Illness::Oom).await.unwrap();
+    crash.fall_ill(Illness::Crash(Crash { code: 3 })).await.unwrap();
+    for (patient, symptom) in [(&oom, Symptom::OomKilled), (&crash, Symptom::Exited), (&looping, Symptom::RestartLoop)]
+    {
+        raised(&ctx, &patient.name, symptom).await;
+        patient.remove().await.unwrap();
+        assert_eq!(cleared(&ctx, &patient.name, symptom).await, Cleared::Removed);
+        assert_eq!(told(&ctx, &patient.name).await, [(symptom, "raised"), (symptom, "cleared")]);
+    }
+}
+
+#[tokio::test]
+async fn what_people_do_to_containers_is_no_illness() {
+    let (stage, ctx) = (stage().await, context());
+    let log = ctx.log.as_ref();
+    let stopped = start(&stage, PatientSpec::named("stopped")).await;
+    let restarted = start(&stage, PatientSpec::named("restarted")).await;
+    let updated = start(&stage, PatientSpec::named("updated")).await;
+    let _monitor = Monitor::with_grace(&ctx, &stage, Span::from_secs(300));
+    for patient in [&stopped, &restarted, &updated] {
+        wait_for(log, &patient.name, "its facts", |_, event| {
+            matches!(event, Event::Observation(Observation::Seen(_))).then_some(())
+        })
+        .await;
+    }
+    stopped.stop().await.unwrap();
+    restarted.stop().await.unwrap();
+    restarted.start_again().await.unwrap();
+    updated.stop().await.unwrap();
+    updated.remove().await.unwrap();
+    // The new one fails its checks at first.
+    let next = start(&stage, PatientSpec::named("updated")).await;
+    next.fall_ill(Illness::Unhealthy(Unhealthy { duration: None })).await.unwrap();
+    let turns = |to: Health| {
+        move |_: &Recorded, event: &Event| match event {
+            Event::Observation(Observation::HealthChanged(turn)) if turn.to == to => Some(()),
+            _ => None,
+        }
+    };
+    wait_for(log, &next.name, "a check that fails", turns(Health::Unhealthy)).await;
+    next.recover().await.unwrap();
+    wait_for(log, &next.name, "a check that passes again", |_, event| match event {
+        Event::Observation(Observation::HealthChanged(turn))
+            if (turn.from, turn.to) == (Health::Unhealthy, Health::Healthy) =>
+        {
+            Some(())
+        }
+        _ => None,
+    })
+    .await;
+    wait_for(log, &restarted.name, "its new run to be well", turns(Health::Healthy)).await;
+    wait_for(log, &stopped.name, "its end", |_, event| {
+        matches!(event, Event::Observation(Observation::Exited(_))).then_some(())
+    })
+    .await;
+    for patient in [&stopped, &restarted, &updated] {
+        assert_eq!(told(&ctx, &patient.name).await, [], "{}", patient.name);
+    }
+}
