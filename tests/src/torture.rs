@@ -174,7 +174,8 @@ impl Plan {
 }
 
 /// Every group that a partition has, and every view.
-const GROUPS: [&str; 8] = ["triage", "authorise", "judge", "execute", "raise", "deliver", "notary", Count::GROUP];
+const GROUPS: [&str; 9] =
+    ["triage", "consult", "authorise", "judge", "execute", "raise", "deliver", "notary", Count::GROUP];
 const VIEWS: [&str; 7] = ["containers", "incidents", "timeline", "cooldown", "breaker", "dedup", Chain::NAME];
 
 /// Who does not work in the partition yet.

@@ -78,7 +78,7 @@ pub fn schema(sought: &OpinionSought) -> Value {
     json!({
         "type": "object",
         "additionalProperties": false,
-        "required": ["verdict", "root_cause", "remedy", "confidence", "evidence", "why"],
+        "required": ["evidence", "root_cause", "why", "verdict", "remedy", "confidence"],
         "properties": {
             "verdict": {
                 "type": "string",

@@ -7,9 +7,9 @@ mod given;
 mod simulation;
 
 use hemostat_schema::{
-    Confidence, Event, EventId, IncidentId, NewEvent, Partition, Span, Subject, Timestamp,
+    ByteCount, Confidence, Event, EventId, IncidentId, NewEvent, Partition, Percent, Span, Subject, Timestamp,
     action::Remedy,
-    container::{Exit, ExitBy, Facts, Health, Limits, RestartPolicy, State, Target},
+    container::{Exit, ExitBy, Facts, Health, Limits, RestartPolicy, State, Strain, Target, Vitals},
     diagnosis::{Method, Reached, Verdict},
     observation::{
         Cleared, Evidence, Exited, HealthChanged, Seen, Severity, Started, Symptom, SymptomCleared, SymptomRaised,
@@ -111,6 +111,24 @@ pub fn exited(second: i64, target: Target, by: ExitBy) -> NewEvent {
 pub fn health(second: i64, target: Target, to: Health) -> NewEvent {
     let from = if to == Health::Unhealthy { Health::Healthy } else { Health::Unhealthy };
     event(second, HealthChanged { target, from, to })
+}
+
+/// What a container uses, of which only CPU and memory (in per cent) and its processes matter.
+pub fn vitals(cpu: f64, memory: f64, pids: u64) -> Vitals {
+    let none = ByteCount(0);
+    Vitals {
+        cpu: Percent::clamped(cpu),
+        memory: Percent::clamped(memory),
+        memory_used: none,
+        memory_limit: none,
+        network_rx: none,
+        network_tx: none,
+        block_read: none,
+        block_write: none,
+        pids,
+        pids_limit: None,
+        strain: Strain::default(),
+    }
 }
 
 /// A symptom of the incident that began at second 10.

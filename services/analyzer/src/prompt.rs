@@ -59,13 +59,13 @@ another container that is down.
 - Cite only exhibits that are shown, by their ids.";
 
 const ANSWER: &str = "\
-Answer with one JSON object and nothing else. It has exactly these fields:
-- \"verdict\": \"real\" (it is ill), \"false_alarm\" (it is not) or \"unclear\" (the evidence does not say)
+Answer with one JSON object and nothing else. It has exactly these fields, in this order:
+- \"evidence\": the ids of the exhibits that count, such as [\"facts\", \"output.1\"]
 - \"root_cause\": what is wrong, in one sentence
+- \"why\": why that follows from the evidence, in one sentence
+- \"verdict\": \"real\" (it is ill), \"false_alarm\" (it is not) or \"unclear\" (the evidence does not say)
 - \"remedy\": the name of one of the remedies on offer
-- \"confidence\": a number from 0 to 1
-- \"evidence\": the ids of the exhibits that say so, such as [\"facts\", \"output.1\"]
-- \"why\": why, in one sentence";
+- \"confidence\": a number from 0 to 1";
 
 fn system(sought: &OpinionSought, nonce: &str) -> String {
     let mut remedies = String::from("The remedies on offer are these, and there are no others:\n");

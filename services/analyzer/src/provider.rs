@@ -4,7 +4,9 @@
 
 mod anthropic;
 mod complaint;
+mod habit;
 mod openai;
+mod schema;
 mod wire;
 
 use std::{fmt, time::Duration};

@@ -225,24 +225,23 @@ async fn what_people_do_to_containers_is_no_illness() {
     // The new one fails its checks at first.
     let next = start(&stage, PatientSpec::named("updated")).await;
     next.fall_ill(Illness::Unhealthy(Unhealthy { duration: None })).await.unwrap();
-    let turns = |to: Health| {
+    let turns = |of: &Patient, from: Option<Health>, to: Health| {
+        // Of this very container: its predecessor had the name before.
+        let id = of.id.clone();
         move |_: &Recorded, event: &Event| match event {
-            Event::Observation(Observation::HealthChanged(turn)) if turn.to == to => Some(()),
+            Event::Observation(Observation::HealthChanged(turn))
+                if turn.target.id.as_str() == id && turn.to == to && from.is_none_or(|from| turn.from == from) =>
+            {
+                Some(())
+            }
             _ => None,
         }
     };
-    wait_for(log, &next.name, "a check that fails", turns(Health::Unhealthy)).await;
+    wait_for(log, &next.name, "a check that fails", turns(&next, None, Health::Unhealthy)).await;
     next.recover().await.unwrap();
-    wait_for(log, &next.name, "a check that passes again", |_, event| match event {
-        Event::Observation(Observation::HealthChanged(turn))
-            if (turn.from, turn.to) == (Health::Unhealthy, Health::Healthy) =>
-        {
-            Some(())
-        }
-        _ => None,
-    })
-    .await;
-    wait_for(log, &restarted.name, "its new run to be well", turns(Health::Healthy)).await;
+    let passes = turns(&next, Some(Health::Unhealthy), Health::Healthy);
+    wait_for(log, &next.name, "a check that passes again", passes).await;
+    wait_for(log, &restarted.name, "its new run to be well", turns(&restarted, None, Health::Healthy)).await;
     wait_for(log, &stopped.name, "its end", |_, event| {
         matches!(event, Event::Observation(Observation::Exited(_))).then_some(())
     })

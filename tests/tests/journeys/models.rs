@@ -65,4 +65,6 @@ async fn a_model_that_never_answers_holds_nobody_up() {
     assert_eq!(story.only("diagnosis.failed").data["trouble"], "timed_out", "{story}");
     assert_eq!(reached["method"]["by"], "rule", "{story}");
     assert!(reached["why"].as_str().is_some_and(|why| why.contains("did not answer within")), "{story}");
+    let (sought, stands) = (story.only("diagnosis.opinion_sought").at, story.only("diagnosis.reached").at);
+    assert!(stands.duration_since(sought) < jiff::SignedDuration::from_secs(5), "{story}");
 }

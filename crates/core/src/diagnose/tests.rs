@@ -3,7 +3,7 @@
 use hemostat_schema::{
     ByteCount, Diagnosis, EventId, Percent, Span,
     action::{Remedy, Verified},
-    container::{Exit, ExitBy, Facts, Health, Limits, RestartPolicy, State, Target, Vitals},
+    container::{Exit, ExitBy, Facts, Health, Limits, RestartPolicy, State, Target},
     diagnosis::Verdict::{Sick, Unclear},
     observation::{
         Cleared, Evidence, Exited, Frozen, Removed, Sampled, Seen, Severity, Symptom, SymptomCleared, SymptomRaised,
@@ -13,7 +13,7 @@ use hemostat_schema::{
 
 use super::*;
 use crate::testing::{
-    Then, at, cleared, event, exited, facts, given, health, id, ill, labelled, raised, run, seen, started,
+    Then, at, cleared, event, exited, facts, given, health, id, ill, labelled, raised, run, seen, started, vitals,
 };
 
 pub(crate) mod patient;
@@ -53,22 +53,7 @@ fn looping() -> SymptomRaised {
 }
 
 fn used(second: i64, cpu: f64, memory: f64) -> NewEvent {
-    let none = ByteCount(0);
-    let (cpu, memory) = (Percent::clamped(cpu), Percent::clamped(memory));
-    let vitals = Vitals {
-        cpu,
-        memory,
-        memory_used: none,
-        memory_limit: none,
-        network_rx: none,
-        network_tx: none,
-        block_read: none,
-        block_write: none,
-        pids: 1,
-        pids_limit: None,
-        strain: hemostat_schema::container::Strain::default(),
-    };
-    event(second, Sampled { vitals })
+    event(second, Sampled { vitals: vitals(cpu, memory, 1) })
 }
 
 fn verified(outcome: Outcome) -> Verified {

@@ -200,23 +200,10 @@ fn what_another_run_cannot_change_says_nothing_about_a_restart() {
 
 #[test]
 fn a_figure_shows_when_the_last_sample_of_the_new_run_has_it() {
-    use hemostat_schema::{ByteCount, Percent, container::Strain, observation::Sampled};
+    use hemostat_schema::observation::Sampled;
     let policy = Policy::default();
     let sampled = |pids: u64| {
-        let (none, zero) = (ByteCount(0), Percent::clamped(0.0));
-        let vitals = Vitals {
-            cpu: zero,
-            memory: zero,
-            memory_used: none,
-            memory_limit: none,
-            network_rx: none,
-            network_tx: none,
-            block_read: none,
-            block_write: none,
-            pids,
-            pids_limit: Some(100),
-            strain: Strain::default(),
-        };
+        let vitals = Vitals { pids_limit: Some(100), ..testing::vitals(0.0, 0.0, pids) };
         event(60, Sampled { vitals })
     };
     let judge = |pids: u64| {

@@ -10,7 +10,7 @@ use super::{Sight, State, next_wake, observe};
 use crate::{
     Policy,
     policy::{Care, Names, OWN},
-    testing::{at, facts, labelled},
+    testing::{self, at, facts, labelled},
 };
 
 mod figures;
@@ -82,20 +82,7 @@ fn subject() -> Subject {
 }
 
 fn vitals(cpu: f64, memory: f64) -> Vitals {
-    let none = ByteCount(0);
-    Vitals {
-        cpu: Percent::clamped(cpu),
-        memory: Percent::clamped(memory),
-        memory_used: none,
-        memory_limit: none,
-        network_rx: none,
-        network_tx: none,
-        block_read: none,
-        block_write: none,
-        pids: 1,
-        pids_limit: None,
-        strain: hemostat_schema::container::Strain::default(),
-    }
+    testing::vitals(cpu, memory, 1)
 }
 
 fn told(event: &NewEvent) -> String {

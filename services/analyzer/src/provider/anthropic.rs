@@ -3,16 +3,19 @@
 //! A server that only imitates the API may not know tools, or not that one must be used; that is then left out, and the
 //! answer read from its words.
 
-use std::sync::{Mutex, PoisonError};
-
 use async_trait::async_trait;
 use hemostat_core::opinion;
 use hemostat_schema::diagnosis::Trouble;
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Again, Miss, Provider, Question, Said, Turn, Wire, complaint::Complaint, wire::Failure};
+use super::{
+    Miss, Provider, Question, Said, Turn, Wire,
+    complaint::Complaint,
+    habit::{self, Habit},
+    schema::Schema,
+};
 
 /// Where Anthropic itself is.
 pub const ANTHROPIC: &str = "https://api.anthropic.com";
@@ -27,7 +30,7 @@ pub struct Anthropic {
     url: String,
     key: SecretString,
     model: String,
-    shape: Mutex<Shape>,
+    habit: Habit<Shape>,
 }
 
 /// How it is said what the answer looks like, beside the words of the question.
@@ -41,10 +44,9 @@ enum Shape {
     Text,
 }
 
-impl Shape {
-    const FIRST: Self = Self::MustUse;
+impl habit::Shape for Shape {
+    const REFUSED: &'static [u16] = &[400, 422, 501];
 
-    /// The next best where the server complains of this one; none where there is none.
     fn without(self, complaint: &Complaint) -> Option<Self> {
         match self {
             Self::MustUse if complaint.is_of("tool_choice") => Some(Self::MayUse),
@@ -52,35 +54,49 @@ impl Shape {
             Self::Text => None,
         }
     }
+}
 
+impl Shape {
     /// The body of a request.
-    fn request(self, model: &str, question: &Question) -> Value {
-        let messages: Vec<Value> = question
-            .turns
-            .iter()
-            .map(|turn| match turn {
-                Turn::Ours(text) => json!({ "role": "user", "content": text }),
-                Turn::Models(text) => json!({ "role": "assistant", "content": text }),
-            })
-            .collect();
-        let mut body = json!({
-            "model": model,
-            "max_tokens": question.max_tokens,
-            "system": question.system,
-            "messages": messages,
+    fn request<'a>(self, model: &'a str, question: &'a Question) -> Body<'a> {
+        let messages = question.turns.iter().map(|turn| match turn {
+            Turn::Ours(text) => json!({ "role": "user", "content": text }),
+            Turn::Models(text) => json!({ "role": "assistant", "content": text }),
         });
-        if self != Self::Text {
-            body["tools"] = json!([{
-                "name": opinion::NAME,
-                "description": "Takes the answer. The JSON object that is asked for is its input.",
-                "input_schema": question.schema,
-            }]);
+        let tool = || Tool {
+            name: opinion::NAME,
+            description: "Takes the answer. The JSON object that is asked for is its input.",
+            input_schema: Schema::bounded(&question.schema),
+        };
+        Body {
+            model,
+            max_tokens: question.max_tokens,
+            system: &question.system,
+            messages: messages.collect(),
+            tools: (self != Self::Text).then(|| [tool()]),
+            tool_choice: (self == Self::MustUse).then(|| json!({ "type": "tool", "name": opinion::NAME })),
         }
-        if self == Self::MustUse {
-            body["tool_choice"] = json!({ "type": "tool", "name": opinion::NAME });
-        }
-        body
     }
+}
+
+/// A request.
+#[derive(Debug, Serialize)]
+struct Body<'a> {
+    model: &'a str,
+    max_tokens: u32,
+    system: &'a str,
+    messages: Vec<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tools: Option<[Tool; 1]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_choice: Option<Value>,
+}
+
+#[derive(Debug, Serialize)]
+struct Tool {
+    name: &'static str,
+    description: &'static str,
+    input_schema: Schema,
 }
 
 impl Anthropic {
@@ -95,32 +111,7 @@ impl Anthropic {
         let key = key.cloned().unwrap_or_else(|| SecretString::from(String::new()));
         super::header("analyzer.anthropic_api_key", key.expose_secret())?;
         let url = format!("{base_url}/v1/messages");
-        Ok(Self { wire: wire.clone(), url, key, model, shape: Mutex::new(Shape::FIRST) })
-    }
-
-    fn shape(&self) -> Shape {
-        *self.shape.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What is to be said of a request of this shape that was refused: the next one will look otherwise, if it can.
-    fn refused(&self, tried: Shape, failure: Failure) -> Miss {
-        let next = match &failure {
-            Failure::Answered { status, complaint, .. } if matches!(status.as_u16(), 400 | 422 | 501) => {
-                Some(tried.without(complaint))
-            }
-            _ => None,
-        };
-        let miss = failure.miss();
-        let Some(next) = next else { return miss };
-        let mut shape = self.shape.lock().unwrap_or_else(PoisonError::into_inner);
-        if *shape == tried {
-            // At the end it was not the shape, so the next question begins with the best one again.
-            *shape = next.unwrap_or(Shape::FIRST);
-        }
-        match next {
-            Some(_) => Miss { again: Again::Otherwise, ..miss },
-            None => Miss { trouble: Trouble::Refused, again: Again::Never, ..miss },
-        }
+        Ok(Self { wire: wire.clone(), url, key, model, habit: Habit::of(Shape::MustUse) })
     }
 }
 
@@ -135,7 +126,7 @@ impl Provider for Anthropic {
     }
 
     async fn ask(&self, question: &Question) -> Result<Said, Miss> {
-        let shape = self.shape();
+        let shape = self.habit.present();
         let mut request = self
             .wire
             .http()
@@ -147,7 +138,7 @@ impl Provider for Anthropic {
             request = request.header("traceparent", trace.to_string());
         }
         let request = request.build().map_err(|_| Miss::never(Trouble::Other, "the request could not be made"))?;
-        let body = self.wire.send(request).await.map_err(|failure| self.refused(shape, failure))?;
+        let body = self.wire.send(request).await.map_err(|failure| self.habit.refused(shape, failure))?;
         match serde_json::from_slice::<Reply>(&body) {
             Ok(reply) => said(reply),
             Err(_) => Err(Miss::never(Trouble::Invalid, "it did not answer as Anthropic's API does")),

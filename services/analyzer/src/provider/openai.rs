@@ -4,8 +4,6 @@
 //! Schema, no chance in the choice of words), and where a server refuses something of it, that is left out: see [`Shape`].
 //! Answers are read with types of our own that want no more than is needed.
 
-use std::sync::{Mutex, PoisonError};
-
 use async_openai::{
     Client, config::OpenAIConfig, error::OpenAIError, middleware::HttpRequestFactory,
     traits::RequestOptionsBuilder as _,
@@ -15,11 +13,17 @@ use hemostat_core::opinion;
 use hemostat_schema::diagnosis::Trouble;
 use reqwest::{Response, header::AUTHORIZATION};
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tower::service_fn;
 
-use super::{Again, Miss, Provider, Question, Said, Turn, Wire, complaint::Complaint, wire::Failure};
+use super::{
+    Miss, Provider, Question, Said, Turn, Wire,
+    complaint::Complaint,
+    habit::{self, Habit},
+    schema::Schema,
+    wire::Failure,
+};
 
 /// Where OpenAI itself is.
 pub const OPENAI: &str = "https://api.openai.com/v1";
@@ -29,8 +33,7 @@ pub const OPENAI: &str = "https://api.openai.com/v1";
 pub struct OpenAi {
     client: Client<OpenAIConfig>,
     model: String,
-    first: Shape,
-    shape: Mutex<Shape>,
+    habit: Habit<Shape>,
 }
 
 /// What of all that makes a good answer likely is in a request.
@@ -49,7 +52,9 @@ pub(super) struct Shape {
 /// How it is said what the answer looks like, beside the words of the question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
-    /// By a JSON Schema that it must follow.
+    /// By a JSON Schema that it must follow, with an end to every list and sentence.
+    Bounded,
+    /// By a JSON Schema that it must follow, of what OpenAI's strict mode knows.
     Schema,
     /// As some JSON object.
     Object,
@@ -71,15 +76,18 @@ impl Shape {
     fn of(model: &str, is_openai: bool) -> Self {
         let is_reasoning = is_openai && is_reasoning(model);
         Self {
-            form: Form::Schema,
+            form: if is_openai { Form::Schema } else { Form::Bounded },
             limit: if is_openai { Limit::Completion } else { Limit::Plain },
             is_limit_swapped: false,
             is_sober: !is_reasoning,
             is_brief: is_reasoning,
         }
     }
+}
 
-    /// The next best where the server complains of this one; none where there is none.
+impl habit::Shape for Shape {
+    const REFUSED: &'static [u16] = &[400, 415, 422, 501];
+
     fn without(self, complaint: &Complaint) -> Option<Self> {
         let is_of_limit = complaint.is_of("max_tokens") || complaint.is_of("max_completion_tokens");
         if is_of_limit && !self.is_limit_swapped {
@@ -96,42 +104,76 @@ impl Shape {
             return Some(Self { is_brief: false, ..self });
         }
         let form = match self.form {
+            Form::Bounded => Form::Schema,
             Form::Schema => Form::Object,
             Form::Object => Form::Text,
             Form::Text => return None,
         };
         Some(Self { form, ..self })
     }
+}
 
+impl Shape {
     /// The body of a request.
-    fn request(self, model: &str, question: &Question) -> Value {
+    fn request(self, model: &str, question: &Question) -> Body {
         let mut messages = vec![json!({ "role": "system", "content": question.system })];
         messages.extend(question.turns.iter().map(|turn| match turn {
             Turn::Ours(text) => json!({ "role": "user", "content": text }),
             Turn::Models(text) => json!({ "role": "assistant", "content": text }),
         }));
-        let mut body = json!({ "model": model, "messages": messages, "stream": false });
-        let limit = match self.limit {
-            Limit::Completion => "max_completion_tokens",
-            Limit::Plain => "max_tokens",
+        let limit = |is: Limit| (self.limit == is).then_some(question.max_tokens);
+        let strict = |schema| Format {
+            r#type: "json_schema",
+            json_schema: Some(Named { name: opinion::NAME, strict: true, schema }),
         };
-        body[limit] = question.max_tokens.into();
-        match self.form {
-            Form::Schema => {
-                let schema = json!({ "name": opinion::NAME, "strict": true, "schema": question.schema });
-                body["response_format"] = json!({ "type": "json_schema", "json_schema": schema });
-            }
-            Form::Object => body["response_format"] = json!({ "type": "json_object" }),
-            Form::Text => {}
+        Body {
+            model: model.to_owned(),
+            messages,
+            stream: false,
+            max_tokens: limit(Limit::Plain),
+            max_completion_tokens: limit(Limit::Completion),
+            response_format: match self.form {
+                Form::Bounded => Some(strict(Schema::bounded(&question.schema))),
+                Form::Schema => Some(strict(Schema::of(&question.schema))),
+                Form::Object => Some(Format { r#type: "json_object", json_schema: None }),
+                Form::Text => None,
+            },
+            temperature: self.is_sober.then_some(0),
+            reasoning_effort: self.is_brief.then_some("low"),
         }
-        if self.is_sober {
-            body["temperature"] = 0.into();
-        }
-        if self.is_brief {
-            body["reasoning_effort"] = "low".into();
-        }
-        body
     }
+}
+
+/// A request.
+#[derive(Debug, Serialize)]
+struct Body {
+    model: String,
+    messages: Vec<Value>,
+    stream: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_tokens: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_completion_tokens: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_format: Option<Format>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    temperature: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_effort: Option<&'static str>,
+}
+
+#[derive(Debug, Serialize)]
+struct Format {
+    r#type: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    json_schema: Option<Named>,
+}
+
+#[derive(Debug, Serialize)]
+struct Named {
+    name: &'static str,
+    strict: bool,
+    schema: Schema,
 }
 
 /// Whether OpenAI's model of this name thinks before it speaks, and then takes no temperature.
@@ -166,32 +208,7 @@ impl OpenAi {
         });
         let client = Client::build(wire.http().clone(), config).with_http_service(service);
         let shape = Shape::of(&model, base_url == OPENAI);
-        Ok(Self { client, model, first: shape, shape: Mutex::new(shape) })
-    }
-
-    fn shape(&self) -> Shape {
-        *self.shape.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What is to be said of a request of this shape that was refused: the next one will look otherwise, if it can.
-    fn refused(&self, tried: Shape, failure: Failure) -> Miss {
-        let next = match &failure {
-            Failure::Answered { status, complaint, .. } if matches!(status.as_u16(), 400 | 415 | 422 | 501) => {
-                Some(tried.without(complaint))
-            }
-            _ => None,
-        };
-        let miss = failure.miss();
-        let Some(next) = next else { return miss };
-        let mut shape = self.shape.lock().unwrap_or_else(PoisonError::into_inner);
-        if *shape == tried {
-            // At the end it was not the shape, so the next question begins with the best one again.
-            *shape = next.unwrap_or(self.first);
-        }
-        match next {
-            Some(_) => Miss { again: Again::Otherwise, ..miss },
-            None => Miss { trouble: Trouble::Refused, again: Again::Never, ..miss },
-        }
+        Ok(Self { client, model, habit: Habit::of(shape) })
     }
 }
 
@@ -206,7 +223,7 @@ impl Provider for OpenAi {
     }
 
     async fn ask(&self, question: &Question) -> Result<Said, Miss> {
-        let shape = self.shape();
+        let shape = self.habit.present();
         let request = shape.request(&self.model, question);
         let mut chat = self.client.chat();
         if let Some(trace) = question.trace {
@@ -214,10 +231,10 @@ impl Provider for OpenAi {
                 .header("traceparent", trace.to_string())
                 .map_err(|_| Miss::never(Trouble::Other, "its trace cannot be put into a header"))?;
         }
-        match chat.create_byot::<Value, Reply>(request).await {
+        match chat.create_byot::<Body, Reply>(request).await {
             Ok(reply) => said(reply),
             Err(OpenAIError::Boxed(error)) => match error.downcast::<Failure>() {
-                Ok(failure) => Err(self.refused(shape, *failure)),
+                Ok(failure) => Err(self.habit.refused(shape, *failure)),
                 Err(_) => Err(Miss::never(Trouble::Other, "the request could not be made")),
             },
             Err(OpenAIError::JSONDeserialize(..)) => {
@@ -300,7 +317,7 @@ fn text_of(content: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::habit::Shape as _, *};
 
     fn complaint(text: &str) -> Complaint {
         Complaint::read(text.as_bytes())
@@ -333,8 +350,10 @@ mod tests {
         let at_length = thinking.without(&complaint("unknown field reasoning_effort")).unwrap();
         assert_eq!(at_length, Shape { is_brief: false, ..thinking });
         for words in ["", "response_format", "max_tokens temperature reasoning_effort"] {
-            let steps = std::iter::successors(Some(thinking), |shape| shape.without(&complaint(words)));
-            assert!(steps.count() <= 6, "{words}");
+            for first in [thinking, Shape::of("qwen3:4b", false)] {
+                let steps = std::iter::successors(Some(first), |shape| shape.without(&complaint(words)));
+                assert!(steps.count() <= 7, "{words}");
+            }
         }
     }
 }

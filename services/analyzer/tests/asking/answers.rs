@@ -154,10 +154,10 @@ async fn a_server_that_knows_no_schema_is_asked_without_one_and_not_told_again()
     let counsel = counsel(Api::OpenAi, &model, terms());
     let first = ask(&counsel, &Api::OpenAi.sought(), 1).await;
     assert!(first.outcome.is_ok(), "{first:?}");
-    assert_eq!(model.asked().len(), 4, "as it is best, with the other name, with an object, as text");
+    assert_eq!(model.asked().len(), 5, "as it is best, with the other name, without ends, with an object, as text");
     let other = OpinionSought { fingerprint: "f2".into(), ..Api::OpenAi.sought() };
     ask(&counsel, &other, 2).await.outcome.unwrap();
-    assert_eq!(model.asked().len(), 5, "it was remembered what the server takes");
+    assert_eq!(model.asked().len(), 6, "it was remembered what the server takes");
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use crate::{
     Policy,
     condition::Standing,
     diagnose::{Case, Past, Tried, Ward, conclude},
-    testing::{at, facts, id, run},
+    testing::{at, facts, id, run, vitals},
 };
 
 /// The second at which every case of a table is looked at.
@@ -176,22 +176,5 @@ impl Patient {
     #[track_caller]
     pub fn reached(&self) -> Reached {
         self.case(|case| conclude(case, &Policy::default(), "api")).expect("a rule has something to say")
-    }
-}
-
-pub(crate) fn vitals(cpu: f64, memory: f64, pids: u64) -> Vitals {
-    let none = ByteCount(0);
-    Vitals {
-        cpu: Percent::clamped(cpu),
-        memory: Percent::clamped(memory),
-        memory_used: none,
-        memory_limit: none,
-        network_rx: none,
-        network_tx: none,
-        block_read: none,
-        block_write: none,
-        pids,
-        pids_limit: None,
-        strain: hemostat_schema::container::Strain::default(),
     }
 }

@@ -10,14 +10,14 @@ use hemostat_schema::{
 };
 use proptest::prelude::*;
 
-use super::patient::{NOW, Patient, ended, ill, unhealthy, vitals};
+use super::patient::{NOW, Patient, ended, ill, unhealthy};
 use crate::{
     Policy,
     condition::Halted,
     diagnose::{Case, Contraindication, conclude, safe},
     opinion::{EXHIBITS_BYTES, exhibits, fingerprint, question},
     policy::{Allowed, Model},
-    testing::{at, facts, run},
+    testing::{at, facts, run, vitals},
 };
 
 fn raised(symptom: Symptom) -> SymptomRaised {
