@@ -66,6 +66,11 @@ impl Bed {
         self.settings.insert(key.to_owned(), toml.into());
     }
 
+    /// These are secret: whatever HemoStat says or stores when the bed is taken away must not hold them.
+    pub fn keeps_secret(&mut self, secrets: impl IntoIterator<Item = &'static str>) {
+        self.secrets.extend(secrets);
+    }
+
     /// Asks `model` in this mode, by OpenAI's API, from the next start on. Its key must turn up nowhere.
     pub fn asks(&mut self, model: &FakeModel, mode: &str) {
         self.set("analyzer.mode", mode);

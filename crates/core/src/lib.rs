@@ -17,6 +17,7 @@ pub mod once;
 pub mod opinion;
 pub mod policy;
 pub mod projection;
+pub mod redact;
 pub mod remedy;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

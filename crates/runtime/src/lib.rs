@@ -32,7 +32,7 @@ pub mod rows;
 mod supervise;
 mod tally;
 pub mod telemetry;
-mod trace;
+pub mod trace;
 pub mod views;
 mod worker;
 

@@ -4,7 +4,7 @@
 //! after an error of which it is not known whether the append was done, the same one is sent again.
 
 use hemostat_log::{Commit, CommitError, Error, RowChange};
-use hemostat_schema::{Cause, EventId, NewEvent, Partition};
+use hemostat_schema::{EventId, NewEvent, Partition};
 use tokio::time::{Instant, sleep};
 use tracing::info;
 
@@ -74,13 +74,7 @@ impl Producer {
     /// # Errors
     /// See [`Lost`]. After [`Lost::Shutdown`] it is not known whether it was done.
     pub async fn append(&mut self, mut events: Vec<NewEvent>, rows: Vec<RowChange>) -> Result<Vec<EventId>, Lost> {
-        for index in 0..events.len() {
-            let parent = match events[index].cause {
-                Some(Cause::Sibling(cause)) if cause < index => events[cause].trace,
-                _ => None,
-            };
-            trace::stamp(&mut events[index], parent);
-        }
+        trace::stamp_all(&mut events);
         self.seq += 1;
         let lease = self.held.tenure.lease().clone();
         let group = lease.group.clone();

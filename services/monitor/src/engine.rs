@@ -7,14 +7,19 @@ use std::{collections::HashMap, fmt, future::Future, io, sync::Arc, time::Durati
 
 use async_trait::async_trait;
 use bollard::{
+    container::LogOutput,
     errors::Error as DockerError,
-    models::{ContainerInspectResponse, ContainerStatsResponse, EventMessage},
-    query_parameters::{EventsOptionsBuilder, ListContainersOptionsBuilder, StatsOptionsBuilder},
+    models::{ContainerInspectResponse, ContainerStatsResponse, ContainerTopResponse, EventMessage},
+    query_parameters::{
+        EventsOptionsBuilder, ListContainersOptionsBuilder, LogsOptionsBuilder, StatsOptionsBuilder, TopOptionsBuilder,
+    },
 };
-use futures::{StreamExt, stream::BoxStream};
+use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 use hemostat_engine::{Link, Trouble};
 use hemostat_schema::{ByteCount, ContainerId, Timestamp, observation::EngineFound};
 use tokio::time::timeout;
+
+use crate::examine::processes;
 
 /// Something the engine did not do for us.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +88,11 @@ pub trait Engine: Send + Sync + fmt::Debug + 'static {
     async fn inspect(&self, id: &ContainerId) -> Result<ContainerInspectResponse, Error>;
     /// The counters of one running container, at one instant.
     async fn stats(&self, id: &ContainerId) -> Result<ContainerStatsResponse, Error>;
+    /// The last `lines` of what a container printed, each with its time before it; from `since` on (to the second), or
+    /// ever.
+    async fn output(&self, id: &ContainerId, since: Option<Timestamp>, lines: u32) -> Result<Vec<LogOutput>, Error>;
+    /// The processes of a running container.
+    async fn processes(&self, id: &ContainerId) -> Result<ContainerTopResponse, Error>;
     /// What happens to containers, from `since` on. It ends only by an error.
     fn events(&self, since: Timestamp) -> BoxStream<'static, Result<EventMessage, Error>>;
 }
@@ -197,6 +207,29 @@ impl Engine for Docker {
             answers.next().await.unwrap_or_else(|| Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()))
         };
         self.within(doing, first).await.map_err(|error| self.about_container(id, doing, error))
+    }
+
+    async fn output(&self, id: &ContainerId, since: Option<Timestamp>, lines: u32) -> Result<Vec<LogOutput>, Error> {
+        let doing = "tell what a container printed";
+        let client = self.client().await?;
+        let since = since.and_then(|since| i32::try_from(since.as_second()).ok()).unwrap_or(0);
+        let options = LogsOptionsBuilder::new().stdout(true).stderr(true).timestamps(true).since(since);
+        let pieces = client.logs(id.as_str(), Some(options.tail(&lines.to_string()).build())).try_collect();
+        self.within(doing, pieces).await.map_err(|error| self.about_container(id, doing, error))
+    }
+
+    async fn processes(&self, id: &ContainerId) -> Result<ContainerTopResponse, Error> {
+        let doing = "list a container's processes";
+        let client = self.client().await?;
+        let columns = TopOptionsBuilder::new().ps_args(processes::COLUMNS).build();
+        let answer = match self.within(doing, client.top_processes(id.as_str(), Some(columns))).await {
+            // The host's ps does not know them.
+            Err(Error::Refused { reason, .. }) if reason.ends_with("(status 500)") => {
+                self.within(doing, client.top_processes(id.as_str(), None)).await
+            }
+            answer => answer,
+        };
+        answer.map_err(|error| self.about_container(id, doing, error))
     }
 
     fn events(&self, since: Timestamp) -> BoxStream<'static, Result<EventMessage, Error>> {

@@ -9,6 +9,7 @@ use bollard::models::{
     ContainerInspectResponse, ContainerState, ContainerStateStatusEnum as Status, HealthStatusEnum, HostConfig,
     RestartPolicyNameEnum,
 };
+use hemostat_core::redact::redact;
 use hemostat_schema::{
     ByteCount, ContainerName, Span, Timestamp,
     container::{Compose, Exit, Facts, Health, Limits, RestartPolicy, State, Swarm},
@@ -66,7 +67,11 @@ pub fn read(inspect: ContainerInspectResponse) -> Result<Inspected, Unreadable> 
         network_of: host.network_mode.as_deref().and_then(|mode| mode.strip_prefix("container:")).map(str::to_owned),
         compose: compose(&labels),
         swarm: swarm(&labels),
-        labels: labels.into_iter().filter(|(key, _)| steers_us(key)).collect::<BTreeMap<_, _>>(),
+        labels: labels
+            .into_iter()
+            .filter(|(key, _)| steers_us(key))
+            .map(|(key, value)| (key, redact(&value)))
+            .collect::<BTreeMap<_, _>>(),
     };
     Ok(Inspected {
         name: name.trim_start_matches('/').parse().map_err(|_| missing("name"))?,
@@ -160,7 +165,7 @@ fn swarm(labels: &HashMap<String, String>) -> Option<Swarm> {
     Some(Swarm { service_id, service })
 }
 
-/// Other labels may carry anything, also secrets: they do not go on the log.
+/// Other labels may carry anything, also secrets: they do not go on the log. Nor does what is secret in ours.
 fn steers_us(key: &str) -> bool {
     key == "autoheal" || ["hemostat.", "autoheal.", "deunhealth."].iter().any(|prefix| key.starts_with(prefix))
 }
@@ -194,7 +199,8 @@ mod tests {
             },
             "Config": {
                 "Image": "hemostat-test-busybox:1",
-                "Labels": {"autoheal": "true", "foo": "secret", "hemostat.mode": "auto"},
+                "Labels": {"autoheal": "true", "foo": "secret", "hemostat.mode": "auto",
+                           "hemostat.note": "password=hunter2"},
                 "StopTimeout": 7
             }
         })
@@ -244,6 +250,7 @@ mod tests {
                 labels: BTreeMap::from([
                     ("autoheal".to_owned(), "true".to_owned()),
                     ("hemostat.mode".to_owned(), "auto".to_owned()),
+                    ("hemostat.note".to_owned(), "password=[redacted]".to_owned()),
                 ]),
             },
             stop_signal: 15,

@@ -42,10 +42,11 @@ pub enum Heard {
 pub async fn follow(engine: Arc<dyn Engine>, since: Option<Timestamp>, to: mpsc::Sender<Heard>) {
     let mut memory = Memory { last: since, ..Memory::default() };
     let mut pause = RETRY.0;
+    let mut failed = false;
     loop {
         let heard = match engine.about().await {
             Ok(about) => {
-                pause = RETRY.0;
+                (pause, failed) = (RETRY.0, false);
                 let since = *memory.last.get_or_insert(about.now);
                 if to.send(Heard::Up(about)).await.is_err() {
                     return;
@@ -55,6 +56,12 @@ pub async fn follow(engine: Arc<dyn Engine>, since: Option<Timestamp>, to: mpsc:
                     Some(why) => debug!("the event stream was cut: {why}"),
                 }
                 // A cut alone says nothing; whether the engine is lost shows when it is asked again.
+                None
+            }
+            // One answer that broke off is no loss; one that never came has taken long enough.
+            Err(error) if !failed && !matches!(error, Error::Hanging { .. }) => {
+                debug!("asking again: {error}");
+                failed = true;
                 None
             }
             Err(error) => Some(Heard::Down(error)),
@@ -137,7 +144,10 @@ mod tests {
     use std::sync::Mutex;
 
     use async_trait::async_trait;
-    use bollard::models::{ContainerInspectResponse, ContainerStatsResponse, EventMessage};
+    use bollard::{
+        container::LogOutput,
+        models::{ContainerInspectResponse, ContainerStatsResponse, ContainerTopResponse, EventMessage},
+    };
     use futures::stream::{self, BoxStream};
     use hemostat_schema::{ByteCount, ContainerId, observation::EngineFound};
 
@@ -200,6 +210,12 @@ mod tests {
         async fn stats(&self, _: &ContainerId) -> Result<ContainerStatsResponse, Error> {
             Err(lost())
         }
+        async fn output(&self, _: &ContainerId, _: Option<Timestamp>, _: u32) -> Result<Vec<LogOutput>, Error> {
+            Err(lost())
+        }
+        async fn processes(&self, _: &ContainerId) -> Result<ContainerTopResponse, Error> {
+            Err(lost())
+        }
         fn events(&self, since: Timestamp) -> BoxStream<'static, Result<EventMessage, Error>> {
             self.asked_since.lock().unwrap().push(since.as_second() - at(0).as_second());
             match self.turns.lock().unwrap().pop_front() {
@@ -243,8 +259,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_lost_engine_is_asked_again_until_it_answers() {
-        let turns = vec![Turn::Down, Turn::Down, Turn::Tells(vec![(1, "start")])];
+        let turns = vec![Turn::Down, Turn::Down, Turn::Down, Turn::Tells(vec![(1, "start")])];
         assert_eq!(heard(turns, 4).await.0, ["down", "down", "up", "1 Started"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_answer_that_breaks_off_is_no_loss() {
+        let turns = vec![Turn::Tells(vec![(1, "start")]), Turn::Down, Turn::Tells(vec![(2, "pause")]), Turn::Down];
+        assert_eq!(heard(turns, 4).await.0, ["up", "1 Started", "up", "2 Paused"]);
     }
 
     #[tokio::test(start_paused = true)]

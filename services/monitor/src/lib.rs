@@ -6,12 +6,15 @@
 //!     └────► inspect, stats ──────────┘      └─ core::observe
 //! ```
 //!
+//! When somebody falls ill, [`examine`] finds out what a restart would destroy.
+//!
 //! [`engine`] asks Docker; [`event`], [`facts`] and [`samples`] put its answers into our own words; [`ending`] tells who
 //! ended a run; [`watch`] adds everything up; [`shift`] keeps it going, and [`kept`] lets another process go on from it.
 
 pub mod ending;
 pub mod engine;
 pub mod event;
+pub mod examine;
 pub mod facts;
 pub mod follow;
 pub mod kept;
@@ -21,6 +24,7 @@ pub mod watch;
 
 use std::sync::Arc;
 
+use hemostat_core::redact::Redactor;
 use hemostat_engine::{Link, discover::Machine};
 use hemostat_runtime::{Config, Context, Task};
 use tracing::info;
@@ -33,12 +37,24 @@ use crate::{engine::Docker, shift::Settings};
 /// When the configuration of a host's engine cannot work. An engine that cannot be reached is told on the log and tried
 /// again.
 pub fn tasks(ctx: &Context, config: &Config) -> anyhow::Result<Vec<Task>> {
+    let monitor = &config.monitor;
     let policy = Arc::new(config.policy());
+    let redactor = Redactor::new(monitor.redact.clone());
     let mut tasks = vec![];
     for host in hemostat_engine::hosts(config, &Machine)? {
         info!(host = %host.name, "the engine of {} is {}, from {}", host.name, host.endpoint, host.why);
         let docker = Docker::over(Link::new(host.endpoint, host.limit));
-        let settings = Settings { host: host.name, interval: config.monitor.interval, policy: policy.clone() };
+        let settings = Settings {
+            host: host.name,
+            interval: monitor.interval,
+            policy: policy.clone(),
+            examinations: monitor.examine.then(|| examine::Settings {
+                lines: monitor.log_lines,
+                bytes: monitor.log_bytes,
+                redactor: redactor.clone(),
+            }),
+            redactor: redactor.clone(),
+        };
         let name = format!("monitor/{}", settings.host);
         tasks.push(Task::new(name, shift::run(ctx.clone(), Arc::new(docker), settings)));
     }

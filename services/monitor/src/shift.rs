@@ -7,20 +7,27 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use bollard::models::ContainerStatsResponse;
-use hemostat_core::Policy;
-use hemostat_runtime::{Context, Lost, Metric, Producer};
+use hemostat_core::{
+    Policy,
+    redact::{Redactor, redact},
+};
+use hemostat_runtime::{Context, Lost, Metric, Producer, trace};
 use hemostat_schema::{
-    ByteCount, ContainerId, Event, HostName, NewEvent, Observation, Partition, Span, container::Vitals,
+    ByteCount, ContainerId, Event, EventId, HostName, NewEvent, Observation, Partition, Span, container::Vitals,
 };
 use tokio::{
     sync::{Semaphore, mpsc},
     task::JoinSet,
-    time::{Interval, MissedTickBehavior, interval, sleep},
+    time::{Interval, MissedTickBehavior, interval, sleep, timeout},
 };
 use tracing::{debug, info, warn};
 
 use crate::{
     engine::{Engine, Error},
+    examine::{
+        self, Order,
+        orders::{self, Asked},
+    },
     facts::{self, Inspected},
     follow::{Heard, follow},
     kept::{self, HostRow, Kept},
@@ -34,8 +41,15 @@ const ROUND: Duration = Duration::from_secs(60);
 const ROUND_AGAIN: Duration = Duration::from_secs(2);
 /// So many containers are inspected at once.
 const INSPECTIONS: usize = 16;
+/// After which pauses an inspection that broke off is made again: the first, and the longest.
+const INSPECT_AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_millis(800));
 /// So many containers' counters are read at once.
 const SAMPLES: usize = 32;
+/// So many containers are examined at once.
+const EXAMINATIONS: usize = 32;
+/// So long an examination may wait for its turn. Where so many fall ill that it comes later, it is left out: a diagnosis
+/// would not wait for it, and nothing is done about a storm anyway.
+const TURN: Duration = Duration::from_secs(1);
 /// At most so much is taken in between two commits.
 const BATCH: usize = 256;
 /// The least time between two looks at what is due.
@@ -50,6 +64,10 @@ pub struct Settings {
     pub interval: Duration,
     /// The limits.
     pub policy: Arc<Policy>,
+    /// What is secret in what the engine says of itself.
+    pub redactor: Redactor,
+    /// How the sick are examined; none: they are not.
+    pub examinations: Option<examine::Settings>,
 }
 
 /// Watches a host until the process ends, whenever no other process does.
@@ -115,6 +133,7 @@ async fn shift(
         sampling: HashSet::new(),
         inspections: Arc::new(Semaphore::new(INSPECTIONS)),
         samples: Arc::new(Semaphore::new(SAMPLES)),
+        examinations: Arc::new(Semaphore::new(EXAMINATIONS)),
         host_memory: ByteCount(0),
     };
     match shift.work(producer).await {
@@ -129,6 +148,7 @@ enum Told {
     Listed(Option<Vec<ContainerId>>, u64),
     Inspected(Ask, Option<Box<Inspected>>),
     Sampled(ContainerId, Option<Box<ContainerStatsResponse>>),
+    Examined(Box<NewEvent>),
 }
 
 enum Never {}
@@ -147,6 +167,7 @@ struct Shift<'a> {
     sampling: HashSet<ContainerId>,
     inspections: Arc<Semaphore>,
     samples: Arc<Semaphore>,
+    examinations: Arc<Semaphore>,
     host_memory: ByteCount,
 }
 
@@ -191,7 +212,10 @@ impl Shift<'_> {
                 // Events may have been missed, also from before this process.
                 round.reset_immediately();
             }
-            Heard::Down(error) => self.watch.engine_lost(&error, self.ctx.clock.now()),
+            Heard::Down(error) => {
+                let said = self.settings.redactor.redact(&error.to_string()).text;
+                self.watch.engine_lost(&said, self.ctx.clock.now());
+            }
         }
     }
 
@@ -208,6 +232,7 @@ impl Shift<'_> {
                     gauge(self.settings.host.as_str(), name.as_str(), &vitals);
                 }
             }
+            Told::Examined(event) => self.watch.found_out(*event),
         }
     }
 
@@ -249,19 +274,25 @@ impl Shift<'_> {
         let (engine, to, turns) = (self.engine.clone(), self.to_told.clone(), self.inspections.clone());
         self.tasks.spawn(async move {
             sleep(ask.after).await;
-            let _turn = turns.acquire().await;
-            let inspected = match engine.inspect(&ask.id).await {
-                Ok(inspect) => facts::read(inspect).inspect_err(|error| warn!("{error}")).ok(),
-                Err(error @ (Error::Gone(_) | Error::Unreachable { .. } | Error::Hanging { .. })) => {
-                    debug!("{error}");
-                    None
-                }
-                Err(error) => {
-                    warn!("{error}");
-                    None
-                }
-            };
+            let inspected = inspected(engine.as_ref(), &ask.id, &turns).await;
             let _ = to.send(Told::Inspected(ask, inspected.map(Box::new))).await;
+        });
+    }
+
+    /// Examines the container that `cause` says fell ill.
+    fn examine(&mut self, asked: Asked, cause: EventId) {
+        let Some(settings) = self.settings.examinations.clone() else { return };
+        let Some(known) = self.watch.known(&asked.name) else { return };
+        let order = Order { target: asked.target.clone(), symptoms: asked.symptoms.clone(), known };
+        let (engine, to, turns) = (self.engine.clone(), self.to_told.clone(), self.examinations.clone());
+        let clock = self.ctx.clock.clone();
+        self.tasks.spawn(async move {
+            let Ok(_turn) = timeout(TURN, turns.acquire()).await else {
+                return warn!(container = %asked.name, "{} is not examined: too many are sick at once", asked.name);
+            };
+            let examined = examine::examine(engine.as_ref(), order, &settings).await;
+            let event = asked.answer(examined, cause, clock.now());
+            let _ = to.send(Told::Examined(Box::new(event))).await;
         });
     }
 
@@ -273,7 +304,7 @@ impl Shift<'_> {
     }
 
     async fn commit(&mut self, producer: &mut Producer) -> Result<(), Lost> {
-        let outcome = self.watch.take();
+        let mut outcome = self.watch.take();
         for ask in outcome.asks {
             self.inspect(ask);
         }
@@ -287,7 +318,14 @@ impl Shift<'_> {
         let row = HostRow { reach: self.watch.reach().cloned(), cursor: self.watch.cursor() };
         rows.push(kept::host(&self.settings.host, &row)?);
         self.tell(&outcome.events);
-        producer.append(outcome.events, rows).await?;
+        trace::stamp_all(&mut outcome.events);
+        let asked = orders::asked(&outcome.events);
+        let ids = producer.append(outcome.events, rows).await?;
+        for asked in asked {
+            if let Some(cause) = ids.get(asked.by) {
+                self.examine(asked, *cause);
+            }
+        }
         Ok(())
     }
 
@@ -304,6 +342,33 @@ impl Shift<'_> {
                     info!(container = name, symptom = cleared.symptom.name(), "{name}: {} is over", cleared.symptom);
                 }
                 other => debug!(container = name, "{name}: {}", other.name()),
+            }
+        }
+    }
+}
+
+/// What the engine says of a container; none where that is gone or the engine does not say. Events wait for this answer, so
+/// one that broke off is asked for again.
+async fn inspected(engine: &dyn Engine, id: &ContainerId, turns: &Semaphore) -> Option<Inspected> {
+    let mut pause = INSPECT_AGAIN.0;
+    loop {
+        let answer = {
+            let _turn = turns.acquire().await;
+            engine.inspect(id).await
+        };
+        match answer {
+            Ok(inspect) => return facts::read(inspect).inspect_err(|error| warn!("{error}")).ok(),
+            Err(Error::Unreachable { .. }) if pause <= INSPECT_AGAIN.1 => {
+                sleep(pause).await;
+                pause *= 2;
+            }
+            Err(error @ (Error::Gone(_) | Error::Unreachable { .. } | Error::Hanging { .. })) => {
+                debug!("{error}");
+                return None;
+            }
+            Err(error) => {
+                warn!("{}", redact(&error.to_string()));
+                return None;
             }
         }
     }

@@ -34,10 +34,13 @@ use tracing::{debug, info, warn};
 
 use crate::{
     ending::{self, Run},
-    engine::{About, Error},
+    engine::About,
     event::{Happening, What},
+    examine::changes::Changes,
     facts::Inspected,
 };
+
+mod known;
 
 /// An inspection that shows a run to have begun or ended of which no event told is not believed at once: the event,
 /// which knows more, may be on its way.
@@ -109,6 +112,8 @@ pub struct Watch {
     states: BTreeMap<ContainerName, State>,
     wakes: BTreeMap<ContainerName, Timestamp>,
     tracked: HashMap<ContainerId, Tracked>,
+    /// What changed lately.
+    past: Changes,
     /// Counts events and asks, so that it can be told which came first.
     count: u64,
     latest: Option<Timestamp>,
@@ -140,6 +145,12 @@ impl Watch {
                 Some((name.clone(), observe::next_wake(state, &subject, &policy)?))
             })
             .collect();
+        let mut past = Changes::default();
+        for (name, state) in &states {
+            if let Some(facts) = state.facts() {
+                past.met(name, facts);
+            }
+        }
         Self {
             host,
             policy,
@@ -147,6 +158,7 @@ impl Watch {
             states,
             wakes,
             tracked,
+            past,
             count: 0,
             latest,
             changed: BTreeSet::new(),
@@ -220,14 +232,19 @@ impl Watch {
         }
     }
 
-    /// The engine cannot be reached, or hangs.
-    pub fn engine_lost(&mut self, error: &Error, now: Timestamp) {
+    /// The engine cannot be reached, or hangs; `error` is for everybody to read.
+    pub fn engine_lost(&mut self, error: &str, now: Timestamp) {
         if self.reach != Some(Reach::Lost) {
             warn!(host = %self.host, "{error}; trying on");
-            let lost = EngineLost { error: error.to_string() };
+            let lost = EngineLost { error: error.to_owned() };
             self.events.push(NewEvent::new(Subject::host(self.host.clone()), now, lost));
             self.reach = Some(Reach::Lost);
         }
+    }
+
+    /// Something else was found out, and belongs on the log.
+    pub fn found_out(&mut self, event: NewEvent) {
+        self.events.push(event);
     }
 
     /// Time has passed.
@@ -264,6 +281,7 @@ impl Watch {
         for id in gone {
             self.removed(&id, now);
         }
+        self.past.forget(now);
         for id in ids {
             self.ask(id.clone(), Duration::ZERO);
         }
@@ -499,6 +517,7 @@ impl Watch {
         };
         if !events.is_empty() {
             self.changed.insert(name.clone());
+            self.past.take(name, &events);
             // Causes within a call are counted from its own first event.
             let first = self.events.len();
             self.events.extend(events.into_iter().map(|event| shifted(event, first)));

@@ -3,15 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 mod bed;
+mod watcher;
 
 use std::{sync::Arc, time::Duration};
 
-use bed::{context, history, host, policy, stage, start, wait_for};
+use bed::{context, history, policy, stage, start, wait_for};
 use hemostat_core::{Policy, policy::Sensitivity};
-use hemostat_monitor::{
-    engine::Docker,
-    shift::{self, Settings},
-};
+use hemostat_monitor::engine::Docker;
 use hemostat_patient::{
     Illness,
     illness::{Cpu, Crash, Crowd, Flapping, Leak, Memory, Unhealthy},
@@ -23,17 +21,17 @@ use hemostat_schema::{
     container::Health,
     observation::{Cleared, Evidence, Symptom},
 };
-use tokio::task::JoinHandle;
+use watcher::Watcher;
 
-/// A monitor with short windows that ends with the test.
-struct Monitor(JoinHandle<anyhow::Result<()>>);
+/// Makes monitors with short windows.
+struct Monitor;
 
 impl Monitor {
-    fn start(ctx: &Context, stage: &Stage) -> Self {
+    fn start(ctx: &Context, stage: &Stage) -> Watcher {
         Self::with_grace(ctx, stage, Span::ZERO)
     }
 
-    fn with_grace(ctx: &Context, stage: &Stage, grace: Span) -> Self {
+    fn with_grace(ctx: &Context, stage: &Stage, grace: Span) -> Watcher {
         let engine = Arc::new(Docker::new(docker_host(), Duration::from_secs(20)));
         let mut policy = Policy {
             clear_after: Span::from_secs(2),
@@ -52,14 +50,7 @@ impl Monitor {
         policy.care.sustained = Span::from_secs(3);
         // Two samples half a second apart do not hold whole periods of the scheduler, so the share of a limit jitters.
         policy.care.cpu = Percent::clamped(60.0);
-        let settings = Settings { host: host(), interval: Duration::from_millis(500), policy: Arc::new(policy) };
-        Self(tokio::spawn(shift::run(ctx.clone(), engine, settings)))
-    }
-}
-
-impl Drop for Monitor {
-    fn drop(&mut self) {
-        self.0.abort();
+        Watcher::start(ctx, engine, policy)
     }
 }
 

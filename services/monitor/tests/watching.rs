@@ -7,14 +7,12 @@
 )]
 
 mod bed;
+mod watcher;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use bed::{DEADLINE, context, history, host, policy, stage, start, wait_for};
-use hemostat_monitor::{
-    engine::Docker,
-    shift::{self, Settings},
-};
+use hemostat_monitor::engine::Docker;
 use hemostat_patient::{
     Illness,
     illness::{Cpu, Crash, Unhealthy},
@@ -30,27 +28,20 @@ use tokio::{
     net::{UnixListener, UnixStream},
     task::{JoinHandle, JoinSet},
 };
+use watcher::Watcher;
 
 const UNHEALTHY: Illness = Illness::Unhealthy(Unhealthy { duration: None });
 
-/// A monitor that ends with the test.
-struct Monitor(JoinHandle<anyhow::Result<()>>);
+/// Makes monitors.
+struct Monitor;
 
 impl Monitor {
-    fn start(ctx: &Context, stage: &Stage) -> Self {
+    fn start(ctx: &Context, stage: &Stage) -> Watcher {
         Self::at(ctx, stage, &docker_host())
     }
 
-    fn at(ctx: &Context, stage: &Stage, docker: &str) -> Self {
-        let engine = Arc::new(Docker::new(docker, Duration::from_secs(20)));
-        let settings = Settings { host: host(), interval: Duration::from_secs(1), policy: Arc::new(policy(stage)) };
-        Self(tokio::spawn(shift::run(ctx.clone(), engine, settings)))
-    }
-}
-
-impl Drop for Monitor {
-    fn drop(&mut self) {
-        self.0.abort();
+    fn at(ctx: &Context, stage: &Stage, docker: &str) -> Watcher {
+        Watcher::start(ctx, Arc::new(Docker::new(docker, Duration::from_secs(20))), policy(stage))
     }
 }
 

@@ -6,6 +6,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use hemostat_core::redact::redact;
 use hemostat_runtime::{Clock, Effect, Fault, Permit, Undurable};
 use hemostat_schema::{
     Action, Event, Family, HostName, NewEvent, Recorded, Span, Timestamp,
@@ -57,6 +58,8 @@ impl<E: Engine> Execute<E> {
                 Succeeded { action, remedy, target, called_at, took, proof }.into()
             }
             Deed::NotDone(error) => {
+                // Docker repeats command lines and addresses in its errors.
+                let error = redact(&error);
                 warn!(container = name, remedy = verb, "could not {verb} {name}: {error}");
                 let took = Span::between(event.at, self.clock.now());
                 Failed { action, remedy, error, took }.into()

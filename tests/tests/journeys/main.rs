@@ -9,6 +9,7 @@ mod hosts;
 mod models;
 mod old_events;
 mod outages;
+mod secrets;
 mod setup;
 mod takeover;
 mod tampering;

@@ -219,7 +219,8 @@ impl Config {
             loop_restarts: thresholds.loop_restarts,
             loop_within: thresholds.loop_within,
             sample_every: self.monitor.sample_every,
-            examine_within: Span::ZERO,
+            // Nobody waits for what nobody does.
+            examine_within: if self.monitor.examine { self.analyzer.examine_within } else { Span::ZERO },
             opinion: self.opinion(),
             alerts: AlertPolicy { enabled: self.alerts.enabled, tell: self.alerts.tell },
         }
@@ -279,6 +280,12 @@ impl Config {
         at_least("docker.timeout", self.docker.timeout, ms(100))?;
         at_least("monitor.interval", self.monitor.interval, ms(100))?;
         at_least("monitor.sample_every", self.monitor.sample_every.into(), ms(100))?;
+        for (key, value, most) in [
+            ("monitor.log_lines", self.monitor.log_lines, 1000),
+            ("monitor.log_bytes", self.monitor.log_bytes, 64 << 10),
+        ] {
+            self.refuse_unless(value <= most, key, || format!("at most {most}"))?;
+        }
         at_least("alerts.slack_timeout", self.alerts.slack_timeout, ms(100))?;
         at_least("runtime.lease_ttl", self.runtime.lease_ttl, ms(1000))?;
         at_least("redis.durable_within", self.redis.durable_within, ms(10))?;

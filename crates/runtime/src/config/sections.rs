@@ -4,7 +4,10 @@
 
 use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, time::Duration};
 
-use hemostat_core::policy::{Allowed, Mode, Tell};
+use hemostat_core::{
+    policy::{Allowed, Mode, Tell},
+    redact::Patterns,
+};
 use hemostat_log::Durability;
 use hemostat_schema::{Confidence, HostName, Percent, Span};
 use secrecy::SecretString;
@@ -263,6 +266,14 @@ section! {
         only: Vec<String> = vec![], "monitor.only";
         /// How often a sample is put on the log for each container.
         sample_every: Span = Span::from_secs(30), "monitor.sample_every";
+        /// Whether a container that fell ill is examined before anything is done to it.
+        examine: bool = true, "monitor.examine";
+        /// So many lines of its output are kept then, at most ...
+        log_lines: u32 = 60, "monitor.log_lines";
+        /// ... and so many bytes of it.
+        log_bytes: u32 = 8192, "monitor.log_bytes";
+        /// What else is secret, as regular expressions.
+        redact: Patterns = Patterns::default(), "monitor.redact";
     }
 }
 
@@ -313,6 +324,8 @@ section! {
         /// A diagnosis must be at least this sure to be acted on.
         confidence_threshold: Confidence = Confidence::clamped(0.7), "analyzer.confidence_threshold",
             Alias::Plain("ANALYZER_CONFIDENCE_THRESHOLD");
+        /// A diagnosis waits at most so long for the examination of a container that fell ill.
+        examine_within: Span = Span::from_secs(5), "analyzer.examine_within";
         /// Who concludes.
         mode: DiagnosisBy = DiagnosisBy::Rules, "analyzer.mode";
         /// The model that is asked.

@@ -6,7 +6,10 @@
 use std::{collections::BTreeSet, fmt::Write as _, net::SocketAddr, path::PathBuf, time::Duration};
 
 use config::ValueKind;
-use hemostat_core::policy::{Allowed, Mode, Tell};
+use hemostat_core::{
+    policy::{Allowed, Mode, Tell},
+    redact::Patterns,
+};
 use hemostat_log::Durability;
 use hemostat_schema::{Confidence, HostName, Percent, Span};
 use secrecy::{ExposeSecret, SecretString};
@@ -354,6 +357,29 @@ impl Setting for Vec<String> {
     fn read(value: &ValueKind) -> Option<Self> {
         let names = list(value)?;
         hemostat_core::policy::Names::new(names.iter().map(String::as_str)).is_ok().then_some(names)
+    }
+
+    fn show(&self) -> String {
+        show_list(self.iter().map(quoted))
+    }
+}
+
+/// A text is one pattern: commas have a meaning of their own in it.
+impl Setting for Patterns {
+    fn right() -> String {
+        "a list of regular expressions such as ['ACME-\\d{8}'], each no larger than a few kilobytes, and none that \
+         matches an empty text"
+            .into()
+    }
+
+    fn read(value: &ValueKind) -> Option<Self> {
+        let patterns = match value {
+            ValueKind::String(text) => {
+                vec![text.trim().to_owned()].into_iter().filter(|text| !text.is_empty()).collect()
+            }
+            value => list(value)?,
+        };
+        Self::new(patterns.iter().map(String::as_str)).ok()
     }
 
     fn show(&self) -> String {

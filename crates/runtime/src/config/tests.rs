@@ -43,7 +43,9 @@ fn the_example_names_every_key_with_its_default() {
 
 #[test]
 fn the_defaults_of_the_configuration_are_those_of_the_policy() {
-    let (ours, theirs) = (Config::default().policy(), Policy::default());
+    let ours = Config::default().policy();
+    // A policy by itself knows of nobody who examines.
+    let theirs = Policy { examine_within: Span::from_secs(5), ..Policy::default() };
     let without_names = |policy: &Policy| {
         format!("{:?}", Policy { exclude: Names::default(), only: Names::default(), ..policy.clone() })
     };
@@ -132,6 +134,9 @@ fn a_bad_value_is_refused_with_key_value_origin_and_what_would_be_right() {
     check("", &[], &[("responder.dry_run", "maybe")], &["true or false"]);
     check("", &[], &[("query.listen", "8501")], &["query.listen", "127.0.0.1:8501"]);
     check("", &[], &[("monitor.exclude", "a[")], &["monitor.exclude", "list of names"]);
+    check("[monitor]\nredact = [\"(\"]", &[], &[], &["monitor.redact", "a list of regular expressions"]);
+    check("", &[], &[("monitor.redact", "a*")], &["monitor.redact", "a*", "empty text"]);
+    check("", &[], &[("monitor.log_lines", "1001")], &["monitor.log_lines = 1001", "at most 1000"]);
     check("", &[], &[("runtime.lease_ttl", "10ms")], &["runtime.lease_ttl", "at least 1.0 s"]);
     check("", &[], &[("thresholds.flaps", "1")], &["thresholds.flaps = 1", "2 to 64"]);
     check("", &[], &[("thresholds.flaps", "65")], &["thresholds.flaps = 65", "2 to 64"]);
@@ -144,6 +149,14 @@ fn a_bad_value_is_refused_with_key_value_origin_and_what_would_be_right() {
     check("", &[], &[("log_level", "loud")], &["log_level", "\"loud\"", "command line", "error, warn, info"]);
     check("[responder", &[], &[], &["could not read the configuration file", "hemostat.toml"]);
     check("responder = 3", &[], &[], &["there is no key responder"]);
+}
+
+#[test]
+fn diagnoses_wait_for_examinations_only_where_there_are_any() {
+    let waits = |overrides: &[(&str, &str)]| load("", &[], overrides).unwrap().policy().examine_within;
+    assert_eq!(waits(&[]), Span::from_secs(5));
+    assert_eq!(waits(&[("analyzer.examine_within", "2s")]), Span::from_secs(2));
+    assert_eq!(waits(&[("monitor.examine", "false")]), Span::ZERO);
 }
 
 #[test]

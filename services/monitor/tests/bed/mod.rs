@@ -2,6 +2,8 @@
 
 #![allow(dead_code, clippy::unwrap_used, reason = "test support, of which each file uses its part")]
 
+pub mod dockerd;
+
 use std::{sync::Arc, time::Duration};
 
 use hemostat_core::{

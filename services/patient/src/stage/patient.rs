@@ -46,6 +46,8 @@ pub struct PatientSpec {
     pub arguments: Vec<String>,
     /// Further labels.
     pub labels: HashMap<String, String>,
+    /// Its environment, `NAME=value` each.
+    pub environment: Vec<String>,
 }
 
 /// What Docker does when a patient exits.
@@ -76,6 +78,7 @@ impl PatientSpec {
             stop_delay: Duration::ZERO,
             arguments: vec![],
             labels: HashMap::new(),
+            environment: vec![],
         }
     }
 
@@ -155,6 +158,7 @@ impl Patient {
         let body = ContainerCreateBody {
             image: Some(image.to_owned()),
             cmd: Some(spec.arguments()),
+            env: Some(spec.environment.clone()),
             labels: Some(labels),
             healthcheck: Some(spec.health_check()),
             host_config: Some(spec.host_config()),

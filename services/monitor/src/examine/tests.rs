@@ -1,0 +1,301 @@
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bollard::{
+    container::LogOutput,
+    models::{ContainerInspectResponse, ContainerStatsResponse, ContainerTopResponse, EventMessage},
+};
+use futures::stream::BoxStream;
+use hemostat_schema::{
+    ContainerId, ContainerName,
+    container::{Compose, Exit, Health, Limits, RestartPolicy, Vitals},
+    examination::{Relation, Stream},
+};
+use serde_json::json;
+
+use super::{relatives::relatives, *};
+use crate::engine::About;
+
+pub(super) fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_795_462_000 + second).unwrap()
+}
+
+/// A healthy container that has run for an hour; its id is made of its name.
+pub(super) fn facts(name: &str) -> Facts {
+    let id = format!("{:0<64}", name.bytes().map(|byte| format!("{byte:02x}")).collect::<String>());
+    Facts {
+        id: id.parse().unwrap(),
+        image: "app:1".into(),
+        image_id: "sha256:old".into(),
+        created_at: at(-3600),
+        started_at: Some(at(-3600)),
+        state: State::Running,
+        health: Health::Healthy,
+        exit: None,
+        restart_policy: RestartPolicy::No,
+        restarts: 0,
+        stop_timeout: None,
+        limits: Limits::default(),
+        network_of: None,
+        compose: None,
+        swarm: None,
+        labels: [].into(),
+    }
+}
+
+pub(super) fn vitals() -> Vitals {
+    Vitals {
+        cpu: Percent::clamped(1.0),
+        memory: Percent::clamped(1.0),
+        memory_used: ByteCount(1),
+        memory_limit: ByteCount(100),
+        network_rx: ByteCount(0),
+        network_tx: ByteCount(0),
+        block_read: ByteCount(0),
+        block_write: ByteCount(0),
+        pids: 1,
+        pids_limit: None,
+        strain: hemostat_schema::container::Strain::default(),
+    }
+}
+
+/// What is found out where nothing is.
+pub(super) fn examined() -> Examined {
+    Examined {
+        target: facts("api").target(),
+        symptoms: vec![Symptom::Unhealthy],
+        checks: vec![],
+        output: vec![],
+        output_cut: false,
+        exit: None,
+        out_of_memory: false,
+        processes: vec![],
+        samples: vec![],
+        changes: vec![],
+        relatives: vec![],
+        writable: None,
+        disk: None,
+        missing: vec![],
+        redacted: 0,
+        took: Span::ZERO,
+    }
+}
+
+/// How the engine answers a question.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Way {
+    Answers,
+    Hangs,
+    Refuses,
+    Gone,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Ways {
+    inspect: Way,
+    output: Way,
+    processes: Way,
+}
+
+async fn in_way<T>(way: Way, answer: T) -> Result<T, Error> {
+    match way {
+        Way::Answers => Ok(answer),
+        Way::Hangs => std::future::pending().await,
+        Way::Refuses => {
+            let reason = "it broke, token=engine-secret-1 (status 500)".to_owned();
+            Err(Error::Refused { host: "here".into(), doing: "answer", reason })
+        }
+        Way::Gone => Err(Error::Gone("api".into())),
+    }
+}
+
+#[async_trait]
+impl Engine for Ways {
+    async fn about(&self) -> Result<About, Error> {
+        in_way(Way::Gone, ()).await.map(|()| unreachable!("it is gone"))
+    }
+    async fn ping(&self) -> Result<(), Error> {
+        in_way(Way::Gone, ()).await
+    }
+    async fn list(&self) -> Result<Vec<ContainerId>, Error> {
+        in_way(Way::Gone, vec![]).await
+    }
+    async fn inspect(&self, _: &ContainerId) -> Result<ContainerInspectResponse, Error> {
+        let inspect = json!({
+            "State": {
+                "Status": "running", "Running": true, "OOMKilled": false, "FinishedAt": at(-3601).to_string(),
+                "Health": {"Status": "unhealthy", "Log": [
+                    {"Start": at(1).to_string(), "ExitCode": 0, "Output": "fine"},
+                    {"Start": at(2).to_string(), "ExitCode": 1, "Output": "\u{1b}[31mlogin with Hunter22 failed\n"},
+                ]}
+            },
+            "Config": {"Env": ["DB_PASSWORD=Hunter22"], "Labels": {"app.token": "label-secret-1"}, "Cmd": ["app"]}
+        });
+        in_way(self.inspect, serde_json::from_value(inspect).unwrap()).await
+    }
+    async fn stats(&self, _: &ContainerId) -> Result<ContainerStatsResponse, Error> {
+        in_way(Way::Gone, ContainerStatsResponse::default()).await
+    }
+    async fn output(&self, _: &ContainerId, since: Option<Timestamp>, lines: u32) -> Result<Vec<LogOutput>, Error> {
+        assert_eq!((since, lines), (Some(at(-3601)), 61));
+        let line = |second: i64, text: &str| LogOutput::StdErr { message: format!("{} {text}\n", at(second)).into() };
+        let lines = [
+            line(-3602, "of the run before"),
+            line(3, "connecting with Hunter22"),
+            line(4, "-----BEGIN PRIVATE KEY-----"),
+            line(5, "MIIE"),
+            line(6, "-----END PRIVATE KEY-----"),
+        ];
+        in_way(self.output, lines.to_vec()).await
+    }
+    async fn processes(&self, _: &ContainerId) -> Result<ContainerTopResponse, Error> {
+        let top = json!({
+            "Titles": ["PID", "TIME", "RSS", "COMMAND"],
+            "Processes": [["7", "00:00:01", "4", "app --label label-secret-1 --token abc"]]
+        });
+        in_way(self.processes, serde_json::from_value(top).unwrap()).await
+    }
+    fn events(&self, _: Timestamp) -> BoxStream<'static, Result<EventMessage, Error>> {
+        Box::pin(futures::stream::pending())
+    }
+}
+
+const ALL: Ways = Ways { inspect: Way::Answers, output: Way::Answers, processes: Way::Answers };
+
+async fn examined_with(ways: Ways, known: Facts) -> Examined {
+    let order = Order {
+        target: facts("api").target(),
+        symptoms: vec![Symptom::Unhealthy],
+        known: Known {
+            facts: known,
+            samples: vec![],
+            changes: vec![],
+            relatives: vec![],
+            writable: Some(ByteCount(7)),
+            disk: None,
+        },
+    };
+    examine(&ways, order, &Settings::default()).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn everything_is_found_out_and_no_secret_with_it() {
+    let line = |second, text: &str| Line { at: Some(at(second)), stream: Stream::Stderr, text: text.to_owned() };
+    let expected = Examined {
+        checks: vec![
+            Check { at: at(1), code: 0, output: "fine".into() },
+            Check { at: at(2), code: 1, output: "login with [redacted] failed".into() },
+        ],
+        output: vec![
+            line(3, "connecting with [redacted]"),
+            line(4, "[redacted]"),
+            line(5, "[redacted]"),
+            line(6, "[redacted]"),
+        ],
+        processes: vec![Process {
+            pid: 7,
+            cpu: Span::from_secs(1),
+            memory: ByteCount(4096),
+            command: "app --label [redacted] --token [redacted]".into(),
+        }],
+        writable: Some(ByteCount(7)),
+        redacted: 7,
+        ..examined()
+    };
+    assert_eq!(examined_with(ALL, facts("api")).await, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_does_not_come_is_named_and_nothing_waits_for_it() {
+    let exited =
+        Facts { state: State::Exited, exit: Some(Exit { at: at(9), code: 3, by: ExitBy::Crash }), ..facts("api") };
+    let withheld = "its output and its processes, as its environment, which tells its secrets, is not known";
+    let late = "no answer within 2s";
+    let refused = "the Docker engine at here did not answer: it broke, token=[redacted] (status 500)";
+    let gone = "what only Docker knows, as the container is gone";
+    let newer = Facts { started_at: Some(at(10)), ..facts("api") };
+    let another = "how that run ended, as another has begun since";
+    for (ways, known, missing) in [
+        (ALL, exited.clone(), vec![]),
+        (Ways { output: Way::Hangs, ..ALL }, facts("api"), vec![format!("its output: {late}")]),
+        (Ways { processes: Way::Refuses, ..ALL }, facts("api"), vec![format!("its processes: {refused}")]),
+        (Ways { inspect: Way::Hangs, ..ALL }, facts("api"), vec![format!("docker inspect: {late}"), withheld.into()]),
+        (Ways { inspect: Way::Gone, output: Way::Gone, processes: Way::Gone }, exited, vec![gone.into()]),
+        (ALL, newer, vec![another.into()]),
+    ] {
+        let began = Instant::now();
+        let expected_exit = known.exit;
+        let examined = examined_with(ways, known).await;
+        assert_eq!(examined.missing, missing, "{ways:?}");
+        assert!(began.elapsed() <= Duration::from_secs(2), "{ways:?}: {:?}", began.elapsed());
+        assert_eq!(examined.exit, expected_exit);
+        let told = [examined.output.is_empty(), examined.checks.is_empty()];
+        assert_eq!(told[1], ways.inspect != Way::Answers, "{ways:?}");
+        assert_eq!(told[0], ways.inspect != Way::Answers || ways.output != Way::Answers, "{ways:?}");
+    }
+}
+
+#[test]
+fn the_end_of_the_run_before_is_known_only_of_one_that_runs() {
+    let since = |running: bool, finished: i64| {
+        let state = json!({"State": {"Running": running, "FinishedAt": at(finished).to_string()}});
+        runs_output_since(&serde_json::from_value(state).unwrap(), Some(at(10)))
+    };
+    assert_eq!(since(true, 11), Some(at(11)));
+    assert_eq!(since(true, 9), Some(at(10)));
+    assert_eq!(since(false, 11), Some(at(10)));
+}
+
+#[test]
+fn the_runs_before_count_where_it_is_restarted_again_and_again() {
+    let target = facts("api").target();
+    assert_eq!(output_since(&target, &[Symptom::Exited]), Some(at(-3601)));
+    assert_eq!(output_since(&target, &[Symptom::RestartLoop]), None);
+    assert_eq!(output_since(&Target { started_at: None, ..target }, &[Symptom::Exited]), None);
+}
+
+#[test]
+fn relatives_are_known_by_network_and_by_labels_the_nearest_first() {
+    let compose = |service: &str, depends_on: &[&str]| {
+        Some(Compose {
+            project: "shop".into(),
+            service: service.into(),
+            number: Some(1),
+            depends_on: depends_on.iter().map(|name| (*name).to_owned()).collect(),
+        })
+    };
+    let me = Facts { compose: compose("api", &["db"]), network_of: Some("vpn".into()), ..facts("api") };
+    let all = [
+        ("api", me.clone()),
+        ("api-2", Facts { compose: compose("api", &[]), ..facts("api-2") }),
+        ("db-1", Facts { compose: compose("db", &[]), ..facts("db-1") }),
+        (
+            "db-2",
+            Facts {
+                compose: compose("db", &[]),
+                state: State::Exited,
+                exit: Some(Exit { at: at(5), code: 1, by: ExitBy::Crash }),
+                ..facts("db-2")
+            },
+        ),
+        ("web", Facts { compose: compose("web", &["api"]), ..facts("web") }),
+        ("mail", Facts { compose: compose("mail", &[]), ..facts("mail") }),
+        ("vpn", facts("vpn")),
+        ("sidecar", Facts { network_of: Some(facts("api").id.as_str()[..12].to_owned()), ..facts("sidecar") }),
+        ("stranger", facts("stranger")),
+    ];
+    let named: Vec<(ContainerName, &Facts)> = all.iter().map(|(name, facts)| (name.parse().unwrap(), facts)).collect();
+    let found = relatives(&"api".parse().unwrap(), &me, named.iter().map(|(name, facts)| (name, *facts)));
+    let short: Vec<_> = found.iter().map(|found| (found.name.as_str(), found.relation, found.since)).collect();
+    let up = Some(at(-3600));
+    let expected = [
+        ("db-2", Relation::Dependency, Some(at(5))),
+        ("db-1", Relation::Dependency, up),
+        ("vpn", Relation::Network, up),
+        ("sidecar", Relation::Dependent, up),
+        ("web", Relation::Dependent, up),
+        ("api-2", Relation::Replica, up),
+        ("mail", Relation::Project, up),
+    ];
+    assert_eq!(short, expected);
+}

@@ -1,0 +1,221 @@
+//! Nothing is missed and nothing told twice, whatever happens to the engine and to the wire between.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
+mod bed;
+mod watcher;
+
+use std::{collections::BTreeSet, process::Command, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bed::{DEADLINE, context, dockerd::OwnEngine, history, host, policy, stage, start, wait_for};
+use bollard::{
+    container::LogOutput,
+    models::{
+        ContainerInspectResponse, ContainerStatsResponse, ContainerTopResponse, EventMessage, RestartPolicyNameEnum,
+    },
+};
+use futures::stream::BoxStream;
+use hemostat_monitor::engine::{About, Docker, Engine, Error};
+use hemostat_patient::{
+    Illness,
+    illness::Crash,
+    stage::{Patient, PatientSpec, docker_host},
+};
+use hemostat_runtime::log::Log;
+use hemostat_schema::{
+    ContainerId, Event, Observation, Recorded, Timestamp,
+    container::{ExitBy, Target},
+};
+use watcher::{Watcher, Wire};
+
+const ANSWERS_WITHIN: Duration = Duration::from_secs(20);
+
+fn observation(event: &Event) -> Option<&Observation> {
+    match event {
+        Event::Observation(observation) => Some(observation),
+        _ => None,
+    }
+}
+
+/// The runs that ended, as they were told.
+async fn ended(log: &dyn Log, name: &str) -> Vec<Target> {
+    let history = history(log, name).await;
+    let exited = |event: &Recorded| match observation(event.event()?)? {
+        Observation::Exited(exited) => Some(exited.target.clone()),
+        _ => None,
+    };
+    history.iter().filter_map(exited).collect()
+}
+
+async fn count(log: &dyn Log, name: &str, kind: &str) -> usize {
+    history(log, name).await.iter().filter(|event| event.kind() == kind).count()
+}
+
+async fn seen(log: &dyn Log, name: &str) {
+    wait_for(log, name, "seen", |_, event| {
+        matches!(observation(event)?, Observation::Seen(_) | Observation::Started(_)).then_some(())
+    })
+    .await;
+}
+
+/// Waits until as many runs are told to have ended as have.
+async fn until_ended(log: &dyn Log, name: &str, times: usize) {
+    let mut bell = log.bell(hemostat_schema::Partition(0));
+    let all = tokio::time::timeout(DEADLINE, async {
+        while ended(log, name).await.len() < times {
+            let _ = tokio::time::timeout(Duration::from_secs(1), bell.changed()).await;
+        }
+    });
+    assert!(all.await.is_ok(), "{name}: {} of {times} ends were told", ended(log, name).await.len());
+}
+
+/// Waits until a patient that crashes has done so.
+async fn until_down(patient: &Patient) {
+    let down = tokio::time::timeout(DEADLINE, async {
+        while patient.inspect().await.unwrap().state.unwrap().running == Some(true) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    down.await.unwrap_or_else(|_| panic!("{} did not crash", patient.name));
+}
+
+#[tokio::test]
+async fn fifty_cuts_of_the_event_stream_hide_nothing_and_double_nothing() {
+    let (stage, ctx) = (stage().await, context());
+    let log = ctx.log.as_ref();
+    let record = stage.record();
+    let wire = Wire::to(&docker_host(), &format!("{}-wire", stage.prefix()));
+    let engine = Arc::new(Docker::new(wire.address(), ANSWERS_WITHIN));
+    let _watcher = Watcher::start(&ctx, engine, policy(&stage));
+    let crashes = start(&stage, PatientSpec::named("crashes")).await;
+    let stops = start(&stage, PatientSpec::named("stops")).await;
+    for patient in [&crashes, &stops] {
+        seen(log, &patient.name).await;
+    }
+    for cut in 0..50_u64 {
+        // Each cut falls elsewhere: before, within and after what happens meanwhile.
+        let happens = async {
+            match cut % 5 {
+                0 => crashes.fall_ill(Illness::Crash(Crash { code: 3 })).await.unwrap(),
+                1 => {
+                    until_down(&crashes).await;
+                    crashes.start_again().await.unwrap();
+                }
+                2 => stops.stop().await.unwrap(),
+                3 => stops.start_again().await.unwrap(),
+                _ => {}
+            }
+        };
+        let cuts = async {
+            tokio::time::sleep(Duration::from_millis(cut * 37 % 250)).await;
+            wire.cut();
+        };
+        tokio::join!(happens, cuts);
+    }
+    for patient in [&crashes, &stops] {
+        let died = record.of(&patient.id).count("die");
+        assert!(died >= 10, "{}: {died}", patient.name);
+        until_ended(log, &patient.name, died).await;
+        // What is told late would be told by now.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let ended = ended(log, &patient.name).await;
+        let runs: BTreeSet<_> = ended.iter().map(|target| target.started_at).collect();
+        assert_eq!((ended.len(), runs.len()), (died, died), "{}: {ended:?}", patient.name);
+    }
+    assert_eq!(count(log, host().as_str(), "observation.engine_lost").await, 0, "a cut is not a loss");
+}
+
+/// An engine that never answers for the counters of one container.
+#[derive(Debug)]
+struct Stuck {
+    engine: Docker,
+    on: String,
+}
+
+#[async_trait]
+impl Engine for Stuck {
+    async fn about(&self) -> Result<About, Error> {
+        self.engine.about().await
+    }
+    async fn ping(&self) -> Result<(), Error> {
+        self.engine.ping().await
+    }
+    async fn list(&self) -> Result<Vec<ContainerId>, Error> {
+        self.engine.list().await
+    }
+    async fn inspect(&self, id: &ContainerId) -> Result<ContainerInspectResponse, Error> {
+        self.engine.inspect(id).await
+    }
+    async fn stats(&self, id: &ContainerId) -> Result<ContainerStatsResponse, Error> {
+        if id.as_str() == self.on {
+            return std::future::pending().await;
+        }
+        self.engine.stats(id).await
+    }
+    async fn output(&self, id: &ContainerId, since: Option<Timestamp>, lines: u32) -> Result<Vec<LogOutput>, Error> {
+        self.engine.output(id, since, lines).await
+    }
+    async fn processes(&self, id: &ContainerId) -> Result<ContainerTopResponse, Error> {
+        self.engine.processes(id).await
+    }
+    fn events(&self, since: Timestamp) -> BoxStream<'static, Result<EventMessage, Error>> {
+        self.engine.events(since)
+    }
+}
+
+#[tokio::test]
+async fn counters_that_never_come_hold_up_nobody_else() {
+    let (stage, ctx) = (stage().await, context());
+    let log = ctx.log.as_ref();
+    let (stuck, other) = (start(&stage, PatientSpec::named("stuck")).await, PatientSpec::named("other"));
+    let other = start(&stage, other).await;
+    let engine = Stuck { engine: Docker::new(docker_host(), ANSWERS_WITHIN), on: stuck.id.clone() };
+    let _watcher = Watcher::start(&ctx, Arc::new(engine), policy(&stage));
+    wait_for(log, &other.name, "sample", |_, event| {
+        matches!(observation(event)?, Observation::Sampled(_)).then_some(())
+    })
+    .await;
+    // Also of the one whose counters do not come everything else is told.
+    stuck.fall_ill(Illness::Crash(Crash { code: 3 })).await.unwrap();
+    until_ended(log, &stuck.name, 1).await;
+    assert_eq!(count(log, &stuck.name, "observation.sampled").await, 0);
+    assert_eq!(count(log, host().as_str(), "observation.engine_lost").await, 0);
+}
+
+#[tokio::test]
+async fn who_died_while_the_engine_was_dead_is_found_and_told_once() {
+    let (stage, ctx) = (stage().await, context());
+    let log = ctx.log.as_ref();
+    let mut engine = OwnEngine::start(&format!("{}-engine", stage.prefix()), stage.docker(), stage.image()).await;
+    let [dies, returns] = ["dies", "returns"].map(|name| format!("{}-{name}", stage.prefix()));
+    let dying = engine.run(&dies, stage.image(), RestartPolicyNameEnum::NO).await;
+    engine.run(&returns, stage.image(), RestartPolicyNameEnum::ALWAYS).await;
+    let docker = Arc::new(Docker::new(engine.address(), ANSWERS_WITHIN));
+    let _watcher = Watcher::start(&ctx, docker, policy(&stage));
+    for name in [&dies, &returns] {
+        seen(log, name).await;
+    }
+    engine.kill();
+    wait_for(log, host().as_str(), "loss of the engine", |_, event| {
+        matches!(observation(event)?, Observation::EngineLost(_)).then_some(())
+    })
+    .await;
+    assert!(Command::new("kill").args(["-9", &dying.to_string()]).status().unwrap().success());
+    engine.up().await;
+    until_ended(log, &dies, 1).await;
+    wait_for(log, &returns, "return", |_, event| matches!(observation(event)?, Observation::Started(_)).then_some(()))
+        .await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let by = history(log, &dies).await.iter().find_map(|event| match observation(event.event()?)? {
+        Observation::Exited(exited) => Some(exited.exit.by),
+        _ => None,
+    });
+    // Nobody saw who did it, so it is not made out to be a crash.
+    assert_eq!(by, Some(ExitBy::Unknown));
+    assert_eq!(ended(log, &dies).await.len(), 1);
+    assert_eq!(count(log, &returns, "observation.started").await, 1);
+    let lost = count(log, host().as_str(), "observation.engine_lost").await;
+    let found = count(log, host().as_str(), "observation.engine_found").await;
+    assert_eq!((lost, found), (1, 2));
+}
