@@ -8,7 +8,7 @@
 mod worker;
 
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     fmt,
     sync::{
         Arc,
@@ -19,7 +19,7 @@ use std::{
 use anyhow::anyhow;
 use async_trait::async_trait;
 use hemostat_log::{Confirmed, Durability, Error};
-use hemostat_schema::{EventId, Family, NewEvent, Partition, Recorded, Timestamp};
+use hemostat_schema::{EventId, Family, HostName, NewEvent, Partition, Recorded, Timestamp};
 use tracing::debug;
 
 pub use self::worker::EffectWorker;
@@ -40,9 +40,9 @@ pub trait Effect: Send + Sync + 'static {
     /// Whether `event` asks for this effect.
     fn wants(&self, event: &Recorded) -> bool;
 
-    /// Until when an event is left to another process, as this one cannot do what it asks for; none where it can. It is
-    /// neither handled nor parked until then; where nobody has taken the work over by that time, [`run`](Self::run) is to
-    /// say so.
+    /// Until when an event is left to a process that serves its host, as this one does not; none where it does. It is
+    /// neither handled nor parked until then, and the work is handed over to such a process as soon as one is there; where
+    /// none has come by that time, [`run`](Self::run) is to say so. Only for [`effect_on`].
     fn leaves(&self, _event: &Recorded) -> Option<Timestamp> {
         None
     }
@@ -155,11 +155,19 @@ pub fn effect<E: Effect>(ctx: &Context, effect: E) -> Vec<Task> {
     tasks(ctx, ctx.partitions(), |partition| EffectWorker::new(ctx.clone(), partition, effect.clone()))
 }
 
-/// The workers of an effect that this process can have in these partitions only. They share each partition's work with
-/// those alone who can have it there, too.
-pub fn effect_in<E: Effect>(ctx: &Context, partitions: BTreeSet<Partition>, effect: E) -> Vec<Task> {
+/// The workers of an effect that this process can have on these hosts only, one for each partition in which there are any.
+/// It shares each with those who can have the effect on hosts in there, too: what is for a host of theirs is left to them.
+pub fn effect_on<E: Effect>(ctx: &Context, hosts: impl IntoIterator<Item = HostName>, effect: E) -> Vec<Task> {
     let effect = Arc::new(effect);
-    tasks(ctx, partitions, |partition| EffectWorker::new(ctx.clone(), partition, effect.clone()).of_some())
+    let mut served: BTreeMap<Partition, Vec<HostName>> = BTreeMap::new();
+    for host in hosts {
+        served.entry(ctx.partition_of(&host)).or_default().push(host);
+    }
+    let partitions: Vec<_> = served.keys().copied().collect();
+    tasks(ctx, partitions, |partition| {
+        let hosts = served.get(&partition).cloned().unwrap_or_default();
+        EffectWorker::new(ctx.clone(), partition, effect.clone()).serving(hosts)
+    })
 }
 
 fn tasks<E: Effect>(

@@ -1,9 +1,6 @@
 //! The effect: an intent on the log becomes one call to Docker and one outcome on the log.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use hemostat_core::redact::redact;
@@ -25,8 +22,6 @@ pub struct Execute<E> {
     engines: BTreeMap<HostName, E>,
     clock: Arc<dyn Clock>,
     stale_after: Span,
-    /// Hosts that it does not serve, of which that has been told.
-    strange: Mutex<BTreeSet<HostName>>,
 }
 
 impl<E: Engine> Execute<E> {
@@ -37,7 +32,7 @@ impl<E: Engine> Execute<E> {
 
     /// The same, by the engine of each of these hosts.
     pub fn on(engines: impl IntoIterator<Item = (HostName, E)>, clock: Arc<dyn Clock>, stale_after: Span) -> Self {
-        Self { engines: engines.into_iter().collect(), clock, stale_after, strange: Mutex::default() }
+        Self { engines: engines.into_iter().collect(), clock, stale_after }
     }
 
     /// The names of the hosts that it serves.
@@ -87,14 +82,6 @@ impl<E: Engine> Effect for Execute<E> {
         let host = &event.subject.host;
         if self.engines.contains_key(host) {
             return None;
-        }
-        if self.strange.lock().unwrap_or_else(PoisonError::into_inner).insert(host.clone()) {
-            warn!(
-                host = %host,
-                "what is authorised on {host} waits for a responder that serves it; this one serves {}, and has the work of \
-                 both: name {host} in its [[hosts]], too",
-                self.served()
-            );
         }
         Some(self.stale_after.after(event.at))
     }

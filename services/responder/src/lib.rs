@@ -9,11 +9,11 @@ pub mod deed;
 pub mod engine;
 mod execute;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use hemostat_core::{judge::Judge, remedy::Remedy};
 use hemostat_engine::{Link, discover::Machine};
-use hemostat_runtime::{Config, Context, Task, decider, effect_in};
+use hemostat_runtime::{Config, Context, Task, decider, effect_on};
 
 use crate::engine::Docker;
 pub use crate::execute::Execute;
@@ -25,11 +25,11 @@ pub use crate::execute::Execute;
 pub fn tasks(ctx: &Context, config: &Config) -> anyhow::Result<Vec<Task>> {
     let policy = Arc::new(config.policy());
     let hosts = hemostat_engine::hosts(config, &Machine)?;
-    let partitions: BTreeSet<_> = hosts.iter().map(|host| ctx.partition_of(&host.name)).collect();
+    let names: Vec<_> = hosts.iter().map(|host| host.name.clone()).collect();
     let engines = hosts.into_iter().map(|host| (host.name, Docker::over(Link::new(host.endpoint, host.limit))));
     let execute = Execute::on(engines, ctx.clock.clone(), policy.stale_after);
     let mut tasks = decider::<Remedy>(ctx, policy.clone());
     tasks.extend(decider::<Judge>(ctx, policy));
-    tasks.extend(effect_in(ctx, partitions, execute));
+    tasks.extend(effect_on(ctx, names, execute));
     Ok(tasks)
 }

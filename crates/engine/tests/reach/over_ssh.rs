@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use bollard::query_parameters::EventsOptionsBuilder;
+use bollard::{
+    models::VolumeCreateRequest,
+    query_parameters::{EventsOptions, RemoveVolumeOptions},
+};
 use futures::{StreamExt as _, future::join_all};
 use hemostat_engine::{Link, Trouble};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::{link, name, socket, sshd::Sshd, true_name};
 
@@ -52,9 +55,26 @@ async fn a_stream_of_events_ends_when_the_way_is_cut() {
     let mut sshd = Sshd::start("").await;
     let link = by(&sshd, "client", "known");
     let client = link.client().await.unwrap();
-    let mut events = client.events(Some(EventsOptionsBuilder::new().since("0").build()));
-    // Whatever it says first: the stream is there.
-    let heard = timeout(Duration::from_secs(20), events.next()).await;
+    let mut events = client.events(None::<EventsOptions>);
+    // Whatever it says first: the stream is there. A volume comes and goes until it has said something.
+    let volume = format!("hemostat-reach-{}", std::process::id());
+    let stir = async {
+        loop {
+            let create = VolumeCreateRequest { name: Some(volume.clone()), ..VolumeCreateRequest::default() };
+            client.create_volume(create).await.unwrap();
+            client.remove_volume(&volume, None::<RemoveVolumeOptions>).await.unwrap();
+            sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let heard = timeout(Duration::from_secs(20), async {
+        tokio::select! {
+            heard = events.next() => heard,
+            () = stir => None,
+        }
+    });
+    let heard = heard.await;
+    // It may have been told of between the two.
+    let _ = client.remove_volume(&volume, None::<RemoveVolumeOptions>).await;
     assert!(matches!(heard, Ok(Some(Ok(_)))), "the engine has nothing to tell: {heard:?}");
     sshd.cut();
     let end = async { while let Some(Ok(_)) = events.next().await {} };

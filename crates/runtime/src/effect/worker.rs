@@ -11,11 +11,11 @@ use std::{
 use async_trait::async_trait;
 use futures::FutureExt as _;
 use hemostat_log::{Commit, CommitError, Delivery, Inbox, Park};
-use hemostat_schema::{Cause, EventId, NewEvent, Partition, Recorded, Subject, Timestamp};
+use hemostat_schema::{Cause, EventId, HostName, NewEvent, Partition, Recorded, Subject, Timestamp};
 use tokio::{
     sync::{Semaphore, watch},
     task::JoinSet,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tracing::{Instrument as _, debug, error, info_span, warn};
 
@@ -51,8 +51,10 @@ pub struct EffectWorker<E> {
     in_hand: BTreeSet<EventId>,
     /// What this process cannot do, and until when it is left to another.
     left: BTreeMap<EventId, (Timestamp, Delivery)>,
-    /// With whom the work is shared.
-    fleet: String,
+    /// Since when something is.
+    left_since: Option<Instant>,
+    /// The only hosts on which this process can do it; none where it can on all.
+    serves: Option<Arc<[HostName]>>,
     running: JoinSet<Ended>,
     /// What a rest came upon; the next step returns it.
     failed: Option<Halt>,
@@ -89,15 +91,16 @@ impl<E: Effect> EffectWorker<E> {
             waiting: HashMap::new(),
             in_hand: BTreeSet::new(),
             left: BTreeMap::new(),
-            fleet: E::GROUP.to_owned(),
+            left_since: None,
+            serves: None,
             running: JoinSet::new(),
             failed: None,
         }
     }
 
-    /// The same, sharing the work of its partition with those alone who say that they can do it there.
-    pub(super) fn of_some(self) -> Self {
-        Self { fleet: format!("{}/{}", E::GROUP, self.partition), ..self }
+    /// The same, of a process that can do it on these hosts only.
+    pub fn serving(self, hosts: impl Into<Arc<[HostName]>>) -> Self {
+        Self { serves: Some(hosts.into()), ..self }
     }
 
     /// Takes in new deliveries: those that ask for no effect are acknowledged at once, those that another process is to
@@ -120,6 +123,7 @@ impl<E: Effect> EffectWorker<E> {
                     continue;
                 }
                 Ok(Some((_, Some(until)))) => {
+                    self.left_since.get_or_insert_with(Instant::now);
                     self.left.insert(delivery.id, (until, delivery));
                     continue;
                 }
@@ -159,6 +163,9 @@ impl<E: Effect> EffectWorker<E> {
         for (_, delivery) in due.iter().filter_map(|id| self.left.remove(id)).collect::<Vec<_>>() {
             let Ok(event) = &delivery.event else { continue };
             self.line_up(event.subject.clone(), delivery);
+        }
+        if self.left.is_empty() {
+            self.left_since = None;
         }
         due.len()
     }
@@ -203,8 +210,17 @@ impl<E: Effect> Worker for EffectWorker<E> {
         self.partition
     }
 
-    fn fleet(&self) -> &str {
-        &self.fleet
+    fn serves(&self) -> Option<Arc<[HostName]>> {
+        self.serves.clone()
+    }
+
+    /// What is in hand is finished first, unless that takes too long for those who wait.
+    fn lacks(&self) -> Option<HostName> {
+        self.serves.as_ref()?;
+        let (_, delivery) = self.left.values().next()?;
+        let waits_long = self.left_since.is_some_and(|since| since.elapsed() > self.ctx.lease_ttl);
+        let event = delivery.event.as_ref().ok().filter(|_| self.in_hand.is_empty() || waits_long)?;
+        Some(event.subject.host.clone())
     }
 
     async fn begin(&mut self, tenure: &Tenure) -> Result<(), Halt> {
@@ -215,6 +231,7 @@ impl<E: Effect> Worker for EffectWorker<E> {
             self.waiting.clear();
             self.in_hand.clear();
             self.left.clear();
+            self.left_since = None;
         }
         self.tenure = Some(tenure.clone());
         self.inbox = Some(Inbox::new(self.ctx.log.clone(), lease, E::READS));
