@@ -2,7 +2,7 @@
 
 use anyhow::ensure;
 use hemostat_patient::stage::{PatientSpec, docker_host};
-use hemostat_tests::{Bed, PATIENCE, until};
+use hemostat_tests::{Bed, PATIENCE, RedisServer, until};
 
 use super::sicken;
 
@@ -56,6 +56,41 @@ async fn a_container_is_healed_by_its_own_hosts_engine_while_another_host_is_out
     assert_eq!(bed.deeds(&patient).count("restart"), 1);
     let events = hemostat.get("/events?host=gone&limit=100").await.unwrap();
     assert!(events.to_string().contains("engine_lost"), "{events:#}");
+}
+
+#[tokio::test]
+async fn what_is_for_the_host_of_another_responder_is_left_to_it_and_done_when_it_comes() {
+    let redis = RedisServer::start().await;
+    let mut bed = Bed::new("their-host").await;
+    bed.set("redis.url", redis.url());
+    let mut others = vec![];
+    for role in ["monitor", "analyzer", "alerter", "projector"] {
+        others.push(bed.start(role).ready().await);
+    }
+    let query = bed.start("query").ready().await;
+    bed.set_raw("hosts", hosts(&[("elsewhere", "tcp://127.0.0.1:1")]));
+    let strange = bed.start("responder").ready().await;
+    let patient = bed.patient(PatientSpec::named("a")).await;
+    query.until_well(&patient).await;
+    sicken(&patient).await;
+    until(PATIENCE, "it is known that nobody is there to do it", async || {
+        let said = strange.said();
+        ensure!(said.contains("there is work on bed, and no process is there that serves it"), "it said:\n{said}");
+        Ok(())
+    })
+    .await;
+    let story = query.story(&patient).await.unwrap();
+    assert_eq!((story.count("action.authorised"), story.count("action.failed")), (1, 0), "{story}");
+    bed.set_raw("hosts", hosts(&[("bed", &docker_host())]));
+    let own = bed.start("responder").ready().await;
+    let story = query.until(&patient, "it is healed", |story| story.count("alert.resolved") == 1).await;
+    assert_eq!(story.only("action.verified").data["outcome"], "recovered", "{story}");
+    assert_eq!((story.count("action.authorised"), story.count("action.succeeded")), (1, 1), "{story}");
+    assert_eq!(bed.deeds(&patient).count("restart"), 1);
+    assert!(strange.said().contains("handing it over to"), "{}", strange.said());
+    assert!(own.said().contains(&format!("restart of {} ", patient.name)), "{}", own.said());
+    let parked = query.get("/parked").await.unwrap();
+    assert_eq!(parked["parked"].as_array().map(Vec::len), Some(0), "{parked:#}");
 }
 
 #[tokio::test]
