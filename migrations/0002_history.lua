@@ -5,7 +5,7 @@
 -- back, and a fence that knows the owner as well as the epoch. See README.md for what a migration may do.
 --
 -- Every function gets all its keys in KEYS; they lie in one slot, because all of them carry the partition as their hash
--- tag (`hemostat:{0}:...`). Arguments are flat, because tables would have to be packed and unpacked. A refusal is an error reply whose first
+-- tag (`hemostat:{0}:...`). Arguments are flat, but for what tells of events, of which there may be hundreds. A refusal is an error reply whose first
 -- word says which: STALE, CONFLICT, LOST, UNSET. Time is the server's, in whole milliseconds.
 
 local function now()
@@ -27,6 +27,19 @@ local function is_later(a, b)
   local a_ms, a_seq = parse(a)
   local b_ms, b_seq = parse(b)
   return a_ms > b_ms or (a_ms == b_ms and a_seq > b_seq)
+end
+
+-- Low sequences of ids as text, once they were needed: writing a number out costs as much as a tenth of adding an entry.
+local SEQUENCES = {}
+local function sequence(seq)
+  local written = SEQUENCES[seq]
+  if not written then
+    written = text(seq)
+    if seq < 4096 then
+      SEQUENCES[seq] = written
+    end
+  end
+  return written
 end
 
 -- Calls `command key ...` with all of `list`, a few hundred at a time: Lua can pass only so many arguments.
@@ -234,8 +247,9 @@ end)
 --   guards  head field, id ('' for none)
 --   acks    stream (index in KEYS), count, ids...     one for each stream
 --   fired   member, due (ms)
---   events  stream, kind, subject, cause ('' none, '=n' the n-th event of this commit counted from 0, or an event id),
---           envelope
+--   events  where there are any: two lists, packed as MessagePack, of texts and of numbers; then the envelope of each event.
+--           The numbers are, for each event: stream (index in KEYS), kind and subject (indices in the texts), cause (0 none,
+--           -n the n-th event of this commit counted from 1, else the index of an event id in the texts)
 --   heads   head field, the event (counted from 0) that it is moved to; only where there are events
 --   rows    view (index in KEYS), key, '1' and the row, or '0' and '' to delete it
 --   timers  member, due (ms; '' to cancel it)
@@ -338,23 +352,21 @@ redis.register_function('hemostat_commit', function(keys, args)
       ms, next_seq = time, 0
     end
     local prefix = text(ms) .. '-'
-    -- A sequence is small, so it needs no format to be written without an exponent.
     local function id_of(event)
-      return prefix .. (next_seq + event)
+      return prefix .. sequence(next_seq + event)
     end
-    -- No closure for each argument: this is what a busy log spends its time on.
-    for event = 0, events - 1 do
-      local stream, kind, subject = keys[tonumber(args[at + 1])], args[at + 2], args[at + 3]
-      local cause, envelope = args[at + 4], args[at + 5]
-      at = at + 5
-      if cause == '' then
-        redis.call('XADD', stream, id_of(event), 'k', kind, 's', subject, 'e', envelope)
+    -- This is what a busy log spends its time on, so each global is looked up once and no function is called that need not
+    -- be. Lua hashes all of each string that it is given: what comes again comes as a number.
+    local packed, call = cmsgpack.unpack(take()), redis.call
+    local texts, plan, id, seq = packed[1], packed[2], nil, next_seq
+    for i = 1, 4 * events, 4 do
+      at, id, seq = at + 1, prefix .. sequence(seq), seq + 1
+      local stream, kind, subject, cause = keys[plan[i]], texts[plan[i + 1]], texts[plan[i + 2]], plan[i + 3]
+      if cause == 0 then
+        call('XADD', stream, id, 'k', kind, 's', subject, 'e', args[at])
       else
-        local sibling = string.match(cause, '^=(%d+)$')
-        if sibling then
-          cause = partition .. '.' .. id_of(tonumber(sibling))
-        end
-        redis.call('XADD', stream, id_of(event), 'k', kind, 's', subject, 'c', cause, 'e', envelope)
+        cause = cause > 0 and texts[cause] or partition .. '.' .. id_of(-cause - 1)
+        call('XADD', stream, id, 'k', kind, 's', subject, 'c', cause, 'e', args[at])
       end
     end
     local heads = {}

@@ -122,7 +122,7 @@ pub enum Part {
 /// One piece of evidence, as a model is shown it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Exhibit {
-    /// By which it can be cited, such as `e3`.
+    /// By which it can be cited, such as `facts` or `output.2`.
     pub id: String,
     /// What kind of thing it is, such as `health check` or `output`.
     pub kind: String,

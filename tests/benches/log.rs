@@ -46,7 +46,7 @@ const PAGE: &str = "500";
 const P: Partition = Partition(0);
 /// Where a server is warmed, and with how many events.
 const ASIDE: Partition = Partition(1);
-const WARM: usize = 10 * BATCH;
+const WARM: usize = 40 * BATCH;
 /// Events one at a time, and how long it is quiet between them.
 const SINGLES: usize = 500;
 const QUIET: Duration = Duration::from_millis(10);

@@ -17,18 +17,27 @@
 //! reference policy gives what is recorded. Where none does, another policy was in force then: the decision stands as it
 //! is recorded, and is told as unexplained. Timers ring by the history's clock.
 //!
+//! What a model answered is no decision that could be taken again. An answer that is on the log goes on in both worlds, where
+//! both asked; where only one of them asked, the rules have the word in the simulated one.
+//!
 //! What it cannot know is how a container would have behaved: a remedy that is simulated is judged by what was really
 //! observed afterwards.
 
 mod essence;
 mod seat;
 
-use std::{collections::HashSet, mem, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    mem,
+    sync::Arc,
+};
 
 use hemostat_core::{Policy, diagnose::Triage, judge::Judge, remedy::Remedy, view::story};
 use hemostat_schema::{
-    Action, Body, Event, EventId, Family, IncidentId, NewEvent, Partition, Recorded, Span, Subject, Timestamp,
-    action::{Authorised, Outcome, Proof, Succeeded},
+    Action, Body, Cause, Diagnosis, Event, EventId, Family, IncidentId, NewEvent, Partition, Recorded, Span, Subject,
+    Timestamp,
+    action::{Outcome, Proof, Succeeded},
+    diagnosis::Part,
 };
 use serde::Serialize;
 
@@ -178,6 +187,10 @@ pub struct Backtest<'a> {
     deeds: Vec<NewEvent>,
     /// Authorities that the simulated world does not have.
     foreign: HashSet<EventId>,
+    /// Questions on the log whose answer is the diagnosis.
+    sought: HashSet<EventId>,
+    /// What the rules say in place of the answer to a question that the simulated world does not ask.
+    words: HashMap<EventId, Body>,
     refused: HashSet<EventId>,
     ran: HashSet<EventId>,
     would_run: HashSet<EventId>,
@@ -201,6 +214,8 @@ impl<'a> Backtest<'a> {
             simulated: 0,
             deeds: vec![],
             foreign: HashSet::new(),
+            sought: HashSet::new(),
+            words: HashMap::new(),
             refused: HashSet::new(),
             ran: HashSet::new(),
             would_run: HashSet::new(),
@@ -215,7 +230,12 @@ impl<'a> Backtest<'a> {
             self.pass(event.id.ms);
         }
         let Body::Known(what) = &event.body else { return };
-        match self.seats.iter().position(|seat| seat.decides(what)) {
+        if matches!(what, Event::Diagnosis(Diagnosis::OpinionSought(sought)) if sought.part == Part::Decides) {
+            self.sought.insert(event.id);
+        }
+        // Also where the rules had to answer, because the model did not.
+        let is_answer = event.family() == Family::Diagnosis && event.cause.is_some_and(|id| self.sought.contains(&id));
+        match self.seats.iter().position(|seat| seat.decides(what)).filter(|_| !is_answer) {
             Some(seat) => self.decision(seat, Arc::new(event)),
             None => self.input(Arc::new(event)),
         }
@@ -236,13 +256,22 @@ impl<'a> Backtest<'a> {
             Some(Event::Action(Action::Succeeded(done))) => Some(done.action),
             Some(Event::Action(Action::Failed(failed))) => Some(failed.action),
             Some(Event::Action(Action::Refused(refused))) => refused.refusal.withholds(),
+            Some(Event::Diagnosis(_)) => event.cause,
             _ => None,
         };
-        let is_here = of.is_none_or(|action| !self.foreign.contains(&action));
+        let is_foreign = of.is_some_and(|of| self.foreign.contains(&of));
+        let word = of.and_then(|of| self.words.get(&of));
+        let simulated = match (word, event.event()) {
+            (Some(word), Some(Event::Diagnosis(Diagnosis::Reached(_)))) => {
+                Some(Arc::new(Recorded { body: word.clone(), ..(*event).clone() }))
+            }
+            (Some(_), _) => None,
+            (None, _) => (!is_foreign).then(|| Arc::clone(&event)),
+        };
         for seat in &mut self.seats {
             seat.record(&event);
-            if is_here {
-                seat.simulate(&event);
+            if let Some(event) = &simulated {
+                seat.simulate(event);
             }
         }
     }
@@ -269,16 +298,36 @@ impl<'a> Backtest<'a> {
         } else {
             let instead = answer.by_proposal.map(|new| Arc::new(new.recorded(event.id, &[])));
             self.change(Some(&event), instead.as_deref());
-            self.foreign.insert(event.id);
-            if let Some(Event::Action(Action::Authorised(intent))) = instead.as_ref().and_then(|event| event.event()) {
-                self.deeds.push(done(event.id, &event.subject, event.incident.as_ref(), intent, self.now));
-            }
-            instead
+            self.instead(&event, instead)
         };
         self.count(Some(&event), simulated.as_deref());
         if let Some(simulated) = simulated {
             for seat in &mut self.seats {
                 seat.simulate(&simulated);
+            }
+        }
+    }
+
+    /// What the simulated world has at the place of a decision that it does not share. Where only one of the worlds asks a
+    /// model, the rules' word comes at the place of the diagnosis on the log, so that what follows is compared with what
+    /// followed.
+    fn instead(&mut self, was: &Recorded, instead: Option<Arc<Recorded>>) -> Option<Arc<Recorded>> {
+        match (was.event(), instead.as_deref().and_then(Recorded::event)) {
+            (
+                Some(Event::Diagnosis(Diagnosis::Reached(_))),
+                Some(Event::Diagnosis(Diagnosis::OpinionSought(sought))),
+            ) => {
+                let body = Body::Known(sought.fallback.clone().into());
+                Some(Arc::new(Recorded { body, ..was.clone() }))
+            }
+            (Some(Event::Diagnosis(Diagnosis::OpinionSought(_))), Some(Event::Diagnosis(Diagnosis::Reached(word)))) => {
+                self.words.insert(was.id, Body::Known(word.clone().into()));
+                None
+            }
+            _ => {
+                self.foreign.insert(was.id);
+                self.deeds.extend(instead.as_deref().and_then(|event| done(event, self.now)));
+                instead
             }
         }
     }
@@ -315,9 +364,7 @@ impl<'a> Backtest<'a> {
             for seat in &mut self.seats {
                 seat.simulate(&event);
             }
-            if let Some(Event::Action(Action::Authorised(intent))) = event.event() {
-                self.deeds.push(done(event.id, &event.subject, event.incident.as_ref(), intent, now));
-            }
+            self.deeds.extend(done(&event, now));
         }
     }
 
@@ -375,18 +422,22 @@ impl std::fmt::Debug for Backtest<'_> {
     }
 }
 
-/// That a simulated remedy was carried out at once.
-fn done(
-    action: EventId,
-    subject: &Subject,
-    incident: Option<&IncidentId>,
-    intent: &Authorised,
-    now: Timestamp,
-) -> NewEvent {
-    let proof = if intent.dry_run { Proof::DryRun } else { Proof::Answered };
-    let (remedy, took) = (intent.remedy.clone(), Span::ZERO);
-    let succeeded = Succeeded { action, remedy, target: None, called_at: None, took, proof };
-    NewEvent::new(subject.clone(), now, succeeded).in_incident(incident.cloned())
+/// What a simulated decision leads to in the world outside: a remedy is carried out at once, a question is answered by the
+/// rules.
+fn done(decision: &Recorded, now: Timestamp) -> Option<NewEvent> {
+    let outcome: Event = match decision.event()? {
+        Event::Action(Action::Authorised(intent)) => {
+            let proof = if intent.dry_run { Proof::DryRun } else { Proof::Answered };
+            let (action, remedy, took) = (decision.id, intent.remedy.clone(), Span::ZERO);
+            Succeeded { action, remedy, target: None, called_at: None, took, proof }.into()
+        }
+        Event::Diagnosis(Diagnosis::OpinionSought(sought)) if sought.part == Part::Decides => {
+            sought.fallback.clone().into()
+        }
+        _ => return None,
+    };
+    let outcome = NewEvent::new(decision.subject.clone(), now, outcome).caused_by(Cause::Event(decision.id));
+    Some(outcome.in_incident(decision.incident.clone()))
 }
 
 fn said(event: &Recorded) -> Option<Said> {

@@ -5,7 +5,10 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use hemostat_core::{Policy, policy::Care};
+use hemostat_core::{
+    Policy,
+    policy::{Care, Model, Opinion},
+};
 use hemostat_history::{
     Filter,
     backtest::{Backtest, Change, Report, Said},
@@ -99,6 +102,40 @@ fn a_dry_run_would_not_have_acted_at_all() {
     let report = tested(&history, &policy, &dry, &Filter::ALL);
     assert_eq!(report.would_be.actions, 0, "{report:?}");
     assert!(report.was.actions > 0);
+}
+
+fn by_a_model(policy: &Policy) -> Policy {
+    let opinion = Opinion::Decides(Model { provider: "openai".into(), name: "gpt-4o".into() });
+    Policy { opinion, ..policy.clone() }
+}
+
+#[test]
+fn what_a_model_answered_goes_on_where_it_is_asked_under_both_policies() {
+    let policy = by_a_model(&with_cooldown(4));
+    let history = history(two_days(), &policy);
+    let report = tested(&history, &policy, &policy, &Filter::ALL);
+    assert!(report.decisions > 50, "{report:?}");
+    assert_eq!((&report.changes, report.unexplained), (&vec![], 0));
+    let lenient = tested(&history, &policy, &by_a_model(&with_cooldown(1)), &Filter::ALL);
+    let changes = changes(&lenient);
+    let cooling = ("refused restart (cooling_down)".to_owned(), "authorised restart".to_owned());
+    assert!(changes.get(&cooling).is_some_and(|times| *times > 0), "{changes:?}");
+    assert_eq!(lenient.unexplained, 0);
+}
+
+#[test]
+fn where_only_one_of_two_policies_asks_a_model_the_rules_answer_in_the_world_that_is_simulated() {
+    let rules = with_cooldown(4);
+    let history_by_rules = history(two_days(), &rules);
+    let report = tested(&history_by_rules, &rules, &by_a_model(&rules), &Filter::ALL);
+    let left = ("diagnosed restart (sick)".to_owned(), "left to a model restart".to_owned());
+    assert!(changes(&report).contains_key(&left), "{:?}", changes(&report));
+    assert_eq!((report.was, report.unexplained), (report.would_be, 0));
+    let history = history(two_days(), &by_a_model(&rules));
+    let report = tested(&history, &by_a_model(&rules), &rules, &Filter::ALL);
+    // The model took some illnesses for none.
+    assert!(report.would_be.actions > report.was.actions, "{report:?}");
+    assert_eq!(report.unexplained, 0);
 }
 
 #[test]

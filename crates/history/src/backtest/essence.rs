@@ -5,7 +5,7 @@ use std::fmt;
 use hemostat_schema::{
     Action, Diagnosis, Event,
     action::{Outcome, Remedy},
-    diagnosis::{Method, Verdict},
+    diagnosis::{Method, Part, Verdict},
 };
 
 /// What a decision comes to.
@@ -46,6 +46,11 @@ impl Essence {
                     (Decider::Triage, "diagnosed", reached.remedy.clone(), Some(verdict(reached.verdict)))
                 }
                 Method::Model { .. } => return None,
+            },
+            Event::Diagnosis(Diagnosis::OpinionSought(sought)) => match sought.part {
+                Part::Decides => (Decider::Triage, "left to a model", sought.fallback.remedy.clone(), None),
+                // The rules have decided.
+                Part::Shadows => return None,
             },
             Event::Action(action) => match action {
                 Action::Authorised(intent) => {

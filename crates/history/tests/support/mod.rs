@@ -11,11 +11,12 @@ use hemostat_core::{
     testing::{Simulation, facts},
 };
 use hemostat_schema::{
-    Action, Body, ByteCount, Event, EventId, Family, IncidentId, NewEvent, Partition, Percent, Recorded, Span, Subject,
-    Timestamp,
+    Action, Body, ByteCount, Cause, Diagnosis, Event, EventId, Family, IncidentId, NewEvent, Partition, Percent,
+    Recorded, Span, Subject, Timestamp,
     action::{Authorised, Proof, Succeeded},
     codec,
     container::{Exit, ExitBy, Facts, Health, Target, Vitals},
+    diagnosis::{Method, OpinionSought, Part, Reached, Verdict},
     observation::{
         Cleared, Evidence, Exited, HealthChanged, Sampled, Seen, Severity, Started, Symptom, SymptomCleared,
         SymptomRaised,
@@ -41,7 +42,13 @@ pub fn history(plan: Plan, policy: &Policy) -> Vec<Recorded> {
     let began = Timestamp::from_second(1_767_225_600).unwrap();
     let policy = Arc::new(policy.clone());
     let simulation = Simulation::new(began).with::<Triage>(&policy).with::<Remedy>(&policy).with::<Judge>(&policy);
-    let mut ward = Ward { simulation, carried_out: 0, patients: (0..plan.containers).map(Patient::new).collect() };
+    let mut ward = Ward {
+        simulation,
+        carried_out: 0,
+        answered: 0,
+        questions: 0,
+        patients: (0..plan.containers).map(Patient::new).collect(),
+    };
     for patient in &ward.patients {
         ward.simulation.tell(NewEvent::new(patient.subject.clone(), began, Seen { facts: patient.facts.clone() }));
     }
@@ -55,6 +62,8 @@ pub fn history(plan: Plan, policy: &Policy) -> Vec<Recorded> {
 struct Ward {
     simulation: Simulation,
     carried_out: usize,
+    answered: usize,
+    questions: u32,
     patients: Vec<Patient>,
 }
 
@@ -91,6 +100,7 @@ impl Ward {
     /// Restarts whatever is to be restarted; the illness is over after as many restarts as it takes.
     fn carry_out(&mut self) {
         loop {
+            self.answer();
             let new: Vec<(Recorded, Authorised)> = self.simulation.log()[self.carried_out..]
                 .iter()
                 .filter_map(|event| match event.event()? {
@@ -108,6 +118,30 @@ impl Ward {
             }
             self.simulation.pass(Span::from_millis(700));
         }
+    }
+
+    /// Answers what a model is asked: now it says what the rules say, now it sees no illness, now it fails.
+    fn answer(&mut self) {
+        let sought: Vec<(Recorded, OpinionSought)> = self.simulation.log()[self.answered..]
+            .iter()
+            .filter_map(|event| match event.event()? {
+                Event::Diagnosis(Diagnosis::OpinionSought(sought)) => Some((event.clone(), sought.clone())),
+                _ => None,
+            })
+            .collect();
+        self.answered = self.simulation.log().len();
+        for (event, sought) in sought.iter().filter(|(_, sought)| sought.part == Part::Decides) {
+            self.questions += 1;
+            let method = Method::Model { provider: sought.provider.clone(), model: sought.model.clone() };
+            let reached = match self.questions % 24 {
+                0..16 => Reached { method, ..sought.fallback.clone() },
+                16 => Reached { method, verdict: Verdict::FalseAlarm, remedy: None, ..sought.fallback.clone() },
+                _ => sought.fallback.clone(),
+            };
+            let answer = NewEvent::new(event.subject.clone(), self.simulation.now(), reached);
+            self.simulation.tell(answer.in_incident(event.incident.clone()).caused_by(Cause::Event(event.id)));
+        }
+        self.simulation.settle();
     }
 }
 

@@ -1,11 +1,11 @@
-//! A commit as the arguments of the function `hemostat_commit`; their layout is told in `migrations/0001_log.lua`.
+//! A commit as the arguments of the function `hemostat_commit`; their layout is told in the newest of `migrations/`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use hemostat_schema::{Cause, EventId, Family, Subject};
+use hemostat_schema::{Cause, EventId, Family, NewEvent, Subject, codec::Encoded};
 
 use super::{connection::Arg, keys::Keys};
-use crate::{Commit, Error, Lease, TimerUpdate, ViewChange};
+use crate::{Commit, Error, Lease, TimerUpdate, ViewChange, commit::DOING};
 
 /// Where the streams, and where the rows of views stand among the keys, counted from 1 as Lua does.
 const FIRST_STREAM: usize = 6;
@@ -28,7 +28,7 @@ pub(super) fn arguments(commit: &Commit) -> Result<Vec<Arg>, Error> {
     all_keys.extend([keys.cursors(), keys.views()]);
     all_keys.extend(views.iter().map(|view| keys.view(view)));
 
-    let mut out = Arguments(Vec::with_capacity(32 + 5 * encoded.len() + 4 * commit.rows.len() + commit.acks.len()));
+    let mut out = Arguments(Vec::with_capacity(33 + encoded.len() + 4 * commit.rows.len() + commit.acks.len()));
     out.text("hemostat_commit");
     out.number(all_keys.len());
     all_keys.into_iter().for_each(|key| out.text(key));
@@ -60,18 +60,13 @@ pub(super) fn arguments(commit: &Commit) -> Result<Vec<Arg>, Error> {
     }
 
     out.number(encoded.len());
-    for (event, encoded) in commit.events.iter().zip(encoded) {
-        out.number(stream(event.event.family()));
-        out.text(encoded.kind);
-        out.text(encoded.subject);
-        out.text(match event.cause {
-            None => String::new(),
-            Some(Cause::Event(id)) => id.to_string(),
-            Some(Cause::Sibling(index)) => format!("={index}"),
-        });
-        out.0.push(encoded.envelope.into());
-    }
     if !commit.events.is_empty() {
+        let plan = plan(&commit.events, &encoded).map_err(|error| Error::Invalid {
+            doing: DOING,
+            reason: format!("the events cannot be packed: {error}"),
+        })?;
+        out.0.push(plan.into());
+        out.0.extend(encoded.into_iter().map(|encoded| encoded.envelope.into()));
         let moving = commit.events.iter().enumerate().filter(|(_, event)| event.event.moves_head());
         let heads: BTreeMap<(Family, &Subject), usize> =
             moving.map(|(index, event)| ((event.event.family(), &event.subject), index)).collect();
@@ -154,6 +149,47 @@ fn head(family: Family, subject: &Subject) -> String {
 
 fn stream(family: Family) -> usize {
     FIRST_STREAM + Family::ALL.iter().position(|one| *one == family).unwrap_or_default()
+}
+
+/// What kinds, subjects and causes events have, as one argument: the server takes that in at once, and each text once,
+/// however many events have it.
+fn plan(events: &[NewEvent], encoded: &[Encoded]) -> Result<Vec<u8>, rmp_serde::encode::Error> {
+    let mut texts = Texts::default();
+    let mut numbers = Vec::with_capacity(4 * events.len());
+    for (event, encoded) in events.iter().zip(encoded) {
+        numbers.push(index(stream(event.event.family())));
+        numbers.push(texts.place(&encoded.kind));
+        numbers.push(texts.place(&encoded.subject));
+        numbers.push(match event.cause {
+            None => 0,
+            Some(Cause::Event(id)) => texts.place(&id.to_string()),
+            Some(Cause::Sibling(sibling)) => -1 - index(sibling),
+        });
+    }
+    rmp_serde::to_vec(&(texts.all, numbers))
+}
+
+/// Texts, each once, and their places counted from 1.
+#[derive(Default)]
+struct Texts {
+    all: Vec<String>,
+    places: HashMap<String, i64>,
+}
+
+impl Texts {
+    fn place(&mut self, text: &str) -> i64 {
+        if let Some(place) = self.places.get(text) {
+            return *place;
+        }
+        self.all.push(text.to_owned());
+        let place = index(self.all.len());
+        self.places.insert(text.to_owned(), place);
+        place
+    }
+}
+
+fn index(of: usize) -> i64 {
+    i64::try_from(of).unwrap_or(i64::MAX)
 }
 
 struct Arguments(Vec<Arg>);
