@@ -41,6 +41,9 @@ const PATTERN_SIZE: usize = 1 << 20;
 /// At most so many patterns.
 const PATTERNS: usize = 64;
 
+/// A way of finding secrets in a text.
+type Find<'a> = &'a dyn Fn(&str) -> Vec<Range<usize>>;
+
 /// A text without its secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Redacted {
@@ -114,7 +117,7 @@ impl Redactor {
             found.sort_by_key(|range| (range.start, std::cmp::Reverse(range.end)));
             found
         };
-        let ways: [&dyn Fn(&str) -> Vec<Range<usize>>; 8] = [
+        let ways: [Find<'_>; 8] = [
             &|text| self.literals.find(text),
             &keys::find,
             &addresses::find,
@@ -124,8 +127,11 @@ impl Redactor {
             &chance::find,
             &shapes::find_people,
         ];
-        // Not `any`, which would stop at the first.
-        ways.iter().fold(false, |changed, find| cut(redacted, &find(&redacted.text)) || changed)
+        let mut changed = false;
+        for find in ways {
+            changed |= cut(redacted, &find(&redacted.text));
+        }
+        changed
     }
 }
 
