@@ -83,7 +83,7 @@ pub struct Known {
     pub disk: Option<Percent>,
 }
 
-/// Examines a container. It takes no longer than [`ANSWER`], whatever the engine does.
+/// Examines a container. It takes no longer than `ANSWER`, whatever the engine does.
 pub async fn examine(engine: &dyn Engine, order: Order, settings: &Settings) -> Examined {
     let began = Instant::now();
     let Order { target, symptoms, known } = order;
