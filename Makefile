@@ -6,7 +6,7 @@ hemostat := cargo run --locked --release -p hemostat --
 # What `make up` gives to hemostat, such as ARGS="--set responder.dry_run=true".
 ARGS ?=
 
-.PHONY: help up demo test cluster-test model-test test-core check bench bench-heal bench-log torture sweep
+.PHONY: help up demo test cluster-test model-test test-core check bench bench-heal bench-log bench-monitor torture sweep
 
 help: ## Shows this list
 	@sed -n 's/^\([a-z-]*\): .*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -43,6 +43,9 @@ bench-heal: ## How long from unhealthy to restart, and what HemoStat costs
 
 bench-log: ## What the log costs beside bare Redis, at ten thousand to a million events
 	$(with) rust redis -- scripts/bench log
+
+bench-monitor: ## What it costs to watch a hundred containers, and how soon a death is on the log
+	$(with) rust redis docker -- scripts/bench monitor
 
 torture: ## A thousand kills while two hundred thousand events flow; takes half an hour
 	$(with) rust redis -- scripts/test torture

@@ -1,7 +1,7 @@
 //! `make bench-heal`: how long it takes from Docker's own word that a container is unhealthy to the call that restarts
 //! it, step by step, and what HemoStat costs at rest.
 
-use std::{collections::BTreeMap, fs, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, ensure};
 use hemostat_patient::{
@@ -9,7 +9,11 @@ use hemostat_patient::{
     illness::Unhealthy,
     stage::{Patient, PatientSpec},
 };
-use hemostat_tests::{Bed, Figures, Hemostat, until};
+use hemostat_tests::{
+    Bed, Figures, Hemostat,
+    process::{cpu_seconds, family_of, rss},
+    until,
+};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -111,33 +115,4 @@ fn on_log(event: &Value) -> anyhow::Result<f64> {
     let id = event["id"].as_str().context("no id")?;
     let ms = id.split_once('.').and_then(|(_, entry)| entry.split_once('-')).context("not an id")?.0;
     Ok(ms.parse()?)
-}
-
-/// A process and its children, by name.
-fn family_of(pid: u32) -> BTreeMap<String, u32> {
-    // A child is listed with the thread that started it.
-    let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("the process runs").flatten();
-    let children = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
-    let children: Vec<u32> =
-        children.flat_map(|list| list.split(' ').flat_map(str::parse).collect::<Vec<_>>()).collect();
-    let pids = std::iter::once(pid).chain(children);
-    pids.filter_map(|pid| {
-        Some((format!("{pid} {}", fs::read_to_string(format!("/proc/{pid}/comm")).ok()?.trim()), pid))
-    })
-    .collect()
-}
-
-/// CPU time that a process has used, in seconds (proc(5): utime and stime, in ticks of 10 ms).
-fn cpu_seconds(pid: u32) -> f64 {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let ticks: f64 = after_name.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum();
-    ticks / 100.0
-}
-
-/// Resident memory of a process, in MB (10^6 bytes).
-fn rss(pid: u32) -> f64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
-    line.trim().trim_end_matches("kB").trim().parse::<f64>().unwrap_or_default() * 1024.0 / 1e6
 }

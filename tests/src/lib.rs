@@ -14,6 +14,7 @@ mod hemostat;
 mod load;
 mod model;
 mod node;
+pub mod process;
 mod proxy;
 mod redis;
 mod resp;

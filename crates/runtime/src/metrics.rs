@@ -88,6 +88,11 @@ figures! {
     ContainerMemory = GAUGE, "container_memory_percent", Percent,
         "Memory without page cache as a share of the container's limit, by host and container.";
     ContainerMemoryBytes = GAUGE, "container_memory_bytes", Bytes, "Memory without page cache, by host and container.";
+    SweepDuration = SWEEPS, "sweep_duration_seconds", Seconds,
+        "How long it took to read the counters of all containers, by host and source.";
+    SweepCpu = SWEEPS, "sweep_cpu_seconds", Seconds,
+        "CPU time used meanwhile, by host and source: of the reading thread for files, of the whole process for the engine's API.";
+    SweepContainers = GAUGE, "sweep_containers", Count, "Containers whose counters the last sweep read, by host and source.";
     SymptomsRaised = COUNTER, "symptoms_raised_total", Count, "Symptoms that were raised, by symptom.";
     Diagnoses = COUNTER, "diagnoses_total", Count, "Diagnoses that were reached, by method and verdict.";
     ModelAnswers = COUNTER, "model_answers_total", Count,
@@ -110,6 +115,7 @@ figures! {
         "From when a remedy was authorised to when it was proved to have helped.";
 }
 
+const SWEEPS: Kind = Kind::Histogram(&[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0]);
 const FAST_LAG: Kind = Kind::Histogram(&[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 300.0]);
 
 impl Metric {

@@ -3,7 +3,7 @@
 //! [`Engine`] is the narrow view that the rest of the monitor has; [`Docker`] is the only implementation outside of
 //! tests. Every answer has a deadline, so an engine that hangs looks like one that is gone, and never stops us.
 
-use std::{collections::HashMap, fmt, future::Future, io, sync::Arc, time::Duration};
+use std::{collections::HashMap, fmt, future::Future, io, path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bollard::{
@@ -19,7 +19,13 @@ use hemostat_engine::{Link, Trouble};
 use hemostat_schema::{ByteCount, ContainerId, Timestamp, observation::EngineFound};
 use tokio::time::timeout;
 
-use crate::examine::processes;
+use crate::{
+    disk::{self, Usage},
+    examine::processes,
+};
+
+/// Where engines tell of their volumes. Those before API 1.42 tell all of everything, and mind none of the parameters.
+const VOLUMES: &str = "/system/df?type=volume&verbose=1";
 
 /// Something the engine did not do for us.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +79,8 @@ pub struct About {
     pub engine: EngineFound,
     /// The engine's own clock, which its events and `StartedAt` go by.
     pub now: Timestamp,
+    /// The directory on its host in which it keeps everything.
+    pub root: Option<PathBuf>,
 }
 
 /// A Docker engine, as far as the monitor is concerned.
@@ -93,6 +101,8 @@ pub trait Engine: Send + Sync + fmt::Debug + 'static {
     async fn output(&self, id: &ContainerId, since: Option<Timestamp>, lines: u32) -> Result<Vec<LogOutput>, Error>;
     /// The processes of a running container.
     async fn processes(&self, id: &ContainerId) -> Result<ContainerTopResponse, Error>;
+    /// What every container keeps on disk. The engine counts files for it, for so long at most.
+    async fn disk_usage(&self, limit: Duration) -> Result<Vec<Usage>, Error>;
     /// What happens to containers, from `since` on. It ends only by an error.
     fn events(&self, since: Timestamp) -> BoxStream<'static, Result<EventMessage, Error>>;
 }
@@ -129,10 +139,19 @@ impl Docker {
         doing: &'static str,
         answer: impl Future<Output = Result<T, DockerError>>,
     ) -> Result<T, Error> {
-        match timeout(self.link.limit(), answer).await {
+        self.within_time(self.link.limit(), doing, answer).await
+    }
+
+    async fn within_time<T>(
+        &self,
+        limit: Duration,
+        doing: &'static str,
+        answer: impl Future<Output = Result<T, DockerError>>,
+    ) -> Result<T, Error> {
+        match timeout(limit, answer).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(self.explain(doing, error)),
-            Err(_) => Err(self.hanging(doing)),
+            Err(_) => Err(Error::Hanging { host: self.host(), doing, limit }),
         }
     }
 
@@ -179,7 +198,8 @@ impl Engine for Docker {
             cpus: info.ncpu.and_then(|n| u32::try_from(n).ok()).unwrap_or(1).max(1),
             memory: ByteCount(info.mem_total.and_then(|n| u64::try_from(n).ok()).unwrap_or(0)),
         };
-        Ok(About { engine, now: info.system_time.and_then(|time| time.parse().ok()).unwrap_or_else(Timestamp::now) })
+        let now = info.system_time.and_then(|time| time.parse().ok()).unwrap_or_else(Timestamp::now);
+        Ok(About { engine, now, root: info.docker_root_dir.map(PathBuf::from) })
     }
 
     async fn ping(&self) -> Result<(), Error> {
@@ -230,6 +250,34 @@ impl Engine for Docker {
             answer => answer,
         };
         answer.map_err(|error| self.about_container(id, doing, error))
+    }
+
+    async fn disk_usage(&self, limit: Duration) -> Result<Vec<Usage>, Error> {
+        let doing = "tell what containers keep on disk";
+        let client = self.client().await?.clone().with_timeout(limit);
+        let all = ListContainersOptionsBuilder::new().all(true).size(true).build();
+        let listed = self.within_time(limit, doing, client.list_containers(Some(all))).await?;
+        let doing = "tell how large its volumes are";
+        // Bollard reads only what engines answer from API 1.52 on, so the answer is taken as bytes: from the one call that
+        // gives them, sent to where they are.
+        let client = client.with_request_modifier(|mut request| {
+            let address = request.uri().to_string().replace("/containers/all/export", VOLUMES);
+            if let Ok(address) = address.parse() {
+                *request.uri_mut() = address;
+            }
+            request
+        });
+        let answer = client.export_container("all").try_fold(vec![], async |mut all: Vec<u8>, part| {
+            all.extend_from_slice(&part);
+            Ok(all)
+        });
+        let answer = self.within_time(limit, doing, answer).await?;
+        let volumes = disk::volumes(&answer).map_err(|error| Error::Refused {
+            host: self.host(),
+            doing,
+            reason: format!("its answer could not be read: {error}"),
+        })?;
+        Ok(disk::usage(listed, &volumes))
     }
 
     fn events(&self, since: Timestamp) -> BoxStream<'static, Result<EventMessage, Error>> {

@@ -40,6 +40,17 @@ pub struct Inspected {
     pub stop_signal: i32,
     /// Whether the kernel killed a process of its last run for want of memory.
     pub out_of_memory: bool,
+    /// Where its counters are to be found; none while it does not run.
+    pub process: Option<MainProcess>,
+}
+
+/// The first process of a running container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MainProcess {
+    /// Its number, as the engine's host counts.
+    pub pid: u32,
+    /// Whether the container has no network of its own, but the host's.
+    pub in_host_network: bool,
 }
 
 /// Reads an answer of `docker inspect`.
@@ -78,6 +89,11 @@ pub fn read(inspect: ContainerInspectResponse) -> Result<Inspected, Unreadable> 
         facts,
         stop_signal: config.stop_signal.as_deref().and_then(signal_number).unwrap_or(SIGTERM),
         out_of_memory: docker.oom_killed.unwrap_or(false),
+        process: docker
+            .pid
+            .and_then(|pid| u32::try_from(pid).ok())
+            .filter(|pid| *pid > 0)
+            .map(|pid| MainProcess { pid, in_host_network: host.network_mode.as_deref() == Some("host") }),
     })
 }
 
@@ -255,8 +271,20 @@ mod tests {
             },
             stop_signal: 15,
             out_of_memory: false,
+            process: Some(MainProcess { pid: 18_134, in_host_network: false }),
         };
         assert_eq!(inspected(json!({})), expected);
+    }
+
+    #[test]
+    fn its_process_is_known_while_it_runs() {
+        let process = |pid: i64, network: &str| {
+            inspected(json!({"State": {"Pid": pid}, "HostConfig": {"NetworkMode": network}})).process
+        };
+        assert_eq!(process(7, "host"), Some(MainProcess { pid: 7, in_host_network: true }));
+        assert_eq!(process(7, "container:ad16eac5cd4b"), Some(MainProcess { pid: 7, in_host_network: false }));
+        assert_eq!(process(0, "host"), None);
+        assert_eq!(process(-1, "host"), None);
     }
 
     #[test]

@@ -152,6 +152,7 @@ mod tests {
     use hemostat_schema::{ByteCount, ContainerId, observation::EngineFound};
 
     use super::*;
+    use crate::disk::Usage;
 
     const ID: &str = "ef1ff59165b9fed19d914ad5062fedf9a3d4b61300b5a0bb702fa6d29375851f";
 
@@ -196,7 +197,7 @@ mod tests {
             }
             let engine =
                 EngineFound { version: "20".into(), api_version: "1.41".into(), cpus: 2, memory: ByteCount(1) };
-            Ok(About { engine, now: at(0) })
+            Ok(About { engine, now: at(0), root: None })
         }
         async fn ping(&self) -> Result<(), Error> {
             Err(lost())
@@ -214,6 +215,9 @@ mod tests {
             Err(lost())
         }
         async fn processes(&self, _: &ContainerId) -> Result<ContainerTopResponse, Error> {
+            Err(lost())
+        }
+        async fn disk_usage(&self, _: Duration) -> Result<Vec<Usage>, Error> {
             Err(lost())
         }
         fn events(&self, since: Timestamp) -> BoxStream<'static, Result<EventMessage, Error>> {

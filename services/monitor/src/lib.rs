@@ -2,15 +2,21 @@
 //!
 //! ```text
 //!  engine ──► follow (event stream) ──┐
-//!     │                               ├──► watch ──► shift ──► log
-//!     └────► inspect, stats ──────────┘      └─ core::observe
+//!     ├────► inspect ─────────────────┤
+//!     └────► stats ──┐                ├──► watch ──► shift ──► log
+//!                    ├──► sweep ──────┤      └─ core::observe
+//!  kernel ─► cgroup ─┘                │
+//!     └────► disk ────────────────────┘
 //! ```
 //!
 //! When somebody falls ill, [`examine`] finds out what a restart would destroy.
 //!
-//! [`engine`] asks Docker; [`event`], [`facts`] and [`samples`] put its answers into our own words; [`ending`] tells who
-//! ended a run; [`watch`] adds everything up; [`shift`] keeps it going, and [`kept`] lets another process go on from it.
+//! [`engine`] asks Docker; [`event`], [`facts`] and [`samples`] put its answers into our own words; [`sweep`] reads
+//! counters, by the engine or by [`cgroup`], and [`disk`] measures; [`ending`] tells who ended a run; [`watch`] adds
+//! everything up; [`shift`] keeps it going, and [`kept`] lets another process go on from it.
 
+pub mod cgroup;
+pub mod disk;
 pub mod ending;
 pub mod engine;
 pub mod event;
@@ -20,6 +26,7 @@ pub mod follow;
 pub mod kept;
 pub mod samples;
 pub mod shift;
+pub mod sweep;
 pub mod watch;
 
 use std::sync::Arc;
@@ -29,7 +36,7 @@ use hemostat_engine::{Link, discover::Machine};
 use hemostat_runtime::{Config, Context, Task};
 use tracing::info;
 
-use crate::{engine::Docker, shift::Settings};
+use crate::{cgroup::Roots, engine::Docker, shift::Settings};
 
 /// A monitor for each host.
 ///
@@ -40,6 +47,7 @@ pub fn tasks(ctx: &Context, config: &Config) -> anyhow::Result<Vec<Task>> {
     let monitor = &config.monitor;
     let policy = Arc::new(config.policy());
     let redactor = Redactor::new(monitor.redact.clone());
+    let roots = Roots { cgroup: monitor.cgroup_root.clone(), proc: monitor.proc_root.clone() };
     let mut tasks = vec![];
     for host in hemostat_engine::hosts(config, &Machine)? {
         info!(host = %host.name, "the engine of {} is {}, from {}", host.name, host.endpoint, host.why);
@@ -47,6 +55,8 @@ pub fn tasks(ctx: &Context, config: &Config) -> anyhow::Result<Vec<Task>> {
         let settings = Settings {
             host: host.name,
             interval: monitor.interval,
+            sampling: sweep::Settings { source: monitor.source, roots: roots.clone() },
+            disk_every: monitor.disk_every,
             policy: policy.clone(),
             examinations: monitor.examine.then(|| examine::Settings {
                 lines: monitor.log_lines,

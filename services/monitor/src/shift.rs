@@ -1,12 +1,11 @@
 //! What keeps the watch of a host going?
 //!
 //! One monitor watches a host at a time; others stand by. From when it takes over until it hands over is its shift: it
-//! goes on from what is kept, follows the engine's events, looks at everything now and then, reads counters, and puts
-//! what it all adds up to on the log. Whatever may hang is asked in a task of its own.
+//! goes on from what is kept, follows the engine's events, looks at everything now and then, reads counters, measures
+//! disks, and puts what it all adds up to on the log. Whatever may hang is asked in a task of its own.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use bollard::models::ContainerStatsResponse;
 use hemostat_core::{
     Policy,
     redact::{Redactor, redact},
@@ -18,11 +17,12 @@ use hemostat_schema::{
 use tokio::{
     sync::{Semaphore, mpsc},
     task::JoinSet,
-    time::{Interval, MissedTickBehavior, interval, sleep, timeout},
+    time::{Instant, Interval, MissedTickBehavior, interval_at, sleep, timeout},
 };
 use tracing::{debug, info, warn};
 
 use crate::{
+    disk::{self, Measured},
     engine::{Engine, Error},
     examine::{
         self, Order,
@@ -31,7 +31,7 @@ use crate::{
     facts::{self, Inspected},
     follow::{Heard, follow},
     kept::{self, HostRow, Kept},
-    samples,
+    sweep::{self, Samples, Sweeper},
     watch::{Ask, Reach, Watch},
 };
 
@@ -43,8 +43,6 @@ const ROUND_AGAIN: Duration = Duration::from_secs(2);
 const INSPECTIONS: usize = 16;
 /// After which pauses an inspection that broke off is made again: the first, and the longest.
 const INSPECT_AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_millis(800));
-/// So many containers' counters are read at once.
-const SAMPLES: usize = 32;
 /// So many containers are examined at once.
 const EXAMINATIONS: usize = 32;
 /// So long an examination may wait for its turn. Where so many fall ill that it comes later, it is left out: a diagnosis
@@ -54,6 +52,8 @@ const TURN: Duration = Duration::from_secs(1);
 const BATCH: usize = 256;
 /// The least time between two looks at what is due.
 const LEAST_NAP: Duration = Duration::from_millis(5);
+/// Disks are not measured sooner after a start, which is busy enough.
+const SETTLED: Duration = Duration::from_secs(30);
 
 /// How a host is watched.
 #[derive(Debug, Clone)]
@@ -62,6 +62,10 @@ pub struct Settings {
     pub host: HostName,
     /// How often counters are read.
     pub interval: Duration,
+    /// How they are read.
+    pub sampling: sweep::Settings,
+    /// How often disks are measured; zero is never.
+    pub disk_every: Duration,
     /// The limits.
     pub policy: Arc<Policy>,
     /// What is secret in what the engine says of itself.
@@ -117,6 +121,7 @@ async fn shift(
     watch.keep(restored);
     let (to_heard, heard) = mpsc::channel(BATCH * 4);
     let (to_told, told) = mpsc::channel(BATCH * 4);
+    let (to_swept, swept) = mpsc::channel(BATCH * 4);
     let mut tasks = JoinSet::new();
     // What was heard at the very nanosecond of the cursor is done with.
     let since = cursor.and_then(|at| at.checked_add(jiff::SignedDuration::from_nanos(1)).ok());
@@ -130,11 +135,14 @@ async fn shift(
         told,
         to_told,
         tasks,
-        sampling: HashSet::new(),
+        swept,
+        to_swept,
+        sweeper: Sweeper::new(settings.host.clone(), engine.clone(), settings.sampling.clone(), ctx.clock.clone()),
         inspections: Arc::new(Semaphore::new(INSPECTIONS)),
-        samples: Arc::new(Semaphore::new(SAMPLES)),
         examinations: Arc::new(Semaphore::new(EXAMINATIONS)),
         host_memory: ByteCount(0),
+        root: None,
+        measuring: false,
     };
     match shift.work(producer).await {
         Ok(never) => match never {},
@@ -147,8 +155,8 @@ async fn shift(
 enum Told {
     Listed(Option<Vec<ContainerId>>, u64),
     Inspected(Ask, Option<Box<Inspected>>),
-    Sampled(ContainerId, Option<Box<ContainerStatsResponse>>),
     Examined(Box<NewEvent>),
+    Measured(Box<Measured>),
 }
 
 enum Never {}
@@ -163,18 +171,25 @@ struct Shift<'a> {
     to_told: mpsc::Sender<Told>,
     /// Ends with the shift.
     tasks: JoinSet<()>,
-    /// Containers whose counters are being read.
-    sampling: HashSet<ContainerId>,
+    swept: mpsc::Receiver<Samples>,
+    to_swept: mpsc::Sender<Samples>,
+    sweeper: Sweeper,
     inspections: Arc<Semaphore>,
-    samples: Arc<Semaphore>,
     examinations: Arc<Semaphore>,
     host_memory: ByteCount,
+    /// Where the engine keeps its data.
+    root: Option<PathBuf>,
+    /// Disks are being measured.
+    measuring: bool,
 }
 
 impl Shift<'_> {
     async fn work(mut self, producer: &mut Producer) -> Result<Never, Lost> {
-        let (mut round, mut sweep) = (every(ROUND), every(self.settings.interval));
-        let (mut heard, mut told) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH));
+        let now = Instant::now();
+        let (mut round, mut sweep) = (every(ROUND, now), every(self.settings.interval, now));
+        let disk_every = self.settings.disk_every;
+        let mut disk = every(disk_every.max(LEAST_NAP), now + disk_every.min(SETTLED));
+        let (mut heard, mut told, mut swept) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH), vec![]);
         loop {
             let until_due = self.until_due();
             tokio::select! {
@@ -187,11 +202,19 @@ impl Shift<'_> {
                 }
                 _ = self.told.recv_many(&mut told, BATCH) => {
                     for told in told.drain(..) {
-                        self.learn(told, &mut round);
+                        self.learn(told, &mut round, &mut disk);
+                    }
+                }
+                _ = self.swept.recv_many(&mut swept, BATCH) => {
+                    for (id, sample) in swept.drain(..).flatten() {
+                        if let Some((name, vitals)) = self.watch.sampled(&id, sample) {
+                            gauge(self.settings.host.as_str(), name.as_str(), &vitals);
+                        }
                     }
                 }
                 _ = round.tick() => self.look_round(),
                 _ = sweep.tick() => self.sweep(),
+                _ = disk.tick(), if !disk_every.is_zero() => self.measure(),
                 () = sleep(until_due) => self.watch.tick(self.ctx.clock.now()),
             }
             while let Some(ended) = self.tasks.try_join_next() {
@@ -208,6 +231,7 @@ impl Shift<'_> {
             Heard::Happened(happening) => self.watch.happened(happening),
             Heard::Up(about) => {
                 self.host_memory = about.engine.memory;
+                self.root.clone_from(&about.root);
                 self.watch.engine_found(&about, self.ctx.clock.now());
                 // Events may have been missed, also from before this process.
                 round.reset_immediately();
@@ -219,18 +243,16 @@ impl Shift<'_> {
         }
     }
 
-    fn learn(&mut self, told: Told, round: &mut Interval) {
+    fn learn(&mut self, told: Told, round: &mut Interval, disk: &mut Interval) {
         let now = self.ctx.clock.now();
         match told {
             Told::Listed(Some(ids), mark) => self.watch.listed(&ids, mark, now),
             Told::Listed(None, _) => round.reset_after(ROUND_AGAIN),
             Told::Inspected(ask, inspected) => self.watch.answered(&ask, inspected.map(|it| *it), now),
-            Told::Sampled(id, stats) => {
-                self.sampling.remove(&id);
-                let sample = stats.and_then(|stats| samples::read(&stats, self.host_memory));
-                if let Some((name, vitals)) = sample.and_then(|sample| self.watch.sampled(&id, sample)) {
-                    gauge(self.settings.host.as_str(), name.as_str(), &vitals);
-                }
+            Told::Measured(measured) => {
+                self.measuring = false;
+                disk.reset_after(disk::pause(self.settings.disk_every, measured.took));
+                self.watch.measured(measured.usage, measured.disk, now);
             }
             Told::Examined(event) => self.watch.found_out(*event),
         }
@@ -250,24 +272,24 @@ impl Shift<'_> {
         }
     }
 
-    /// Reads the counters of every running container, except where the last reading is still under way: so a slow
-    /// container delays nobody but itself.
     fn sweep(&mut self) {
-        if !self.engine_answers() {
+        let running = self.watch.running();
+        if self.engine_answers() && !running.is_empty() {
+            self.tasks.spawn(self.sweeper.clone().sweep(running, self.host_memory, self.to_swept.clone()));
+        }
+    }
+
+    fn measure(&mut self) {
+        if !self.engine_answers() || self.measuring {
             return;
         }
-        for id in self.watch.running() {
-            if !self.sampling.insert(id.clone()) {
-                continue;
-            }
-            let (engine, to, samples, id) =
-                (self.engine.clone(), self.to_told.clone(), self.samples.clone(), id.clone());
-            self.tasks.spawn(async move {
-                let _turn = samples.acquire().await;
-                let stats = engine.stats(&id).await.inspect_err(|error| debug!("{error}")).ok();
-                let _ = to.send(Told::Sampled(id, stats.map(Box::new))).await;
-            });
-        }
+        self.measuring = true;
+        let (engine, to, running) = (self.engine.clone(), self.to_told.clone(), self.watch.running());
+        let (root, roots) = (self.root.clone(), self.settings.sampling.roots.clone());
+        self.tasks.spawn(async move {
+            let measured = disk::measure(engine.as_ref(), root, roots, running).await;
+            let _ = to.send(Told::Measured(Box::new(measured))).await;
+        });
     }
 
     fn inspect(&mut self, ask: Ask) {
@@ -374,8 +396,8 @@ async fn inspected(engine: &dyn Engine, id: &ContainerId, turns: &Semaphore) -> 
     }
 }
 
-fn every(period: Duration) -> Interval {
-    let mut interval = interval(period);
+fn every(period: Duration, first: Instant) -> Interval {
+    let mut interval = interval_at(first, period);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     interval
 }

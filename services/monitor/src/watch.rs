@@ -27,17 +27,20 @@ use hemostat_core::{
 use hemostat_schema::{
     ContainerId, ContainerName, HostName, NewEvent, Subject, Timestamp,
     container::{Exit, ExitBy, Facts, Health, State as Life, Vitals},
-    observation::{EngineFound, EngineLost},
+    examination::Sample,
+    observation::{DiskMeasured, EngineFound, EngineLost, Stored},
 };
 use serde::{Deserialize, Serialize};
 use tracing::{debug, info, warn};
 
 use crate::{
+    cgroup::Running,
+    disk::Usage,
     ending::{self, Run},
     engine::About,
     event::{Happening, What},
     examine::changes::Changes,
-    facts::Inspected,
+    facts::{Inspected, MainProcess},
 };
 
 mod known;
@@ -45,6 +48,8 @@ mod known;
 /// An inspection that shows a run to have begun or ended of which no event told is not believed at once: the event,
 /// which knows more, may be on its way.
 const SECOND_LOOK: Duration = Duration::from_secs(1);
+/// So many samples of each container are remembered.
+const WINDOW: usize = 12;
 
 /// Something that the watch wants to know: inspect this container.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,8 +88,14 @@ struct Tracked {
     heard: u64,
     /// An inspection did not go with what is known, and is being looked at again.
     doubted: bool,
+    /// The first process of its present run.
+    process: Option<MainProcess>,
     /// The last sample of its present run.
     sample: Option<RawSample>,
+    /// What it used lately, also before it was started anew.
+    window: VecDeque<Sample>,
+    /// What it kept on disk when that was last measured.
+    stored: Option<Stored>,
 }
 
 #[derive(Debug)]
@@ -118,6 +129,8 @@ pub struct Watch {
     count: u64,
     latest: Option<Timestamp>,
     changed: BTreeSet<ContainerName>,
+    /// How full the disk was that holds Docker's data.
+    disk: Option<DiskMeasured>,
     events: Vec<NewEvent>,
     asks: Vec<Ask>,
 }
@@ -162,6 +175,7 @@ impl Watch {
             count: 0,
             latest,
             changed: BTreeSet::new(),
+            disk: None,
             events: vec![],
             asks: vec![],
         }
@@ -198,12 +212,29 @@ impl Watch {
     }
 
     /// The running containers, to be sampled.
-    pub fn running(&self) -> impl Iterator<Item = &ContainerId> {
-        self.states
-            .values()
-            .filter_map(State::facts)
-            .filter(|facts| facts.state == Life::Running)
-            .map(|facts| &facts.id)
+    pub fn running(&self) -> Vec<Running> {
+        let facts = self.states.values().filter_map(State::facts).filter(|facts| facts.state == Life::Running);
+        let process = |id: &ContainerId| self.tracked.get(id).and_then(|tracked| tracked.process);
+        facts.map(|facts| Running { id: facts.id.clone(), process: process(&facts.id) }).collect()
+    }
+
+    /// What a container used lately, oldest first; also what it used before its present run began.
+    pub fn samples(&self, name: &ContainerName) -> Vec<Sample> {
+        self.tracked_as(name).map(|tracked| tracked.window.iter().copied().collect()).unwrap_or_default()
+    }
+
+    /// What a container kept on disk when that was last measured.
+    pub fn stored(&self, name: &ContainerName) -> Option<&Stored> {
+        self.tracked_as(name)?.stored.as_ref()
+    }
+
+    /// How full the disk was that holds Docker's data when that was last measured.
+    pub fn disk(&self) -> Option<&DiskMeasured> {
+        self.disk.as_ref()
+    }
+
+    fn tracked_as(&self, name: &ContainerName) -> Option<&Tracked> {
+        self.tracked.get(&self.states.get(name)?.facts()?.id)
     }
 
     /// When something will be due if nothing else happens.
@@ -265,8 +296,32 @@ impl Watch {
         let vitals = vitals(&sample, tracked.sample.as_ref(), &limits);
         tracked.sample = Some(sample);
         let vitals = vitals?;
+        if tracked.window.len() == WINDOW {
+            tracked.window.pop_front();
+        }
+        tracked.window.push_back(Sample { at, vitals });
         self.see(&name, Sight::Sample(vitals), at);
         Some((name, vitals))
+    }
+
+    /// How full the disk is, and what each container keeps.
+    pub fn measured(&mut self, usage: Vec<Usage>, disk: Option<DiskMeasured>, now: Timestamp) {
+        if let Some(disk) = disk {
+            self.events.push(NewEvent::new(Subject::host(self.host.clone()), now, disk.clone()));
+            self.disk = Some(disk);
+        }
+        let most = usage.iter().map(Usage::total).max();
+        for usage in usage {
+            let largest = Some(usage.total()) == most;
+            let Usage { id, writable, volumes } = usage;
+            let Some(tracked) = self.tracked.get_mut(&id) else { continue };
+            let Some(name) = tracked.name.clone() else { continue };
+            let facts = self.states.get(&name).and_then(State::facts).filter(|facts| facts.id == id);
+            let Some(target) = facts.map(Facts::target) else { continue };
+            let stored = Stored { target, writable, volumes };
+            tracked.stored = Some(stored.clone());
+            self.see(&name, Sight::Stored { stored, disk: self.disk.clone(), largest }, now);
+        }
     }
 
     /// All containers that the engine had when it was asked, at `mark`.
@@ -376,7 +431,7 @@ impl Watch {
             return;
         };
         let known = self.meet(&inspected, at);
-        let Inspected { name, facts, stop_signal, out_of_memory } = inspected;
+        let Inspected { name, facts, stop_signal, out_of_memory, .. } = inspected;
         match what {
             What::Started => {
                 if let Some(tracked) = self.tracked.get_mut(&id) {
@@ -422,7 +477,7 @@ impl Watch {
     /// The known run of a container ended.
     fn ended(&mut self, id: &ContainerId, code: i64, at: Timestamp) {
         let Some(tracked) = self.tracked.get_mut(id) else { return };
-        tracked.sample = None;
+        (tracked.sample, tracked.process) = (None, None);
         let Some(name) = tracked.name.clone() else { return };
         let exit = Exit { at, code, by: tracked.run.ended(code, at) };
         let target = self.states.get(&name).and_then(State::facts).filter(|facts| facts.id == *id).map(Facts::target);
@@ -467,6 +522,7 @@ impl Watch {
     fn meet(&mut self, inspected: &Inspected, at: Timestamp) -> Option<Facts> {
         let id = &inspected.facts.id;
         let tracked = self.tracked.entry(id.clone()).or_default();
+        tracked.process = inspected.process;
         if tracked.stop_signal.replace(inspected.stop_signal) != Some(inspected.stop_signal) {
             tracked.run.is_asked_to_end_by(inspected.stop_signal);
         }

@@ -16,7 +16,10 @@ use bollard::{
     },
 };
 use futures::stream::BoxStream;
-use hemostat_monitor::engine::{About, Docker, Engine, Error};
+use hemostat_monitor::{
+    disk::Usage,
+    engine::{About, Docker, Engine, Error},
+};
 use hemostat_patient::{
     Illness,
     illness::Crash,
@@ -159,6 +162,9 @@ impl Engine for Stuck {
     async fn processes(&self, id: &ContainerId) -> Result<ContainerTopResponse, Error> {
         self.engine.processes(id).await
     }
+    async fn disk_usage(&self, limit: Duration) -> Result<Vec<Usage>, Error> {
+        self.engine.disk_usage(limit).await
+    }
     fn events(&self, since: Timestamp) -> BoxStream<'static, Result<EventMessage, Error>> {
         self.engine.events(since)
     }
@@ -171,7 +177,7 @@ async fn counters_that_never_come_hold_up_nobody_else() {
     let (stuck, other) = (start(&stage, PatientSpec::named("stuck")).await, PatientSpec::named("other"));
     let other = start(&stage, other).await;
     let engine = Stuck { engine: Docker::new(docker_host(), ANSWERS_WITHIN), on: stuck.id.clone() };
-    let _watcher = Watcher::start(&ctx, Arc::new(engine), policy(&stage));
+    let _watcher = Watcher::asking(&ctx, Arc::new(engine), policy(&stage));
     wait_for(log, &other.name, "sample", |_, event| {
         matches!(observation(event)?, Observation::Sampled(_)).then_some(())
     })

@@ -12,7 +12,7 @@ use hemostat_core::{Policy, policy::Sensitivity};
 use hemostat_monitor::engine::Docker;
 use hemostat_patient::{
     Illness,
-    illness::{Cpu, Crash, Crowd, Flapping, Leak, Memory, Unhealthy},
+    illness::{Cpu, Crash, Crowd, Disk, Flapping, Leak, Memory, Unhealthy},
     stage::{Patient, PatientSpec, Restart, Stage, docker_host},
 };
 use hemostat_runtime::Context;
@@ -32,6 +32,10 @@ impl Monitor {
     }
 
     fn with_grace(ctx: &Context, stage: &Stage, grace: Span) -> Watcher {
+        Self::with(ctx, stage, grace, Duration::ZERO)
+    }
+
+    fn with(ctx: &Context, stage: &Stage, grace: Span, disk_every: Duration) -> Watcher {
         let engine = Arc::new(Docker::new(docker_host(), Duration::from_secs(20)));
         let mut policy = Policy {
             clear_after: Span::from_secs(2),
@@ -42,6 +46,8 @@ impl Monitor {
                 flaps: 4,
                 flaps_within: Span::from_secs(30),
                 throttled: Percent::clamped(25.0),
+                // Of the tests only one measures disks; there every disk counts as full.
+                disk: Percent::clamped(0.0),
                 ..Sensitivity::default()
             },
             ..policy(stage)
@@ -50,7 +56,7 @@ impl Monitor {
         policy.care.sustained = Span::from_secs(3);
         // Two samples half a second apart do not hold whole periods of the scheduler, so the share of a limit jitters.
         policy.care.cpu = Percent::clamped(60.0);
-        Watcher::start(ctx, engine, policy)
+        Watcher::measuring(ctx, engine, policy, disk_every)
     }
 }
 
@@ -145,6 +151,27 @@ async fn a_crowded_container_has_nearly_as_many_processes_as_it_may() {
     let crowd = Illness::Crowd(Crowd { duration: 120, threads: 57 });
     let evidence = falls_ill(spec, crowd, Symptom::PidsHigh, &[]).await;
     assert!(matches!(evidence, Evidence::Count { value: 55.., limit: 60, .. }), "{evidence:?}");
+}
+
+#[tokio::test]
+async fn a_container_that_fills_the_disk_is_told_by_how_fast_it_does() {
+    let (stage, ctx) = (stage().await, context());
+    let (patient, idle) = (start(&stage, without_check("disk")).await, start(&stage, without_check("idle")).await);
+    let _monitor = Monitor::with(&ctx, &stage, Span::ZERO, Duration::from_secs(1));
+    for name in [&patient.name, &idle.name] {
+        wait_for(ctx.log.as_ref(), name, "what it keeps", |_, event| {
+            matches!(event, Event::Observation(Observation::Stored(_))).then_some(())
+        })
+        .await;
+    }
+    patient.fall_ill(Illness::Disk(Disk { duration: 120, size_mb: 500 })).await.unwrap();
+    let evidence = raised(&ctx, &patient.name, Symptom::DiskFilling).await;
+    assert!(matches!(evidence, Evidence::Disk { writable, .. } if writable.0 >= 64 << 20), "{evidence:?}");
+    patient.recover().await.unwrap();
+    assert_eq!(cleared(&ctx, &patient.name, Symptom::DiskFilling).await, Cleared::Well);
+    let once = [(Symptom::DiskFilling, "raised"), (Symptom::DiskFilling, "cleared")];
+    assert_eq!(told(&ctx, &patient.name).await, once);
+    assert_eq!(told(&ctx, &idle.name).await, []);
 }
 
 #[tokio::test]

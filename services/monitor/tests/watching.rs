@@ -41,7 +41,12 @@ impl Monitor {
     }
 
     fn at(ctx: &Context, stage: &Stage, docker: &str) -> Watcher {
-        Watcher::start(ctx, Arc::new(Docker::new(docker, Duration::from_secs(20))), policy(stage))
+        Self::measuring(ctx, stage, docker, Duration::ZERO)
+    }
+
+    fn measuring(ctx: &Context, stage: &Stage, docker: &str, disk_every: Duration) -> Watcher {
+        let engine = Arc::new(Docker::new(docker, Duration::from_secs(20)));
+        Watcher::measuring(ctx, engine, policy(stage), disk_every)
     }
 }
 
@@ -136,6 +141,25 @@ async fn running_containers_are_sampled() {
     .await;
     assert!(vitals.memory.get() > 0.0, "{vitals:?}");
     assert_eq!(vitals.memory_limit.0, 64 << 20);
+}
+
+#[tokio::test]
+async fn what_is_kept_on_disk_is_told() {
+    let (stage, ctx) = (stage().await, context());
+    let patient = start(&stage, PatientSpec::named("api")).await;
+    let _monitor = Monitor::measuring(&ctx, &stage, &docker_host(), Duration::from_secs(1));
+    let disk = wait_for(ctx.log.as_ref(), host().as_str(), "disk", |_, event| match observation(event)? {
+        Observation::DiskMeasured(measured) => Some(measured.clone()),
+        _ => None,
+    })
+    .await;
+    assert!(disk.size > disk.available && disk.used().get() > 0.0, "{disk:?}");
+    let stored = wait_for(ctx.log.as_ref(), &patient.name, "storage", |_, event| match observation(event)? {
+        Observation::Stored(stored) => Some(stored.clone()),
+        _ => None,
+    })
+    .await;
+    assert_eq!((stored.target.id.as_str(), stored.volumes), (patient.id.as_str(), vec![]));
 }
 
 #[tokio::test]

@@ -30,7 +30,7 @@ pub use self::{
     hosts::{Entry, Hosts, Said, Watched},
     sections::{
         Alerts, Analyzer, Archive, Backoff, DiagnosisBy, Docker, LogFormat, ModelProvider, Monitor, Notary, Query,
-        Redis, Responder, Retention, Runtime, Settings, Thresholds,
+        Redis, Responder, Retention, Runtime, SampleSource, Settings, Thresholds,
     },
     source::{Alias, FILE_VARIABLE, Input, Key},
 };
@@ -286,6 +286,10 @@ impl Config {
         ] {
             self.refuse_unless(value <= most, key, || format!("at most {most}"))?;
         }
+        let disk_every = self.monitor.disk_every;
+        self.refuse_unless(disk_every.is_zero() || disk_every >= ms(1000), "monitor.disk_every", || {
+            "at least 1 s, as it is dear; \"0s\" is never".to_owned()
+        })?;
         at_least("alerts.slack_timeout", self.alerts.slack_timeout, ms(100))?;
         at_least("runtime.lease_ttl", self.runtime.lease_ttl, ms(1000))?;
         at_least("redis.durable_within", self.redis.durable_within, ms(10))?;

@@ -28,6 +28,18 @@ pub enum LogFormat {
     Json,
 }
 
+/// Where containers' counters come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SampleSource {
+    /// From the kernel's files where they can be read, and from the engine else.
+    #[default]
+    Auto,
+    /// From the kernel's files alone.
+    Cgroup,
+    /// From the engine alone.
+    Api,
+}
+
 /// Who concludes what is wrong with a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DiagnosisBy {
@@ -266,6 +278,14 @@ section! {
         only: Vec<String> = vec![], "monitor.only";
         /// How often a sample is put on the log for each container.
         sample_every: Span = Span::from_secs(30), "monitor.sample_every";
+        /// Where counters come from.
+        source: SampleSource = SampleSource::Auto, "monitor.source";
+        /// Where the kernel shows its control groups.
+        cgroup_root: PathBuf = "/sys/fs/cgroup".into(), "monitor.cgroup_root";
+        /// Where the kernel shows its processes.
+        proc_root: PathBuf = "/proc".into(), "monitor.proc_root";
+        /// How often disks are measured; zero is never.
+        disk_every: Duration = secs(300), "monitor.disk_every";
         /// Whether a container that fell ill is examined before anything is done to it.
         examine: bool = true, "monitor.examine";
         /// So many lines of its output are kept then, at most ...

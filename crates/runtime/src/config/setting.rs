@@ -16,7 +16,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{
     Dollars, WebAddress,
-    sections::{DiagnosisBy, LogFormat, ModelProvider},
+    sections::{DiagnosisBy, LogFormat, ModelProvider, SampleSource},
     source::written,
 };
 
@@ -429,6 +429,7 @@ trait Named: Copy + PartialEq + 'static {
 one_of!(Mode, Mode::Observe = "observe", Mode::Approve = "approve", Mode::Auto = "auto");
 one_of!(Tell, Tell::Incidents = "incidents", Tell::Failures = "failures");
 one_of!(LogFormat, LogFormat::Text = "text", LogFormat::Json = "json");
+one_of!(SampleSource, SampleSource::Auto = "auto", SampleSource::Cgroup = "cgroup", SampleSource::Api = "api");
 one_of!(DiagnosisBy, DiagnosisBy::Rules = "rules", DiagnosisBy::Model = "model", DiagnosisBy::Both = "both");
 one_of!(ModelProvider, ModelProvider::OpenAi = "openai", ModelProvider::Anthropic = "anthropic");
 

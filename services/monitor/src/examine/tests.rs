@@ -14,7 +14,7 @@ use hemostat_schema::{
 use serde_json::json;
 
 use super::{relatives::relatives, *};
-use crate::engine::About;
+use crate::{disk::Usage, engine::About};
 
 pub(super) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_795_462_000 + second).unwrap()
@@ -154,6 +154,9 @@ impl Engine for Ways {
             "Processes": [["7", "00:00:01", "4", "app --label label-secret-1 --token abc"]]
         });
         in_way(self.processes, serde_json::from_value(top).unwrap()).await
+    }
+    async fn disk_usage(&self, _: Duration) -> Result<Vec<Usage>, Error> {
+        in_way(Way::Gone, vec![]).await
     }
     fn events(&self, _: Timestamp) -> BoxStream<'static, Result<EventMessage, Error>> {
         Box::pin(futures::stream::pending())

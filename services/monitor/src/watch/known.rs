@@ -1,7 +1,7 @@
 //! What of what the watch knows is told to whoever examines a container?
 
 use hemostat_core::observe::State;
-use hemostat_schema::ContainerName;
+use hemostat_schema::{ContainerName, observation::DiskMeasured};
 
 use super::Watch;
 use crate::examine::{Known, relatives::relatives};
@@ -13,11 +13,11 @@ impl Watch {
         let others = self.states.iter().filter_map(|(name, state)| Some((name, State::facts(state)?)));
         Some(Known {
             facts: facts.clone(),
-            samples: vec![],
+            samples: self.samples(name),
             changes: self.past.of(name),
             relatives: relatives(name, facts, others),
-            writable: None,
-            disk: None,
+            writable: self.stored(name).map(|stored| stored.writable),
+            disk: self.disk().map(DiskMeasured::used),
         })
     }
 }

@@ -9,8 +9,9 @@ use hemostat_monitor::{
     engine::Engine,
     examine,
     shift::{self, Settings},
+    sweep,
 };
-use hemostat_runtime::Context;
+use hemostat_runtime::{Context, config::SampleSource};
 use tokio::{
     net::{UnixListener, UnixStream},
     sync::watch,
@@ -26,9 +27,31 @@ pub struct Watcher(JoinHandle<anyhow::Result<()>>);
 impl Watcher {
     /// Watches this engine.
     pub fn start(ctx: &Context, engine: Arc<dyn Engine>, policy: Policy) -> Self {
+        Self::measuring(ctx, engine, policy, Duration::ZERO)
+    }
+
+    /// Watches it, and its disk so often.
+    pub fn measuring(ctx: &Context, engine: Arc<dyn Engine>, policy: Policy, disk_every: Duration) -> Self {
+        Self::with(ctx, engine, policy, disk_every, SampleSource::Auto)
+    }
+
+    /// Watches it, and asks it for all counters.
+    pub fn asking(ctx: &Context, engine: Arc<dyn Engine>, policy: Policy) -> Self {
+        Self::with(ctx, engine, policy, Duration::ZERO, SampleSource::Api)
+    }
+
+    fn with(
+        ctx: &Context,
+        engine: Arc<dyn Engine>,
+        policy: Policy,
+        disk_every: Duration,
+        source: SampleSource,
+    ) -> Self {
         let settings = Settings {
             host: host(),
             interval: Duration::from_millis(500),
+            sampling: sweep::Settings { source, ..sweep::Settings::default() },
+            disk_every,
             policy: Arc::new(policy),
             redactor: Redactor::default(),
             examinations: Some(examine::Settings::default()),
