@@ -22,7 +22,7 @@ demo-simulated: ## The same without Docker, on containers that are only simulate
 	$(with) rust redis -- $(hemostat) demo --simulated
 
 test: ## Runs all tests, on a real Redis and a real Docker engine
-	$(with) rust redis openssl pyarrow docker -- scripts/test all
+	$(with) rust redis openssl ssh pyarrow docker -- scripts/test all
 
 cluster-test: ## The journeys on a Redis Cluster, behind Sentinels and over TLS; part of `make test`
 	$(with) rust redis openssl docker -- scripts/test topologies

@@ -150,7 +150,7 @@ async fn rest(figures: &mut Figures, hemostat: &Hemostat, watched: &Watched<'_>)
     let [own, family_cpu, engine_cpu] = [0, 1, 2].map(|n| after[n] - before[n]);
     let mean = |what: &str| {
         let grown = |part: &str| {
-            let series = format!("hemostat_{what}_{part}{{source=\"{source}\"}}");
+            let series = format!("hemostat_{what}_{part}{{host=\"bed\",source=\"{source}\"}}");
             Ok::<_, anyhow::Error>(figure(&later, &series)? - figure(&metrics, &series)?)
         };
         Ok::<_, anyhow::Error>(grown("sum")? / grown("count")? * 1000.0)
@@ -235,7 +235,10 @@ async fn delays(hemostat: &Hemostat, kind: &str, wanted: usize) -> Vec<f64> {
 /// Waits until every container is read in one sweep.
 async fn all_sampled(hemostat: &Hemostat, source: &str, size: usize) {
     until(PATIENCE, "all containers are sampled", async || {
-        let sampled = figure(&scrape(hemostat).await?, &format!("hemostat_sweep_containers{{source=\"{source}\"}}"))?;
+        let sampled = figure(
+            &scrape(hemostat).await?,
+            &format!("hemostat_sweep_containers{{host=\"bed\",source=\"{source}\"}}"),
+        )?;
         ensure!(sampled >= count(size), "{sampled} are");
         Ok(())
     })

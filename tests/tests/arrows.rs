@@ -44,6 +44,11 @@ fn each_crate_depends_on_the_crates_below_it_and_on_no_other() {
         // The one service that writes the archive.
         "hemostat-archivist" => set(["hemostat-schema", "hemostat-archive", "hemostat-runtime"]),
         "hemostat-patient" | "hemostat-simulated" => set([]),
+        "hemostat-engine" => set(["hemostat-schema", "hemostat-runtime"]),
+        // The two that speak to Docker.
+        "hemostat-monitor" | "hemostat-responder" => {
+            set(["hemostat-schema", "hemostat-core", "hemostat-runtime", "hemostat-engine"])
+        }
         "hemostat-history" => {
             set(["hemostat-schema", "hemostat-core", "hemostat-log", "hemostat-archive", "hemostat-runtime"])
         }
@@ -57,7 +62,14 @@ fn each_crate_depends_on_the_crates_below_it_and_on_no_other() {
                 set(["hemostat-schema", "hemostat-core", "hemostat-log", "hemostat-runtime", "hemostat-patient"]);
             all.extend(SERVICES.map(|service| format!("hemostat-{service}")));
             all.extend(
-                ["hemostat-archive", "hemostat-archivist", "hemostat-history", "hemostat-simulated"].map(str::to_owned),
+                [
+                    "hemostat-archive",
+                    "hemostat-archivist",
+                    "hemostat-engine",
+                    "hemostat-history",
+                    "hemostat-simulated",
+                ]
+                .map(str::to_owned),
             );
             all
         }
@@ -78,7 +90,10 @@ fn each_foreign_system_is_known_to_few_crates() {
     let all = dependencies();
     for (foreign, expected) in [
         ("fred", set(["hemostat-log"])),
-        ("bollard", set(["hemostat-monitor", "hemostat-responder", "hemostat-patient", "hemostat-tests"])),
+        (
+            "bollard",
+            set(["hemostat-engine", "hemostat-monitor", "hemostat-responder", "hemostat-patient", "hemostat-tests"]),
+        ),
         // The archive only for object_store, which speaks to S3 by it.
         ("reqwest", set(["hemostat-alerter", "hemostat-analyzer", "hemostat-archive", "hemostat-tests"])),
         ("async-openai", set(["hemostat-analyzer"])),

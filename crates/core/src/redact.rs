@@ -41,6 +41,9 @@ const PATTERN_SIZE: usize = 1 << 20;
 /// At most so many patterns.
 const PATTERNS: usize = 64;
 
+/// A way of finding secrets in a text: where they stand.
+type Find<'a> = &'a dyn Fn(&str) -> Vec<Range<usize>>;
+
 /// A text without its secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Redacted {
@@ -114,7 +117,7 @@ impl Redactor {
             found.sort_by_key(|range| (range.start, std::cmp::Reverse(range.end)));
             found
         };
-        let ways: [Finds<'_>; 8] = [
+        let ways: [Find<'_>; 8] = [
             &|text| self.literals.find(text),
             &keys::find,
             &addresses::find,
@@ -131,9 +134,6 @@ impl Redactor {
         changed
     }
 }
-
-/// One way to find secrets in a text: where they stand.
-type Finds<'a> = &'a dyn Fn(&str) -> Vec<Range<usize>>;
 
 /// A text without its secrets, by what everybody has.
 pub fn redact(text: &str) -> String {

@@ -8,14 +8,18 @@
 mod worker;
 
 use std::{
+    collections::BTreeMap,
     fmt,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use anyhow::anyhow;
 use async_trait::async_trait;
 use hemostat_log::{Confirmed, Durability, Error};
-use hemostat_schema::{EventId, Family, NewEvent, Recorded, Timestamp};
+use hemostat_schema::{EventId, Family, HostName, NewEvent, Partition, Recorded, Timestamp};
 use tracing::debug;
 
 pub use self::worker::EffectWorker;
@@ -35,6 +39,13 @@ pub trait Effect: Send + Sync + 'static {
 
     /// Whether `event` asks for this effect.
     fn wants(&self, event: &Recorded) -> bool;
+
+    /// Until when an event is left to a process that serves its host, as this one does not; none where it does. It is
+    /// neither handled nor parked until then, and the work is handed over to such a process as soon as one is there; where
+    /// none has come by that time, [`run`](Self::run) is to say so. Only for [`effect_on`].
+    fn leaves(&self, _event: &Recorded) -> Option<Timestamp> {
+        None
+    }
 
     /// One effect, ended by one or more outcome events; one without a cause gets `event` as its cause.
     ///
@@ -140,11 +151,31 @@ impl Permit {
 
 /// The workers of an effect, one for each partition.
 pub fn effect<E: Effect>(ctx: &Context, effect: E) -> Vec<Task> {
-    let effect = std::sync::Arc::new(effect);
-    ctx.partitions()
-        .map(|partition| {
-            let worker = EffectWorker::new(ctx.clone(), partition, effect.clone());
-            Task::new(format!("{}/{partition}", E::GROUP), Stage::new(ctx.clone(), worker).run())
-        })
-        .collect()
+    let effect = Arc::new(effect);
+    tasks(ctx, ctx.partitions(), |partition| EffectWorker::new(ctx.clone(), partition, effect.clone()))
+}
+
+/// The workers of an effect that this process can have on these hosts only, one for each partition in which there are any.
+/// It shares each with those who can have the effect on hosts in there, too: what is for a host of theirs is left to them.
+pub fn effect_on<E: Effect>(ctx: &Context, hosts: impl IntoIterator<Item = HostName>, effect: E) -> Vec<Task> {
+    let effect = Arc::new(effect);
+    let mut served: BTreeMap<Partition, Vec<HostName>> = BTreeMap::new();
+    for host in hosts {
+        served.entry(ctx.partition_of(&host)).or_default().push(host);
+    }
+    let partitions: Vec<_> = served.keys().copied().collect();
+    tasks(ctx, partitions, |partition| {
+        let hosts = served.get(&partition).cloned().unwrap_or_default();
+        EffectWorker::new(ctx.clone(), partition, effect.clone()).serving(hosts)
+    })
+}
+
+fn tasks<E: Effect>(
+    ctx: &Context,
+    partitions: impl IntoIterator<Item = Partition>,
+    worker: impl Fn(Partition) -> EffectWorker<E>,
+) -> Vec<Task> {
+    let task =
+        |partition| Task::new(format!("{}/{partition}", E::GROUP), Stage::new(ctx.clone(), worker(partition)).run());
+    partitions.into_iter().map(task).collect()
 }

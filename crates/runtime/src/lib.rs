@@ -40,7 +40,7 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use config::Config;
 pub use context::Context;
 pub use decide::{DecideWorker, Known, decider};
-pub use effect::{Effect, EffectWorker, Fault, Permit, Undurable, effect};
+pub use effect::{Effect, EffectWorker, Fault, Permit, Undurable, effect, effect_on};
 pub use embedded::Embedded;
 pub use health::{Condition, Health, router};
 pub use hemostat_log as log;

@@ -84,15 +84,15 @@ figures! {
         "How long ago the last event that a view knows was put on the log; 0 when it knows all. By view and partition.";
     LeaseHeld = GAUGE, "lease_held", Count, "Whether this process does the work, by group and partition.";
     EffectRetries = COUNTER, "effect_retries_total", Count, "Effects that failed and were tried again, by group.";
-    ContainerCpu = GAUGE, "container_cpu_percent", Percent, "CPU as a share of the container's limit, by container.";
+    ContainerCpu = GAUGE, "container_cpu_percent", Percent, "CPU as a share of the container's limit, by host and container.";
     ContainerMemory = GAUGE, "container_memory_percent", Percent,
-        "Memory without page cache as a share of the container's limit, by container.";
-    ContainerMemoryBytes = GAUGE, "container_memory_bytes", Bytes, "Memory without page cache, by container.";
+        "Memory without page cache as a share of the container's limit, by host and container.";
+    ContainerMemoryBytes = GAUGE, "container_memory_bytes", Bytes, "Memory without page cache, by host and container.";
     SweepDuration = SWEEPS, "sweep_duration_seconds", Seconds,
-        "How long it took to read the counters of all containers, by source.";
+        "How long it took to read the counters of all containers, by host and source.";
     SweepCpu = SWEEPS, "sweep_cpu_seconds", Seconds,
-        "CPU time used meanwhile, by source: of the reading thread for files, of the whole process for the engine's API.";
-    SweepContainers = GAUGE, "sweep_containers", Count, "Containers whose counters the last sweep read, by source.";
+        "CPU time used meanwhile, by host and source: of the reading thread for files, of the whole process for the engine's API.";
+    SweepContainers = GAUGE, "sweep_containers", Count, "Containers whose counters the last sweep read, by host and source.";
     SymptomsRaised = COUNTER, "symptoms_raised_total", Count, "Symptoms that were raised, by symptom.";
     Diagnoses = COUNTER, "diagnoses_total", Count, "Diagnoses that were reached, by method and verdict.";
     ModelAnswers = COUNTER, "model_answers_total", Count,

@@ -8,11 +8,11 @@
 //!      └──── another's turn, or shutdown: finish what is in hand, give the lease back
 //! ```
 
-use std::{any::Any, time::Duration};
+use std::{any::Any, collections::BTreeSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use hemostat_log::{Commit, CommitError, Error};
-use hemostat_schema::{EventId, Partition, Span, Timestamp};
+use hemostat_schema::{EventId, HostName, Partition, Span, Timestamp};
 use tokio::{
     sync::watch,
     time::{Instant, sleep},
@@ -36,6 +36,14 @@ pub trait Worker: Send + 'static {
     fn group(&self) -> &str;
     /// Its partition.
     fn partition(&self) -> Partition;
+    /// The only hosts of which it can do the work; none where it can do that of all.
+    fn serves(&self) -> Option<Arc<[HostName]>> {
+        None
+    }
+    /// A host of which it was given work that only another process can do, who is now to take over.
+    fn lacks(&self) -> Option<HostName> {
+        None
+    }
     /// Begins afresh, with nothing in memory but what the log holds.
     async fn begin(&mut self, tenure: &Tenure) -> Result<(), Halt>;
     /// Reads what is there, deals with it, commits.
@@ -115,6 +123,10 @@ pub struct Stage<W> {
     suspect: bool,
     /// The lease was lost, and it is not known yet to whom.
     bereft: bool,
+    /// When it was last asked who can do what this process cannot.
+    called: Option<Instant>,
+    /// Hosts that nobody serves, of which that has been told.
+    forsaken: BTreeSet<HostName>,
 }
 
 impl<W: Worker> Stage<W> {
@@ -123,7 +135,22 @@ impl<W: Worker> Stage<W> {
         let name = format!("{}/{}", worker.group(), worker.partition());
         ctx.health.set(&name, Condition::Starting);
         let seat = Seat::new(&ctx, worker.partition(), worker.group());
-        Self { ctx, name, worker, seat, held: None, begun: false, suspect: false, bereft: false }
+        let seat = match worker.serves() {
+            Some(hosts) => seat.serving(hosts),
+            None => seat,
+        };
+        Self {
+            ctx,
+            name,
+            worker,
+            seat,
+            held: None,
+            begun: false,
+            suspect: false,
+            bereft: false,
+            called: None,
+            forsaken: BTreeSet::new(),
+        }
     }
 
     /// Takes the lease where it is free and our turn, then does one step. For tests; [`run`](Self::run) does it again and
@@ -151,7 +178,7 @@ impl<W: Worker> Stage<W> {
         match self.begin_and_step(&tenure).await {
             Ok(step) => {
                 self.serving(true);
-                Ok(step)
+                if self.call().await? { Ok(Step::StandingBy) } else { Ok(step) }
             }
             Err(Halt::LeaseLost) => {
                 self.lost();
@@ -167,6 +194,38 @@ impl<W: Worker> Stage<W> {
                 self.begun &= self.worker.outlives_outages();
                 self.fence();
                 Err(error)
+            }
+        }
+    }
+
+    /// Calls for one who can do what this process cannot, and hands the work over; whether there is one.
+    async fn call(&mut self) -> Result<bool, Error> {
+        let Some(host) = self.worker.lacks() else { return Ok(false) };
+        if self.called.is_some_and(|called| called.elapsed() < self.ctx.lease_ttl / 10) {
+            return Ok(false);
+        }
+        self.called = Some(Instant::now());
+        match self.seat.call(&host).await? {
+            Some(heir) => {
+                info!(
+                    "{}: there is work on {host}, which this process does not serve; handing it over to {heir}",
+                    self.name
+                );
+                self.forsaken.remove(&host);
+                self.give_back().await;
+                self.ctx.health.set(&self.name, Condition::StandingBy);
+                Ok(true)
+            }
+            None => {
+                if self.forsaken.insert(host.clone()) {
+                    warn!(
+                        host = %host,
+                        "{}: there is work on {host}, and no process is there that serves it; it waits for one until it is too \
+                         old to be done: name {host} in the [[hosts]] of one that can reach its engine",
+                        self.name
+                    );
+                }
+                Ok(false)
             }
         }
     }
@@ -207,7 +266,9 @@ impl<W: Worker> Stage<W> {
             info!("{}: its lease had been taken back; beginning afresh", self.name);
         }
         self.begun = false;
-        Ok(Some(self.held.insert(held).tenure.clone()))
+        let tenure = self.held.insert(held).tenure.clone();
+        self.seat.answer().await?;
+        Ok(Some(tenure))
     }
 
     async fn begin_and_step(&mut self, tenure: &Tenure) -> Result<Step, Halt> {
@@ -260,9 +321,12 @@ impl<W: Worker> Stage<W> {
                 }
                 Ok(Step::Idle { until }) => {
                     backoff.reset();
+                    // One who can do what this process cannot may come at any time, and rings no bell.
+                    let comes = self.worker.lacks().map(|_| self.ctx.lease_ttl / 3);
                     tokio::select! {
                         () = shutdown.cancelled() => {}
                         () = ends(self.held.as_ref()) => {}
+                        () = sleep(comes.unwrap_or(LONGEST_REST)) => {}
                         () = self.worker.rest(until) => {}
                     }
                     continue;

@@ -17,7 +17,7 @@ use hemostat_log::{Inbox, Log};
 use hemostat_runtime::{
     Context, Effect, EffectWorker, Fault, Lost, Permit, Producer, ProjectWorker, Stage, Step, rows,
 };
-use hemostat_schema::{Family, NewEvent, Recorded, action::Resumed};
+use hemostat_schema::{Family, HostName, NewEvent, Recorded, Span, Timestamp, action::Resumed};
 
 use crate::toy::*;
 
@@ -116,6 +116,148 @@ async fn what_will_never_work_is_put_aside_and_the_rest_goes_on() {
     let errors: Vec<String> = log.parked(P, 10).await.unwrap().into_iter().map(|parked| parked.error).collect();
     assert!(errors.iter().any(|error| error == "not at all"), "{errors:?}");
     assert!(errors.iter().any(|error| error.contains("doing this panics")), "{errors:?}");
+}
+
+/// Does what is for its hosts, and says that the rest was not done once a minute has passed.
+struct Particular {
+    serves: Vec<HostName>,
+    done: Mutex<Vec<String>>,
+}
+
+impl Particular {
+    fn of(hosts: &[&str]) -> Arc<Self> {
+        let serves = hosts.iter().map(|host| host.parse().unwrap()).collect();
+        Arc::new(Self { serves, done: Mutex::default() })
+    }
+
+    fn stage(self: &Arc<Self>, ctx: &Context) -> Stage<EffectWorker<Self>> {
+        let worker = EffectWorker::new(ctx.clone(), P, self.clone()).serving(self.serves.clone());
+        Stage::new(ctx.clone(), worker)
+    }
+
+    /// What it did, in the order of the alphabet.
+    fn done(&self) -> Vec<String> {
+        let mut done = self.done.lock().unwrap().clone();
+        done.sort();
+        done
+    }
+}
+
+fn on(host: &str, why: &str) -> NewEvent {
+    NewEvent { subject: format!("{host}/a").parse().unwrap(), ..paused("a", why) }
+}
+
+#[async_trait]
+impl Effect for Particular {
+    const GROUP: &'static str = "particular";
+    const READS: &'static [Family] = &[Family::Action];
+
+    fn wants(&self, event: &Recorded) -> bool {
+        event.kind() == "action.paused"
+    }
+
+    fn leaves(&self, event: &Recorded) -> Option<Timestamp> {
+        (!self.serves.contains(&event.subject.host)).then(|| Timestamp::from_second(1_800_000_060).unwrap())
+    }
+
+    async fn run(&self, event: &Recorded, permit: &Permit) -> Result<Vec<NewEvent>, Fault> {
+        let why = said(event).unwrap_or_default();
+        self.done.lock().unwrap().push(why.clone());
+        Ok(vec![NewEvent::new(event.subject.clone(), permit.now(), Resumed { by: format!("did {why}") })])
+    }
+}
+
+#[tokio::test]
+async fn what_nobody_there_serves_waits_neither_done_nor_parked_until_its_time() {
+    let (log, clock, ctx) = bed();
+    put(&*log, vec![on("theirs", "1"), on("ours", "2"), on("ours", "3")]).await;
+    let effect = Particular::of(&["ours"]);
+    let mut here = effect.stage(&ctx);
+    let settle = async |stage: &mut Stage<EffectWorker<Particular>>, count: usize| {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            match stage.step().await.unwrap() {
+                Step::Idle { until } if story(&*log).await.len() == 3 + count => break until,
+                _ => assert!(Instant::now() < deadline, "it does not come to rest"),
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let until = settle(&mut here, 2).await;
+    assert_eq!(effect.done(), ["2", "3"]);
+    assert_eq!(until, Some(Timestamp::from_second(1_800_000_060).unwrap()));
+    assert!(log.parked(P, 10).await.unwrap().is_empty());
+    clock.advance(Span::from_secs(60));
+    let until = settle(&mut here, 3).await;
+    assert_eq!((effect.done().len(), until), (3, None), "nobody took it, and that is said");
+}
+
+#[tokio::test]
+async fn what_is_for_the_host_of_another_process_is_done_by_that_one_whoever_holds_the_lease() {
+    let (log, _, ctx) = bed();
+    let ctx = Context { lease_ttl: Duration::from_millis(300), ..ctx };
+    let hosts = [("p", vec!["web"]), ("q", vec!["db"]), ("r", vec!["mail", "cache"])];
+    let effects: Vec<_> = hosts.iter().map(|(_, serves)| Particular::of(serves)).collect();
+    let processes: Vec<_> = hosts
+        .iter()
+        .zip(&effects)
+        .map(|((owner, _), effect)| {
+            let ctx = other(&ctx, owner);
+            (ctx.shutdown.clone(), tokio::spawn(effect.stage(&ctx).run()))
+        })
+        .collect();
+    for round in 0..3 {
+        let events = ["web", "db", "mail", "cache"].map(|host| on(host, &format!("{host} {round}")));
+        put(&*log, events.to_vec()).await;
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while story(&*log).await.len() < (round + 1) * 8 {
+            assert!(Instant::now() < deadline, "round {round}: {:?}", story(&*log).await);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+    for (shutdown, process) in processes {
+        shutdown.cancel();
+        process.await.unwrap().unwrap();
+    }
+    let done: Vec<_> = effects.iter().map(|effect| effect.done()).collect();
+    assert_eq!(done[0], ["web 0", "web 1", "web 2"]);
+    assert_eq!(done[1], ["db 0", "db 1", "db 2"]);
+    assert_eq!(done[2], ["cache 0", "cache 1", "cache 2", "mail 0", "mail 1", "mail 2"]);
+    assert!(log.parked(P, 10).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn one_that_serves_a_host_and_comes_later_still_does_what_waits_for_it() {
+    let (log, _, ctx) = bed();
+    let ctx = Context { lease_ttl: Duration::from_millis(300), ..ctx };
+    put(&*log, vec![on("db", "1"), on("web", "2")]).await;
+    let (first, second) = (Particular::of(&["web"]), Particular::of(&["db"]));
+    let (early, late) = (other(&ctx, "p"), other(&ctx, "q"));
+    let mut processes = vec![tokio::spawn(first.stage(&early).run())];
+    let until = async |count: usize| {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while story(&*log).await.len() < count {
+            assert!(Instant::now() < deadline, "{:?}", story(&*log).await);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    until(3).await;
+    assert_eq!((first.done(), second.done().len()), (vec!["2".to_owned()], 0));
+    processes.push(tokio::spawn(second.stage(&late).run()));
+    until(4).await;
+    assert_eq!(second.done(), ["1"]);
+    // Whoever is gone is called in vain only until its time is over: the other goes on with its own.
+    put(&*log, vec![on("db", "3"), on("web", "4")]).await;
+    processes.pop().expect("two were started").abort();
+    until(7).await;
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while first.done() != ["2", "4"] {
+        assert!(Instant::now() < deadline, "{:?}", story(&*log).await);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    early.shutdown.cancel();
+    processes.remove(0).await.unwrap().unwrap();
+    assert!(log.parked(P, 10).await.unwrap().is_empty());
 }
 
 #[tokio::test]

@@ -144,6 +144,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Config => {
             print_settings(&config);
+            print_hosts(&config)?;
             for warning in config.warnings() {
                 anstream::eprintln!("hemostat: {warning}");
             }
@@ -247,6 +248,18 @@ fn print_settings(config: &Config) {
         let line = format!("{} = {}", setting.key, setting.value);
         anstream::println!("{line:<width$}  # {}", setting.origin);
     }
+}
+
+/// Which engines these settings mean, and why these.
+fn print_hosts(config: &Config) -> anyhow::Result<()> {
+    for host in hemostat_engine::hosts(config, &hemostat_engine::discover::Machine)? {
+        anstream::println!("# the engine of {} is {}, from {}", host.name, host.endpoint, host.why);
+        if !host.endpoint.missed.is_empty() {
+            let missed = host.endpoint.missed.iter().map(|path| path.display().to_string()).collect::<Vec<_>>();
+            anstream::println!("#   looked for {}", missed.join(", "));
+        }
+    }
+    Ok(())
 }
 
 fn setting(text: &str) -> Result<(String, String), String> {

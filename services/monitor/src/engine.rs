@@ -3,7 +3,7 @@
 //! [`Engine`] is the narrow view that the rest of the monitor has; [`Docker`] is the only implementation outside of
 //! tests. Every answer has a deadline, so an engine that hangs looks like one that is gone, and never stops us.
 
-use std::{collections::HashMap, fmt, future::Future, io, path::PathBuf, time::Duration};
+use std::{collections::HashMap, fmt, future::Future, io, path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bollard::{
@@ -15,8 +15,9 @@ use bollard::{
     },
 };
 use futures::{StreamExt, TryStreamExt, stream::BoxStream};
+use hemostat_engine::{Link, Trouble};
 use hemostat_schema::{ByteCount, ContainerId, Timestamp, observation::EngineFound};
-use tokio::{sync::OnceCell, time::timeout};
+use tokio::time::timeout;
 
 use crate::{
     disk::{self, Usage},
@@ -106,12 +107,10 @@ pub trait Engine: Send + Sync + fmt::Debug + 'static {
     fn events(&self, since: Timestamp) -> BoxStream<'static, Result<EventMessage, Error>>;
 }
 
-/// A Docker engine behind a unix socket or TCP.
-#[derive(Debug)]
+/// A Docker engine, wherever it is.
+#[derive(Debug, Clone)]
 pub struct Docker {
-    host: String,
-    limit: Duration,
-    client: OnceCell<bollard::Docker>,
+    link: Arc<Link>,
 }
 
 impl Docker {
@@ -119,15 +118,20 @@ impl Docker {
     ///
     /// Nothing is connected yet: an engine that is down is found out by the first question.
     pub fn new(host: impl Into<String>, limit: Duration) -> Self {
-        Self { host: host.into(), limit, client: OnceCell::new() }
+        Self::over(Link::to(host, limit))
+    }
+
+    /// The engine at the other end of this link.
+    pub fn over(link: Link) -> Self {
+        Self { link: Arc::new(link) }
+    }
+
+    fn host(&self) -> String {
+        self.link.name().to_owned()
     }
 
     async fn client(&self) -> Result<&bollard::Docker, Error> {
-        let connect = || async {
-            let client = bollard::Docker::connect_with_host(&self.host)?.with_timeout(self.limit);
-            client.negotiate_version().await
-        };
-        self.within("agree on an API version", self.client.get_or_try_init(connect)).await
+        self.within("agree on an API version", self.link.client()).await
     }
 
     async fn within<T>(
@@ -135,7 +139,7 @@ impl Docker {
         doing: &'static str,
         answer: impl Future<Output = Result<T, DockerError>>,
     ) -> Result<T, Error> {
-        self.within_time(self.limit, doing, answer).await
+        self.within_time(self.link.limit(), doing, answer).await
     }
 
     async fn within_time<T>(
@@ -147,42 +151,27 @@ impl Docker {
         match timeout(limit, answer).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(self.explain(doing, error)),
-            Err(_) => Err(Error::Hanging { host: self.host.clone(), doing, limit }),
+            Err(_) => Err(Error::Hanging { host: self.host(), doing, limit }),
         }
     }
 
     fn hanging(&self, doing: &'static str) -> Error {
-        Error::Hanging { host: self.host.clone(), doing, limit: self.limit }
+        Error::Hanging { host: self.host(), doing, limit: self.link.limit() }
     }
 
     fn explain(&self, doing: &'static str, error: DockerError) -> Error {
-        let host = self.host.clone();
+        let host = self.host();
         match error {
             DockerError::DockerResponseServerError { status_code, message } => {
                 Error::Refused { host, doing, reason: format!("{message} (status {status_code})") }
             }
             DockerError::RequestTimeoutError => self.hanging(doing),
-            DockerError::SocketNotFoundError(path) => Error::Unreachable {
-                host,
-                reason: format!("there is no socket {path}"),
-                remedy: "is dockerd running? another address can be set as docker.host or DOCKER_HOST",
-            },
-            DockerError::UnsupportedURISchemeError { .. } => Error::Unreachable {
-                host,
-                reason: "this kind of address is not supported".to_owned(),
-                remedy: "docker.host should look like unix:///var/run/docker.sock or tcp://10.0.0.5:2375",
-            },
             DockerError::JsonDataError { message, .. } => {
                 Error::Refused { host, doing, reason: format!("its answer could not be read: {message}") }
             }
             error => {
-                let remedy = match io_kind(&error) {
-                    Some(io::ErrorKind::PermissionDenied) => {
-                        "this user may not open the socket: run as a member of its group (docker) or as root"
-                    }
-                    _ => "is dockerd running?",
-                };
-                Error::Unreachable { host, reason: chain(&error), remedy }
+                let Trouble { reason, remedy } = self.link.trouble(&error);
+                Error::Unreachable { host, reason, remedy }
             }
         }
     }
@@ -284,7 +273,7 @@ impl Engine for Docker {
         });
         let answer = self.within_time(limit, doing, answer).await?;
         let volumes = disk::volumes(&answer).map_err(|error| Error::Refused {
-            host: self.host.clone(),
+            host: self.host(),
             doing,
             reason: format!("its answer could not be read: {error}"),
         })?;
@@ -292,7 +281,7 @@ impl Engine for Docker {
     }
 
     fn events(&self, since: Timestamp) -> BoxStream<'static, Result<EventMessage, Error>> {
-        let engine = Self { host: self.host.clone(), limit: self.limit, client: self.client.clone() };
+        let engine = self.clone();
         // Bollard sends nothing before the stream is polled, and its own deadline covers only the answer's head, so
         // the stream may then be silent for as long as nothing happens.
         futures::stream::once(async move {
@@ -308,25 +297,6 @@ impl Engine for Docker {
         })
         .boxed()
     }
-}
-
-/// The kind of the I/O error at the root of `error`, where there is one.
-fn io_kind(error: &(dyn std::error::Error + 'static)) -> Option<io::ErrorKind> {
-    std::iter::successors(Some(error), |error| error.source())
-        .filter_map(|error| error.downcast_ref::<io::Error>())
-        .map(io::Error::kind)
-        .last()
-}
-
-/// An error and what caused it, each said once.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut said: Vec<String> = Vec::new();
-    for part in std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string) {
-        if !said.iter().any(|earlier| earlier.contains(&part)) {
-            said.push(part);
-        }
-    }
-    said.join(": ")
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The monitor: it watches one Docker engine and puts what it sees on the log.
+//! The monitor: it watches Docker engines, each by itself, and puts what it sees on the log.
 //!
 //! ```text
 //!  engine ──► follow (event stream) ──┐
@@ -33,32 +33,41 @@ pub mod watch;
 use std::sync::Arc;
 
 use hemostat_core::redact::Redactor;
+use hemostat_engine::{Link, discover::Machine};
 use hemostat_runtime::{Config, Context, Task};
+use tracing::info;
 
 use crate::{cgroup::Roots, engine::Docker, shift::Settings};
 
-/// The monitor of this host.
+/// A monitor for each host.
 ///
 /// # Errors
-/// None so far; an engine that cannot be reached is told on the log and tried again.
+/// When the configuration of a host's engine cannot work. An engine that cannot be reached is told on the log and tried
+/// again.
 pub fn tasks(ctx: &Context, config: &Config) -> anyhow::Result<Vec<Task>> {
-    let docker = Docker::new(config.docker.host.clone(), config.docker.timeout);
-    let host = config.host_name();
     let monitor = &config.monitor;
+    let policy = Arc::new(config.policy());
     let redactor = Redactor::new(monitor.redact.clone());
     let roots = Roots { cgroup: monitor.cgroup_root.clone(), proc: monitor.proc_root.clone() };
-    let settings = Settings {
-        host: host.clone(),
-        interval: monitor.interval,
-        sampling: sweep::Settings { source: monitor.source, roots },
-        disk_every: monitor.disk_every,
-        policy: Arc::new(config.policy()),
-        examinations: monitor.examine.then(|| examine::Settings {
-            lines: monitor.log_lines,
-            bytes: monitor.log_bytes,
+    let mut tasks = vec![];
+    for host in hemostat_engine::hosts(config, &Machine)? {
+        info!(host = %host.name, "the engine of {} is {}, from {}", host.name, host.endpoint, host.why);
+        let docker = Docker::over(Link::new(host.endpoint, host.limit));
+        let settings = Settings {
+            host: host.name,
+            interval: monitor.interval,
+            sampling: sweep::Settings { source: monitor.source, roots: roots.clone() },
+            disk_every: monitor.disk_every,
+            policy: policy.clone(),
+            examinations: monitor.examine.then(|| examine::Settings {
+                lines: monitor.log_lines,
+                bytes: monitor.log_bytes,
+                redactor: redactor.clone(),
+            }),
             redactor: redactor.clone(),
-        }),
-        redactor,
-    };
-    Ok(vec![Task::new(format!("monitor/{host}"), shift::run(ctx.clone(), Arc::new(docker), settings))])
+        };
+        let name = format!("monitor/{}", settings.host);
+        tasks.push(Task::new(name, shift::run(ctx.clone(), Arc::new(docker), settings)));
+    }
+    Ok(tasks)
 }

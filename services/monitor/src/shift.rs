@@ -138,7 +138,7 @@ async fn shift(
         tasks,
         swept,
         to_swept,
-        sweeper: Sweeper::new(engine.clone(), settings.sampling.clone(), ctx.clock.clone()),
+        sweeper: Sweeper::new(settings.host.clone(), engine.clone(), settings.sampling.clone(), ctx.clock.clone()),
         inspections: Arc::new(Semaphore::new(INSPECTIONS)),
         examinations: Arc::new(Semaphore::new(EXAMINATIONS)),
         host_memory: ByteCount(0),
@@ -209,7 +209,7 @@ impl Shift<'_> {
                 _ = self.swept.recv_many(&mut swept, BATCH) => {
                     for (id, sample) in swept.drain(..).flatten() {
                         if let Some((name, vitals)) = self.watch.sampled(&id, sample) {
-                            gauge(name.as_str(), &vitals);
+                            gauge(self.settings.host.as_str(), name.as_str(), &vitals);
                         }
                     }
                 }
@@ -403,8 +403,8 @@ fn every(period: Duration, first: Instant) -> Interval {
     interval
 }
 
-fn gauge(container: &str, vitals: &Vitals) {
-    let labels = [("container", container)];
+fn gauge(host: &str, container: &str, vitals: &Vitals) {
+    let labels = [("host", host), ("container", container)];
     Metric::ContainerCpu.gauge(&labels).set(vitals.cpu.get());
     Metric::ContainerMemory.gauge(&labels).set(vitals.memory.get());
     #[expect(clippy::cast_precision_loss, reason = "a gauge of bytes")]

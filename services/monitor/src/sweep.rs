@@ -22,7 +22,7 @@ use std::{
 
 use hemostat_core::vitals::RawSample;
 use hemostat_runtime::{Clock, Metric, config::SampleSource};
-use hemostat_schema::{ByteCount, ContainerId};
+use hemostat_schema::{ByteCount, ContainerId, HostName};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::{
     sync::{Semaphore, mpsc},
@@ -57,6 +57,7 @@ pub struct Settings {
 /// Reads counters. Clones share what they know.
 #[derive(Debug, Clone)]
 pub struct Sweeper {
+    host: HostName,
     engine: Arc<dyn Engine>,
     source: SampleSource,
     reader: Arc<tokio::sync::Mutex<Reader>>,
@@ -69,8 +70,9 @@ pub struct Sweeper {
 
 impl Sweeper {
     /// Knows nothing of any container yet.
-    pub fn new(engine: Arc<dyn Engine>, settings: Settings, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(host: HostName, engine: Arc<dyn Engine>, settings: Settings, clock: Arc<dyn Clock>) -> Self {
         Self {
+            host,
             engine,
             source: settings.source,
             reader: Arc::new(tokio::sync::Mutex::new(Reader::new(settings.roots, clock))),
@@ -103,11 +105,12 @@ impl Sweeper {
             debug!("the sweep before is still reading files");
             return None;
         };
+        let host = self.host.clone();
         let read = spawn_blocking(move || {
             let cost = Cost::begin(ClockId::ThreadCPUTime);
             let swept = reader.sweep(running, host_memory);
             if !swept.samples.is_empty() {
-                cost.record("cgroup", swept.samples.len());
+                cost.record(&host, "cgroup", swept.samples.len());
             }
             swept
         });
@@ -144,7 +147,7 @@ impl Sweeper {
             }
         }
         if sampled > 0 {
-            cost.record("api", sampled);
+            cost.record(&self.host, "api", sampled);
         }
     }
 
@@ -208,8 +211,8 @@ impl Cost {
     }
 
     #[expect(clippy::cast_precision_loss, reason = "a gauge of a count")]
-    fn record(&self, source: &str, containers: usize) {
-        let labels = [("source", source)];
+    fn record(&self, host: &HostName, source: &'static str, containers: usize) {
+        let labels = [("host", host.as_str()), ("source", source)];
         Metric::SweepDuration.histogram(&labels).record(self.began.elapsed().as_secs_f64());
         Metric::SweepCpu.histogram(&labels).record(cpu_time(self.clock).saturating_sub(self.cpu).as_secs_f64());
         Metric::SweepContainers.gauge(&labels).set(containers as f64);
@@ -296,7 +299,7 @@ mod tests {
 
     fn sweeper(engine: &Arc<Slow>, source: SampleSource) -> Sweeper {
         let roots = Roots { cgroup: "/nonexistent".into(), proc: "/nonexistent".into() };
-        Sweeper::new(engine.clone(), Settings { source, roots }, Arc::new(SystemClock))
+        Sweeper::new("here".parse().unwrap(), engine.clone(), Settings { source, roots }, Arc::new(SystemClock))
     }
 
     fn running(count: usize) -> Vec<Running> {

@@ -3,10 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that cannot go on says where, and shows figures")]
 
 mod bed;
+mod watcher;
 
 use std::{sync::Arc, time::Duration};
 
-use bed::{context, history, monitor::Watcher, policy, stage, wait_for};
+use bed::{context, history, policy, stage, wait_for};
 use hemostat_monitor::engine::Docker;
 use hemostat_patient::stage::{PatientSpec, docker_host};
 use hemostat_runtime::Context;
@@ -16,6 +17,7 @@ use hemostat_schema::{
     examination::{Changed, Examined, Stream},
     observation::Symptom,
 };
+use watcher::Watcher;
 
 fn watch(ctx: &Context, stage: &hemostat_patient::stage::Stage) -> Watcher {
     Watcher::start(ctx, Arc::new(Docker::new(docker_host(), Duration::from_secs(20))), policy(stage))

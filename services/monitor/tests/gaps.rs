@@ -3,17 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 mod bed;
+mod watcher;
 
 use std::{collections::BTreeSet, process::Command, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use bed::{
-    DEADLINE, context,
-    dockerd::OwnEngine,
-    history, host,
-    monitor::{Watcher, Wire},
-    policy, stage, start, wait_for,
-};
+use bed::{DEADLINE, context, dockerd::OwnEngine, history, host, policy, stage, start, wait_for};
 use bollard::{
     container::LogOutput,
     models::{
@@ -35,6 +30,7 @@ use hemostat_schema::{
     ContainerId, Event, Observation, Recorded, Timestamp,
     container::{ExitBy, Target},
 };
+use watcher::{Watcher, Wire};
 
 const ANSWERS_WITHIN: Duration = Duration::from_secs(20);
 

@@ -3,10 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 mod bed;
+mod watcher;
 
 use std::{sync::Arc, time::Duration};
 
-use bed::{context, history, monitor::Watcher, policy, stage, start, wait_for};
+use bed::{context, history, policy, stage, start, wait_for};
 use hemostat_core::{Policy, policy::Sensitivity};
 use hemostat_monitor::engine::Docker;
 use hemostat_patient::{
@@ -20,6 +21,7 @@ use hemostat_schema::{
     container::Health,
     observation::{Cleared, Evidence, Symptom},
 };
+use watcher::Watcher;
 
 /// Makes monitors with short windows.
 struct Monitor;

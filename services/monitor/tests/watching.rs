@@ -7,14 +7,11 @@
 )]
 
 mod bed;
+mod watcher;
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use bed::{DEADLINE, context, history, host, monitor::Watcher, policy, stage, start, wait_for};
+use bed::{DEADLINE, context, history, host, policy, stage, start, wait_for};
 use hemostat_monitor::engine::Docker;
 use hemostat_patient::{
     Illness,
@@ -31,6 +28,7 @@ use tokio::{
     net::{UnixListener, UnixStream},
     task::{JoinHandle, JoinSet},
 };
+use watcher::Watcher;
 
 const UNHEALTHY: Illness = Illness::Unhealthy(Unhealthy { duration: None });
 
@@ -225,7 +223,9 @@ impl Line {
             let mut calls = JoinSet::new();
             while let Ok((mut near, _)) = listener.accept().await {
                 calls.spawn(async move {
-                    if let Ok(mut far) = UnixStream::connect(Path::new("/var/run/docker.sock")).await {
+                    let engine = docker_host();
+                    let socket = engine.strip_prefix("unix://").expect("an engine of this machine");
+                    if let Ok(mut far) = UnixStream::connect(socket).await {
                         let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
                     }
                 });

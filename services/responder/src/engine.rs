@@ -3,7 +3,7 @@
 //! [`Engine`] is the narrow view that the rest of the responder has; [`Docker`] is the only implementation outside of
 //! tests. Every answer has a deadline, so an engine that hangs looks like one that is gone.
 
-use std::{fmt, future::Future, io, time::Duration};
+use std::{fmt, future::Future, time::Duration};
 
 use async_trait::async_trait;
 use bollard::{
@@ -12,8 +12,9 @@ use bollard::{
     query_parameters::{EventsOptionsBuilder, RestartContainerOptionsBuilder},
 };
 use futures::TryStreamExt;
+use hemostat_engine::{Link, Trouble};
 use hemostat_schema::{ContainerId, Span, Timestamp, container::State};
-use tokio::{sync::OnceCell, time::timeout};
+use tokio::time::timeout;
 
 /// dockerd keeps so many of its latest events, of all kinds and containers (`daemon/events`, `eventsLimit`).
 const EVENTS_KEPT: usize = 256;
@@ -36,7 +37,7 @@ pub enum Error {
         message: String,
     },
     /// It cannot be told whether the engine did it: nobody answered, or not in time.
-    #[error("the Docker engine at {host} did not {doing}: {reason}; is dockerd running and well?")]
+    #[error("the Docker engine at {host} did not {doing}: {reason}; {remedy}")]
     NoAnswer {
         /// Where we asked.
         host: String,
@@ -44,6 +45,8 @@ pub enum Error {
         doing: &'static str,
         /// What happened instead.
         reason: String,
+        /// What a person should look at.
+        remedy: &'static str,
     },
 }
 
@@ -82,12 +85,10 @@ pub trait Engine: Send + Sync + fmt::Debug + 'static {
     async fn start(&self, id: &ContainerId) -> Result<(), Error>;
 }
 
-/// A Docker engine behind a unix socket or TCP.
+/// A Docker engine, wherever it is.
 #[derive(Debug)]
 pub struct Docker {
-    host: String,
-    limit: Duration,
-    client: OnceCell<bollard::Docker>,
+    link: Link,
 }
 
 impl Docker {
@@ -96,17 +97,22 @@ impl Docker {
     ///
     /// Nothing is connected yet: an engine that is down is found out by the first question.
     pub fn new(host: impl Into<String>, limit: Duration) -> Self {
-        Self { host: host.into(), limit, client: OnceCell::new() }
+        Self::over(Link::to(host, limit))
     }
 
-    /// A client whose own deadline is `limit`.
+    /// The engine at the other end of this link.
+    pub fn over(link: Link) -> Self {
+        Self { link }
+    }
+
+    /// How long a question may take that is not a remedy.
+    fn limit(&self) -> Duration {
+        self.link.limit()
+    }
+
+    /// A client whose own deadline is beyond `limit`.
     async fn client(&self, limit: Duration) -> Result<bollard::Docker, Error> {
-        let connect = || async {
-            let client = bollard::Docker::connect_with_host(&self.host)?.with_timeout(self.limit);
-            client.negotiate_version().await
-        };
-        let connected = self.client.get_or_try_init(connect);
-        let client = self.within(self.limit, "agree on an API version", connected).await?;
+        let client = self.within(self.limit(), "agree on an API version", self.link.client()).await?;
         Ok(client.clone().with_timeout(limit + Duration::from_secs(1)))
     }
 
@@ -116,13 +122,16 @@ impl Docker {
         doing: &'static str,
         answer: impl Future<Output = Result<T, DockerError>>,
     ) -> Result<T, Error> {
-        let no_answer = |reason| Error::NoAnswer { host: self.host.clone(), doing, reason };
+        let no_answer = |reason, remedy| Error::NoAnswer { host: self.link.name().to_owned(), doing, reason, remedy };
         match timeout(limit, answer).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(DockerError::DockerResponseServerError { status_code: 404, .. })) => Err(Error::Gone),
             Ok(Err(DockerError::DockerResponseServerError { message, .. })) => Err(Error::Refused { doing, message }),
-            Ok(Err(error)) => Err(no_answer(chain(&error))),
-            Err(_) => Err(no_answer(format!("no answer within {limit:?}"))),
+            Ok(Err(error)) => {
+                let Trouble { reason, remedy } = self.link.trouble(&error);
+                Err(no_answer(reason, remedy))
+            }
+            Err(_) => Err(no_answer(format!("no answer within {limit:?}"), "is dockerd stuck or overloaded?")),
         }
     }
 }
@@ -130,9 +139,9 @@ impl Docker {
 #[async_trait]
 impl Engine for Docker {
     async fn look(&self, id: &ContainerId) -> Result<Found, Error> {
-        let client = self.client(self.limit).await?;
+        let client = self.client(self.limit()).await?;
         let doing = "inspect the container";
-        let inspect = self.within(self.limit, doing, client.inspect_container(id.as_str(), None)).await?;
+        let inspect = self.within(self.limit(), doing, client.inspect_container(id.as_str(), None)).await?;
         let docker = inspect.state.unwrap_or_default();
         let stop_timeout = inspect.config.and_then(|config| config.stop_timeout);
         Ok(Found {
@@ -158,14 +167,14 @@ impl Engine for Docker {
     }
 
     async fn traces(&self, id: &ContainerId, since: Timestamp) -> Result<Traces, Error> {
-        let client = self.client(self.limit).await?;
+        let client = self.client(self.limit()).await?;
         let doing = "tell its recent events";
-        let info = self.within(self.limit, doing, client.info()).await?;
+        let info = self.within(self.limit(), doing, client.info()).await?;
         let now = info.system_time.and_then(|time| time.parse().ok()).unwrap_or_else(Timestamp::now);
         // All that it remembers, of all containers: only so can be told how far back it remembers.
         let until = format!("{}.{:09}", now.as_second(), now.subsec_nanosecond());
         let options = EventsOptionsBuilder::new().since("1").until(&until).build();
-        let record: Vec<_> = self.within(self.limit, doing, client.events(Some(options)).try_collect()).await?;
+        let record: Vec<_> = self.within(self.limit(), doing, client.events(Some(options)).try_collect()).await?;
         Ok(read_traces(&record, id, since))
     }
 
@@ -179,7 +188,7 @@ impl Engine for Docker {
     }
 
     async fn start(&self, id: &ContainerId) -> Result<(), Error> {
-        let limit = BEYOND_STOPPING.max(self.limit);
+        let limit = BEYOND_STOPPING.max(self.limit());
         let client = self.client(limit).await?;
         self.within(limit, "start the container", client.start_container(id.as_str(), None)).await
     }
@@ -200,25 +209,6 @@ fn read_traces(record: &[EventMessage], id: &ContainerId, since: Timestamp) -> T
         (false, true) => Traces::Untouched,
         (false, false) => Traces::Forgotten,
     }
-}
-
-/// An error and what caused it, each said once.
-fn chain(error: &DockerError) -> String {
-    if let DockerError::SocketNotFoundError(path) = error {
-        return format!("there is no socket {path}");
-    }
-    let root: &(dyn std::error::Error + 'static) = error;
-    let mut said: Vec<String> = Vec::new();
-    for part in std::iter::successors(Some(root), |error| error.source()) {
-        let text = match part.downcast_ref::<io::Error>().map(io::Error::kind) {
-            Some(io::ErrorKind::PermissionDenied) => "this user may not open the socket".to_owned(),
-            _ => part.to_string(),
-        };
-        if !said.iter().any(|earlier| earlier.contains(&text)) {
-            said.push(text);
-        }
-    }
-    said.join(": ")
 }
 
 #[cfg(test)]
@@ -270,7 +260,7 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "the Docker engine at unix:///nonexistent/docker.sock did not agree on an API version: there is no socket \
-             /nonexistent/docker.sock; is dockerd running and well?"
+             /nonexistent/docker.sock; is dockerd running? another address can be set as docker.host or DOCKER_HOST"
         );
     }
 }

@@ -1,6 +1,6 @@
 //! The effect: an intent on the log becomes one call to Docker and one outcome on the log.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use hemostat_core::redact::redact;
@@ -16,11 +16,10 @@ use crate::{
     engine::Engine,
 };
 
-/// Carries out what was authorised for the containers of this host.
+/// Carries out what was authorised for the containers of the hosts that it serves.
 #[derive(Debug)]
 pub struct Execute<E> {
-    host: HostName,
-    engine: E,
+    engines: BTreeMap<HostName, E>,
     clock: Arc<dyn Clock>,
     stale_after: Span,
 }
@@ -28,7 +27,17 @@ pub struct Execute<E> {
 impl<E: Engine> Execute<E> {
     /// By this host's engine, telling time by this clock; an intent older than `stale_after` is not carried out.
     pub fn new(host: HostName, engine: E, clock: Arc<dyn Clock>, stale_after: Span) -> Self {
-        Self { host, engine, clock, stale_after }
+        Self::on([(host, engine)], clock, stale_after)
+    }
+
+    /// The same, by the engine of each of these hosts.
+    pub fn on(engines: impl IntoIterator<Item = (HostName, E)>, clock: Arc<dyn Clock>, stale_after: Span) -> Self {
+        Self { engines: engines.into_iter().collect(), clock, stale_after }
+    }
+
+    /// The names of the hosts that it serves.
+    fn served(&self) -> String {
+        self.engines.keys().map(HostName::as_str).collect::<Vec<_>>().join(", ")
     }
 
     fn outcome(&self, event: &Recorded, intent: &Authorised, deed: Deed) -> Event {
@@ -68,21 +77,35 @@ impl<E: Engine> Effect for Execute<E> {
         matches!(event.event(), Some(Event::Action(Action::Authorised(_))))
     }
 
+    /// What is for a host that this process does not serve is left to one that does, as long as it may still be done.
+    fn leaves(&self, event: &Recorded) -> Option<Timestamp> {
+        let host = &event.subject.host;
+        if self.engines.contains_key(host) {
+            return None;
+        }
+        Some(self.stale_after.after(event.at))
+    }
+
     async fn run(&self, event: &Recorded, permit: &Permit) -> Result<Vec<NewEvent>, Fault> {
         let Some(Event::Action(Action::Authorised(intent))) = event.event() else { return Ok(vec![]) };
         let leave = Standing { permit, clock: self.clock.as_ref() };
-        let errand = Errand {
-            engine: &self.engine,
-            name: event.subject.short(),
-            intended_at: event.at,
-            intent,
-            stale_after: self.stale_after,
-            leave: &leave,
-        };
-        let deed = if event.subject.host == self.host {
-            errand.run(permit.redelivered()).await?
-        } else {
-            Deed::NotDone(format!("this responder acts on the Docker engine of {} only", self.host))
+        let deed = match self.engines.get(&event.subject.host) {
+            Some(engine) => {
+                let errand = Errand {
+                    engine,
+                    name: event.subject.short(),
+                    intended_at: event.at,
+                    intent,
+                    stale_after: self.stale_after,
+                    leave: &leave,
+                };
+                errand.run(permit.redelivered()).await?
+            }
+            None => Deed::NotDone(format!(
+                "no responder that serves {} took it in time; this one serves {}",
+                event.subject.host,
+                self.served()
+            )),
         };
         let outcome = self.outcome(event, intent, deed);
         Ok(vec![NewEvent::new(event.subject.clone(), self.clock.now(), outcome).in_incident(event.incident.clone())])

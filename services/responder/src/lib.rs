@@ -12,21 +12,24 @@ mod execute;
 use std::sync::Arc;
 
 use hemostat_core::{judge::Judge, remedy::Remedy};
-use hemostat_runtime::{Config, Context, Task, decider, effect};
+use hemostat_engine::{Link, discover::Machine};
+use hemostat_runtime::{Config, Context, Task, decider, effect_on};
 
 use crate::engine::Docker;
 pub use crate::execute::Execute;
 
-/// The deciders that authorise and judge, and the effect that acts on this host's engine.
+/// The deciders that authorise and judge, and the effect that acts on the engines of the hosts that this process serves.
 ///
 /// # Errors
-/// None so far; an engine that cannot be reached fails the action that needed it.
+/// When the configuration of a host's engine cannot work. An engine that cannot be reached fails the action that needed it.
 pub fn tasks(ctx: &Context, config: &Config) -> anyhow::Result<Vec<Task>> {
     let policy = Arc::new(config.policy());
-    let docker = Docker::new(config.docker.host.clone(), config.docker.timeout);
-    let execute = Execute::new(config.host_name(), docker, ctx.clock.clone(), policy.stale_after);
+    let hosts = hemostat_engine::hosts(config, &Machine)?;
+    let names: Vec<_> = hosts.iter().map(|host| host.name.clone()).collect();
+    let engines = hosts.into_iter().map(|host| (host.name, Docker::over(Link::new(host.endpoint, host.limit))));
+    let execute = Execute::on(engines, ctx.clock.clone(), policy.stale_after);
     let mut tasks = decider::<Remedy>(ctx, policy.clone());
     tasks.extend(decider::<Judge>(ctx, policy));
-    tasks.extend(effect(ctx, execute));
+    tasks.extend(effect_on(ctx, names, execute));
     Ok(tasks)
 }

@@ -24,7 +24,13 @@ fn check_one_healing(story: &Story, symptom: &str, remedy: &str) {
     assert_eq!(story.only("action.authorised").data["remedy"], remedy, "{story}");
     assert_eq!(story.only("action.verified").data["outcome"], "recovered", "{story}");
     assert_eq!(story.only("alert.resolved").data["how"], "healed", "{story}");
-    let chain = ["observation.symptom_raised", "diagnosis.reached", "action.authorised", "action.succeeded"];
+    let chain = [
+        "observation.symptom_raised",
+        "observation.examined",
+        "diagnosis.reached",
+        "action.authorised",
+        "action.succeeded",
+    ];
     for pair in chain.windows(2) {
         let (cause, effect) = (story.only(pair[0]), story.only(pair[1]));
         assert_eq!(effect.cause.as_ref(), Some(&cause.id), "{} is not led to by {}:\n{story}", pair[1], pair[0]);

@@ -5,6 +5,7 @@
 
 mod alerts;
 mod healing;
+mod hosts;
 mod models;
 mod old_events;
 mod outages;

@@ -5,6 +5,7 @@
 
 mod address;
 mod dollars;
+mod hosts;
 mod sections;
 mod setting;
 mod source;
@@ -26,6 +27,7 @@ use self::sections::Section as _;
 pub use self::{
     address::WebAddress,
     dollars::Dollars,
+    hosts::{Entry, Hosts, Said, Watched},
     sections::{
         Alerts, Analyzer, Archive, Backoff, DiagnosisBy, Docker, LogFormat, ModelProvider, Monitor, Notary, Query,
         Redis, Responder, Retention, Runtime, SampleSource, Settings, Thresholds,
@@ -95,7 +97,7 @@ pub enum Error {
     #[error("{key} = {value} (from {origin}) is not right; right would be {right}")]
     Value {
         /// Which key.
-        key: &'static str,
+        key: String,
         /// Its value as it was written; `***` for a secret.
         value: String,
         /// Where it was set.
@@ -336,7 +338,7 @@ impl Config {
             return Ok(());
         }
         let shown = self.shown().into_iter().find(|shown| shown.key == key).expect("every key is shown");
-        Err(Error::Value { key, value: shown.value, origin: shown.origin, right: say() })
+        Err(Error::Value { key: key.to_owned(), value: shown.value, origin: shown.origin, right: say() })
     }
 }
 

@@ -14,6 +14,7 @@ use secrecy::SecretString;
 
 use super::{
     Dollars, Error, WebAddress,
+    hosts::Hosts,
     setting::Setting,
     source::{Alias, Key, Sources},
 };
@@ -143,6 +144,8 @@ section! {
     Settings {
         /// The name of this host in events and in the API; the machine's own where it is none.
         host: Option<HostName> = None, "host";
+        /// The Docker hosts that are watched; this one where it names none.
+        hosts: Hosts = Hosts::default(), "hosts";
         /// Where the embedded Redis keeps its data; `$XDG_STATE_HOME/hemostat`, or `/var/lib/hemostat` for root, where
         /// it is none.
         data_dir: Option<PathBuf> = None, "data_dir";
@@ -243,10 +246,24 @@ section! {
 section! {
     /// The engine that is watched.
     Docker {
-        /// Its socket or address.
-        host: String = "unix:///var/run/docker.sock".into(), "docker.host", Alias::Plain("DOCKER_HOST");
+        /// Its socket or address; where it is none, the context says it, or it is found by itself.
+        host: Option<String> = None, "docker.host", Alias::Plain("DOCKER_HOST");
+        /// The Docker context that says where it is; where it is none, the one that Docker's own client uses.
+        context: Option<String> = None, "docker.context", Alias::Plain("DOCKER_CONTEXT");
         /// How long it may take to answer.
         timeout: Duration = secs(30), "docker.timeout";
+        /// Whether it is spoken to over TLS; where it is not said, it is when there is a certificate or a directory of them.
+        tls: Option<bool> = None, "docker.tls", Alias::Plain("DOCKER_TLS_VERIFY");
+        /// Where `ca.pem`, `cert.pem` and `key.pem` are.
+        tls_dir: Option<PathBuf> = None, "docker.tls_dir", Alias::Plain("DOCKER_CERT_PATH");
+        /// A PEM file with the certificates that vouch for the engine; the system's where it is none.
+        tls_ca: Option<PathBuf> = None, "docker.tls_ca";
+        /// A PEM file with the certificate that vouches for HemoStat.
+        tls_cert: Option<PathBuf> = None, "docker.tls_cert";
+        /// A PEM file with the key to that.
+        tls_key: Option<PathBuf> = None, "docker.tls_key";
+        /// A configuration file for ssh; the user's own where it is none.
+        ssh_config: Option<PathBuf> = None, "docker.ssh_config";
     }
 }
 

@@ -17,6 +17,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::{
     Dollars, WebAddress,
     sections::{DiagnosisBy, LogFormat, ModelProvider, SampleSource},
+    source::written,
 };
 
 /// A type that a key of the configuration can have.
@@ -25,10 +26,49 @@ pub(super) trait Setting: Sized {
     fn right() -> String;
     /// None when `value` is not right.
     fn read(value: &ValueKind) -> Option<Self>;
+    /// As [`read`](Self::read), with what is wrong where only a part is.
+    fn parse(value: &ValueKind) -> Result<Self, Wrong> {
+        Self::read(value).ok_or_else(|| Wrong::Value {
+            at: String::new(),
+            value: if Self::SECRET { "***".to_owned() } else { written(value) },
+            right: Self::right(),
+        })
+    }
     /// As it is written in a file.
     fn show(&self) -> String;
     /// Whether it is never to be shown.
     const SECRET: bool = false;
+}
+
+/// What is wrong with a value, and in which part of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Wrong {
+    /// This part is not right.
+    Value {
+        /// Its place after the key, such as `[1].name`.
+        at: String,
+        /// As it was written.
+        value: String,
+        /// What would be right.
+        right: String,
+    },
+    /// There is no such part.
+    Unknown {
+        /// Its place after the key.
+        at: String,
+        /// What was probably meant.
+        near: Option<String>,
+    },
+}
+
+impl Wrong {
+    /// The same, in a part of something larger.
+    pub(super) fn under(self, place: &str) -> Self {
+        match self {
+            Self::Value { at, value, right } => Self::Value { at: format!("{place}{at}"), value, right },
+            Self::Unknown { at, near } => Self::Unknown { at: format!("{place}{at}"), near },
+        }
+    }
 }
 
 fn text(value: &ValueKind) -> Option<&str> {
@@ -48,7 +88,7 @@ fn number(value: &ValueKind) -> Option<f64> {
     }
 }
 
-fn quoted(text: impl std::fmt::Display) -> String {
+pub(super) fn quoted(text: impl std::fmt::Display) -> String {
     let text = text.to_string().replace('\\', "\\\\").replace('"', "\\\"");
     format!("\"{text}\"")
 }
@@ -245,7 +285,7 @@ from_text!(SocketAddr, "an address and a port such as \"127.0.0.1:8501\"");
 
 impl Setting for PathBuf {
     fn right() -> String {
-        "the path of a directory".into()
+        "a path".into()
     }
 
     fn read(value: &ValueKind) -> Option<Self> {

@@ -8,7 +8,10 @@ use std::{
 
 use config::{FileFormat, Map, Source, Value, ValueKind};
 
-use super::{Error, Origin, setting::Setting};
+use super::{
+    Error, Origin,
+    setting::{Setting, Wrong},
+};
 
 /// A key of the configuration.
 #[derive(Debug, Clone, Copy)]
@@ -136,15 +139,14 @@ impl Sources {
     /// The value of `key`, where a source sets it.
     pub fn read<T: Setting>(&self, key: &'static str) -> Result<Option<T>, Error> {
         let Some((value, origin)) = self.values.get(key) else { return Ok(None) };
-        match T::read(&value.kind) {
-            Some(read) => Ok(Some(read)),
-            None => Err(Error::Value {
-                key,
-                value: if T::SECRET { "***".to_owned() } else { written(&value.kind) },
-                origin: origin.clone(),
-                right: T::right(),
-            }),
-        }
+        T::parse(&value.kind).map(Some).map_err(|wrong| match wrong {
+            Wrong::Value { at, value, right } => {
+                Error::Value { key: format!("{key}{at}"), value, origin: origin.clone(), right }
+            }
+            Wrong::Unknown { at, near } => {
+                Error::Unknown { key: format!("{key}{at}"), origin: origin.to_string(), near }
+            }
+        })
     }
 
     pub fn origin(&self, key: &str) -> Origin {
@@ -157,7 +159,7 @@ fn with_seconds(text: &str) -> String {
     if text.bytes().all(|b| b.is_ascii_digit()) { format!("{text}s") } else { text.to_owned() }
 }
 
-fn written(value: &ValueKind) -> String {
+pub(super) fn written(value: &ValueKind) -> String {
     match value {
         ValueKind::String(text) => format!("{text:?}"),
         ValueKind::Array(items) => {
@@ -189,7 +191,7 @@ fn find<'a>(keys: &'a [Key], name: &str, origin: impl FnOnce() -> String) -> Res
 }
 
 /// The name that was probably meant: at most a third of its letters away, the same key in another section, or one that begins so.
-fn nearest(name: &str, names: impl Iterator<Item = String>) -> Option<String> {
+pub(super) fn nearest(name: &str, names: impl Iterator<Item = String>) -> Option<String> {
     let last = |name: &str| name.rsplit('.').next().unwrap_or_default().to_owned();
     names
         .map(|candidate| {

@@ -10,7 +10,7 @@ const EXAMPLE: &str = include_str!("../../../../hemostat.example.toml");
 const ENVIRONMENT_EXAMPLE: &str = include_str!("../../../../.env.example");
 
 /// A configuration from a file's text, the environment and the command line.
-fn load(file: &str, environment: &[(&str, &str)], overrides: &[(&str, &str)]) -> Result<Config, Error> {
+pub(super) fn load(file: &str, environment: &[(&str, &str)], overrides: &[(&str, &str)]) -> Result<Config, Error> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("hemostat.toml");
     fs::write(&path, file).unwrap();

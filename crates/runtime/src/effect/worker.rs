@@ -1,7 +1,7 @@
 //! Carrying out the effects of one partition: several at a time, in order for each subject.
 
 use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
@@ -11,11 +11,11 @@ use std::{
 use async_trait::async_trait;
 use futures::FutureExt as _;
 use hemostat_log::{Commit, CommitError, Delivery, Inbox, Park};
-use hemostat_schema::{Cause, EventId, NewEvent, Partition, Recorded, Subject, Timestamp};
+use hemostat_schema::{Cause, EventId, HostName, NewEvent, Partition, Recorded, Subject, Timestamp};
 use tokio::{
     sync::{Semaphore, watch},
     task::JoinSet,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tracing::{Instrument as _, debug, error, info_span, warn};
 
@@ -49,6 +49,12 @@ pub struct EffectWorker<E> {
     /// Not yet begun; a subject is here from when its first effect begins until its last has ended.
     waiting: HashMap<Subject, VecDeque<Delivery>>,
     in_hand: BTreeSet<EventId>,
+    /// What this process cannot do, and until when it is left to another.
+    left: BTreeMap<EventId, (Timestamp, Delivery)>,
+    /// Since when something is.
+    left_since: Option<Instant>,
+    /// The only hosts on which this process can do it; none where it can on all.
+    serves: Option<Arc<[HostName]>>,
     running: JoinSet<Ended>,
     /// What a rest came upon; the next step returns it.
     failed: Option<Halt>,
@@ -84,12 +90,21 @@ impl<E: Effect> EffectWorker<E> {
             inbox: None,
             waiting: HashMap::new(),
             in_hand: BTreeSet::new(),
+            left: BTreeMap::new(),
+            left_since: None,
+            serves: None,
             running: JoinSet::new(),
             failed: None,
         }
     }
 
-    /// Takes in new deliveries: those that ask for no effect are acknowledged at once, the others put in line.
+    /// The same, of a process that can do it on these hosts only.
+    pub fn serving(self, hosts: impl Into<Arc<[HostName]>>) -> Self {
+        Self { serves: Some(hosts.into()), ..self }
+    }
+
+    /// Takes in new deliveries: those that ask for no effect are acknowledged at once, those that another process is to
+    /// see to are left, the others put in line.
     async fn take_in(&mut self) -> Result<usize, Halt> {
         let Some(inbox) = &mut self.inbox else { return Err(Halt::Astray) };
         let room = IN_HAND.saturating_sub(self.in_hand.len());
@@ -99,19 +114,17 @@ impl<E: Effect> EffectWorker<E> {
         let mut change = Commit::new(inbox.lease().clone());
         for delivery in inbox.next(room).await? {
             // After an outage the inbox gives again what is in hand.
-            if self.in_hand.contains(&delivery.id) {
+            if self.in_hand.contains(&delivery.id) || self.left.contains_key(&delivery.id) {
                 continue;
             }
             match wanted(&*self.effect, &delivery) {
-                Ok(Some(subject)) => {
-                    self.in_hand.insert(delivery.id);
-                    match self.waiting.get_mut(&subject) {
-                        Some(line) => line.push_back(delivery),
-                        None => {
-                            self.waiting.insert(subject, VecDeque::new());
-                            self.start(delivery);
-                        }
-                    }
+                Ok(Some((subject, None))) => {
+                    self.line_up(subject, delivery);
+                    continue;
+                }
+                Ok(Some((_, Some(until)))) => {
+                    self.left_since.get_or_insert_with(Instant::now);
+                    self.left.insert(delivery.id, (until, delivery));
                     continue;
                 }
                 Ok(None) => {}
@@ -130,6 +143,31 @@ impl<E: Effect> EffectWorker<E> {
             return Err(error.into());
         }
         Ok(change.acks.len())
+    }
+
+    fn line_up(&mut self, subject: Subject, delivery: Delivery) {
+        self.in_hand.insert(delivery.id);
+        match self.waiting.get_mut(&subject) {
+            Some(line) => line.push_back(delivery),
+            None => {
+                self.waiting.insert(subject, VecDeque::new());
+                self.start(delivery);
+            }
+        }
+    }
+
+    /// Takes up what was left to others and nobody took.
+    fn take_up(&mut self) -> usize {
+        let now = self.ctx.clock.now();
+        let due: Vec<_> = self.left.iter().filter(|(_, (until, _))| *until <= now).map(|(id, _)| *id).collect();
+        for (_, delivery) in due.iter().filter_map(|id| self.left.remove(id)).collect::<Vec<_>>() {
+            let Ok(event) = &delivery.event else { continue };
+            self.line_up(event.subject.clone(), delivery);
+        }
+        if self.left.is_empty() {
+            self.left_since = None;
+        }
+        due.len()
     }
 
     fn start(&mut self, delivery: Delivery) {
@@ -172,6 +210,19 @@ impl<E: Effect> Worker for EffectWorker<E> {
         self.partition
     }
 
+    fn serves(&self) -> Option<Arc<[HostName]>> {
+        self.serves.clone()
+    }
+
+    /// What is in hand is finished first, unless that takes too long for those who wait.
+    fn lacks(&self) -> Option<HostName> {
+        self.serves.as_ref()?;
+        let (_, delivery) = self.left.values().next()?;
+        let waits_long = self.left_since.is_some_and(|since| since.elapsed() > self.ctx.lease_ttl);
+        let event = delivery.event.as_ref().ok().filter(|_| self.in_hand.is_empty() || waits_long)?;
+        Some(event.subject.host.clone())
+    }
+
     async fn begin(&mut self, tenure: &Tenure) -> Result<(), Halt> {
         let lease = tenure.lease().clone();
         if self.tenure.as_ref().is_none_or(|before| *before.lease() != lease) {
@@ -179,6 +230,8 @@ impl<E: Effect> Worker for EffectWorker<E> {
             self.running.detach_all();
             self.waiting.clear();
             self.in_hand.clear();
+            self.left.clear();
+            self.left_since = None;
         }
         self.tenure = Some(tenure.clone());
         self.inbox = Some(Inbox::new(self.ctx.log.clone(), lease, E::READS));
@@ -197,8 +250,9 @@ impl<E: Effect> Worker for EffectWorker<E> {
                 emitted += self.settle(ended)?;
             }
         }
-        handled += self.take_in().await?;
-        if handled == 0 { Ok(Step::Idle { until: None }) } else { Ok(Step::Worked { handled, emitted }) }
+        handled += self.take_up() + self.take_in().await?;
+        let until = self.left.values().map(|(until, _)| *until).min();
+        if handled == 0 { Ok(Step::Idle { until }) } else { Ok(Step::Worked { handled, emitted }) }
     }
 
     async fn rest(&mut self, until: Option<Timestamp>) {
@@ -232,15 +286,15 @@ impl<E: Effect> Worker for EffectWorker<E> {
     }
 }
 
-/// Whose line an effect belongs into; none where the event asks for no effect, an error where it cannot be told.
-fn wanted<E: Effect>(effect: &E, delivery: &Delivery) -> Result<Option<Subject>, String> {
+/// Whose line an effect belongs into, and until when it is left to another process, if it is; none where the event asks
+/// for no effect, an error where it cannot be told.
+fn wanted<E: Effect>(effect: &E, delivery: &Delivery) -> Result<Option<(Subject, Option<Timestamp>)>, String> {
     let event = delivery.event.as_ref().map_err(Clone::clone)?;
     if event.event().is_none() {
         return Ok(None);
     }
-    let wants = catch_unwind(AssertUnwindSafe(|| effect.wants(event)))
-        .map_err(|panic| format!("the effect panicked: {}", said(&*panic)))?;
-    Ok(wants.then(|| event.subject.clone()))
+    let ask = || effect.wants(event).then(|| (event.subject.clone(), effect.leaves(event)));
+    catch_unwind(AssertUnwindSafe(ask)).map_err(|panic| format!("the effect panicked: {}", said(&*panic)))
 }
 
 /// One effect, from its event to its outcome.

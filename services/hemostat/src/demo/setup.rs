@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, path::Path, time::Duration};
 
+use hemostat_patient::stage::docker_host;
 use hemostat_runtime::Config;
 use hemostat_schema::Span;
 
@@ -20,8 +21,6 @@ pub fn config(prefix: &str, data: &Path, webhook: &str) -> Config {
     config.alerts.slack_webhook_url = Some(webhook.to_owned().into());
     // Any free port: a HemoStat that is in use on this machine is not disturbed.
     config.query.listen = SocketAddr::from(([127, 0, 0, 1], 0));
-    if let Some(docker) = std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty()) {
-        config.docker.host = docker;
-    }
+    config.docker.host = Some(docker_host());
     config
 }

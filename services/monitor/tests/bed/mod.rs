@@ -3,7 +3,6 @@
 #![allow(dead_code, clippy::unwrap_used, reason = "test support, of which each file uses its part")]
 
 pub mod dockerd;
-pub mod monitor;
 
 use std::{sync::Arc, time::Duration};
 

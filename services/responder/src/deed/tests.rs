@@ -98,12 +98,17 @@ impl World {
         let life = self.life();
         let doing = "listen";
         match () {
-            () if life.deaf => Err(Error::NoAnswer { host: "here".into(), doing, reason: "nobody answers".into() }),
+            () if life.deaf => {
+                Err(Error::NoAnswer { host: "here".into(), doing, reason: "nobody answers".into(), remedy: LOOK })
+            }
             () if life.gone => Err(Error::Gone),
             () => Ok(()),
         }
     }
 }
+
+/// What a person should look at.
+const LOOK: &str = "look at it";
 
 #[async_trait]
 impl Engine for World {
@@ -132,7 +137,7 @@ impl Engine for World {
         self.begin_restart(Fate::Through);
         if self.life().swallows_answers {
             let reason = "connection reset".into();
-            return Err(Error::NoAnswer { host: "here".into(), doing: "restart the container", reason });
+            return Err(Error::NoAnswer { host: "here".into(), doing: "restart the container", reason, remedy: LOOK });
         }
         sleep(STOPPING + STARTING).await;
         Ok(())
@@ -282,7 +287,7 @@ async fn an_engine_that_never_answers_is_given_up_on() {
     let world = World::new();
     world.set(|life| life.deaf = true);
     let deed = carry_out(&world, &intent(Remedy::Restart), false).await;
-    assert_eq!(why(deed), "the Docker engine at here did not listen: nobody answers; is dockerd running and well?");
+    assert_eq!(why(deed), "the Docker engine at here did not listen: nobody answers; look at it");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,5 +1,7 @@
 //! A monitor that ends with the test, and the wire between it and the engine.
 
+#![allow(dead_code, clippy::unwrap_used, reason = "test support, of which each file uses its part")]
+
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use hemostat_core::{Policy, redact::Redactor};
@@ -16,7 +18,7 @@ use tokio::{
     task::{JoinHandle, JoinSet},
 };
 
-use super::host;
+use crate::bed::host;
 
 /// A monitor that ends with the test.
 #[derive(Debug)]

@@ -1,0 +1,247 @@
+//! Which engine is meant where nobody says it? The one that Docker's own client would use, or else the first whose socket
+//! is there.
+//!
+//! A pure function of what it is told and what there is around it, so that every machine can be put into a test.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use crate::{Address, context};
+
+/// What there is around the process.
+pub trait Surroundings: Send + Sync {
+    /// An environment variable; none where it is unset or empty.
+    fn variable(&self, name: &str) -> Option<String>;
+    /// The content of a file; none where it cannot be read.
+    fn read(&self, path: &Path) -> Option<String>;
+    /// Whether there is something at this path (a link into nowhere is nothing).
+    fn exists(&self, path: &Path) -> bool;
+    /// Whether this is a Windows.
+    fn is_windows(&self) -> bool;
+}
+
+/// This process's own.
+#[derive(Debug, Clone, Copy)]
+pub struct Machine;
+
+impl Surroundings for Machine {
+    fn variable(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok().filter(|value| !value.is_empty())
+    }
+
+    fn read(&self, path: &Path) -> Option<String> {
+        fs::read_to_string(path).ok()
+    }
+
+    fn exists(&self, path: &Path) -> bool {
+        path.exists()
+    }
+
+    fn is_windows(&self) -> bool {
+        cfg!(windows)
+    }
+}
+
+/// An engine that was found, and why it is this one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Where it is.
+    pub address: Address,
+    /// Where its certificates are, where a context says so.
+    pub tls_dir: Option<PathBuf>,
+    /// In words, after "from": `the Docker context colima`.
+    pub why: String,
+    /// Where nothing was there: the sockets that were looked for.
+    pub missed: Vec<PathBuf>,
+}
+
+/// Docker's own directory of this user: `DOCKER_CONFIG`, or `~/.docker`.
+pub(crate) fn docker_config(world: &dyn Surroundings) -> Option<PathBuf> {
+    let home = |name| world.variable(name).map(PathBuf::from);
+    home("DOCKER_CONFIG")
+        .or_else(|| home(if world.is_windows() { "USERPROFILE" } else { "HOME" }).map(|home| home.join(".docker")))
+}
+
+/// What a context that somebody named says; none for the default one, which says nothing.
+///
+/// # Errors
+/// In words: what would be right.
+pub(crate) fn by_context(name: &str, world: &dyn Surroundings) -> Result<Option<Found>, String> {
+    if name == context::DEFAULT {
+        return Ok(None);
+    }
+    let Some(config) = docker_config(world) else {
+        return Err("a context, which needs HOME or DOCKER_CONFIG to be found".to_owned());
+    };
+    let context::Context { address, tls_dir } = context::read(name, &config, world)?;
+    Ok(Some(Found { address, tls_dir, why: format!("the Docker context {name}"), missed: vec![] }))
+}
+
+/// The engine that is meant where nobody says it. Where there is none, it is Docker's own socket, which may come.
+pub(crate) fn find(use_context: bool, world: &dyn Surroundings) -> Found {
+    let chosen = docker_config(world).filter(|_| use_context).and_then(|config| context::current(&config, world));
+    // A context that is gone says nothing; sockets still may.
+    if let Some(found) = chosen.and_then(|name| by_context(&name, world).ok().flatten()) {
+        return Found { why: format!("{}, which is in use", found.why), ..found };
+    }
+    if world.is_windows() {
+        let address = Address::Pipe("npipe:////./pipe/docker_engine".to_owned());
+        return Found { address, tls_dir: None, why: "where Docker Desktop has it".to_owned(), missed: vec![] };
+    }
+    let sockets = sockets(world);
+    match sockets.iter().find(|(_, path)| world.exists(path)) {
+        Some((of, path)) => Found {
+            address: Address::Unix(path.clone()),
+            tls_dir: None,
+            why: format!("the first socket that is there, {of}"),
+            missed: vec![],
+        },
+        None => Found {
+            address: Address::Unix("/var/run/docker.sock".into()),
+            tls_dir: None,
+            why: "custom, as no socket is there".to_owned(),
+            missed: sockets.into_iter().map(|(_, path)| path).collect(),
+        },
+    }
+}
+
+/// Where an engine's socket may be, and whose that would be; the likeliest first.
+fn sockets(world: &dyn Surroundings) -> Vec<(&'static str, PathBuf)> {
+    let under = |variable: &str, path: &str| world.variable(variable).map(|folder| Path::new(&folder).join(path));
+    let all = [
+        ("Docker's", Some(PathBuf::from("/var/run/docker.sock"))),
+        ("that of rootless Docker", under("XDG_RUNTIME_DIR", "docker.sock")),
+        ("Docker Desktop's", under("HOME", ".docker/run/docker.sock")),
+        ("Docker Desktop's", under("HOME", ".docker/desktop/docker.sock")),
+        ("Colima's", under("HOME", ".colima/default/docker.sock")),
+        ("OrbStack's", under("HOME", ".orbstack/run/docker.sock")),
+        ("that of rootless Podman", under("XDG_RUNTIME_DIR", "podman/podman.sock")),
+        ("Podman's", Some(PathBuf::from("/run/podman/podman.sock"))),
+    ];
+    all.into_iter().filter_map(|(of, path)| Some((of, path?))).collect()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    /// A machine of a test's own.
+    #[derive(Debug, Clone, Default)]
+    pub(crate) struct Pretended {
+        pub variables: BTreeMap<&'static str, &'static str>,
+        pub files: BTreeMap<PathBuf, String>,
+        pub windows: bool,
+    }
+
+    impl Surroundings for Pretended {
+        fn variable(&self, name: &str) -> Option<String> {
+            self.variables.get(name).map(|value| (*value).to_owned())
+        }
+
+        fn read(&self, path: &Path) -> Option<String> {
+            self.files.get(path).cloned()
+        }
+
+        fn exists(&self, path: &Path) -> bool {
+            self.files.contains_key(path)
+        }
+
+        fn is_windows(&self) -> bool {
+            self.windows
+        }
+    }
+
+    pub(crate) fn machine(variables: &[(&'static str, &'static str)], files: &[(&str, &str)]) -> Pretended {
+        Pretended {
+            variables: variables.iter().copied().collect(),
+            files: files.iter().map(|(path, text)| (path.into(), (*text).to_owned())).collect(),
+            windows: false,
+        }
+    }
+
+    const USER: [(&str, &str); 2] = [("HOME", "/home/me"), ("XDG_RUNTIME_DIR", "/run/user/1000")];
+
+    /// The SHA-256 of "colima" and of "far", by which Docker names their folders.
+    const COLIMA: &str = "f24fd3749c1368328e2b149bec149cb6795619f244c5b584e844961215dadd16";
+    const FAR: &str = "512eea46ceb3921dff4363c7069d89d4964d1d9fccaa0f411851a7aa60a5c868";
+
+    fn meta(id: &str) -> String {
+        format!("/home/me/.docker/contexts/meta/{id}/meta.json")
+    }
+
+    #[test]
+    fn the_first_socket_that_is_there_is_taken_in_the_order_of_likelihood() {
+        let all = [
+            ("/var/run/docker.sock", "Docker's"),
+            ("/run/user/1000/docker.sock", "that of rootless Docker"),
+            ("/home/me/.docker/run/docker.sock", "Docker Desktop's"),
+            ("/home/me/.docker/desktop/docker.sock", "Docker Desktop's"),
+            ("/home/me/.colima/default/docker.sock", "Colima's"),
+            ("/home/me/.orbstack/run/docker.sock", "OrbStack's"),
+            ("/run/user/1000/podman/podman.sock", "that of rootless Podman"),
+            ("/run/podman/podman.sock", "Podman's"),
+        ];
+        for (first, (path, of)) in all.iter().enumerate() {
+            let there: Vec<_> = all[first..].iter().map(|(path, _)| (*path, "")).collect();
+            let found = find(true, &machine(&USER, &there));
+            assert_eq!(found.address, Address::Unix(path.into()));
+            assert_eq!(found.why, format!("the first socket that is there, {of}"));
+        }
+    }
+
+    #[test]
+    fn where_nothing_is_there_it_is_dockers_own_and_what_was_missed_is_known() {
+        let found = find(true, &machine(&USER, &[]));
+        assert_eq!(found.address, Address::Unix("/var/run/docker.sock".into()));
+        assert_eq!(found.missed.len(), 8);
+        assert_eq!(
+            find(true, &machine(&[], &[])).missed,
+            ["/var/run/docker.sock", "/run/podman/podman.sock"].map(PathBuf::from)
+        );
+        let windows = Pretended { windows: true, ..machine(&[], &[]) };
+        assert_eq!(find(true, &windows).address, Address::Pipe("npipe:////./pipe/docker_engine".into()));
+    }
+
+    #[test]
+    fn the_context_in_use_wins_over_sockets_unless_it_says_nothing() {
+        let colima = r#"{"Name": "colima", "Metadata": {}, "Endpoints": {"docker": {"Host": "unix:///home/me/.colima/x.sock", "SkipTLSVerify": false}}}"#;
+        let socket = ("/var/run/docker.sock", "");
+        let config = |text: &'static str| ("/home/me/.docker/config.json", text);
+        let in_use = config(r#"{"auths": {}, "currentContext": "colima"}"#);
+        let (theirs, sockets) =
+            (Address::Unix("/home/me/.colima/x.sock".into()), Address::Unix("/var/run/docker.sock".into()));
+        let meta = meta(COLIMA);
+        for (files, expected) in [
+            (vec![in_use, (meta.as_str(), colima), socket], &theirs),
+            (vec![config(r#"{"currentContext": "default"}"#), (&meta, colima), socket], &sockets),
+            (vec![config(r#"{"auths": {}}"#), (&meta, colima), socket], &sockets),
+            (vec![config("{"), (&meta, colima), socket], &sockets),
+            (vec![in_use, socket], &sockets),
+            (vec![in_use, (&meta, r#"{"Endpoints": {"kubernetes": {}}}"#), socket], &sockets),
+            (vec![in_use, (&meta, r#"{"Endpoints": {"docker": {"Host": "gopher://x"}}}"#), socket], &sockets),
+        ] {
+            assert_eq!(&find(true, &machine(&USER, &files)).address, expected, "{files:?}");
+        }
+        let elsewhere = [("DOCKER_CONFIG", "/etc/docker-client"), ("HOME", "/home/me")];
+        assert_eq!(find(true, &machine(&elsewhere, &[in_use, (&meta, colima), socket])).address, sockets);
+    }
+
+    #[test]
+    fn a_context_that_is_named_must_be_there_and_brings_its_certificates() {
+        let far = r#"{"Endpoints": {"docker": {"Host": "tcp://10.0.0.5:2376"}}}"#;
+        let tls = format!("/home/me/.docker/contexts/tls/{FAR}/docker");
+        let world = machine(&USER, &[(&meta(FAR), far), (&format!("{tls}/ca.pem"), "")]);
+        let found = by_context("far", &world).unwrap().unwrap();
+        assert_eq!(found.address, "tcp://10.0.0.5:2376".parse().unwrap());
+        assert_eq!(found.tls_dir, Some(tls.into()));
+        assert_eq!(found.why, "the Docker context far");
+        assert_eq!(by_context("default", &world), Ok(None));
+        let error = by_context("near", &world).unwrap_err();
+        assert!(error.contains("`docker context ls`") && error.contains("meta.json is not there"), "{error}");
+        assert!(by_context("far", &machine(&[], &[])).is_err());
+    }
+}

@@ -1,0 +1,118 @@
+//! Who vouches for whom: PEM files become a TLS configuration, or a reason why they cannot.
+//!
+//! The engine's certificate is always checked. There is one TLS stack in HemoStat, rustls with ring, and no way around it.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+};
+
+/// The files that certificates are read from, each a PEM file.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Files {
+    /// Who vouches for the engine; the system's where it is none.
+    pub ca: Option<PathBuf>,
+    /// Who vouches for us, where the engine asks.
+    pub cert: Option<PathBuf>,
+    /// The key to that.
+    pub key: Option<PathBuf>,
+}
+
+/// One of the files cannot be used, by its name in the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unusable {
+    /// `tls_ca`, `tls_cert` or `tls_key`.
+    pub field: &'static str,
+    /// What would be right.
+    pub right: String,
+}
+
+/// How an engine is spoken to over TLS.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    pub(crate) config: Arc<ClientConfig>,
+    /// What it was made of.
+    pub files: Files,
+}
+
+/// They are the same where they are made of the same.
+impl PartialEq for Tls {
+    fn eq(&self, other: &Self) -> bool {
+        self.files == other.files
+    }
+}
+
+impl Tls {
+    /// With the certificates in these files.
+    ///
+    /// # Errors
+    /// When one cannot be read, holds something else, or does not go with the others.
+    pub fn from_files(files: Files) -> Result<Self, Unusable> {
+        let ring = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(ring)
+            .with_safe_default_protocol_versions()
+            .expect("ring has what the versions of TLS need")
+            .with_root_certificates(roots(files.ca.as_deref())?);
+        let config = match (&files.cert, &files.key) {
+            (None, None) => builder.with_no_client_auth(),
+            (Some(cert), Some(key)) => {
+                let chain = certificates("tls_cert", cert)?;
+                let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| {
+                    unusable("tls_key", format!("a PEM file with a private key that needs no password ({error})"))
+                })?;
+                builder.with_client_auth_cert(chain, secret).map_err(|error| {
+                    unusable("tls_key", format!("the key to the certificate in {} ({error})", cert.display()))
+                })?
+            }
+            (Some(cert), None) => {
+                return Err(unusable("tls_key", format!("the file with the key to {}", cert.display())));
+            }
+            (None, Some(key)) => {
+                return Err(unusable("tls_cert", format!("the file with the certificate to {}", key.display())));
+            }
+        };
+        Ok(Self { config: Arc::new(config), files })
+    }
+}
+
+fn unusable(field: &'static str, right: String) -> Unusable {
+    Unusable { field, right }
+}
+
+fn certificates(field: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, Unusable> {
+    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    match read {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        Ok(_) => Err(unusable(field, "a PEM file with a certificate (it holds none)".to_owned())),
+        Err(error) => Err(unusable(field, format!("a PEM file with a certificate ({error})"))),
+    }
+}
+
+fn roots(ca: Option<&Path>) -> Result<RootCertStore, Unusable> {
+    let mut roots = RootCertStore::empty();
+    match ca {
+        Some(path) => {
+            for certificate in certificates("tls_ca", path)? {
+                roots.add(certificate).map_err(|error| {
+                    unusable("tls_ca", format!("a PEM file with certificates of authorities ({error})"))
+                })?;
+            }
+        }
+        None => {
+            // What the system holds beside certificates is not ours to judge.
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            if roots.is_empty() {
+                return Err(unusable(
+                    "tls_ca",
+                    "a PEM file with who vouches for it, as this system trusts nobody".into(),
+                ));
+            }
+        }
+    }
+    Ok(roots)
+}
