@@ -62,14 +62,8 @@ fn each_crate_depends_on_the_crates_below_it_and_on_no_other() {
                 set(["hemostat-schema", "hemostat-core", "hemostat-log", "hemostat-runtime", "hemostat-patient"]);
             all.extend(SERVICES.map(|service| format!("hemostat-{service}")));
             all.extend(
-                [
-                    "hemostat-archive",
-                    "hemostat-archivist",
-                    "hemostat-engine",
-                    "hemostat-history",
-                    "hemostat-simulated",
-                ]
-                .map(str::to_owned),
+                ["hemostat-archive", "hemostat-archivist", "hemostat-engine", "hemostat-history", "hemostat-simulated"]
+                    .map(str::to_owned),
             );
             all
         }

@@ -67,7 +67,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let mailbox = Mailbox::open().await?;
     let mut config = setup::config(&run, directory.path(), &mailbox.url());
     if let Some(address) = ward.address() {
-        config.docker.host = address;
+        config.docker.host = Some(address);
     }
 
     let redis = unless_interrupted(start_redis(&config)).await?;
