@@ -36,7 +36,7 @@ pub struct Kept {
     /// Of the host itself.
     pub host: HostRow,
     /// Of its containers.
-    pub states: BTreeMap<ContainerName, State>,
+    pub states: BTreeMap<ContainerName, Box<State>>,
     /// Containers whose rows are not as `states` says, and are to be kept anew.
     pub restored: BTreeSet<ContainerName>,
 }
@@ -70,8 +70,12 @@ pub async fn load(log: &dyn Log, partition: Partition, host: &HostName) -> Resul
 }
 
 /// What the observations on the log add up to, of every container of `host` of which something is to be remembered.
-async fn fold(log: &dyn Log, partition: Partition, host: &HostName) -> Result<BTreeMap<ContainerName, State>, Error> {
-    let mut states: BTreeMap<ContainerName, State> = BTreeMap::new();
+async fn fold(
+    log: &dyn Log,
+    partition: Partition,
+    host: &HostName,
+) -> Result<BTreeMap<ContainerName, Box<State>>, Error> {
+    let mut states: BTreeMap<ContainerName, Box<State>> = BTreeMap::new();
     let mut range = Range::ALL;
     loop {
         let page = log.read(partition, &[Family::Observation], range, Order::OldestFirst, PAGE).await?;
@@ -85,7 +89,7 @@ async fn fold(log: &dyn Log, partition: Partition, host: &HostName) -> Result<BT
             }
         }
     }
-    states.retain(|_, state| *state != State::default());
+    states.retain(|_, state| **state != State::default());
     Ok(states)
 }
 

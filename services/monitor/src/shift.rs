@@ -224,6 +224,9 @@ impl Shift<'_> {
                 }
             }
             self.commit(producer).await?;
+            while self.watch.take_measured(self.ctx.clock.now()) {
+                self.commit(producer).await?;
+            }
         }
     }
 

@@ -122,10 +122,11 @@ impl Sweeper {
         let cost = Cost::begin(ClockId::ProcessCPUTime);
         let mut calls = JoinSet::new();
         for Running { id, .. } in running {
+            // Thousands of calls that wait for their turn would need memory for nothing.
+            let Ok(turn) = self.calls.clone().acquire_owned().await else { break };
             let Some(asked) = Asked::once(&self.asked, id) else { continue };
-            let (engine, turns, to) = (self.engine.clone(), self.calls.clone(), to.clone());
+            let (engine, to) = (self.engine.clone(), to.clone());
             calls.spawn(async move {
-                let turn = turns.acquire().await;
                 let mut call = engine.stats(&asked.id);
                 let stats = match timeout(TURN, &mut call).await {
                     Ok(stats) => stats,

@@ -49,6 +49,8 @@ mod known;
 /// An inspection that shows a run to have begun or ended of which no event told is not believed at once: the event,
 /// which knows more, may be on its way.
 const SECOND_LOOK: Duration = Duration::from_secs(1);
+/// What so many containers keep on disk is taken in at once.
+const STEP: usize = 256;
 /// So many samples of each container are remembered.
 const WINDOW: usize = 12;
 
@@ -121,7 +123,7 @@ pub struct Watch {
     host: HostName,
     policy: Arc<Policy>,
     reach: Option<Reach>,
-    states: BTreeMap<ContainerName, State>,
+    states: BTreeMap<ContainerName, Box<State>>,
     wakes: Wakes,
     tracked: HashMap<ContainerId, Tracked>,
     /// Events that wait for an inspection, by container: since when nothing after them is done with.
@@ -134,6 +136,8 @@ pub struct Watch {
     changed: BTreeSet<ContainerName>,
     /// How full the disk was that holds Docker's data.
     disk: Option<DiskMeasured>,
+    /// What was measured and not taken in yet, and whether nobody keeps more.
+    usage: VecDeque<(bool, Usage)>,
     events: Vec<NewEvent>,
     asks: Vec<Ask>,
 }
@@ -145,7 +149,7 @@ impl Watch {
         policy: Arc<Policy>,
         reach: Option<Reach>,
         latest: Option<Timestamp>,
-        states: BTreeMap<ContainerName, State>,
+        states: BTreeMap<ContainerName, Box<State>>,
     ) -> Self {
         let tracked = states
             .iter()
@@ -175,6 +179,7 @@ impl Watch {
             latest,
             changed: BTreeSet::new(),
             disk: None,
+            usage: VecDeque::new(),
             events: vec![],
             asks: vec![],
         }
@@ -188,7 +193,8 @@ impl Watch {
     /// What came out since it was last called.
     pub fn take(&mut self) -> Outcome {
         let rows = std::mem::take(&mut self.changed).into_iter().map(|name| {
-            let kept = self.states.get(&name).filter(|state| **state != State::default()).cloned();
+            let kept =
+                self.states.get(&name).filter(|state| ***state != State::default()).map(|state| (**state).clone());
             if kept.is_none() {
                 self.states.remove(&name);
             }
@@ -212,7 +218,7 @@ impl Watch {
 
     /// The running containers, to be sampled.
     pub fn running(&self) -> Vec<Running> {
-        let facts = self.states.values().filter_map(State::facts).filter(|facts| facts.state == Life::Running);
+        let facts = self.states.values().filter_map(|state| state.facts()).filter(|facts| facts.state == Life::Running);
         let process = |id: &ContainerId| self.tracked.get(id).and_then(|tracked| tracked.process);
         facts.map(|facts| Running { id: facts.id.clone(), process: process(&facts.id) }).collect()
     }
@@ -243,7 +249,7 @@ impl Watch {
 
     /// Whether a run of it has begun or ended, and nobody knows yet which: until then nothing falls due.
     fn is_looked_into(&self, name: &ContainerName) -> bool {
-        let facts = self.states.get(name).and_then(State::facts);
+        let facts = self.states.get(name).and_then(|state| state.facts());
         facts.and_then(|facts| self.tracked.get(&facts.id)).is_some_and(|tracked| tracked.waiting.is_some())
     }
 
@@ -303,24 +309,33 @@ impl Watch {
         Some((name, vitals))
     }
 
-    /// How full the disk is, and what each container keeps.
+    /// How full the disk is, and what each container keeps. That is taken in step by step, as it is about all at once:
+    /// see [`take_measured`](Self::take_measured).
     pub fn measured(&mut self, usage: Vec<Usage>, disk: Option<DiskMeasured>, now: Timestamp) {
         if let Some(disk) = disk {
             self.events.push(NewEvent::new(Subject::host(self.host.clone()), now, disk.clone()));
             self.disk = Some(disk);
         }
         let most = usage.iter().map(Usage::total).max();
-        for usage in usage {
-            let largest = Some(usage.total()) == most;
+        let is_most = |usage: &Usage| Some(usage.total()) == most;
+        self.usage = usage.into_iter().map(|usage| (is_most(&usage), usage)).collect();
+    }
+
+    /// Takes in what some more containers keep, where that was [`measured`](Self::measured); whether there were any.
+    pub fn take_measured(&mut self, now: Timestamp) -> bool {
+        let step: Vec<_> = self.usage.drain(..self.usage.len().min(STEP)).collect();
+        let any = !step.is_empty();
+        for (largest, usage) in step {
             let Usage { id, writable, volumes } = usage;
             let Some(tracked) = self.tracked.get_mut(&id) else { continue };
             let Some(name) = tracked.name.clone() else { continue };
-            let facts = self.states.get(&name).and_then(State::facts).filter(|facts| facts.id == id);
+            let facts = self.states.get(&name).and_then(|state| state.facts()).filter(|facts| facts.id == id);
             let Some(target) = facts.map(Facts::target) else { continue };
             let stored = Stored { target, writable, volumes };
             tracked.stored = Some(stored.clone());
             self.see(&name, Sight::Stored { stored, disk: self.disk.clone(), largest }, now);
         }
+        any
     }
 
     /// All containers that the engine had when it was asked, at `mark`.
@@ -481,7 +496,8 @@ impl Watch {
         (tracked.sample, tracked.process) = (None, None);
         let Some(name) = tracked.name.clone() else { return };
         let exit = Exit { at, code, by: tracked.run.ended(code, at) };
-        let target = self.states.get(&name).and_then(State::facts).filter(|facts| facts.id == *id).map(Facts::target);
+        let target =
+            self.states.get(&name).and_then(|state| state.facts()).filter(|facts| facts.id == *id).map(Facts::target);
         if let Some(target) = target {
             self.see(&name, Sight::Exited(target, exit), at);
         }
@@ -531,12 +547,12 @@ impl Watch {
         if let Some(before) = renamed {
             self.see_of(id, &before, Sight::Removed, at);
         }
-        self.states.get(&inspected.name).and_then(State::facts).filter(|facts| facts.id == *id).cloned()
+        self.states.get(&inspected.name).and_then(|state| state.facts()).filter(|facts| facts.id == *id).cloned()
     }
 
     /// Takes facts in, with the best that is known about who ended the last run.
     fn facts(&mut self, name: &ContainerName, facts: Facts, at: Timestamp) {
-        let known = self.states.get(name).and_then(State::facts);
+        let known = self.states.get(name).and_then(|state| state.facts());
         let known = known.filter(|known| known.id == facts.id && known.started_at == facts.started_at);
         let asked_to_end = self.tracked.get(&facts.id).is_some_and(|tracked| tracked.run.was_to_end());
         let exit = facts.exit.map(|exit| match known {
@@ -559,7 +575,7 @@ impl Watch {
 
     /// Shows `sight` to core, unless the name belongs to another container by now.
     fn see_of(&mut self, id: &ContainerId, name: &ContainerName, sight: Sight, at: Timestamp) {
-        if self.states.get(name).and_then(State::facts).is_some_and(|facts| facts.id == *id) {
+        if self.states.get(name).and_then(|state| state.facts()).is_some_and(|facts| facts.id == *id) {
             self.see(name, sight, at);
         }
     }

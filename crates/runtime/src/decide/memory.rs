@@ -41,7 +41,8 @@ impl<S: Default> Default for Known<S> {
 
 pub(super) struct Memory<D: Decider> {
     partition: Partition,
-    subjects: HashMap<Subject, Known<D::State>>,
+    /// Boxed, as a table is up to half empty, and is copied as it grows.
+    subjects: HashMap<Subject, Box<Known<D::State>>>,
     hosts: HashMap<HostName, D::Shared>,
     /// What differs from the rows.
     changed: BTreeSet<Subject>,
@@ -114,7 +115,7 @@ impl<D: Decider> Memory<D> {
         missing.retain(|subject| !self.subjects.contains_key(subject));
 
         for (subject, row) in read(log, self.partition, &view::<D>(), missing).await? {
-            self.subjects.insert(subject, row.unwrap_or_default());
+            self.subjects.insert(subject, Box::new(row.unwrap_or_default()));
         }
         for (host, row) in read(log, self.partition, &shared_view::<D>(), hosts).await? {
             self.hosts.insert(host, row.unwrap_or_default());

@@ -261,7 +261,7 @@ fn a_container_that_is_stopped_between_two_runs_is_left_alone() {
     bench.hear(20, What::Stopped);
     bench.answer(Some(between));
     assert_eq!(bench.story(), ["exited 3 Crash", "seen"]);
-    let facts = bench.watch.states.values().find_map(State::facts).unwrap();
+    let facts = bench.watch.states.values().find_map(|state| state.facts()).unwrap();
     assert_eq!(facts.exit, Some(Exit { at: at(10), code: 3, by: ExitBy::Operator }));
 }
 
@@ -480,6 +480,7 @@ fn what_is_kept_on_disk_is_told_when_it_has_changed_and_remembered_always() {
     let disk = DiskMeasured { path: "/var/lib/docker".into(), size: ByteCount(100), available: ByteCount(40) };
     for (bytes, stored) in [(100 * MIB, 1), (100 * MIB + 1, 0), (200 * MIB, 1)] {
         bench.watch.measured(usage(bytes), Some(disk.clone()), at(1));
+        assert!(bench.watch.take_measured(at(1)) && !bench.watch.take_measured(at(1)));
         bench.collect();
         let told = std::mem::take(&mut bench.told);
         let count = |wanted: fn(&Observation) -> bool| told.iter().filter(|it| wanted(it)).count();
