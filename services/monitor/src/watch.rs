@@ -125,7 +125,7 @@ pub struct Watch {
     reach: Option<Reach>,
     states: BTreeMap<ContainerName, Box<State>>,
     wakes: Wakes,
-    tracked: HashMap<ContainerId, Tracked>,
+    tracked: HashMap<ContainerId, Box<Tracked>>,
     /// Events that wait for an inspection, by container: since when nothing after them is done with.
     undone: HashMap<ContainerId, Timestamp>,
     /// What changed lately.
@@ -155,7 +155,7 @@ impl Watch {
             .iter()
             .filter_map(|(name, state)| {
                 let id = state.facts()?.id.clone();
-                Some((id, Tracked { name: Some(name.clone()), ..Tracked::default() }))
+                Some((id, Box::new(Tracked { name: Some(name.clone()), ..Tracked::default() })))
             })
             .collect();
         let (mut wakes, mut past) = (Wakes::default(), Changes::default());
@@ -239,7 +239,7 @@ impl Watch {
     }
 
     fn tracked_as(&self, name: &ContainerName) -> Option<&Tracked> {
-        self.tracked.get(&self.states.get(name)?.facts()?.id)
+        self.tracked.get(&self.states.get(name)?.facts()?.id).map(Box::as_ref)
     }
 
     /// When something will be due if nothing else happens.
@@ -568,7 +568,7 @@ impl Watch {
     }
 
     fn removed(&mut self, id: &ContainerId, at: Timestamp) {
-        if let Some(Tracked { name: Some(name), .. }) = self.tracked.remove(id) {
+        if let Some(name) = self.tracked.remove(id).and_then(|tracked| tracked.name) {
             self.see_of(id, &name, Sight::Removed, at);
         }
     }
