@@ -3,7 +3,7 @@
 //! | figure | what it is | its ceiling |
 //! |---|---|---|
 //! | `<engine>_<n>_cgroup_sweep` | one sweep of HemoStat through the kernel's files of n idle containers | `fs::read` of the same files |
-//! | `<engine>_<n>_api_sweep` | one sweep by the stats API | the same requests over bare sockets, 32 at once, answers not read |
+//! | `<engine>_<n>_api_sweep` | one sweep by the stats API | the same requests over bare sockets, 128 at once, answers not read |
 //! | `…_cpu`, `…_rss` | HemoStat as a whole (`hemostat up`, every role, counters every 5 s) at rest | – |
 //! | `…_per_container`, `…_dockerd_per_container` | CPU time of HemoStat, and of dockerd and containerd, for each container and minute | – |
 //! | `docker_stats_*`, `one_by_one_*` | the same from `docker stats --no-stream`, and from the stats API one container after the other with `stream=false`, as a poller in Python does | – |
@@ -53,7 +53,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// So many patients start at once.
 const STARTS: usize = 8;
 /// As HemoStat asks.
-const CALLS: usize = 32;
+const CALLS: usize = 128;
 /// So many containers are asked one by one; each takes a second or two.
 const ONE_BY_ONE: usize = 5;
 /// Patients whose health changes, and how often.
