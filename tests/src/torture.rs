@@ -109,7 +109,7 @@ impl Plan {
         migrate(&options.clone().partitions(Some(PARTITIONS))).await?;
         let proxy = Proxy::start(redis.socket()).await;
         let shares = self.shares();
-        let mut team = Team::start(self, &shares, counter, &format!("redis://{}", proxy.address()));
+        let mut team = Team::start(self, &shares, counter, &format!("redis://{}", proxy.address())).await;
 
         let log = RedisLog::connect(&options).await?;
         until(self.patience, "everybody is at work", async || {

@@ -9,11 +9,15 @@ use std::{
 };
 
 use anyhow::ensure;
+use hemostat_schema::HostName;
+use hemostat_simulated::{Simulated, World};
 use tempfile::TempDir;
 
 use super::{PARTITIONS, Plan, Share};
 use crate::{hemostat::binary, signal, until};
 
+/// Where the engine is, in the team's directory.
+const ENGINE: &str = "docker.sock";
 const ROLES: [&str; 5] = ["analyzer", "responder", "alerter", "projector", "archivist"];
 const REPLICAS: usize = 2;
 
@@ -21,6 +25,9 @@ const REPLICAS: usize = 2;
 const AGAIN: Duration = Duration::from_millis(200);
 
 pub(super) struct Team {
+    /// Serves all hosts, and has no containers.
+    _engine: Simulated,
+    hosts: Vec<HostName>,
     directory: TempDir,
     members: Vec<Member>,
     restarts: usize,
@@ -41,10 +48,12 @@ struct Member {
 
 impl Team {
     /// Starts all of them.
-    pub(super) fn start(plan: &Plan, shares: &[Share], counter: &Path, url: &str) -> Self {
+    pub(super) async fn start(plan: &Plan, shares: &[Share], counter: &Path, url: &str) -> Self {
         let directory = tempfile::Builder::new().prefix("hemostat-torture-").tempdir().unwrap();
         let lease = plan.lease.as_millis().to_string();
-        let config = settings(directory.path(), url, &lease);
+        let engine = Simulated::at(directory.path().join(ENGINE), World::new(0)).await.unwrap();
+        let hosts: Vec<_> = shares.iter().map(|share| share.host.clone()).collect();
+        let config = settings(directory.path(), url, &lease, &hosts);
         let mut members = vec![];
         let mut add = |name: String, program: &Path, arguments: Vec<String>, produces| {
             let (program, started) = (program.to_owned(), Instant::now());
@@ -65,7 +74,7 @@ impl Team {
         for member in &mut members {
             member.begin(directory.path());
         }
-        Self { directory, members, restarts: 0, is_well: false }
+        Self { _engine: engine, hosts, directory, members, restarts: 0, is_well: false }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -143,7 +152,7 @@ impl Team {
 
     /// Runs a command of `hemostat` that looks at everything.
     pub(super) fn ask(&self, command: &str, url: &str) -> anyhow::Result<()> {
-        let config = settings(self.directory.path(), url, "10000");
+        let config = settings(self.directory.path(), url, "10000", &self.hosts);
         let asked = Command::new(binary()).env_clear().arg(command).arg("--config").arg(config).output()?;
         let said = [asked.stdout, asked.stderr].map(|said| String::from_utf8_lossy(&said).into_owned());
         ensure!(asked.status.success(), "it ended with {} and said:\n{}", asked.status, said.concat());
@@ -200,14 +209,13 @@ impl Drop for Team {
     }
 }
 
-/// A configuration under which an illness is dealt with in no time, on hosts that no role is on: intents get their
-/// outcomes without a Docker engine.
-fn settings(directory: &Path, url: &str, lease: &str) -> PathBuf {
+/// A configuration under which an illness is dealt with in no time, on hosts whose engine has no containers: intents get
+/// their outcomes at once, as what they are for is gone.
+fn settings(directory: &Path, url: &str, lease: &str, hosts: &[HostName]) -> PathBuf {
     let shown = |path: &str| directory.join(path).display().to_string();
     let config = directory.join(format!("{lease}.toml"));
     let text = format!(
-        "host = \"torture\"\n\
-         data_dir = {:?}\n\
+        "data_dir = {:?}\n\
          log_level = \"warn\"\n\
          redis.url = {url:?}\n\
          redis.partitions = {PARTITIONS}\n\
@@ -226,6 +234,9 @@ fn settings(directory: &Path, url: &str, lease: &str) -> PathBuf {
         shown("data"),
         shown("archive"),
     );
+    let engine = format!("unix://{}", shown(ENGINE));
+    let host = |host: &HostName| format!("[[hosts]]\nname = \"{host}\"\ndocker = {engine:?}\n");
+    let text = hosts.iter().map(host).fold(text, |text, host| text + &host);
     std::fs::write(&config, text).unwrap();
     config
 }
