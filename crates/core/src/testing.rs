@@ -11,6 +11,7 @@ use hemostat_schema::{
     action::Remedy,
     container::{Exit, ExitBy, Facts, Health, Limits, RestartPolicy, State, Strain, Target, Vitals},
     diagnosis::{Method, Reached, Verdict},
+    examination::Examined,
     observation::{
         Cleared, Evidence, Exited, HealthChanged, Seen, Severity, Started, Symptom, SymptomCleared, SymptomRaised,
     },
@@ -79,6 +80,28 @@ pub fn facts() -> Facts {
 /// The facts with a label.
 pub fn labelled(label: &str, value: &str) -> Facts {
     Facts { labels: [(label.to_owned(), value.to_owned())].into(), ..facts() }
+}
+
+/// An examination of this run that found nothing out.
+pub fn examined(target: Target) -> Examined {
+    Examined {
+        target,
+        symptoms: vec![],
+        checks: vec![],
+        output: vec![],
+        output_cut: false,
+        exit: None,
+        out_of_memory: false,
+        processes: vec![],
+        samples: vec![],
+        changes: vec![],
+        relatives: vec![],
+        writable: None,
+        disk: None,
+        missing: vec![],
+        redacted: 0,
+        took: Span::ZERO,
+    }
 }
 
 /// What happened to [`subject`] at this second.

@@ -6,9 +6,10 @@ use bollard::{
     models::{ContainerInspectResponse, ContainerStatsResponse, ContainerTopResponse, EventMessage},
 };
 use futures::stream::BoxStream;
+use hemostat_core::testing;
 use hemostat_schema::{
     ContainerId, ContainerName,
-    container::{Compose, Exit, Health, Limits, RestartPolicy, Vitals},
+    container::{Compose, Exit, Vitals},
     examination::{Relation, Stream},
 };
 use serde_json::json;
@@ -29,56 +30,17 @@ pub(super) fn facts(name: &str) -> Facts {
         image_id: "sha256:old".into(),
         created_at: at(-3600),
         started_at: Some(at(-3600)),
-        state: State::Running,
-        health: Health::Healthy,
-        exit: None,
-        restart_policy: RestartPolicy::No,
-        restarts: 0,
-        stop_timeout: None,
-        limits: Limits::default(),
-        network_of: None,
-        compose: None,
-        swarm: None,
-        labels: [].into(),
+        ..testing::facts()
     }
 }
 
 pub(super) fn vitals() -> Vitals {
-    Vitals {
-        cpu: Percent::clamped(1.0),
-        memory: Percent::clamped(1.0),
-        memory_used: ByteCount(1),
-        memory_limit: ByteCount(100),
-        network_rx: ByteCount(0),
-        network_tx: ByteCount(0),
-        block_read: ByteCount(0),
-        block_write: ByteCount(0),
-        pids: 1,
-        pids_limit: None,
-        strain: hemostat_schema::container::Strain::default(),
-    }
+    testing::vitals(1.0, 1.0, 1)
 }
 
 /// What is found out where nothing is.
 pub(super) fn examined() -> Examined {
-    Examined {
-        target: facts("api").target(),
-        symptoms: vec![Symptom::Unhealthy],
-        checks: vec![],
-        output: vec![],
-        output_cut: false,
-        exit: None,
-        out_of_memory: false,
-        processes: vec![],
-        samples: vec![],
-        changes: vec![],
-        relatives: vec![],
-        writable: None,
-        disk: None,
-        missing: vec![],
-        redacted: 0,
-        took: Span::ZERO,
-    }
+    Examined { symptoms: vec![Symptom::Unhealthy], ..testing::examined(facts("api").target()) }
 }
 
 /// How the engine answers a question.

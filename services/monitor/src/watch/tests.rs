@@ -1,10 +1,6 @@
 //! Sequences of Docker's events, as they were recorded, and what they add up to.
 
-use hemostat_schema::{
-    ByteCount, Event, Observation, Span,
-    container::{Limits, RestartPolicy},
-    observation::Symptom,
-};
+use hemostat_schema::{ByteCount, Event, Observation, Span, container::RestartPolicy, observation::Symptom};
 
 use super::*;
 
@@ -19,21 +15,9 @@ fn at(ms: i64) -> Timestamp {
 fn running(started: i64) -> Inspected {
     let facts = Facts {
         id: ID.parse().unwrap(),
-        image: "api:1".into(),
-        image_id: "sha256:1".into(),
         created_at: at(-60_000),
         started_at: Some(at(started)),
-        state: Life::Running,
-        health: Health::Healthy,
-        exit: None,
-        restart_policy: RestartPolicy::No,
-        restarts: 0,
-        stop_timeout: None,
-        limits: Limits::default(),
-        network_of: None,
-        compose: None,
-        swarm: None,
-        labels: [].into(),
+        ..hemostat_core::testing::facts()
     };
     let process = Some(MainProcess { pid: 7, in_host_network: false });
     Inspected { name: "api-1".parse().unwrap(), facts, stop_signal: 15, out_of_memory: false, process }

@@ -13,7 +13,7 @@ use crate::{
     Policy,
     condition::Standing,
     diagnose::{Case, Past, Tried, Ward, conclude},
-    testing::{at, facts, id, run, vitals},
+    testing::{at, examined, facts, id, run, vitals},
 };
 
 /// The second at which every case of a table is looked at.
@@ -74,24 +74,7 @@ impl Patient {
 
     fn examine(mut self, change: impl FnOnce(&mut Examined)) -> Self {
         let target = self.facts.target();
-        change(self.examined.get_or_insert_with(|| Examined {
-            target,
-            symptoms: vec![],
-            checks: vec![],
-            output: vec![],
-            output_cut: false,
-            exit: None,
-            out_of_memory: false,
-            processes: vec![],
-            samples: vec![],
-            changes: vec![],
-            relatives: vec![],
-            writable: None,
-            disk: None,
-            missing: vec![],
-            redacted: 0,
-            took: Span::ZERO,
-        }));
+        change(self.examined.get_or_insert_with(|| examined(target)));
         self
     }
 
