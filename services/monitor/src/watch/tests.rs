@@ -1,8 +1,13 @@
 //! Sequences of Docker's events, as they were recorded, and what they add up to.
 
-use hemostat_schema::{ByteCount, Event, Observation, Span, container::RestartPolicy, observation::Symptom};
+use hemostat_schema::{
+    ByteCount, Event, Observation, Span,
+    container::{Exit, Health, RestartPolicy},
+    observation::Symptom,
+};
 
-use super::*;
+use super::{inspections::SECOND_LOOK, *};
+use crate::{ending, facts::Inspected};
 
 const ID: &str = "ef1ff59165b9fed19d914ad5062fedf9a3d4b61300b5a0bb702fa6d29375851f";
 const OTHER: &str = "5159c58bdfaa18c4530fc0a7ad2900069766b7f1b48f3d9065e494549e028a7d";
