@@ -88,6 +88,13 @@ impl Hemostat {
         .await
     }
 
+    /// Waits until `patient` was treated, is proven to have recovered, and people were told.
+    pub async fn until_healed(&self, patient: &Patient) -> Story {
+        let story = self.until(patient, "it is healed", |story| story.count("alert.resolved") == 1).await;
+        assert_eq!(story.only("action.verified").data["outcome"], "recovered", "{story}");
+        story
+    }
+
     /// What the API says of `patient`.
     ///
     /// # Errors

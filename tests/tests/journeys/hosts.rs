@@ -51,8 +51,7 @@ async fn a_container_is_healed_by_its_own_hosts_engine_while_another_host_is_out
     let hemostat = bed.up().await;
     hemostat.until_well(&patient).await;
     sicken(&patient).await;
-    let story = hemostat.until(&patient, "it is healed", |story| story.count("alert.resolved") == 1).await;
-    assert_eq!(story.only("action.verified").data["outcome"], "recovered", "{story}");
+    hemostat.until_healed(&patient).await;
     assert_eq!(bed.deeds(&patient).count("restart"), 1);
     let events = hemostat.get("/events?host=gone&limit=100").await.unwrap();
     assert!(events.to_string().contains("engine_lost"), "{events:#}");
@@ -83,8 +82,7 @@ async fn what_is_for_the_host_of_another_responder_is_left_to_it_and_done_when_i
     assert_eq!((story.count("action.authorised"), story.count("action.failed")), (1, 0), "{story}");
     bed.set_raw("hosts", hosts(&[("bed", &docker_host())]));
     let own = bed.start("responder").ready().await;
-    let story = query.until(&patient, "it is healed", |story| story.count("alert.resolved") == 1).await;
-    assert_eq!(story.only("action.verified").data["outcome"], "recovered", "{story}");
+    let story = query.until_healed(&patient).await;
     assert_eq!((story.count("action.authorised"), story.count("action.succeeded")), (1, 1), "{story}");
     assert_eq!(bed.deeds(&patient).count("restart"), 1);
     assert!(strange.said().contains("handing it over to"), "{}", strange.said());
