@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use hemostat_patient::stage::PatientSpec;
-use hemostat_tests::{Bed, Hemostat, PATIENCE, RedisServer, Story, until};
+use hemostat_tests::{Bed, Hemostat, PATIENCE, RedisServer, until};
 
 use super::sicken;
 
@@ -58,10 +58,6 @@ impl Team {
     }
 }
 
-fn is_healed(story: &Story) -> bool {
-    story.count("alert.resolved") == 1
-}
-
 #[tokio::test]
 async fn when_the_acting_responder_is_killed_the_one_standing_by_takes_over() {
     let mut team = Team::new("takeover").await;
@@ -74,8 +70,7 @@ async fn when_the_acting_responder_is_killed_the_one_standing_by_takes_over() {
     team.query.until(&patient, "it is restarted", |story| story.count("action.succeeded") == 1).await;
     let took = killed.elapsed();
     assert!(took < TAKEN_OVER_WITHIN, "the one standing by had acted only after {took:?}");
-    let story = team.query.until(&patient, "it is healed", is_healed).await;
-    assert_eq!(story.only("action.verified").data["outcome"], "recovered", "{story}");
+    team.query.until_healed(&patient).await;
     assert_eq!(team.bed.deeds(&patient).count("restart"), 1);
 }
 
@@ -100,7 +95,7 @@ async fn a_responder_that_was_frozen_and_wakes_up_does_not_act_again() {
     acting.thaw();
     // Once it answers again it has seen what happened meanwhile, and has Docker's answer to its own call.
     let awake = acting.ready().await;
-    team.query.until(&patient, "it is healed", is_healed).await;
+    team.query.until_healed(&patient).await;
     sicken_and_wait_for_refusal(&team, &patient).await;
     let story = team.query.story(&patient).await.unwrap();
     let counts = ["action.authorised", "action.succeeded", "action.failed"].map(|kind| story.count(kind));
