@@ -19,6 +19,7 @@ pub mod policy;
 pub mod projection;
 pub mod redact;
 pub mod remedy;
+pub mod schedule;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod view;

@@ -27,7 +27,6 @@ pub mod kept;
 pub mod samples;
 pub mod shift;
 pub mod sweep;
-mod wakes;
 pub mod watch;
 
 use std::sync::Arc;

@@ -22,6 +22,7 @@ use std::{
 use hemostat_core::{
     Policy,
     observe::{self, Sight, State},
+    schedule::Schedule,
     vitals::RawSample,
 };
 use hemostat_schema::{
@@ -41,7 +42,6 @@ use crate::{
     event::{Happening, What},
     examine::changes::Changes,
     facts::MainProcess,
-    wakes::Wakes,
 };
 
 mod figures;
@@ -118,7 +118,7 @@ pub struct Watch {
     policy: Arc<Policy>,
     reach: Option<Reach>,
     states: BTreeMap<ContainerName, Box<State>>,
-    wakes: Wakes,
+    wakes: Schedule<ContainerName>,
     tracked: HashMap<ContainerId, Box<Tracked>>,
     /// Events that wait for an inspection, by container: since when nothing after them is done with.
     undone: HashMap<ContainerId, Timestamp>,
@@ -152,7 +152,7 @@ impl Watch {
                 Some((id, Box::new(Tracked { name: Some(name.clone()), ..Tracked::default() })))
             })
             .collect();
-        let (mut wakes, mut past) = (Wakes::default(), Changes::default());
+        let (mut wakes, mut past) = (Schedule::default(), Changes::default());
         for (name, state) in &states {
             let subject = Subject::container(host.clone(), name.clone());
             wakes.set(name, observe::next_wake(state, &subject, &policy));
@@ -260,7 +260,7 @@ impl Watch {
 
     /// Time has passed.
     pub fn tick(&mut self, now: Timestamp) {
-        let due = self.wakes.in_order().take_while(|(at, _)| *at <= now).map(|(_, name)| name);
+        let due = self.wakes.due_by(now).map(|(_, name)| name);
         let due: Vec<_> = due.filter(|name| !self.is_looked_into(name)).cloned().collect();
         for name in due {
             self.see(&name, Sight::Tick, now);

@@ -5,7 +5,10 @@ use std::{
     sync::Arc,
 };
 
-use hemostat_core::{Decider, Decision, Policy, Timer, TimerChange, Trigger};
+use hemostat_core::{
+    Decider, Decision, Policy, Timer, TimerChange, Trigger,
+    schedule::{Schedule, whole_millisecond},
+};
 use hemostat_schema::{Event, HostName, NewEvent, Recorded, Subject, Timestamp};
 
 use super::essence::{self, Essence};
@@ -64,8 +67,7 @@ struct World<'a, D: Decider> {
     states: HashMap<Subject, D::State>,
     shared: HashMap<HostName, D::Shared>,
     open: HashMap<Subject, Vec<Open>>,
-    timers: HashMap<(Subject, String), Timestamp>,
-    by_due: BTreeSet<(Timestamp, Subject, String)>,
+    timers: Schedule<(Subject, String)>,
 }
 
 impl<'a, D: Decider<Policy = Policy>> World<'a, D> {
@@ -75,8 +77,7 @@ impl<'a, D: Decider<Policy = Policy>> World<'a, D> {
             states: HashMap::new(),
             shared: HashMap::new(),
             open: HashMap::new(),
-            timers: HashMap::new(),
-            by_due: BTreeSet::new(),
+            timers: Schedule::default(),
         }
     }
 
@@ -113,14 +114,7 @@ impl<'a, D: Decider<Policy = Policy>> World<'a, D> {
                 TimerChange::Cancel { name } => (*name, None),
             };
             self.retain(subject, |open| !matches!(open, Open::Timer(timer) if timer.name == name));
-            let key = (subject.clone(), name.to_owned());
-            if let Some(due) = self.timers.remove(&key) {
-                self.by_due.remove(&(due, key.0.clone(), key.1.clone()));
-            }
-            if let Some(due) = due {
-                self.by_due.insert((due, key.0.clone(), key.1.clone()));
-                self.timers.insert(key, due);
-            }
+            self.timers.set(&(subject.clone(), name.to_owned()), due);
         }
     }
 
@@ -142,9 +136,10 @@ impl<'a, D: Decider<Policy = Policy>> World<'a, D> {
     }
 
     fn ring(&mut self, now: Timestamp, rang: &mut BTreeSet<Subject>) {
-        while self.by_due.first().is_some_and(|(due, ..)| *due <= now) {
-            let Some((due, subject, name)) = self.by_due.pop_first() else { break };
-            self.timers.remove(&(subject.clone(), name.clone()));
+        let due: Vec<_> = self.timers.due_by(now).map(|(due, key)| (due, key.clone())).collect();
+        for (due, key) in due {
+            self.timers.set(&key, None);
+            let (subject, name) = key;
             rang.insert(subject.clone());
             self.push(&subject.clone(), Open::Timer(Timer { subject, name, due }));
         }
@@ -239,7 +234,7 @@ impl<D: Decider<Policy = Policy>> Seat for Pair<'_, D> {
     }
 
     fn next_due(&self) -> Option<Timestamp> {
-        let first = |world: &World<'_, D>| world.by_due.first().map(|(due, ..)| *due);
+        let first = |world: &World<'_, D>| world.timers.in_order().next().map(|(due, _)| due);
         first(&self.recorded).into_iter().chain(first(&self.simulated)).min()
     }
 
@@ -247,10 +242,4 @@ impl<D: Decider<Policy = Policy>> Seat for Pair<'_, D> {
         self.recorded.ring(now, &mut self.touched);
         self.simulated.ring(now, &mut self.touched);
     }
-}
-
-/// Timers are kept to the millisecond and never ring too early.
-fn whole_millisecond(due: Timestamp) -> Timestamp {
-    let floor = Timestamp::from_millisecond(due.as_millisecond()).unwrap_or(due);
-    if floor < due { Timestamp::from_millisecond(due.as_millisecond() + 1).unwrap_or(floor) } else { floor }
 }

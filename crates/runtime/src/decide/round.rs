@@ -6,16 +6,13 @@ use std::{
     time::Duration,
 };
 
-use hemostat_core::{Decider, Decision, Timer, TimerChange, Trigger};
+use hemostat_core::{Decider, Decision, Timer, TimerChange, Trigger, schedule::whole_millisecond};
 use hemostat_log::{Commit, Delivery, Inbox, Lease, Park, TimerKey, TimerUpdate};
 use hemostat_schema::{Cause, EventId, Subject, Timestamp, TraceParent};
 use tokio::time::Instant;
 use tracing::{debug_span, error};
 
-use super::{
-    memory::Memory,
-    timers::{Timers, whole_millisecond},
-};
+use super::{memory::Memory, timers::Timers};
 use crate::{Context, Halt, Step, trace, worker::said};
 
 /// Deliveries in one round.

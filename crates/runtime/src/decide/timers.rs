@@ -1,63 +1,46 @@
 //! The timers of a group, mirrored in memory: only the holder of the lease changes them, so nothing has to be asked.
 
-use std::collections::{BTreeSet, HashMap};
-
-use hemostat_core::Timer;
+use hemostat_core::{Timer, schedule::Schedule};
 use hemostat_log::{StoredTimer, TimerUpdate};
 use hemostat_schema::{Subject, Timestamp};
 
 #[derive(Debug, Default)]
-pub(super) struct Timers {
-    by_due: BTreeSet<(Timestamp, Subject, String)>,
-    due: HashMap<(Subject, String), Timestamp>,
-}
+pub(super) struct Timers(Schedule<(Subject, String)>);
 
 impl Timers {
     pub fn load(stored: Vec<StoredTimer>) -> Self {
         let mut timers = Self::default();
         for StoredTimer { subject, name, due } in stored {
-            timers.apply(&TimerUpdate::Set { subject, name, due });
+            timers.0.set(&(subject, name), Some(due));
         }
         timers
     }
 
     pub fn apply(&mut self, update: &TimerUpdate) {
         match update {
-            TimerUpdate::Set { subject, name, due } => {
-                self.remove(subject, name);
-                self.due.insert((subject.clone(), name.clone()), *due);
-                self.by_due.insert((*due, subject.clone(), name.clone()));
-            }
+            TimerUpdate::Set { subject, name, due } => self.0.set(&(subject.clone(), name.clone()), Some(*due)),
             TimerUpdate::Cancel { subject, name } => self.remove(subject, name),
         }
     }
 
     pub fn remove(&mut self, subject: &Subject, name: &str) {
-        let key = (subject.clone(), name.to_owned());
-        if let Some(due) = self.due.remove(&key) {
-            self.by_due.remove(&(due, key.0, key.1));
-        }
+        self.0.set(&(subject.clone(), name.to_owned()), None);
     }
 
     /// Those that ring by `now`, the earliest first.
     pub fn ringing(&self, now: Timestamp) -> impl Iterator<Item = Timer> {
-        self.by_due.iter().take_while(move |(due, ..)| *due <= now).map(|(due, subject, name)| Timer {
+        let timer = |(due, (subject, name)): (_, &(Subject, String))| Timer {
             subject: subject.clone(),
             name: name.clone(),
-            due: *due,
-        })
+            due,
+        };
+        self.0.due_by(now).map(timer)
     }
 
     /// When the next one rings after `now`.
     pub fn next_after(&self, now: Timestamp) -> Option<Timestamp> {
-        self.by_due.iter().map(|(due, ..)| *due).find(|due| *due > now)
+        self.0.in_order().map(|(due, _)| due).find(|due| *due > now)
     }
-}
-
-/// The first whole millisecond that is not before `due`: timers are kept to the millisecond and never ring too early.
-pub(super) fn whole_millisecond(due: Timestamp) -> Timestamp {
-    let floor = Timestamp::from_millisecond(due.as_millisecond()).unwrap_or(due);
-    if floor < due { Timestamp::from_millisecond(due.as_millisecond() + 1).unwrap_or(floor) } else { floor }
 }
 
 #[cfg(test)]
@@ -84,13 +67,5 @@ mod tests {
         timers.apply(&TimerUpdate::Cancel { subject: a.clone(), name: "retry".into() });
         assert_eq!(timers.ringing(at(99)).count(), 0);
         assert_eq!(timers.next_after(at(0)), None);
-    }
-
-    #[test]
-    fn a_timer_never_rings_before_it_is_due() {
-        let due = Timestamp::from_nanosecond(1_500_000_000_000_000_001).unwrap();
-        assert!(whole_millisecond(due) >= due);
-        assert_eq!(whole_millisecond(at(7)), at(7));
-        assert_eq!(whole_millisecond(Timestamp::from_nanosecond(7_000_001).unwrap()), at(8));
     }
 }
