@@ -2,6 +2,7 @@
 
 use std::{
     fs::File,
+    io::Write as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
@@ -55,9 +56,10 @@ impl RedisServer {
         server
     }
 
-    /// Starts it again on the data that it has kept.
+    /// Starts it again on the data that it has kept, which are mended as the README tells operators to.
     pub async fn restart(&mut self) {
         let directory = self.directory.path();
+        mend(&directory.join("appendonlydir/appendonly.aof.manifest"));
         let log = File::options().create(true).append(true).open(directory.join("log")).unwrap();
         let [append_only, sync] = match self.keeps {
             Keeps::Nothing => ["no", "no"],
@@ -132,6 +134,23 @@ impl Drop for RedisServer {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// Cuts a torn commit off an append-only file, where there is one.
+fn mend(manifest: &Path) {
+    if !manifest.exists() {
+        return;
+    }
+    let mut check = Command::new("redis-check-aof")
+        .arg("--fix")
+        .arg(manifest)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("redis-check-aof could not be started: install it, or run `make test`, which does");
+    // It asks only where something is to be cut off.
+    let _ = check.stdin.take().map(|mut to| to.write_all(b"y\n"));
+    assert!(check.wait().unwrap().success(), "{} cannot be mended", manifest.display());
 }
 
 /// What `redis-cli` prints for a command on `socket`.

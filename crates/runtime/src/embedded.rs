@@ -6,6 +6,7 @@
 mod directory;
 mod resp;
 mod server;
+mod torn;
 
 use std::{
     io,

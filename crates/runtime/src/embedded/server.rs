@@ -11,7 +11,12 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use super::{Error, directory::Directory, resp};
+use super::{
+    Error,
+    directory::Directory,
+    resp,
+    torn::{self, Cut},
+};
 use hemostat_log::Durability;
 
 use crate::retry::Backoff;
@@ -72,6 +77,7 @@ impl Server {
     /// Starts one, and waits until it has loaded its data.
     pub async fn start(directory: &Directory, durability: Durability) -> Result<Self, Error> {
         let not_started = |reason: String| Error::NotStarted { reason, log: directory.log() };
+        cut_off_torn(directory).await;
         let said_before = fs::metadata(directory.log()).map_or(0, |log| log.len());
         // A socket that a killed server left behind would look like one that listens.
         let _ = fs::remove_file(directory.socket());
@@ -165,6 +171,19 @@ impl Server {
                 let _ = child.kill().await;
             }
         }
+    }
+}
+
+/// Before a start: what a server that was killed left half written is in nobody's way any more.
+async fn cut_off_torn(directory: &Directory) {
+    let path = directory.path().to_owned();
+    match tokio::task::spawn_blocking(move || torn::cut_off(&path)).await.unwrap_or_else(|error| Err(error.into())) {
+        Ok(None) => {}
+        Ok(Some(Cut { file, bytes })) => warn!(
+            "redis-server was killed while it wrote a commit, which nobody was told of; cut these {bytes} bytes off {}",
+            file.display()
+        ),
+        Err(error) => warn!("could not look for a torn commit in {}: {error}", directory.path().display()),
     }
 }
 
