@@ -16,6 +16,9 @@
 
 use hemostat_schema::{Span, Timestamp, container::ExitBy};
 
+/// A program that fails because the kernel killed a child of it for want of memory does so within this; what ends it
+/// later is another matter.
+const FAILS_WITHOUT_MEMORY: Span = Span::from_secs(60);
 const HUP_MEANS_RELOAD: Span = Span::from_secs(2);
 const INT: i32 = 2;
 const QUIT: i32 = 3;
@@ -28,7 +31,7 @@ pub struct Run {
     heard_from_start: bool,
     ended_through_docker: bool,
     last_signal: Option<Timestamp>,
-    out_of_memory: bool,
+    out_of_memory: Option<Timestamp>,
     stop_signal: i32,
 }
 
@@ -38,7 +41,7 @@ impl Default for Run {
             heard_from_start: false,
             ended_through_docker: false,
             last_signal: None,
-            out_of_memory: false,
+            out_of_memory: None,
             stop_signal: TERM,
         }
     }
@@ -62,8 +65,14 @@ impl Run {
     }
 
     /// The kernel killed a process of it for want of memory.
-    pub fn ran_out_of_memory(&mut self) {
-        self.out_of_memory = true;
+    pub fn ran_out_of_memory(&mut self, at: Timestamp) {
+        self.out_of_memory = Some(at);
+    }
+
+    /// It ended at `at`, and the engine says that the kernel killed a process of it at some time in this run. Where that
+    /// was heard, it is known when; where not, it was now.
+    pub fn had_run_out_of_memory(&mut self, at: Timestamp) {
+        self.out_of_memory.get_or_insert(at);
     }
 
     /// Somebody had it stopped.
@@ -76,12 +85,24 @@ impl Run {
         self.ended_through_docker
     }
 
+    /// Whether [`ended`](Self::ended) will stay true whatever an inspection says: only that the kernel killed a process
+    /// for want of memory can still become known by it. That ends a container by SIGKILL, or within its own limit
+    /// (`limited`) kills a child first, of which the program then fails.
+    pub fn says_who_ended_it(&self, code: i64, at: Timestamp, limited: bool) -> bool {
+        let may_be_for_want_of_memory = code == i64::from(128 + KILL) || (limited && code != 0);
+        self.ended_through_docker || self.fails_without_memory(at) || !may_be_for_want_of_memory
+    }
+
+    fn fails_without_memory(&self, at: Timestamp) -> bool {
+        self.out_of_memory.is_some_and(|since| Span::between(since, at) <= FAILS_WITHOUT_MEMORY)
+    }
+
     /// Who ended it, given that it ended with `code` at `at`.
     pub fn ended(&self, code: i64, at: Timestamp) -> ExitBy {
         let just_signalled = self.last_signal.is_some_and(|sent| Span::between(sent, at) <= HUP_MEANS_RELOAD);
         match code {
             _ if self.ended_through_docker || just_signalled => ExitBy::Operator,
-            _ if self.out_of_memory => ExitBy::Oom,
+            _ if self.fails_without_memory(at) => ExitBy::Oom,
             _ if !self.heard_from_start => guessed(code, false, true),
             0 => ExitBy::Itself,
             _ => ExitBy::Crash,
@@ -122,7 +143,7 @@ mod tests {
         for step in steps {
             match step {
                 Signal(signal) => run.signalled(*signal, now),
-                Oom => run.ran_out_of_memory(),
+                Oom => run.ran_out_of_memory(now),
                 Wait(secs) => now = Span::from_secs(*secs).after(now),
             }
         }
@@ -142,6 +163,9 @@ mod tests {
             (&[Signal(2)], 130, ExitBy::Operator),
             (&[Oom], 137, ExitBy::Oom),
             (&[Oom], 0, ExitBy::Oom),
+            (&[Oom, Wait(5)], 1, ExitBy::Oom),
+            (&[Oom, Wait(3600)], 1, ExitBy::Crash),
+            (&[Oom, Wait(3600), Oom], 137, ExitBy::Oom),
             (&[Oom, Signal(15), Signal(9)], 137, ExitBy::Operator),
             (&[Signal(1), Wait(60)], 3, ExitBy::Crash),
             (&[Signal(10), Wait(60)], 0, ExitBy::Itself),

@@ -14,10 +14,10 @@ use hemostat_schema::{ContainerName, Event, Family, HostName, Partition, Subject
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tracing::warn;
 
-use crate::watch::Reach;
+use crate::watch::{Progress, Reach};
 
 const CONTAINERS: &str = "observe.1";
-const HOSTS: &str = "monitor.1";
+const HOSTS: &str = "monitor.2";
 /// So many observations are read at once when rows are lost.
 const PAGE: usize = 1000;
 
@@ -26,8 +26,8 @@ const PAGE: usize = 1000;
 pub struct HostRow {
     /// Whether its engine answers, as it was told last.
     pub reach: Option<Reach>,
-    /// The last event of the engine that is done with.
-    pub cursor: Option<Timestamp>,
+    /// How far the engine's events are done with.
+    pub progress: Progress,
 }
 
 /// Everything that is kept of a host and its containers.

@@ -112,21 +112,19 @@ async fn shift(
     partition: Partition,
     producer: &mut Producer,
 ) -> Lost {
-    let Kept { host: HostRow { reach, cursor }, states, restored } =
+    let Kept { host: HostRow { reach, progress }, states, restored } =
         match kept::load(ctx.log.as_ref(), partition, &settings.host).await {
             Ok(kept) => kept,
             Err(error) => return error.into(),
         };
-    debug!(host = %settings.host, containers = states.len(), ?cursor, "watching {}", settings.host);
-    let mut watch = Watch::new(settings.host.clone(), settings.policy.clone(), reach, cursor, states);
+    debug!(host = %settings.host, containers = states.len(), ?progress, "watching {}", settings.host);
+    let mut watch = Watch::new(settings.host.clone(), settings.policy.clone(), reach, progress, states);
     watch.keep(restored);
     let (to_heard, heard) = mpsc::channel(BATCH * 4);
     let (to_told, told) = mpsc::channel(BATCH * 4);
     let (to_swept, swept) = mpsc::channel(BATCH * 4);
     let mut tasks = JoinSet::new();
-    // What was heard at the very nanosecond of the cursor is done with.
-    let since = cursor.and_then(|at| at.checked_add(jiff::SignedDuration::from_nanos(1)).ok());
-    tasks.spawn(follow(engine.clone(), since, to_heard));
+    tasks.spawn(follow(engine.clone(), watch.progress().since(), to_heard));
     let shift = Shift {
         ctx,
         engine,
@@ -341,7 +339,7 @@ impl Shift<'_> {
         for (subject, state) in &outcome.rows {
             rows.push(kept::container(subject, state.as_ref())?);
         }
-        let row = HostRow { reach: self.watch.reach().cloned(), cursor: self.watch.cursor() };
+        let row = HostRow { reach: self.watch.reach().cloned(), progress: self.watch.progress().clone() };
         rows.push(kept::host(&self.settings.host, &row)?);
         self.tell(&outcome.events);
         trace::stamp_all(&mut outcome.events);

@@ -11,7 +11,9 @@
 //!
 //! Docker's events are exact about what happened and when, but do not say which run began; an inspection says all, but
 //! only of the instant at which it was made. So an event that begins or ends a run waits for its inspection, and later
-//! events of the same container wait behind it; all others (a health flip above all) go through at once.
+//! events of the same container wait behind it; all others (a health flip above all) go through at once. So does the
+//! news that a run has ended, where what was heard says by whom: Docker inspects a container only when it has cleaned up
+//! after it, which takes seconds where many end at once.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
@@ -47,6 +49,9 @@ use crate::{
 mod figures;
 mod inspections;
 mod known;
+mod progress;
+
+pub use progress::Progress;
 
 /// Something that the watch wants to know: inspect this container.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,13 +125,14 @@ pub struct Watch {
     states: BTreeMap<ContainerName, Box<State>>,
     wakes: Schedule<ContainerName>,
     tracked: HashMap<ContainerId, Box<Tracked>>,
-    /// Events that wait for an inspection, by container: since when nothing after them is done with.
-    undone: HashMap<ContainerId, Timestamp>,
+    /// What whoever watched before was done with.
+    before: Progress,
+    /// What is done with by now.
+    progress: Progress,
     /// What changed lately.
     past: Changes,
     /// Counts events and asks, so that it can be told which came first.
     count: u64,
-    latest: Option<Timestamp>,
     changed: BTreeSet<ContainerName>,
     /// How full the disk was that holds Docker's data.
     disk: Option<DiskMeasured>,
@@ -142,7 +148,7 @@ impl Watch {
         host: HostName,
         policy: Arc<Policy>,
         reach: Option<Reach>,
-        latest: Option<Timestamp>,
+        progress: Progress,
         states: BTreeMap<ContainerName, Box<State>>,
     ) -> Self {
         let tracked = states
@@ -167,10 +173,10 @@ impl Watch {
             states,
             wakes,
             tracked,
-            undone: HashMap::new(),
+            before: progress.clone(),
+            progress,
             past,
             count: 0,
-            latest,
             changed: BTreeSet::new(),
             disk: None,
             usage: VecDeque::new(),
@@ -203,11 +209,9 @@ impl Watch {
         self.reach.as_ref()
     }
 
-    /// From when on events must be heard again by whoever goes on from here: the last one that is done with.
-    pub fn cursor(&self) -> Option<Timestamp> {
-        let undone = self.undone.values().min().copied();
-        let before = |at: Timestamp| at.checked_sub(jiff::SignedDuration::from_nanos(1)).unwrap_or(at);
-        undone.map(before).into_iter().chain(self.latest).min()
+    /// How far the engine's events are done with, for whoever goes on from here.
+    pub fn progress(&self) -> &Progress {
+        &self.progress
     }
 
     /// The running containers, to be sampled.
@@ -287,8 +291,11 @@ impl Watch {
 
     /// An event of the engine.
     pub fn happened(&mut self, happening: Happening) {
+        if self.before.is_done_with(&happening) {
+            return;
+        }
         self.count += 1;
-        self.latest = self.latest.max(Some(happening.at));
+        self.progress.heard(&happening);
         let tracked = self.tracked.entry(happening.id.clone()).or_default();
         tracked.heard = self.count;
         match &mut tracked.waiting {
@@ -308,10 +315,17 @@ impl Watch {
             return self.wait_for_inspection(happening);
         };
         match what {
-            What::Created | What::Changed | What::Started | What::Died { .. } => self.wait_for_inspection(happening),
+            What::Created | What::Changed | What::Started => self.wait_for_inspection(happening),
+            What::Died { code } => {
+                let limited = self.facts_of(id, &name).is_some_and(|facts| facts.limits.memory.is_some());
+                if self.tracked.get(id).is_some_and(|tracked| tracked.run.says_who_ended_it(*code, *at, limited)) {
+                    self.ended(id, *code, *at);
+                }
+                self.wait_for_inspection(happening);
+            }
             What::Signalled { signal } => tracked.run.signalled(*signal, *at),
             What::OutOfMemory => {
-                tracked.run.ran_out_of_memory();
+                tracked.run.ran_out_of_memory(*at);
                 self.see_of(id, &name, Sight::OutOfMemory, *at);
             }
             What::Stopped => {

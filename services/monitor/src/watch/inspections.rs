@@ -27,7 +27,7 @@ impl Watch {
     pub(super) fn wait_for_inspection(&mut self, trigger: Happening) {
         let token = self.ask(trigger.id.clone(), Duration::ZERO);
         if let Some(tracked) = self.tracked.get_mut(&trigger.id) {
-            self.undone.insert(trigger.id.clone(), trigger.at);
+            self.progress.waits(&trigger);
             tracked.waiting = Some(Waiting { token, trigger, behind: VecDeque::new() });
         }
     }
@@ -43,7 +43,7 @@ impl Watch {
         let tracked = self.tracked.entry(ask.id.clone()).or_default();
         match tracked.waiting.take_if(|waiting| waiting.token == ask.token) {
             Some(Waiting { trigger, behind, .. }) => {
-                self.undone.remove(&ask.id);
+                self.progress.waits_no_more(&ask.id);
                 self.resume(trigger, answer);
                 for happening in behind {
                     match self.tracked.get_mut(&ask.id).and_then(|tracked| tracked.waiting.as_mut()) {
@@ -86,7 +86,7 @@ impl Watch {
                     && out_of_memory
                     && let Some(tracked) = self.tracked.get_mut(&id)
                 {
-                    tracked.run.ran_out_of_memory();
+                    tracked.run.had_run_out_of_memory(at);
                 }
                 if known.is_some() {
                     self.ended(&id, code, at);
@@ -114,15 +114,15 @@ impl Watch {
         self.facts(name, facts, at);
     }
 
-    /// The known run of a container ended.
-    fn ended(&mut self, id: &ContainerId, code: i64, at: Timestamp) {
+    /// The known run of a container ended, unless it began after that.
+    pub(super) fn ended(&mut self, id: &ContainerId, code: i64, at: Timestamp) {
+        let Some(name) = self.tracked.get(id).and_then(|tracked| tracked.name.clone()) else { return };
+        let known = self.facts_of(id, &name).filter(|known| known.started_at.is_none_or(|began| began <= at));
+        let Some(target) = known.map(Facts::target) else { return };
         let Some(tracked) = self.tracked.get_mut(id) else { return };
         (tracked.sample, tracked.process) = (None, None);
-        let Some(name) = tracked.name.clone() else { return };
         let exit = Exit { at, code, by: tracked.run.ended(code, at) };
-        if let Some(target) = self.facts_of(id, &name).map(Facts::target) {
-            self.see(&name, Sight::Exited(target, exit), at);
-        }
+        self.see(&name, Sight::Exited(target, exit), at);
     }
 
     /// An inspection without an event behind it: is what is known still right?

@@ -2,7 +2,7 @@
 
 use hemostat_schema::{
     ByteCount, Event, Observation, Span,
-    container::{Exit, Health, RestartPolicy},
+    container::{Exit, Health, Limits, RestartPolicy},
     observation::Symptom,
 };
 
@@ -44,7 +44,7 @@ struct Bench {
 impl Bench {
     fn empty() -> Self {
         let policy = Arc::new(Policy::default());
-        let watch = Watch::new("host".parse().unwrap(), policy, None, None, BTreeMap::new());
+        let watch = Watch::new("host".parse().unwrap(), policy, None, Progress::default(), BTreeMap::new());
         Self { watch, asks: VecDeque::new(), told: vec![] }
     }
 
@@ -75,6 +75,19 @@ impl Bench {
         let (id, name) = (id.parse().unwrap(), name.parse().unwrap());
         self.watch.happened(Happening { at: at(ms), id, name, what });
         self.collect();
+    }
+
+    /// From which millisecond on events would be heard by whoever took over.
+    fn since(&self) -> Option<i64> {
+        self.watch.progress().since().map(|since| since.as_millisecond() - at(0).as_millisecond())
+    }
+
+    /// Another process, which takes over.
+    fn next(&self) -> Self {
+        let mut next = Self::empty();
+        let (progress, states) = (self.watch.progress().clone(), self.watch.states.clone());
+        next.watch = Watch::new("host".parse().unwrap(), Arc::new(Policy::default()), None, progress, states);
+        next
     }
 
     /// Answers the oldest question.
@@ -120,7 +133,7 @@ fn a_health_flip_waits_for_nothing() {
     bench.hear(5, What::Health(Health::Unhealthy));
     assert_eq!(bench.story(), ["health_changed", "raised unhealthy"]);
     assert!(bench.asks.is_empty());
-    assert_eq!(bench.watch.cursor(), Some(at(5)));
+    assert_eq!(bench.since(), Some(5));
 }
 
 #[test]
@@ -136,12 +149,24 @@ fn a_child_that_the_kernel_killed_is_told_unless_the_run_ends_of_it() {
     let mut bench = Bench::watching();
     bench.hear(10, What::OutOfMemory);
     bench.hear(20, died(137));
+    assert_eq!(bench.story(), ["exited 137 Oom", "raised oom killed"]);
+    bench.watch.tick(at(20_000));
+    bench.collect();
+    bench.answer(Some(exited(0, 20, 137)));
+    assert_eq!(bench.story(), ["exited 137 Oom", "raised oom killed"]);
+}
+
+#[test]
+fn nothing_falls_due_while_an_inspection_is_awaited() {
+    let mut bench = Bench::watching();
+    bench.hear(10, What::OutOfMemory);
+    bench.hear(20, What::Changed);
     assert_eq!(bench.watch.next_wake(), None);
     bench.watch.tick(at(20_000));
     bench.collect();
     assert_eq!(bench.story(), [""; 0]);
-    bench.answer(Some(exited(0, 20, 137)));
-    assert_eq!(bench.story(), ["exited 137 Oom", "raised oom killed"]);
+    bench.answer(Some(running(0)));
+    assert_eq!(bench.watch.next_wake(), Some(at(2_010)));
 }
 
 #[test]
@@ -180,6 +205,96 @@ fn an_out_of_memory_that_only_the_inspection_knows_counts() {
 }
 
 #[test]
+fn an_end_is_told_without_an_inspection_unless_memory_may_have_run_out() {
+    let limited = |inspected: Inspected| {
+        let limits = Limits { memory: Some(ByteCount(1 << 30)), ..inspected.facts.limits };
+        Inspected { facts: Facts { limits, ..inspected.facts }, ..inspected }
+    };
+    for (is_limited, before, code, told) in [
+        (false, None, 3, &["exited 3 Crash", "raised exited"][..]),
+        (false, None, 0, &["exited 0 Itself"]),
+        (false, None, 137, &[]),
+        (false, Some(signal(9)), 137, &["exited 137 Operator"]),
+        (false, Some(What::OutOfMemory), 137, &["exited 137 Oom", "raised oom killed"]),
+        (true, None, 0, &["exited 0 Itself"]),
+        (true, None, 3, &[]),
+        (true, Some(signal(15)), 3, &["exited 3 Operator"]),
+    ] {
+        let mut bench = Bench::empty();
+        bench.watch.listed(&[ID.parse().unwrap()], 0, at(0));
+        bench.collect();
+        bench.answer(Some(if is_limited { limited(running(0)) } else { running(0) }));
+        bench.told.clear();
+        for what in before.into_iter().chain([died(code)]) {
+            bench.hear(10, what);
+        }
+        assert_eq!(bench.story(), told, "{is_limited} {before:?} {code}");
+        bench.answer(Some(exited(0, 10, code)));
+        let ends = bench.told.iter().filter(|told| matches!(told, Observation::Exited(_))).count();
+        assert_eq!(ends, 1, "{is_limited} {before:?} {code}");
+    }
+}
+
+#[test]
+fn what_waits_for_nobody_is_not_heard_twice_by_whoever_takes_over() {
+    let mut bench = Bench::watching();
+    let other = |started: i64| {
+        let facts = Facts { id: OTHER.parse().unwrap(), ..running(started).facts };
+        Inspected { name: "db-1".parse().unwrap(), facts, ..running(started) }
+    };
+    bench.hear_of(OTHER, "db-1", 1, What::Created);
+    bench.answer(Some(other(2)));
+    bench.told.clear();
+    // One waits for its inspection, and the other goes through a whole life meanwhile.
+    let missed = [
+        (ID, "api-1", 10, died(137)),
+        (OTHER, "db-1", 20, What::Health(Health::Unhealthy)),
+        (OTHER, "db-1", 21, What::Health(Health::Healthy)),
+        (OTHER, "db-1", 30, signal(15)),
+        (OTHER, "db-1", 40, died(0)),
+        (OTHER, "db-1", 50, What::Started),
+        (ID, "api-1", 55, What::Started),
+    ];
+    for (id, name, ms, what) in missed {
+        bench.hear_of(id, name, ms, what);
+    }
+    let first = bench.asks.pop_front();
+    bench.answer(Some(other(49)));
+    bench.answer(Some(other(49)));
+    assert!(first.is_some() && bench.asks.is_empty(), "only the first waits");
+    assert_eq!(bench.since(), Some(10));
+
+    let mut next = bench.next();
+    for (id, name, ms, what) in missed {
+        next.hear_of(id, name, ms, what);
+    }
+    next.hear_of(OTHER, "db-1", 60, died(3));
+    assert_eq!(next.story(), ["exited 3 Crash", "raised exited"], "the signal was for the run before");
+    next.told.clear();
+    next.answer(Some(running(54)));
+    next.asks.rotate_left(1);
+    next.answer(Some(running(54)));
+    assert_eq!(next.story(), ["exited 137 Unknown", "started"]);
+}
+
+#[test]
+fn an_end_that_comes_late_ends_no_run_that_began_after_it() {
+    let mut bench = Bench::watching();
+    // Nobody told of the new run, so it was found by looking twice; then the events come after all.
+    for _ in 0..2 {
+        bench.watch.listed(&[ID.parse().unwrap()], bench.watch.mark(), at(0));
+        bench.collect();
+        bench.answer(Some(running(20)));
+        bench.asks.clear();
+    }
+    assert_eq!(bench.story(), ["started", "health_changed"]);
+    bench.told.clear();
+    bench.hear(10, died(3));
+    bench.answer(Some(running(20)));
+    assert_eq!(bench.story(), [""; 0]);
+}
+
+#[test]
 fn a_restart_is_an_end_by_an_operator_and_a_new_run() {
     let mut bench = Bench::watching();
     for (ms, what) in [(10, signal(15)), (1046, died(0)), (1098, What::Stopped), (1365, What::Started)] {
@@ -206,16 +321,17 @@ fn events_of_a_container_wait_behind_its_inspection_and_others_do_not() {
     bench.hear(10, died(3));
     bench.hear(20, What::Started);
     bench.hear(30, What::Health(Health::Unhealthy));
-    assert_eq!(bench.story(), Vec::<String>::new());
-    assert!(bench.watch.cursor() < Some(at(10)), "an event that waits must be heard again after a crash");
+    assert_eq!(bench.story(), ["exited 3 Crash", "raised exited"], "of which run it was the end is known");
+    assert_eq!(bench.since(), Some(10), "an event that waits must be heard again after a crash");
+    bench.told.clear();
     bench.hear_of(OTHER, "db-1", 40, What::Health(Health::Unhealthy));
     assert_eq!(bench.story(), ["health_changed", "raised unhealthy"]);
     bench.told.clear();
 
     bench.answer(Some(running(19)));
     bench.answer(Some(running(19)));
-    assert_eq!(bench.story(), ["exited 3 Crash", "raised exited", "started", "health_changed", "raised unhealthy"]);
-    assert_eq!(bench.watch.cursor(), Some(at(40)));
+    assert_eq!(bench.story(), ["started", "health_changed", "raised unhealthy"]);
+    assert_eq!(bench.since(), Some(40));
 }
 
 #[test]
@@ -391,9 +507,7 @@ fn a_symptom_that_is_over_is_cleared_when_its_time_has_come() {
 fn what_is_kept_is_taken_up_again() {
     let mut bench = Bench::watching();
     bench.hear(5, What::Health(Health::Unhealthy));
-    let states = bench.watch.states.clone();
-    let mut next = Bench::empty();
-    next.watch = Watch::new("host".parse().unwrap(), Arc::new(Policy::default()), None, bench.watch.cursor(), states);
+    let mut next = bench.next();
     next.watch.listed(&[ID.parse().unwrap()], 0, at(10));
     next.collect();
     let unhealthy = Facts { health: Health::Unhealthy, ..running(0).facts };
@@ -407,9 +521,7 @@ fn what_is_kept_is_taken_up_again() {
 fn a_signal_that_another_process_heard_is_not_taken_for_a_crash() {
     let mut before = Bench::watching();
     before.hear(5, signal(9));
-    let (cursor, states) = (before.watch.cursor(), before.watch.states.clone());
-    let mut next = Bench::empty();
-    next.watch = Watch::new("host".parse().unwrap(), Arc::new(Policy::default()), None, cursor, states);
+    let mut next = before.next();
     next.hear(10, died(137));
     next.answer(Some(exited(0, 10, 137)));
     assert_eq!(next.story(), ["exited 137 Unknown"]);
@@ -485,8 +597,8 @@ fn a_process_is_known_as_long_as_its_run_lasts() {
     let mut bench = Bench::watching();
     let process = |bench: &Bench| bench.watch.running().into_iter().next().map(|running| running.process);
     assert_eq!(process(&bench), Some(Some(MainProcess { pid: 7, in_host_network: false })));
-    bench.hear(100, What::Died { code: 1 });
+    bench.hear(100, died(137));
     assert_eq!(process(&bench), Some(Some(MainProcess { pid: 7, in_host_network: false })), "not known to be over yet");
-    bench.answer(Some(exited(0, 100, 1)));
+    bench.answer(Some(exited(0, 100, 137)));
     assert_eq!(process(&bench), None);
 }
