@@ -8,6 +8,7 @@
 //! | `…_per_container`, `…_dockerd_per_container` | CPU time of HemoStat, and of dockerd and containerd, for each container and minute | – |
 //! | `docker_stats_*`, `one_by_one_*` | the same from `docker stats --no-stream`, and from the stats API one container after the other with `stream=false`, as a poller in Python does | – |
 //! | `death_to_log`, `flip_to_log` | from Docker's own time of a death or of a change of health to its observation on the log | – |
+//! | `deaths_at_once_to_log` | the same of half of the containers, as fast as they can be killed: Docker cleans up after them meanwhile | – |
 //!
 //! A sweep is told by HemoStat's own metrics, of all sweeps of a minute; CPU time by the kernel. The figures of dockerd
 //! are without what it used before HemoStat began.
@@ -59,7 +60,8 @@ const ONE_BY_ONE: usize = 5;
 /// Patients whose health changes, and how often.
 const CHECKED: usize = 10;
 const FLIPS: usize = 10;
-const DEATHS: usize = 100;
+/// Between two deaths, so that Docker has cleaned up after the one before the next.
+const BETWEEN: Duration = Duration::from_millis(500);
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -109,12 +111,15 @@ async fn real(figures: &mut Figures, size: usize) -> anyhow::Result<()> {
     flip(&checked).await?;
     let flips = delays(&hemostat, "observation.health_changed", CHECKED * FLIPS).await;
     figures.percentiles(&format!("real_{size}_flip_to_log"), flips, "ms");
-    let dying = idle.iter().take(DEATHS.min(size));
-    for patient in dying.clone() {
-        patient.fall_ill(Illness::Crash(Crash { code: 3 })).await?;
+    let (one_by_one, at_once) = idle.split_at(size / 2);
+    for (dying, pause, name) in [(one_by_one, BETWEEN, "death"), (at_once, Duration::ZERO, "deaths_at_once")] {
+        for patient in dying {
+            patient.fall_ill(Illness::Crash(Crash { code: 3 })).await?;
+            sleep(pause).await;
+        }
+        let deaths = delays(&hemostat, "observation.exited", dying.len()).await;
+        figures.percentiles(&format!("real_{size}_{name}_to_log"), deaths, "ms");
     }
-    let deaths = delays(&hemostat, "observation.exited", dying.len()).await;
-    figures.percentiles(&format!("real_{size}_death_to_log"), deaths, "ms");
     Ok(())
 }
 
