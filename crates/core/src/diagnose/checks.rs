@@ -139,6 +139,7 @@ impl<'a> Case<'a> {
             | Trouble::Data
             | Trouble::DiskFull
             | Trouble::Sealed
+            | Trouble::Unmounted
             | Trouble::Standby
             | Trouble::Locked => true,
             Trouble::NotReady
@@ -149,6 +150,7 @@ impl<'a> Case<'a> {
             | Trouble::Pool
             | Trouble::Unset
             | Trouble::Misconfigured
+            | Trouble::Rows
             | Trouble::Forbidden
             | Trouble::Missing
             | Trouble::Heap
