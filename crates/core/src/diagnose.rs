@@ -25,6 +25,8 @@ mod chart;
 mod checks;
 mod clues;
 mod growth;
+mod intruder;
+mod memory;
 mod progress;
 mod relatives;
 mod rules;
@@ -32,8 +34,10 @@ mod safety;
 mod signs;
 #[cfg(test)]
 pub(crate) mod tests;
+mod vain;
 mod ward;
 mod words;
+mod work;
 
 pub use crate::opinion::question;
 pub use case::{Case, Past, Tried};

@@ -26,6 +26,8 @@ const FIRST_WORDS: Span = Span::from_secs(20);
 const READY_WITHIN: Span = Span::from_secs(900);
 /// What was printed so many lines ago may be over.
 const STILL_TRUE: usize = 5;
+/// CPU below this is none.
+pub(super) const IDLE: f64 = 5.0;
 /// CPU above this is work.
 pub(super) const BUSY: f64 = 70.0;
 
@@ -38,7 +40,7 @@ impl<'a> Case<'a> {
     }
 
     /// Whether its health check has passed in the run that stands, as far as that is known.
-    fn was_well(&self) -> Option<bool> {
+    pub(super) fn was_well(&self) -> Option<bool> {
         let changes = self.examined_now().map_or(&[][..], |examined| &examined.changes);
         let began = changes.iter().rposition(|change| change.what == Changed::Started);
         let passed =
@@ -137,8 +139,10 @@ impl<'a> Case<'a> {
             | Trouble::Certificate
             | Trouble::ReadOnly
             | Trouble::Data
+            | Trouble::Unmounted
             | Trouble::DiskFull
             | Trouble::Sealed
+            | Trouble::Unmounted
             | Trouble::Standby
             | Trouble::Locked => true,
             Trouble::NotReady
@@ -147,8 +151,10 @@ impl<'a> Case<'a> {
             | Trouble::PortTaken
             | Trouble::OwnLock
             | Trouble::Pool
+            | Trouble::Rows
             | Trouble::Unset
             | Trouble::Misconfigured
+            | Trouble::Rows
             | Trouble::Forbidden
             | Trouble::Missing
             | Trouble::Heap
@@ -161,6 +167,16 @@ impl<'a> Case<'a> {
         let check = self.failing_checks().last().filter(|check| !is_of_itself(check));
         let checked = check.and_then(clues::in_check).filter(elsewhere);
         checked.or_else(|| self.examined_now().and_then(clues::in_output).filter(printed))
+    }
+
+    /// Whether its check changes its mind as part of it hangs: it is late though it does nothing, and not for want of
+    /// a CPU or a disk; and a restart has healed that before.
+    pub(super) fn hangs_again(&self) -> bool {
+        let idle = self.vitals_now().is_some_and(|vitals| vitals.cpu.get() <= IDLE);
+        let flaps = self.is_only_ill_of(&[Symptom::Flapping, Symptom::Unhealthy]) && self.is_ill_of(Symptom::Flapping);
+        // Docker itself says so of a check; the container cannot print it.
+        let late = self.is_late() && self.failing_checks().iter().all(|check| check.code == -1);
+        flaps && idle && late && self.trouble_elsewhere().is_none() && self.was_healed_by_a_restart()
     }
 
     /// Whether the check did not reach the container itself, as nothing listens there.

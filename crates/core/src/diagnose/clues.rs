@@ -52,6 +52,10 @@ pub enum Trouble {
     Pool,
     /// Its data is damaged, or of another version.
     Data,
+    /// Its rows do not satisfy what its schema, or a change of that, asks of them.
+    Rows,
+    /// What should be mounted is not, or is empty.
+    Unmounted,
     /// A setting is missing.
     Unset,
     /// A setting is wrong.
@@ -85,6 +89,8 @@ impl Trouble {
             Self::OwnLock => "its own file is locked",
             Self::Pool => "its connections to others are used up",
             Self::Data => "its data is damaged or of another version",
+            Self::Rows => "its data does not fit its schema",
+            Self::Unmounted => "its data is not where it should be mounted",
             Self::Unset => "a setting is missing",
             Self::Misconfigured => "its configuration is wrong",
             Self::Forbidden => "it may not do what it wants to",
@@ -104,6 +110,8 @@ impl Trouble {
             | Self::PortTaken
             | Self::Credentials
             | Self::Data
+            | Self::Rows
+            | Self::Unmounted
             | Self::Unset
             | Self::Misconfigured
             | Self::Forbidden
@@ -144,6 +152,8 @@ impl Trouble {
             Self::OwnLock => "find out which of its threads or processes holds the lock",
             Self::Pool => "find out what does not give connections back, or let it have more",
             Self::Data => "look at its data, and at the version that wrote it",
+            Self::Rows => "put right the rows, or the change of the schema",
+            Self::Unmounted => "mount on the host what it is given, and begin it anew then",
             Self::Unset => "set what is missing",
             Self::Misconfigured => "correct its configuration",
             Self::Forbidden => "check owner and rights of what it wants to use",

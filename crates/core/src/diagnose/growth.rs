@@ -69,7 +69,16 @@ impl Case<'_> {
     /// Where the number of its processes is going.
     #[expect(clippy::cast_precision_loss, reason = "a number of processes")]
     pub(super) fn pids_trend(&self) -> Trend {
-        self.trend(|vitals| vitals.pids as f64, MORE_PIDS)
+        let pids = |vitals: &hemostat_schema::container::Vitals| vitals.pids as f64;
+        let trend = self.trend(pids, MORE_PIDS);
+        let samples = self.examined_now().map_or(&[][..], |examined| &examined.samples);
+        // What leapt up and goes no further is not ever more, though it is more than it was.
+        let newer = &samples[samples.len() - samples.len() / 2..];
+        match newer.first().zip(newer.last()).map(|(first, last)| pids(&last.vitals) - pids(&first.vitals)) {
+            Some(moved) if newer.len() > 1 && trend == Trend::Rising && moved <= -MORE_PIDS => Trend::Falling,
+            Some(moved) if newer.len() > 1 && trend == Trend::Rising && moved < MORE_PIDS => Trend::Steady,
+            _ => trend,
+        }
     }
 
     /// So many of its busiest processes are dead, and nobody has taken notice.

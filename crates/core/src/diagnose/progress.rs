@@ -20,6 +20,9 @@ const COUNTS_TO: f64 = 1e9;
 /// Who counts these does not get on.
 const FAILURES: [&str; 7] = ["retry", "attempt", "error", "fail", "timeout", "timed out", "warn"];
 
+/// Who tells of these does not get on either; a program that only names its own warnings may.
+const TROUBLES: [&str; 4] = ["error", "fail", "timeout", "timed out"];
+
 /// Work that comes to an end, and of which programs tell.
 const WORK: [&str; 12] = [
     "compact",
@@ -51,11 +54,21 @@ impl Case<'_> {
         })
     }
 
+    /// Whether the run that stands has told lately what it does, and not that it failed.
+    pub(super) fn speaks(&self) -> bool {
+        let lines = self.examined_now().map_or(&[][..], |examined| &examined.output);
+        lines.last().is_some_and(|line| {
+            let text = line.text.to_lowercase();
+            line.at.is_some_and(|at| Span::between(at, self.now) <= LATELY)
+                && !TROUBLES.iter().any(|failure| text.contains(failure))
+        })
+    }
+
     /// Whether the run that stands gets on with its work, as its output shows.
     pub(super) fn gets_on(&self) -> bool {
         let lines = self.examined_now().map_or(&[][..], |examined| &examined.output);
         let late = lines.last().and_then(|line| line.at).is_none_or(|at| Span::between(at, self.now) > LATELY);
-        !late && counts_up(lines)
+        !late && (counts_up(lines) || nears_its_end(lines))
     }
 }
 
@@ -72,6 +85,35 @@ fn counts_up(lines: &[Line]) -> bool {
     let Some(newest) = alike.len().checked_sub(LINES).map(|from| &alike[from..]) else { return false };
     let rises = |n: usize| newest.windows(2).all(|pair| pair[0][n] < pair[1][n]);
     (0..newest[0].len()).any(rises)
+}
+
+/// Whether the last lines tell how much of a whole is done, `[1702/2212]` or `41 of 120`, and that is ever more.
+///
+/// What else stands in such a line, as the name of a file, may be another each time.
+fn nears_its_end(lines: &[Line]) -> bool {
+    let recent = lines.iter().rev().take(AMONG).filter(|line| !is_of_a_request(&line.text));
+    let works = recent.filter(|line| {
+        let text = line.text.to_lowercase();
+        !FAILURES.iter().any(|failure| text.contains(failure))
+    });
+    let told: Vec<(u32, u32)> = works.filter_map(|line| done_of(&line.text)).take(LINES).collect();
+    // The last one is the first here.
+    told.len() == LINES && told.windows(2).all(|pair| pair[0].1 == pair[1].1 && pair[0].0 > pair[1].0)
+}
+
+/// How much is done of how much, where a line tells of it.
+fn done_of(text: &str) -> Option<(u32, u32)> {
+    let words: Vec<&str> = text.split(|c: char| c.is_whitespace() || "[]()|,:".contains(c)).collect();
+    let fraction = |word: &&str| {
+        let (done, all) = word.split_once('/')?;
+        Some((done.parse().ok()?, all.parse().ok()?))
+    };
+    let of = |three: &[&str]| match three {
+        [done, "of" | "/", all] => Some((done.parse().ok()?, all.parse().ok()?)),
+        _ => None,
+    };
+    let told = words.iter().find_map(fraction).or_else(|| words.windows(3).find_map(of));
+    told.filter(|(done, all)| done <= all && *all > 1)
 }
 
 /// A line without its figures and instants, and the figures.
@@ -125,8 +167,13 @@ mod tests {
                 .zip(lines)
                 .map(|(n, text)| Line { at: Some(at(n)), stream: Stream::Stdout, text: (*text).to_owned() })
                 .collect();
-            assert_eq!(counts_up(&printed), expected, "{lines:?}");
+            assert_eq!(counts_up(&printed) || nears_its_end(&printed), expected, "{lines:?}");
         };
+        check(&["[16/22] Building a.o", "[17/22] Linking the b", "[19/22] Testing c.d e"], true);
+        check(&["step 1 of 9: fetch", "step 2 of 9: unpack it", "step 3 of 9: go"], true);
+        check(&["[16/22] Building a.o", "[17/23] Linking the b", "[19/24] Testing c.d e"], false);
+        check(&["[3/3] tries of a", "[3/3] tries of b x", "[3/3] tries c"], false);
+        check(&["attempt [1/9] of a", "attempt [2/9] of b x", "attempt [3/9] c"], false);
         check(
             &[
                 "frame=171400 fps= 16 speed=0.64x",

@@ -2,9 +2,12 @@
 //!
 //! | rule | when | verdict, remedy | sure |
 //! |---|---|---|---|
+//! | `intruded` | a miner runs in it, or what only intruders call so | sick, none: it is a break-in | 0.85 |
 //! | `bad_command` | its program cannot be run | sick, none | 0.95 |
 //! | `oom_at_start` | killed for want of memory at its start, again and again | sick, none: raise the limit | 0.90 |
 //! | `out_of_memory` | killed by the kernel for want of memory, and down | sick, start | 0.90 |
+//! | `at_work` | somebody's work that ends goes on in it, or somebody is at a shell in it | unclear, none | 0.65 |
+//! | `as_before` | a level that has passed by itself before | unclear, none | 0.60 |
 //! | `disk_full` | a disk that it needs is full | sick, cleanup | 0.80 |
 //! | `dependency_down` | what it needs is not well | sick, none: heal that | 0.85 |
 //! | `network_gone` | the container whose network it lives in was started anew | sick, restart | 0.85 |
@@ -15,10 +18,11 @@
 //! | `crashed` | ended with an error, and down | sick, start | 0.90 |
 //! | `restart_loop` | Docker restarts it again and again | sick, none: look at its log | 0.80 |
 //! | `throttled` | its CPU limit holds it back | sick, none or scale: raise the limit | 0.80 |
+//! | `not_its_own` | its memory is the kernel's to take back, or what its program allows itself | unclear, none | 0.65 |
 //! | `at_the_limit` | CPU or memory above 95 % for the whole of its window | sick, restart | 0.85 |
 //! | `check_broken` | its health check cannot be run | unclear, none | 0.80 |
 //! | `check_misdirected` | its health check asks for what is not there | unclear, none | 0.70 |
-//! | `flapping` | its health check changes its mind again and again | sick, none: look at its time limit | 0.75 |
+//! | `flapping` | its health check changes its mind again and again | sick, none: look at its time limit; restart where part of it hangs and that helped before | 0.75 |
 //! | `still_begins` | its health check fails while it loads or repairs its data, or was told to end | unclear, none | 0.60 |
 //! | `left_behind` | its health check fails though what it needs has got well or begun anew | sick, restart | 0.80 |
 //! | `elsewhere` | its health check fails as something else does | sick, none | 0.75 |
@@ -33,7 +37,7 @@
 //! | `memory_full` | memory above its threshold, and not falling | sick, restart | 0.75 |
 //! | `pids_high` | nearly as many processes as it may have | sick, restart when there are ever more | 0.75 |
 //! | `oom_child` | a process of it was killed for want of memory | sick, none: raise the limit | 0.80 |
-//! | `pressure` | it waits too much | sick, none | 0.70 |
+//! | `pressure` | it waits too much | sick, none; unclear where it is well and works on a disk | 0.70 |
 //! | `settling` | it runs again and has not shown yet how it is | unclear, none | 0.50 |
 //! | `easing` | a level is high but bearable, or falling | unclear, none | 0.50 |
 //!
@@ -48,6 +52,7 @@ mod ends;
 mod health;
 mod levels;
 mod waiting;
+mod work;
 
 pub(super) use waiting::{EASING, SETTLING};
 
@@ -60,10 +65,13 @@ pub struct Rule {
 }
 
 /// All rules, strongest first.
-pub const RULES: [Rule; 34] = [
+pub const RULES: [Rule; 38] = [
+    Rule { name: "intruded", find: work::intruded },
     Rule { name: "bad_command", find: ends::bad_command },
     Rule { name: "oom_at_start", find: ends::oom_at_start },
     Rule { name: "out_of_memory", find: ends::out_of_memory },
+    Rule { name: "at_work", find: work::at_work },
+    Rule { name: "as_before", find: work::as_before },
     Rule { name: "disk_full", find: levels::disk_full },
     Rule { name: "dependency_down", find: health::dependency_down },
     Rule { name: "network_gone", find: health::network_gone },
@@ -74,6 +82,7 @@ pub const RULES: [Rule; 34] = [
     Rule { name: "crashed", find: ends::crashed },
     Rule { name: "restart_loop", find: ends::restart_loop },
     Rule { name: "throttled", find: levels::throttled },
+    Rule { name: "not_its_own", find: work::not_its_own },
     Rule { name: "at_the_limit", find: levels::at_the_limit },
     Rule { name: "check_broken", find: health::check_broken },
     Rule { name: "check_misdirected", find: health::check_misdirected },

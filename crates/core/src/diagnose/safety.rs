@@ -68,6 +68,20 @@ pub enum Contraindication {
     BrokenCheck,
     /// The health check asks for what is not there, so nothing says that it is ill.
     MisdirectedCheck,
+    /// Somebody has broken into it: what is done by itself opens no eyes, shuts no door and may destroy the traces.
+    Intruded,
+    /// Somebody's work on data goes on in it, which would be left half done.
+    Errand,
+    /// Somebody is at a shell in it.
+    Attended,
+    /// What is wrong has passed by itself before, and is not worse now.
+    PassesByItself,
+    /// All that is wrong is memory that the kernel takes back, or that its program allows itself.
+    NotItsMemory,
+    /// It has been restarted in this illness, and has not been well since.
+    InVain,
+    /// It is a job that is done once, and it would end as it did.
+    Spent,
     /// What is wrong is not in this container, and would be so after a restart.
     Elsewhere {
         /// What.
@@ -111,6 +125,13 @@ impl std::fmt::Display for Contraindication {
             Self::DiskFull => "the disk would still be full",
             Self::BrokenCheck => "its health check cannot be run, so nothing says that it is ill",
             Self::MisdirectedCheck => "it answers, and its health check asks for what is not there",
+            Self::Intruded => "somebody has broken into it, and what shows how would be lost",
+            Self::Errand => "somebody's work on data goes on in it, and would be left half done",
+            Self::Attended => "somebody is at a shell in it",
+            Self::PassesByItself => "it has passed by itself before",
+            Self::NotItsMemory => "that memory is the kernel's to take back, or within what its program allows itself",
+            Self::InVain => "it has been restarted already, and has not been well since",
+            Self::Spent => "it is a job that is done once, and would end as it did",
             Self::Elsewhere { what } => return write!(f, "a restart would not change that {what}"),
             Self::DiskNotFull => "no disk is full",
             Self::NotBusy => "it is not for want of CPU that it is ill",
@@ -136,6 +157,9 @@ pub fn safe(case: &Case<'_>, remedy: &Remedy) -> Result<(), Contraindication> {
     if matches!(case.facts.state, State::Removing | State::Dead) {
         return Err(Removing);
     }
+    if case.intruder().is_some() {
+        return Err(Contraindication::Intruded);
+    }
     match remedy {
         Remedy::Restart => restart(case).and_then(|()| anew(case)),
         Remedy::Start => start(case).and_then(|()| anew(case)),
@@ -147,7 +171,7 @@ pub fn safe(case: &Case<'_>, remedy: &Remedy) -> Result<(), Contraindication> {
 
 /// What stands against stopping it.
 fn restart(case: &Case<'_>) -> Result<(), Contraindication> {
-    use Contraindication::{DockerRestarts, Down, Leaving, Starting, StillBegins};
+    use Contraindication::{Attended, DockerRestarts, Down, Errand, InVain, Leaving, Starting, StillBegins};
     match case.facts.state {
         State::Restarting => return Err(DockerRestarts),
         State::Created | State::Exited => return Err(Down),
@@ -163,13 +187,23 @@ fn restart(case: &Case<'_>) -> Result<(), Contraindication> {
         let leaves = case.says_not_ready().is_some_and(|clue| clue.trouble == Trouble::Leaving);
         return Err(if leaves { Leaving } else { StillBegins });
     }
+    if case.data_errand().is_some() {
+        return Err(Errand);
+    }
+    if case.is_attended() {
+        return Err(Attended);
+    }
+    if case.restarts_in_vain() {
+        return Err(InVain);
+    }
     level(case).and_then(|()| check(case))
 }
 
 /// What stands against a restart because of what it uses, or must wait for.
 fn level(case: &Case<'_>) -> Result<(), Contraindication> {
     use Contraindication::{
-        FarFromLimit, OnlyAtWork, OnlyFull, OnlyLostAChild, OnlyMany, OnlyPressure, OnlyThrottled, OnlyUnusual,
+        FarFromLimit, NotItsMemory, OnlyAtWork, OnlyFull, OnlyLostAChild, OnlyMany, OnlyPressure, OnlyThrottled,
+        OnlyUnusual, PassesByItself,
     };
     use Symptom::{
         BlockUnusual, CpuHigh, CpuThrottled, CpuUnusual, Flapping, MemoryHigh, MemoryLeak, MemoryUnusual,
@@ -192,7 +226,9 @@ fn level(case: &Case<'_>) -> Result<(), Contraindication> {
         () if only(&[MemoryHigh]) && case.holds_its_memory() => Err(OnlyFull),
         () if only(&[PidsHigh]) && many => Err(OnlyMany),
         () if only(&[MemoryLeak]) && far => Err(FarFromLimit),
-        () if case.only_eases() => Err(OnlyAtWork),
+        () if only(&[MemoryHigh, MemoryLeak]) && case.is_not_its_own() => Err(NotItsMemory),
+        () if case.passes_as_before() => Err(PassesByItself),
+        () if case.only_eases() || case.is_errand() => Err(OnlyAtWork),
         () => Ok(()),
     }
 }
@@ -203,7 +239,7 @@ fn check(case: &Case<'_>) -> Result<(), Contraindication> {
     if !case.is_only_ill_of(&[Symptom::Unhealthy, Symptom::Flapping]) {
         return Ok(());
     }
-    if case.is_ill_of(Symptom::Flapping) {
+    if case.is_ill_of(Symptom::Flapping) && !case.hangs_again() {
         return Err(OnlyFlapping);
     }
     if case.has_broken_check() {
@@ -227,9 +263,10 @@ fn start(case: &Case<'_>) -> Result<(), Contraindication> {
     match case.facts.state {
         State::Restarting => Err(Contraindication::DockerRestarts),
         State::Running | State::Paused => Err(Contraindication::NotDown),
-        State::Created | State::Exited | State::Dead | State::Removing => match case.is_exhausted() {
-            true => Err(Contraindication::Exhausted),
-            false => Ok(()),
+        State::Created | State::Exited | State::Dead | State::Removing => match () {
+            () if case.is_exhausted() => Err(Contraindication::Exhausted),
+            () if case.is_spent() => Err(Contraindication::Spent),
+            () => Ok(()),
         },
     }
 }
@@ -265,5 +302,12 @@ fn scale(case: &Case<'_>) -> Result<(), Contraindication> {
 }
 
 fn cleanup(case: &Case<'_>) -> Result<(), Contraindication> {
-    if case.is_disk_full() { Ok(()) } else { Err(Contraindication::DiskNotFull) }
+    match () {
+        () if !case.is_disk_full() => Err(Contraindication::DiskNotFull),
+        () if case.has_no_room() => Ok(()),
+        // What only fills may be what somebody is at work with.
+        () if case.passes_as_before() => Err(Contraindication::PassesByItself),
+        () if case.is_errand() => Err(Contraindication::OnlyAtWork),
+        () => Ok(()),
+    }
 }

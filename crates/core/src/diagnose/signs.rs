@@ -121,8 +121,17 @@ impl<'a> Case<'a> {
     ///
     /// That it printed so is believed only where nothing else has measured the disk.
     pub(super) fn is_disk_full(&self) -> bool {
+        self.is_ill_of(Symptom::DiskFilling) || self.has_no_room()
+    }
+
+    /// Whether there is no room left at all.
+    pub(super) fn has_no_room(&self) -> bool {
         let measured = self.examined_now().and_then(|examined| examined.disk);
-        let full = measured.map(|disk| disk.get() >= DISK_FULL);
-        self.is_ill_of(Symptom::DiskFilling) || full.unwrap_or_else(|| self.clue_of(Trouble::DiskFull).is_some())
+        let told = match self.standing.get(&Symptom::DiskFilling).map(|standing| &standing.evidence) {
+            Some(Evidence::Disk { value, .. }) => Some(*value),
+            _ => None,
+        };
+        let full = measured.or(told).map(|disk| disk.get() >= DISK_FULL);
+        full.unwrap_or_else(|| self.clue_of(Trouble::DiskFull).is_some())
     }
 }

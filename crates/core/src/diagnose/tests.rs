@@ -20,6 +20,7 @@ pub(crate) mod patient;
 mod rules;
 mod safety;
 mod waiting;
+mod work;
 
 fn exit(second: i64, code: i64, by: ExitBy) -> Exit {
     Exit { at: at(second), code, by }

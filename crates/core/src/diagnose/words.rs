@@ -20,6 +20,7 @@ pub(super) fn code(code: i64) -> String {
         137 => "SIGKILL",
         139 => "SIGSEGV: a memory fault",
         143 => "SIGTERM",
+        255 => "also that of a run that the end of its host cut off",
         _ => return format!("exit code {code}"),
     };
     format!("exit code {code} ({meaning})")

@@ -3,7 +3,7 @@
 use super::Trouble;
 
 /// Patterns in small letters; of one with `&` all parts must be in the line. The first trouble that fits has the line.
-const PATTERNS: [(Trouble, &[&str]); 21] = [
+const PATTERNS: [(Trouble, &[&str]); 23] = [
     (
         Trouble::Unrunnable,
         &[
@@ -194,6 +194,42 @@ const PATTERNS: [(Trouble, &[&str]); 21] = [
         ],
     ),
     (
+        Trouble::Rows,
+        &[
+            "integrityerror",
+            "notnullviolation",
+            "uniqueviolation",
+            "foreignkeyviolation",
+            "checkviolation",
+            "integrity constraint violation",
+            "violates & constraint",
+            "violates not-null",
+            "contains null values",
+            "could not create unique index",
+            "duplicate entry & for key",
+            "unique constraint failed",
+            "foreign key constraint fails",
+            "duplicate column name",
+            "migration checksum",
+            "p3009",
+            "p3018",
+        ],
+    ),
+    (
+        Trouble::Unmounted,
+        &[
+            "data directory is invalid",
+            "data directory & does not exist",
+            "not a mount point",
+            "not a mountpoint",
+            "is not mounted",
+            "volume & not mounted",
+            "mount point & does not exist",
+            "mount point & missing",
+            "mount & is missing",
+        ],
+    ),
+    (
         Trouble::Unset,
         &[
             "environment variable & not set",
@@ -287,89 +323,4 @@ pub(super) fn trouble(line: &str) -> Option<Trouble> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Lines as programs of many makes print them.
-    #[test]
-    fn what_programs_say_when_they_cannot_go_on_is_known() {
-        use Trouble::*;
-        let check = |line: &str, expected: Option<Trouble>| assert_eq!(trouble(line), expected, "{line}");
-        check("exec /usr/local/bin/app: exec format error", Some(Unrunnable));
-        check("OSError: [Errno 28] No space left on device: '/var/lib/app/q'", Some(DiskFull));
-        check("PANIC:  could not write to file \"pg_wal/xlogtemp.29\": No space left on device", Some(DiskFull));
-        check("touch: /data/x: Read-only file system", Some(ReadOnly));
-        check("x509: certificate has expired or is not yet valid: current time 2026-01-02", Some(Certificate));
-        check("Error: certificate has expired\n  code: 'CERT_HAS_EXPIRED'", Some(Certificate));
-        check(
-            "ssl.SSLCertVerificationError: [SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed",
-            Some(Certificate),
-        );
-        check("Error: listen EADDRINUSE: address already in use :::3000", Some(PortTaken));
-        check("nginx: [emerg] bind() to 0.0.0.0:80 failed (98: Address already in use)", Some(PortTaken));
-        check("FATAL:  password authentication failed for user \"app\"", Some(Credentials));
-        check("ERROR 1045 (28000): Access denied for user 'app'@'10.0.0.3' (using password: YES)", Some(Credentials));
-        check("(error) NOAUTH Authentication required.", Some(Credentials));
-        check("dial tcp 172.18.0.2:5432: connect: connection refused", Some(Unreachable));
-        check("Error: getaddrinfo ENOTFOUND db", Some(Unreachable));
-        check(
-            "nginx: [emerg] host not found in upstream \"app:8080\" in /etc/nginx/conf.d/default.conf:3",
-            Some(Unreachable),
-        );
-        check("could not translate host name \"db\" to address: Name or service not known", Some(Unreachable));
-        check("java.net.SocketTimeoutException: Connect timed out", Some(Unreachable));
-        check("FATAL:  the database system is starting up", Some(NotReady));
-        check("LOG:  redo in progress, elapsed time: 10.00 s, current LSN: 0/3A2B1C8", Some(NotReady));
-        check("/var/run/postgresql:5432 - rejecting connections", Some(NotReady));
-        check("  Applying shop.0042_backfill_location...", Some(NotReady));
-        check("INFO  [alembic.runtime.migration] Running upgrade 1975ea -> ae1027", Some(NotReady));
-        check("1:S 01 Jan 2026 08:00:00.000 * MASTER <-> REPLICA sync started", Some(NotReady));
-        check("MongoServerError: node is not in primary or recovering state; state is STARTUP2", Some(NotReady));
-        check("This instance is currently in maintenance mode", Some(NotReady));
-        check("Turned off maintenance", None);
-        check("<Debug> shop.events (b2a): Loading data parts", Some(NotReady));
-        check("Loading safetensors checkpoint shards:  57% Completed | 17/30", Some(NotReady));
-        check("[MY-012532] [InnoDB] Applying a batch of 249 redo log records ...", Some(NotReady));
-        check("received SIGTERM, shutting down gracefully", Some(Leaving));
-        check("draining: 11 connections left", Some(Leaving));
-        check("[INFO]  core: vault is sealed", Some(Sealed));
-        check("role is standby, expected primary", Some(Standby));
-        check("Error: resource alarm(s) in effect: memory", Some(NotReady));
-        check("ERROR 1223 (HY000): Can't execute the query because you have a conflicting read lock", Some(Locked));
-        check("LOADING Redis is loading the dataset in memory", Some(NotReady));
-        check("sqlite3.OperationalError: database is locked", Some(OwnLock));
-        check("QueuePool limit of size 5 overflow 10 reached, connection timed out, timeout 30.00", Some(Pool));
-        check("HikariPool-1 - Connection is not available, request timed out after 30000ms.", Some(Pool));
-        check("liquibase: Waiting for changelog lock....", Some(Locked));
-        check("FATAL:  database files are incompatible with server", Some(Data));
-        check("ERROR:  relation \"users\" does not exist at character 15", Some(Data));
-        check("Bad file format reading the append only file: make a backup of your AOF file", Some(Data));
-        check("Error: Database is uninitialized and superuser password is not specified.", Some(Unset));
-        check("Error: Missing required environment variable: DATABASE_URL", Some(Unset));
-        check("KeyError: 'SECRET_KEY'", Some(Unset));
-        check("/entrypoint.sh: line 3: DB_HOST: unbound variable", Some(Unset));
-        check("*** FATAL CONFIG FILE ERROR (Redis 7.0.15) ***", Some(Misconfigured));
-        check("nginx: [emerg] unknown directive \"proxy_pas\" in /etc/nginx/nginx.conf:12", Some(Misconfigured));
-        check("error: unrecognized option '--foo'", Some(Misconfigured));
-        check("PermissionError: [Errno 13] Permission denied: '/data/app.db'", Some(Forbidden));
-        check("FATAL:  data directory \"/var/lib/postgresql/data\" has wrong ownership", Some(Forbidden));
-        check("Error: Cannot find module '/app/server.js'", Some(Missing));
-        check("python: can't open file '/app/main.py': [Errno 2] No such file or directory", Some(Missing));
-        check("Error: Unable to access jarfile app.jar", Some(Missing));
-        check("java.lang.OutOfMemoryError: Java heap space", Some(Heap));
-        check("FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory", Some(Heap));
-        check("accept4: too many open files", Some(Files));
-        check("10.0.0.1 - - [25/Nov/2026:10:00:00 +0000] \"GET / HTTP/1.1\" 200 612", None);
-        check("server is listening on :8080", None);
-        check("", None);
-    }
-
-    #[test]
-    fn each_pattern_is_written_as_it_is_looked_for_and_stands_only_once() {
-        let mut seen = std::collections::BTreeSet::new();
-        for pattern in PATTERNS.iter().flat_map(|(_, patterns)| *patterns) {
-            assert_eq!(pattern.to_lowercase(), **pattern);
-            assert!(seen.insert(*pattern), "{pattern} stands twice");
-        }
-    }
-}
+mod tests;

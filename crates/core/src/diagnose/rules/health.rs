@@ -12,7 +12,7 @@ use super::{Finding, sick, unclear};
 use crate::{
     diagnose::{
         Case,
-        checks::{BUSY, PATIENCE},
+        checks::{BUSY, IDLE, PATIENCE},
         clues::{self, Trouble},
         words,
     },
@@ -21,8 +21,6 @@ use crate::{
 
 /// After so long it is looked again whether what it needs is well.
 const LOOK_AGAIN: Span = Span::from_secs(60);
-/// CPU below this is none.
-const IDLE: f64 = 5.0;
 /// Of what a check printed, so much is quoted.
 const QUOTED: usize = 120;
 
@@ -91,6 +89,11 @@ pub(super) fn flapping(case: &Case<'_>) -> Option<Finding> {
         Evidence::Flips { count, within } => format!("its health check changed its mind {count} times within {within}"),
         _ => "its health check changes its mind again and again".to_owned(),
     };
+    if case.hangs_again() {
+        let why =
+            "some of it hangs: it does nothing, answers only now and then, and a restart made that well the last time";
+        return Some(sick(Remedy::Restart, 0.75, root_cause, why).citing(["checks", "samples"]));
+    }
     let why = match case.is_late() {
         true => "it answers too late now and then: give its check more time, or it more CPU; a restart changes neither",
         false => "it gets well each time by itself, so a restart would only add to it: look at what its check asks for",

@@ -2,11 +2,12 @@
 
 use hemostat_schema::{
     action::Remedy,
+    container::Health,
     examination::Relation,
     observation::{Evidence, Resource, Symptom, Trend},
 };
 
-use super::{Finding, sick};
+use super::{Finding, sick, unclear};
 use crate::diagnose::{
     Case,
     case::Level,
@@ -156,6 +157,10 @@ pub(super) fn pressure(case: &Case<'_>) -> Option<Finding> {
         Resource::Disk => ("a disk", "find out who keeps the disk busy"),
     };
     let root_cause = format!("it has waited {value} of the time for {what}, for {held}{who}");
+    if *resource == Resource::Disk && case.facts.health == Health::Healthy && case.speaks() {
+        let why = format!("it is well and at work, which may be what keeps the disk busy; if it goes on: {advice}");
+        return Some(unclear(0.6, root_cause, why).citing(["samples", "checks"]));
+    }
     let why = format!("others use what it waits for, which a restart does not change: {advice}");
     Some(sick(None, 0.7, root_cause, why).citing(["samples", "processes"]))
 }

@@ -125,6 +125,12 @@ impl Patient {
         self.examine(|examined| examined.processes.push(process))
     }
 
+    /// A process that has used so many seconds of CPU time, and holds so many MiB.
+    pub fn works(self, command: &str, secs: u64, mib: u64) -> Self {
+        let (cpu, memory) = (Span::from_secs(secs), ByteCount(mib << 20));
+        self.examine(|examined| examined.processes.push(Process { pid: 8, cpu, memory, command: command.to_owned() }))
+    }
+
     pub fn used(self, samples: &[(f64, f64, u64)]) -> Self {
         let mut all: Vec<Sample> = vec![];
         for ((cpu, memory, pids), n) in samples.iter().zip(0..) {

@@ -14,13 +14,13 @@ use super::patient::{NOW, Patient, ended, ill, unhealthy};
 use crate::{
     Policy,
     condition::Halted,
-    diagnose::{Case, Contraindication, conclude, safe},
+    diagnose::{Case, Contraindication, Past, conclude, safe},
     opinion::{EXHIBITS_BYTES, exhibits, fingerprint, question},
     policy::{Allowed, Model},
     testing::{at, facts, run, vitals},
 };
 
-fn raised(symptom: Symptom) -> SymptomRaised {
+pub(super) fn raised(symptom: Symptom) -> SymptomRaised {
     SymptomRaised {
         symptom,
         severity: Severity::High,
@@ -258,6 +258,10 @@ fn any_patient() -> impl Strategy<Value = Patient> {
         prop::collection::vec((0..NOW, any::<bool>()), 0..6),
         any::<bool>(),
     );
+    let process =
+        prop::sample::select(vec!["node a.js", "pg_dump -Fc", "ninja", "bash", "/tmp/kinsing", "memcached -m 64", ""]);
+    let processes = prop::collection::vec((process, 0..900u64, 0..900u64), 0..4);
+    let past = prop::collection::vec((prop::sample::select(Symptom::ALL.to_vec()), any::<bool>()), 0..4);
     let tried = prop::collection::vec(
         (
             prop::sample::select(vec![Remedy::Restart, Remedy::Start]),
@@ -265,8 +269,8 @@ fn any_patient() -> impl Strategy<Value = Patient> {
         ),
         0..4,
     );
-    (facts, symptoms, prop::option::of(found), tried, any::<bool>()).prop_map(
-        |(facts, symptoms, found, tried, sampled)| {
+    (facts, symptoms, prop::option::of(found), tried, any::<bool>(), processes, past).prop_map(
+        |(facts, symptoms, found, tried, sampled, processes, past)| {
             let target = facts.target();
             let symptoms = symptoms.into_iter().map(|(symptom, severity, ago, of_this_run)| SymptomRaised {
                 severity,
@@ -279,8 +283,15 @@ fn any_patient() -> impl Strategy<Value = Patient> {
             let code = facts.exit.map(|exit| exit.code);
             patient =
                 tried.into_iter().fold(patient, |patient, (remedy, outcome)| patient.tried(remedy, code, outcome));
+            for (symptom, healed) in past {
+                let tried = patient.tried.last().cloned().filter(|_| healed);
+                patient.past.push(Past { at: at(0), symptoms: vec![symptom], root_cause: None, tried });
+            }
             let Some((lines, checks, relatives, samples, disk, runs, this_run)) = found else { return patient };
             patient = patient.printed(2, &lines).used(&samples);
+            for (command, secs, mib) in processes {
+                patient = patient.works(command, secs, mib);
+            }
             for (code, said) in checks {
                 patient = patient.checked(code, said);
             }
