@@ -10,7 +10,7 @@ use hemostat_runtime::{
     log::{Error, Log, Order, Range, RowChange},
     rows,
 };
-use hemostat_schema::{ContainerName, Event, Family, HostName, Partition, Subject, Timestamp};
+use hemostat_schema::{ContainerName, Event, Family, HostName, Partition, Subject};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tracing::warn;
 
@@ -115,7 +115,7 @@ mod tests {
 
     use hemostat_runtime::{Context, Producer, log::MemoryLog};
     use hemostat_schema::{
-        NewEvent, Span,
+        NewEvent, Span, Timestamp,
         container::Target,
         observation::{Evidence, Severity, Symptom, SymptomRaised},
     };

@@ -142,7 +142,6 @@ impl<'a> Case<'a> {
             | Trouble::Unmounted
             | Trouble::DiskFull
             | Trouble::Sealed
-            | Trouble::Unmounted
             | Trouble::Standby
             | Trouble::Locked => true,
             Trouble::NotReady
@@ -154,7 +153,6 @@ impl<'a> Case<'a> {
             | Trouble::Rows
             | Trouble::Unset
             | Trouble::Misconfigured
-            | Trouble::Rows
             | Trouble::Forbidden
             | Trouble::Missing
             | Trouble::Heap

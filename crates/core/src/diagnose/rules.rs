@@ -42,7 +42,8 @@
 //! | `easing` | a level is high but bearable, or falling | unclear, none | 0.50 |
 //!
 //! A container that is down is started, one that runs is restarted. What a container printed never brings a remedy about,
-//! save the clearing away of rubbish; it names a cause, and keeps from trying what would be tried in vain.
+//! save the clearing away of rubbish; it names a cause, and keeps from trying what would be tried in vain. (A job that is
+//! done once and says that something did not answer is started as any other container would be: see `vain`.)
 
 use hemostat_schema::{Span, action::Remedy, diagnosis::Verdict};
 

@@ -46,12 +46,12 @@ fn last_part(directory: &Path) -> io::Result<Option<PathBuf>> {
         Err(error) => return Err(error),
     };
     // file appendonly.aof.2.incr.aof seq 2 type i
-    let parts = manifest.lines().filter_map(|line| {
+    let mut parts = manifest.lines().filter_map(|line| {
         let words: Vec<_> = line.split_whitespace().collect();
         let value = |key| words.chunks_exact(2).find(|pair| pair[0] == key).map(|pair| pair[1]);
         (value("type")? == "i").then(|| value("file").map(str::to_owned))?
     });
-    Ok(parts.last().map(|name| directory.join(name)))
+    Ok(parts.next_back().map(|name| directory.join(name)))
 }
 
 /// How many bytes are whole commits; none where it is not commands that the file holds.

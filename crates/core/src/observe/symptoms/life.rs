@@ -6,7 +6,7 @@ use hemostat_schema::{
     observation::{Evidence, Severity, Symptom},
 };
 
-use super::{Due, Phase, Watch};
+use super::{Due, High, Phase, Watch};
 
 impl Watch<'_> {
     pub(super) fn life(&self, ended: Option<&Exit>) -> Vec<Due> {
@@ -82,7 +82,8 @@ impl Watch<'_> {
         let mut counted = flips.iter().copied().filter(|at| Span::between(*at, last) <= within);
         let first = counted.next()?;
         let count = u32::try_from(counted.count() + 1).unwrap_or(u32::MAX);
-        let due = last.max(self.calm_until());
+        // While it was frozen nothing could be told; what was over by then is not told later.
+        let due = last.max(self.calm_until()).max(self.since);
         let told = self.phase.is_running() && count >= sensitivity.flaps.max(1) && due < over;
         let evidence = Evidence::Flips { count, within };
         told.then(|| self.raise(Symptom::Flapping, Severity::High, first, due, evidence))
@@ -101,6 +102,7 @@ impl Watch<'_> {
             return Some(self.raise(symptom, Severity::High, self.since, self.since, evidence));
         }
         let high = kills.high(within).filter(|_| self.phase.is_running())?;
+        let high = High { at: high.at.max(self.since), ..high };
         let over: Option<Timestamp> = kills.last().map(|last| self.quiet(within).after(last));
         over.filter(|over| high.at < *over).and_then(|_| self.held(symptom, Some(high), None))
     }

@@ -87,6 +87,17 @@ fn a_child_that_was_killed_is_told_when_the_run_has_survived_it() {
 }
 
 #[test]
+fn a_child_whose_loss_is_over_when_its_container_thaws_is_not_told() {
+    for (thawed, told) in [(60, &["unpaused", "raised oom child High"][..]), (80, &["unpaused"])] {
+        let mut bed = Bed::given(facts());
+        bed.when(10, Sight::OutOfMemory);
+        bed.when(11, Sight::Frozen);
+        assert_eq!(bed.when(thawed, Sight::Thawed), told);
+        assert!(bed.wakes().is_none_or(|due| due > at(thawed)), "{:?}", bed.wakes());
+    }
+}
+
+#[test]
 fn a_run_that_ends_of_it_was_killed_itself() {
     let check = |restart_policy, code, expected: &[&str]| {
         let mut bed = Bed::given(with(restart_policy, Health::None));
