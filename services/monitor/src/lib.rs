@@ -15,6 +15,7 @@
 //! counters, by the engine or by [`cgroup`], and [`disk`] measures; [`ending`] tells who ended a run; [`watch`] adds
 //! everything up; [`shift`] keeps it going, and [`kept`] lets another process go on from it.
 
+pub mod asks;
 pub mod cgroup;
 pub mod disk;
 pub mod ending;

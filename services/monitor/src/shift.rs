@@ -22,6 +22,7 @@ use tokio::{
 use tracing::{debug, info, warn};
 
 use crate::{
+    asks::Asks,
     disk::{self, Measured},
     engine::{Engine, Error},
     examine::{
@@ -137,6 +138,7 @@ async fn shift(
         swept,
         to_swept,
         sweeper: Sweeper::new(settings.host.clone(), engine.clone(), settings.sampling.clone(), ctx.clock.clone()),
+        asks: Asks::default(),
         inspections: Arc::new(Semaphore::new(INSPECTIONS)),
         examinations: Arc::new(Semaphore::new(EXAMINATIONS)),
         host_memory: ByteCount(0),
@@ -153,6 +155,8 @@ async fn shift(
 #[derive(Debug)]
 enum Told {
     Listed(Option<Vec<ContainerId>>, u64),
+    /// The time has come to ask this.
+    Due(Ask),
     Inspected(Ask, Option<Box<Inspected>>),
     Examined(Box<NewEvent>),
     Measured(Box<Measured>),
@@ -173,6 +177,7 @@ struct Shift<'a> {
     swept: mpsc::Receiver<Samples>,
     to_swept: mpsc::Sender<Samples>,
     sweeper: Sweeper,
+    asks: Asks,
     inspections: Arc<Semaphore>,
     examinations: Arc<Semaphore>,
     host_memory: ByteCount,
@@ -250,6 +255,7 @@ impl Shift<'_> {
         match told {
             Told::Listed(Some(ids), mark) => self.watch.listed(&ids, mark, now),
             Told::Listed(None, _) => round.reset_after(ROUND_AGAIN),
+            Told::Due(ask) => self.asks.push(ask),
             Told::Inspected(ask, inspected) => self.watch.answered(&ask, inspected.map(|it| *it), now),
             Told::Measured(measured) => {
                 self.measuring = false;
@@ -294,12 +300,25 @@ impl Shift<'_> {
         });
     }
 
-    fn inspect(&mut self, ask: Ask) {
-        let (engine, to, turns) = (self.engine.clone(), self.to_told.clone(), self.inspections.clone());
+    /// Asks what is to be asked, so much at once as the engine bears. A task that waited for its turn would cost memory,
+    /// and of ten thousand containers all are asked for now and then.
+    fn inspect(&mut self) {
+        while let Ok(turn) = self.inspections.clone().try_acquire_owned() {
+            let Some(ask) = self.asks.pop() else { return };
+            let (engine, to) = (self.engine.clone(), self.to_told.clone());
+            self.tasks.spawn(async move {
+                let inspected = inspected(engine.as_ref(), &ask.id).await;
+                drop(turn);
+                let _ = to.send(Told::Inspected(ask, inspected.map(Box::new))).await;
+            });
+        }
+    }
+
+    fn ask_later(&mut self, ask: Ask) {
+        let to = self.to_told.clone();
         self.tasks.spawn(async move {
             sleep(ask.after).await;
-            let inspected = inspected(engine.as_ref(), &ask.id, &turns).await;
-            let _ = to.send(Told::Inspected(ask, inspected.map(Box::new))).await;
+            let _ = to.send(Told::Due(ask)).await;
         });
     }
 
@@ -330,8 +349,9 @@ impl Shift<'_> {
     async fn commit(&mut self, producer: &mut Producer) -> Result<(), Lost> {
         let mut outcome = self.watch.take();
         for ask in outcome.asks {
-            self.inspect(ask);
+            if ask.after.is_zero() { self.asks.push(ask) } else { self.ask_later(ask) }
         }
+        self.inspect();
         if outcome.events.is_empty() && outcome.rows.is_empty() {
             return Ok(());
         }
@@ -373,14 +393,10 @@ impl Shift<'_> {
 
 /// What the engine says of a container; none where that is gone or the engine does not say. Events wait for this answer, so
 /// one that broke off is asked for again.
-async fn inspected(engine: &dyn Engine, id: &ContainerId, turns: &Semaphore) -> Option<Inspected> {
+async fn inspected(engine: &dyn Engine, id: &ContainerId) -> Option<Inspected> {
     let mut pause = INSPECT_AGAIN.0;
     loop {
-        let answer = {
-            let _turn = turns.acquire().await;
-            engine.inspect(id).await
-        };
-        match answer {
+        match engine.inspect(id).await {
             Ok(inspect) => return facts::read(inspect).inspect_err(|error| warn!("{error}")).ok(),
             Err(Error::Unreachable { .. } | Error::Refused { .. }) if pause <= INSPECT_AGAIN.1 => {
                 sleep(pause).await;

@@ -62,6 +62,8 @@ pub struct Ask {
     pub token: u64,
     /// Not before so long.
     pub after: Duration,
+    /// Whether an event waits for the answer.
+    pub awaited: bool,
 }
 
 /// What came out since it was last taken.

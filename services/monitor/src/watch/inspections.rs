@@ -25,16 +25,20 @@ pub(super) const SECOND_LOOK: Duration = Duration::from_secs(1);
 
 impl Watch {
     pub(super) fn wait_for_inspection(&mut self, trigger: Happening) {
-        let token = self.ask(trigger.id.clone(), Duration::ZERO);
+        let token = self.put(trigger.id.clone(), Duration::ZERO, true);
         if let Some(tracked) = self.tracked.get_mut(&trigger.id) {
             self.progress.waits(&trigger);
             tracked.waiting = Some(Waiting { token, trigger, behind: VecDeque::new() });
         }
     }
 
-    pub(super) fn ask(&mut self, id: ContainerId, after: Duration) -> u64 {
+    pub(super) fn ask(&mut self, id: ContainerId, after: Duration) {
+        self.put(id, after, false);
+    }
+
+    fn put(&mut self, id: ContainerId, after: Duration, awaited: bool) -> u64 {
         self.count += 1;
-        self.asks.push(Ask { id, token: self.count, after });
+        self.asks.push(Ask { id, token: self.count, after, awaited });
         self.count
     }
 
