@@ -10,7 +10,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bollard::models::ContainerSummary;
 use hemostat_schema::{
     ByteCount, ContainerId,
     observation::{DiskMeasured, VolumeSize},
@@ -95,8 +94,8 @@ fn of_disk(directory: &Path) -> Option<DiskMeasured> {
 }
 
 /// Puts together what the engine says of its containers and of its volumes.
-pub fn usage(listed: Vec<ContainerSummary>, volumes: &HashMap<String, ByteCount>) -> Vec<Usage> {
-    let one = |container: ContainerSummary| {
+pub fn usage(listed: Vec<Listed>, volumes: &HashMap<String, ByteCount>) -> Vec<Usage> {
+    let one = |container: Listed| {
         let mounts = container.mounts.unwrap_or_default();
         let mut held: Vec<_> = mounts
             .into_iter()
@@ -108,37 +107,52 @@ pub fn usage(listed: Vec<ContainerSummary>, volumes: &HashMap<String, ByteCount>
         held.dedup();
         // One that has written nothing has no size.
         let writable = container.size_rw.and_then(|size| u64::try_from(size).ok()).unwrap_or(0);
-        Some(Usage { id: container.id?.parse().ok()?, writable: ByteCount(writable), volumes: held })
+        Some(Usage { id: container.id.parse().ok()?, writable: ByteCount(writable), volumes: held })
     };
     listed.into_iter().filter_map(one).collect()
 }
 
-/// The sizes of volumes, out of an answer of `/system/df`; of those whose driver does not tell (-1) there is none.
-///
-/// # Errors
-/// When it is not such an answer.
-pub fn volumes(answer: &[u8]) -> Result<HashMap<String, ByteCount>, serde_json::Error> {
-    let Df { volumes, volume_usage } = serde_json::from_slice(answer)?;
+/// The sizes of volumes; of those whose driver does not tell (-1) there is none.
+pub fn volumes(df: Df) -> HashMap<String, ByteCount> {
+    let Df { volumes, volume_usage } = df;
     let all = volumes.into_iter().flatten().chain(volume_usage.and_then(|usage| usage.items).into_iter().flatten());
-    Ok(all.filter_map(|volume| Some((volume.name, ByteCount(u64::try_from(volume.usage?.size).ok()?)))).collect())
+    all.filter_map(|volume| Some((volume.name, ByteCount(u64::try_from(volume.usage?.size).ok()?)))).collect()
 }
 
-#[derive(Deserialize)]
+/// A container, as it is listed with its size.
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Df {
+pub struct Listed {
+    id: String,
+    size_rw: Option<i64>,
+    mounts: Option<Vec<Mount>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Mount {
+    #[serde(rename = "Type")]
+    typ: Option<String>,
+    name: Option<String>,
+}
+
+/// An answer of `/system/df`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Df {
     /// Up to API 1.51.
     volumes: Option<Vec<Volume>>,
     /// From API 1.52 on.
     volume_usage: Option<VolumeUsage>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct VolumeUsage {
     items: Option<Vec<Volume>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 struct Volume {
     #[serde(rename = "Name")]
     name: String,
@@ -146,7 +160,7 @@ struct Volume {
     usage: Option<VolumeSpace>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 struct VolumeSpace {
     #[serde(rename = "Size")]
     size: i64,
@@ -168,10 +182,9 @@ mod tests {
             json!({"LayersSize": 1, "Volumes": [volume("data", 4096), volume("far", -1), {"Name": "x", "UsageData": null}]}),
             json!({"VolumeUsage": {"TotalCount": 2, "Items": [volume("data", 4096), volume("far", -1)]}}),
         ] {
-            assert_eq!(volumes(&serde_json::to_vec(&answer).unwrap()).unwrap(), expected);
+            assert_eq!(volumes(serde_json::from_value(answer).unwrap()), expected);
         }
-        assert_eq!(volumes(br#"{"Volumes": null}"#).unwrap(), HashMap::new());
-        assert!(volumes(b"<html>").is_err());
+        assert_eq!(volumes(serde_json::from_str(r#"{"Volumes": null}"#).unwrap()), HashMap::new());
     }
 
     #[test]
@@ -182,7 +195,7 @@ mod tests {
                 {"Type": "volume", "Name": "data", "Destination": "/backup"},
                 {"Type": "volume", "Name": "far", "Destination": "/far"},
                 {"Type": "bind", "Source": "/etc", "Destination": "/etc"}]},
-            {"Id": "0123456789ab", "Mounts": []},
+            {"Id": "0123456789ab", "Mounts": null},
             {"Id": "not an id"}
         ]));
         let sizes = HashMap::from([("data".to_owned(), ByteCount(7)), ("other".to_owned(), ByteCount(9))]);

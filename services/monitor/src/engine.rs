@@ -10,13 +10,12 @@ use bollard::{
     container::LogOutput,
     errors::Error as DockerError,
     models::{ContainerInspectResponse, ContainerStatsResponse, ContainerTopResponse, EventMessage},
-    query_parameters::{
-        EventsOptionsBuilder, ListContainersOptionsBuilder, LogsOptionsBuilder, StatsOptionsBuilder, TopOptionsBuilder,
-    },
+    query_parameters::{EventsOptionsBuilder, LogsOptionsBuilder, StatsOptionsBuilder, TopOptionsBuilder},
 };
 use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 use hemostat_engine::{Link, Trouble};
 use hemostat_schema::{ByteCount, ContainerId, Timestamp, observation::EngineFound};
+use serde::{Deserialize, de::DeserializeOwned};
 use tokio::time::timeout;
 
 use crate::{
@@ -24,6 +23,9 @@ use crate::{
     examine::processes,
 };
 
+/// Where engines list all containers, and where with their sizes.
+const CONTAINERS: &str = "/containers/json?all=true";
+const SIZES: &str = "/containers/json?all=true&size=true";
 /// Where engines tell of their volumes. Those before API 1.42 tell all of everything, and mind none of the parameters.
 const VOLUMES: &str = "/system/df?type=volume&verbose=1";
 
@@ -107,6 +109,12 @@ pub trait Engine: Send + Sync + fmt::Debug + 'static {
     fn events(&self, since: Timestamp) -> BoxStream<'static, Result<EventMessage, Error>>;
 }
 
+#[derive(Deserialize)]
+struct Listed {
+    #[serde(rename = "Id")]
+    id: String,
+}
+
 /// A Docker engine, wherever it is.
 #[derive(Debug, Clone)]
 pub struct Docker {
@@ -132,6 +140,36 @@ impl Docker {
 
     async fn client(&self) -> Result<&bollard::Docker, Error> {
         self.within("agree on an API version", self.link.client()).await
+    }
+
+    /// What the engine answers to `GET path`, read as far as `T` wants it.
+    ///
+    /// Bollard reads whole answers, which of ten thousand containers fill tens of megabytes, and of volumes only what
+    /// engines answer from API 1.52 on. So the answer is taken as bytes: from the one call that gives them, sent to where
+    /// they are.
+    async fn read<T: DeserializeOwned>(
+        &self,
+        path: &'static str,
+        doing: &'static str,
+        limit: Duration,
+    ) -> Result<T, Error> {
+        let client = self.client().await?.clone().with_timeout(limit).with_request_modifier(move |mut request| {
+            let address = request.uri().to_string().replace("/containers/all/export", path);
+            if let Ok(address) = address.parse() {
+                *request.uri_mut() = address;
+            }
+            request
+        });
+        let answer = client.export_container("all").try_fold(vec![], async |mut all: Vec<u8>, part| {
+            all.extend_from_slice(&part);
+            Ok(all)
+        });
+        let answer = self.within_time(limit, doing, answer).await?;
+        serde_json::from_slice(&answer).map_err(|error| Error::Refused {
+            host: self.host(),
+            doing,
+            reason: format!("its answer could not be read: {error}"),
+        })
     }
 
     async fn within<T>(
@@ -207,9 +245,8 @@ impl Engine for Docker {
     }
 
     async fn list(&self) -> Result<Vec<ContainerId>, Error> {
-        let all = ListContainersOptionsBuilder::new().all(true).build();
-        let listed = self.within("list containers", self.client().await?.list_containers(Some(all))).await?;
-        Ok(listed.into_iter().filter_map(|container| container.id?.parse().ok()).collect())
+        let listed: Vec<Listed> = self.read(CONTAINERS, "list containers", self.link.limit()).await?;
+        Ok(listed.into_iter().filter_map(|container| container.id.parse().ok()).collect())
     }
 
     async fn inspect(&self, id: &ContainerId) -> Result<ContainerInspectResponse, Error> {
@@ -253,30 +290,8 @@ impl Engine for Docker {
     }
 
     async fn disk_usage(&self, limit: Duration) -> Result<Vec<Usage>, Error> {
-        let doing = "tell what containers keep on disk";
-        let client = self.client().await?.clone().with_timeout(limit);
-        let all = ListContainersOptionsBuilder::new().all(true).size(true).build();
-        let listed = self.within_time(limit, doing, client.list_containers(Some(all))).await?;
-        let doing = "tell how large its volumes are";
-        // Bollard reads only what engines answer from API 1.52 on, so the answer is taken as bytes: from the one call that
-        // gives them, sent to where they are.
-        let client = client.with_request_modifier(|mut request| {
-            let address = request.uri().to_string().replace("/containers/all/export", VOLUMES);
-            if let Ok(address) = address.parse() {
-                *request.uri_mut() = address;
-            }
-            request
-        });
-        let answer = client.export_container("all").try_fold(vec![], async |mut all: Vec<u8>, part| {
-            all.extend_from_slice(&part);
-            Ok(all)
-        });
-        let answer = self.within_time(limit, doing, answer).await?;
-        let volumes = disk::volumes(&answer).map_err(|error| Error::Refused {
-            host: self.host(),
-            doing,
-            reason: format!("its answer could not be read: {error}"),
-        })?;
+        let listed = self.read(SIZES, "tell what containers keep on disk", limit).await?;
+        let volumes = disk::volumes(self.read(VOLUMES, "tell how large its volumes are", limit).await?);
         Ok(disk::usage(listed, &volumes))
     }
 

@@ -20,7 +20,7 @@ const TREND_POINTS: f64 = 2.0;
 /// The window of one share.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Level {
-    recent: VecDeque<(Timestamp, Percent)>,
+    recent: VecDeque<Percent>,
     hold: Hold,
 }
 
@@ -29,10 +29,10 @@ impl Level {
         if self.hold.take(at, Side::of(value, threshold), sustained) {
             self.recent.clear();
         }
-        self.recent.push_back((at, value));
-        if self.recent.len() > TREND_SAMPLES {
+        if self.recent.len() == TREND_SAMPLES {
             self.recent.pop_front();
         }
+        self.recent.push_back(value);
     }
 
     /// Nothing is measured: what is not there is not high.
@@ -43,7 +43,7 @@ impl Level {
 
     /// What says that it has been above `threshold` for `sustained`; none where it has not.
     pub(super) fn high(&self, sustained: Span, threshold: Percent) -> Option<High> {
-        let (_, value) = *self.recent.back()?;
+        let value = *self.recent.back()?;
         let held = self.hold.high(sustained)?;
         let evidence = Evidence::Level { value, threshold, held: held.span(), trend: self.trend() };
         Some(High::held(held, evidence))
@@ -63,8 +63,8 @@ impl Level {
         if half < 2 {
             return Trend::Unknown;
         }
-        let mean = |samples: &mut dyn Iterator<Item = &(Timestamp, Percent)>| {
-            let (sum, count) = samples.fold((0.0, 0.0), |(sum, count), (_, value)| (sum + value.get(), count + 1.0));
+        let mean = |samples: &mut dyn Iterator<Item = &Percent>| {
+            let (sum, count) = samples.fold((0.0, 0.0), |(sum, count), value| (sum + value.get(), count + 1.0));
             sum / count
         };
         let moved = mean(&mut self.recent.iter().rev().take(half)) - mean(&mut self.recent.iter().take(half));
