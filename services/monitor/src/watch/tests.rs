@@ -53,7 +53,7 @@ impl Bench {
         let mut bench = Self::empty();
         bench.watch.listed(&[ID.parse().unwrap()], 0, at(0));
         bench.collect();
-        bench.answer(Some(running(0)));
+        bench.answer_at(0, Some(running(0)));
         bench.told.clear();
         bench
     }
@@ -92,8 +92,12 @@ impl Bench {
 
     /// Answers the oldest question.
     fn answer(&mut self, answer: Option<Inspected>) {
+        self.answer_at(100_000, answer);
+    }
+
+    fn answer_at(&mut self, ms: i64, answer: Option<Inspected>) {
         let ask = self.asks.pop_front().expect("something was asked");
-        self.watch.answered(&ask, answer, at(100_000));
+        self.watch.answered(&ask, answer, at(ms));
         self.collect();
     }
 
