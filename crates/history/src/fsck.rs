@@ -70,7 +70,7 @@ impl Known {
             deciders: BTreeSet::new(),
             readers: ["notary".to_owned()].into(),
             // The notary's, and the monitor's two.
-            views: [hemostat_log::chain::VIEW, "observe.1", "monitor.1"].map(str::to_owned).into(),
+            views: [hemostat_log::chain::VIEW, "observe.1", "monitor.2"].map(str::to_owned).into(),
         };
         known.decider::<Triage>();
         known.decider::<Remedy>();
