@@ -104,7 +104,13 @@ impl Side {
             let more = ["exitCode", "signal"].into_iter().filter_map(attribute);
             std::iter::once(event["Action"].as_str().unwrap().to_owned()).chain(more).collect::<Vec<_>>().join(" ")
         });
-        told.collect()
+        let mut told: Vec<String> = told.collect();
+        // A busy dockerd (20.10) may hear of a freeze from containerd only when it has thawed the container, and tells both anew.
+        let again = |told: &[String]| told.windows(3).position(|three| three == ["unpause", "pause", "unpause"]);
+        while let (Subject::Real(_), Some(first)) = (&self.container, again(&told)) {
+            told.drain(first + 1..first + 3);
+        }
+        told
     }
 
     /// All that is done to the container, and what was told of it and answered, step by step.

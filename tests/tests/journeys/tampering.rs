@@ -41,6 +41,15 @@ impl Scene {
         let ctx = Context::open(&Config::load(&input).unwrap(), None).await.unwrap();
         let mut producer = Producer::acquire(&ctx, Partition(0), "test").await.unwrap();
         for n in 0..30 {
+            if n == 15 {
+                // So that not all is decided within one millisecond.
+                until(PATIENCE, "the first half is decided", async || {
+                    let actions = ctx.log.inspect(Partition(0)).await?.streams[&Family::Action].length;
+                    ensure!(actions >= 15, "{actions} actions");
+                    Ok(())
+                })
+                .await;
+            }
             let subject: Subject = self.whom(n).parse().unwrap();
             let events = testing::unhealthy().into_iter().map(|event| NewEvent { subject: subject.clone(), ..event });
             producer.append(events.collect(), vec![]).await.unwrap();
