@@ -172,7 +172,9 @@ impl Chain {
     fn differs(&mut self, block: &Block) {
         // Checkpoints behind which the archive answers are gone: then the marks reach further back than the block does.
         let begins = block.marks.first().map_or(block.last, |mark| mark.id(self.partition));
-        let within: Vec<Mark> = self.marks.iter().filter(|mark| begins <= mark.id(self.partition)).copied().collect();
+        let follows = self.found.count - self.marks.len() as u64 == block.since.count;
+        let is_within = |mark: &&Mark| follows || begins <= mark.id(self.partition);
+        let within: Vec<Mark> = self.marks.iter().filter(is_within).copied().collect();
         let before = self.marks.len() - within.len();
         let since = self.found.count - within.len() as u64;
         match first_difference(self.partition, &block.marks, &within) {
