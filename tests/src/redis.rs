@@ -2,13 +2,13 @@
 
 use std::{
     fs::File,
-    io::Write as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
 };
 
 use anyhow::{Context, ensure};
+use hemostat_log::torn;
 use tempfile::TempDir;
 
 use crate::{signal, until};
@@ -56,10 +56,10 @@ impl RedisServer {
         server
     }
 
-    /// Starts it again on the data that it has kept, which are mended as the README tells operators to.
+    /// Starts it again on the data that it has kept, without a commit that was torn.
     pub async fn restart(&mut self) {
         let directory = self.directory.path();
-        mend(&directory.join("appendonlydir/appendonly.aof.manifest"));
+        torn::cut_off(directory).unwrap();
         let log = File::options().create(true).append(true).open(directory.join("log")).unwrap();
         let [append_only, sync] = match self.keeps {
             Keeps::Nothing => ["no", "no"],
@@ -134,23 +134,6 @@ impl Drop for RedisServer {
     fn drop(&mut self) {
         self.kill();
     }
-}
-
-/// Cuts a torn commit off an append-only file, where there is one.
-fn mend(manifest: &Path) {
-    if !manifest.exists() {
-        return;
-    }
-    let mut check = Command::new("redis-check-aof")
-        .arg("--fix")
-        .arg(manifest)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("redis-check-aof could not be started: install it, or run `make test`, which does");
-    // It asks only where something is to be cut off.
-    let _ = check.stdin.take().map(|mut to| to.write_all(b"y\n"));
-    assert!(check.wait().unwrap().success(), "{} cannot be mended", manifest.display());
 }
 
 /// What `redis-cli` prints for a command on `socket`.

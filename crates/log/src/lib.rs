@@ -27,6 +27,7 @@ mod options;
 mod raw;
 mod redis;
 mod scan;
+pub mod torn;
 
 pub use commit::{Commit, CommitError, Cursor, Guard, Park, RowChange, TimerKey, TimerUpdate, ViewChange};
 pub use durability::{Confirmed, Durability, UnknownDurability};

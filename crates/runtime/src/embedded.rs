@@ -6,7 +6,6 @@
 mod directory;
 mod resp;
 mod server;
-mod torn;
 
 use std::{
     io,

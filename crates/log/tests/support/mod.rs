@@ -8,12 +8,12 @@ pub mod events;
 use std::{
     io::{Read, Write},
     os::unix::net::UnixStream,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
-use hemostat_log::{Options, RedisLog, migrate};
+use hemostat_log::{Options, RedisLog, migrate, torn};
 use tempfile::TempDir;
 
 /// Longer than anything takes on a busy machine.
@@ -61,9 +61,9 @@ impl Server {
         self.child.wait().unwrap();
     }
 
-    /// Starts it again on the same data, which are mended as the README tells operators to.
+    /// Starts it again on the same data, without a commit that was torn.
     pub fn start(&mut self) {
-        mend(&self.dir.path().join("appendonlydir/appendonly.aof.manifest"));
+        torn::cut_off(self.dir.path()).unwrap();
         self.child = spawn(&self.dir, &self.args);
         self.wait_until_it_answers();
     }
@@ -107,20 +107,6 @@ fn spawn(dir: &TempDir, args: &[String]) -> Child {
         .stderr(Stdio::null())
         .spawn()
         .unwrap_or_else(|error| panic!("this test needs redis-server 7.0 or later on the PATH: {error}"))
-}
-
-/// Cuts a torn commit off an append-only file.
-fn mend(manifest: &Path) {
-    let mut check = Command::new("redis-check-aof")
-        .arg("--fix")
-        .arg(manifest)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap_or_else(|error| panic!("this test needs redis-check-aof on the PATH: {error}"));
-    // It asks only where something is to be cut off.
-    let _ = check.stdin.take().unwrap().write_all(b"y\n");
-    assert!(check.wait().unwrap().success(), "{} cannot be mended", manifest.display());
 }
 
 /// Whether it answers at all; asking for a password is an answer, loading its data is not.

@@ -11,13 +11,11 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use super::{
-    Error,
-    directory::Directory,
-    resp,
+use super::{Error, directory::Directory, resp};
+use hemostat_log::{
+    Durability,
     torn::{self, Cut},
 };
-use hemostat_log::Durability;
 
 use crate::retry::Backoff;
 

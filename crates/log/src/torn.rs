@@ -1,4 +1,4 @@
-//! Cuts off the commit that a killed server tore.
+//! Cuts a commit that a killed server tore off its append-only file, before that server is started again.
 //!
 //! A commit is several commands between MULTI and EXEC in the append-only file. A server that was killed while it wrote
 //! one finds, at its next start, a file that ends in the middle of it. Redis (seen with 7.0.15) leaves such a commit out,
@@ -16,15 +16,19 @@ use std::{
 
 /// What was cut off.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Cut {
+pub struct Cut {
     /// Of which file.
     pub file: PathBuf,
     /// How many bytes.
     pub bytes: u64,
 }
 
-/// Cuts a torn commit off the append-only file of a server that does not run.
-pub(super) fn cut_off(data_dir: &Path) -> io::Result<Option<Cut>> {
+/// Cuts a torn commit off the append-only file in `data_dir` (`dir` of `redis.conf`) of a server that does not run, where
+/// there is one.
+///
+/// # Errors
+/// When the file cannot be read or cut.
+pub fn cut_off(data_dir: &Path) -> io::Result<Option<Cut>> {
     let Some(path) = last_part(&data_dir.join("appendonlydir"))? else { return Ok(None) };
     let file = File::options().read(true).write(true).open(&path)?;
     let length = file.metadata()?.len();
