@@ -172,6 +172,7 @@ impl Chain {
     fn differs(&mut self, block: &Block) {
         // Checkpoints behind which the archive answers are gone: then the marks reach further back than the block does.
         let begins = block.marks.first().map_or(block.last, |mark| mark.id(self.partition));
+        // Where they reach back to where it begins, also what was put before its first event was put into it.
         let follows = self.found.count - self.marks.len() as u64 == block.since.count;
         let is_within = |mark: &&Mark| follows || begins <= mark.id(self.partition);
         let within: Vec<Mark> = self.marks.iter().filter(is_within).copied().collect();
@@ -219,6 +220,51 @@ async fn testimonies(
             let why = chain_of(&error);
             report.unchecked.push(format!("the witness of {family}s in partition {partition}: {why}"));
             BTreeMap::new()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use hemostat_log::chain::Difference as Event;
+
+    use super::*;
+
+    const P: Partition = Partition(0);
+
+    fn entry(ms: u64) -> RawEntry {
+        let envelope = (Bytes::from_static(b"e"), Bytes::from(ms.to_string()));
+        RawEntry { id: EventId { partition: P, ms, seq: 0 }, family: Family::Action, fields: vec![envelope] }
+    }
+
+    /// What is said of a history that the notary saw as `seen`.
+    fn said(seen: &[RawEntry], found: &[RawEntry]) -> Option<String> {
+        let mut tip = Tip::default();
+        let mut blocks: VecDeque<Block> = seen.iter().filter_map(|entry| tip.fold(entry, 4)).map(Block::from).collect();
+        if let Some(last) = tip.last {
+            blocks.push_back(open(tip, last));
+        }
+        let mut chain = Chain::new(P, Family::Action, blocks, BTreeMap::new(), None, &mut Report::default());
+        found.iter().for_each(|entry| chain.take(entry));
+        chain.close_before(None);
+        match chain.broken {
+            Some(Difference::History { why, .. }) => Some(why),
+            other => other.map(|other| format!("{other:?}")),
+        }
+    }
+
+    #[test]
+    fn wherever_one_was_added_or_taken_away_it_is_named_also_between_two_blocks() {
+        let seen: Vec<RawEntry> = (1..=18).map(|n| entry(n * 10)).collect();
+        assert_eq!(said(&seen, &seen), None);
+        for index in 0..seen.len() {
+            let (mut more, mut fewer) = (seen.clone(), seen.clone());
+            more.insert(index, entry(seen[index].id.ms - 5));
+            let added = Event::Added(more[index].id);
+            assert_eq!(said(&seen, &more), Some(format!("{added} since the notary saw it")));
+            let missing = Event::Missing(fewer.remove(index).id);
+            assert_eq!(said(&seen, &fewer), Some(format!("{missing} since the notary saw it")));
         }
     }
 }
