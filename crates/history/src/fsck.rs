@@ -23,7 +23,10 @@ use hemostat_core::{
     view::{Breaker, Calibration, Containers, Cooldown, Dedup, Incidents, Timeline},
 };
 use hemostat_log::{Error, History, Inspection, Range, RawEntry};
-use hemostat_runtime::{rows, views::POSITION};
+use hemostat_runtime::{
+    rows,
+    views::{HOSTS, OBSERVED, POSITION},
+};
 use hemostat_schema::{EventId, Family, Partition};
 use serde::Serialize;
 
@@ -69,8 +72,7 @@ impl Known {
             groups: ["consult", "execute", "deliver"].map(str::to_owned).into(),
             deciders: BTreeSet::new(),
             readers: ["notary".to_owned()].into(),
-            // The notary's, and the monitor's two.
-            views: [hemostat_log::chain::VIEW, "observe.1", "monitor.2"].map(str::to_owned).into(),
+            views: [hemostat_log::chain::VIEW, OBSERVED, HOSTS].map(str::to_owned).into(),
         };
         known.decider::<Triage>();
         known.decider::<Remedy>();

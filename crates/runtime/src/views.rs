@@ -18,6 +18,13 @@ use hemostat_schema::{EventId, Partition};
 
 use crate::rows::decode_row;
 
+/// The rows in which monitors remember each container. No projection folds them, nor those of [`HOSTS`]: whoever watches a
+/// host writes both with its observations.
+pub const OBSERVED: &str = "observe.1";
+
+/// The rows in which monitors remember each host.
+pub const HOSTS: &str = "monitor.2";
+
 /// The key of the row that says up to where a view goes; no subject, host or incident has this name.
 pub const POSITION: &str = "/";
 

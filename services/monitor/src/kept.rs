@@ -9,6 +9,7 @@ use hemostat_core::observe::State;
 use hemostat_runtime::{
     log::{Error, Log, Order, Range, RowChange},
     rows,
+    views::{HOSTS, OBSERVED},
 };
 use hemostat_schema::{ContainerName, Event, Family, HostName, Partition, Subject};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -16,8 +17,6 @@ use tracing::warn;
 
 use crate::watch::{Progress, Reach};
 
-const CONTAINERS: &str = "observe.1";
-const HOSTS: &str = "monitor.2";
 /// So many observations are read at once when rows are lost.
 const PAGE: usize = 1000;
 
@@ -48,7 +47,7 @@ pub async fn load(log: &dyn Log, partition: Partition, host: &HostName) -> Resul
     let host_row: Option<HostRow> = row.and_then(|row| readable(host.as_str(), &row));
     let mut kept =
         Kept { host: host_row.clone().unwrap_or_default(), states: BTreeMap::new(), restored: BTreeSet::new() };
-    for (key, row) in log.all_rows(partition, CONTAINERS).await? {
+    for (key, row) in log.all_rows(partition, OBSERVED).await? {
         let Ok(Subject { host: of, container: Some(name) }) = key.parse() else { continue };
         if of != *host {
             continue;
@@ -106,7 +105,7 @@ pub fn host(name: &HostName, row: &HostRow) -> Result<RowChange, Error> {
 /// The change that keeps a container as it is now; with none it is forgotten.
 pub fn container(subject: &Subject, state: Option<&State>) -> Result<RowChange, Error> {
     let row = state.map(rows::encode).transpose()?;
-    Ok(RowChange { view: CONTAINERS.to_owned(), key: subject.to_string(), row })
+    Ok(RowChange { view: OBSERVED.to_owned(), key: subject.to_string(), row })
 }
 
 #[cfg(test)]
