@@ -241,6 +241,7 @@ impl Watch {
 
     /// The engine answers.
     pub fn engine_found(&mut self, about: &About, now: Timestamp) {
+        self.before.is_now(about.now);
         let found = Some(Reach::Found(about.engine.clone()));
         if self.reach != found {
             info!(host = %self.host, version = about.engine.version, "the Docker engine answers");

@@ -32,6 +32,7 @@ impl Watch {
         if tracked.window.len() == WINDOW {
             tracked.window.pop_front();
         }
+        // A ring that doubles would hold room for a third more.
         tracked.window.reserve_exact(WINDOW - tracked.window.len());
         tracked.window.push_back(Sample { at, vitals });
         self.see(&name, Sight::Sample(vitals), at);

@@ -32,6 +32,14 @@ impl Progress {
         self.latest.is_some_and(|latest| happening.at <= latest) && !waits()
     }
 
+    /// It is so late by the engine's clock. Where that was set back, what comes is not what was heard, though it is no
+    /// later than that.
+    pub(super) fn is_now(&mut self, now: Timestamp) {
+        if self.latest.is_some_and(|latest| now < latest) {
+            *self = Self::default();
+        }
+    }
+
     pub(super) fn heard(&mut self, happening: &Happening) {
         self.latest = self.latest.max(Some(happening.at));
     }
