@@ -6,10 +6,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use hemostat_core::{
-    Policy,
-    redact::{Redactor, redact},
-};
+use hemostat_core::{Policy, redact::Redactor};
 use hemostat_runtime::{Context, Lost, Metric, Producer, trace};
 use hemostat_schema::{
     ByteCount, ContainerId, Event, EventId, HostName, NewEvent, Observation, Partition, Span, container::Vitals,
@@ -22,14 +19,14 @@ use tokio::{
 use tracing::{debug, info, warn};
 
 use crate::{
-    asks::Asks,
+    asks::{Asks, inspected},
     disk::{self, Measured},
-    engine::{Engine, Error},
+    engine::Engine,
     examine::{
         self, Order,
         orders::{self, Asked},
     },
-    facts::{self, Inspected},
+    facts::Inspected,
     follow::{Heard, follow},
     kept::{self, HostRow, Kept},
     sweep::{self, Samples, Sweeper},
@@ -40,11 +37,6 @@ use crate::{
 const ROUND: Duration = Duration::from_secs(60);
 /// How long until the next try when the engine did not give its list.
 const ROUND_AGAIN: Duration = Duration::from_secs(2);
-/// So many containers are inspected at once.
-const INSPECTIONS: usize = 16;
-/// After which pauses an inspection that broke off or was refused is made again, as an event may wait for it: the first,
-/// and the longest.
-const INSPECT_AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_millis(800));
 /// So many containers are examined at once.
 const EXAMINATIONS: usize = 32;
 /// So long an examination may wait for its turn. Where so many fall ill that it comes later, it is left out: a diagnosis
@@ -139,7 +131,6 @@ async fn shift(
         to_swept,
         sweeper: Sweeper::new(settings.host.clone(), engine.clone(), settings.sampling.clone(), ctx.clock.clone()),
         asks: Asks::default(),
-        inspections: Arc::new(Semaphore::new(INSPECTIONS)),
         examinations: Arc::new(Semaphore::new(EXAMINATIONS)),
         host_memory: ByteCount(0),
         root: None,
@@ -178,7 +169,6 @@ struct Shift<'a> {
     to_swept: mpsc::Sender<Samples>,
     sweeper: Sweeper,
     asks: Asks,
-    inspections: Arc<Semaphore>,
     examinations: Arc<Semaphore>,
     host_memory: ByteCount,
     /// Where the engine keeps its data.
@@ -300,14 +290,13 @@ impl Shift<'_> {
         });
     }
 
-    /// Asks what is to be asked, so much at once as the engine bears. A task that waited for its turn would cost memory,
-    /// and of ten thousand containers all are asked for now and then.
+    /// Asks what may be asked now.
     fn inspect(&mut self) {
-        while let Ok(turn) = self.inspections.clone().try_acquire_owned() {
-            let Some(ask) = self.asks.pop() else { return };
+        while let Some((ask, turn)) = self.asks.pop() {
             let (engine, to) = (self.engine.clone(), self.to_told.clone());
             self.tasks.spawn(async move {
                 let inspected = inspected(engine.as_ref(), &ask.id).await;
+                // Whoever hears of the answer asks the next.
                 drop(turn);
                 let _ = to.send(Told::Inspected(ask, inspected.map(Box::new))).await;
             });
@@ -386,29 +375,6 @@ impl Shift<'_> {
                     info!(container = name, symptom = cleared.symptom.name(), "{name}: {} is over", cleared.symptom);
                 }
                 other => debug!(container = name, "{name}: {}", other.name()),
-            }
-        }
-    }
-}
-
-/// What the engine says of a container; none where that is gone or the engine does not say. Events wait for this answer, so
-/// one that broke off is asked for again.
-async fn inspected(engine: &dyn Engine, id: &ContainerId) -> Option<Inspected> {
-    let mut pause = INSPECT_AGAIN.0;
-    loop {
-        match engine.inspect(id).await {
-            Ok(inspect) => return facts::read(inspect).inspect_err(|error| warn!("{error}")).ok(),
-            Err(Error::Unreachable { .. } | Error::Refused { .. }) if pause <= INSPECT_AGAIN.1 => {
-                sleep(pause).await;
-                pause *= 2;
-            }
-            Err(error @ (Error::Gone(_) | Error::Unreachable { .. } | Error::Hanging { .. })) => {
-                debug!("{error}");
-                return None;
-            }
-            Err(error) => {
-                warn!("{}", redact(&error.to_string()));
-                return None;
             }
         }
     }
