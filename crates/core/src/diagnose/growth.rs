@@ -2,7 +2,7 @@
 
 use hemostat_schema::{
     ByteCount, Span,
-    container::Health,
+    container::{Health, Vitals},
     observation::{Evidence, Severity, Symptom, Trend},
 };
 
@@ -69,7 +69,7 @@ impl Case<'_> {
     /// Where the number of its processes is going.
     #[expect(clippy::cast_precision_loss, reason = "a number of processes")]
     pub(super) fn pids_trend(&self) -> Trend {
-        let pids = |vitals: &hemostat_schema::container::Vitals| vitals.pids as f64;
+        let pids = |vitals: &Vitals| vitals.pids as f64;
         let trend = self.trend(pids, MORE_PIDS);
         let samples = self.examined_now().map_or(&[][..], |examined| &examined.samples);
         // What leapt up and goes no further is not ever more, though it is more than it was.

@@ -1,7 +1,7 @@
 //! Whose the memory is that a container holds: its processes', or the kernel's, which takes it back; and how much its
 //! program allows itself.
 
-use hemostat_schema::{ByteCount, observation::Symptom};
+use hemostat_schema::{ByteCount, container::Vitals, observation::Symptom};
 
 use super::Case;
 
@@ -24,7 +24,7 @@ impl Case<'_> {
         let processes = self.processes();
         let held: u64 = processes.iter().map(|process| process.memory.0).sum();
         let told = !processes.is_empty() && processes.len() < ALL_TOLD && held > 0;
-        let calm = |used: &hemostat_schema::container::Vitals| {
+        let calm = |used: &Vitals| {
             used.strain.memory.is_some_and(|share| share.get() < SHORT)
                 && held as f64 <= used.memory_used.0 as f64 * OF_PROCESSES
         };

@@ -5,7 +5,7 @@
 //! as a container calls its processes what it likes; so it holds back and brings nothing about. What is called so and
 //! uses nothing is not at work: it hangs.
 
-use hemostat_schema::{Span, examination::Process, observation::Symptom};
+use hemostat_schema::{Span, container::Health, examination::Process, observation::Symptom};
 
 use super::Case;
 
@@ -117,6 +117,19 @@ const RUNNERS: [&str; 23] = [
 /// Shells that somebody sits at: those that were given nothing to run.
 const SHELLS: [&str; 5] = ["ash", "bash", "fish", "sh", "zsh"];
 
+/// What somebody's work explains.
+pub(super) const LEVELS: [Symptom; 9] = [
+    Symptom::CpuHigh,
+    Symptom::MemoryHigh,
+    Symptom::PidsHigh,
+    Symptom::Pressure,
+    Symptom::DiskFilling,
+    Symptom::CpuUnusual,
+    Symptom::MemoryUnusual,
+    Symptom::NetworkUnusual,
+    Symptom::BlockUnusual,
+];
+
 /// What somebody's work is done to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Errand {
@@ -150,27 +163,12 @@ impl<'a> Case<'a> {
 
     /// Whether all that is wrong is a level that somebody's work explains, which is over when that is.
     pub(super) fn is_errand(&self) -> bool {
-        use Symptom::{
-            BlockUnusual, CpuHigh, CpuUnusual, DiskFilling, MemoryHigh, MemoryUnusual, NetworkUnusual, PidsHigh,
-            Pressure,
-        };
-        let explained = [
-            CpuHigh,
-            MemoryHigh,
-            PidsHigh,
-            Pressure,
-            DiskFilling,
-            CpuUnusual,
-            MemoryUnusual,
-            NetworkUnusual,
-            BlockUnusual,
-        ];
-        let dies = self.level(MemoryHigh).is_some_and(|level| level.is_critical());
-        let stuck = self.dead_processes() > 0 || self.facts.health == hemostat_schema::container::Health::Unhealthy;
-        let counts = [CpuHigh, PidsHigh];
+        let dies = self.level(Symptom::MemoryHigh).is_some_and(|level| level.is_critical());
+        let stuck = self.dead_processes() > 0 || self.facts.health == Health::Unhealthy;
+        let counts = [Symptom::CpuHigh, Symptom::PidsHigh];
         let by_output = self.is_only_ill_of(&counts) && self.gets_on();
         self.runs()
-            && self.is_only_ill_of(&explained)
+            && self.is_only_ill_of(&LEVELS)
             && !dies
             && !stuck
             && (self.errand().is_some_and(|(_, process)| self.explains(process)) || by_output)

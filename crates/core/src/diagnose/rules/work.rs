@@ -1,13 +1,10 @@
 //! Rules that see somebody's work, or somebody's hand, where a figure alone would say that it is ill.
 
-use hemostat_schema::observation::Symptom::{
-    BlockUnusual, CpuHigh, CpuUnusual, DiskFilling, Flapping, MemoryHigh, MemoryLeak, MemoryUnusual, NetworkUnusual,
-    PidsHigh, Pressure, Unhealthy,
-};
+use hemostat_schema::observation::Symptom::{Flapping, MemoryHigh, MemoryLeak, PidsHigh, Unhealthy};
 
 use super::{Finding, sick, unclear};
 use crate::{
-    diagnose::{Case, words},
+    diagnose::{Case, words, work::LEVELS},
     opinion::plain,
 };
 
@@ -27,21 +24,8 @@ pub(super) fn intruded(case: &Case<'_>) -> Option<Finding> {
 }
 
 pub(super) fn at_work(case: &Case<'_>) -> Option<Finding> {
-    let held_back = [
-        Unhealthy,
-        Flapping,
-        CpuHigh,
-        MemoryHigh,
-        MemoryLeak,
-        PidsHigh,
-        Pressure,
-        DiskFilling,
-        CpuUnusual,
-        MemoryUnusual,
-        NetworkUnusual,
-        BlockUnusual,
-    ];
-    if !case.runs() || !case.is_only_ill_of(&held_back) || case.has_no_room() {
+    let bears_with = |ill| LEVELS.contains(&ill) || [Unhealthy, Flapping, MemoryLeak].contains(&ill);
+    if !case.runs() || !case.ills().all(bears_with) || case.has_no_room() {
         return None;
     }
     let ill = words::symptoms(case.standing.keys());
