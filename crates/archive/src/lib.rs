@@ -16,6 +16,7 @@
 mod archive;
 mod cache;
 mod columns;
+mod draft;
 mod error;
 mod manifest;
 mod place;
@@ -26,6 +27,7 @@ mod verify;
 mod witness;
 
 pub use archive::{Archive, open};
+pub use draft::Draft;
 pub use error::{Broken, Damage, Error};
 pub use manifest::{Manifest, Previous};
 pub use segment::{Reader, Writer};

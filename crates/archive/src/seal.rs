@@ -9,37 +9,31 @@
 //! manifest, as both would give it the same name.
 
 use bytes::Bytes;
-use hemostat_log::{
-    RawEntry,
-    chain::{Hash, Link},
-};
+use hemostat_log::chain::{Hash, Link};
 use hemostat_schema::Timestamp;
+use tokio::task::spawn_blocking;
 use tracing::debug;
 
 use crate::{
-    Archive, Broken, Damage, Error, Manifest, Writer,
+    Archive, Broken, Damage, Draft, Error, Manifest,
+    draft::{Extent, Finished},
     manifest::{Sealed, directory, file_name, file_path, file_prefix, manifest_path},
     place::Created,
     segment::Reader,
 };
 
 impl Archive {
-    /// Seals `entries`: all events of one family of one partition that came after the last segment (or, for the first
-    /// one, since history begins) up to some event, oldest first. `before` says where the family's chain of hashes stood
-    /// before the first of them.
+    /// Seals all events of one family of one partition that came after the last segment (or, for the first one, since
+    /// history begins) up to some event.
     ///
     /// # Errors
     /// When it cannot be written or is not read back as it was; when somebody else has sealed meanwhile, or the chain
     /// does not go on where the last segment's ends. Nothing is sealed then, and it may be tried again.
     ///
     /// # Panics
-    /// When there are no entries.
-    pub async fn seal(&self, entries: Vec<RawEntry>, before: Link, now: Timestamp) -> Result<Manifest, Error> {
-        let (first, last) = match entries.as_slice() {
-            [] => panic!("a segment holds at least one event"),
-            [first, ..] => (first, entries.last().unwrap_or(first)),
-        };
-        let (first, last, family) = (first.id, last.id, first.family);
+    /// When the draft holds nothing.
+    pub async fn seal(&self, draft: Draft, now: Timestamp) -> Result<Manifest, Error> {
+        let Finished { file, extent: Extent { family, first, last }, before, chain } = draft.finish().await?;
         self.refresh(first.partition, family).await?;
         let previous = self.newest_known(first.partition, family).await?;
         if let Some(Sealed { manifest, .. }) = previous.as_deref() {
@@ -50,14 +44,12 @@ impl Archive {
                 return Err(Error::Unchained { first });
             }
         }
-        let chain = entries.iter().fold(before, Link::then);
-        let (file, entries) = encode(entries).await?;
         let mut manifest = Manifest {
             partition: first.partition,
             family,
             first,
             last,
-            count: entries.len() as u64,
+            count: chain.count.saturating_sub(before.count),
             file: file_name(first, last),
             bytes: file.len() as u64,
             sha256: Hash::of(&file),
@@ -66,7 +58,7 @@ impl Archive {
             chain,
             sealed_at: now,
         };
-        self.write_file(&mut manifest, file, entries).await?;
+        self.write_file(&mut manifest, file).await?;
         let bytes = serde_json::to_vec_pretty(&manifest).map_err(|error| Error::Unwritable(error.to_string()))?;
         match self.place.create(&manifest_path(family, first), bytes.into()).await? {
             Created::Now => {}
@@ -84,15 +76,14 @@ impl Archive {
     }
 
     /// Writes the file and reads it back. What an attempt before left under its name is taken where it holds the same.
-    async fn write_file(&self, manifest: &mut Manifest, file: Bytes, entries: Vec<RawEntry>) -> Result<(), Error> {
+    async fn write_file(&self, manifest: &mut Manifest, file: Bytes) -> Result<(), Error> {
         let path = file_path(manifest);
         let broken = |why| Error::Broken(Broken { which: path.to_string(), why });
         if self.place.create(&path, file.clone()).await? == Created::Before {
             let theirs = self.place.get(&path).await?;
             // The same events may be written in other bytes by another version of this program.
             if let Some(theirs) = theirs
-                && let Ok(held) = Reader::read_all(theirs.clone())
-                && held == entries
+                && chain_of(theirs.clone(), manifest.before).await == Ok(manifest.chain)
             {
                 (manifest.bytes, manifest.sha256) = (theirs.len() as u64, Hash::of(&theirs));
                 return Ok(());
@@ -104,10 +95,9 @@ impl Archive {
         if found != manifest.sha256 {
             return Err(broken(Damage::Altered { sealed: manifest.sha256, found }));
         }
-        let read = tokio::task::spawn_blocking(move || Reader::read_all(written).map(|held| held == entries));
-        match read.await.unwrap_or_else(|panic| Err(panic.to_string())) {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(broken(Damage::Otherwise("other events are read from it than were written".to_owned()))),
+        match chain_of(written, manifest.before).await {
+            Ok(chain) if chain == manifest.chain => Ok(()),
+            Ok(_) => Err(broken(Damage::Otherwise("other events are read from it than were written".to_owned()))),
             Err(why) => Err(broken(Damage::Unreadable(why))),
         }
     }
@@ -130,11 +120,14 @@ impl Archive {
     }
 }
 
-async fn encode(entries: Vec<RawEntry>) -> Result<(Bytes, Vec<RawEntry>), Error> {
-    let encoded = tokio::task::spawn_blocking(move || {
-        let mut writer = Writer::new(vec![])?;
-        writer.write(&entries)?;
-        Ok((writer.finish()?.into(), entries))
+/// Where the chain of hashes stands behind the events that are read from a file, one row group after the other.
+async fn chain_of(file: Bytes, before: Link) -> Result<Link, String> {
+    let chain = spawn_blocking(move || {
+        let mut chain = before;
+        for entries in Reader::new(file)? {
+            chain = entries?.iter().fold(chain, Link::then);
+        }
+        Ok(chain)
     });
-    encoded.await.unwrap_or_else(|panic| Err(Error::Unwritable(panic.to_string())))
+    chain.await.unwrap_or_else(|panic| Err(panic.to_string()))
 }

@@ -18,8 +18,8 @@ use parquet::{
 
 use crate::{Error, columns};
 
-/// Events in one row group: what a reader has in memory at once.
-const GROUP: usize = 10_000;
+/// Events in one row group: what a reader or a writer has in memory at once.
+const GROUP: usize = 2_500;
 
 /// Writes events as Parquet with zstd, as segments are; events of several families and partitions may be mixed.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use hemostat_archive::{Archive, Error as ArchiveError, Manifest};
+use hemostat_archive::{Archive, Draft, Error as ArchiveError, Manifest};
 use hemostat_runtime::{
     Context, Halt, Metric, Step, Tenure, Worker,
     log::{
@@ -23,7 +23,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::{
     ledger::{Ledger, Place},
-    seal::{self, Mismatch, When},
+    seal::{self, Audit, Mismatch, When},
     trim::{self, Bound, Holder, Plan, Retention},
 };
 
@@ -120,16 +120,30 @@ impl Archivist {
         if !self.when.is_due(first, usize::try_from(unsealed).unwrap_or(usize::MAX), now) {
             return Ok(0);
         }
-        let entries = self.read(family, begin.last, limit, self.when.events).await?;
-        if !self.when.is_due(first, entries.len(), now) {
+        let mut draft = Draft::after(begin.link)?;
+        let mut audit = Audit::new(self.partition, begin, self.ledger.of(family), tip);
+        let mut after = begin.last;
+        while draft.count() < self.when.events {
+            let count = PAGE.min(self.when.events - draft.count());
+            let page = self.read(family, after, limit, count).await?;
+            if let Err(mismatch) = page.iter().try_for_each(|entry| audit.take(entry)) {
+                return Err(self.changed(family, begin, mismatch).await?);
+            }
+            let ended = page.len() < count;
+            after = page.last().map_or(after, |entry| entry.id);
+            draft = draft.add(page).await?;
+            if ended {
+                break;
+            }
+        }
+        let count = draft.count();
+        if !self.when.is_due(first, count, now) {
             return Ok(0);
         }
-        let tip = self.ledger.tips.of(family);
-        if let Err(mismatch) = seal::audit(self.partition, &entries, begin.link, self.ledger.of(family), tip) {
-            return Err(self.changed(family, mismatch, &entries).await?);
+        if let Err(mismatch) = audit.end() {
+            return Err(self.changed(family, begin, mismatch).await?);
         }
-        let count = entries.len();
-        let manifest = archive.seal(entries, begin.link, now).await?;
+        let manifest = archive.seal(draft, now).await?;
         debug!("sealed {count} {} of partition {}: {}", family.stream(), self.partition, manifest.file);
         Metric::EventsArchived.counter(&[("family", family.name())]).increment(count as u64);
         self.sealed.insert(family, Some(manifest));
@@ -149,40 +163,37 @@ impl Archivist {
         Ok(seal::beginning(self.partition, trimmed, self.ledger.of(family)))
     }
 
-    /// At most `limit` entries after one event up to another.
+    /// At most so many entries after one event up to another.
     async fn read(
         &self,
         family: Family,
         after: EventId,
         up_to: EventId,
-        limit: usize,
+        count: usize,
     ) -> Result<Vec<RawEntry>, hemostat_runtime::log::Error> {
-        let mut entries: Vec<RawEntry> = vec![];
-        while entries.len() < limit {
-            let range = Range::after(entries.last().map_or(after, |entry| entry.id)).up_to(up_to);
-            let count = PAGE.min(limit - entries.len());
-            let page = self.ctx.log.raw(self.partition, &[family], range, Order::OldestFirst, count).await?;
-            let ended = page.len() < count;
-            entries.extend(page);
-            if ended {
-                break;
-            }
-        }
-        Ok(entries)
+        let range = Range::after(after).up_to(up_to);
+        self.ctx.log.raw(self.partition, &[family], range, Order::OldestFirst, count).await
     }
 
+    /// Names what was changed, where what is left can tell.
     async fn changed(
         &self,
         family: Family,
+        begin: Place,
         mismatch: Mismatch,
-        entries: &[RawEntry],
     ) -> Result<Trouble, hemostat_runtime::log::Error> {
         let difference = match mismatch {
             Mismatch::Event(difference) => Some(difference),
-            Mismatch::Block(count) => {
-                let checkpoint = Ledger::checkpoint(&*self.ctx.log, self.partition, family, count).await?;
-                checkpoint.and_then(|checkpoint| seal::differs(&checkpoint, entries))
-            }
+            Mismatch::Block(count) => match Ledger::checkpoint(&*self.ctx.log, self.partition, family, count).await? {
+                Some(checkpoint) => {
+                    let since = self.ledger.of(family).at(checkpoint.since.count);
+                    let after = since.map_or(begin.last, |since| since.last.max(begin.last));
+                    // One more than there were: the first that differs is among them.
+                    let block = self.read(family, after, checkpoint.last, checkpoint.marks.len() + 1).await?;
+                    seal::differs(&checkpoint, after, &block)
+                }
+                None => None,
+            },
         };
         Ok(Trouble::Changed(seal::alarm(family, difference)))
     }

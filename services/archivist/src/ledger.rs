@@ -56,13 +56,16 @@ pub struct Place {
     pub last: EventId,
 }
 
+/// Goes through checkpoints in the order of the log.
+pub type Iter<'a> = std::iter::Copied<std::collections::btree_map::Values<'a, u64, Place>>;
+
 /// The checkpoints of one family, by how many events came before them; without their marks.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Checkpoints(BTreeMap<u64, Place>);
 
 impl Checkpoints {
     /// All there are.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = Place> {
+    pub fn iter(&self) -> Iter<'_> {
         self.0.values().copied()
     }
 

@@ -4,6 +4,8 @@
 //! never holds the newest part of the stream: what is younger than a lease's time to live may yet be lost in a failover
 //! of Redis, and the archive must not know events that the log does not.
 
+use std::iter::Peekable;
+
 use hemostat_runtime::{
     Config,
     log::{
@@ -13,7 +15,7 @@ use hemostat_runtime::{
 };
 use hemostat_schema::{EventId, Family, Partition, Span, Timestamp};
 
-use crate::ledger::{Checkpoints, Place};
+use crate::ledger::{Checkpoints, Iter, Place};
 
 /// When a segment is sealed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,44 +64,63 @@ pub enum Mismatch {
     Block(u64),
 }
 
-/// Whether `entries`, which begin where the chain stood at `before`, are what the notary saw.
-///
-/// # Errors
-/// Where they are not.
-pub fn audit(
+/// Whether events, one after the other, are what the notary saw.
+#[derive(Debug)]
+pub struct Audit<'a> {
     partition: Partition,
-    entries: &[RawEntry],
-    before: Link,
-    checkpoints: &Checkpoints,
-    tip: &Tip,
-) -> Result<(), Mismatch> {
-    let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return Ok(()) };
-    let within = |id: EventId| first.id <= id && id <= last.id;
-    let mut link = before;
-    let mut expected = checkpoints.iter().filter(|place| within(place.last)).peekable();
-    for entry in entries {
-        link = link.then(entry);
-        if let Some(place) = expected.next_if(|place| place.last <= entry.id)
-            && (place.last, place.link) != (entry.id, link)
-        {
-            return Err(Mismatch::Block(place.link.count));
-        }
-    }
-    // Behind the last checkpoint only the marks of the open block say what there was.
-    let open = |id: EventId| within(id) && checkpoints.at(tip.since.count).is_none_or(|since| id > since.last);
-    let seen: Vec<Mark> = tip.marks.iter().filter(|mark| open(mark.id(partition))).copied().collect();
-    let found: Vec<Mark> = entries.iter().filter(|entry| open(entry.id)).map(Mark::of).collect();
-    first_difference(partition, &seen, &found).map_or(Ok(()), |difference| Err(Mismatch::Event(difference)))
+    tip: &'a Tip,
+    begin: Place,
+    /// Where the chain stands behind the last event that was taken.
+    now: Place,
+    expected: Peekable<Iter<'a>>,
+    /// The last checkpoint: behind it only the marks of the open block say what there was.
+    closed: EventId,
+    open: Vec<Mark>,
 }
 
-/// The event in which `entries` differ from the block of a checkpoint, as far as the block lies in them.
-pub fn differs(checkpoint: &Checkpoint, entries: &[RawEntry]) -> Option<Difference> {
+impl<'a> Audit<'a> {
+    /// Of the events that came after `begin`.
+    pub fn new(partition: Partition, begin: Place, checkpoints: &'a Checkpoints, tip: &'a Tip) -> Self {
+        let mut expected = checkpoints.iter().peekable();
+        while expected.next_if(|place| place.last <= begin.last).is_some() {}
+        let closed = checkpoints.at(tip.since.count).map_or(begin.last, |since| since.last);
+        Self { partition, tip, begin, now: begin, expected, closed, open: vec![] }
+    }
+
+    /// The event that comes next.
+    ///
+    /// # Errors
+    /// Where the block that ends with it is not what it was.
+    pub fn take(&mut self, entry: &RawEntry) -> Result<(), Mismatch> {
+        self.now = Place { link: self.now.link.then(entry), last: entry.id };
+        if entry.id > self.closed {
+            self.open.push(Mark::of(entry));
+        }
+        match self.expected.next_if(|place| place.last <= entry.id) {
+            Some(place) if place != self.now => Err(Mismatch::Block(place.link.count)),
+            _ => Ok(()),
+        }
+    }
+
+    /// No more come.
+    ///
+    /// # Errors
+    /// Where those of the open block are not what they were.
+    pub fn end(self) -> Result<(), Mismatch> {
+        let after = self.closed.max(self.begin.last);
+        let within = |id: EventId| after < id && id <= self.now.last;
+        let seen: Vec<Mark> = self.tip.marks.iter().filter(|mark| within(mark.id(self.partition))).copied().collect();
+        first_difference(self.partition, &seen, &self.open)
+            .map_or(Ok(()), |difference| Err(Mismatch::Event(difference)))
+    }
+}
+
+/// The event in which `entries`, the block of a checkpoint as it is now, differ from what it was; as far as both came
+/// after this event.
+pub fn differs(checkpoint: &Checkpoint, after: EventId, entries: &[RawEntry]) -> Option<Difference> {
     let partition = checkpoint.last.partition;
-    let first = entries.first()?.id;
-    let seen: Vec<Mark> = checkpoint.marks.iter().filter(|mark| mark.id(partition) >= first).copied().collect();
-    let begin = checkpoint.first();
-    let block = entries.iter().filter(|entry| begin <= entry.id && entry.id <= checkpoint.last);
-    first_difference(partition, &seen, &block.map(Mark::of).collect::<Vec<_>>())
+    let seen: Vec<Mark> = checkpoint.marks.iter().filter(|mark| mark.id(partition) > after).copied().collect();
+    first_difference(partition, &seen, &entries.iter().map(Mark::of).collect::<Vec<_>>())
 }
 
 /// What a person is told when they are not the same; the family is held until somebody has looked.
@@ -177,9 +198,13 @@ mod tests {
         for Checkpoint { link, last, .. } in &closed {
             checkpoints.insert(Place { link: *link, last: *last });
         }
-        let before = Link::default().then(&history[0]);
-        let audit = |entries: &[RawEntry]| audit(P, entries, before, &checkpoints, &tip);
-        for end in 2..=8 {
+        let begin = Place { link: Link::default().then(&history[0]), last: id(1) };
+        let audit = |entries: &[RawEntry]| {
+            let mut audit = Audit::new(P, begin, &checkpoints, &tip);
+            entries.iter().try_for_each(|entry| audit.take(entry))?;
+            audit.end()
+        };
+        for end in 1..=8 {
             assert_eq!(audit(&history[1..end]), Ok(()), "up to {end}");
         }
         let changed = |index: usize| {
@@ -192,18 +217,36 @@ mod tests {
             entries.remove(index - 1);
             entries
         };
+        let added = |index: usize| {
+            let mut entries = history[1..].to_vec();
+            let id = EventId { seq: 1, ..entries[index - 1].id };
+            entries.insert(index, RawEntry { id, ..entry(0, "x") });
+            entries
+        };
+        let between = |ms| EventId { seq: 1, ..id(ms) };
         for (entries, mismatch, difference) in [
             (changed(1), Mismatch::Block(3), Some(Difference::Changed(id(2)))),
             (changed(5), Mismatch::Block(6), Some(Difference::Changed(id(6)))),
-            (removed(3), Mismatch::Block(6), Some(Difference::Missing(id(4)))),
+            (removed(1), Mismatch::Block(3), Some(Difference::Missing(id(2)))),
             (removed(2), Mismatch::Block(3), Some(Difference::Missing(id(3)))),
+            (removed(3), Mismatch::Block(6), Some(Difference::Missing(id(4)))),
+            (added(1), Mismatch::Block(3), Some(Difference::Added(between(2)))),
+            // Between two blocks: it counts as of the second.
+            (added(2), Mismatch::Block(6), Some(Difference::Added(between(3)))),
             (changed(6), Mismatch::Event(Difference::Changed(id(7))), None),
             (removed(6), Mismatch::Event(Difference::Missing(id(7))), None),
+            (added(6), Mismatch::Event(Difference::Added(between(7))), None),
         ] {
             assert_eq!(audit(&entries), Err(mismatch));
             if let Mismatch::Block(count) = mismatch {
-                let block = closed.iter().find(|checkpoint| checkpoint.link.count == count).unwrap();
-                assert_eq!(differs(block, &entries), difference);
+                let place = closed.iter().position(|checkpoint| checkpoint.link.count == count).unwrap();
+                let since = place.checked_sub(1).map_or(begin.last, |before| closed[before].last);
+                let block: Vec<RawEntry> = entries
+                    .iter()
+                    .filter(|entry| since < entry.id && entry.id <= closed[place].last)
+                    .cloned()
+                    .collect();
+                assert_eq!(differs(&closed[place], since, &block), difference);
             }
         }
     }

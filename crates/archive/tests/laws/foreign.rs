@@ -7,7 +7,7 @@ use hemostat_archive::open;
 use hemostat_log::{RawEntry, chain::Link};
 use serde_json::{Value, json};
 
-use super::{FAMILY, NOW, events, id};
+use super::{FAMILY, events, id, seal};
 
 const PRINT: &str = r#"
 import json, sys, pyarrow.parquet as parquet
@@ -39,7 +39,7 @@ async fn a_segment_is_read_by_pyarrow_column_by_column() {
     let mut history = events(1..=2);
     let garbage = vec![(Bytes::from_static(b"k"), Bytes::from_static(b"\xff"))];
     history.push(RawEntry { id: id(3), family: FAMILY, fields: garbage });
-    let manifest = archive.seal(history, Link::default(), NOW).await.unwrap();
+    let manifest = seal(&archive, history, Link::default()).await.unwrap();
 
     let read = read(&directory.path().join("3/action").join(&manifest.file));
     assert_eq!(read["compression"], "ZSTD");

@@ -13,7 +13,7 @@ mod sealing;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hemostat_archive::{Archive, Manifest};
+use hemostat_archive::{Archive, Draft, Error, Manifest};
 use hemostat_log::{RawEntry, chain::Link};
 use hemostat_schema::{
     EventId, Family, NewEvent, Partition, Timestamp,
@@ -50,6 +50,15 @@ fn archive() -> (Archive, Arc<dyn ObjectStore>) {
     (Archive::new(store.clone()), store)
 }
 
+/// Seals these events, page by page.
+async fn seal(archive: &Archive, entries: Vec<RawEntry>, before: Link) -> Result<Manifest, Error> {
+    let mut draft = Draft::after(before)?;
+    for page in entries.chunks(3) {
+        draft = draft.add(page.to_vec()).await?;
+    }
+    archive.seal(draft, NOW).await
+}
+
 /// Seals a history in segments of these lengths.
 async fn sealed(archive: &Archive, history: &[RawEntry], lengths: &[usize]) -> Vec<Manifest> {
     let mut rest = history;
@@ -57,7 +66,7 @@ async fn sealed(archive: &Archive, history: &[RawEntry], lengths: &[usize]) -> V
     let mut manifests = vec![];
     for length in lengths {
         let (segment, after) = rest.split_at(*length);
-        let manifest = archive.seal(segment.to_vec(), chain, NOW).await.unwrap();
+        let manifest = seal(archive, segment.to_vec(), chain).await.unwrap();
         (chain, rest) = (manifest.chain, after);
         manifests.push(manifest);
     }

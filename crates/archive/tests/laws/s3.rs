@@ -17,7 +17,7 @@ use hemostat_archive::{Archive, Error};
 use hemostat_log::{Archive as _, Order, Range, chain::Link};
 use object_store::{aws::AmazonS3Builder, prefix::PrefixStore};
 
-use super::{FAMILY, NOW, P, events, sealed};
+use super::{FAMILY, P, events, seal, sealed};
 
 /// Objects by name.
 type Bucket = Arc<Mutex<BTreeMap<String, Bytes>>>;
@@ -127,7 +127,7 @@ async fn history_is_sealed_into_and_read_from_an_s3_compatible_store() {
     assert_eq!(read, history);
     reader.verify_chain(P, FAMILY).await.unwrap();
     // Who does not know what is sealed is told by the store, not by luck.
-    let again = archive(&endpoint).seal(history[..1].to_vec(), Link::default(), NOW).await;
+    let again = seal(&archive(&endpoint), history[..1].to_vec(), Link::default()).await;
     assert!(matches!(again, Err(Error::OutOfTurn { .. })), "{again:?}");
 
     server.abort();

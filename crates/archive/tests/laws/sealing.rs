@@ -8,9 +8,9 @@ use hemostat_log::{Archive as _, Order, Range, RawEntry, chain::Link};
 use object_store::{ObjectStore, ObjectStoreExt as _};
 
 use super::{
-    FAMILY, NOW, P, archive, events,
+    FAMILY, P, archive, events,
     faulty::{Fault, Faulty},
-    id, sealed,
+    id, seal, sealed,
 };
 
 async fn all(archive: &Archive) -> Vec<RawEntry> {
@@ -49,7 +49,7 @@ async fn a_crash_at_any_point_loses_nothing_and_seals_nothing_twice() {
         for requests in 1.. {
             let store = Arc::new(Faulty::new(requests, fault));
             let archive = Archive::new(store.clone());
-            let begun = archive.seal(history[..10].to_vec(), Link::default(), NOW).await;
+            let begun = seal(&archive, history[..10].to_vec(), Link::default()).await;
             let whole = store.is_whole();
             store.heal();
             drop(archive);
@@ -59,7 +59,7 @@ async fn a_crash_at_any_point_loses_nothing_and_seals_nothing_twice() {
             let newest = archive.newest(P, FAMILY).await.unwrap();
             assert!(begun.is_err() || newest.is_some(), "{fault:?} {requests}: it said that it had sealed");
             let (done, chain) = newest.map_or((0, Link::default()), |manifest| (10, manifest.chain));
-            archive.seal(history[done..].to_vec(), chain, NOW).await.unwrap();
+            seal(&archive, history[done..].to_vec(), chain).await.unwrap();
             assert_eq!(all(&archive).await, history, "{fault:?} {requests}");
             archive.verify_chain(P, FAMILY).await.unwrap();
             let segments = archive.segments(P, FAMILY).await.unwrap().len();
@@ -77,7 +77,7 @@ async fn of_two_that_seal_from_the_same_event_on_one_is_refused() {
     let other = Archive::new(store.clone());
     let history = events(1..=9);
     let (short, long) = (history[..4].to_vec(), history.clone());
-    let (short, long) = tokio::join!(one.seal(short, Link::default(), NOW), other.seal(long, Link::default(), NOW));
+    let (short, long) = tokio::join!(seal(&one, short, Link::default()), seal(&other, long, Link::default()));
     let sealed = match (&short, &long) {
         (Ok(_), Err(Error::OutOfTurn { .. })) => 4,
         (Err(Error::OutOfTurn { .. }), Ok(_)) => 9,
@@ -91,10 +91,8 @@ async fn sealing_the_same_again_changes_nothing() {
     let (one, store) = archive();
     let other = Archive::new(store.clone());
     let history = events(1..=4);
-    let (a, b) = tokio::join!(
-        one.seal(history.clone(), Link::default(), NOW),
-        other.seal(history.clone(), Link::default(), NOW)
-    );
+    let (a, b) =
+        tokio::join!(seal(&one, history.clone(), Link::default()), seal(&other, history.clone(), Link::default()));
     assert!(a.is_ok() || b.is_ok());
     assert_eq!(objects(&*store).await.len(), 2);
     assert_eq!(all(&Archive::new(store)).await, history);
@@ -105,11 +103,11 @@ async fn what_does_not_follow_is_refused() {
     let (archive, _) = archive();
     let history = events(1..=6);
     let manifest = sealed(&archive, &history, &[3]).await.remove(0);
-    let again = archive.seal(history[2..].to_vec(), manifest.chain, NOW).await;
+    let again = seal(&archive, history[2..].to_vec(), manifest.chain).await;
     assert!(matches!(&again, Err(Error::OutOfTurn { first, .. }) if *first == id(3)), "{again:?}");
-    let unchained = archive.seal(history[3..].to_vec(), Link::default(), NOW).await;
+    let unchained = seal(&archive, history[3..].to_vec(), Link::default()).await;
     assert!(matches!(&unchained, Err(Error::Unchained { first }) if *first == id(4)), "{unchained:?}");
-    archive.seal(history[3..].to_vec(), manifest.chain, NOW).await.unwrap();
+    seal(&archive, history[3..].to_vec(), manifest.chain).await.unwrap();
 }
 
 #[tokio::test]
