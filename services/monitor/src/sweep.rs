@@ -26,7 +26,7 @@ use hemostat_schema::{ByteCount, ContainerId, HostName};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::{
     sync::{Semaphore, mpsc},
-    task::{JoinSet, spawn_blocking},
+    task::{JoinError, JoinSet, spawn_blocking},
     time::timeout,
 };
 use tracing::{debug, info, warn};
@@ -120,8 +120,17 @@ impl Sweeper {
     /// Asks the engine for the rest.
     async fn ask(&self, running: Vec<Running>, host_memory: ByteCount, to: mpsc::Sender<Samples>) {
         let cost = Cost::begin(ClockId::ProcessCPUTime);
+        let mut sampled = 0;
+        let mut count = |ended: Result<usize, JoinError>| match ended {
+            Ok(count) => sampled += count,
+            Err(error) => warn!("asking for counters broke off: {error}"),
+        };
         let mut calls = JoinSet::new();
         for Running { id, .. } in running {
+            // A call that has ended takes room until it is asked for.
+            while let Some(ended) = calls.try_join_next() {
+                count(ended);
+            }
             // Thousands of calls that wait for their turn would need memory for nothing.
             let Ok(turn) = self.calls.clone().acquire_owned().await else { break };
             let Some(asked) = Asked::once(&self.asked, id) else { continue };
@@ -140,12 +149,8 @@ impl Sweeper {
                 to.send(vec![(asked.id.clone(), sample)]).await.map_or(0, |()| 1)
             });
         }
-        let mut sampled = 0;
         while let Some(ended) = calls.join_next().await {
-            match ended {
-                Ok(count) => sampled += count,
-                Err(error) => warn!("asking for counters broke off: {error}"),
-            }
+            count(ended);
         }
         if sampled > 0 {
             cost.record(&self.host, "api", sampled);

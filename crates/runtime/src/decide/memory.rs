@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Subjects that are kept in memory between commits; beyond that they are read again.
-const CACHED: usize = 10_000;
+const CACHED: usize = 2_000;
 
 /// What is known of one subject; the row of a decider's view.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
