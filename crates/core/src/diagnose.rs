@@ -29,6 +29,7 @@ mod intruder;
 mod memory;
 mod progress;
 mod relatives;
+mod report;
 mod rules;
 mod safety;
 mod signs;

@@ -2,14 +2,15 @@
 
 use hemostat_schema::{
     Span, Timestamp,
-    container::Health,
+    container::{Health, Vitals},
     examination::{Change, Changed, Check},
-    observation::Symptom,
+    observation::{Symptom, Trend},
 };
 
 use super::{
     Case, Clue,
     clues::{self, Trouble},
+    report, ward,
 };
 
 /// For so long a container is given time, where there is reason to think that it gets well by itself.
@@ -30,6 +31,10 @@ const STILL_TRUE: usize = 5;
 pub(super) const IDLE: f64 = 5.0;
 /// CPU above this is work.
 pub(super) const BUSY: f64 = 70.0;
+/// Memory above this is nearly all that there is.
+const FULL: f64 = 80.0;
+/// Memory that has risen by so many points has filled.
+const FILLED: f64 = 10.0;
 
 impl<'a> Case<'a> {
     /// The last of what its health check said, where that was a failure.
@@ -164,17 +169,42 @@ impl<'a> Case<'a> {
         let printed = |clue: &Clue<'_>| elsewhere(clue) && waits(clue) && clue.trouble != Trouble::Credentials;
         let check = self.failing_checks().last().filter(|check| !is_of_itself(check));
         let checked = check.and_then(clues::in_check).filter(elsewhere);
-        checked.or_else(|| self.examined_now().and_then(clues::in_output).filter(printed))
+        let reported = || check.filter(|check| self.blames_others(check)).map(clues::of_a_part);
+        checked.or_else(reported).or_else(|| self.examined_now().and_then(clues::in_output).filter(printed))
+    }
+
+    /// Whether its check reports that parts are not well which are others', and of which no container is seen to be well:
+    /// of one that is, this container may only have lost hold.
+    fn blames_others(&self, check: &Check) -> bool {
+        let relatives = self.examined_now().map_or(&[][..], |examined| &examined.relatives);
+        let well = |part: &String| {
+            relatives.iter().any(|other| {
+                let name = other.name.to_string().to_lowercase();
+                let same = name.contains(part.as_str())
+                    || name.split(['-', '_']).any(|word| word.len() > 1 && part.contains(word));
+                same && ward::ails(other.state, other.health, None).is_none()
+            })
+        };
+        let parts = report::others(&check.output);
+        !parts.is_empty() && !parts.iter().any(well)
     }
 
     /// Whether its check changes its mind as part of it hangs: it is late though it does nothing, and not for want of
-    /// a CPU or a disk; and a restart has healed that before.
+    /// a CPU or a disk, or while it is busy with nothing but its memory, which is full; and a restart has healed that
+    /// before.
     pub(super) fn hangs_again(&self) -> bool {
-        let idle = self.vitals_now().is_some_and(|vitals| vitals.cpu.get() <= IDLE);
+        let idle = self.vitals_now().is_some_and(|vitals| vitals.cpu.get() <= IDLE || self.only_collects(vitals));
         let flaps = self.is_only_ill_of(&[Symptom::Flapping, Symptom::Unhealthy]) && self.is_ill_of(Symptom::Flapping);
         // Docker itself says so of a check; the container cannot print it.
         let late = self.is_late() && self.failing_checks().iter().all(|check| check.code == -1);
         flaps && idle && late && self.trouble_elsewhere().is_none() && self.was_healed_by_a_restart()
+    }
+
+    /// Whether it is busy, answers nobody, tells of no work, and its memory has filled since: as one whose heap is full
+    /// and who collects garbage without end.
+    fn only_collects(&self, vitals: &Vitals) -> bool {
+        let full = vitals.memory.get() >= FULL && self.trend(|used| used.memory.get(), FILLED) == Trend::Rising;
+        vitals.cpu.get() >= BUSY && full && !self.serves() && !self.gets_on() && !self.names_its_work()
     }
 
     /// Whether the check did not reach the container itself, as nothing listens there.

@@ -12,7 +12,7 @@ use crate::opinion::{output_id, plain};
 
 mod patterns;
 
-use patterns::trouble;
+use patterns::{trouble, waits_for_others};
 
 /// So many of the last lines are looked at.
 const LAST_LINES: usize = 25;
@@ -211,7 +211,11 @@ pub(super) fn leaving(examined: &Examined) -> Option<Clue<'_>> {
 fn all_in_output(examined: &Examined) -> impl Iterator<Item = Clue<'_>> {
     let lines = examined.output.iter().enumerate().rev().take(LAST_LINES);
     let own = lines.filter(|(_, line)| !is_of_a_request(&line.text));
-    own.filter_map(|(index, line)| Some(Clue { trouble: trouble(&line.text)?, line: &line.text, index: Some(index) }))
+    own.filter_map(|(index, line)| {
+        // Its health check tries again, too: there it says nothing of others.
+        let trouble = trouble(&line.text).or_else(|| waits_for_others(&line.text).then_some(Trouble::Unreachable))?;
+        Some(Clue { trouble, line: &line.text, index: Some(index) })
+    })
 }
 
 /// Whether a line tells of a request that was answered, as access logs do. In it stands what a stranger asked for.
@@ -223,4 +227,9 @@ pub(super) fn is_of_a_request(line: &str) -> bool {
 /// What a health check says, where it does.
 pub(super) fn in_check(check: &Check) -> Option<Clue<'_>> {
     Some(Clue { trouble: trouble(&check.output)?, line: &check.output, index: None })
+}
+
+/// That a part of what it needs is not well, as a health check reports.
+pub(super) fn of_a_part(check: &Check) -> Clue<'_> {
+    Clue { trouble: Trouble::Unreachable, line: &check.output, index: None }
 }

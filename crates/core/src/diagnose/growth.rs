@@ -99,7 +99,7 @@ impl Case<'_> {
         let well = self.facts.health == Health::Healthy;
         level == Symptom::CpuHigh
             && self.facts.health != Health::Unhealthy
-            && (self.gets_on() || well && self.names_its_work())
+            && (self.gets_on() || well && (self.names_its_work() || self.answers()))
     }
 
     /// Whether all that it is ill of is a high level that falls by itself, or is no more than work.

@@ -17,8 +17,8 @@ const AMONG: usize = 12;
 const LATELY: Span = Span::from_secs(60);
 /// Numbers from here on are instants (seconds since the epoch) or ids.
 const COUNTS_TO: f64 = 1e9;
-/// Who counts these does not get on.
-const FAILURES: [&str; 7] = ["retry", "attempt", "error", "fail", "timeout", "timed out", "warn"];
+/// Who counts these, or how often it has collected its garbage, does not get on.
+const FAILURES: [&str; 9] = ["retry", "attempt", "error", "fail", "timeout", "timed out", "warn", "[gc", "gc("];
 
 /// Who tells of these does not get on either; a program that only names its own warnings may.
 const TROUBLES: [&str; 4] = ["error", "fail", "timeout", "timed out"];
@@ -52,6 +52,15 @@ impl Case<'_> {
                 && !FAILURES.iter().any(|failure| text.contains(failure))
                 && WORK.iter().any(|work| text.contains(work))
         })
+    }
+
+    /// Whether the run that stands has answered several requests lately.
+    pub(super) fn answers(&self) -> bool {
+        let lines = self.examined_now().map_or(&[][..], |examined| &examined.output);
+        let answered = lines.iter().filter(|line| {
+            line.at.is_some_and(|at| Span::between(at, self.now) <= LATELY) && is_of_a_request(&line.text)
+        });
+        answered.count() >= LINES
     }
 
     /// Whether the run that stands has told lately what it does, and not that it failed.
@@ -193,6 +202,7 @@ mod tests {
         check(&["1767254391 spin", "1767254392 spin", "1767254393 spin"], false);
         check(&["attempt 4 in vain", "attempt 5 in vain", "attempt 6 in vain"], false);
         check(&["WARN fd 14 hung up", "WARN fd 15 hung up", "WARN fd 16 hung up"], false);
+        check(&["[1s][gc] GC(1) Pause", "[2s][gc] GC(2) Pause", "[3s][gc] GC(3) Pause"], false);
         check(&["GET /a?n=1 HTTP/1.1", "GET /a?n=2 HTTP/1.1", "GET /a?n=3 HTTP/1.1"], false);
         check(&["", "ü", "…"], false);
         check(&[], false);

@@ -6,7 +6,7 @@
 //! | `bad_command` | its program cannot be run | sick, none | 0.95 |
 //! | `oom_at_start` | killed for want of memory at its start, again and again | sick, none: raise the limit | 0.90 |
 //! | `out_of_memory` | killed by the kernel for want of memory, and down | sick, start | 0.90 |
-//! | `at_work` | somebody's work that ends goes on in it, or somebody is at a shell in it | unclear, none | 0.65 |
+//! | `at_work` | somebody's work that ends goes on in it, it gets on while its memory grows, or somebody is at a shell in it | unclear, none | 0.65 |
 //! | `as_before` | a level that has passed by itself before | unclear, none | 0.60 |
 //! | `disk_full` | a disk that it needs is full | sick, cleanup | 0.80 |
 //! | `dependency_down` | what it needs is not well | sick, none: heal that | 0.85 |
@@ -22,10 +22,10 @@
 //! | `at_the_limit` | CPU or memory above 95 % for the whole of its window | sick, restart | 0.85 |
 //! | `check_broken` | its health check cannot be run | unclear, none | 0.80 |
 //! | `check_misdirected` | its health check asks for what is not there | unclear, none | 0.70 |
-//! | `flapping` | its health check changes its mind again and again | sick, none: look at its time limit; restart where part of it hangs and that helped before | 0.75 |
+//! | `flapping` | its health check changes its mind again and again | sick, none: look at its time limit; restart where part of it hangs, or its full memory keeps it busy, and that helped before | 0.75 |
 //! | `still_begins` | its health check fails while it loads or repairs its data, or was told to end | unclear, none | 0.60 |
 //! | `left_behind` | its health check fails though what it needs has got well or begun anew | sick, restart | 0.80 |
-//! | `elsewhere` | its health check fails as something else does | sick, none | 0.75 |
+//! | `elsewhere` | its health check fails as something else does: it says so, or that it will ask again | sick, none | 0.75 |
 //! | `spinning` | its health check times out while it is busy, and it has fallen silent | sick, restart | 0.80 |
 //! | `slow` | its health check times out while it works | unclear, none; restart after a while | 0.75 |
 //! | `hung` | its health check times out, and it does nothing | sick, restart | 0.85 |
@@ -34,7 +34,7 @@
 //! | `memory_leak` | its memory grows towards the limit | sick, restart when that is near | 0.80 |
 //! | `memory_rising` | memory above its threshold, and rising | sick, restart | 0.80 |
 //! | `cpu_stuck` | CPU above 90 % and not falling | sick, restart | 0.75 |
-//! | `memory_full` | memory above its threshold, and not falling | sick, restart | 0.75 |
+//! | `memory_full` | memory above its threshold, and not falling | sick, restart; none where it has stood for an hour and it is well, unclear then after a day | 0.75 |
 //! | `pids_high` | nearly as many processes as it may have | sick, restart when there are ever more | 0.75 |
 //! | `oom_child` | a process of it was killed for want of memory | sick, none: raise the limit | 0.80 |
 //! | `pressure` | it waits too much | sick, none; unclear where it is well and works on a disk | 0.70 |

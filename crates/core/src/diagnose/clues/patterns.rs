@@ -322,5 +322,56 @@ pub(super) fn trouble(line: &str) -> Option<Trouble> {
     PATTERNS.iter().find(|(_, patterns)| patterns.iter().any(fits)).map(|(trouble, _)| *trouble)
 }
 
+/// How programs say that they will try again by themselves.
+const AGAIN: [&str; 16] = [
+    "again in",
+    "again later",
+    "attempt & of",
+    "backing off",
+    "backoff",
+    "next attempt",
+    "next in",
+    "next retry",
+    "reconnect in",
+    "reconnecting in",
+    "retries left",
+    "retry after",
+    "retry in",
+    "retry-after",
+    "retryafter",
+    "retrying in",
+];
+/// What others answer that cannot serve just now.
+const NOT_NOW: [&str; 13] = [
+    "429",
+    "502",
+    "503",
+    "504",
+    "bad gateway",
+    "gateway time",
+    "overloaded",
+    "rate limit",
+    "ratelimit",
+    "service unavailable",
+    "timed out",
+    "timeout",
+    "too many requests",
+];
+
+/// Whether a line tells that somebody else cannot serve just now, and that it will be asked again.
+pub(super) fn waits_for_others(line: &str) -> bool {
+    let line = line.to_lowercase();
+    let fits = |pattern: &&str| pattern.split(" & ").all(|part| line.contains(part));
+    // A figure of three digits may be a part of a longer one.
+    let says = |words: &&str| match line.find(*words) {
+        Some(at) if words.starts_with(|c: char| c.is_ascii_digit()) => {
+            let digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit() || c == '.');
+            !digit(line[..at].chars().next_back()) && !digit(line[at + words.len()..].chars().next())
+        }
+        found => found.is_some(),
+    };
+    AGAIN.iter().any(fits) && NOT_NOW.iter().any(says)
+}
+
 #[cfg(test)]
 mod tests;

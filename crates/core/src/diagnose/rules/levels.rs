@@ -1,6 +1,7 @@
 //! Rules about what a container uses, and what it has to wait for.
 
 use hemostat_schema::{
+    Span,
     action::Remedy,
     container::Health,
     examination::Relation,
@@ -16,6 +17,9 @@ use crate::diagnose::{
     growth::{CRITICAL, STUCK},
     safe, words,
 };
+
+/// Memory that has stood at one level for so long stays there.
+const FOR_GOOD: Span = Span::from_secs(24 * 3600);
 
 pub(super) fn disk_full(case: &Case<'_>) -> Option<Finding> {
     if !case.is_disk_full() {
@@ -95,6 +99,10 @@ pub(super) fn cpu_stuck(case: &Case<'_>) -> Option<Finding> {
 
 pub(super) fn memory_full(case: &Case<'_>) -> Option<Finding> {
     let level = case.level(Symptom::MemoryHigh).filter(|level| level.trend != Trend::Falling)?;
+    if case.holds_its_memory() && case.stood(Symptom::MemoryHigh) >= FOR_GOOD {
+        let why = "it has held that for more than a day and is healthy: it takes what it needs, and no more";
+        return Some(unclear(0.7, words::level(case, &level), why).citing(["samples"]));
+    }
     if case.holds_its_memory() {
         let why = "it has held that for long and is healthy: that may be all that it takes; its limit may be too near";
         return Some(sick(None, 0.7, words::level(case, &level), why).citing(["samples"]));

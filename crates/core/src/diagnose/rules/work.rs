@@ -44,6 +44,15 @@ pub(super) fn at_work(case: &Case<'_>) -> Option<Finding> {
         let why = "it may need that many processes for its work, which a restart would break off";
         return Some(unclear(0.65, root_cause, why).citing(["processes", "samples"]));
     }
+    if case.is_only_ill_of(&[MemoryLeak]) && case.gets_on() && case.leak().is_some_and(|leak| !leak.is_near()) {
+        let root_cause = format!("its memory grows ({ill}), and its output shows that it gets on");
+        let why = "it may keep what it works on until that is done; there is time, as its limit is far";
+        let finding = unclear(0.6, root_cause, why).citing(["samples"]);
+        return Some(match case.leak() {
+            Some(leak) => finding.again(leak.near_in()),
+            None => finding,
+        });
+    }
     if case.is_attended() {
         let root_cause = format!("it is not as it should be ({ill}), and somebody is at a shell in it");
         let why = "who works in it knows of it, and may be the reason; a restart would throw them out";

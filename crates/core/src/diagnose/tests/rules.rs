@@ -236,7 +236,18 @@ fn health_checks_that_fail() {
     check(unhealthy(10).checked(7, refused).printed(1, &["certificate has expired"]), restart("not_listening"));
     let waits = unhealthy(10).checked(7, refused).printed(1, &["Waiting for changelog lock...."]);
     check(waits, elsewhere.clone());
-    check(unhealthy(900).checked(1, "{\"db\": \"getaddrinfo ENOTFOUND db\"}"), elsewhere);
+    check(unhealthy(900).checked(1, "{\"db\": \"getaddrinfo ENOTFOUND db\"}"), elsewhere.clone());
+    check(unhealthy(900).printed(1, &["upload failed: 503 Service Unavailable, next in 32s"]), elsewhere.clone());
+    let reports = |part| {
+        let said = format!(r#"{{"status":"DOWN","components":{{"{part}":{{"status":"DOWN"}}}}}}"#);
+        unhealthy(900).checked(1, &said)
+    };
+    check(reports("store"), elsewhere);
+    // A part of its own, and one that is seen to be well: it may only have lost hold of that.
+    check(reports("workers"), restart("unhealthy"));
+    let well = |health| reports("db").relative("shop-db-1", Relation::Dependency, State::Running, health, 0);
+    check(well(Health::Healthy), restart("unhealthy"));
+    check(well(Health::Unhealthy), ("dependency_down", Sick, None));
 
     check(ill([flapping()]), ("flapping", Sick, None));
     check(unhealthy(10).also(flapping()), ("flapping", Sick, None));
@@ -295,7 +306,8 @@ fn levels() {
 
     let full = SymptomRaised { since: at(NOW - 3600), ..level(Symptom::MemoryHigh, 89.0, Trend::Steady) };
     check(ill([full.clone()]), ("memory_full", Sick, None));
-    check(ill([SymptomRaised { since: at(NOW - 3599), ..full }]), ("memory_full", Sick, RESTART));
+    check(ill([SymptomRaised { since: at(NOW - 3599), ..full.clone() }]), ("memory_full", Sick, RESTART));
+    check(ill([SymptomRaised { since: at(NOW - 24 * 3600), ..full }]), ("memory_full", Unclear, None));
 
     check(ill([pids()]), ("pids_high", Sick, None));
     let more: Vec<_> = (0..8).map(|n| (1.0, 1.0, 60 + n * 5)).collect();

@@ -57,7 +57,7 @@ fn evidence(symptom: Symptom) -> Evidence {
     }
 }
 
-fn far_leak() -> Evidence {
+pub(super) fn far_leak() -> Evidence {
     let (used, limit, per_hour) = (ByteCount(1 << 28), ByteCount(1 << 30), ByteCount(1 << 20));
     let (over, limit_in) = (Span::from_secs(3600), Span::from_secs(36 * 3600));
     Evidence::Growth { used, limit, per_hour, fit: 0.99, over, limit_in }

@@ -11,7 +11,7 @@ use hemostat_schema::{
 
 use super::{
     patient::{NOW, Patient, ended, ill, unhealthy},
-    safety::raised,
+    safety::{far_leak, raised},
 };
 use crate::{
     diagnose::Past,
@@ -81,6 +81,25 @@ fn somebodys_work_is_let_end_and_what_only_is_called_so_is_not_spared() {
 }
 
 #[test]
+fn who_answers_or_gets_on_is_at_work() {
+    use Verdict::{Sick, Unclear};
+    let busy_and = |health| critical(Symptom::CpuHigh).with(move |patient| patient.facts.health = health);
+    let busy = || busy_and(Health::Healthy);
+    let requests = ["GET /a HTTP/1.1 200", "GET /b HTTP/1.1 200", "GET /c HTTP/1.1 304"];
+    check(&busy().printed(1, &requests), "easing", Unclear, None);
+    check(&busy().printed(90, &requests), "at_the_limit", Sick, Some(Remedy::Restart));
+    check(&busy().printed(1, &requests[..2]), "at_the_limit", Sick, Some(Remedy::Restart));
+    // Nothing says that it is well.
+    check(&busy_and(Health::None).printed(1, &requests), "at_the_limit", Sick, Some(Remedy::Restart));
+    let counts = ["relations 1/9, 10 %", "relations 2/9, 20 %", "relations 3/9, 30 %"];
+    let grows = |evidence| ill([SymptomRaised { evidence, ..raised(Symptom::MemoryLeak) }]);
+    check(&grows(far_leak()), "memory_leak", Sick, None);
+    check(&grows(far_leak()).printed(1, &counts), "at_work", Unclear, None);
+    let near = raised(Symptom::MemoryLeak).evidence;
+    check(&grows(near).printed(1, &counts), "memory_leak", Sick, Some(Remedy::Restart));
+}
+
+#[test]
 fn a_break_in_is_named_and_nothing_is_done_that_destroys_its_traces() {
     let mined = |patient: Patient| patient.works("/tmp/kinsing", 9, 9);
     check(&mined(critical(Symptom::CpuHigh)), "intruded", Verdict::Sick, None);
@@ -125,6 +144,12 @@ fn what_passed_by_itself_passes_again_and_what_a_restart_healed_it_heals_again()
     // A container prints what it likes; only Docker says -1.
     check(&healed(flaps(1)), "flapping", Sick, None);
     check(&healed(flaps(-1)).with(uses(60.0, 9.0)), "flapping", Sick, None);
+    // A heap that has filled, and is collected without end.
+    let filled = [(9.0, 40.0, 9), (9.0, 60.0, 9), (80.0, 85.0, 9), (90.0, 88.0, 9)];
+    let collects = || healed(flaps(-1)).with(uses(90.0, 88.0)).used(&filled);
+    check(&collects(), "flapping", Sick, Some(Remedy::Restart));
+    check(&collects().printed(1, &["job 1", "job 2", "job 3"]), "flapping", Sick, None);
+    check(&healed(flaps(-1)).with(uses(90.0, 88.0)), "flapping", Sick, None);
 }
 
 fn disk(value: f64) -> Evidence {

@@ -89,3 +89,25 @@ fn each_pattern_is_written_as_it_is_looked_for_and_stands_only_once() {
         assert!(seen.insert(*pattern), "{pattern} stands twice");
     }
 }
+
+#[test]
+fn who_will_be_asked_again_is_somebody_else() {
+    for line in [
+        "upload of 71b2.pdf failed, try 4 of 10, next in 32s: Please reduce your request rate. (Service: S3, Status Code: 503)",
+        "payment provider: 503 Service Unavailable retryAfter=30",
+        "openai: Rate limit reached for gpt-4o; retrying in 20s",
+        "WARN request to https://api.example.com timed out, backing off 4s",
+    ] {
+        assert!(waits_for_others(line), "{line}");
+    }
+    for line in [
+        "GET /health 503 12ms",
+        "job 1503 failed, next in 5s",
+        "took 12.503 s, next in 5s",
+        "retrying in 5s",
+        "too many requests from 192.0.2.1",
+        "",
+    ] {
+        assert!(!waits_for_others(line), "{line}");
+    }
+}
