@@ -169,13 +169,13 @@ impl<'a> Case<'a> {
         let printed = |clue: &Clue<'_>| elsewhere(clue) && waits(clue) && clue.trouble != Trouble::Credentials;
         let check = self.failing_checks().last().filter(|check| !is_of_itself(check));
         let checked = check.and_then(clues::in_check).filter(elsewhere);
-        let reported = || check.filter(|check| self.blames_others(check)).map(clues::of_a_part);
+        let reported = || check.filter(|_| self.reports_others()).map(clues::of_a_part);
         checked.or_else(reported).or_else(|| self.examined_now().and_then(clues::in_output).filter(printed))
     }
 
     /// Whether its check reports that parts are not well which are others', and of which no container is seen to be well:
     /// of one that is, this container may only have lost hold.
-    fn blames_others(&self, check: &Check) -> bool {
+    pub(super) fn reports_others(&self) -> bool {
         let relatives = self.examined_now().map_or(&[][..], |examined| &examined.relatives);
         let well = |part: &String| {
             relatives.iter().any(|other| {
@@ -185,7 +185,7 @@ impl<'a> Case<'a> {
                 same && ward::ails(other.state, other.health, None).is_none()
             })
         };
-        let parts = report::others(&check.output);
+        let parts = self.failing_checks().last().map(|check| report::others(&check.output)).unwrap_or_default();
         !parts.is_empty() && !parts.iter().any(well)
     }
 

@@ -248,8 +248,10 @@ fn check(case: &Case<'_>) -> Result<(), Contraindication> {
     if case.has_misdirected_check() {
         return Err(MisdirectedCheck);
     }
-    // What it cannot reach may be well again, and what it held of it stale; the others only people mend.
-    let stays = |clue: &Clue<'_>| clue.trouble.stays() || clue.trouble == Trouble::Locked;
+    // What it cannot reach may be well again, and what it held of it stale, unless its check says of each part how it is;
+    // the others only people mend.
+    let reports = case.reports_others();
+    let stays = |clue: &Clue<'_>| clue.trouble.stays() || clue.trouble == Trouble::Locked || reports;
     match case.trouble_elsewhere().filter(stays) {
         Some(clue) if clue.trouble.stays() || case.left_behind_by().is_none() => {
             Err(Elsewhere { what: clue.trouble.told() })

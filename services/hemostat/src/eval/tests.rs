@@ -15,13 +15,7 @@ use hemostat_core::{
 use hemostat_runtime::{Config, SystemClock, config::Input};
 use hemostat_schema::{diagnosis::Part, diagnosis::Trouble};
 
-use super::{
-    answer::Who,
-    put,
-    score::Choice,
-    set::built_in,
-    verdict,
-};
+use super::{answer::Who, put, score::Choice, set::built_in, verdict};
 
 fn model() -> Model {
     Model { provider: "fake".into(), name: "fake".into() }
