@@ -185,6 +185,11 @@ name!(ContainerId, "a container id: 12 to 64 hexadecimal digits", r"^[0-9a-f]{12
 });
 
 impl ContainerId {
+    /// A number that is the same for one container always, and spread evenly over many.
+    pub fn spread(&self) -> u64 {
+        fnv1a(self.0.as_bytes())
+    }
+
     /// The first twelve digits, as `docker ps` shows them.
     pub fn short(&self) -> &str {
         &self.0[..12]

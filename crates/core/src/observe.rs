@@ -198,9 +198,9 @@ impl Story<'_> {
 
     fn sampled(&mut self, vitals: Vitals) {
         let Some(facts) = &self.state.facts else { return };
-        let (care, started) = (self.policy.care_of(facts), facts.started_at);
+        let (care, started, spread) = (self.policy.care_of(facts), facts.started_at, facts.id.spread());
         self.state.signals.take(self.at, &vitals, started, &care, &self.policy.sensitivity);
-        let due = self.state.sampled_at.is_none_or(|last| Span::between(last, self.at) >= self.policy.sample_every);
+        let due = self.state.sampled_at.is_none_or(|last| is_turn(spread, last, self.at, self.policy.sample_every));
         if due || self.changes(Change::rests_on_samples) {
             self.fact(Observation::Sampled(Sampled { vitals }));
         }
@@ -291,6 +291,16 @@ impl Story<'_> {
         };
         self.state.incident.clone().filter(|_| open)
     }
+}
+
+/// Whether it is a container's turn to be told of, which was told of `last`. All have their turn at another instant of
+/// that time, so that ten thousand are not told of at once.
+fn is_turn(spread: u64, last: Timestamp, now: Timestamp, every: Span) -> bool {
+    let every = i64::try_from(every.as_millis()).unwrap_or(i64::MAX).max(1);
+    let offset = i64::try_from(spread % every.unsigned_abs()).unwrap_or(0);
+    let turn = |at: Timestamp| at.as_millisecond().saturating_add(offset).div_euclid(every);
+    // The first turn may come at once after the beginning of a run, of which it was told.
+    turn(now) > turn(last) && now.as_millisecond().saturating_sub(last.as_millisecond()) >= every / 2
 }
 
 /// Whether a run is under way.

@@ -53,7 +53,8 @@ pub struct Policy {
     pub loop_restarts: u32,
     /// See `loop_restarts` (default 10 min).
     pub loop_within: Span,
-    /// A sample goes on the log once in this time; all of them are looked at (default 30 s).
+    /// A sample of each container goes on the log once in this time, each at another instant of it; all of them are
+    /// looked at (default 30 s).
     pub sample_every: Span,
     /// A diagnosis waits so long for the examination of a sick container; zero: it does not wait (default zero).
     pub examine_within: Span,

@@ -4,7 +4,7 @@
 //! goes on from what is kept, follows the engine's events, looks at everything now and then, reads counters, measures
 //! disks, and puts what it all adds up to on the log. Whatever may hang is asked in a task of its own.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{future::ready, path::PathBuf, sync::Arc, time::Duration};
 
 use hemostat_core::{Policy, redact::Redactor};
 use hemostat_runtime::{Context, Lost, Metric, Producer, trace};
@@ -209,6 +209,8 @@ impl Shift<'_> {
                 _ = round.tick() => self.look_round(),
                 _ = sweep.tick() => self.sweep(),
                 _ = disk.tick(), if !disk_every.is_zero() => self.measure(),
+                // Step by step, and whatever else happens in between.
+                () = ready(()), if self.watch.has_measured() => self.watch.take_measured(self.ctx.clock.now()),
                 () = sleep(until_due) => self.watch.tick(self.ctx.clock.now()),
             }
             while let Some(ended) = self.tasks.try_join_next() {
@@ -217,9 +219,6 @@ impl Shift<'_> {
                 }
             }
             self.commit(producer).await?;
-            while self.watch.take_measured(self.ctx.clock.now()) {
-                self.commit(producer).await?;
-            }
         }
     }
 

@@ -429,5 +429,24 @@ fn samples_go_on_the_log_now_and_then_and_whenever_they_decide_something() {
         bed.log.iter().skip(1).map(|event| (event.at, told(event), event.cause)).collect();
     let sampled = |seconds| (at(seconds), "sampled".to_owned(), None);
     let raised = (at(45), "raised cpu high High".to_owned(), Some(Cause::Sibling(0)));
-    assert_eq!(told, [sampled(5), sampled(35), sampled(45), raised]);
+    assert_eq!(told, [sampled(5), sampled(20), sampled(45), raised]);
+}
+
+#[test]
+fn not_all_containers_are_told_of_at_once() {
+    let every = i64::try_from(Policy::default().sample_every.as_millis()).unwrap() / 1000;
+    let mut told_at: std::collections::BTreeMap<i64, usize> = std::collections::BTreeMap::new();
+    for n in 0..200 {
+        let mut bed = Bed::given(Facts { id: format!("{n:064x}").parse().unwrap(), ..facts() });
+        let told: Vec<i64> = (0..=300)
+            .step_by(5)
+            .filter(|second| !bed.when(*second, Sight::Sample(vitals(9.0, 9.0))).is_empty())
+            .collect();
+        let gaps: Vec<i64> = told.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert!(gaps.iter().all(|gap| (every / 2..=every + 5).contains(gap)), "{told:?}");
+        assert!(gaps[2..].iter().all(|gap| *gap >= every - 5), "{told:?}");
+        told.iter().filter(|second| **second > 60).for_each(|second| *told_at.entry(*second).or_default() += 1);
+    }
+    // A sixth of them would have their turn in each sweep, were they spread as evenly as can be.
+    assert!(told_at.len() == 48 && told_at.values().all(|count| (15..=60).contains(count)), "{told_at:?}");
 }

@@ -51,10 +51,14 @@ impl Watch {
         self.usage = usage.into_iter().map(|usage| (is_most(&usage), usage)).collect();
     }
 
-    /// Takes in what some more containers keep, where that was [`measured`](Self::measured); whether there were any.
-    pub fn take_measured(&mut self, now: Timestamp) -> bool {
+    /// Whether something that was [`measured`](Self::measured) is not taken in yet.
+    pub fn has_measured(&self) -> bool {
+        !self.usage.is_empty()
+    }
+
+    /// Takes in what some more containers keep, where that was [`measured`](Self::measured).
+    pub fn take_measured(&mut self, now: Timestamp) {
         let step: Vec<_> = self.usage.drain(..self.usage.len().min(STEP)).collect();
-        let any = !step.is_empty();
         for (largest, usage) in step {
             let Usage { id, writable, volumes } = usage;
             let Some(name) = self.tracked.get(&id).and_then(|tracked| tracked.name.clone()) else { continue };
@@ -65,7 +69,6 @@ impl Watch {
             }
             self.see(&name, Sight::Stored { stored, disk: self.disk.clone(), largest }, now);
         }
-        any
     }
 
     /// What a container used lately, oldest first; also what it used before its present run began.
