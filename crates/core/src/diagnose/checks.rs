@@ -174,7 +174,8 @@ impl<'a> Case<'a> {
     }
 
     /// Whether its check reports that parts are not well which are others', and of which no container is seen to be well:
-    /// of one that is, this container may only have lost hold.
+    /// of one that is, this container may only have lost hold. Nor are they others' where the check says that it is for
+    /// want of what this container has used up itself.
     pub(super) fn reports_others(&self) -> bool {
         let relatives = self.examined_now().map_or(&[][..], |examined| &examined.relatives);
         let well = |part: &String| {
@@ -185,7 +186,9 @@ impl<'a> Case<'a> {
                 same && ward::ails(other.state, other.health, None).is_none()
             })
         };
-        let parts = self.failing_checks().last().map(|check| report::others(&check.output)).unwrap_or_default();
+        let used_up = |check: &&Check| clues::in_check(check).is_some_and(|clue| clue.trouble.is_used_up());
+        let check = self.failing_checks().last().filter(|check| !used_up(check));
+        let parts = check.map(|check| report::others(&check.output)).unwrap_or_default();
         !parts.is_empty() && !parts.iter().any(well)
     }
 

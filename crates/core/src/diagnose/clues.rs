@@ -134,6 +134,11 @@ impl Trouble {
         matches!(self, Self::Unreachable | Self::NotReady | Self::Locked | Self::OwnLock)
     }
 
+    /// Whether it is for want of what the container itself holds, and a new run begins with none of.
+    pub(super) fn is_used_up(self) -> bool {
+        matches!(self, Self::OwnLock | Self::Pool | Self::Heap | Self::Files)
+    }
+
     /// What a person can do about it.
     pub(super) fn advice(self) -> &'static str {
         match self {

@@ -243,6 +243,11 @@ fn health_checks_that_fail() {
         unhealthy(900).checked(1, &said)
     };
     check(reports("store"), elsewhere);
+    // It cannot reach it for want of what it has used up itself.
+    for own in ["pool exhausted", "Too many open files", "java.lang.OutOfMemoryError", "database is locked"] {
+        let said = format!(r#"{{"status":"DOWN","components":{{"db":{{"status":"DOWN","error":"{own}"}}}}}}"#);
+        check(unhealthy(900).checked(1, &said), restart("unhealthy"));
+    }
     // A part of its own, and one that is seen to be well: it may only have lost hold of that.
     check(reports("workers"), restart("unhealthy"));
     let well = |health| reports("db").relative("shop-db-1", Relation::Dependency, State::Running, health, 0);
