@@ -141,6 +141,7 @@ impl<'a> Case<'a> {
         let elsewhere = |clue: &Clue<'_>| match clue.trouble {
             Trouble::Unreachable
             | Trouble::Credentials
+            | Trouble::Licence
             | Trouble::Certificate
             | Trouble::ReadOnly
             | Trouble::Data

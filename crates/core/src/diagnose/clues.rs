@@ -32,8 +32,10 @@ pub enum Trouble {
     Certificate,
     /// Somebody else listens on its port.
     PortTaken,
-    /// A name or password of its own is not accepted by another service.
+    /// A name, password or key of its own is not accepted by another service, or no longer.
     Credentials,
+    /// It has no licence that is good still.
+    Licence,
     /// What it needs over the network does not answer or is not found.
     Unreachable,
     /// It is not ready yet: it loads or repairs its data.
@@ -79,7 +81,8 @@ impl Trouble {
             Self::ReadOnly => "it wants to write to a file system that is read-only",
             Self::Certificate => "a certificate is not valid",
             Self::PortTaken => "the port that it wants is taken",
-            Self::Credentials => "its name or password is not accepted",
+            Self::Credentials => "its name, password or key is not accepted",
+            Self::Licence => "it has no licence that is good still",
             Self::Unreachable => "it cannot reach what it needs",
             Self::NotReady => "it is not ready yet",
             Self::Leaving => "it was told to end and finishes its work",
@@ -109,6 +112,7 @@ impl Trouble {
             | Self::Certificate
             | Self::PortTaken
             | Self::Credentials
+            | Self::Licence
             | Self::Data
             | Self::Rows
             | Self::Unmounted
@@ -147,7 +151,10 @@ impl Trouble {
             Self::ReadOnly => "mount what it writes to so that it can be written",
             Self::Certificate => "renew the certificate, or have it trusted",
             Self::PortTaken => "find out who holds the port, or give it another",
-            Self::Credentials => "check its password with the service that refuses it",
+            Self::Credentials => {
+                "check its password or key, and what is left of its quota, with the service that refuses it"
+            }
+            Self::Licence => "renew its licence",
             Self::Unreachable => "look at the service that it cannot reach",
             Self::NotReady => "give it the time that it needs to begin",
             Self::Leaving => "let it end",

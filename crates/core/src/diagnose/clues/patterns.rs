@@ -3,7 +3,7 @@
 use super::Trouble;
 
 /// Patterns in small letters; of one with `&` all parts must be in the line. The first trouble that fits has the line.
-const PATTERNS: [(Trouble, &[&str]); 23] = [
+const PATTERNS: [(Trouble, &[&str]); 24] = [
     (
         Trouble::Unrunnable,
         &[
@@ -52,6 +52,26 @@ const PATTERNS: [(Trouble, &[&str]); 23] = [
             "invalid username-password pair",
             "login failed for user",
             "access_refused",
+            "invalid api key",
+            "invalid_api_key",
+            "incorrect api key",
+            "api key & expired",
+            "api key & revoked",
+            "insufficient_quota",
+            "exceeded your current quota",
+            "invalid_grant",
+        ],
+    ),
+    (
+        Trouble::Licence,
+        &[
+            "license has expired",
+            "license expired",
+            "license is expired",
+            "license is not valid",
+            "licence has expired",
+            "invalid license",
+            "no valid license",
         ],
     ),
     (
@@ -152,6 +172,9 @@ const PATTERNS: [(Trouble, &[&str]); 23] = [
             "can't connect to",
             "connectionrefusederror",
             "broker may not be available",
+            "no healthy upstream",
+            "upstream connect error",
+            "tls handshake timeout",
         ],
     ),
     (

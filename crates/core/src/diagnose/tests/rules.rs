@@ -237,6 +237,10 @@ fn health_checks_that_fail() {
     let waits = unhealthy(10).checked(7, refused).printed(1, &["Waiting for changelog lock...."]);
     check(waits, elsewhere.clone());
     check(unhealthy(900).checked(1, "{\"db\": \"getaddrinfo ENOTFOUND db\"}"), elsewhere.clone());
+    check(unhealthy(900).checked(1, "insufficient_quota"), elsewhere.clone());
+    // Whose key it is that its output tells of, nobody knows.
+    check(unhealthy(900).checked(1, "status 500").printed(1, &["invalid api key"]), restart("unhealthy"));
+    check(unhealthy(900).checked(1, "status 500").printed(1, &["license has expired"]), elsewhere.clone());
     check(unhealthy(900).printed(1, &["upload failed: 503 Service Unavailable, next in 32s"]), elsewhere.clone());
     let reports = |part| {
         let said = format!(r#"{{"status":"DOWN","components":{{"{part}":{{"status":"DOWN"}}}}}}"#);

@@ -124,7 +124,7 @@ fn what_must_not_be_done_is_known_with_its_reason() {
         unhealthy(9).checked(1, said).relative("db", Relation::Dependency, State::Running, Health::Healthy, 60)
     };
     check(anew("db: connection refused"), Restart, None);
-    check(anew("db: WRONGPASS"), Restart, Some(Elsewhere { what: "its name or password is not accepted" }));
+    check(anew("db: WRONGPASS"), Restart, Some(Elsewhere { what: "its name, password or key is not accepted" }));
     let initial = |ago: i64| {
         unhealthy(1000).printed(ago, &["initial sync: 1 of 9", "initial sync: 2 of 9", "initial sync: 3 of 9"])
     };

@@ -22,6 +22,11 @@ fn what_programs_say_when_they_cannot_go_on_is_known() {
     check("FATAL:  password authentication failed for user \"app\"", Some(Credentials));
     check("ERROR 1045 (28000): Access denied for user 'app'@'10.0.0.3' (using password: YES)", Some(Credentials));
     check("(error) NOAUTH Authentication required.", Some(Credentials));
+    check("openai: insufficient_quota: You exceeded your current quota", Some(Credentials));
+    check("oauth2: \"invalid_grant\" \"Token has been expired or revoked.\"", Some(Credentials));
+    check("FATAL: your license has expired on 2025-12-31", Some(Licence));
+    check("upstream connect error or disconnect/reset before headers", Some(Unreachable));
+    check("Get \"https://api.example.com/\": net/http: TLS handshake timeout", Some(Unreachable));
     check("dial tcp 172.18.0.2:5432: connect: connection refused", Some(Unreachable));
     check("Error: getaddrinfo ENOTFOUND db", Some(Unreachable));
     check(
