@@ -128,10 +128,10 @@ impl Chart {
             },
             // What is left of the illness may be of another kind.
             Event::Observation(Observation::SymptomCleared(_)) => Some(Asked::Again),
-            // It came late, and may say more than was known without it.
+            // It came late, and may say more than was known without it; or it is ill still, and nothing is done.
             Event::Observation(Observation::Examined(_)) => {
-                let without = |last: &&chart::Last| last.examination.is_none();
-                self.last.as_ref().filter(without).map(|_| Asked::Again)
+                let may_change = |last: &&chart::Last| last.examination.is_none() || last.remedy.is_none();
+                self.last.as_ref().filter(may_change).map(|_| Asked::Again)
             }
             // Both rules wait for what comes next.
             Event::Observation(_) => {

@@ -22,6 +22,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::engine::{Engine, Error};
 
+pub mod again;
 pub mod changes;
 mod checks;
 pub mod orders;
@@ -47,11 +48,13 @@ pub struct Settings {
     pub bytes: u32,
     /// What else is secret.
     pub redactor: Redactor,
+    /// Who stays ill is examined again after this time, and then ever more rarely; zero: never.
+    pub again: Duration,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { lines: 60, bytes: 8 << 10, redactor: Redactor::default() }
+        Self { lines: 60, bytes: 8 << 10, redactor: Redactor::default(), again: Duration::from_secs(300) }
     }
 }
 

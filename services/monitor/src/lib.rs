@@ -63,6 +63,7 @@ pub fn tasks(ctx: &Context, config: &Config) -> anyhow::Result<Vec<Task>> {
                 lines: monitor.log_lines,
                 bytes: monitor.log_bytes,
                 redactor: redactor.clone(),
+                again: monitor.examine_again,
             }),
             redactor: redactor.clone(),
         };

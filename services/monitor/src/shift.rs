@@ -24,6 +24,7 @@ use crate::{
     engine::Engine,
     examine::{
         self, Order,
+        again::Again,
         orders::{self, Asked},
     },
     facts::Inspected,
@@ -132,6 +133,7 @@ async fn shift(
         sweeper: Sweeper::new(settings.host.clone(), engine.clone(), settings.sampling.clone(), ctx.clock.clone()),
         asks: Asks::default(),
         examinations: Arc::new(Semaphore::new(EXAMINATIONS)),
+        again: Again::new(settings.examinations.as_ref().map_or(Duration::ZERO, |settings| settings.again)),
         host_memory: ByteCount(0),
         root: None,
         measuring: false,
@@ -170,6 +172,7 @@ struct Shift<'a> {
     sweeper: Sweeper,
     asks: Asks,
     examinations: Arc<Semaphore>,
+    again: Again,
     host_memory: ByteCount,
     /// Where the engine keeps its data.
     root: Option<PathBuf>,
@@ -207,7 +210,10 @@ impl Shift<'_> {
                     }
                 }
                 _ = round.tick() => self.look_round(),
-                _ = sweep.tick() => self.sweep(),
+                _ = sweep.tick() => {
+                    self.sweep();
+                    self.examine_again();
+                }
                 _ = disk.tick(), if !disk_every.is_zero() => self.measure(),
                 // Step by step, and whatever else happens in between.
                 () = ready(()), if self.watch.has_measured() => self.watch.take_measured(self.ctx.clock.now()),
@@ -310,9 +316,24 @@ impl Shift<'_> {
         });
     }
 
-    /// Examines the container that `cause` says fell ill.
-    fn examine(&mut self, asked: Asked, cause: EventId) {
+    /// Looks again at those who stay ill.
+    fn examine_again(&mut self) {
+        if !self.engine_answers() {
+            return;
+        }
+        for name in self.again.due(self.watch.ill(), Instant::now()) {
+            if let Some(asked) = self.watch.still_ill(&name) {
+                self.examine(asked, None);
+            }
+        }
+    }
+
+    /// Examines a container that is ill, as `cause` says where it has fallen ill now.
+    fn examine(&mut self, asked: Asked, cause: Option<EventId>) {
         let Some(settings) = self.settings.examinations.clone() else { return };
+        if cause.is_some() {
+            self.again.examined(&asked.name, Instant::now());
+        }
         let Some(known) = self.watch.known(&asked.name) else { return };
         let order = Order { target: asked.target.clone(), symptoms: asked.symptoms.clone(), known };
         let (engine, to, turns) = (self.engine.clone(), self.to_told.clone(), self.examinations.clone());
@@ -355,7 +376,7 @@ impl Shift<'_> {
         let ids = producer.append(outcome.events, rows).await?;
         for asked in asked {
             if let Some(cause) = ids.get(asked.by) {
-                self.examine(asked, *cause);
+                self.examine(asked, Some(*cause));
             }
         }
         Ok(())

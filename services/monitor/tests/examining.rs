@@ -92,3 +92,27 @@ async fn a_container_that_crashed_is_examined_as_far_as_it_can_be() {
     let all = format!("{:?}", history(ctx.log.as_ref(), &patient.name).await);
     assert!(!all.contains("Sup3rS3cret"), "{all}");
 }
+
+#[tokio::test]
+async fn who_stays_ill_is_examined_again() {
+    let (stage, ctx) = (stage().await, context());
+    let engine = Arc::new(Docker::new(docker_host(), Duration::from_secs(20)));
+    let _watcher = Watcher::examining_again(&ctx, engine, policy(&stage), Duration::from_secs(2));
+    let spec = PatientSpec {
+        environment: vec!["PATIENT_ADDRESS=nobody.invalid:1".to_owned()],
+        ..PatientSpec::named("chronic")
+    };
+    let patient = stage.spawn(spec).await.unwrap();
+    let (first, _) = examined(&ctx, &patient.name).await;
+    let (again, found) =
+        wait_for(ctx.log.as_ref(), &patient.name, "second examination", |recorded, event| match event {
+            Event::Observation(Observation::Examined(found)) if recorded.id > first.id => {
+                Some((recorded.clone(), found.clone()))
+            }
+            _ => None,
+        })
+        .await;
+    assert_eq!((again.cause, &again.incident), (None, &first.incident));
+    assert_eq!(found.symptoms, [Symptom::Unhealthy]);
+    assert!(again.id.ms - first.id.ms >= 1500, "{} ms", again.id.ms - first.id.ms);
+}

@@ -20,6 +20,9 @@ const COUNTS_TO: f64 = 1e9;
 /// Who counts these, or how often it has collected its garbage, does not get on.
 const FAILURES: [&str; 9] = ["retry", "attempt", "error", "fail", "timeout", "timed out", "warn", "[gc", "gc("];
 
+/// Whom health checks and monitoring ask.
+const PROBES: [&str; 8] = ["/health", "/live", "/metrics", "/ping", "/ready", "/-/ready", "/status", "/up "];
+
 /// Who tells of these does not get on either; a program that only names its own warnings may.
 const TROUBLES: [&str; 4] = ["error", "fail", "timeout", "timed out"];
 
@@ -54,11 +57,14 @@ impl Case<'_> {
         })
     }
 
-    /// Whether the run that stands has answered several requests lately.
+    /// Whether the run that stands has answered several requests lately, beside those that only ask how it is.
     pub(super) fn answers(&self) -> bool {
         let lines = self.examined_now().map_or(&[][..], |examined| &examined.output);
         let answered = lines.iter().filter(|line| {
-            line.at.is_some_and(|at| Span::between(at, self.now) <= LATELY) && is_of_a_request(&line.text)
+            let text = line.text.to_lowercase();
+            line.at.is_some_and(|at| Span::between(at, self.now) <= LATELY)
+                && is_of_a_request(&line.text)
+                && !PROBES.iter().any(|probe| text.contains(probe))
         });
         answered.count() >= LINES
     }

@@ -288,6 +288,8 @@ section! {
         disk_every: Duration = secs(300), "monitor.disk_every";
         /// Whether a container that fell ill is examined before anything is done to it.
         examine: bool = true, "monitor.examine";
+        /// Who stays ill is examined again after this time, then after twice that, up to an hour; zero is never.
+        examine_again: Duration = secs(300), "monitor.examine_again";
         /// So many lines of its output are kept then, at most ...
         log_lines: u32 = 60, "monitor.log_lines";
         /// ... and so many bytes of it.

@@ -1,5 +1,6 @@
 //! Which events ask for an examination?
 
+use hemostat_core::observe::State;
 use hemostat_schema::{
     Cause, ContainerName, Event, EventId, IncidentId, NewEvent, Observation, Subject, Timestamp, TraceParent,
     container::Target,
@@ -25,10 +26,24 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// What was found out, as an event; `cause` is the event that asked.
-    pub fn answer(self, examined: Examined, cause: EventId, now: Timestamp) -> NewEvent {
-        let mut answer =
-            NewEvent::new(self.subject, now, examined).in_incident(self.incident).caused_by(Cause::Event(cause));
+    /// One that is ill still; no event asks for it.
+    pub fn still_ill(subject: Subject, name: ContainerName, state: &State) -> Option<Self> {
+        let ills = state.standing().iter().filter(|(_, standing)| standing.is_illness());
+        Some(Self {
+            subject,
+            name,
+            target: state.facts()?.target(),
+            symptoms: ills.map(|(symptom, _)| *symptom).collect(),
+            by: 0,
+            incident: state.incident().cloned(),
+            trace: None,
+        })
+    }
+
+    /// What was found out, as an event; `cause` is the event that asked, if any did.
+    pub fn answer(self, examined: Examined, cause: Option<EventId>, now: Timestamp) -> NewEvent {
+        let mut answer = NewEvent::new(self.subject, now, examined).in_incident(self.incident);
+        answer.cause = cause.map(Cause::Event);
         hemostat_runtime::trace::stamp(&mut answer, self.trace);
         answer
     }
@@ -110,7 +125,7 @@ mod tests {
         hemostat_runtime::trace::stamp(&mut event, None);
         let cause: EventId = "0.1795462000000-0".parse().unwrap();
         let asked = asked(std::slice::from_ref(&event)).remove(0);
-        let answer = asked.answer(examined(), cause, at(1));
+        let answer = asked.answer(examined(), Some(cause), at(1));
         assert_eq!((answer.cause, answer.incident), (Some(Cause::Event(cause)), event.incident));
         let traces = [answer.trace, event.trace].map(|trace| trace.map(|trace| trace.trace));
         assert!(traces[0].is_some() && traces[0] == traces[1], "{traces:?}");

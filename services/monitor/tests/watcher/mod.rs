@@ -32,30 +32,32 @@ impl Watcher {
 
     /// Watches it, and its disk so often.
     pub fn measuring(ctx: &Context, engine: Arc<dyn Engine>, policy: Policy, disk_every: Duration) -> Self {
-        Self::with(ctx, engine, policy, disk_every, SampleSource::Auto)
+        Self::with(ctx, engine, policy, |settings| settings.disk_every = disk_every)
+    }
+
+    /// Watches it, and examines who stays ill again after this time.
+    pub fn examining_again(ctx: &Context, engine: Arc<dyn Engine>, policy: Policy, again: Duration) -> Self {
+        Self::with(ctx, engine, policy, |settings| {
+            settings.examinations = Some(examine::Settings { again, ..examine::Settings::default() });
+        })
     }
 
     /// Watches it, and asks it for all counters.
     pub fn asking(ctx: &Context, engine: Arc<dyn Engine>, policy: Policy) -> Self {
-        Self::with(ctx, engine, policy, Duration::ZERO, SampleSource::Api)
+        Self::with(ctx, engine, policy, |settings| settings.sampling.source = SampleSource::Api)
     }
 
-    fn with(
-        ctx: &Context,
-        engine: Arc<dyn Engine>,
-        policy: Policy,
-        disk_every: Duration,
-        source: SampleSource,
-    ) -> Self {
-        let settings = Settings {
+    fn with(ctx: &Context, engine: Arc<dyn Engine>, policy: Policy, change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = Settings {
             host: host(),
             interval: Duration::from_millis(500),
-            sampling: sweep::Settings { source, ..sweep::Settings::default() },
-            disk_every,
+            sampling: sweep::Settings::default(),
+            disk_every: Duration::ZERO,
             policy: Arc::new(policy),
             redactor: Redactor::default(),
             examinations: Some(examine::Settings::default()),
         };
+        change(&mut settings);
         Self(tokio::spawn(shift::run(ctx.clone(), engine, settings)))
     }
 }

@@ -62,6 +62,21 @@ fn a_diagnosis_waits_for_the_examination_of_the_run_that_is_ill() {
 }
 
 #[test]
+fn what_nothing_was_done_about_is_thought_over_when_it_is_found_otherwise() {
+    let policy = waits();
+    let expired = found(12, run(0), "certificate has expired");
+    let reached = only(&asked(&policy).when(expired.clone(), at(12)));
+    assert_eq!((rule(&reached), &reached.remedy), ("elsewhere", &None));
+    let later = || asked(&policy).and([expired.clone(), ill(12, reached.clone())]);
+    later().when(found(400, run(0), "certificate has expired"), at(400)).then_nothing();
+    let otherwise = only(&later().when(found(400, run(0), "good morning"), at(400)));
+    assert_eq!((rule(&otherwise), &otherwise.remedy), ("unhealthy", &Some(Remedy::Restart)));
+    // About what is being done nobody thinks twice.
+    let healed = later().and([found(400, run(0), "good morning"), ill(400, otherwise)]);
+    healed.when(found(500, run(0), "certificate has expired"), at(500)).then_nothing();
+}
+
+#[test]
 fn a_diagnosis_does_not_wait_for_ever() {
     let policy = waits();
     let late = asked(&policy).ring(EXAMINATION, at(15), at(15));

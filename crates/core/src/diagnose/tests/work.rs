@@ -89,6 +89,8 @@ fn who_answers_or_gets_on_is_at_work() {
     check(&busy().printed(1, &requests), "easing", Unclear, None);
     check(&busy().printed(90, &requests), "at_the_limit", Sick, Some(Remedy::Restart));
     check(&busy().printed(1, &requests[..2]), "at_the_limit", Sick, Some(Remedy::Restart));
+    let probes = ["GET /healthz HTTP/1.1 200", "GET /healthz HTTP/1.1 200", "GET /metrics HTTP/1.1 200"];
+    check(&busy().printed(1, &probes), "at_the_limit", Sick, Some(Remedy::Restart));
     // Nothing says that it is well.
     check(&busy_and(Health::None).printed(1, &requests), "at_the_limit", Sick, Some(Remedy::Restart));
     let counts = ["relations 1/9, 10 %", "relations 2/9, 20 %", "relations 3/9, 30 %"];
