@@ -5,7 +5,11 @@
 //! work away. Like every clue it brings no remedy about; it only keeps from one. Instants are no progress, as a program
 //! that is stuck may print those as well, and neither is counting how often something failed.
 
-use hemostat_schema::{Span, examination::Line};
+use hemostat_schema::{
+    Span,
+    container::{Health, State},
+    examination::{Line, Relation, Relative},
+};
 
 use super::{Case, clues::is_of_a_request};
 
@@ -20,6 +24,12 @@ const COUNTS_TO: f64 = 1e9;
 /// Who counts these, or how often it has collected its garbage, does not get on.
 const FAILURES: [&str; 9] = ["retry", "attempt", "error", "fail", "timeout", "timed out", "warn", "[gc", "gc("];
 
+/// What there is to do yet is called so.
+const TO_DO: [&str; 10] =
+    ["backlog", "behind", "lag", "left", "outstanding", "pending", "queued", "remain", "to_go", "todo"];
+
+/// What stands in a line about a request that was answered as it should be.
+const WELL_ANSWERED: [&str; 2] = [" 2", " 3"];
 /// Whom health checks and monitoring ask.
 const PROBES: [&str; 8] = ["/health", "/live", "/metrics", "/ping", "/ready", "/-/ready", "/status", "/up "];
 
@@ -64,9 +74,21 @@ impl Case<'_> {
             let text = line.text.to_lowercase();
             line.at.is_some_and(|at| Span::between(at, self.now) <= LATELY)
                 && is_of_a_request(&line.text)
+                && WELL_ANSWERED.iter().any(|code| text.contains(code))
                 && !PROBES.iter().any(|probe| text.contains(probe))
         });
         answered.count() >= LINES
+    }
+
+    /// Whether it serves others though its health check fails: it answers their requests, or those that need it are well.
+    /// The check itself gets an answer, if not the one that it wants.
+    pub(super) fn serves_others(&self) -> bool {
+        let relatives = self.examined_now().map_or(&[][..], |examined| &examined.relatives);
+        let well = |other: &Relative| {
+            other.relation == Relation::Dependent && other.state == State::Running && other.health == Health::Healthy
+        };
+        let answered = !self.failing_checks().is_empty() && !self.is_late() && !self.is_refused();
+        answered && (self.answers() || relatives.iter().any(well)) && !self.was_healed_by_a_restart()
     }
 
     /// Whether the run that stands has told lately what it does, and not that it failed.
@@ -83,7 +105,13 @@ impl Case<'_> {
     pub(super) fn gets_on(&self) -> bool {
         let lines = self.examined_now().map_or(&[][..], |examined| &examined.output);
         let late = lines.last().and_then(|line| line.at).is_none_or(|at| Span::between(at, self.now) > LATELY);
-        !late && (counts_up(lines) || nears_its_end(lines))
+        !late && (counts_up(lines) || counts_down(lines) || nears_its_end(lines))
+    }
+
+    /// Whether what its health check finds wrong is ever less, from one check to the next: it catches up.
+    pub(super) fn catches_up(&self) -> bool {
+        let told: Vec<&str> = self.failing_checks().iter().map(|check| check.output.as_str()).collect();
+        falls(&told)
     }
 }
 
@@ -100,6 +128,55 @@ fn counts_up(lines: &[Line]) -> bool {
     let Some(newest) = alike.len().checked_sub(LINES).map(|from| &alike[from..]) else { return false };
     let rises = |n: usize| newest.windows(2).all(|pair| pair[0][n] < pair[1][n]);
     (0..newest[0].len()).any(rises)
+}
+
+/// Whether the last lines of one kind tell that there is ever less to do.
+fn counts_down(lines: &[Line]) -> bool {
+    let works = |text: &&str| {
+        let text = text.to_lowercase();
+        !FAILURES.iter().any(|failure| text.contains(failure))
+    };
+    let recent = lines[lines.len().saturating_sub(AMONG)..].iter().filter(|line| !is_of_a_request(&line.text));
+    falls(&recent.map(|line| line.text.as_str()).filter(works).collect::<Vec<_>>())
+}
+
+/// Whether in the last texts of one kind a figure falls that says how much there is to do yet.
+fn falls(texts: &[&str]) -> bool {
+    let Some((last, _)) = texts.last().map(|text| shape(text)) else { return false };
+    let alike: Vec<(&str, Vec<f64>)> = texts
+        .iter()
+        .map(|text| (*text, shape(text)))
+        .filter(|(_, (shape, _))| *shape == last)
+        .map(|(text, (_, figures))| (text, figures))
+        .collect();
+    let Some(newest) = alike.len().checked_sub(LINES).map(|from| &alike[from..]) else { return false };
+    let figures = newest[0].1.len();
+    (0..figures).any(|n| newest.windows(2).all(|pair| pair[0].1[n] > pair[1].1[n]) && is_to_do(newest[0].0, n))
+}
+
+/// Whether the figure of this place in a line says how much there is to do yet, as the word before it or those after it have it.
+fn is_to_do(text: &str, n: usize) -> bool {
+    let text = text.to_lowercase();
+    let words: Vec<&str> =
+        text.split(|c: char| c.is_whitespace() || "=|,[]()\"".contains(c)).filter(|word| !word.is_empty()).collect();
+    let counts = |word: &str| {
+        word.split(|c: char| !c.is_ascii_digit() && c != '.')
+            .filter(|part| part.starts_with(|c: char| c.is_ascii_digit()))
+            .count()
+    };
+    let mut seen = 0;
+    for (at, word) in words.iter().enumerate() {
+        if is_instant(word) {
+            continue;
+        }
+        seen += counts(word);
+        if seen > n {
+            let near = [at.checked_sub(1), Some(at), Some(at + 1), Some(at + 2)];
+            let near = near.into_iter().flatten().filter_map(|at| words.get(at));
+            return near.into_iter().any(|word| TO_DO.iter().any(|to_do| word.contains(to_do)));
+        }
+    }
+    false
 }
 
 /// Whether the last lines tell how much of a whole is done, `[1702/2212]` or `41 of 120`, and that is ever more.
@@ -182,7 +259,8 @@ mod tests {
                 .zip(lines)
                 .map(|(n, text)| Line { at: Some(at(n)), stream: Stream::Stdout, text: (*text).to_owned() })
                 .collect();
-            assert_eq!(counts_up(&printed) || nears_its_end(&printed), expected, "{lines:?}");
+            let works = counts_up(&printed) || counts_down(&printed) || nears_its_end(&printed);
+            assert_eq!(works, expected, "{lines:?}");
         };
         check(&["[16/22] Building a.o", "[17/22] Linking the b", "[19/22] Testing c.d e"], true);
         check(&["step 1 of 9: fetch", "step 2 of 9: unpack it", "step 3 of 9: go"], true);
@@ -208,6 +286,10 @@ mod tests {
         check(&["1767254391 spin", "1767254392 spin", "1767254393 spin"], false);
         check(&["attempt 4 in vain", "attempt 5 in vain", "attempt 6 in vain"], false);
         check(&["WARN fd 14 hung up", "WARN fd 15 hung up", "WARN fd 16 hung up"], false);
+        check(&["stored 500, pending=91", "stored 500, pending=86", "stored 500, pending=81"], true);
+        check(&["12:00:03 41 rows left", "12:00:04 40 rows left", "12:00:09 12 rows left"], true);
+        check(&["free=91", "free=86", "free=81"], false);
+        check(&["lag 81", "lag 86", "lag 80"], false);
         check(&["[1s][gc] GC(1) Pause", "[2s][gc] GC(2) Pause", "[3s][gc] GC(3) Pause"], false);
         check(&["GET /a?n=1 HTTP/1.1", "GET /a?n=2 HTTP/1.1", "GET /a?n=3 HTTP/1.1"], false);
         check(&["", "ü", "…"], false);

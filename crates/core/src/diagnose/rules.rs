@@ -30,6 +30,8 @@
 //! | `slow` | its health check times out while it works | unclear, none; restart after a while | 0.75 |
 //! | `hung` | its health check times out, and it does nothing | sick, restart | 0.85 |
 //! | `not_listening` | it runs, and nothing listens | sick, restart | 0.85 |
+//! | `catching_up` | its health check fails, and what it finds wrong is ever less | unclear, none | 0.65 |
+//! | `serving` | its health check fails, and it serves others | unclear, none | 0.60 |
 //! | `unhealthy` | its health check fails | sick, restart | 0.80 |
 //! | `memory_leak` | its memory grows towards the limit | sick, restart when that is near | 0.80 |
 //! | `memory_rising` | memory above its threshold, and rising | sick, restart | 0.80 |
@@ -66,7 +68,7 @@ pub struct Rule {
 }
 
 /// All rules, strongest first.
-pub const RULES: [Rule; 38] = [
+pub const RULES: [Rule; 40] = [
     Rule { name: "intruded", find: work::intruded },
     Rule { name: "bad_command", find: ends::bad_command },
     Rule { name: "oom_at_start", find: ends::oom_at_start },
@@ -95,6 +97,8 @@ pub const RULES: [Rule; 38] = [
     Rule { name: "slow", find: health::slow },
     Rule { name: "hung", find: health::hung },
     Rule { name: "not_listening", find: health::not_listening },
+    Rule { name: "catching_up", find: health::catching_up },
+    Rule { name: "serving", find: health::serving },
     Rule { name: "unhealthy", find: health::unhealthy },
     Rule { name: "memory_leak", find: levels::memory_leak },
     Rule { name: "memory_rising", find: levels::memory_rising },

@@ -78,6 +78,10 @@ pub enum Contraindication {
     PassesByItself,
     /// All that is wrong is memory that the kernel takes back, or that its program allows itself.
     NotItsMemory,
+    /// What its health check finds wrong is ever less.
+    CatchesUp,
+    /// It serves others, whom a restart would cut off.
+    Serves,
     /// It has been restarted in this illness, and has not been well since.
     InVain,
     /// It is a job that is done once, and it would end as it did.
@@ -130,6 +134,8 @@ impl std::fmt::Display for Contraindication {
             Self::Attended => "somebody is at a shell in it",
             Self::PassesByItself => "it has passed by itself before",
             Self::NotItsMemory => "that memory is the kernel's to take back, or within what its program allows itself",
+            Self::CatchesUp => "what its health check finds wrong is ever less",
+            Self::Serves => "it serves others, whom that would cut off",
             Self::InVain => "it has been restarted already, and has not been well since",
             Self::Spent => "it is a job that is done once, and would end as it did",
             Self::Elsewhere { what } => return write!(f, "a restart would not change that {what}"),
@@ -235,7 +241,7 @@ fn level(case: &Case<'_>) -> Result<(), Contraindication> {
 
 /// What stands against a restart because of what its health check says, and says of others.
 fn check(case: &Case<'_>) -> Result<(), Contraindication> {
-    use Contraindication::{BrokenCheck, Elsewhere, MisdirectedCheck, OnlyFlapping};
+    use Contraindication::{BrokenCheck, CatchesUp, Elsewhere, MisdirectedCheck, OnlyFlapping, Serves};
     if !case.is_only_ill_of(&[Symptom::Unhealthy, Symptom::Flapping]) {
         return Ok(());
     }
@@ -247,6 +253,12 @@ fn check(case: &Case<'_>) -> Result<(), Contraindication> {
     }
     if case.has_misdirected_check() {
         return Err(MisdirectedCheck);
+    }
+    if case.catches_up() {
+        return Err(CatchesUp);
+    }
+    if case.serves_others() && case.left_behind_by().is_none() {
+        return Err(Serves);
     }
     // What it cannot reach may be well again, and what it held of it stale, unless its check says of each part how it is;
     // the others only people mend.

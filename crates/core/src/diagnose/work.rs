@@ -114,6 +114,8 @@ const RUNNERS: [&str; 23] = [
     "ash", "bash", "bundle", "bunx", "dash", "env", "ionice", "nice", "node", "nodejs", "npm", "npx", "perl", "php",
     "pnpm", "python", "rake", "ruby", "sh", "sudo", "time", "timeout", "yarn",
 ];
+/// Programs with which somebody looks into another one, which may stand still meanwhile.
+const DEBUGGERS: [&str; 8] = ["debugpy", "dlv", "gdb", "jdb", "lldb", "pdb", "rr", "strace"];
 /// Shells that somebody sits at: those that were given nothing to run.
 const SHELLS: [&str; 5] = ["ash", "bash", "fish", "sh", "zsh"];
 
@@ -158,7 +160,32 @@ impl<'a> Case<'a> {
     pub(super) fn is_attended(&self) -> bool {
         let processes = self.processes();
         let lately = self.ills().all(|symptom| self.stood(symptom) <= ATTENDED_FOR);
-        lately && processes.len() > 1 && processes.iter().any(|process| is_a_hand(&process.command))
+        let at_a_shell = processes.len() > 1 && processes.iter().any(|process| is_a_hand(&process.command));
+        lately && (at_a_shell || self.is_debugged())
+    }
+
+    /// Whether somebody holds it with a debugger.
+    fn is_debugged(&self) -> bool {
+        let debugs = |process: &Process| {
+            process
+                .command
+                .split_whitespace()
+                .next()
+                .map(program_of)
+                .is_some_and(|program| DEBUGGERS.contains(&program))
+        };
+        let lines = self.examined_now().map_or(&[][..], |examined| &examined.output);
+        let last = lines.iter().rev().find_map(|line| {
+            let text = line.text.to_lowercase();
+            let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
+            if says(&["debugger attached", "debugger connected"]) {
+                Some(true)
+            } else {
+                says(&["debugger detached", "debugger disconnected", "waiting for the debugger to disconnect"])
+                    .then_some(false)
+            }
+        });
+        last == Some(true) || self.processes().iter().any(debugs)
     }
 
     /// Whether all that is wrong is a level that somebody's work explains, which is over when that is.

@@ -83,6 +83,7 @@ const PATTERNS: [(Trouble, &[&str]); 24] = [
             "timeout waiting for & connection from pool",
             "timed out & connection from & pool",
             "too many clients already",
+            "remaining connection slots are reserved",
             "too many connections",
         ],
     ),

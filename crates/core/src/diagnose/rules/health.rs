@@ -182,6 +182,23 @@ pub(super) fn not_listening(case: &Case<'_>) -> Option<Finding> {
     Some(sick(Remedy::Restart, 0.85, root_cause, why).citing(["checks", "processes"]))
 }
 
+pub(super) fn catching_up(case: &Case<'_>) -> Option<Finding> {
+    let failing = failing(case).filter(|_| case.catches_up())?;
+    let check = case.failing_checks().last()?;
+    let root_cause = format!("{failing}, and what it finds wrong is ever less ({})", said(check));
+    let why = "it catches up, and a restart would throw it back: it is looked at again";
+    Some(unclear(0.65, root_cause, why).citing(["checks"]).again(PATIENCE))
+}
+
+pub(super) fn serving(case: &Case<'_>) -> Option<Finding> {
+    let failing = failing(case).filter(|_| case.serves_others())?;
+    let check = case.failing_checks().last()?;
+    let root_cause = format!("{failing} ({}), though it serves others", said(check));
+    let why = "a part of it fails, or of what it needs; a restart would cut off those who are served: look at what its check \
+               asks for";
+    Some(unclear(0.6, root_cause, why).citing(["checks", "relatives"]).again(PATIENCE))
+}
+
 pub(super) fn unhealthy(case: &Case<'_>) -> Option<Finding> {
     let failing = failing(case)?;
     let clue = case.examined_now().and_then(clues::in_output);

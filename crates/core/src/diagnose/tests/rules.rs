@@ -258,6 +258,24 @@ fn health_checks_that_fail() {
     check(well(Health::Healthy), restart("unhealthy"));
     check(well(Health::Unhealthy), ("dependency_down", Sick, None));
 
+    let behind = |lags: [u32; 3]| {
+        let told = |patient: Patient, lag| patient.checked(1, &format!("seconds_behind={lag} (max 600)"));
+        lags.into_iter().fold(unhealthy(900), told)
+    };
+    check(behind([2610, 2488, 2371]), ("catching_up", Unclear, None));
+    check(behind([2610, 2700, 2800]), restart("unhealthy"));
+    check(behind([2610, 2610, 2371]), restart("unhealthy"));
+    let requests = ["GET /a HTTP/1.1 200", "GET /b HTTP/1.1 200", "GET /c HTTP/1.1 304"];
+    check(unhealthy(900).checked(22, "500").printed(1, &requests), ("serving", Unclear, None));
+    check(unhealthy(900).checked(22, "500").printed(90, &requests), restart("unhealthy"));
+    check(unhealthy(900).checked(22, "500").printed(1, &requests[1..]), restart("unhealthy"));
+    check(unhealthy(900).checked(7, refused).printed(1, &requests), restart("not_listening"));
+    let needed = |health| {
+        unhealthy(900).checked(2, "no free slots").relative("web", Relation::Dependent, State::Running, health, 0)
+    };
+    check(needed(Health::Healthy), ("serving", Unclear, None));
+    check(needed(Health::None), restart("unhealthy"));
+
     check(ill([flapping()]), ("flapping", Sick, None));
     check(unhealthy(10).also(flapping()), ("flapping", Sick, None));
     let late = ill([flapping()]).checked(-1, late);

@@ -72,6 +72,10 @@ fn somebodys_work_is_let_end_and_what_only_is_called_so_is_not_spared() {
     let hand = |since| unhealthy(since).checked(22, "502").works("puma", 60, 9).works("/bin/bash", 0, 4);
     check(&hand(900), "at_work", Unclear, None);
     check(&hand(3601), "unhealthy", Sick, restart());
+    let held = |lines: &[&str]| unhealthy(300).checked(-1, "").printed(200, lines).with(uses(0.0, 9.0));
+    check(&held(&["Debugger attached."]), "at_work", Unclear, None);
+    check(&held(&["Debugger attached.", "Waiting for the debugger to disconnect..."]), "hung", Sick, restart());
+    check(&unhealthy(900).checked(22, "502").works("gdb -p 7", 1, 9), "at_work", Unclear, None);
     let builds = ["[1/9] Building a.o", "[2/9] Linking b c", "[3/9] Testing d"];
     let many = ill([raised(Symptom::PidsHigh)]).used(&[(1.0, 1.0, 9), (1.0, 1.0, 40), (1.0, 1.0, 80)]);
     check(&many, "pids_high", Sick, restart());
