@@ -3,7 +3,7 @@
 use hemostat_schema::{
     Span, Timestamp,
     container::{Health, Vitals},
-    examination::{Change, Changed, Check},
+    examination::{Change, Changed, Check, Relation},
     observation::{Symptom, Trend},
 };
 
@@ -64,7 +64,8 @@ impl<'a> Case<'a> {
         }
         if self.says_not_ready().is_some() {
             let left = left(READY_WITHIN, self.stood(Symptom::Unhealthy));
-            return left.or_else(|| self.gets_on().then_some(PATIENCE));
+            let busy = self.vitals_now().is_some_and(|vitals| vitals.cpu.get() >= BUSY) && self.speaks();
+            return left.or_else(|| (busy || self.gets_on()).then_some(PATIENCE));
         }
         let printed = self.silent_since().zip(self.facts.started_at).is_some_and(|(at, began)| {
             Span::between(at, self.now) <= SIGN_OF_LIFE && Span::between(began, at) >= FIRST_WORDS
@@ -132,8 +133,23 @@ impl<'a> Case<'a> {
             "403 forbidden",
             "error: 405",
         ];
+        let Some(check) = self.failing_checks().last() else { return false };
         // What was there before in this run is missing for another reason.
-        self.was_well() != Some(true) && self.failing_checks().last().is_some_and(|check| says(check, &ABSENT))
+        let absent = self.was_well() != Some(true) && (says(check, &ABSENT) || self.listens_elsewhere(check));
+        // What stands in a log stands there after a restart, too.
+        absent || says(check, &[".log:"])
+    }
+
+    /// Whether its check finds nobody at a port, and it says that it listens at others.
+    fn listens_elsewhere(&self, check: &Check) -> bool {
+        let lines = self.examined_now().map_or(&[][..], |examined| &examined.output);
+        let listens = lines.iter().filter(|line| {
+            let text = line.text.to_lowercase();
+            text.contains("listening on") && !text.contains("debugger")
+        });
+        let (asked, at): (Vec<u16>, Vec<u16>) =
+            (ports(&check.output), listens.flat_map(|line| ports(&line.text)).collect());
+        self.is_refused() && !asked.is_empty() && !at.is_empty() && !asked.iter().any(|port| at.contains(port))
     }
 
     /// What its check, or else its output, says that goes wrong elsewhere.
@@ -193,6 +209,18 @@ impl<'a> Case<'a> {
         !parts.is_empty() && !parts.iter().any(well)
     }
 
+    /// Whether it says now that it cannot reach something, and that is none of the containers that it is known to need and
+    /// that are well.
+    pub(super) fn is_cut_off_now(&self) -> bool {
+        let Some(examined) = self.examined_now() else { return false };
+        let lately = self.silent_since().is_some_and(|at| Span::between(at, self.now) <= SIGN_OF_LIFE);
+        let well = examined.relatives.iter().any(|other| {
+            other.relation == Relation::Dependency && ward::ails(other.state, other.health, None).is_none()
+        });
+        let clue = self.trouble_elsewhere().filter(|clue| clue.trouble == Trouble::Unreachable);
+        lately && !well && clue.is_some_and(|clue| clue.is_among_the_last(STILL_TRUE, examined.output.len()))
+    }
+
     /// Whether its check changes its mind as part of it hangs: it is late though it does nothing, and not for want of
     /// a CPU or a disk, or while it is busy with nothing but its memory, which is full; and a restart has healed that
     /// before.
@@ -225,6 +253,20 @@ impl<'a> Case<'a> {
         let broken = |check: &Check| matches!(check.code, 126 | 127) || (check.code == -1 && says(check, &ABSENT));
         !checks.is_empty() && checks.iter().all(broken)
     }
+}
+
+/// The ports that a text names: `:8080`, `port 8080`.
+fn ports(text: &str) -> Vec<u16> {
+    let text = text.to_lowercase();
+    let after = |mark: &'static str| {
+        text.match_indices(mark).filter_map(|(at, mark)| {
+            let rest = &text[at + mark.len()..];
+            let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+            // `07:59:41` and `::1` are none.
+            rest[..end].parse().ok().filter(|port| *port >= 80 && !rest[end..].starts_with(':'))
+        })
+    };
+    after("port ").chain(after(":")).collect()
 }
 
 fn says(check: &Check, words: &[&str]) -> bool {

@@ -81,14 +81,15 @@ impl Case<'_> {
     }
 
     /// Whether it serves others though its health check fails: it answers their requests, or those that need it are well.
-    /// The check itself gets an answer, if not the one that it wants.
+    /// The check itself gets an answer, if not the one that it wants; or it asks at another address.
     pub(super) fn serves_others(&self) -> bool {
         let relatives = self.examined_now().map_or(&[][..], |examined| &examined.relatives);
         let well = |other: &Relative| {
             other.relation == Relation::Dependent && other.state == State::Running && other.health == Health::Healthy
         };
-        let answered = !self.failing_checks().is_empty() && !self.is_late() && !self.is_refused();
-        answered && (self.answers() || relatives.iter().any(well)) && !self.was_healed_by_a_restart()
+        let answered = !self.failing_checks().is_empty() && !self.is_late();
+        let needed = !self.is_refused() && relatives.iter().any(well);
+        answered && (self.answers() || needed) && !self.was_healed_by_a_restart()
     }
 
     /// Whether the run that stands has told lately what it does, and not that it failed.
@@ -188,15 +189,23 @@ fn nears_its_end(lines: &[Line]) -> bool {
         let text = line.text.to_lowercase();
         !FAILURES.iter().any(|failure| text.contains(failure))
     });
-    let told: Vec<(u32, u32)> = works.filter_map(|line| done_of(&line.text)).take(LINES).collect();
+    let told: Vec<Vec<(u32, u32)>> =
+        works.map(|line| done_of(&line.text)).filter(|told| !told.is_empty()).take(LINES).collect();
     // The last one is the first here.
-    told.len() == LINES && told.windows(2).all(|pair| pair[0].1 == pair[1].1 && pair[0].0 > pair[1].0)
+    told.len() == LINES && told.windows(2).all(|pair| goes_on(&pair[1], &pair[0]))
 }
 
-/// How much is done of how much, where a line tells of it.
-fn done_of(text: &str) -> Option<(u32, u32)> {
+/// Whether more is done than before of the same whole, or of a part of it: an epoch, and a step of that.
+fn goes_on(before: &[(u32, u32)], now: &[(u32, u32)]) -> bool {
+    let both = before.iter().zip(now);
+    let more = both.clone().find(|(before, now)| before.0 != now.0).map(|(before, now)| before.0 < now.0);
+    both.clone().all(|(before, now)| before.1 == now.1) && more.unwrap_or(before.len() < now.len())
+}
+
+/// How much is done of how much, as often as a line tells of it.
+fn done_of(text: &str) -> Vec<(u32, u32)> {
     let words: Vec<&str> = text.split(|c: char| c.is_whitespace() || "[]()|,:".contains(c)).collect();
-    let fraction = |word: &&str| {
+    let fraction = |word: &str| {
         let (done, all) = word.split_once('/')?;
         Some((done.parse().ok()?, all.parse().ok()?))
     };
@@ -204,8 +213,8 @@ fn done_of(text: &str) -> Option<(u32, u32)> {
         [done, "of" | "/", all] => Some((done.parse().ok()?, all.parse().ok()?)),
         _ => None,
     };
-    let told = words.iter().find_map(fraction).or_else(|| words.windows(3).find_map(of));
-    told.filter(|(done, all)| done <= all && *all > 1)
+    let told = words.iter().filter_map(|word| fraction(word)).chain(words.windows(3).filter_map(of));
+    told.filter(|(done, all): &(u32, u32)| done <= all && *all > 1).collect()
 }
 
 /// A line without its figures and instants, and the figures.
@@ -263,6 +272,8 @@ mod tests {
             assert_eq!(works, expected, "{lines:?}");
         };
         check(&["[16/22] Building a.o", "[17/22] Linking the b", "[19/22] Testing c.d e"], true);
+        check(&["epoch 3/9: saved", "epoch 4/9: step 8/18 ok", "epoch 4/9: step 9/18 fine"], true);
+        check(&["epoch 4/9: step 8/18 ok", "epoch 4/9: step 8/18 ok", "epoch 4/9: step 8/18 fine"], false);
         check(&["step 1 of 9: fetch", "step 2 of 9: unpack it", "step 3 of 9: go"], true);
         check(&["[16/22] Building a.o", "[17/23] Linking the b", "[19/24] Testing c.d e"], false);
         check(&["[3/3] tries of a", "[3/3] tries of b x", "[3/3] tries c"], false);

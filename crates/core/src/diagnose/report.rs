@@ -74,6 +74,7 @@ fn collect(value: &Value, parts: &mut Vec<String>) {
                 let is_part = !STATUS.contains(&name.as_str()) && !NO_PART.contains(&name.as_str());
                 let ails = match value {
                     Value::String(word) => is_part && not_well(word),
+                    Value::Number(answer) => is_part && ANSWERS.contains(&answer.to_string().as_str()),
                     Value::Object(inner) => is_part && says(inner),
                     _ => false,
                 };
@@ -133,6 +134,7 @@ mod tests {
         check(r#"503 {"ok":false,"db":"ok","payments":"503 Service Unavailable"}"#, &["payments"]);
         check(r#"{"status":"DOWN","components":{"diskSpace":{"status":"DOWN"}}}"#, &[]);
         check(r#"{"status":"DOWN","components":{"db":{"status":"DOWN"},"workers":{"status":"DOWN"}}}"#, &[]);
+        check(r#"{"status":"degraded","upstream":429,"waiting":4110}"#, &["upstream"]);
         check(r#"{"status":"DOWN"}"#, &[]);
         check(r#"{"error":"timeout","message":"failed"}"#, &[]);
         check(r#"{"db":"#, &[]);

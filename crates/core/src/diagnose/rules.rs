@@ -29,9 +29,9 @@
 //! | `spinning` | its health check times out while it is busy, and it has fallen silent | sick, restart | 0.80 |
 //! | `slow` | its health check times out while it works | unclear, none; restart after a while | 0.75 |
 //! | `hung` | its health check times out, and it does nothing | sick, restart | 0.85 |
-//! | `not_listening` | it runs, and nothing listens | sick, restart | 0.85 |
 //! | `catching_up` | its health check fails, and what it finds wrong is ever less | unclear, none | 0.65 |
 //! | `serving` | its health check fails, and it serves others | unclear, none | 0.60 |
+//! | `not_listening` | it runs, and nothing listens | sick, restart | 0.85 |
 //! | `unhealthy` | its health check fails | sick, restart | 0.80 |
 //! | `memory_leak` | its memory grows towards the limit | sick, restart when that is near | 0.80 |
 //! | `memory_rising` | memory above its threshold, and rising | sick, restart | 0.80 |
@@ -96,9 +96,9 @@ pub const RULES: [Rule; 40] = [
     Rule { name: "spinning", find: health::spinning },
     Rule { name: "slow", find: health::slow },
     Rule { name: "hung", find: health::hung },
-    Rule { name: "not_listening", find: health::not_listening },
     Rule { name: "catching_up", find: health::catching_up },
     Rule { name: "serving", find: health::serving },
+    Rule { name: "not_listening", find: health::not_listening },
     Rule { name: "unhealthy", find: health::unhealthy },
     Rule { name: "memory_leak", find: levels::memory_leak },
     Rule { name: "memory_rising", find: levels::memory_rising },

@@ -78,6 +78,8 @@ pub enum Contraindication {
     PassesByItself,
     /// All that is wrong is memory that the kernel takes back, or that its program allows itself.
     NotItsMemory,
+    /// All that was wrong is that it ended, and it runs again.
+    RunsAgain,
     /// What its health check finds wrong is ever less.
     CatchesUp,
     /// It serves others, whom a restart would cut off.
@@ -134,6 +136,7 @@ impl std::fmt::Display for Contraindication {
             Self::Attended => "somebody is at a shell in it",
             Self::PassesByItself => "it has passed by itself before",
             Self::NotItsMemory => "that memory is the kernel's to take back, or within what its program allows itself",
+            Self::RunsAgain => "it runs again",
             Self::CatchesUp => "what its health check finds wrong is ever less",
             Self::Serves => "it serves others, whom that would cut off",
             Self::InVain => "it has been restarted already, and has not been well since",
@@ -177,7 +180,7 @@ pub fn safe(case: &Case<'_>, remedy: &Remedy) -> Result<(), Contraindication> {
 
 /// What stands against stopping it.
 fn restart(case: &Case<'_>) -> Result<(), Contraindication> {
-    use Contraindication::{Attended, DockerRestarts, Down, Errand, InVain, Leaving, Starting, StillBegins};
+    use Contraindication::{Attended, DockerRestarts, Down, Errand, InVain, Leaving, RunsAgain, Starting, StillBegins};
     match case.facts.state {
         State::Restarting => return Err(DockerRestarts),
         State::Created | State::Exited => return Err(Down),
@@ -201,6 +204,9 @@ fn restart(case: &Case<'_>) -> Result<(), Contraindication> {
     }
     if case.restarts_in_vain() {
         return Err(InVain);
+    }
+    if case.is_only_ill_of(&[Symptom::Exited, Symptom::OomKilled]) {
+        return Err(RunsAgain);
     }
     level(case).and_then(|()| check(case))
 }
@@ -262,7 +268,7 @@ fn check(case: &Case<'_>) -> Result<(), Contraindication> {
     }
     // What it cannot reach may be well again, and what it held of it stale, unless its check says of each part how it is;
     // the others only people mend.
-    let reports = case.reports_others();
+    let reports = case.reports_others() || case.is_cut_off_now();
     let stays = |clue: &Clue<'_>| clue.trouble.stays() || clue.trouble == Trouble::Locked || reports;
     match case.trouble_elsewhere().filter(stays) {
         Some(clue) if clue.trouble.stays() || case.left_behind_by().is_none() => {
@@ -280,6 +286,10 @@ fn start(case: &Case<'_>) -> Result<(), Contraindication> {
         State::Created | State::Exited | State::Dead | State::Removing => match () {
             () if case.is_exhausted() => Err(Contraindication::Exhausted),
             () if case.is_spent() => Err(Contraindication::Spent),
+            () if case.in_vain(Remedy::Start) > 0 => match case.clue().filter(|clue| clue.trouble.stays()) {
+                Some(clue) => Err(Contraindication::Elsewhere { what: clue.trouble.told() }),
+                None => Ok(()),
+            },
             () => Ok(()),
         },
     }

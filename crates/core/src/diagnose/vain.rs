@@ -8,7 +8,7 @@ use hemostat_schema::{
     observation::{Severity, Symptom},
 };
 
-use super::{Case, Past, clues::Trouble};
+use super::{Case, Past, clues::Trouble, work::OF_DATA};
 
 /// Who has never run for longer is a job as likely as a service.
 const A_JOB: Span = Span::from_secs(3600);
@@ -56,7 +56,7 @@ impl Case<'_> {
         let image = self.facts.image.rsplit('/').next().unwrap_or_default();
         let image = image.split([':', '@']).next().unwrap_or_default();
         let words = |name: &str| name.to_lowercase().split(['-', '_', '.']).any(|word| JOBS.contains(&word));
-        words(&service) || words(image)
+        words(&service) || words(image) || OF_DATA.contains(&image.to_lowercase().as_str())
     }
 
     /// Whether restarts were in vain, and one more would be: it uses too much again, or the run has not been well for a

@@ -21,7 +21,7 @@ const ATTENDED_FOR: Span = Span::from_secs(3600);
 const ORDERS: usize = 3;
 
 /// Programs that write, read or change all of somebody's data, once.
-const OF_DATA: [&str; 37] = [
+pub(super) const OF_DATA: [&str; 37] = [
     "alembic",
     "barman",
     "borg",
@@ -103,7 +103,7 @@ const OF_MAKING: [&str; 34] = [
     "zstd",
 ];
 /// What a program is told that does.
-const TO_MAKE: [&str; 5] = ["build", "compile", "encode", "train", "transcode"];
+const TO_MAKE: [&str; 8] = ["build", "compile", "encode", "index-pack", "pack-objects", "repack", "train", "transcode"];
 /// Who is told one of these waits for others' orders, and is no such work.
 const TO_SERVE: [&str; 12] = [
     "--daemon", "--server", "--watch", "daemon", "mount", "rcd", "schedule", "serve", "server", "start", "watch",
@@ -308,6 +308,7 @@ mod tests {
         check("/usr/lib/gcc/x86_64-linux-gnu/13/cc1plus -quiet src/sim/solver.cpp", Some(Making));
         check("/usr/lib/jellyfin-ffmpeg/ffmpeg -i film.mkv out.mp4", Some(Making));
         check("npm run build", Some(Making));
+        check("git pack-objects --revs --thin --stdout", Some(Making));
         check("node /srv/build/index.js", None);
         check("java -jar /app/import.jar", None);
         check("/usr/local/bin/imports --listen :80", None);

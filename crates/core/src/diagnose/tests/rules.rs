@@ -210,6 +210,12 @@ fn health_checks_that_fail() {
     check(unhealthy(10).checked(127, "not found").checked(1, "status 500"), restart("unhealthy"));
     let wrong = "curl: (22) The requested URL returned error: 404";
     check(unhealthy(10).checked(22, wrong), ("check_misdirected", Unclear, None));
+    let reads = "FAIL: /var/log/a.log: 07:41:12 INFO order of one ERROR 404 mug";
+    check(unhealthy(10).checked(1, reads), ("check_misdirected", Unclear, None));
+    let listens = |line| unhealthy(900).checked(7, refused).printed(600, &[line]);
+    check(listens("Listening on http://0.0.0.0:8080"), ("check_misdirected", Unclear, None));
+    check(listens("Listening on http://0.0.0.0:80"), restart("not_listening"));
+    check(listens("Debugger listening on ws://0.0.0.0:9229/a"), restart("not_listening"));
     let was_well = unhealthy(10).changed(0, Changed::Started).changed(9, Changed::Health { to: Health::Healthy });
     check(was_well.checked(22, wrong), restart("unhealthy"));
 
@@ -269,7 +275,7 @@ fn health_checks_that_fail() {
     check(unhealthy(900).checked(22, "500").printed(1, &requests), ("serving", Unclear, None));
     check(unhealthy(900).checked(22, "500").printed(90, &requests), restart("unhealthy"));
     check(unhealthy(900).checked(22, "500").printed(1, &requests[1..]), restart("unhealthy"));
-    check(unhealthy(900).checked(7, refused).printed(1, &requests), restart("not_listening"));
+    check(unhealthy(900).checked(7, refused).printed(1, &requests), ("serving", Unclear, None));
     let needed = |health| {
         unhealthy(900).checked(2, "no free slots").relative("web", Relation::Dependent, State::Running, health, 0)
     };

@@ -119,7 +119,14 @@ fn what_must_not_be_done_is_known_with_its_reason() {
     check(elsewhere("core: vault is sealed"), Restart, Some(Elsewhere { what }));
     let what = "another has the role that is asked for";
     check(elsewhere("role is standby, expected primary"), Restart, Some(Elsewhere { what }));
-    check(elsewhere("connect: connection refused"), Restart, None);
+    let what = "it cannot reach what it needs";
+    check(elsewhere("connect: connection refused"), Restart, Some(Elsewhere { what }));
+    check(unhealthy(900).printed(60, &["connect: connection refused"]), Restart, None);
+    check(ill([raised(Symptom::OomKilled)]), Restart, Some(RunsAgain));
+    let corrupt = || ended(2, 1, ExitBy::Crash).printed(1, &["PANIC: could not locate a valid checkpoint record"]);
+    check(corrupt(), Start, None);
+    let what = "its data is damaged or of another version";
+    check(corrupt().tried(Start, Some(1), Outcome::Relapsed), Start, Some(Elsewhere { what }));
     let anew = |said: &str| {
         unhealthy(9).checked(1, said).relative("db", Relation::Dependency, State::Running, Health::Healthy, 60)
     };
