@@ -218,7 +218,10 @@ impl<'a> Case<'a> {
             other.relation == Relation::Dependency && ward::ails(other.state, other.health, None).is_none()
         });
         let clue = self.trouble_elsewhere().filter(|clue| clue.trouble == Trouble::Unreachable);
-        lately && !well && clue.is_some_and(|clue| clue.is_among_the_last(STILL_TRUE, examined.output.len()))
+        lately
+            && !well
+            && self.lost_network().is_none()
+            && clue.is_some_and(|clue| clue.is_among_the_last(STILL_TRUE, examined.output.len()))
     }
 
     /// Whether its check changes its mind as part of it hangs: it is late though it does nothing, and not for want of
