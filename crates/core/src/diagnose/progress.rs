@@ -9,6 +9,7 @@ use hemostat_schema::{
     Span,
     container::{Health, State},
     examination::{Line, Relation, Relative},
+    observation::Symptom,
 };
 
 use super::{Case, clues::is_of_a_request};
@@ -28,8 +29,8 @@ const FAILURES: [&str; 9] = ["retry", "attempt", "error", "fail", "timeout", "ti
 const TO_DO: [&str; 10] =
     ["backlog", "behind", "lag", "left", "outstanding", "pending", "queued", "remain", "to_go", "todo"];
 
-/// What stands in a line about a request that was answered as it should be.
-const WELL_ANSWERED: [&str; 2] = [" 2", " 3"];
+/// That others are well who need it says for so long that it serves them: not all look at it.
+const NEEDED_FOR: Span = Span::from_secs(1800);
 /// Whom health checks and monitoring ask.
 const PROBES: [&str; 8] = ["/health", "/live", "/metrics", "/ping", "/ready", "/-/ready", "/status", "/up "];
 
@@ -74,7 +75,7 @@ impl Case<'_> {
             let text = line.text.to_lowercase();
             line.at.is_some_and(|at| Span::between(at, self.now) <= LATELY)
                 && is_of_a_request(&line.text)
-                && WELL_ANSWERED.iter().any(|code| text.contains(code))
+                && is_well_answered(&line.text)
                 && !PROBES.iter().any(|probe| text.contains(probe))
         });
         answered.count() >= LINES
@@ -88,7 +89,8 @@ impl Case<'_> {
             other.relation == Relation::Dependent && other.state == State::Running && other.health == Health::Healthy
         };
         let answered = !self.failing_checks().is_empty() && !self.is_late();
-        let needed = !self.is_refused() && relatives.iter().any(well);
+        let lately = self.stood(Symptom::Unhealthy) <= NEEDED_FOR;
+        let needed = lately && !self.is_refused() && relatives.iter().any(well);
         answered && (self.answers() || needed) && !self.was_healed_by_a_restart()
     }
 
@@ -114,6 +116,15 @@ impl Case<'_> {
         let told: Vec<&str> = self.failing_checks().iter().map(|check| check.output.as_str()).collect();
         falls(&told)
     }
+}
+
+/// Whether a line about a request gives an answer of 2xx or 3xx: the first number of three digits behind the path.
+fn is_well_answered(line: &str) -> bool {
+    let methods = ["GET /", "POST /", "PUT /", "DELETE /", "PATCH /", "HEAD /"];
+    let Some(begin) = methods.iter().find_map(|method| line.find(method)) else { return false };
+    let words = line[begin..].split_whitespace().skip(2).map(|word| word.trim_matches(|c: char| !c.is_alphanumeric()));
+    let code = words.into_iter().find(|word| word.len() == 3 && word.chars().all(|c| c.is_ascii_digit()));
+    code.is_some_and(|code| code.starts_with(['2', '3']))
 }
 
 /// Whether the last lines of one kind count up, in one of their figures.
@@ -260,6 +271,16 @@ mod tests {
 
     use super::*;
     use crate::testing::at;
+
+    #[test]
+    fn a_request_is_well_answered_by_its_code_and_by_no_other_figure() {
+        for line in ["GET /a 200 12ms", "\"GET /a HTTP/1.1\" 304 0", "GET /a?b=500 for 10.0.0.1:1, 200 OK in 2 ms"] {
+            assert!(is_well_answered(line), "{line}");
+        }
+        for line in ["GET /a 500 200 ms", "\"GET /200 HTTP/1.1\" 502 23", "GET /a", "POST /a 404 2", "no request 200"] {
+            assert!(!is_well_answered(line), "{line}");
+        }
+    }
 
     #[test]
     fn work_counts_up_and_neither_time_nor_failure_is_work() {

@@ -276,11 +276,14 @@ fn health_checks_that_fail() {
     check(unhealthy(900).checked(22, "500").printed(90, &requests), restart("unhealthy"));
     check(unhealthy(900).checked(22, "500").printed(1, &requests[1..]), restart("unhealthy"));
     check(unhealthy(900).checked(7, refused).printed(1, &requests), ("serving", Unclear, None));
-    let needed = |health| {
-        unhealthy(900).checked(2, "no free slots").relative("web", Relation::Dependent, State::Running, health, 0)
+    let fails = ["GET /a HTTP/1.1 500 200", "GET /b HTTP/1.1 502 21", "GET /c HTTP/1.1 500 30"];
+    check(unhealthy(900).checked(22, "500").printed(1, &fails), restart("unhealthy"));
+    let needed = |since, health| {
+        unhealthy(since).checked(2, "no free slots").relative("web", Relation::Dependent, State::Running, health, 0)
     };
-    check(needed(Health::Healthy), ("serving", Unclear, None));
-    check(needed(Health::None), restart("unhealthy"));
+    check(needed(900, Health::Healthy), ("serving", Unclear, None));
+    check(needed(900, Health::None), restart("unhealthy"));
+    check(needed(1801, Health::Healthy), restart("unhealthy"));
 
     check(ill([flapping()]), ("flapping", Sick, None));
     check(unhealthy(10).also(flapping()), ("flapping", Sick, None));
