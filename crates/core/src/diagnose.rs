@@ -32,6 +32,7 @@ mod relatives;
 mod report;
 mod rules;
 mod safety;
+mod serving;
 mod signs;
 #[cfg(test)]
 pub(crate) mod tests;

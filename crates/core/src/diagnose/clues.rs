@@ -232,8 +232,13 @@ fn all_in_output(examined: &Examined) -> impl Iterator<Item = Clue<'_>> {
 
 /// Whether a line tells of a request that was answered, as access logs do. In it stands what a stranger asked for.
 pub(super) fn is_of_a_request(line: &str) -> bool {
-    let has = |words: &[&str]| words.iter().any(|word| line.contains(word));
-    has(&["GET /", "POST /", "PUT /", "DELETE /", "PATCH /", "HEAD /"]) && has(&[" 2", " 3", " 4", "HTTP/1", "HTTP/2"])
+    request(line).is_some() && [" 2", " 3", " 4", "HTTP/1", "HTTP/2"].iter().any(|answer| line.contains(answer))
+}
+
+/// What a line says from the method of a request on, where there is one.
+pub(super) fn request(line: &str) -> Option<&str> {
+    const METHODS: [&str; 6] = ["GET /", "POST /", "PUT /", "DELETE /", "PATCH /", "HEAD /"];
+    METHODS.iter().find_map(|method| line.find(method)).map(|begin| &line[begin..])
 }
 
 /// What a health check says, where it does.

@@ -5,12 +5,7 @@
 //! work away. Like every clue it brings no remedy about; it only keeps from one. Instants are no progress, as a program
 //! that is stuck may print those as well, and neither is counting how often something failed.
 
-use hemostat_schema::{
-    Span,
-    container::{Health, State},
-    examination::{Line, Relation, Relative},
-    observation::Symptom,
-};
+use hemostat_schema::{Span, examination::Line};
 
 use super::{Case, clues::is_of_a_request};
 
@@ -28,11 +23,6 @@ const FAILURES: [&str; 9] = ["retry", "attempt", "error", "fail", "timeout", "ti
 /// What there is to do yet is called so.
 const TO_DO: [&str; 10] =
     ["backlog", "behind", "lag", "left", "outstanding", "pending", "queued", "remain", "to_go", "todo"];
-
-/// That others are well who need it says for so long that it serves them: not all look at it.
-const NEEDED_FOR: Span = Span::from_secs(1800);
-/// Whom health checks and monitoring ask.
-const PROBES: [&str; 8] = ["/health", "/live", "/metrics", "/ping", "/ready", "/-/ready", "/status", "/up "];
 
 /// Who tells of these does not get on either; a program that only names its own warnings may.
 const TROUBLES: [&str; 4] = ["error", "fail", "timeout", "timed out"];
@@ -68,32 +58,6 @@ impl Case<'_> {
         })
     }
 
-    /// Whether the run that stands has answered several requests lately, beside those that only ask how it is.
-    pub(super) fn answers(&self) -> bool {
-        let lines = self.examined_now().map_or(&[][..], |examined| &examined.output);
-        let answered = lines.iter().filter(|line| {
-            let text = line.text.to_lowercase();
-            line.at.is_some_and(|at| Span::between(at, self.now) <= LATELY)
-                && is_of_a_request(&line.text)
-                && is_well_answered(&line.text)
-                && !PROBES.iter().any(|probe| text.contains(probe))
-        });
-        answered.count() >= LINES
-    }
-
-    /// Whether it serves others though its health check fails: it answers their requests, or those that need it are well.
-    /// The check itself gets an answer, if not the one that it wants; or it asks at another address.
-    pub(super) fn serves_others(&self) -> bool {
-        let relatives = self.examined_now().map_or(&[][..], |examined| &examined.relatives);
-        let well = |other: &Relative| {
-            other.relation == Relation::Dependent && other.state == State::Running && other.health == Health::Healthy
-        };
-        let answered = !self.failing_checks().is_empty() && !self.is_late();
-        let lately = self.stood(Symptom::Unhealthy) <= NEEDED_FOR;
-        let needed = lately && !self.is_refused() && relatives.iter().any(well);
-        answered && (self.answers() || needed) && !self.was_healed_by_a_restart()
-    }
-
     /// Whether the run that stands has told lately what it does, and not that it failed.
     pub(super) fn speaks(&self) -> bool {
         let lines = self.examined_now().map_or(&[][..], |examined| &examined.output);
@@ -108,100 +72,56 @@ impl Case<'_> {
     pub(super) fn gets_on(&self) -> bool {
         let lines = self.examined_now().map_or(&[][..], |examined| &examined.output);
         let late = lines.last().and_then(|line| line.at).is_none_or(|at| Span::between(at, self.now) > LATELY);
-        !late && (counts_up(lines) || counts_down(lines) || nears_its_end(lines))
+        !late && is_work(lines)
     }
 
     /// Whether what its health check finds wrong is ever less, from one check to the next: it catches up.
     pub(super) fn catches_up(&self) -> bool {
-        let told: Vec<&str> = self.failing_checks().iter().map(|check| check.output.as_str()).collect();
-        falls(&told)
+        counts_down(self.failing_checks().iter().map(|check| check.output.as_str()))
     }
 }
 
-/// Whether a line about a request gives an answer of 2xx or 3xx: the first number of three digits behind the path.
-fn is_well_answered(line: &str) -> bool {
-    let methods = ["GET /", "POST /", "PUT /", "DELETE /", "PATCH /", "HEAD /"];
-    let Some(begin) = methods.iter().find_map(|method| line.find(method)) else { return false };
-    let words = line[begin..].split_whitespace().skip(2).map(|word| word.trim_matches(|c: char| !c.is_alphanumeric()));
-    let code = words.into_iter().find(|word| word.len() == 3 && word.chars().all(|c| c.is_ascii_digit()));
-    code.is_some_and(|code| code.starts_with(['2', '3']))
-}
-
-/// Whether the last lines of one kind count up, in one of their figures.
-fn counts_up(lines: &[Line]) -> bool {
-    let works = |line: &&Line| {
-        let text = line.text.to_lowercase();
-        !is_of_a_request(&line.text) && !FAILURES.iter().any(|failure| text.contains(failure))
-    };
-    let recent = &lines[lines.len().saturating_sub(AMONG)..];
-    let read: Vec<(String, Vec<f64>)> = recent.iter().filter(works).map(|line| shape(&line.text)).collect();
-    let Some((last, _)) = read.last() else { return false };
-    let alike: Vec<&[f64]> = read.iter().filter(|(shape, _)| shape == last).map(|(_, figures)| &**figures).collect();
-    let Some(newest) = alike.len().checked_sub(LINES).map(|from| &alike[from..]) else { return false };
-    let rises = |n: usize| newest.windows(2).all(|pair| pair[0][n] < pair[1][n]);
-    (0..newest[0].len()).any(rises)
-}
-
-/// Whether the last lines of one kind tell that there is ever less to do.
-fn counts_down(lines: &[Line]) -> bool {
+/// Whether the last lines show work on which somebody gets on.
+fn is_work(lines: &[Line]) -> bool {
     let works = |text: &&str| {
-        let text = text.to_lowercase();
-        !FAILURES.iter().any(|failure| text.contains(failure))
+        let lower = text.to_lowercase();
+        !is_of_a_request(text) && !FAILURES.iter().any(|failure| lower.contains(failure))
     };
-    let recent = lines[lines.len().saturating_sub(AMONG)..].iter().filter(|line| !is_of_a_request(&line.text));
-    falls(&recent.map(|line| line.text.as_str()).filter(works).collect::<Vec<_>>())
+    let recent = lines[lines.len().saturating_sub(AMONG)..].iter().map(|line| line.text.as_str()).filter(works);
+    counts_up(recent.clone()) || counts_down(recent.clone()) || nears_its_end(recent)
+}
+
+/// Whether the last texts of one kind count up, in one of their figures.
+fn counts_up<'t>(texts: impl Iterator<Item = &'t str>) -> bool {
+    newest_alike(texts).is_some_and(|newest| (0..newest[0].figures.len()).any(|n| moves(&newest, n, |a, b| a < b)))
 }
 
 /// Whether in the last texts of one kind a figure falls that says how much there is to do yet.
-fn falls(texts: &[&str]) -> bool {
-    let Some((last, _)) = texts.last().map(|text| shape(text)) else { return false };
-    let alike: Vec<(&str, Vec<f64>)> = texts
-        .iter()
-        .map(|text| (*text, shape(text)))
-        .filter(|(_, (shape, _))| *shape == last)
-        .map(|(text, (_, figures))| (text, figures))
-        .collect();
-    let Some(newest) = alike.len().checked_sub(LINES).map(|from| &alike[from..]) else { return false };
-    let figures = newest[0].1.len();
-    (0..figures).any(|n| newest.windows(2).all(|pair| pair[0].1[n] > pair[1].1[n]) && is_to_do(newest[0].0, n))
-}
-
-/// Whether the figure of this place in a line says how much there is to do yet, as the word before it or those after it have it.
-fn is_to_do(text: &str, n: usize) -> bool {
-    let text = text.to_lowercase();
-    let words: Vec<&str> =
-        text.split(|c: char| c.is_whitespace() || "=|,[]()\"".contains(c)).filter(|word| !word.is_empty()).collect();
-    let counts = |word: &str| {
-        word.split(|c: char| !c.is_ascii_digit() && c != '.')
-            .filter(|part| part.starts_with(|c: char| c.is_ascii_digit()))
-            .count()
+fn counts_down<'t>(texts: impl Iterator<Item = &'t str>) -> bool {
+    let falls = |newest: Vec<Shape<'t>>| {
+        (0..newest[0].figures.len()).any(|n| newest[0].is_to_do(n) && moves(&newest, n, |a, b| a > b))
     };
-    let mut seen = 0;
-    for (at, word) in words.iter().enumerate() {
-        if is_instant(word) {
-            continue;
-        }
-        seen += counts(word);
-        if seen > n {
-            let near = [at.checked_sub(1), Some(at), Some(at + 1), Some(at + 2)];
-            let near = near.into_iter().flatten().filter_map(|at| words.get(at));
-            return near.into_iter().any(|word| TO_DO.iter().any(|to_do| word.contains(to_do)));
-        }
-    }
-    false
+    newest_alike(texts).is_some_and(falls)
 }
 
-/// Whether the last lines tell how much of a whole is done, `[1702/2212]` or `41 of 120`, and that is ever more.
+/// The last texts that differ from the very last in figures only, where there are enough.
+fn newest_alike<'t>(texts: impl Iterator<Item = &'t str>) -> Option<Vec<Shape<'t>>> {
+    let mut alike: Vec<Shape<'_>> = texts.map(shape).collect();
+    let last = alike.last()?.form.clone();
+    alike.retain(|shape| shape.form == last);
+    alike.len().checked_sub(LINES).map(|from| alike.split_off(from))
+}
+
+/// Whether one figure moves so from each text to the next.
+fn moves(texts: &[Shape<'_>], n: usize, so: fn(f64, f64) -> bool) -> bool {
+    texts.windows(2).all(|pair| so(pair[0].figures[n].0, pair[1].figures[n].0))
+}
+
+/// Whether the last texts tell how much of a whole is done, `[1702/2212]` or `41 of 120`, and that is ever more.
 ///
 /// What else stands in such a line, as the name of a file, may be another each time.
-fn nears_its_end(lines: &[Line]) -> bool {
-    let recent = lines.iter().rev().take(AMONG).filter(|line| !is_of_a_request(&line.text));
-    let works = recent.filter(|line| {
-        let text = line.text.to_lowercase();
-        !FAILURES.iter().any(|failure| text.contains(failure))
-    });
-    let told: Vec<Vec<(u32, u32)>> =
-        works.map(|line| done_of(&line.text)).filter(|told| !told.is_empty()).take(LINES).collect();
+fn nears_its_end<'t>(texts: impl DoubleEndedIterator<Item = &'t str>) -> bool {
+    let told: Vec<Vec<(u32, u32)>> = texts.rev().map(done_of).filter(|told| !told.is_empty()).take(LINES).collect();
     // The last one is the first here.
     told.len() == LINES && told.windows(2).all(|pair| goes_on(&pair[1], &pair[0]))
 }
@@ -228,31 +148,47 @@ fn done_of(text: &str) -> Vec<(u32, u32)> {
     told.filter(|(done, all): &(u32, u32)| done <= all && *all > 1).collect()
 }
 
-/// A line without its figures and instants, and the figures.
-fn shape(text: &str) -> (String, Vec<f64>) {
-    let (mut shape, mut figures) = (String::new(), vec![]);
-    for word in text.split(|c: char| c.is_whitespace() || matches!(c, '=' | '|' | ',' | '[' | ']' | '(' | ')' | '"')) {
-        if word.is_empty() {
-            continue;
-        }
-        shape.push(' ');
+/// A text, taken apart.
+struct Shape<'t> {
+    /// The text without its figures and instants.
+    form: String,
+    words: Vec<&'t str>,
+    /// The figures, each with the place of its word.
+    figures: Vec<(f64, usize)>,
+}
+
+impl Shape<'_> {
+    /// Whether a figure says how much there is to do yet, as its word, the one before it or the two after it have it.
+    fn is_to_do(&self, n: usize) -> bool {
+        let at = self.figures[n].1;
+        let near = self.words.iter().skip(at.saturating_sub(1)).take(at.min(1) + 3);
+        near.map(|word| word.to_lowercase()).any(|word| TO_DO.iter().any(|to_do| word.contains(to_do)))
+    }
+}
+
+fn shape(text: &str) -> Shape<'_> {
+    let words = text.split(|c: char| c.is_whitespace() || matches!(c, '=' | '|' | ',' | '[' | ']' | '(' | ')' | '"'));
+    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+    let (mut form, mut figures) = (String::new(), vec![]);
+    for (at, word) in words.iter().enumerate() {
+        form.push(' ');
         if is_instant(word) {
             continue;
         }
-        let mut rest = word;
+        let mut rest = *word;
         while let Some(begin) = rest.find(|c: char| c.is_ascii_digit()) {
             let number = &rest[begin..];
             let end = number.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(number.len());
-            shape.push_str(&rest[..begin]);
-            shape.push('#');
+            form.push_str(&rest[..begin]);
+            form.push('#');
             let figure = number[..end].trim_end_matches('.').parse().unwrap_or(f64::INFINITY);
             // What is no count stands still, so it does not rise.
-            figures.push(if figure < COUNTS_TO { figure } else { f64::INFINITY });
+            figures.push((if figure < COUNTS_TO { figure } else { f64::INFINITY }, at));
             rest = &number[end..];
         }
-        shape.push_str(rest);
+        form.push_str(rest);
     }
-    (shape, figures)
+    Shape { form, words, figures }
 }
 
 /// Whether a word is a date or a time of day: digits on both sides of a colon, or two dashes or slashes.
@@ -273,24 +209,13 @@ mod tests {
     use crate::testing::at;
 
     #[test]
-    fn a_request_is_well_answered_by_its_code_and_by_no_other_figure() {
-        for line in ["GET /a 200 12ms", "\"GET /a HTTP/1.1\" 304 0", "GET /a?b=500 for 10.0.0.1:1, 200 OK in 2 ms"] {
-            assert!(is_well_answered(line), "{line}");
-        }
-        for line in ["GET /a 500 200 ms", "\"GET /200 HTTP/1.1\" 502 23", "GET /a", "POST /a 404 2", "no request 200"] {
-            assert!(!is_well_answered(line), "{line}");
-        }
-    }
-
-    #[test]
     fn work_counts_up_and_neither_time_nor_failure_is_work() {
         let check = |lines: &[&str], expected: bool| {
             let printed: Vec<Line> = (0..)
                 .zip(lines)
                 .map(|(n, text)| Line { at: Some(at(n)), stream: Stream::Stdout, text: (*text).to_owned() })
                 .collect();
-            let works = counts_up(&printed) || counts_down(&printed) || nears_its_end(&printed);
-            assert_eq!(works, expected, "{lines:?}");
+            assert_eq!(is_work(&printed), expected, "{lines:?}");
         };
         check(&["[16/22] Building a.o", "[17/22] Linking the b", "[19/22] Testing c.d e"], true);
         check(&["epoch 3/9: saved", "epoch 4/9: step 8/18 ok", "epoch 4/9: step 9/18 fine"], true);

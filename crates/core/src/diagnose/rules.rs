@@ -21,7 +21,7 @@
 //! | `not_its_own` | its memory is the kernel's to take back, or what its program allows itself | unclear, none | 0.65 |
 //! | `at_the_limit` | CPU or memory above 95 % for the whole of its window | sick, restart | 0.85 |
 //! | `check_broken` | its health check cannot be run | unclear, none | 0.80 |
-//! | `check_misdirected` | its health check asks for what is not there | unclear, none | 0.70 |
+//! | `check_misdirected` | its health check asks for what is not there, at another port, or a log for what is past | unclear, none | 0.70 |
 //! | `flapping` | its health check changes its mind again and again | sick, none: look at its time limit; restart where part of it hangs, or its full memory keeps it busy, and that helped before | 0.75 |
 //! | `still_begins` | its health check fails while it loads or repairs its data, or was told to end | unclear, none | 0.60 |
 //! | `left_behind` | its health check fails though what it needs has got well or begun anew | sick, restart | 0.80 |

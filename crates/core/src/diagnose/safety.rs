@@ -66,7 +66,7 @@ pub enum Contraindication {
     DiskFull,
     /// The health check itself cannot be run, so nothing says that it is ill.
     BrokenCheck,
-    /// The health check asks for what is not there, so nothing says that it is ill.
+    /// The health check asks for what is not there, elsewhere, or for what is past, so nothing says that it is ill.
     MisdirectedCheck,
     /// Somebody has broken into it: what is done by itself opens no eyes, shuts no door and may destroy the traces.
     Intruded,
@@ -130,7 +130,7 @@ impl std::fmt::Display for Contraindication {
             Self::OnlyLostAChild => "it has gone on without the process that was killed",
             Self::DiskFull => "the disk would still be full",
             Self::BrokenCheck => "its health check cannot be run, so nothing says that it is ill",
-            Self::MisdirectedCheck => "it answers, and its health check asks for what is not there",
+            Self::MisdirectedCheck => "its health check asks for the wrong thing",
             Self::Intruded => "somebody has broken into it, and what shows how would be lost",
             Self::Errand => "somebody's work on data goes on in it, and would be left half done",
             Self::Attended => "somebody is at a shell in it",
@@ -266,10 +266,10 @@ fn check(case: &Case<'_>) -> Result<(), Contraindication> {
     if case.serves_others() && case.left_behind_by().is_none() {
         return Err(Serves);
     }
-    // What it cannot reach may be well again, and what it held of it stale, unless its check says of each part how it is;
-    // the others only people mend.
-    let reports = case.reports_others() || case.is_cut_off_now();
-    let stays = |clue: &Clue<'_>| clue.trouble.stays() || clue.trouble == Trouble::Locked || reports;
+    // What it cannot reach may be well again, and what it held of it stale, unless its check says of each part how it is, or
+    // it says so now; the others only people mend.
+    let others = case.reports_others() || case.is_cut_off_now();
+    let stays = |clue: &Clue<'_>| clue.trouble.stays() || clue.trouble == Trouble::Locked || others;
     match case.trouble_elsewhere().filter(stays) {
         Some(clue) if clue.trouble.stays() || case.left_behind_by().is_none() => {
             Err(Elsewhere { what: clue.trouble.told() })

@@ -77,9 +77,9 @@ pub(super) fn check_broken(case: &Case<'_>) -> Option<Finding> {
 pub(super) fn check_misdirected(case: &Case<'_>) -> Option<Finding> {
     let failing = failing(case).filter(|_| case.has_misdirected_check())?;
     let check = case.failing_checks().last()?;
-    let root_cause = format!("{failing}, though it answers: {}", said(check));
-    let why = "its health check asks for what is not there or not for everybody, which a restart does not change: \
-               correct the check, or what it asks for";
+    let root_cause = format!("{failing}, as that asks for the wrong thing: {}", said(check));
+    let why = "its health check asks for what is not there or not for everybody, at a port where nobody listens, or a log for \
+               what is past, which a restart does not change: correct the check, or what it asks for";
     Some(unclear(0.7, root_cause, why).citing(["checks"]))
 }
 
