@@ -44,14 +44,13 @@ pub(super) fn at_work(case: &Case<'_>) -> Option<Finding> {
         let why = "it may need that many processes for its work, which a restart would break off";
         return Some(unclear(0.65, root_cause, why).citing(["processes", "samples"]));
     }
-    if case.is_only_ill_of(&[MemoryLeak]) && case.gets_on() && case.leak().is_some_and(|leak| !leak.is_near()) {
+    if let Some(leak) = case.leak().filter(|leak| !leak.is_near())
+        && case.is_only_ill_of(&[MemoryLeak])
+        && case.gets_on()
+    {
         let root_cause = format!("its memory grows ({ill}), and its output shows that it gets on");
         let why = "it may keep what it works on until that is done; there is time, as its limit is far";
-        let finding = unclear(0.6, root_cause, why).citing(["samples"]);
-        return Some(match case.leak() {
-            Some(leak) => finding.again(leak.near_in()),
-            None => finding,
-        });
+        return Some(unclear(0.6, root_cause, why).citing(["samples"]).again(leak.near_in()));
     }
     if case.is_attended() {
         let root_cause = format!("it is not as it should be ({ill}), and somebody is at a shell in it");
