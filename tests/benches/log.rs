@@ -366,7 +366,7 @@ async fn append_to_handled() -> anyhow::Result<Vec<f64>> {
     let log = open(&server).await?;
     let ctx = Context::new(log.clone());
     let shutdown = ctx.shutdown.clone();
-    let running = tokio::spawn(async move { hemostat_runtime::run(&ctx, effect(&ctx, Echo)).await });
+    let running = tokio::spawn(async move { hemostat_process::run(&ctx, effect(&ctx, Echo)).await });
     let lease = log.acquire(P, "bench", "bench", LEASE).await?.context("the lease is taken")?;
     let runtime = tokio::runtime::Handle::current();
     let took = blocking(&server, move |resp| one_at_a_time(resp, &runtime, &log, &lease)).await?;

@@ -6,7 +6,7 @@
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, ensure};
-use hemostat_simulated::{Illness, Kind, Moment, Simulated, Spec, World, fleet::Fleet};
+use hemostat_fake_docker::{Illness, Kind, Moment, Simulated, Spec, World, fleet::Fleet};
 use hemostat_tests::{
     Figures, Hemostat, Simulation,
     instants::{instant, on_log},

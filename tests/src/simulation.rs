@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::TcpListener, path::PathBuf};
 
-use hemostat_simulated::{Simulated, World};
+use hemostat_fake_docker::{Simulated, World};
 use tempfile::TempDir;
 
 use crate::Hemostat;

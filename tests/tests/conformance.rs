@@ -5,12 +5,12 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::ensure;
+use hemostat_fake_docker::{self as simulated, Kind, Moment, Simulated, Spec, World};
 use hemostat_patient::{
     Illness,
     illness::{Crash, Unhealthy},
     stage::{Patient, PatientSpec, Stage, docker_host},
 };
-use hemostat_simulated::{self as simulated, Kind, Moment, Simulated, Spec, World};
 use hemostat_tests::{PATIENCE, until};
 use reqwest::Method;
 use serde_json::Value;

@@ -9,15 +9,12 @@ pub mod breaker;
 pub mod condition;
 pub mod cooldown;
 pub mod decider;
-pub mod diagnose;
 pub mod judge;
 pub mod lifecycle;
 pub mod observe;
 pub mod once;
-pub mod opinion;
 pub mod policy;
 pub mod projection;
-pub mod redact;
 pub mod remedy;
 pub mod schedule;
 #[cfg(any(test, feature = "testing"))]

@@ -33,7 +33,8 @@ use std::{
     sync::Arc,
 };
 
-use hemostat_core::{Policy, diagnose::Triage, judge::Judge, remedy::Remedy, view::story};
+use hemostat_core::{Policy, judge::Judge, remedy::Remedy, view::story};
+use hemostat_diagnosis::Triage;
 use hemostat_log::{History, Range};
 use hemostat_schema::{
     Action, Body, Cause, Diagnosis, Event, EventId, Family, IncidentId, NewEvent, Partition, Recorded, Span, Subject,

@@ -17,11 +17,11 @@ use std::{
 use hemostat_core::{
     Decider, Projection,
     alerting::Alerting,
-    diagnose::Triage,
     judge::Judge,
     remedy::Remedy,
     view::{Breaker, Calibration, Containers, Cooldown, Dedup, Incidents, Timeline},
 };
+use hemostat_diagnosis::Triage;
 use hemostat_log::{Error, History, Inspection, Range, RawEntry};
 use hemostat_runtime::{
     rows,

@@ -15,11 +15,11 @@ use std::{collections::BTreeMap, fmt};
 use hemostat_archive::{Archive, Broken, Error as ArchiveError, Witness};
 use hemostat_core::{
     alerting::Alerting,
-    diagnose::Triage,
     judge::Judge,
     remedy::Remedy,
     view::{Breaker, Calibration, Containers, Cooldown, Dedup, Incidents, Timeline},
 };
+use hemostat_diagnosis::Triage;
 use hemostat_log::{Error, History, Range};
 use hemostat_schema::{EventId, Family, Partition};
 use serde::Serialize;

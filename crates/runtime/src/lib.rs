@@ -13,42 +13,34 @@
 //! ```
 
 mod clock;
-pub mod config;
 mod context;
 mod decide;
 mod effect;
-pub mod embedded;
 mod fleet;
 pub mod health;
 mod lease;
 pub mod metrics;
-mod open;
 pub mod parked;
 mod producer;
 mod project;
 pub mod rebuild;
-mod retry;
+pub mod retry;
 pub mod rows;
-mod supervise;
 mod tally;
-pub mod telemetry;
+mod task;
 pub mod trace;
 pub mod views;
 mod worker;
 
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use config::Config;
 pub use context::Context;
 pub use decide::{DecideWorker, Known, decider};
 pub use effect::{Effect, EffectWorker, Fault, Permit, Undurable, effect, effect_on};
-pub use embedded::Embedded;
-pub use health::{Condition, Health, router};
+pub use health::{Condition, Health};
 pub use hemostat_log as log;
-pub use hemostat_log::{Plan as MigrationPlan, Step as MigrationStep};
 pub use lease::{Tenure, Uncertain};
 pub use metrics::Metric;
-pub use open::{migrate, migration_plan};
 pub use producer::{Lost, Producer};
 pub use project::{ProjectWorker, projection};
-pub use supervise::{Task, run};
+pub use task::Task;
 pub use worker::{Halt, Stage, Step, Worker};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// Waits that double up to a cap, each a little random so that many do not come at once.
 #[derive(Debug)]
-pub(crate) struct Backoff {
+pub struct Backoff {
     first: Duration,
     cap: Duration,
     tries: u32,

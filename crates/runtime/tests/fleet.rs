@@ -34,7 +34,7 @@ impl Process {
         let mut tasks = decider::<Answer>(&ctx, Arc::new(u32::MAX));
         tasks.extend(projection::<Count>(&ctx));
         let running = ctx.clone();
-        Self { ctx, tasks: tokio::spawn(async move { hemostat_runtime::run(&running, tasks).await.unwrap() }) }
+        Self { ctx, tasks: tokio::spawn(async move { hemostat_process::run(&running, tasks).await.unwrap() }) }
     }
 
     /// As after a SIGTERM.

@@ -9,7 +9,8 @@ mod slack;
 use std::{sync::Arc, time::Duration};
 
 use hemostat_core::alerting::Alerting;
-use hemostat_runtime::{Config, Context, Task, decider, effect};
+use hemostat_runtime::{Context, Task, decider, effect};
+use hemostat_settings::Config;
 use tracing::info;
 
 use self::{

@@ -18,7 +18,7 @@ use std::{
     time::Duration,
 };
 
-use hemostat_core::opinion;
+use hemostat_diagnosis::opinion;
 use hemostat_runtime::Clock;
 use hemostat_schema::{
     EventId, Span, TraceParent,

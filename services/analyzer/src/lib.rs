@@ -1,8 +1,8 @@
 //! The analyzer: from symptoms to diagnoses.
 //!
-//! What is concluded, and whether a language model is asked, is decided by `hemostat_core::diagnose`. Here a model is
+//! What is concluded, and whether a language model is asked, is decided by `hemostat_diagnosis`. Here a model is
 //! asked, on terms that keep it from doing harm: what it is shown is data to it ([`prompt`]), what it may cost and how
-//! long it may take is limited ([`mod@counsel`]), what it says is validated by `hemostat_core::opinion`, and where it fails
+//! long it may take is limited ([`mod@counsel`]), what it says is validated by `hemostat_diagnosis::opinion`, and where it fails
 //! the rules' answer stands, and says why. Only this role needs a model's key.
 //!
 //! ```text
@@ -22,12 +22,9 @@ pub mod provider;
 use std::sync::Arc;
 
 use anyhow::bail;
-use hemostat_core::diagnose::Triage;
-use hemostat_runtime::{
-    Clock, Config, Context, Task,
-    config::{DiagnosisBy, ModelProvider},
-    decider, effect,
-};
+use hemostat_diagnosis::Triage;
+use hemostat_runtime::{Clock, Context, Task, decider, effect};
+use hemostat_settings::{Config, DiagnosisBy, ModelProvider};
 use tracing::info;
 
 pub use self::consult::Consult;

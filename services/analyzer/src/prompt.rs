@@ -14,7 +14,7 @@ mod tests;
 
 use std::fmt::Write as _;
 
-use hemostat_core::opinion::{NO_REMEDY, choices};
+use hemostat_diagnosis::opinion::{NO_REMEDY, choices};
 use hemostat_schema::{action::Remedy, diagnosis::OpinionSought};
 
 pub use fence::data;

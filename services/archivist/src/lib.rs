@@ -21,7 +21,8 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use hemostat_archive::{Archive, Witness};
-use hemostat_runtime::{Config, Context, Stage, Task};
+use hemostat_runtime::{Context, Stage, Task};
+use hemostat_settings::Config;
 
 pub use self::{archivist::Archivist, notary::Notary, seal::When, trim::Retention};
 

@@ -6,14 +6,12 @@
 
 use std::iter::Peekable;
 
-use hemostat_runtime::{
-    Config,
-    log::{
-        RawEntry,
-        chain::{Checkpoint, Difference, Link, Mark, Tip, first_difference},
-    },
+use hemostat_runtime::log::{
+    RawEntry,
+    chain::{Checkpoint, Difference, Link, Mark, Tip, first_difference},
 };
 use hemostat_schema::{EventId, Family, Partition, Span, Timestamp};
+use hemostat_settings::Config;
 
 use crate::ledger::{Checkpoints, Iter, Place};
 

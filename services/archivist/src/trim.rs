@@ -6,11 +6,9 @@
 
 use std::fmt;
 
-use hemostat_runtime::{
-    Config,
-    log::{Inspection, chain::Tip},
-};
+use hemostat_runtime::log::{Inspection, chain::Tip};
 use hemostat_schema::{EventId, Family, Span, Timestamp};
+use hemostat_settings::Config;
 
 use crate::ledger::{Checkpoints, Place};
 

@@ -15,7 +15,9 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Parser, Subcommand};
-use hemostat_runtime::{Config, Context, Embedded, config::Input, health, metrics, telemetry};
+use hemostat_process::{Embedded, endpoint, metrics, telemetry};
+use hemostat_runtime::Context;
+use hemostat_settings::{Config, Input};
 
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -160,7 +162,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Tail(options) => {
             telemetry::init("warn", config.log_format)?;
-            tail::run(&Context::open(&config, None).await?, options).await
+            tail::run(&hemostat_process::open(&config, None).await?, options).await
         }
         Command::Replay(options) => history::replay::run(&tool(&config).await?, options).await,
         Command::Explain(options) => history::explain::run(&tool(&config).await?, options).await,
@@ -190,7 +192,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
 /// What a tool needs that a person waits for: it logs no more than it must.
 async fn tool(config: &Config) -> anyhow::Result<Context> {
     telemetry::init("warn", config.log_format)?;
-    Context::open(config, None).await
+    hemostat_process::open(config, None).await
 }
 
 /// Sets up logging and metrics for a process that stays.
@@ -205,15 +207,15 @@ fn listen(config: &Config) -> anyhow::Result<()> {
 /// All roles, until told to end.
 async fn up(config: &Config) -> anyhow::Result<()> {
     if config.redis.url.is_some() {
-        let ctx = Context::open(config, None).await?;
-        return hemostat_runtime::run(&ctx, roles::all(&ctx, config)?).await;
+        let ctx = hemostat_process::open(config, None).await?;
+        return hemostat_process::run(&ctx, roles::all(&ctx, config)?).await;
     }
     let redis =
         unless_interrupted(async { Ok(Embedded::start(&config.data_directory(), config.redis.durability).await?) });
     let redis = redis.await?;
     let result = async {
-        let ctx = unless_interrupted(Context::open(config, Some(&redis))).await?;
-        hemostat_runtime::run(&ctx, roles::all(&ctx, config)?).await
+        let ctx = unless_interrupted(hemostat_process::open(config, Some(&redis))).await?;
+        hemostat_process::run(&ctx, roles::all(&ctx, config)?).await
     };
     let result = result.await;
     redis.stop().await;
@@ -233,12 +235,12 @@ async fn unless_interrupted<T>(work: impl Future<Output = anyhow::Result<T>>) ->
 
 /// One role, until told to end.
 async fn alone(role: Role, config: &Config) -> anyhow::Result<()> {
-    let ctx = Context::open(config, None).await?;
+    let ctx = hemostat_process::open(config, None).await?;
     let mut tasks = role.tasks(&ctx, config)?;
     if let (Some(listen), false) = (config.runtime.health_listen, role == Role::Query) {
-        tasks.push(health::serve(&ctx, listen).await?);
+        tasks.push(endpoint::serve(&ctx, listen).await?);
     }
-    hemostat_runtime::run(&ctx, tasks).await
+    hemostat_process::run(&ctx, tasks).await
 }
 
 fn print_settings(config: &Config) {
@@ -252,7 +254,7 @@ fn print_settings(config: &Config) {
 
 /// Which engines these settings mean, and why these.
 fn print_hosts(config: &Config) -> anyhow::Result<()> {
-    for host in hemostat_engine::hosts(config, &hemostat_engine::discover::Machine)? {
+    for host in hemostat_docker::hosts(config, &hemostat_docker::discover::Machine)? {
         anstream::println!("# the engine of {} is {}, from {}", host.name, host.endpoint, host.why);
         if !host.endpoint.missed.is_empty() {
             let missed = host.endpoint.missed.iter().map(|path| path.display().to_string()).collect::<Vec<_>>();

@@ -1,7 +1,8 @@
 //! `hemostat migrate`: what is done to the log's layout, and with `--plan` what would be.
 
 use clap::Args;
-use hemostat_runtime::{Config, MigrationPlan, MigrationStep, migrate, migration_plan};
+use hemostat_process::{MigrationPlan, MigrationStep, migrate, migration_plan};
+use hemostat_settings::Config;
 
 /// What `hemostat migrate` is told.
 #[derive(Debug, Args)]

@@ -9,7 +9,8 @@ use std::{
 
 use anyhow::bail;
 use clap::Args;
-use hemostat_core::{alerting::Alerting, diagnose::Triage, judge::Judge, remedy::Remedy};
+use hemostat_core::{alerting::Alerting, judge::Judge, remedy::Remedy};
+use hemostat_diagnosis::Triage;
 use hemostat_runtime::{
     Context,
     rebuild::{self, Rebuildable},
@@ -115,7 +116,7 @@ async fn view(ctx: &Context, what: &Rebuildable) -> anyhow::Result<()> {
                 && let Some(tasks) = what.workers(ctx)
             {
                 let ctx = ctx.clone();
-                work = Some(tokio::spawn(async move { hemostat_runtime::run(&ctx, tasks).await }));
+                work = Some(tokio::spawn(async move { hemostat_process::run(&ctx, tasks).await }));
             }
         }
         if work.as_ref().is_some_and(JoinHandle::is_finished)

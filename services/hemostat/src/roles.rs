@@ -1,7 +1,8 @@
 //! Which role brings which tasks.
 
 use clap::ValueEnum;
-use hemostat_runtime::{Config, Context, Task};
+use hemostat_runtime::{Context, Task};
+use hemostat_settings::Config;
 
 /// What a process does. One process may do all of it (`hemostat up`) or one part (`hemostat responder`), so that only
 /// those who need the Docker socket or the webhook's address have it.

@@ -5,7 +5,7 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use hemostat_core::redact::redact;
+use hemostat_redact::redact;
 use hemostat_schema::ContainerId;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},

@@ -13,7 +13,7 @@ use bollard::{
     query_parameters::{EventsOptionsBuilder, LogsOptionsBuilder, StatsOptionsBuilder, TopOptionsBuilder},
 };
 use futures::{StreamExt, TryStreamExt, stream::BoxStream};
-use hemostat_engine::{Link, Trouble};
+use hemostat_docker::{Link, Trouble};
 use hemostat_schema::{ByteCount, ContainerId, Timestamp, observation::EngineFound};
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio::time::timeout;

@@ -11,7 +11,7 @@
 use std::{future::Future, time::Duration};
 
 use bollard::models::ContainerInspectResponse;
-use hemostat_core::redact::{Literals, Redacted, Redactor};
+use hemostat_redact::{Literals, Redacted, Redactor};
 use hemostat_schema::{
     ByteCount, Percent, Span, Timestamp,
     container::{ExitBy, Facts, State, Target},

@@ -9,7 +9,7 @@ use bollard::models::{
     ContainerInspectResponse, ContainerState, ContainerStateStatusEnum as Status, HealthStatusEnum, HostConfig,
     RestartPolicyNameEnum,
 };
-use hemostat_core::redact::redact;
+use hemostat_redact::redact;
 use hemostat_schema::{
     ByteCount, ContainerName, Span, Timestamp,
     container::{Compose, Exit, Facts, Health, Limits, RestartPolicy, State, Swarm},

@@ -32,9 +32,10 @@ pub mod watch;
 
 use std::sync::Arc;
 
-use hemostat_core::redact::Redactor;
-use hemostat_engine::{Link, discover::Machine};
-use hemostat_runtime::{Config, Context, Task};
+use hemostat_docker::{Link, discover::Machine};
+use hemostat_redact::Redactor;
+use hemostat_runtime::{Context, Task};
+use hemostat_settings::Config;
 use tracing::info;
 
 use crate::{cgroup::Roots, engine::Docker, shift::Settings};
@@ -50,7 +51,7 @@ pub fn tasks(ctx: &Context, config: &Config) -> anyhow::Result<Vec<Task>> {
     let redactor = Redactor::new(monitor.redact.clone());
     let roots = Roots { cgroup: monitor.cgroup_root.clone(), proc: monitor.proc_root.clone() };
     let mut tasks = vec![];
-    for host in hemostat_engine::hosts(config, &Machine)? {
+    for host in hemostat_docker::hosts(config, &Machine)? {
         info!(host = %host.name, "the engine of {} is {}, from {}", host.name, host.endpoint, host.why);
         let docker = Docker::over(Link::new(host.endpoint, host.limit));
         let settings = Settings {

@@ -6,7 +6,8 @@
 
 use std::{future::ready, path::PathBuf, sync::Arc, time::Duration};
 
-use hemostat_core::{Policy, redact::Redactor};
+use hemostat_core::Policy;
+use hemostat_redact::Redactor;
 use hemostat_runtime::{Context, Lost, Metric, Producer, trace};
 use hemostat_schema::{
     ByteCount, ContainerId, Event, EventId, HostName, NewEvent, Observation, Partition, Span, container::Vitals,

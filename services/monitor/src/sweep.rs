@@ -21,8 +21,9 @@ use std::{
 };
 
 use hemostat_core::vitals::RawSample;
-use hemostat_runtime::{Clock, Metric, config::SampleSource};
+use hemostat_runtime::{Clock, Metric};
 use hemostat_schema::{ByteCount, ContainerId, HostName};
+use hemostat_settings::SampleSource;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::{
     sync::{Semaphore, mpsc},

@@ -13,20 +13,20 @@ use std::{
 use hemostat_core::{
     Policy,
     policy::{Care, Names},
-    redact::Redactor,
 };
+use hemostat_fake_docker::{Fault, Illness, Kind, Life, Moment, Restart, Simulated, Spec, World, fault::Does};
 use hemostat_monitor::{
     engine::Docker,
     examine,
     shift::{self, Settings},
     sweep,
 };
+use hemostat_redact::Redactor;
 use hemostat_runtime::{
     Context,
     log::{MemoryLog, Order, Range},
 };
 use hemostat_schema::{Event, Family, HostName, Observation, Partition, Recorded, Span, container::ExitBy};
-use hemostat_simulated::{Fault, Illness, Kind, Life, Moment, Restart, Simulated, Spec, World, fault::Does};
 use tokio::task::JoinHandle;
 
 /// How long a test waits for what must come.

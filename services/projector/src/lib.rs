@@ -4,7 +4,8 @@
 //! a view of a new version is filled from the beginning of the log.
 
 use hemostat_core::view::{Breaker, Calibration, Containers, Cooldown, Dedup, Incidents, Timeline};
-use hemostat_runtime::{Config, Context, Task, rebuild::Rebuildable};
+use hemostat_runtime::{Context, Task, rebuild::Rebuildable};
+use hemostat_settings::Config;
 
 /// Every view that is kept.
 pub fn views() -> [Rebuildable; 7] {

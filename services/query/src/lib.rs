@@ -21,7 +21,8 @@ use std::sync::Arc;
 use axum::{Router, middleware, response::IntoResponse, routing};
 use hemostat_core::Policy;
 use hemostat_history::History;
-use hemostat_runtime::{Config, Context, Task, log, rows};
+use hemostat_runtime::{Context, Task, log, rows};
+use hemostat_settings::Config;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use problem::Problem;
@@ -42,7 +43,7 @@ struct App {
 /// When `query.listen` is not a loopback address or cannot be listened on.
 pub fn tasks(ctx: &Context, config: &Config) -> anyhow::Result<Vec<Task>> {
     let listener = listen::bind(config.query.listen)?;
-    let router = router(ctx.history.clone(), config.policy()).merge(hemostat_runtime::router(ctx));
+    let router = router(ctx.history.clone(), config.policy()).merge(hemostat_process::router(ctx));
     Ok(vec![Task::new("query", listen::serve(listener, guarded(router), ctx.shutdown.clone()))])
 }
 

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context as _;
 use axum::Router;
-use hemostat_runtime::health;
+use hemostat_process::endpoint;
 use tokio::{select, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -21,7 +21,7 @@ const FAREWELL: Duration = Duration::from_secs(5);
 /// # Errors
 /// When it is not loopback, or cannot be had.
 pub(crate) fn bind(listen: SocketAddr) -> anyhow::Result<TcpListener> {
-    health::ensure_loopback("query.listen", listen)?;
+    endpoint::ensure_loopback("query.listen", listen)?;
     let listener = TcpListener::bind(listen).with_context(|| {
         format!("could not listen on {listen}; is another HemoStat running? query.listen says where")
     })?;

@@ -12,7 +12,7 @@ use bollard::{
     query_parameters::{EventsOptionsBuilder, RestartContainerOptionsBuilder},
 };
 use futures::TryStreamExt;
-use hemostat_engine::{Link, Trouble};
+use hemostat_docker::{Link, Trouble};
 use hemostat_schema::{ContainerId, Span, Timestamp, container::State};
 use tokio::time::timeout;
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
-use hemostat_core::redact::redact;
+use hemostat_redact::redact;
 use hemostat_runtime::{Clock, Effect, Fault, Permit, Undurable};
 use hemostat_schema::{
     Action, Event, Family, HostName, NewEvent, Recorded, Span, Timestamp,

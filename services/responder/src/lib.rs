@@ -12,8 +12,9 @@ mod execute;
 use std::sync::Arc;
 
 use hemostat_core::{judge::Judge, remedy::Remedy};
-use hemostat_engine::{Link, discover::Machine};
-use hemostat_runtime::{Config, Context, Task, decider, effect_on};
+use hemostat_docker::{Link, discover::Machine};
+use hemostat_runtime::{Context, Task, decider, effect_on};
+use hemostat_settings::Config;
 
 use crate::engine::Docker;
 pub use crate::execute::Execute;
@@ -24,7 +25,7 @@ pub use crate::execute::Execute;
 /// When the configuration of a host's engine cannot work. An engine that cannot be reached fails the action that needed it.
 pub fn tasks(ctx: &Context, config: &Config) -> anyhow::Result<Vec<Task>> {
     let policy = Arc::new(config.policy());
-    let hosts = hemostat_engine::hosts(config, &Machine)?;
+    let hosts = hemostat_docker::hosts(config, &Machine)?;
     let names: Vec<_> = hosts.iter().map(|host| host.name.clone()).collect();
     let engines = hosts.into_iter().map(|host| (host.name, Docker::over(Link::new(host.endpoint, host.limit))));
     let execute = Execute::on(engines, ctx.clock.clone(), policy.stale_after);

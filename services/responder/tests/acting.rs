@@ -17,11 +17,12 @@ use hemostat_patient::{
     illness::Crash,
     stage::{Patient, PatientSpec, Record, docker_host},
 };
+use hemostat_process::run;
 use hemostat_responder::{
     Execute,
     engine::{Docker, Engine},
 };
-use hemostat_runtime::{Context, Producer, effect, run};
+use hemostat_runtime::{Context, Producer, effect};
 use hemostat_schema::{
     Action, ContainerId, Event, EventId, NewEvent, Partition, Span, Subject, Timestamp,
     action::{Authorised, Failed, Limits, Proof, Remedy, Succeeded},

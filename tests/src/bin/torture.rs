@@ -27,7 +27,7 @@ async fn main() -> anyhow::Result<()> {
         ["count", url, lease] => {
             let ctx = open(url, lease).await?;
             let tasks = effect(&ctx, Count).into_iter().chain(projection::<Chain>(&ctx)).collect();
-            hemostat_runtime::run(&ctx, tasks).await
+            hemostat_process::run(&ctx, tasks).await
         }
         _ => bail!("torture produce|count ..., see the source"),
     }

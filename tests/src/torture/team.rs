@@ -9,8 +9,8 @@ use std::{
 };
 
 use anyhow::ensure;
+use hemostat_fake_docker::{Simulated, World};
 use hemostat_schema::HostName;
-use hemostat_simulated::{Simulated, World};
 use tempfile::TempDir;
 
 use super::{PARTITIONS, Plan, Share};

@@ -5,8 +5,9 @@ use std::{fs, path::PathBuf, time::Duration};
 use anyhow::ensure;
 use hemostat_core::testing;
 use hemostat_log::Cursor;
-use hemostat_runtime::{Config, Context, Producer, config::Input};
+use hemostat_runtime::Producer;
 use hemostat_schema::{Family, NewEvent, Partition, Subject};
+use hemostat_settings::{Config, Input};
 use hemostat_tests::{Bed, PATIENCE, RedisServer, until};
 
 /// A HemoStat that has treated some containers, has been sealed and proved, and has ended in good order.
@@ -38,7 +39,7 @@ impl Scene {
         let hemostat = self.bed.up().await;
         let settings = vec![("redis.url".to_owned(), self.redis.url())];
         let input = Input { file: None, environment: vec![], overrides: settings };
-        let ctx = Context::open(&Config::load(&input).unwrap(), None).await.unwrap();
+        let ctx = hemostat_process::open(&Config::load(&input).unwrap(), None).await.unwrap();
         let mut producer = Producer::acquire(&ctx, Partition(0), "test").await.unwrap();
         for n in 0..30 {
             if n == 15 {

@@ -201,7 +201,7 @@ fn attempts(n: u32) -> String {
 }
 
 /// A symptom with what it rests on: `memory high, 91.0 % for 1 min (80.0 % is the limit)`.
-pub(crate) fn symptom(symptom: Symptom, evidence: &Evidence) -> String {
+pub fn symptom(symptom: Symptom, evidence: &Evidence) -> String {
     match evidence {
         Evidence::Level { value, threshold, held, trend: _ } => {
             format!("{symptom}, {value} for {held} ({threshold} is the limit)")
@@ -250,7 +250,7 @@ fn no_longer(symptom: Symptom) -> String {
 }
 
 /// How a run ended, as a verb: `crashed with code 1`.
-pub(crate) fn ended(exit: &Exit) -> String {
+pub fn ended(exit: &Exit) -> String {
     match exit.by {
         ExitBy::Itself => "finished by itself".into(),
         ExitBy::Crash => format!("crashed with code {}", exit.code),
@@ -261,7 +261,7 @@ pub(crate) fn ended(exit: &Exit) -> String {
 }
 
 /// A life cycle as a person would call it.
-pub(crate) fn state(state: State) -> &'static str {
+pub fn state(state: State) -> &'static str {
     match state {
         State::Created => "created",
         State::Running => "running",

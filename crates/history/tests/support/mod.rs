@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use hemostat_core::{
     Policy,
-    diagnose::Triage,
     judge::Judge,
     remedy::Remedy,
     testing::{Simulation, facts},
 };
+use hemostat_diagnosis::Triage;
 use hemostat_schema::{
     Action, Body, ByteCount, Cause, Diagnosis, Event, EventId, Family, IncidentId, NewEvent, Partition, Percent,
     Recorded, Span, Subject, Timestamp,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use hemostat_core::opinion::{self, Fault};
+use hemostat_diagnosis::opinion::{self, Fault};
 use hemostat_schema::{
     Span,
     diagnosis::{Reached, Trouble, Usage},

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use hemostat_runtime::config::Analyzer;
 use hemostat_schema::Span;
+use hemostat_settings::Analyzer;
 
 use crate::{
     breaker::Breaker,

@@ -48,7 +48,7 @@ fn the_words_are_those_of_the_golden() {
 #[test]
 fn about_as_much_as_is_said_stands_around_the_evidence() {
     let prompt = Prompt::of(&sought(vec![]), NONCE);
-    let schema = hemostat_core::opinion::schema(&sought(vec![])).to_string();
+    let schema = hemostat_diagnosis::opinion::schema(&sought(vec![])).to_string();
     let around = prompt.bytes() + schema.len();
     assert!((AROUND / 2..=AROUND).contains(&around), "{around}");
 }

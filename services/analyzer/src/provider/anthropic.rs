@@ -4,7 +4,7 @@
 //! answer read from its words.
 
 use async_trait::async_trait;
-use hemostat_core::opinion;
+use hemostat_diagnosis::opinion;
 use hemostat_schema::diagnosis::Trouble;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};

@@ -9,7 +9,7 @@ use async_openai::{
     traits::RequestOptionsBuilder as _,
 };
 use async_trait::async_trait;
-use hemostat_core::opinion;
+use hemostat_diagnosis::opinion;
 use hemostat_schema::diagnosis::Trouble;
 use reqwest::{Response, header::AUTHORIZATION};
 use secrecy::{ExposeSecret, SecretString};

@@ -14,12 +14,13 @@ use hemostat_analyzer::{
     provider::{Anthropic, OpenAi, Provider, Wire},
 };
 use hemostat_core::testing;
-use hemostat_runtime::{Clock, Config, SystemClock, config::DiagnosisBy};
+use hemostat_runtime::{Clock, SystemClock};
 use hemostat_schema::{
     TraceParent,
     action::Remedy,
     diagnosis::{Exhibit, OpinionSought, Part},
 };
+use hemostat_settings::{Config, DiagnosisBy};
 use hemostat_tests::{FakeModel, Reply};
 use secrecy::SecretString;
 use serde_json::{Value, json};

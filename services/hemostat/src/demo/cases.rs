@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use hemostat_fake_docker::{self as simulated, AtRest, Kind, Spec};
 use hemostat_patient::{
     Illness,
     illness::{Crash, Memory, Unhealthy},
     stage::PatientSpec,
 };
-use hemostat_simulated::{self as simulated, AtRest, Kind, Spec};
 
 use super::journal::Story;
 

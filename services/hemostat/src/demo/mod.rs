@@ -19,8 +19,10 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use hemostat_core::view;
 use hemostat_patient::mailbox::Mailbox;
-use hemostat_runtime::{Config, Context, Embedded, rows};
+use hemostat_process::Embedded;
+use hemostat_runtime::{Context, rows};
 use hemostat_schema::{Event, HostName, Observation, Recorded, Timestamp};
+use hemostat_settings::Config;
 use tokio::time::{Instant, sleep, timeout};
 
 use self::{
@@ -71,13 +73,13 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     }
 
     let redis = unless_interrupted(start_redis(&config)).await?;
-    let ctx = unless_interrupted(Context::open(&config, Some(&redis))).await?;
+    let ctx = unless_interrupted(hemostat_process::open(&config, Some(&redis))).await?;
     let tasks = crate::roles::all(&ctx, &config)?;
     let journal = Arc::new(Mutex::new(Journal::default()));
 
     let healing = tokio::spawn({
         let ctx = ctx.clone();
-        async move { hemostat_runtime::run(&ctx, tasks).await }
+        async move { hemostat_process::run(&ctx, tasks).await }
     });
     let telling = tokio::spawn(follow::follow(ctx.clone(), {
         let journal = journal.clone();

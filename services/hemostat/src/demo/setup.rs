@@ -3,8 +3,8 @@
 use std::{net::SocketAddr, path::Path, time::Duration};
 
 use hemostat_patient::stage::docker_host;
-use hemostat_runtime::Config;
 use hemostat_schema::Span;
+use hemostat_settings::Config;
 
 /// The configuration for the patients whose names begin with `prefix`.
 pub fn config(prefix: &str, data: &Path, webhook: &str) -> Config {

@@ -3,11 +3,11 @@
 use std::{path::Path, sync::Arc};
 
 use anyhow::Context;
+use hemostat_fake_docker::{self as simulated, Kind, Simulated, World};
 use hemostat_patient::{
     Illness,
     stage::{self, Stage},
 };
-use hemostat_simulated::{self as simulated, Kind, Simulated, World};
 
 use super::cases::Case;
 

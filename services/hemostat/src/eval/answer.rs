@@ -3,12 +3,9 @@
 use std::time::{Duration, Instant};
 
 use hemostat_analyzer::counsel::{Asked, Counsel, Snag};
-use hemostat_core::{
-    Policy,
-    diagnose::{conclude, question},
-    opinion::agree,
-    policy::Model,
-};
+use hemostat_core::{Policy, policy::Model};
+use hemostat_diagnosis::opinion::agree;
+use hemostat_diagnosis::{conclude, question};
 use hemostat_schema::{
     EventId, Partition,
     diagnosis::{Part, Reached, Usage},

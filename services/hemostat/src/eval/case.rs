@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, anyhow, bail};
 use hemostat_core::{
     condition::{Halted, Standing},
-    diagnose,
     policy::Care,
 };
 use hemostat_schema::{
@@ -42,8 +41,8 @@ pub struct Labelled {
     standing: BTreeMap<Symptom, Standing>,
     vitals: Option<Vitals>,
     examined: Option<Examined>,
-    tried: Vec<diagnose::Tried>,
-    past: Vec<diagnose::Past>,
+    tried: Vec<hemostat_diagnosis::Tried>,
+    past: Vec<hemostat_diagnosis::Past>,
     halted: Option<Halted>,
     now: Timestamp,
 }
@@ -84,15 +83,15 @@ impl Labelled {
     }
 
     /// As triage has it.
-    pub fn case(&self) -> diagnose::Case<'_> {
-        diagnose::Case {
+    pub fn case(&self) -> hemostat_diagnosis::Case<'_> {
+        hemostat_diagnosis::Case {
             vitals: self.vitals.as_ref(),
             examined: self.examined.as_ref(),
             examination: self.examined.is_some().then(|| id(1)),
             tried: &self.tried,
             past: &self.past,
             halted: self.halted,
-            ..diagnose::Case::new(&self.facts, &self.standing, self.now)
+            ..hemostat_diagnosis::Case::new(&self.facts, &self.standing, self.now)
         }
     }
 }
@@ -305,15 +304,15 @@ impl Seen {
         Ok(changes.into_iter().map(|(at, what)| hemostat_schema::examination::Change { at, what }).collect())
     }
 
-    fn tried(&self, tried: &Tried) -> anyhow::Result<diagnose::Tried> {
+    fn tried(&self, tried: &Tried) -> anyhow::Result<hemostat_diagnosis::Tried> {
         let at = self.facts.started_at.unwrap_or(self.now);
         self.attempt(at, need("remedy", tried.remedy.0.clone())?, tried.outcome)
     }
 
-    fn past(&self, past: &Earlier) -> anyhow::Result<diagnose::Past> {
+    fn past(&self, past: &Earlier) -> anyhow::Result<hemostat_diagnosis::Past> {
         let at = self.ago(past.ago);
         let tried = past.remedy.0.clone().map(|remedy| self.attempt(at, remedy, past.outcome)).transpose()?;
-        Ok(diagnose::Past { at, symptoms: past.symptoms.clone(), root_cause: past.cause.clone(), tried })
+        Ok(hemostat_diagnosis::Past { at, symptoms: past.symptoms.clone(), root_cause: past.cause.clone(), tried })
     }
 
     fn attempt(
@@ -321,9 +320,9 @@ impl Seen {
         at: Timestamp,
         remedy: Remedy,
         outcome: hemostat_schema::action::Outcome,
-    ) -> anyhow::Result<diagnose::Tried> {
+    ) -> anyhow::Result<hemostat_diagnosis::Tried> {
         let code = self.exit.filter(|_| remedy == Remedy::Start).map(|exit| exit.code);
-        Ok(diagnose::Tried { action: id(2), at, remedy, code, outcome: Some(outcome) })
+        Ok(hemostat_diagnosis::Tried { action: id(2), at, remedy, code, outcome: Some(outcome) })
     }
 }
 

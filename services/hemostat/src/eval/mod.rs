@@ -18,7 +18,8 @@ use std::{num::NonZeroUsize, path::PathBuf, sync::Arc};
 use anyhow::bail;
 use clap::{Args, ValueEnum};
 use hemostat_core::{Policy, policy};
-use hemostat_runtime::{Config, SystemClock};
+use hemostat_runtime::SystemClock;
+use hemostat_settings::Config;
 
 use self::{
     answer::{Answer, Who},

@@ -7,13 +7,11 @@ use hemostat_analyzer::{
     counsel::{Counsel, Terms},
     provider::{Miss, Provider, Question, Said},
 };
-use hemostat_core::{
-    Policy,
-    diagnose::{conclude, question},
-    policy::Model,
-};
-use hemostat_runtime::{Config, SystemClock, config::Input};
+use hemostat_core::{Policy, policy::Model};
+use hemostat_diagnosis::{conclude, question};
+use hemostat_runtime::SystemClock;
 use hemostat_schema::{diagnosis::Part, diagnosis::Trouble};
+use hemostat_settings::{Config, Input};
 
 use super::{answer::Who, put, score::Choice, set::built_in, verdict};
 

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use hemostat_history::backtest::{self, Change, Report, Said};
-use hemostat_runtime::{Config, Context, config::Input};
+use hemostat_runtime::Context;
+use hemostat_settings::{Config, Input};
 use serde_json::json;
 
 use super::{

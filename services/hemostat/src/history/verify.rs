@@ -4,7 +4,8 @@ use anyhow::Context as _;
 use clap::Args;
 use hemostat_archive::Witness;
 use hemostat_history::verify::{self, Others, Report};
-use hemostat_runtime::{Config, Context};
+use hemostat_runtime::Context;
+use hemostat_settings::Config;
 
 use super::{
     Verdict,

@@ -4,14 +4,16 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use hemostat_core::{Policy, redact::Redactor};
+use hemostat_core::Policy;
 use hemostat_monitor::{
     engine::Engine,
     examine,
     shift::{self, Settings},
     sweep,
 };
-use hemostat_runtime::{Context, config::SampleSource};
+use hemostat_redact::Redactor;
+use hemostat_runtime::Context;
+use hemostat_settings::SampleSource;
 use tokio::{
     net::{UnixListener, UnixStream},
     sync::watch,

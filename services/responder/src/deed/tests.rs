@@ -6,8 +6,8 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
-use hemostat_runtime::config::Durability;
 use hemostat_schema::{ContainerId, EventId, Partition, action::Limits};
+use hemostat_settings::Durability;
 
 use super::*;
 

@@ -1,0 +1,121 @@
+//! The question to a model: what it is shown, among what it may choose, and by what the question is known again.
+
+use std::collections::BTreeSet;
+
+use hemostat_schema::{
+    action::Remedy,
+    diagnosis::{OpinionSought, Part, Reached},
+};
+use sha2::{Digest, Sha256};
+
+use super::exhibits;
+use crate::{Case, safe};
+use hemostat_core::Policy;
+use hemostat_core::policy::{Allowed, Model};
+
+/// What a model may ever choose among. It never stops a container for good, and never runs a command.
+const REMEDIES: [Remedy; 4] = [Remedy::Restart, Remedy::Start, Remedy::Scale, Remedy::Cleanup];
+
+/// The question about `case` to `model`; `fallback` is what the rules say.
+pub fn question(case: &Case<'_>, policy: &Policy, model: &Model, part: Part, fallback: Reached) -> OpinionSought {
+    let care = policy.care_of(case.facts);
+    let may = |remedy: &Remedy| care.remedies.contains(&Allowed::from(remedy)) && safe(case, remedy).is_ok();
+    let remedies: Vec<Remedy> = REMEDIES.into_iter().filter(may).collect();
+    OpinionSought {
+        provider: model.provider.clone(),
+        model: model.name.clone(),
+        part,
+        fingerprint: fingerprint(case, &remedies),
+        evidence: exhibits(case),
+        remedies,
+        fallback,
+    }
+}
+
+/// The same for the same evidence, whenever and on whichever container it was gathered: SHA-256, in hexadecimal.
+///
+/// Times, figures and ids are left out, as no two illnesses have the same; what was printed counts as the set of its
+/// lines, each with its numbers taken out.
+pub fn fingerprint(case: &Case<'_>, remedies: &[Remedy]) -> String {
+    let facts = case.facts;
+    let mut parts = vec![
+        format!("image {}", facts.image_id),
+        format!("{:?} {:?} {:?} {:?}", facts.state, facts.health, facts.restart_policy, facts.limits),
+        format!("exit {:?}", facts.exit.map(|exit| (exit.code, exit.by))),
+    ];
+    parts.extend(case.standing.iter().map(|(symptom, standing)| format!("{symptom} {:?}", standing.severity)));
+    parts.extend(case.tried.iter().map(|tried| format!("tried {} {:?}", tried.remedy.name(), tried.outcome)));
+    parts.extend(case.past.iter().map(|past| {
+        let tried = past.tried.as_ref().map(|tried| (tried.remedy.name(), tried.outcome));
+        format!("past {:?} {tried:?}", past.symptoms)
+    }));
+    parts.extend(remedies.iter().map(|remedy| format!("may {}", remedy.name())));
+    if let Some(examined) = case.examined {
+        parts.push(format!("killed {}", examined.out_of_memory));
+        let relatives = examined.relatives.iter();
+        parts.extend(
+            relatives.map(|other| format!("{} {:?} {:?} {:?}", other.name, other.relation, other.state, other.health)),
+        );
+        let checks =
+            examined.checks.iter().map(|check| format!("check {} {}", check.code, without_numbers(&check.output)));
+        let output = examined.output.iter().map(|line| format!("line {}", without_numbers(&line.text)));
+        let processes = examined.processes.iter().map(|process| format!("runs {}", without_numbers(&process.command)));
+        parts.extend(checks.chain(output).chain(processes).collect::<BTreeSet<_>>());
+        parts.extend(case.changed_image().map(|from| format!("was {from}")));
+    }
+    let mut hash = Sha256::new();
+    for part in parts {
+        // The length keeps two parts from being taken for one.
+        hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// `text` with `#` for what is different each time: numbers, save status codes such as 404, and long hexadecimal ids.
+fn without_numbers(text: &str) -> String {
+    let mut words = vec![];
+    for word in text.split_whitespace() {
+        let is_status = word.len() == 3 && word.parse::<u16>().is_ok_and(|code| (100..600).contains(&code));
+        let is_id = |part: &str| part.len() >= 8 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let parts = word.split_inclusive(|c: char| !c.is_alphanumeric());
+        words.push(match is_status {
+            true => word.to_owned(),
+            false => parts
+                .map(|part| {
+                    let (word, mark) = part.split_at(part.trim_end_matches(|c: char| !c.is_alphanumeric()).len());
+                    if is_id(word) { format!("#{mark}") } else { format!("{}{mark}", digits_out(word)) }
+                })
+                .collect(),
+        });
+    }
+    words.join(" ")
+}
+
+/// `word` with one `#` for each row of digits.
+fn digits_out(word: &str) -> String {
+    let mut out = String::with_capacity(word.len());
+    for c in word.chars() {
+        match c.is_ascii_digit() {
+            true if out.ends_with('#') => {}
+            true => out.push('#'),
+            false => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_different_each_time_is_left_out() {
+        let check = |text: &str, expected: &str| assert_eq!(without_numbers(text), expected);
+        check("2026-11-25T10:00:00Z took 12ms", "#-#-#T#:#:#Z took #ms");
+        check("GET /a 404 152", "GET /a 404 152");
+        check("GET /a 404 1520", "GET /a 404 #");
+        check("request 4f3a9c21b7 from 10.0.0.3:51234", "request # from #.#.#.#:#");
+        check("worker3 died", "worker# died");
+    }
+}

@@ -1,0 +1,14 @@
+//! The process around the workers: supervision, telemetry, the health endpoint and the embedded Redis.
+
+pub mod embedded;
+pub mod endpoint;
+pub mod metrics;
+mod open;
+mod supervise;
+pub mod telemetry;
+
+pub use embedded::Embedded;
+pub use endpoint::router;
+pub use hemostat_log::{Plan as MigrationPlan, Step as MigrationStep};
+pub use open::{migrate, migration_plan, open};
+pub use supervise::run;

@@ -1,0 +1,70 @@
+//! What HemoStat says on the terminal: one line for what a person wants to know, on standard error.
+
+use std::{fmt, io::IsTerminal};
+
+use anyhow::Context as _;
+use hemostat_schema::Timestamp;
+use jiff::tz::TimeZone;
+use tracing_subscriber::{
+    EnvFilter,
+    fmt::{format::Writer, time::FormatTime},
+};
+
+use hemostat_settings::LogFormat;
+
+/// What other crates say below a warning is of no use to who runs HemoStat.
+const QUIET: &str = "axum=warn,bollard=warn,fred=error,h2=warn,hyper=warn,hyper_util=warn,object_store=warn,reqwest=warn,rustls=warn,\
+     tower=warn";
+
+/// From here on, `tracing` writes to standard error.
+///
+/// # Errors
+/// When `level` is not right, or somebody else has already set up tracing.
+pub fn init(level: &str, format: LogFormat) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(directives(level)).with_context(|| format!("log_level {level:?} is not right"))?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => lines
+            .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+            .with_target(false)
+            .with_timer(TimeOfDay)
+            .try_init(),
+        LogFormat::Json => lines.json().flatten_event(true).with_timer(Instant).try_init(),
+    }
+    .map_err(|error| anyhow::anyhow!("could not set up the log of the process: {error}"))
+}
+
+/// A plain level holds for HemoStat and keeps other crates quiet; directives are taken as they are.
+fn directives(level: &str) -> String {
+    if level.contains(['=', ',']) { level.to_owned() } else { format!("{level},{QUIET}") }
+}
+
+/// For people: the local time of day.
+struct TimeOfDay;
+
+impl FormatTime for TimeOfDay {
+    fn format_time(&self, to: &mut Writer<'_>) -> fmt::Result {
+        write!(to, "{}", Timestamp::now().to_zoned(TimeZone::system()).strftime("%H:%M:%S%.3f"))
+    }
+}
+
+/// For machines: RFC 3339, in UTC.
+struct Instant;
+
+impl FormatTime for Instant {
+    fn format_time(&self, to: &mut Writer<'_>) -> fmt::Result {
+        write!(to, "{:.3}", Timestamp::now())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plain_level_keeps_other_crates_quiet() {
+        assert!(EnvFilter::try_new(directives("debug")).is_ok());
+        assert!(directives("debug").contains("bollard=warn"));
+        assert_eq!(directives("debug,bollard=debug"), "debug,bollard=debug");
+    }
+}
