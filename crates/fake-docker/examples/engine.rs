@@ -3,16 +3,16 @@
 
 use std::{env, time::SystemTime};
 
-use hemostat_fake_docker::{Moment, Simulated, World, fleet::Fleet};
+use hemostat_fake_docker::{EngineState, FakeDocker, UnixNanos, fleet::Fleet};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = env::args().skip(1);
     let socket = arguments.next().ok_or("name a path for the socket, and how many containers there are to be")?;
     let size = arguments.next().map_or(Ok(100), |size| size.parse())?;
-    let mut world = World::new(1);
-    Fleet::of("fleet", size).start(&mut world, Moment::from(SystemTime::now()))?;
-    let engine = Simulated::at(socket, world).await?;
+    let mut engine = EngineState::new(1);
+    Fleet::of("fleet", size).start(&mut engine, UnixNanos::from(SystemTime::now()))?;
+    let engine = FakeDocker::at(socket, engine).await?;
     #[expect(clippy::print_stdout, reason = "an example says where it is")]
     {
         println!("{size} containers at {}; Ctrl-C ends it", engine.address());

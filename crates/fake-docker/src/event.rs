@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::HashMap, collections::VecDeque, sync::Arc};
 use bytes::Bytes;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-use crate::{ContainerId, Moment, Spec, spec::fnv};
+use crate::{ContainerId, ContainerSpec, UnixNanos, spec::fnv};
 
 /// dockerd keeps so many of its latest events, of all kinds and containers.
 const KEPT: usize = 256;
@@ -14,7 +14,7 @@ const KEPT: usize = 256;
 #[derive(Debug, Clone)]
 pub struct Event {
     /// When.
-    pub at: Moment,
+    pub at: UnixNanos,
     /// What: `die`, `health_status: unhealthy`, `exec_create: /check` …
     pub action: Cow<'static, str>,
     /// To which container.
@@ -23,13 +23,13 @@ pub struct Event {
     pub name: Arc<str>,
     /// What is told beside image, name and labels: `exitCode`, `signal`, `oldName`, `execID`.
     pub more: Vec<(&'static str, String)>,
-    pub(crate) spec: Arc<Spec>,
+    pub(crate) spec: Arc<ContainerSpec>,
 }
 
 impl Event {
     /// The line that Docker writes, with its line break.
     pub(crate) fn line(&self) -> Bytes {
-        let told = Told {
+        let told = EventJson {
             status: &self.action,
             id: &self.id,
             from: &self.spec.image,
@@ -47,7 +47,7 @@ impl Event {
 }
 
 #[derive(Serialize)]
-struct Told<'a> {
+struct EventJson<'a> {
     status: &'a str,
     id: &'a ContainerId,
     from: &'a str,
@@ -92,9 +92,9 @@ impl Serialize for Attributes<'_> {
 
 /// The last events, as many as dockerd keeps.
 #[derive(Debug, Default)]
-pub(crate) struct Record(VecDeque<Arc<Event>>);
+pub(crate) struct EventLog(VecDeque<Arc<Event>>);
 
-impl Record {
+impl EventLog {
     pub(crate) fn keep(&mut self, event: Arc<Event>) {
         if self.0.len() == KEPT {
             self.0.pop_front();
@@ -103,12 +103,16 @@ impl Record {
     }
 
     /// When the last of them was.
-    pub(crate) fn last(&self) -> Option<Moment> {
+    pub(crate) fn last(&self) -> Option<UnixNanos> {
         self.0.back().map(|event| event.at)
     }
 
     /// Those from `since` to `until`, both included. Docker gives none where neither was asked for.
-    pub(crate) fn between(&self, since: Option<Moment>, until: Option<Moment>) -> impl Iterator<Item = &Arc<Event>> {
+    pub(crate) fn between(
+        &self,
+        since: Option<UnixNanos>,
+        until: Option<UnixNanos>,
+    ) -> impl Iterator<Item = &Arc<Event>> {
         let asked = since.is_some() || until.is_some();
         self.0.iter().filter(move |event| {
             asked && since.is_none_or(|since| event.at >= since) && until.is_none_or(|until| event.at <= until)
@@ -116,22 +120,22 @@ impl Record {
     }
 
     /// As after a restart of the engine.
-    pub(crate) fn forget(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.0.clear();
     }
 }
 
 /// Which events somebody wants to hear: all of these, where the same key may be one of several values.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Wanted(HashMap<String, Vec<String>>);
+pub(crate) struct EventFilter(HashMap<String, Vec<String>>);
 
-impl Wanted {
+impl EventFilter {
     /// Those that pass `filters`; as Docker does, it passes over a filter that there is not.
     pub(crate) fn by(filters: HashMap<String, Vec<String>>) -> Self {
         Self(filters)
     }
 
-    pub(crate) fn covers(&self, event: &Event) -> bool {
+    pub(crate) fn matches_event(&self, event: &Event) -> bool {
         let any = |key: &str, fits: &dyn Fn(&str) -> bool| {
             self.0.get(key).is_none_or(|values| values.is_empty() || values.iter().any(|value| fits(value)))
         };
@@ -147,13 +151,13 @@ impl Wanted {
                     && (value.trim_start_matches('/') == &*event.name || event.id.as_str().starts_with(value))
             })
             && any("image", &|value| event.spec.image == value)
-            && self.0.get("label").is_none_or(|labels| labels.iter().all(|label| bears(&event.spec, label)))
+            && self.0.get("label").is_none_or(|labels| labels.iter().all(|label| has_label(&event.spec, label)))
             && ["daemon", "network", "volume"].iter().all(|key| !self.0.contains_key(*key))
     }
 }
 
 /// Whether the container has the label: `name` or `name=value`.
-pub(crate) fn bears(spec: &Spec, label: &str) -> bool {
+pub(crate) fn has_label(spec: &ContainerSpec, label: &str) -> bool {
     match label.split_once('=') {
         Some((name, value)) => spec.labels.get(name).is_some_and(|found| found == value),
         None => spec.labels.contains_key(label),
@@ -161,7 +165,7 @@ pub(crate) fn bears(spec: &Spec, label: &str) -> bool {
 }
 
 /// An id for an exec, which nobody can ask for afterwards.
-pub(crate) fn exec_id(id: &ContainerId, at: Moment) -> String {
+pub(crate) fn exec_id(id: &ContainerId, at: UnixNanos) -> String {
     let seed = fnv(id.as_str().as_bytes()) ^ fnv(&at.nanos().to_le_bytes());
     let mut random = fastrand::Rng::with_seed(seed);
     format!("{:032x}{:032x}", random.u128(..), random.u128(..))
@@ -173,12 +177,12 @@ mod tests {
 
     fn event(action: &'static str, more: Vec<(&'static str, String)>) -> Event {
         Event {
-            at: Moment::from_nanos(1_795_462_698_792_223_107),
+            at: UnixNanos::from_nanos(1_795_462_698_792_223_107),
             action: action.into(),
             id: ContainerId::nth(1, 0),
             name: "api-1".into(),
             more,
-            spec: Arc::new(Spec::default().label("team", "a")),
+            spec: Arc::new(ContainerSpec::default().label("team", "a")),
         }
     }
 
@@ -197,14 +201,14 @@ mod tests {
 
     #[test]
     fn filters_are_read_as_docker_reads_them() {
-        let wanted = |filters: &[(&str, &[&str])]| {
+        let filter = |filters: &[(&str, &[&str])]| {
             let all = filters.iter().map(|(key, values)| {
                 ((*key).to_owned(), values.iter().map(|value| (*value).to_owned()).collect::<Vec<_>>())
             });
-            Wanted::by(all.collect())
+            EventFilter::by(all.collect())
         };
         let id = ContainerId::nth(1, 0);
-        for (filters, action, covers) in [
+        for (filters, action, matches_event) in [
             (&[][..], "die", true),
             (&[("type", &["container"][..])], "die", true),
             (&[("type", &["network"])], "die", false),
@@ -221,21 +225,21 @@ mod tests {
             (&[("label", &["team=a", "other"])], "die", false),
             (&[("colour", &["red"])], "die", true),
         ] {
-            let covered = wanted(filters).covers(&event(action, vec![]));
-            assert_eq!(covered, covers, "{action} by {filters:?}");
+            let covered = filter(filters).matches_event(&event(action, vec![]));
+            assert_eq!(covered, matches_event, "{action} by {filters:?}");
         }
     }
 
     #[test]
     fn the_record_forgets_the_oldest() {
-        let mut record = Record::default();
+        let mut log = EventLog::default();
         for n in 0..300 {
-            record.keep(Arc::new(Event { at: Moment::from_nanos(n), ..event("start", vec![]) }));
+            log.keep(Arc::new(Event { at: UnixNanos::from_nanos(n), ..event("start", vec![]) }));
         }
-        let at = |n| Some(Moment::from_nanos(n));
-        assert_eq!(record.between(at(0), None).count(), 256);
-        assert_eq!(record.between(at(290), at(294)).count(), 5);
-        assert_eq!(record.between(None, None).count(), 0);
-        assert_eq!(record.last(), at(299));
+        let at = |n| Some(UnixNanos::from_nanos(n));
+        assert_eq!(log.between(at(0), None).count(), 256);
+        assert_eq!(log.between(at(290), at(294)).count(), 5);
+        assert_eq!(log.between(None, None).count(), 0);
+        assert_eq!(log.last(), at(299));
     }
 }

@@ -1,43 +1,44 @@
-//! What can be wrong with the engine itself?
+//! Fault injection at the HTTP API: delay, hang, fail or cut requests.
 //!
-//! A fault strikes requests of one kind (or all), for one container (or all), for a share of them, and so often. What it
-//! does is done before the request is looked at, so a refused `start` starts nothing.
+//! A fault applies to requests of one kind (or all), about one container (or all), to a share of them, and a limited
+//! number of times. The server applies it before it handles the request, so a `start` that fails starts nothing.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// Something that is wrong with the engine. In JSON: `{"on": "stats", "container": "api-1", "does": "hang"}`.
+/// One injected fault. In JSON: `{"on": "stats", "container": "api-1", "does": "hang"}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Fault {
-    /// Which requests: `ping`, `info`, `list`, `inspect`, `stats`, `events` …; none: all but those to `/simulated`.
+pub struct ApiFault {
+    /// The kind of request: `ping`, `info`, `list`, `inspect`, `stats`, `events` …; `None`: all except `/simulated`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on: Option<String>,
-    /// About which container, by the key in the request's path; none: about any, or about none.
+    /// The container's name or id; `None`: requests about any container, or about none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container: Option<String>,
-    /// What becomes of them.
-    pub does: Does,
-    /// So many of them are struck, and then no more; none: without end.
+    /// What happens to a matching request.
+    #[serde(rename = "does")]
+    pub effect: FaultEffect,
+    /// How many more requests it applies to; `None`: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub times: Option<u32>,
-    /// Which share of them is struck, 0 to 1.
+    /// The share of matching requests that it applies to, 0 to 1.
     #[serde(default = "all")]
     pub share: f64,
 }
 
-/// What becomes of a request.
+/// What happens to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Does {
-    /// It is answered so many milliseconds later.
+pub enum FaultEffect {
+    /// The response is delayed by this many milliseconds.
     DelayMs(u64),
-    /// It is never answered.
+    /// The response never comes.
     Hang,
-    /// It is answered with this status, and not carried out.
+    /// The response has this status; the request is not carried out.
     Status(u16),
-    /// Its connection is closed without an answer.
+    /// The connection is closed without a response.
     Cut,
 }
 
@@ -45,52 +46,52 @@ fn all() -> f64 {
     1.0
 }
 
-impl Fault {
-    /// All requests are struck.
-    pub fn new(does: Does) -> Self {
-        Self { on: None, container: None, does, times: None, share: 1.0 }
+impl ApiFault {
+    /// A fault that applies to every request.
+    pub fn new(effect: FaultEffect) -> Self {
+        Self { on: None, container: None, effect, times: None, share: 1.0 }
     }
 
-    /// Only requests of this kind.
+    /// Limits it to requests of this kind.
     #[must_use]
     pub fn on(self, kind: &str) -> Self {
         Self { on: Some(kind.to_owned()), ..self }
     }
 
-    /// Only requests about this container.
+    /// Limits it to requests about this container.
     #[must_use]
-    pub fn about(self, container: &str) -> Self {
+    pub fn for_container(self, container: &str) -> Self {
         Self { container: Some(container.to_owned()), ..self }
     }
 
-    /// Only so many requests.
+    /// Limits it to this number of requests.
     #[must_use]
     pub fn times(self, times: u32) -> Self {
         Self { times: Some(times), ..self }
     }
 
-    /// Only this share of the requests.
+    /// Limits it to this share of the requests, 0 to 1.
     #[must_use]
     pub fn share(self, share: f64) -> Self {
         Self { share, ..self }
     }
 
-    /// A request that is answered late.
+    /// Delays every response.
     pub fn slow(by: Duration) -> Self {
-        Self::new(Does::DelayMs(u64::try_from(by.as_millis()).unwrap_or(u64::MAX)))
+        Self::new(FaultEffect::DelayMs(u64::try_from(by.as_millis()).unwrap_or(u64::MAX)))
     }
 
-    fn strikes(&self, kind: &str, keys: &[&str]) -> bool {
+    fn applies_to(&self, kind: &str, keys: &[&str]) -> bool {
         self.on.as_deref().is_none_or(|on| on == kind)
             && self.container.as_deref().is_none_or(|of| keys.contains(&of))
             && self.times != Some(0)
     }
 }
 
-/// All that is wrong with an engine.
+/// The active faults of one server.
 #[derive(Debug)]
 pub(crate) struct Faults {
-    all: Vec<Fault>,
+    all: Vec<ApiFault>,
     random: fastrand::Rng,
 }
 
@@ -99,7 +100,7 @@ impl Faults {
         Self { all: vec![], random: fastrand::Rng::with_seed(seed) }
     }
 
-    pub(crate) fn add(&mut self, fault: Fault) {
+    pub(crate) fn add(&mut self, fault: ApiFault) {
         self.all.push(fault);
     }
 
@@ -107,18 +108,18 @@ impl Faults {
         self.all.clear();
     }
 
-    pub(crate) fn all(&self) -> &[Fault] {
+    pub(crate) fn all(&self) -> &[ApiFault] {
         &self.all
     }
 
-    /// What befalls a request of this kind about a container that goes by these names, in this order.
-    pub(crate) fn strike(&mut self, kind: &str, keys: &[&str]) -> Vec<Does> {
+    /// The effects to apply, in order, to a request of this kind about the container with these names and ids.
+    pub(crate) fn effects_on(&mut self, kind: &str, keys: &[&str]) -> Vec<FaultEffect> {
         let Self { all, random } = self;
         all.iter_mut()
-            .filter(|fault| fault.strikes(kind, keys) && (fault.share >= 1.0 || random.f64() < fault.share))
+            .filter(|fault| fault.applies_to(kind, keys) && (fault.share >= 1.0 || random.f64() < fault.share))
             .map(|fault| {
                 fault.times = fault.times.map(|left| left - 1);
-                fault.does
+                fault.effect
             })
             .collect()
     }
@@ -129,45 +130,45 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fault_strikes_what_it_is_for_and_so_often() {
-        let hang = Fault::new(Does::Hang);
-        for (fault, kind, keys, struck) in [
+    fn a_fault_applies_only_to_matching_requests_and_only_as_often_as_it_says() {
+        let hang = ApiFault::new(FaultEffect::Hang);
+        for (fault, kind, keys, hits) in [
             (hang.clone(), "list", &[][..], 3),
             (hang.clone().on("stats"), "stats", &["api"], 3),
             (hang.clone().on("stats"), "inspect", &["api"], 0),
-            (hang.clone().about("api"), "stats", &["0f3a", "api"], 3),
-            (hang.clone().about("api"), "stats", &["db"], 0),
-            (hang.clone().about("api"), "list", &[], 0),
+            (hang.clone().for_container("api"), "stats", &["0f3a", "api"], 3),
+            (hang.clone().for_container("api"), "stats", &["db"], 0),
+            (hang.clone().for_container("api"), "list", &[], 0),
             (hang.clone().times(2), "list", &[], 2),
             (hang.share(0.0), "list", &[], 0),
         ] {
             let mut faults = Faults::none(1);
             faults.add(fault.clone());
-            let count: usize = (0..3).map(|_| faults.strike(kind, keys).len()).sum();
-            assert_eq!(count, struck, "{fault:?} on {kind} of {keys:?}");
+            let count: usize = (0..3).map(|_| faults.effects_on(kind, keys).len()).sum();
+            assert_eq!(count, hits, "{fault:?} on {kind} of {keys:?}");
         }
     }
 
     #[test]
-    fn a_share_is_about_that_share() {
+    fn a_share_applies_to_about_that_share_of_requests() {
         let mut faults = Faults::none(7);
-        faults.add(Fault::new(Does::Status(500)).share(0.25));
-        let struck: usize = (0..4000).map(|_| faults.strike("stats", &[]).len()).sum();
-        assert!((900..1100).contains(&struck), "{struck}");
+        faults.add(ApiFault::new(FaultEffect::Status(500)).share(0.25));
+        let hits: usize = (0..4000).map(|_| faults.effects_on("stats", &[]).len()).sum();
+        assert!((900..1100).contains(&hits), "{hits}");
     }
 
     #[test]
-    fn a_fault_is_written_as_people_would() {
+    fn a_fault_has_a_short_json_form() {
         for (json, fault) in [
-            (r#"{"does":"hang"}"#, Fault::new(Does::Hang)),
+            (r#"{"does":"hang"}"#, ApiFault::new(FaultEffect::Hang)),
             (
                 r#"{"on":"stats","container":"api-1","does":{"delay_ms":250},"times":3}"#,
-                Fault::slow(Duration::from_millis(250)).on("stats").about("api-1").times(3),
+                ApiFault::slow(Duration::from_millis(250)).on("stats").for_container("api-1").times(3),
             ),
-            (r#"{"does":{"status":500},"share":0.5}"#, Fault::new(Does::Status(500)).share(0.5)),
+            (r#"{"does":{"status":500},"share":0.5}"#, ApiFault::new(FaultEffect::Status(500)).share(0.5)),
         ] {
-            assert_eq!(serde_json::from_str::<Fault>(json).unwrap(), fault, "{json}");
+            assert_eq!(serde_json::from_str::<ApiFault>(json).unwrap(), fault, "{json}");
         }
-        assert!(serde_json::from_str::<Fault>(r#"{"does":"dance"}"#).is_err());
+        assert!(serde_json::from_str::<ApiFault>(r#"{"does":"dance"}"#).is_err());
     }
 }

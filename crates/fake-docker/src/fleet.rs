@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::{Moment, Refusal, Restart, Spec, World};
+use crate::{ContainerSpec, EngineState, Refusal, RestartPolicy, UnixNanos};
 
 /// How often a container of the fleet is checked, unless said otherwise: Docker's default.
 const CHECKED_EVERY: Duration = Duration::from_secs(30);
@@ -37,9 +37,9 @@ impl Fleet {
     ///
     /// # Errors
     /// When a name is taken.
-    pub fn start(&self, world: &mut World, now: Moment) -> Result<(), Refusal> {
+    pub fn start(&self, engine: &mut EngineState, now: UnixNanos) -> Result<(), Refusal> {
         let over = self.checked_every.unwrap_or(CHECKED_EVERY);
-        let first = Moment::from_nanos(now.nanos().saturating_sub(i64::try_from(over.as_nanos()).unwrap_or(0)));
+        let first = UnixNanos::from_nanos(now.nanos().saturating_sub(i64::try_from(over.as_nanos()).unwrap_or(0)));
         let step = over / u32::try_from(self.size.max(1)).unwrap_or(u32::MAX);
         let mut kinds = vec![];
         for n in 0..self.size {
@@ -49,20 +49,20 @@ impl Fleet {
                     .to_vec();
             }
             let at = first + step * u32::try_from(n).unwrap_or(u32::MAX);
-            let id = world.create(&self.name(n), kinds[n % kinds.len()].clone(), at)?;
-            world.start(id.as_str(), at)?;
+            let id = engine.create(&self.name(n), kinds[n % kinds.len()].clone(), at)?;
+            engine.start(id.as_str(), at)?;
         }
-        world.advance(now);
+        engine.advance(now);
         Ok(())
     }
 
-    fn kind(&self, project: usize, service: &str, mebibytes: u64, checked: bool) -> Arc<Spec> {
-        let plain = Spec {
+    fn kind(&self, project: usize, service: &str, mebibytes: u64, checked: bool) -> Arc<ContainerSpec> {
+        let plain = ContainerSpec {
             image: format!("simulated/{service}:1"),
             memory: Some(mebibytes << 20),
             cpus: Some(0.5),
-            restart: Restart::UnlessStopped,
-            ..Spec::default()
+            restart: RestartPolicy::UnlessStopped,
+            ..ContainerSpec::default()
         };
         let plain = plain
             .label("com.docker.compose.project", format!("{}-{project}", self.prefix))
@@ -79,16 +79,16 @@ impl Fleet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Life;
+    use crate::Status;
 
     #[test]
     fn a_fleet_runs_and_stays_well() {
-        let (mut world, fleet) = (World::new(1), Fleet::of("fleet", 300));
-        let now = Moment::from_nanos(1_795_462_698_000_000_000);
-        fleet.start(&mut world, now).unwrap();
-        world.advance(now + Duration::from_secs(120));
-        assert_eq!(world.containers().filter(|container| container.life == Life::Running).count(), 300);
-        let told = world.take_news().events;
+        let (mut engine, fleet) = (EngineState::new(1), Fleet::of("fleet", 300));
+        let now = UnixNanos::from_nanos(1_795_462_698_000_000_000);
+        fleet.start(&mut engine, now).unwrap();
+        engine.advance(now + Duration::from_secs(120));
+        assert_eq!(engine.containers().filter(|container| container.status == Status::Running).count(), 300);
+        let told = engine.take_updates().events;
         assert!(!told.iter().any(|event| ["die", "health_status: unhealthy"].contains(&&*event.action)));
         assert_eq!(told.iter().filter(|event| event.action == "health_status: healthy").count(), 200);
     }

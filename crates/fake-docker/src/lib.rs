@@ -9,8 +9,8 @@
 //!                        └────────────────────────────────────────┘
 //! ```
 //!
-//! The [`World`] is a state machine without clock, randomness or I/O: containers with their restart policies, health
-//! checks, counters and illnesses, to which time is an argument. [`Simulated`] gives it a clock and a socket. It is for
+//! The [`EngineState`] is a state machine without clock, randomness or I/O: containers with their restart policies, health
+//! checks, counters and illnesses, to which time is an argument. [`FakeDocker`] gives it a clock and a socket. It is for
 //! scale (ten thousand containers in one process), for faults that a real engine cannot be asked for (slow, hanging,
 //! refusing, cut off), and for showing HemoStat where no Docker is at hand.
 //!
@@ -18,20 +18,20 @@
 //! engine stays the judge. There are no images, networks, volumes or processes behind it, and no Swarm.
 
 mod api;
+mod counter;
+mod engine;
 mod event;
+mod failure;
 pub mod fault;
 pub mod fleet;
-mod illness;
-mod line;
-mod moment;
 mod server;
 mod spec;
-mod world;
+mod time;
 
+pub use engine::{Container, ContainerId, EngineState, Health, OperationId, Outcome, Refusal, Status, Updates};
 pub use event::Event;
-pub use fault::Fault;
-pub use illness::{Illness, Kind};
-pub use moment::Moment;
-pub use server::Simulated;
-pub use spec::{AtRest, Check, Ends, Restart, Spec};
-pub use world::{Answer, Container, ContainerId, Health, Life, News, Refusal, Ticket, World};
+pub use failure::{Failure, FailureKind};
+pub use fault::ApiFault;
+pub use server::FakeDocker;
+pub use spec::{BaselineUsage, ContainerSpec, HealthCheck, RestartPolicy, StopBehaviour};
+pub use time::UnixNanos;

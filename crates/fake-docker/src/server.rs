@@ -27,28 +27,28 @@ use tokio::{
 
 pub(crate) use self::shared::Shared;
 use crate::{
-    Moment, World,
-    api::{self, Call, Cut, Problem, Query, Reply},
-    fault::{Does, Fault},
+    EngineState, UnixNanos,
+    api::{self, ApiCall, ApiError, ConnectionCut, Query, Reply},
+    fault::{ApiFault, FaultEffect},
 };
 
 /// A simulated Docker engine at a socket; gone when dropped.
 #[derive(Debug)]
-pub struct Simulated {
+pub struct FakeDocker {
     shared: Shared,
     socket: PathBuf,
     time: JoinHandle<()>,
     serving: Mutex<Vec<JoinHandle<()>>>,
 }
 
-impl Simulated {
-    /// Plays `world` at a unix socket of this path, in place of what may lie there.
+impl FakeDocker {
+    /// Plays `engine` at a unix socket of this path, in place of what may lie there.
     ///
     /// # Errors
     /// When no socket can be made there.
-    pub async fn at(socket: impl Into<PathBuf>, world: World) -> io::Result<Self> {
-        let shared = Shared::of(world, "simulated");
-        let time = tokio::spawn(shared.clone().let_time_pass());
+    pub async fn at(socket: impl Into<PathBuf>, engine: EngineState) -> io::Result<Self> {
+        let shared = Shared::of(engine, "simulated");
+        let time = tokio::spawn(shared.clone().run_clock());
         let simulated = Self { shared, socket: socket.into(), time, serving: Mutex::default() };
         simulated.come_up().await?;
         Ok(simulated)
@@ -69,25 +69,25 @@ impl Simulated {
     /// # Errors
     /// When there is none.
     pub async fn listen_tcp(&self) -> io::Result<SocketAddr> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let address = listener.local_addr()?;
-        let calls = stream::unfold(listener, |listener| async { Some((listener.accept().await, listener)) });
+        let subscriber = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = subscriber.local_addr()?;
+        let calls = stream::unfold(subscriber, |subscriber| async { Some((subscriber.accept().await, subscriber)) });
         self.serve(calls.map(|call| call.map(|(stream, _)| stream)));
         Ok(address)
     }
 
     /// Does something to the world, at this instant.
-    pub fn change<T>(&self, what: impl FnOnce(&mut World, Moment) -> T) -> T {
+    pub fn change<T>(&self, what: impl FnOnce(&mut EngineState, UnixNanos) -> T) -> T {
         self.shared.change(what)
     }
 
     /// Looks at the world as it is at this instant.
-    pub fn look<T>(&self, what: impl FnOnce(&World, Moment) -> T) -> T {
+    pub fn look<T>(&self, what: impl FnOnce(&EngineState, UnixNanos) -> T) -> T {
         self.shared.look(what)
     }
 
     /// From now on this is wrong.
-    pub fn add_fault(&self, fault: Fault) {
+    pub fn add_fault(&self, fault: ApiFault) {
         self.shared.add_fault(fault);
     }
 
@@ -101,7 +101,7 @@ impl Simulated {
         self.shared.cut_streams()
     }
 
-    /// How many requests of this kind have come, by the names of [`Fault::on`].
+    /// How many requests of this kind have come, by the names of [`ApiFault::on`].
     pub fn requests(&self, kind: &str) -> u64 {
         self.shared.requests().get(kind).copied().unwrap_or_default()
     }
@@ -111,7 +111,7 @@ impl Simulated {
         for task in self.serving.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             task.abort();
         }
-        self.shared.forget_listeners();
+        self.shared.drop_subscribers();
         // An error means that somebody has taken it away.
         drop(std::fs::remove_file(&self.socket));
     }
@@ -123,8 +123,8 @@ impl Simulated {
     pub async fn come_up(&self) -> io::Result<()> {
         // An error means that there is none.
         drop(std::fs::remove_file(&self.socket));
-        let listener = UnixListener::bind(&self.socket)?;
-        let calls = stream::unfold(listener, |listener| async { Some((listener.accept().await, listener)) });
+        let subscriber = UnixListener::bind(&self.socket)?;
+        let calls = stream::unfold(subscriber, |subscriber| async { Some((subscriber.accept().await, subscriber)) });
         self.serve(calls.map(|call| call.map(|(stream, _)| stream)));
         Ok(())
     }
@@ -150,7 +150,7 @@ impl Simulated {
     }
 }
 
-impl Drop for Simulated {
+impl Drop for FakeDocker {
     fn drop(&mut self) {
         self.time.abort();
         self.go_down();
@@ -167,19 +167,19 @@ async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin, shared: Shared)
 }
 
 impl Shared {
-    async fn answer(&self, request: Request<Incoming>) -> Result<Reply, Cut> {
+    async fn answer(&self, request: Request<Incoming>) -> Result<Reply, ConnectionCut> {
         let (head, body) = request.into_parts();
-        let body = body.collect().await.map_err(|_| Cut)?.to_bytes();
+        let body = body.collect().await.map_err(|_| ConnectionCut)?.to_bytes();
         let path = parts(head.uri.path());
-        let call = Call { method: head.method, path, query: Query::parse(head.uri.query()), body };
+        let call = ApiCall { method: head.method, path, query: Query::parse(head.uri.query()), body };
         let (kind, key) = api::kind(&call);
-        let struck = self.strike(kind, key);
-        for does in struck {
-            match does {
-                Does::DelayMs(millis) => sleep(Duration::from_millis(millis)).await,
-                Does::Hang => std::future::pending().await,
-                Does::Cut => return Err(Cut),
-                Does::Status(status) => return Ok(Problem::faulty(status).into_reply()),
+        let struck = self.admit(kind, key);
+        for effect in struck {
+            match effect {
+                FaultEffect::DelayMs(millis) => sleep(Duration::from_millis(millis)).await,
+                FaultEffect::Hang => std::future::pending().await,
+                FaultEffect::Cut => return Err(ConnectionCut),
+                FaultEffect::Status(status) => return Ok(ApiError::faulty(status).into_reply()),
             }
         }
         Ok(api::answer(self, &call).await)

@@ -2,11 +2,11 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use crate::Illness;
+use crate::Failure;
 
 /// How a container is set up. Containers that are alike share one.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Spec {
+pub struct ContainerSpec {
     /// The image's name.
     pub image: String,
     /// What it runs.
@@ -16,9 +16,9 @@ pub struct Spec {
     /// Its labels.
     pub labels: BTreeMap<String, String>,
     /// Its health check.
-    pub check: Option<Check>,
-    /// What the engine does when it ends.
-    pub restart: Restart,
+    pub check: Option<HealthCheck>,
+    /// What the engine does when it on_stop.
+    pub restart: RestartPolicy,
     /// Its memory limit in bytes.
     pub memory: Option<u64>,
     /// Its CPU limit in cores.
@@ -31,17 +31,17 @@ pub struct Spec {
     pub stop_signal: Option<String>,
     /// How long it may take to end, in seconds; none: 10.
     pub stop_timeout: Option<u32>,
-    /// How it ends when it is asked to.
-    pub ends: Ends,
+    /// How it on_stop when it is asked to.
+    pub on_stop: StopBehaviour,
     /// What it uses when it is well.
-    pub at_rest: AtRest,
+    pub baseline: BaselineUsage,
     /// Illnesses that it has from the first run on.
-    pub inborn: Vec<Illness>,
+    pub failing: Vec<Failure>,
 }
 
 /// A health check, with Docker's own defaults.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Check {
+pub struct HealthCheck {
     /// What is run.
     pub test: Vec<String>,
     /// How often.
@@ -54,9 +54,9 @@ pub struct Check {
     pub start_period: Duration,
 }
 
-/// What the engine does when a container ends.
+/// What the engine does when a container on_stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Restart {
+pub enum RestartPolicy {
     /// Nothing.
     No,
     /// Starts it again.
@@ -67,9 +67,9 @@ pub enum Restart {
     OnFailure(u32),
 }
 
-/// How a container ends when it is asked to.
+/// How a container on_stop when it is asked to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ends {
+pub struct StopBehaviour {
     /// How long it takes.
     pub after: Duration,
     /// With which exit code.
@@ -78,7 +78,7 @@ pub struct Ends {
 
 /// What a container uses when it is well.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct AtRest {
+pub struct BaselineUsage {
     /// CPU, in cores.
     pub cores: f64,
     /// Memory in bytes, the page cache aside.
@@ -93,7 +93,7 @@ pub struct AtRest {
     pub blocks: u64,
 }
 
-impl Default for Check {
+impl Default for HealthCheck {
     fn default() -> Self {
         Self {
             test: vec!["CMD-SHELL".to_owned(), "exit 0".to_owned()],
@@ -105,19 +105,19 @@ impl Default for Check {
     }
 }
 
-impl Default for Ends {
+impl Default for StopBehaviour {
     fn default() -> Self {
         Self { after: Duration::from_millis(50), code: 0 }
     }
 }
 
-impl Default for AtRest {
+impl Default for BaselineUsage {
     fn default() -> Self {
         Self { cores: 0.002, memory: 12 << 20, cache: 3 << 20, pids: 4, network: 300, blocks: 40 }
     }
 }
 
-impl Default for Spec {
+impl Default for ContainerSpec {
     fn default() -> Self {
         Self {
             image: "simulated:1".to_owned(),
@@ -125,25 +125,25 @@ impl Default for Spec {
             env: vec![],
             labels: BTreeMap::new(),
             check: None,
-            restart: Restart::No,
+            restart: RestartPolicy::No,
             memory: None,
             cpus: None,
             pids: None,
             network_mode: "default".to_owned(),
             stop_signal: None,
             stop_timeout: None,
-            ends: Ends::default(),
-            at_rest: AtRest::default(),
-            inborn: vec![],
+            on_stop: StopBehaviour::default(),
+            baseline: BaselineUsage::default(),
+            failing: vec![],
         }
     }
 }
 
-impl Spec {
+impl ContainerSpec {
     /// The same with a health check of this interval, the first failure of which counts.
     #[must_use]
     pub fn checked_every(self, interval: Duration) -> Self {
-        Self { check: Some(Check { interval, retries: 1, ..Check::default() }), ..self }
+        Self { check: Some(HealthCheck { interval, retries: 1, ..HealthCheck::default() }), ..self }
     }
 
     /// The same with one more label.
@@ -155,14 +155,14 @@ impl Spec {
 
     /// The same with one more inborn illness.
     #[must_use]
-    pub fn inborn(mut self, illness: Illness) -> Self {
-        self.inborn.push(illness);
+    pub fn failing(mut self, failure: Failure) -> Self {
+        self.failing.push(failure);
         self
     }
 
     /// The same with this restart policy.
     #[must_use]
-    pub fn restart(self, restart: Restart) -> Self {
+    pub fn restart(self, restart: RestartPolicy) -> Self {
         Self { restart, ..self }
     }
 

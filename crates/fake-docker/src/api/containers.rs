@@ -6,42 +6,48 @@ use bytes::Bytes;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-use super::{Problem, Query, Reply, create, ok, settled, system::IMAGE_SIZE};
+use super::{ApiError, Query, Reply, create, ok, system::IMAGE_SIZE, when_done};
 use crate::{
-    Container, ContainerId, Health, Life, Moment, event::bears, line::whole as rounded, server::Shared,
-    world::signal_number,
+    Container, ContainerId, Health, Status, UnixNanos, counter::whole as rounded, engine::signal_number,
+    event::has_label, server::Shared,
 };
 
-pub(super) async fn act(shared: &Shared, key: &str, verb: &str, query: &Query, body: &Bytes) -> Result<Reply, Problem> {
-    let patience = query.patience()?;
+pub(super) async fn act(
+    shared: &Shared,
+    key: &str,
+    verb: &str,
+    query: &Query,
+    body: &Bytes,
+) -> Result<Reply, ApiError> {
+    let grace = query.grace()?;
     let answer = match verb {
-        "start" => shared.change(|world, now| world.start(key, now)),
-        "stop" => shared.change(|world, now| world.stop(key, patience, now)),
+        "start" => shared.change(|engine, now| engine.start(key, now)),
+        "stop" => shared.change(|engine, now| engine.stop(key, grace, now)),
         "restart" => {
-            let answer = shared.change(|world, now| world.restart(key, patience, now));
-            return settled(shared, answer).await;
+            let answer = shared.change(|engine, now| engine.restart(key, grace, now));
+            return when_done(shared, answer).await;
         }
         "kill" => {
             let signal = query.get("signal").unwrap_or("KILL");
-            let signal = signal_number(signal).ok_or_else(|| Problem::invalid(format!("Invalid signal: {signal}")))?;
-            shared.change(|world, now| world.kill(key, signal, now))
+            let signal = signal_number(signal).ok_or_else(|| ApiError::invalid(format!("Invalid signal: {signal}")))?;
+            shared.change(|engine, now| engine.kill(key, signal, now))
         }
-        "pause" => shared.change(|world, now| world.pause(key, now)),
-        "unpause" => shared.change(|world, now| world.unpause(key, now)),
+        "pause" => shared.change(|engine, now| engine.pause(key, now)),
+        "unpause" => shared.change(|engine, now| engine.unpause(key, now)),
         "rename" => {
-            let name = query.get("name").ok_or_else(|| Problem::invalid("Neither old nor new names may be empty"))?;
-            shared.change(|world, now| world.rename(key, name, now))
+            let name = query.get("name").ok_or_else(|| ApiError::invalid("Neither old nor new names may be empty"))?;
+            shared.change(|engine, now| engine.rename(key, name, now))
         }
         "update" => return create::update(shared, key, body),
-        _ => return Err(Problem::no_page()),
+        _ => return Err(ApiError::no_page()),
     };
-    settled(shared, answer).await
+    when_done(shared, answer).await
 }
 
-pub(super) async fn remove(shared: &Shared, key: &str, query: &Query) -> Result<Reply, Problem> {
+pub(super) async fn remove(shared: &Shared, key: &str, query: &Query) -> Result<Reply, ApiError> {
     let force = query.flag("force", false);
-    let answer = shared.change(|world, now| world.remove(key, force, now));
-    settled(shared, answer).await
+    let answer = shared.change(|engine, now| engine.remove(key, force, now));
+    when_done(shared, answer).await
 }
 
 #[derive(Serialize)]
@@ -60,7 +66,7 @@ struct Summary<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     size_root_fs: Option<u64>,
     labels: &'a BTreeMap<String, String>,
-    state: Life,
+    state: Status,
     status: String,
     host_config: NetworkOnly<'a>,
     network_settings: Networks,
@@ -79,11 +85,11 @@ struct Networks {
     networks: BTreeMap<String, ()>,
 }
 
-pub(super) fn list(shared: &Shared, query: &Query) -> Result<Reply, Problem> {
+pub(super) fn list(shared: &Shared, query: &Query) -> Result<Reply, ApiError> {
     const KNOWN: [&str; 5] = ["label", "name", "id", "status", "health"];
     let filters = query.filters()?;
     if let Some(unknown) = filters.keys().find(|key| !KNOWN.contains(&key.as_str())) {
-        return Err(Problem::invalid(format!("Invalid filter '{unknown}'")));
+        return Err(ApiError::invalid(format!("Invalid filter '{unknown}'")));
     }
     let limit: Option<usize> = query.number::<i64>("limit")?.and_then(|limit| usize::try_from(limit).ok());
     let all = query.flag("all", false) || filters.contains_key("status") || limit.is_some_and(|limit| limit > 0);
@@ -94,13 +100,13 @@ pub(super) fn list(shared: &Shared, query: &Query) -> Result<Reply, Problem> {
         };
         any("name", &|value| container.name.contains(value.trim_start_matches('/')))
             && any("id", &|value| container.id.as_str().starts_with(value))
-            && any("status", &|value| value == word(&container.life))
+            && any("status", &|value| value == word(&container.status))
             && any("health", &|value| value == container.health().map_or("none", |health| health_word(health)))
-            && filters.get("label").is_none_or(|labels| labels.iter().all(|label| bears(&container.spec, label)))
+            && filters.get("label").is_none_or(|labels| labels.iter().all(|label| has_label(&container.spec, label)))
     };
-    Ok(shared.look(|world, now| {
+    Ok(shared.look(|engine, now| {
         let shown =
-            world.containers().filter(|container| all || is_shown(container)).filter(|container| fits(container));
+            engine.containers().filter(|container| all || is_shown(container)).filter(|container| fits(container));
         let shown = shown.take(limit.filter(|limit| *limit > 0).unwrap_or(usize::MAX));
         let summaries: Vec<_> = shown.map(|container| summary(container, size, now)).collect();
         ok(&summaries)
@@ -109,10 +115,10 @@ pub(super) fn list(shared: &Shared, query: &Query) -> Result<Reply, Problem> {
 
 /// Whether `docker ps` shows it.
 fn is_shown(container: &Container) -> bool {
-    matches!(container.life, Life::Running | Life::Paused | Life::Restarting)
+    matches!(container.status, Status::Running | Status::Paused | Status::Restarting)
 }
 
-fn summary(container: &Container, size: bool, now: Moment) -> Summary<'_> {
+fn summary(container: &Container, size: bool, now: UnixNanos) -> Summary<'_> {
     let spec = &container.spec;
     let layer = size.then(|| rounded(container.counters.layer.at(now)));
     Summary {
@@ -126,7 +132,7 @@ fn summary(container: &Container, size: bool, now: Moment) -> Summary<'_> {
         size_rw: layer,
         size_root_fs: layer.map(|layer| IMAGE_SIZE + layer),
         labels: &spec.labels,
-        state: container.life,
+        state: container.status,
         status: status(container, now),
         host_config: NetworkOnly { network_mode: &spec.network_mode },
         network_settings: Networks { networks: BTreeMap::new() },
@@ -135,20 +141,20 @@ fn summary(container: &Container, size: bool, now: Moment) -> Summary<'_> {
 }
 
 /// As Docker says it to people.
-fn status(container: &Container, now: Moment) -> String {
-    let ago = |since: Option<Moment>| human(since.map_or(Duration::ZERO, |since| now.since(since)));
+fn status(container: &Container, now: UnixNanos) -> String {
+    let ago = |since: Option<UnixNanos>| human(since.map_or(Duration::ZERO, |since| now.since(since)));
     let health = match container.health() {
         Some(Health::Starting) => " (health: starting)",
         Some(Health::Healthy) => " (healthy)",
         Some(Health::Unhealthy) => " (unhealthy)",
         None => "",
     };
-    match container.life {
-        Life::Created => "Created".to_owned(),
-        Life::Running => format!("Up {}{health}", ago(container.started)),
-        Life::Paused => format!("Up {} (Paused)", ago(container.started)),
-        Life::Restarting => format!("Restarting ({}) {} ago", container.exit_code, ago(container.finished)),
-        Life::Exited => format!("Exited ({}) {} ago", container.exit_code, ago(container.finished)),
+    match container.status {
+        Status::Created => "Created".to_owned(),
+        Status::Running => format!("Up {}{health}", ago(container.started)),
+        Status::Paused => format!("Up {} (Paused)", ago(container.started)),
+        Status::Restarting => format!("Restarting ({}) {} ago", container.exit_code, ago(container.finished)),
+        Status::Exited => format!("Exited ({}) {} ago", container.exit_code, ago(container.finished)),
     }
 }
 
@@ -166,13 +172,13 @@ fn human(span: Duration) -> String {
     }
 }
 
-fn word(life: &Life) -> &'static str {
-    match life {
-        Life::Created => "created",
-        Life::Running => "running",
-        Life::Paused => "paused",
-        Life::Restarting => "restarting",
-        Life::Exited => "exited",
+fn word(status: &Status) -> &'static str {
+    match status {
+        Status::Created => "created",
+        Status::Running => "running",
+        Status::Paused => "paused",
+        Status::Restarting => "restarting",
+        Status::Exited => "exited",
     }
 }
 

@@ -7,13 +7,13 @@ use hyper::StatusCode;
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::json;
 
-use super::{Problem, Query, Reply, json as reply, ok};
-use crate::{Check, Restart, Spec, server::Shared};
+use super::{ApiError, Query, Reply, json as reply, ok};
+use crate::{ContainerSpec, HealthCheck, RestartPolicy, server::Shared};
 
 /// What of the body of `POST /containers/create` is heeded.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-struct Wish {
+struct CreateBody {
     image: String,
     #[serde(deserialize_with = "or_default")]
     cmd: Vec<String>,
@@ -23,14 +23,14 @@ struct Wish {
     labels: BTreeMap<String, String>,
     stop_signal: Option<String>,
     stop_timeout: Option<u32>,
-    healthcheck: Option<HealthWish>,
+    healthcheck: Option<HealthcheckBody>,
     #[serde(deserialize_with = "or_default")]
-    host_config: HostWish,
+    host_config: HostConfigBody,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-struct HealthWish {
+struct HealthcheckBody {
     #[serde(deserialize_with = "or_default")]
     test: Vec<String>,
     interval: Option<u64>,
@@ -42,19 +42,19 @@ struct HealthWish {
 /// Limits and restart policy, also what `POST /containers/{id}/update` takes.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-struct HostWish {
+struct HostConfigBody {
     memory: Option<u64>,
     nano_cpus: Option<u64>,
     cpu_quota: Option<i64>,
     cpu_period: Option<u64>,
     pids_limit: Option<i64>,
     network_mode: Option<String>,
-    restart_policy: Option<RestartWish>,
+    restart_policy: Option<RestartPolicyBody>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-struct RestartWish {
+struct RestartPolicyBody {
     name: String,
     maximum_retry_count: u32,
 }
@@ -64,44 +64,44 @@ fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(from: D)
     Ok(Option::deserialize(from)?.unwrap_or_default())
 }
 
-pub(super) fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Problem> {
-    serde_json::from_slice(body).map_err(|error| Problem::invalid(format!("cannot read the body: {error}")))
+pub(super) fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, ApiError> {
+    serde_json::from_slice(body).map_err(|error| ApiError::invalid(format!("cannot read the body: {error}")))
 }
 
-pub(super) fn create(shared: &Shared, query: &Query, body: &Bytes) -> Result<Reply, Problem> {
-    let wish: Wish = read(body)?;
-    if wish.image.is_empty() {
-        return Err(Problem::invalid("no image is named"));
+pub(super) fn create(shared: &Shared, query: &Query, body: &Bytes) -> Result<Reply, ApiError> {
+    let requested: CreateBody = read(body)?;
+    if requested.image.is_empty() {
+        return Err(ApiError::invalid("no image is named"));
     }
-    let spec = spec(wish)?;
-    let id = shared.change(|world, now| {
+    let spec = spec(requested)?;
+    let id = shared.change(|engine, now| {
         let name = query.get("name").map_or_else(|| format!("simulated_{}", now.nanos()), str::to_owned);
-        world.create(&name, spec, now)
+        engine.create(&name, spec, now)
     })?;
     Ok(reply(StatusCode::CREATED, &json!({"Id": id, "Warnings": []})))
 }
 
-pub(super) fn update(shared: &Shared, key: &str, body: &Bytes) -> Result<Reply, Problem> {
-    let wish: HostWish = read(body)?;
+pub(super) fn update(shared: &Shared, key: &str, body: &Bytes) -> Result<Reply, ApiError> {
+    let requested: HostConfigBody = read(body)?;
     let mut invalid = None;
-    let change = |spec: &mut Spec| {
+    let change = |spec: &mut ContainerSpec| {
         let mut changed = spec.clone();
-        match limit(&mut changed, wish) {
+        match limit(&mut changed, requested) {
             Ok(()) => *spec = changed,
             Err(problem) => invalid = Some(problem),
         }
     };
-    shared.change(|world, now| world.update(key, change, now))?;
+    shared.change(|engine, now| engine.update(key, change, now))?;
     match invalid {
         Some(problem) => Err(problem),
         None => Ok(ok(&json!({"Warnings": null}))),
     }
 }
 
-fn spec(wish: Wish) -> Result<Spec, Problem> {
-    let Wish { image, cmd, env, labels, stop_signal, stop_timeout, healthcheck, host_config } = wish;
-    let plain = Spec::default();
-    let mut spec = Spec {
+fn spec(requested: CreateBody) -> Result<ContainerSpec, ApiError> {
+    let CreateBody { image, cmd, env, labels, stop_signal, stop_timeout, healthcheck, host_config } = requested;
+    let plain = ContainerSpec::default();
+    let mut spec = ContainerSpec {
         image,
         command: if cmd.is_empty() { plain.command.clone() } else { cmd },
         env,
@@ -118,38 +118,38 @@ fn spec(wish: Wish) -> Result<Spec, Problem> {
     Ok(spec)
 }
 
-fn check(wish: HealthWish) -> Option<Check> {
-    if wish.test.first().is_none_or(|how| how == "NONE") {
+fn check(requested: HealthcheckBody) -> Option<HealthCheck> {
+    if requested.test.first().is_none_or(|how| how == "NONE") {
         return None;
     }
-    let plain = Check::default();
+    let plain = HealthCheck::default();
     let span = |nanos: Option<u64>, default| nanos.filter(|nanos| *nanos > 0).map_or(default, Duration::from_nanos);
-    Some(Check {
-        test: wish.test,
-        interval: span(wish.interval, plain.interval),
-        timeout: span(wish.timeout, plain.timeout),
-        start_period: span(wish.start_period, plain.start_period),
-        retries: wish.retries.filter(|retries| *retries > 0).unwrap_or(plain.retries),
+    Some(HealthCheck {
+        test: requested.test,
+        interval: span(requested.interval, plain.interval),
+        timeout: span(requested.timeout, plain.timeout),
+        start_period: span(requested.start_period, plain.start_period),
+        retries: requested.retries.filter(|retries| *retries > 0).unwrap_or(plain.retries),
     })
 }
 
 /// What is given is set; what is left out, or zero, stays as it is.
 #[expect(clippy::cast_precision_loss, reason = "a share of CPUs")]
-fn limit(spec: &mut Spec, wish: HostWish) -> Result<(), Problem> {
-    spec.memory = wish.memory.filter(|bytes| *bytes > 0).or(spec.memory);
-    spec.cpus = wish.nano_cpus.filter(|nanos| *nanos > 0).map(|nanos| nanos as f64 / 1e9).or(spec.cpus);
-    if let Some(quota) = wish.cpu_quota.filter(|quota| *quota > 0) {
-        let period = wish.cpu_period.filter(|period| *period > 0).unwrap_or(100_000);
+fn limit(spec: &mut ContainerSpec, requested: HostConfigBody) -> Result<(), ApiError> {
+    spec.memory = requested.memory.filter(|bytes| *bytes > 0).or(spec.memory);
+    spec.cpus = requested.nano_cpus.filter(|nanos| *nanos > 0).map(|nanos| nanos as f64 / 1e9).or(spec.cpus);
+    if let Some(quota) = requested.cpu_quota.filter(|quota| *quota > 0) {
+        let period = requested.cpu_period.filter(|period| *period > 0).unwrap_or(100_000);
         spec.cpus = Some(quota as f64 / period as f64);
     }
-    spec.pids = wish.pids_limit.and_then(|pids| u64::try_from(pids).ok()).filter(|pids| *pids > 0).or(spec.pids);
-    if let Some(policy) = wish.restart_policy {
+    spec.pids = requested.pids_limit.and_then(|pids| u64::try_from(pids).ok()).filter(|pids| *pids > 0).or(spec.pids);
+    if let Some(policy) = requested.restart_policy {
         spec.restart = match policy.name.as_str() {
-            "" | "no" => Restart::No,
-            "always" => Restart::Always,
-            "unless-stopped" => Restart::UnlessStopped,
-            "on-failure" => Restart::OnFailure(policy.maximum_retry_count),
-            other => return Err(Problem::invalid(format!("invalid restart policy '{other}'"))),
+            "" | "no" => RestartPolicy::No,
+            "always" => RestartPolicy::Always,
+            "unless-stopped" => RestartPolicy::UnlessStopped,
+            "on-failure" => RestartPolicy::OnFailure(policy.maximum_retry_count),
+            other => return Err(ApiError::invalid(format!("invalid restart policy '{other}'"))),
         };
     }
     Ok(())
@@ -167,19 +167,19 @@ mod tests {
                 "HostConfig":{"Memory":67108864,"NanoCpus":500000000,"PidsLimit":null,
                               "RestartPolicy":{"Name":"on-failure","MaximumRetryCount":3}}}"#,
         );
-        let expected = Spec {
+        let expected = ContainerSpec {
             image: "web:1".to_owned(),
             env: vec![],
-            check: Some(Check {
+            check: Some(HealthCheck {
                 test: vec!["CMD".to_owned(), "/check".to_owned()],
                 interval: Duration::from_millis(500),
                 retries: 1,
-                ..Check::default()
+                ..HealthCheck::default()
             }),
-            restart: Restart::OnFailure(3),
+            restart: RestartPolicy::OnFailure(3),
             memory: Some(64 << 20),
             cpus: Some(0.5),
-            ..Spec::default()
+            ..ContainerSpec::default()
         }
         .label("a", "b");
         assert_eq!(spec(read(&body).unwrap()).unwrap(), expected);
@@ -188,7 +188,7 @@ mod tests {
     #[test]
     fn a_policy_that_there_is_not_is_refused() {
         let body = Bytes::from_static(br#"{"RestartPolicy":{"Name":"sometimes"}}"#);
-        let Problem(status, message) = limit(&mut Spec::default(), read(&body).unwrap()).unwrap_err();
+        let ApiError(status, message) = limit(&mut ContainerSpec::default(), read(&body).unwrap()).unwrap_err();
         assert_eq!((status, message.as_str()), (StatusCode::BAD_REQUEST, "invalid restart policy 'sometimes'"));
     }
 }

@@ -2,17 +2,18 @@
 
 use serde_json::{Value, json};
 
-use super::{Problem, Query, Reply, containers::health_word, ok, system::IMAGE_SIZE};
+use super::{ApiError, Query, Reply, containers::health_word, ok, system::IMAGE_SIZE};
 use crate::{
-    Check, Container, Life, Moment, Restart, line::whole as rounded, moment::written, server::Shared, spec::fnv,
+    Container, HealthCheck, RestartPolicy, Status, UnixNanos, counter::whole as rounded, server::Shared, spec::fnv,
+    time::docker_time,
 };
 
-pub(super) fn inspect(shared: &Shared, key: &str, query: &Query) -> Result<Reply, Problem> {
+pub(super) fn inspect(shared: &Shared, key: &str, query: &Query) -> Result<Reply, ApiError> {
     let size = query.flag("size", false);
-    shared.look(|world, now| Ok(ok(&whole(world.container(key)?, size, now))))
+    shared.look(|engine, now| Ok(ok(&whole(engine.container(key)?, size, now))))
 }
 
-fn whole(container: &Container, size: bool, now: Moment) -> Value {
+fn whole(container: &Container, size: bool, now: UnixNanos) -> Value {
     let spec = &container.spec;
     let id = container.id.as_str();
     let directory = format!("/var/lib/docker-simulated/containers/{id}");
@@ -52,22 +53,22 @@ fn whole(container: &Container, size: bool, now: Moment) -> Value {
 }
 
 fn state(container: &Container) -> Value {
-    let life = container.life;
+    let status = container.status;
     let mut state = json!({
-        "Status": life, "Running": matches!(life, Life::Running | Life::Paused | Life::Restarting),
-        "Paused": life == Life::Paused, "Restarting": life == Life::Restarting, "OOMKilled": container.out_of_memory,
+        "Status": status, "Running": matches!(status, Status::Running | Status::Paused | Status::Restarting),
+        "Paused": status == Status::Paused, "Restarting": status == Status::Restarting, "OOMKilled": container.out_of_memory,
         "Dead": false, "Pid": container.pid, "ExitCode": container.exit_code, "Error": "",
-        "StartedAt": written(container.started), "FinishedAt": written(container.finished)
+        "StartedAt": docker_time(container.started), "FinishedAt": docker_time(container.finished)
     });
-    if let Some(checking) = container.checking.as_ref().filter(|_| container.started.is_some()) {
-        let checks = checking.log.iter().map(|check| {
+    if let Some(health_state) = container.health_state.as_ref().filter(|_| container.started.is_some()) {
+        let checks = health_state.log.iter().map(|check| {
             let output = if check.passed { "ok" } else { "connect to 127.0.0.1:8080: connection refused" };
             let end = check.at + std::time::Duration::from_millis(20);
             json!({"Start": check.at.to_string(), "End": end.to_string(), "ExitCode": i32::from(!check.passed),
                 "Output": output})
         });
         state["Health"] = json!({
-            "Status": health_word(checking.health), "FailingStreak": checking.streak,
+            "Status": health_word(health_state.health), "FailingStreak": health_state.streak,
             "Log": checks.collect::<Vec<_>>()
         });
     }
@@ -77,10 +78,10 @@ fn state(container: &Container) -> Value {
 fn host_config(container: &Container) -> Value {
     let spec = &container.spec;
     let (name, most) = match spec.restart {
-        Restart::No => ("no", 0),
-        Restart::Always => ("always", 0),
-        Restart::UnlessStopped => ("unless-stopped", 0),
-        Restart::OnFailure(most) => ("on-failure", most),
+        RestartPolicy::No => ("no", 0),
+        RestartPolicy::Always => ("always", 0),
+        RestartPolicy::UnlessStopped => ("unless-stopped", 0),
+        RestartPolicy::OnFailure(most) => ("on-failure", most),
     };
     #[expect(clippy::cast_possible_truncation, reason = "a number of cores is small")]
     let nano_cpus = spec.cpus.map_or(0, |cores| (cores * 1e9) as i64);
@@ -108,7 +109,7 @@ fn network(container: &Container) -> Value {
     })
 }
 
-fn health_check(check: &Check) -> Value {
+fn health_check(check: &HealthCheck) -> Value {
     let nanos = |span: std::time::Duration| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
     json!({
         "Test": check.test, "Interval": nanos(check.interval), "Timeout": nanos(check.timeout),

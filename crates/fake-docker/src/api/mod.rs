@@ -2,10 +2,10 @@
 //! and our own paths under `/simulated`.
 
 mod containers;
+mod control;
 mod create;
 mod inspect;
 mod logs;
-mod own;
 mod query;
 mod stats;
 mod system;
@@ -20,7 +20,7 @@ use hyper::{Method, Response, StatusCode, body::Frame, header};
 use serde::Serialize;
 
 pub(crate) use self::query::Query;
-use crate::{Answer, Refusal, server::Shared};
+use crate::{Outcome, Refusal, server::Shared};
 
 /// The version of Docker's API that is spoken.
 const API_VERSION: &str = "1.41";
@@ -30,15 +30,15 @@ const VERSION: &str = "20.10.24";
 /// The connection is to be closed in the middle.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("cut")]
-pub(crate) struct Cut;
+pub(crate) struct ConnectionCut;
 
 /// What is sent back.
-pub(crate) type Body = UnsyncBoxBody<Bytes, Cut>;
+pub(crate) type Body = UnsyncBoxBody<Bytes, ConnectionCut>;
 pub(crate) type Reply = Response<Body>;
 
 /// A request, read to its end.
 #[derive(Debug)]
-pub(crate) struct Call {
+pub(crate) struct ApiCall {
     pub(crate) method: Method,
     /// The path's parts, decoded, without a version.
     pub(crate) path: Vec<String>,
@@ -48,9 +48,9 @@ pub(crate) struct Call {
 
 /// Why a request cannot be answered as it was meant to.
 #[derive(Debug)]
-pub(crate) struct Problem(StatusCode, String);
+pub(crate) struct ApiError(StatusCode, String);
 
-impl Problem {
+impl ApiError {
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
         Self(StatusCode::BAD_REQUEST, message.into())
     }
@@ -71,7 +71,7 @@ impl Problem {
     }
 }
 
-impl From<Refusal> for Problem {
+impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> Self {
         let status = match refusal {
             Refusal::Unknown(_) => StatusCode::NOT_FOUND,
@@ -94,7 +94,7 @@ struct Message<'a> {
 }
 
 /// What kind of request it is, by the name that a fault goes by, and about which container.
-pub(crate) fn kind(call: &Call) -> (&'static str, Option<&str>) {
+pub(crate) fn kind(call: &ApiCall) -> (&'static str, Option<&str>) {
     let path: Vec<&str> = call.path.iter().map(String::as_str).collect();
     match (&call.method, path.as_slice()) {
         (_, ["_ping"]) => ("ping", None),
@@ -123,12 +123,12 @@ pub(crate) fn kind(call: &Call) -> (&'static str, Option<&str>) {
 }
 
 /// Answers a call.
-pub(crate) async fn answer(shared: &Shared, call: &Call) -> Reply {
-    dispatch(shared, call).await.unwrap_or_else(Problem::into_reply)
+pub(crate) async fn answer(shared: &Shared, call: &ApiCall) -> Reply {
+    dispatch(shared, call).await.unwrap_or_else(ApiError::into_reply)
 }
 
-async fn dispatch(shared: &Shared, call: &Call) -> Result<Reply, Problem> {
-    let Call { query, body, .. } = call;
+async fn dispatch(shared: &Shared, call: &ApiCall) -> Result<Reply, ApiError> {
+    let ApiCall { query, body, .. } = call;
     let path: Vec<&str> = call.path.iter().map(String::as_str).collect();
     let (get, post) = (call.method == Method::GET || call.method == Method::HEAD, call.method == Method::POST);
     match path.as_slice() {
@@ -146,18 +146,18 @@ async fn dispatch(shared: &Shared, call: &Call) -> Result<Reply, Problem> {
         ["containers", key, "logs"] if get => logs::logs(shared, key, query),
         ["containers", key, "top"] if get => top::top(shared, key, query),
         ["containers", key, verb] if post => containers::act(shared, key, verb, query, body).await,
-        ["simulated", own @ ..] => own::answer(shared, &call.method, own, body),
-        _ => Err(Problem::no_page()),
+        ["simulated", path @ ..] => control::answer(shared, &call.method, path, body),
+        _ => Err(ApiError::no_page()),
     }
 }
 
 /// Answers what was asked for when it is done.
-async fn settled(shared: &Shared, answer: Result<Answer, Refusal>) -> Result<Reply, Problem> {
+async fn when_done(shared: &Shared, answer: Result<Outcome, Refusal>) -> Result<Reply, ApiError> {
     match answer? {
-        Answer::Done => Ok(empty(StatusCode::NO_CONTENT)),
-        Answer::Already => Ok(empty(StatusCode::NOT_MODIFIED)),
-        Answer::Later(ticket) => {
-            shared.done(ticket).await;
+        Outcome::Done => Ok(empty(StatusCode::NO_CONTENT)),
+        Outcome::NoChange => Ok(empty(StatusCode::NOT_MODIFIED)),
+        Outcome::Pending(operation) => {
+            shared.done(operation).await;
             Ok(empty(StatusCode::NO_CONTENT))
         }
     }
@@ -179,16 +179,16 @@ fn ok(value: &impl Serialize) -> Reply {
 
 fn whole(status: StatusCode, kind: Option<&'static str>, body: Bytes) -> Reply {
     let body = Full::new(body).map_err(|never: Infallible| match never {}).boxed_unsync();
-    headed(status, kind, body)
+    with_headers(status, kind, body)
 }
 
 /// A body that goes on as long as the stream does.
-fn streamed(kind: &'static str, lines: impl Stream<Item = Result<Bytes, Cut>> + Send + 'static) -> Reply {
+fn streamed(kind: &'static str, lines: impl Stream<Item = Result<Bytes, ConnectionCut>> + Send + 'static) -> Reply {
     let frames = lines.map(|line| line.map(Frame::data));
-    headed(StatusCode::OK, Some(kind), StreamBody::new(frames).boxed_unsync())
+    with_headers(StatusCode::OK, Some(kind), StreamBody::new(frames).boxed_unsync())
 }
 
-fn headed(status: StatusCode, kind: Option<&'static str>, body: Body) -> Reply {
+fn with_headers(status: StatusCode, kind: Option<&'static str>, body: Body) -> Reply {
     let mut reply = Response::new(body);
     *reply.status_mut() = status;
     let headers = reply.headers_mut();

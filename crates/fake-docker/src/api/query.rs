@@ -4,8 +4,8 @@ use std::{collections::HashMap, time::Duration};
 
 use serde::Deserialize;
 
-use super::Problem;
-use crate::Moment;
+use super::ApiError;
+use crate::UnixNanos;
 
 /// The parameters of a request.
 #[derive(Debug, Default)]
@@ -34,21 +34,21 @@ impl Query {
             .map_or(default, |value| !["0", "no", "none", "false"].contains(&value.to_ascii_lowercase().as_str()))
     }
 
-    pub(crate) fn number<T: std::str::FromStr>(&self, key: &str) -> Result<Option<T>, Problem> {
-        let read = |text: &str| text.parse().map_err(|_| Problem::invalid(format!("{key} is not a number: {text}")));
+    pub(crate) fn number<T: std::str::FromStr>(&self, key: &str) -> Result<Option<T>, ApiError> {
+        let read = |text: &str| text.parse().map_err(|_| ApiError::invalid(format!("{key} is not a number: {text}")));
         self.get(key).map(read).transpose()
     }
 
     /// A time in seconds, with or without nanoseconds, or as RFC 3339.
-    pub(crate) fn moment(&self, key: &str) -> Result<Option<Moment>, Problem> {
-        let bad = |text: &str| Problem::invalid(format!("{key} is not a time: {text}"));
-        self.get(key).map(|text| moment(text).ok_or_else(|| bad(text))).transpose()
+    pub(crate) fn time(&self, key: &str) -> Result<Option<UnixNanos>, ApiError> {
+        let bad = |text: &str| ApiError::invalid(format!("{key} is not a time: {text}"));
+        self.get(key).map(|text| time(text).ok_or_else(|| bad(text))).transpose()
     }
 
-    pub(crate) fn filters(&self) -> Result<HashMap<String, Vec<String>>, Problem> {
+    pub(crate) fn filters(&self) -> Result<HashMap<String, Vec<String>>, ApiError> {
         let Some(text) = self.get("filters") else { return Ok(HashMap::new()) };
         let read: HashMap<String, Values> =
-            serde_json::from_str(text).map_err(|error| Problem::invalid(format!("invalid filter: {error}")))?;
+            serde_json::from_str(text).map_err(|error| ApiError::invalid(format!("invalid filter: {error}")))?;
         let values = |values| match values {
             Values::List(list) => list,
             Values::Map(map) => map.into_iter().filter_map(|(value, set)| set.then_some(value)).collect(),
@@ -57,7 +57,7 @@ impl Query {
     }
 
     /// How long a container may take to stop.
-    pub(crate) fn patience(&self) -> Result<Option<Duration>, Problem> {
+    pub(crate) fn grace(&self) -> Result<Option<Duration>, ApiError> {
         Ok(self.number::<i64>("t")?.map(|seconds| match u64::try_from(seconds) {
             Ok(seconds) => Duration::from_secs(seconds),
             // Docker waits for ever; a year will do.
@@ -66,9 +66,9 @@ impl Query {
     }
 }
 
-fn moment(text: &str) -> Option<Moment> {
+fn time(text: &str) -> Option<UnixNanos> {
     if let Ok(at) = text.parse::<jiff::Timestamp>() {
-        return i64::try_from(at.as_nanosecond()).ok().map(Moment::from_nanos);
+        return i64::try_from(at.as_nanosecond()).ok().map(UnixNanos::from_nanos);
     }
     let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
     let seconds: i64 = seconds.parse().ok()?;
@@ -76,7 +76,7 @@ fn moment(text: &str) -> Option<Moment> {
         return None;
     }
     let nanos: i64 = format!("{fraction:0<9}").parse().ok()?;
-    seconds.checked_mul(1_000_000_000)?.checked_add(nanos).map(Moment::from_nanos)
+    seconds.checked_mul(1_000_000_000)?.checked_add(nanos).map(UnixNanos::from_nanos)
 }
 
 #[cfg(test)]
@@ -93,7 +93,7 @@ mod tests {
             ("soon", None),
             ("1.5x", None),
         ] {
-            assert_eq!(moment(text).map(Moment::nanos), nanos, "{text}");
+            assert_eq!(time(text).map(UnixNanos::nanos), nanos, "{text}");
         }
     }
 

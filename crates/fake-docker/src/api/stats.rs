@@ -7,14 +7,14 @@ use futures::stream;
 use serde::Serialize;
 
 use super::{
-    Cut, Problem, Query, Reply, ok, streamed,
+    ApiError, ConnectionCut, Query, Reply, ok, streamed,
     system::{CPUS, MEMORY},
 };
 use crate::{
-    Container, ContainerId, Moment,
-    line::whole,
-    moment::{NEVER, written},
+    Container, ContainerId, UnixNanos,
+    counter::whole,
     server::Shared,
+    time::{NEVER, docker_time},
 };
 
 /// How far apart the two readings are that Docker makes.
@@ -126,51 +126,51 @@ struct Networks {
 /// A reading of the CPU, to be the one before the next.
 #[derive(Debug, Clone, Copy)]
 struct Before {
-    at: Moment,
+    at: UnixNanos,
     cpu: Cpu,
 }
 
-pub(super) async fn stats(shared: &Shared, key: &str, query: &Query) -> Result<Reply, Problem> {
+pub(super) async fn stats(shared: &Shared, key: &str, query: &Query) -> Result<Reply, ApiError> {
     if !query.flag("stream", true) {
         // With one-shot Docker reads once, else it waits for a second reading.
         let before = if query.flag("one-shot", false) {
-            shared.look(|world, _| world.container(key).map(drop))?;
+            shared.look(|engine, _| engine.container(key).map(drop))?;
             None
         } else {
-            let before = shared.look(|world, now| world.container(key).map(|container| before(container, now)))?;
+            let before = shared.look(|engine, now| engine.container(key).map(|container| before(container, now)))?;
             tokio::time::sleep(TICK).await;
             Some(before)
         };
-        return shared.look(|world, now| Ok(ok(&reading(world.container(key)?, before, now))));
+        return shared.look(|engine, now| Ok(ok(&reading(engine.container(key)?, before, now))));
     }
-    shared.look(|world, _| world.container(key).map(drop))?;
+    shared.look(|engine, _| engine.container(key).map(drop))?;
     let lines = stream::unfold((shared.clone(), key.to_owned(), None), |(shared, key, last)| async move {
         if last.is_some() {
             tokio::time::sleep(TICK).await;
         }
         // It ends when the container is gone.
-        let (line, next) = shared.look(|world, now| {
-            let container = world.container(&key).ok()?;
+        let (line, next) = shared.look(|engine, now| {
+            let container = engine.container(&key).ok()?;
             let mut line = serde_json::to_vec(&reading(container, last, now)).unwrap_or_default();
             line.push(b'\n');
             Some((Bytes::from(line), before(container, now)))
         })?;
-        Some((Ok::<_, Cut>(line), (shared, key, Some(next))))
+        Some((Ok::<_, ConnectionCut>(line), (shared, key, Some(next))))
     });
     Ok(streamed("application/json", lines))
 }
 
-fn before(container: &Container, now: Moment) -> Before {
+fn before(container: &Container, now: UnixNanos) -> Before {
     Before { at: now, cpu: cpu(container, now) }
 }
 
-fn cpu(container: &Container, now: Moment) -> Cpu {
+fn cpu(container: &Container, now: UnixNanos) -> Cpu {
     if !container.is_up() {
         return Cpu::default();
     }
     let counters = &container.counters;
     // Some CPU has been used as soon as there is a process.
-    let total = 1_000_000 + whole(counters.cpu.waving_at(now, container.phase));
+    let total = 1_000_000 + whole(counters.cpu.at_with_ripple(now, container.phase));
     Cpu {
         cpu_usage: Usage { total_usage: total, usage_in_kernelmode: total / 4, usage_in_usermode: total - total / 4 },
         system_cpu_usage: u64::try_from(now.nanos() - BOOT).ok().map(|up| up * u64::from(CPUS)),
@@ -183,7 +183,7 @@ fn cpu(container: &Container, now: Moment) -> Cpu {
     }
 }
 
-fn reading<'a>(container: &'a Container, before: Option<Before>, now: Moment) -> Stats<'a> {
+fn reading<'a>(container: &'a Container, before: Option<Before>, now: UnixNanos) -> Stats<'a> {
     let (spec, counters) = (&container.spec, &container.counters);
     let none = Stats {
         read: NEVER.to_owned(),
@@ -204,15 +204,15 @@ fn reading<'a>(container: &'a Container, before: Option<Before>, now: Moment) ->
     }
     let limit = spec.memory.unwrap_or(MEMORY);
     let memory = whole(counters.memory.at(now)).min(limit);
-    let cache = spec.at_rest.cache.min(memory);
+    let cache = spec.baseline.cache.min(memory);
     let anonymous = memory - cache;
-    let network = whole(counters.network.waving_at(now, container.phase));
-    let blocks = whole(counters.blocks.waving_at(now, container.phase));
+    let network = whole(counters.network.at_with_ripple(now, container.phase));
+    let blocks = whole(counters.blocks.at_with_ripple(now, container.phase));
     let block = |op, value| Blocks { major: 254, minor: 0, op, value };
     let shares_network = spec.network_mode.starts_with("container:") || spec.network_mode == "host";
     Stats {
         read: now.to_string(),
-        preread: written(before.map(|before| before.at)),
+        preread: docker_time(before.map(|before| before.at)),
         pids_stats: Pids { current: Some(whole(counters.pids.at(now))), limit: spec.pids },
         blkio_stats: BlockStats {
             io_service_bytes_recursive: Some([

@@ -9,8 +9,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::{API_VERSION, Problem, Query, Reply, VERSION, headed, ok, streamed};
-use crate::{Life, Moment, event::Wanted, line::whole as rounded, server::Shared};
+use super::{API_VERSION, ApiError, Query, Reply, VERSION, ok, streamed, with_headers};
+use crate::{Status, UnixNanos, counter::whole as rounded, event::EventFilter, server::Shared};
 
 /// The host that is played.
 pub(super) const CPUS: u32 = 8;
@@ -20,7 +20,7 @@ const KERNEL: &str = "6.1.0-simulated";
 pub(super) fn ping() -> Reply {
     use http_body_util::BodyExt;
     let body = http_body_util::Full::new(Bytes::from_static(b"OK")).map_err(|never| match never {}).boxed_unsync();
-    headed(StatusCode::OK, Some("text/plain; charset=utf-8"), body)
+    with_headers(StatusCode::OK, Some("text/plain; charset=utf-8"), body)
 }
 
 pub(super) fn version() -> Reply {
@@ -34,11 +34,11 @@ pub(super) fn version() -> Reply {
 }
 
 pub(super) fn info(shared: &Shared) -> Reply {
-    let (running, paused, stopped) = shared.look(|world, _| {
-        world.containers().fold((0, 0, 0), |(running, paused, stopped), container| match container.life {
-            Life::Running | Life::Restarting => (running + 1, paused, stopped),
-            Life::Paused => (running, paused + 1, stopped),
-            Life::Created | Life::Exited => (running, paused, stopped + 1),
+    let (running, paused, stopped) = shared.look(|engine, _| {
+        engine.containers().fold((0, 0, 0), |(running, paused, stopped), container| match container.status {
+            Status::Running | Status::Restarting => (running + 1, paused, stopped),
+            Status::Paused => (running, paused + 1, stopped),
+            Status::Created | Status::Exited => (running, paused, stopped + 1),
         })
     });
     let engine = json!({
@@ -46,8 +46,8 @@ pub(super) fn info(shared: &Shared) -> Reply {
         "Containers": running + paused + stopped, "ContainersRunning": running, "ContainersPaused": paused,
         "ContainersStopped": stopped, "Images": 1, "ServerVersion": VERSION, "Driver": "overlay2",
         "DriverStatus": [["Backing Filesystem", "extfs"]], "DockerRootDir": "/var/lib/docker-simulated", "Labels": [],
-        "LoggingDriver": "json-file", "NEventsListener": shared.listeners(), "Debug": false, "Warnings": null,
-        "SystemTime": Moment::from(SystemTime::now()).to_string(),
+        "LoggingDriver": "json-file", "NEventsListener": shared.subscribers(), "Debug": false, "Warnings": null,
+        "SystemTime": UnixNanos::from(SystemTime::now()).to_string(),
         "Swarm": {"NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive", "ControlAvailable": false, "Error": "",
             "RemoteManagers": null}
     });
@@ -59,12 +59,12 @@ pub(super) fn info(shared: &Shared) -> Reply {
         "DefaultRuntime": "runc", "Runtimes": {"runc": {"path": "runc"}},
         "SecurityOptions": ["name=seccomp,profile=default"]
     });
-    ok(&Both { engine, host })
+    ok(&Merged { engine, host })
 }
 
 /// Two parts of one object.
 #[derive(Serialize)]
-struct Both {
+struct Merged {
     #[serde(flatten)]
     engine: Value,
     #[serde(flatten)]
@@ -72,12 +72,12 @@ struct Both {
 }
 
 /// What is remembered since then, and then what happens until then.
-pub(super) fn events(shared: &Shared, query: &Query) -> Result<Reply, Problem> {
-    let (since, until) = (query.moment("since")?, query.moment("until")?);
-    let wanted = Wanted::by(query.filters()?);
-    let now = Moment::from(SystemTime::now());
+pub(super) fn events(shared: &Shared, query: &Query) -> Result<Reply, ApiError> {
+    let (since, until) = (query.time("since")?, query.time("until")?);
+    let filter = EventFilter::by(query.filters()?);
+    let now = UnixNanos::from(SystemTime::now());
     let only_past = until.is_some_and(|until| until <= now);
-    let (past, live) = shared.listen(since, until, wanted, only_past);
+    let (past, live) = shared.subscribe(since, until, filter, only_past);
     let past = stream::iter(past.into_iter().map(Ok));
     let Some(live) = live else { return Ok(streamed("application/json", past)) };
     let live =
@@ -91,15 +91,15 @@ pub(super) fn events(shared: &Shared, query: &Query) -> Result<Reply, Problem> {
 
 /// `docker system df`: images and the writable layers.
 pub(super) fn disk_use(shared: &Shared) -> Reply {
-    let (images, containers) = shared.look(|world, now| {
+    let (images, containers) = shared.look(|engine, now| {
         let mut images: BTreeMap<&str, (String, u32)> = BTreeMap::new();
         let mut containers: Vec<Value> = vec![];
-        for container in world.containers() {
+        for container in engine.containers() {
             let image = images.entry(&container.spec.image).or_insert_with(|| (container.spec.image_id(), 0));
             image.1 += 1;
             containers.push(json!({
                 "Id": container.id, "Names": [format!("/{}", container.name)], "Image": container.spec.image,
-                "ImageID": image.0, "Created": container.created.seconds(), "State": container.life,
+                "ImageID": image.0, "Created": container.created.seconds(), "State": container.status,
                 "SizeRw": rounded(container.counters.layer.at(now)),
                 "SizeRootFs": IMAGE_SIZE + rounded(container.counters.layer.at(now)), "Labels": container.spec.labels,
             }));
@@ -120,12 +120,12 @@ pub(super) fn disk_use(shared: &Shared) -> Reply {
 /// How big each image is.
 pub(super) const IMAGE_SIZE: u64 = 80 << 20;
 
-pub(super) fn image(shared: &Shared, name: &str) -> Result<Reply, Problem> {
-    let found = shared.look(|world, _| {
-        let mut all = world.containers().map(|container| &container.spec);
+pub(super) fn image(shared: &Shared, name: &str) -> Result<Reply, ApiError> {
+    let found = shared.look(|engine, _| {
+        let mut all = engine.containers().map(|container| &container.spec);
         all.find(|spec| spec.image == name || spec.image_id() == name).map(|spec| (spec.image.clone(), spec.image_id()))
     });
-    let (tag, id) = found.ok_or_else(|| Problem(StatusCode::NOT_FOUND, format!("No such image: {name}")))?;
+    let (tag, id) = found.ok_or_else(|| ApiError(StatusCode::NOT_FOUND, format!("No such image: {name}")))?;
     Ok(ok(&json!({
         "Id": id, "RepoTags": [tag], "RepoDigests": [], "Parent": "", "Comment": "",
         "Created": "2026-01-01T00:00:00Z", "DockerVersion": VERSION, "Author": "", "Config": {"Env": null, "Cmd": null},

@@ -2,25 +2,25 @@
 
 use serde_json::json;
 
-use super::{Problem, Query, Reply, ok};
-use crate::{Container, Kind, Life, Moment, Refusal, line::whole, server::Shared};
+use super::{ApiError, Query, Reply, ok};
+use crate::{Container, FailureKind, Refusal, Status, UnixNanos, counter::whole, server::Shared};
 
 /// More processes than this are not listed.
 const LISTED: u64 = 50;
 
-pub(super) fn top(shared: &Shared, key: &str, query: &Query) -> Result<Reply, Problem> {
+pub(super) fn top(shared: &Shared, key: &str, query: &Query) -> Result<Reply, ApiError> {
     let columns = columns(query.get("ps_args").unwrap_or("-ef"))?;
-    shared.look(|world, now| {
-        let container = world.container(key)?;
-        match container.life {
-            Life::Running | Life::Paused => {}
-            Life::Restarting => return Err(Refusal::Restarting(container.id).into()),
-            Life::Created | Life::Exited => return Err(Refusal::NotRunning(container.id.to_string()).into()),
+    shared.look(|engine, now| {
+        let container = engine.container(key)?;
+        match container.status {
+            Status::Running | Status::Paused => {}
+            Status::Restarting => return Err(Refusal::Restarting(container.id).into()),
+            Status::Created | Status::Exited => return Err(Refusal::NotRunning(container.id.to_string()).into()),
         }
         let titles: Vec<_> = columns.iter().map(|column| column.title).collect();
         let count = whole(container.counters.pids.at(now)).clamp(1, LISTED);
         let processes: Vec<Vec<String>> =
-            (0..count).map(|n| columns.iter().map(|column| cell(column.what, container, n, now)).collect()).collect();
+            (0..count).map(|n| columns.iter().map(|column| cell(column.field, container, n, now)).collect()).collect();
         Ok(ok(&json!({"Titles": titles, "Processes": processes})))
     })
 }
@@ -28,11 +28,11 @@ pub(super) fn top(shared: &Shared, key: &str, query: &Query) -> Result<Reply, Pr
 #[derive(Debug, Clone, Copy)]
 struct Column {
     title: &'static str,
-    what: What,
+    field: Field,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum What {
+enum Field {
     User,
     Pid,
     Parent,
@@ -46,10 +46,10 @@ enum What {
     Terminal,
 }
 
-/// What `ps` would print for these arguments.
-fn columns(arguments: &str) -> Result<Vec<Column>, Problem> {
-    use What::{Command, Cpu, Memory, Name, Parent, Pid, Resident, State, Terminal, Time, User};
-    let column = |title, what| Column { title, what };
+/// Field `ps` would print for these arguments.
+fn columns(arguments: &str) -> Result<Vec<Column>, ApiError> {
+    use Field::{Command, Cpu, Memory, Name, Parent, Pid, Resident, State, Terminal, Time, User};
+    let column = |title, field| Column { title, field };
     let chosen = arguments.split_once("-o").or_else(|| arguments.split_once("-eo")).map(|(_, names)| names);
     let Some(names) = chosen else {
         return Ok(if arguments.contains("aux") {
@@ -94,7 +94,7 @@ fn columns(arguments: &str) -> Result<Vec<Column>, Problem> {
                 "stat" | "state" => column("STAT", State),
                 "time" | "etime" => column("TIME", Time),
                 other => {
-                    return Err(Problem::invalid(format!("ps: unknown user-defined format specifier \"{other}\"")));
+                    return Err(ApiError::invalid(format!("ps: unknown user-defined format specifier \"{other}\"")));
                 }
             })
         })
@@ -102,29 +102,31 @@ fn columns(arguments: &str) -> Result<Vec<Column>, Problem> {
 }
 
 /// The first process does the work; the others sleep.
-fn cell(what: What, container: &Container, n: u64, now: Moment) -> String {
+fn cell(field: Field, container: &Container, n: u64, now: UnixNanos) -> String {
     let memory = container.counters.memory.at(now);
     let main = n == 0;
     let pid = u64::from(container.pid);
-    match what {
-        What::User => "root".to_owned(),
-        What::Pid => (pid + n).to_string(),
-        What::Parent => if main { 1 } else { pid }.to_string(),
-        What::Cpu => {
-            let busy =
-                container.ill().map(|(kind, _)| if let Kind::Busy { cores } = kind { cores } else { 0.0 }).sum::<f64>();
-            let cores = (container.spec.at_rest.cores + busy).min(container.spec.cpus.unwrap_or(f64::MAX));
+    match field {
+        Field::User => "root".to_owned(),
+        Field::Pid => (pid + n).to_string(),
+        Field::Parent => if main { 1 } else { pid }.to_string(),
+        Field::Cpu => {
+            let busy = container
+                .active_failures()
+                .map(|(kind, _)| if let FailureKind::Busy { cores } = kind { cores } else { 0.0 })
+                .sum::<f64>();
+            let cores = (container.spec.baseline.cores + busy).min(container.spec.cpus.unwrap_or(f64::MAX));
             format!("{:.1}", if main { cores * 100.0 } else { 0.0 })
         }
-        What::Memory => "0.1".to_owned(),
-        What::Resident => whole(if main { memory / 1024.0 * 0.9 } else { 512.0 }).to_string(),
-        What::Command if main => container.spec.command.join(" "),
-        What::Command => format!("{} worker {n}", container.spec.command.first().map_or("app", String::as_str)),
-        What::Name => {
+        Field::Memory => "0.1".to_owned(),
+        Field::Resident => whole(if main { memory / 1024.0 * 0.9 } else { 512.0 }).to_string(),
+        Field::Command if main => container.spec.command.join(" "),
+        Field::Command => format!("{} worker {n}", container.spec.command.first().map_or("app", String::as_str)),
+        Field::Name => {
             container.spec.command.first().map_or("app", |path| path.rsplit('/').next().unwrap_or(path)).to_owned()
         }
-        What::State => if container.life == Life::Paused { "D" } else { "S" }.to_owned(),
-        What::Time => "00:00:01".to_owned(),
-        What::Terminal => "?".to_owned(),
+        Field::State => if container.status == Status::Paused { "D" } else { "S" }.to_owned(),
+        Field::Time => "00:00:01".to_owned(),
+        Field::Terminal => "?".to_owned(),
     }
 }

@@ -13,82 +13,82 @@ use tokio::{
 };
 
 use crate::{
-    Event, Moment, Ticket, World,
-    api::Cut,
-    event::Wanted,
-    fault::{Does, Fault, Faults},
+    EngineState, Event, OperationId, UnixNanos,
+    api::ConnectionCut,
+    event::EventFilter,
+    fault::{ApiFault, FaultEffect, Faults},
 };
 
 /// So many tickets that are done are kept for those who have not asked yet.
-const UNCLAIMED: usize = 1024;
+const UNCLAIMED_KEPT: usize = 1024;
 
 /// What all of its tasks share.
 #[derive(Debug, Clone)]
 pub(crate) struct Shared {
     inner: Arc<Mutex<Inner>>,
     /// Something may be due earlier than it was.
-    replan: Arc<Notify>,
+    reschedule: Arc<Notify>,
     pub(crate) name: Arc<str>,
 }
 
 #[derive(Debug)]
 struct Inner {
-    world: World,
-    listeners: Vec<Listener>,
-    waiting: HashMap<Ticket, oneshot::Sender<()>>,
+    engine: EngineState,
+    subscribers: Vec<Subscriber>,
+    waiters: HashMap<OperationId, oneshot::Sender<()>>,
     /// What was done before anybody could wait for it.
-    done: Vec<Ticket>,
+    done: Vec<OperationId>,
     faults: Faults,
     requests: BTreeMap<&'static str, u64>,
 }
 
 /// Somebody who hears events.
 #[derive(Debug)]
-struct Listener {
-    wanted: Wanted,
-    to: mpsc::UnboundedSender<Result<Bytes, Cut>>,
+struct Subscriber {
+    filter: EventFilter,
+    to: mpsc::UnboundedSender<Result<Bytes, ConnectionCut>>,
 }
 
 impl Shared {
-    pub(super) fn of(world: World, name: &str) -> Self {
+    pub(super) fn of(engine: EngineState, name: &str) -> Self {
         let inner = Inner {
-            world,
-            listeners: vec![],
-            waiting: HashMap::new(),
+            engine,
+            subscribers: vec![],
+            waiters: HashMap::new(),
             done: vec![],
             faults: Faults::none(0),
             requests: BTreeMap::new(),
         };
-        Self { inner: Arc::new(Mutex::new(inner)), replan: Arc::default(), name: name.into() }
+        Self { inner: Arc::new(Mutex::new(inner)), reschedule: Arc::default(), name: name.into() }
     }
 
     /// Counts a request of this kind about this container, and says what befalls it.
-    pub(super) fn strike(&self, kind: &'static str, key: Option<&str>) -> Vec<Does> {
+    pub(super) fn admit(&self, kind: &'static str, key: Option<&str>) -> Vec<FaultEffect> {
         let mut inner = self.lock();
         *inner.requests.entry(kind).or_default() += 1;
         if kind == "simulated" || inner.faults.all().is_empty() {
             return vec![];
         }
-        let known = key.and_then(|key| inner.world.container(key).ok());
+        let known = key.and_then(|key| inner.engine.container(key).ok());
         let names = known.map(|container| (container.name.clone(), container.id));
         let mut keys: Vec<&str> = key.into_iter().collect();
         if let Some((name, id)) = &names {
             keys.extend([&**name, id.as_str()]);
         }
-        inner.faults.strike(kind, &keys)
+        inner.faults.effects_on(kind, &keys)
     }
 
     /// Sleeps until something is due, and lets it happen; without end.
-    pub(super) async fn let_time_pass(self) {
+    pub(super) async fn run_clock(self) {
         loop {
-            let replan = self.replan.notified();
-            let due = self.change_quietly(|world, now| {
-                world.advance(now);
-                world.next_due().map(|due| due.since(now))
+            let reschedule = self.reschedule.notified();
+            let due = self.change_without_reschedule(|engine, now| {
+                engine.advance(now);
+                engine.next_due().map(|due| due.since(now))
             });
             tokio::select! {
                 () = sleep(due.unwrap_or(Duration::from_secs(3600))) => {}
-                () = replan => {}
+                () = reschedule => {}
             }
         }
     }
@@ -97,82 +97,82 @@ impl Shared {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn look<T>(&self, what: impl FnOnce(&World, Moment) -> T) -> T {
+    pub(crate) fn look<T>(&self, what: impl FnOnce(&EngineState, UnixNanos) -> T) -> T {
         let inner = self.lock();
-        what(&inner.world, now())
+        what(&inner.engine, now())
     }
 
-    pub(crate) fn change<T>(&self, what: impl FnOnce(&mut World, Moment) -> T) -> T {
-        let answer = self.change_quietly(what);
-        self.replan.notify_one();
+    pub(crate) fn change<T>(&self, what: impl FnOnce(&mut EngineState, UnixNanos) -> T) -> T {
+        let answer = self.change_without_reschedule(what);
+        self.reschedule.notify_one();
         answer
     }
 
-    fn change_quietly<T>(&self, what: impl FnOnce(&mut World, Moment) -> T) -> T {
+    fn change_without_reschedule<T>(&self, what: impl FnOnce(&mut EngineState, UnixNanos) -> T) -> T {
         let mut inner = self.lock();
-        let answer = what(&mut inner.world, now());
-        inner.pass_on();
+        let answer = what(&mut inner.engine, now());
+        inner.dispatch_updates();
         answer
     }
 
     /// Returns when the ticket is done.
-    pub(crate) async fn done(&self, ticket: Ticket) {
+    pub(crate) async fn done(&self, operation: OperationId) {
         let (to, done) = oneshot::channel();
         {
             let mut inner = self.lock();
-            if let Some(place) = inner.done.iter().position(|one| *one == ticket) {
+            if let Some(place) = inner.done.iter().position(|one| *one == operation) {
                 inner.done.swap_remove(place);
                 return;
             }
-            inner.waiting.insert(ticket, to);
+            inner.waiters.insert(operation, to);
         }
         // An error would mean that the engine is gone, and nobody waits any more.
         drop(done.await);
     }
 
     /// What is remembered from `since` to `until`; and what will happen, unless only the past is wanted.
-    pub(crate) fn listen(
+    pub(crate) fn subscribe(
         &self,
-        since: Option<Moment>,
-        until: Option<Moment>,
-        wanted: Wanted,
+        since: Option<UnixNanos>,
+        until: Option<UnixNanos>,
+        filter: EventFilter,
         only_past: bool,
-    ) -> (Vec<Bytes>, Option<mpsc::UnboundedReceiver<Result<Bytes, Cut>>>) {
+    ) -> (Vec<Bytes>, Option<mpsc::UnboundedReceiver<Result<Bytes, ConnectionCut>>>) {
         let mut inner = self.lock();
-        let past = inner.world.remembered(since, until).filter(|event| wanted.covers(event));
+        let past = inner.engine.recorded_events(since, until).filter(|event| filter.matches_event(event));
         let past = past.map(|event| event.line()).collect();
         if only_past {
             return (past, None);
         }
         let (to, live) = mpsc::unbounded_channel();
-        inner.listeners.push(Listener { wanted, to });
+        inner.subscribers.push(Subscriber { filter, to });
         (past, Some(live))
     }
 
-    pub(crate) fn listeners(&self) -> usize {
+    pub(crate) fn subscribers(&self) -> usize {
         let mut inner = self.lock();
-        inner.listeners.retain(|listener| !listener.to.is_closed());
-        inner.listeners.len()
+        inner.subscribers.retain(|subscriber| !subscriber.to.is_closed());
+        inner.subscribers.len()
     }
 
     /// As when the engine dies: nobody is told anything any more.
-    pub(super) fn forget_listeners(&self) {
-        self.lock().listeners.clear();
+    pub(super) fn drop_subscribers(&self) {
+        self.lock().subscribers.clear();
     }
 
     pub(crate) fn cut_streams(&self) -> usize {
-        self.lock().listeners.drain(..).filter(|listener| listener.to.send(Err(Cut)).is_ok()).count()
+        self.lock().subscribers.drain(..).filter(|subscriber| subscriber.to.send(Err(ConnectionCut)).is_ok()).count()
     }
 
     pub(crate) fn requests(&self) -> BTreeMap<&'static str, u64> {
         self.lock().requests.clone()
     }
 
-    pub(crate) fn faults(&self) -> Vec<Fault> {
+    pub(crate) fn faults(&self) -> Vec<ApiFault> {
         self.lock().faults.all().to_vec()
     }
 
-    pub(crate) fn add_fault(&self, fault: Fault) {
+    pub(crate) fn add_fault(&self, fault: ApiFault) {
         self.lock().faults.add(fault);
     }
 
@@ -183,31 +183,31 @@ impl Shared {
 
 impl Inner {
     /// Tells everybody what has happened.
-    fn pass_on(&mut self) {
-        let news = self.world.take_news();
-        if !self.listeners.is_empty() {
-            news.events.iter().for_each(|event| self.tell(event));
+    fn dispatch_updates(&mut self) {
+        let updates = self.engine.take_updates();
+        if !self.subscribers.is_empty() {
+            updates.events.iter().for_each(|event| self.emit(event));
         }
-        for ticket in news.done {
-            match self.waiting.remove(&ticket) {
-                Some(waiting) => drop(waiting.send(())),
-                None => self.done.push(ticket),
+        for operation in updates.done {
+            match self.waiters.remove(&operation) {
+                Some(waiters) => drop(waiters.send(())),
+                None => self.done.push(operation),
             }
         }
         // Whoever asks through the library may never come for them.
-        let excess = self.done.len().saturating_sub(UNCLAIMED);
+        let excess = self.done.len().saturating_sub(UNCLAIMED_KEPT);
         self.done.drain(..excess);
     }
 
-    fn tell(&mut self, event: &Event) {
+    fn emit(&mut self, event: &Event) {
         let mut line = None;
-        self.listeners.retain(|listener| {
-            !listener.wanted.covers(event)
-                || listener.to.send(Ok(line.get_or_insert_with(|| event.line()).clone())).is_ok()
+        self.subscribers.retain(|subscriber| {
+            !subscriber.filter.matches_event(event)
+                || subscriber.to.send(Ok(line.get_or_insert_with(|| event.line()).clone())).is_ok()
         });
     }
 }
 
-fn now() -> Moment {
+fn now() -> UnixNanos {
     SystemTime::now().into()
 }

@@ -3,17 +3,22 @@
 use std::{mem, sync::Arc, time::Duration};
 
 use super::{
-    Answer, ContainerId, Due, Refusal, World,
-    container::{Bout, Checking, Container, Counters, Life, Then},
+    ContainerId, EngineState, Outcome, Refusal, Transition,
+    container::{AfterStop, Container, Counters, HealthState, InjectedFailure, Status},
 };
-use crate::{Illness, Moment, Spec, spec::fnv};
+use crate::{ContainerSpec, Failure, UnixNanos, spec::fnv};
 
-impl World {
+impl EngineState {
     /// Makes a container.
     ///
     /// # Errors
     /// When its name is taken or cannot be one.
-    pub fn create(&mut self, name: &str, spec: impl Into<Arc<Spec>>, now: Moment) -> Result<ContainerId, Refusal> {
+    pub fn create(
+        &mut self,
+        name: &str,
+        spec: impl Into<Arc<ContainerSpec>>,
+        now: UnixNanos,
+    ) -> Result<ContainerId, Refusal> {
         self.advance(now);
         let name = valid(name)?;
         self.is_free(name)?;
@@ -21,14 +26,18 @@ impl World {
         let index = u32::try_from(self.containers.len()).map_err(|_| Refusal::Invalid("too many".to_owned()))?;
         let id = ContainerId::nth(index, self.seed);
         let name: Arc<str> = name.into();
-        let bouts = spec.inborn.iter().map(|illness| Bout { number: self.number(), illness: *illness, since: None });
-        let bouts = bouts.collect();
-        let checking = spec.check.as_ref().map(|_| Checking::default());
+        let failures = spec.failing.iter().map(|failure| InjectedFailure {
+            number: self.number(),
+            failure: *failure,
+            since: None,
+        });
+        let failures = failures.collect();
+        let health_state = spec.check.as_ref().map(|_| HealthState::default());
         let container = Container {
             id,
             name: name.clone(),
             spec,
-            life: Life::Created,
+            status: Status::Created,
             created: now,
             started: None,
             finished: None,
@@ -37,20 +46,20 @@ impl World {
             restarts: 0,
             pid: 0,
             backoff: Duration::ZERO,
-            touched: false,
-            checking,
-            checks: 0,
-            bouts,
+            stopped_by_user: false,
+            health_state,
+            check_round: 0,
+            failures,
             counters: Counters::at_zero(now),
-            ending: None,
-            said: Default::default(),
+            stop_request: None,
+            output: Default::default(),
             epoch: 0,
             phase: phase(&id),
         };
         self.containers.push(Some(Box::new(container)));
         self.by_id.insert(id, index);
         self.by_name.insert(name, index);
-        self.tell(index, "create", vec![], now);
+        self.emit(index, "create", vec![], now);
         Ok(id)
     }
 
@@ -58,41 +67,41 @@ impl World {
     ///
     /// # Errors
     /// When there is none, or it is paused.
-    pub fn start(&mut self, key: &str, now: Moment) -> Result<Answer, Refusal> {
+    pub fn start(&mut self, key: &str, now: UnixNanos) -> Result<Outcome, Refusal> {
         self.advance(now);
         let index = self.find(key)?;
-        match self.get(index).map(|container| container.life) {
-            Some(Life::Running) => Ok(Answer::Already),
-            Some(Life::Paused) => {
+        match self.get(index).map(|container| container.status) {
+            Some(Status::Running) => Ok(Outcome::NoChange),
+            Some(Status::Paused) => {
                 Err(Refusal::Invalid("cannot start a paused container, try unpause instead".to_owned()))
             }
             _ => {
-                self.begin_by_hand(index, now);
-                Ok(Answer::Done)
+                self.start_by_user(index, now);
+                Ok(Outcome::Done)
             }
         }
     }
 
-    /// Asks it to end, kills it when it has not within `patience` (none: its own), and, with `again`, starts it again.
-    fn end_by_hand(
+    /// Asks it to end, kills it when it has not within `grace` (none: its own), and, with `again`, starts it again.
+    fn stop_by_user(
         &mut self,
         key: &str,
-        patience: Option<Duration>,
-        then: Then,
-        now: Moment,
-    ) -> Result<Answer, Refusal> {
+        grace: Option<Duration>,
+        then: AfterStop,
+        now: UnixNanos,
+    ) -> Result<Outcome, Refusal> {
         self.advance(now);
         let index = self.find(key)?;
-        let Some(container) = self.get(index) else { return Ok(Answer::Done) };
-        let own = Duration::from_secs(container.spec.stop_timeout.unwrap_or(10).into());
-        match (container.life, then) {
-            (Life::Created | Life::Exited, Then::StartedAgain) => {
-                self.begin_by_hand(index, now);
-                self.tell(index, "restart", vec![], now);
-                Ok(Answer::Done)
+        let Some(container) = self.get(index) else { return Ok(Outcome::Done) };
+        let default = Duration::from_secs(container.spec.stop_timeout.unwrap_or(10).into());
+        match (container.status, then) {
+            (Status::Created | Status::Exited, AfterStop::StartedAgain) => {
+                self.start_by_user(index, now);
+                self.emit(index, "restart", vec![], now);
+                Ok(Outcome::Done)
             }
-            (Life::Created | Life::Exited, _) => Ok(Answer::Already),
-            _ => Ok(self.ask_to_end(index, patience.unwrap_or(own), then, now)),
+            (Status::Created | Status::Exited, _) => Ok(Outcome::NoChange),
+            _ => Ok(self.request_stop(index, grace.unwrap_or(default), then, now)),
         }
     }
 
@@ -100,27 +109,27 @@ impl World {
     ///
     /// # Errors
     /// When there is none.
-    pub fn stop(&mut self, key: &str, patience: Option<Duration>, now: Moment) -> Result<Answer, Refusal> {
-        self.end_by_hand(key, patience, Then::Stopped, now)
+    pub fn stop(&mut self, key: &str, grace: Option<Duration>, now: UnixNanos) -> Result<Outcome, Refusal> {
+        self.stop_by_user(key, grace, AfterStop::Stopped, now)
     }
 
     /// Stops it where it runs, and starts it.
     ///
     /// # Errors
     /// When there is none.
-    pub fn restart(&mut self, key: &str, patience: Option<Duration>, now: Moment) -> Result<Answer, Refusal> {
-        self.end_by_hand(key, patience, Then::StartedAgain, now)
+    pub fn restart(&mut self, key: &str, grace: Option<Duration>, now: UnixNanos) -> Result<Outcome, Refusal> {
+        self.stop_by_user(key, grace, AfterStop::StartedAgain, now)
     }
 
     /// Sends it a signal, by number.
     ///
     /// # Errors
     /// When there is none, or it does not run.
-    pub fn kill(&mut self, key: &str, signal: i32, now: Moment) -> Result<Answer, Refusal> {
+    pub fn kill(&mut self, key: &str, signal: i32, now: UnixNanos) -> Result<Outcome, Refusal> {
         self.advance(now);
         let index = self.find(key)?;
         match self.get(index) {
-            Some(container) if container.is_up() => Ok(self.signalled(index, signal, now)),
+            Some(container) if container.is_up() => Ok(self.send_signal(index, signal, now)),
             _ => Err(Refusal::NotRunning(key.to_owned())),
         }
     }
@@ -129,83 +138,88 @@ impl World {
     ///
     /// # Errors
     /// When there is none, or it does not run.
-    pub fn pause(&mut self, key: &str, now: Moment) -> Result<Answer, Refusal> {
+    pub fn pause(&mut self, key: &str, now: UnixNanos) -> Result<Outcome, Refusal> {
         self.advance(now);
         let index = self.find(key)?;
-        match self.get(index).map(|container| (container.life, container.id)) {
-            Some((Life::Running, _)) => self.freeze(index, now),
-            Some((Life::Paused, _)) => return Err(Refusal::AlreadyPaused(key.to_owned())),
-            Some((Life::Restarting, id)) => return Err(Refusal::Restarting(id)),
+        match self.get(index).map(|container| (container.status, container.id)) {
+            Some((Status::Running, _)) => self.apply_pause(index, now),
+            Some((Status::Paused, _)) => return Err(Refusal::AlreadyPaused(key.to_owned())),
+            Some((Status::Restarting, id)) => return Err(Refusal::Restarting(id)),
             _ => return Err(Refusal::NotRunning(key.to_owned())),
         }
-        Ok(Answer::Done)
+        Ok(Outcome::Done)
     }
 
     /// Thaws it.
     ///
     /// # Errors
     /// When there is none, or it is not frozen.
-    pub fn unpause(&mut self, key: &str, now: Moment) -> Result<Answer, Refusal> {
+    pub fn unpause(&mut self, key: &str, now: UnixNanos) -> Result<Outcome, Refusal> {
         self.advance(now);
         let index = self.find(key)?;
-        match self.get(index).map(|container| container.life) {
-            Some(Life::Paused) => self.thaw(index, now),
+        match self.get(index).map(|container| container.status) {
+            Some(Status::Paused) => self.apply_unpause(index, now),
             _ => return Err(Refusal::NotPaused(key.to_owned())),
         }
-        Ok(Answer::Done)
+        Ok(Outcome::Done)
     }
 
     /// Gives it another name.
     ///
     /// # Errors
     /// When there is none, or the new name is taken or cannot be one.
-    pub fn rename(&mut self, key: &str, name: &str, now: Moment) -> Result<Answer, Refusal> {
+    pub fn rename(&mut self, key: &str, name: &str, now: UnixNanos) -> Result<Outcome, Refusal> {
         self.advance(now);
         let index = self.find(key)?;
         let name: Arc<str> = valid(name)?.into();
         self.is_free(&name)?;
-        let Some(container) = self.get_mut(index) else { return Ok(Answer::Done) };
+        let Some(container) = self.get_mut(index) else { return Ok(Outcome::Done) };
         let before = mem::replace(&mut container.name, name.clone());
         self.by_name.remove(&before);
         self.by_name.insert(name, index);
-        self.tell(index, "rename", vec![("oldName", format!("/{before}"))], now);
-        Ok(Answer::Done)
+        self.emit(index, "rename", vec![("oldName", format!("/{before}"))], now);
+        Ok(Outcome::Done)
     }
 
     /// Sets it up differently: limits and restart policy can be changed while it runs.
     ///
     /// # Errors
     /// When there is none.
-    pub fn update(&mut self, key: &str, change: impl FnOnce(&mut Spec), now: Moment) -> Result<Answer, Refusal> {
+    pub fn update(
+        &mut self,
+        key: &str,
+        change: impl FnOnce(&mut ContainerSpec),
+        now: UnixNanos,
+    ) -> Result<Outcome, Refusal> {
         self.advance(now);
         let index = self.find(key)?;
         if let Some(container) = self.get_mut(index) {
             change(Arc::make_mut(&mut container.spec));
-            container.settle(now);
+            container.update_slopes(now);
         }
-        self.tell(index, "update", vec![], now);
-        self.watch_memory(index, now);
-        Ok(Answer::Done)
+        self.emit(index, "update", vec![], now);
+        self.schedule_memory_full(index, now);
+        Ok(Outcome::Done)
     }
 
     /// Takes it away, with `force` also while it runs.
     ///
     /// # Errors
     /// When there is none, or it runs and there is no force.
-    pub fn remove(&mut self, key: &str, force: bool, now: Moment) -> Result<Answer, Refusal> {
+    pub fn remove(&mut self, key: &str, force: bool, now: UnixNanos) -> Result<Outcome, Refusal> {
         self.advance(now);
         let index = self.find(key)?;
-        match self.get(index).map(|container| (container.life, container.id)) {
-            Some((Life::Created | Life::Exited, _)) => {
-                self.take_away(index, now);
-                Ok(Answer::Done)
+        match self.get(index).map(|container| (container.status, container.id)) {
+            Some((Status::Created | Status::Exited, _)) => {
+                self.delete(index, now);
+                Ok(Outcome::Done)
             }
             Some((_, id)) if !force => Err(Refusal::StillRunning(id)),
             Some(_) => {
-                let answer = self.ask_to_end(index, Duration::ZERO, Then::Removed, now);
+                let answer = self.request_stop(index, Duration::ZERO, AfterStop::Removed, now);
                 Ok(answer)
             }
-            None => Ok(Answer::Done),
+            None => Ok(Outcome::Done),
         }
     }
 
@@ -213,18 +227,18 @@ impl World {
     ///
     /// # Errors
     /// When there is none, or it does not run and the illness is not a chronic one.
-    pub fn fall_ill(&mut self, key: &str, illness: Illness, now: Moment) -> Result<(), Refusal> {
+    pub fn inject(&mut self, key: &str, failure: Failure, now: UnixNanos) -> Result<(), Refusal> {
         self.advance(now);
         let index = self.find(key)?;
         let number = self.number();
         let Some(container) = self.get_mut(index) else { return Ok(()) };
         let is_up = container.is_up();
-        if !is_up && !illness.chronic {
+        if !is_up && !failure.persistent {
             return Err(Refusal::NotRunning(key.to_owned()));
         }
-        container.bouts.push(Bout { number, illness, since: None });
+        container.failures.push(InjectedFailure { number, failure, since: None });
         if is_up {
-            self.schedule(index, now + illness.after, Due::SetsIn { bout: number });
+            self.schedule(index, now + failure.after, Transition::FailureBegins { number: number });
             self.advance(now);
         }
         Ok(())
@@ -234,16 +248,16 @@ impl World {
     ///
     /// # Errors
     /// When there is none.
-    pub fn cure(&mut self, key: &str, now: Moment) -> Result<(), Refusal> {
+    pub fn clear_failures(&mut self, key: &str, now: UnixNanos) -> Result<(), Refusal> {
         self.advance(now);
         let index = self.find(key)?;
-        let bouts: Vec<_> =
-            self.get(index).map(|one| one.bouts.iter().map(|bout| bout.number).collect()).unwrap_or_default();
-        for bout in bouts {
-            self.passes(index, bout, now);
+        let failures: Vec<_> =
+            self.get(index).map(|one| one.failures.iter().map(|failure| failure.number).collect()).unwrap_or_default();
+        for failure in failures {
+            self.failure_ends(index, failure, now);
         }
         if let Some(container) = self.get_mut(index) {
-            container.bouts.clear();
+            container.failures.clear();
         }
         Ok(())
     }
@@ -252,10 +266,10 @@ impl World {
     ///
     /// # Errors
     /// When there is none.
-    pub fn say(&mut self, key: &str, text: String, now: Moment) -> Result<(), Refusal> {
+    pub fn log(&mut self, key: &str, text: String, now: UnixNanos) -> Result<(), Refusal> {
         let index = self.find(key)?;
         if let Some(container) = self.get_mut(index) {
-            container.say(text, true, now);
+            container.log(text, true, now);
         }
         Ok(())
     }

@@ -1,80 +1,85 @@
-//! In which ways can a simulated container be ill?
+//! Failure modes that can be injected into a container, and when each begins and ends.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// An illness and its course. In JSON: `{"kind": "exits", "code": 3, "after_ms": 200, "chronic": true}`.
+/// A failure and its schedule. In JSON: `{"kind": "exits", "code": 3, "after_ms": 200, "chronic": true}`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Illness {
-    /// What it is.
+pub struct Failure {
+    /// How the container fails.
     #[serde(flatten)]
-    pub kind: Kind,
-    /// How long it takes to set in.
+    pub kind: FailureKind,
+    /// How long after the injection, or after the start of a run, it begins.
     #[serde(default, rename = "after_ms", with = "millis")]
     pub after: Duration,
-    /// How long it lasts; none: until the run ends.
+    /// How long it lasts; `None`: until the run ends.
     #[serde(default, rename = "lasts_ms", with = "millis_or_none")]
     pub lasts: Option<Duration>,
-    /// Whether it sets in again in every run; a restart cures any other.
-    #[serde(default)]
-    pub chronic: bool,
+    /// Whether it begins again in every run. A restart ends any other failure.
+    #[serde(default, rename = "chronic")]
+    pub persistent: bool,
 }
 
-/// What an illness is.
+/// How a container fails.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Kind {
+pub enum FailureKind {
     /// It fails its health check.
     Unhealthy,
-    /// Its health check fails for so long, then passes for so long, and so on.
+    /// Its health check alternately fails and passes.
     Flapping {
-        /// For how long.
+        /// How long each phase lasts.
         #[serde(rename = "every_ms", with = "millis")]
         every: Duration,
     },
-    /// It ends with this code.
+    /// It exits.
     Exits {
-        /// The exit code; above 128 as if a signal had ended it.
+        /// The exit code; above 128: as if a signal had killed it.
         code: u8,
     },
-    /// It takes memory until the kernel kills it.
+    /// It allocates memory until the OOM killer kills it.
     OutOfMemory,
-    /// The kernel kills a child of it for want of memory; it goes on.
+    /// The OOM killer kills one of its child processes; the container keeps running.
     ChildOutOfMemory,
-    /// It takes more and more memory, and is killed at its limit.
-    Leak {
-        /// How much.
+    /// It leaks memory; the OOM killer kills it at its limit.
+    #[serde(rename = "leak")]
+    LeaksMemory {
+        /// The rate.
         bytes_per_minute: u64,
     },
-    /// It holds so much more memory.
-    Holds {
-        /// How much.
+    /// It allocates a block of memory and keeps it.
+    #[serde(rename = "holds")]
+    HoldsMemory {
+        /// The size of the block.
         bytes: u64,
     },
-    /// It wants so much CPU; beyond its limit it is throttled.
+    /// It needs more CPU; above its limit Docker throttles it.
     Busy {
-        /// In cores.
+        /// The additional demand, in cores.
         cores: f64,
     },
-    /// It makes processes that do not end.
-    Spawns {
-        /// How many.
+    /// It starts processes that never exit.
+    #[serde(rename = "spawns")]
+    LeaksProcesses {
+        /// The rate.
         per_minute: u64,
     },
     /// It fills its writable layer.
-    Writes {
-        /// How much.
+    #[serde(rename = "writes")]
+    FillsDisk {
+        /// The rate.
         bytes_per_minute: u64,
     },
-    /// It does not hear the signal to end, and has to be killed.
-    Deaf,
+    /// It ignores the stop signal, so it has to be killed.
+    #[serde(rename = "deaf")]
+    IgnoresStop,
 }
 
-impl Illness {
+impl Failure {
     /// This illness at once, until a restart.
-    pub const fn of(kind: Kind) -> Self {
-        Self { kind, after: Duration::ZERO, lasts: None, chronic: false }
+    pub const fn of(kind: FailureKind) -> Self {
+        Self { kind, after: Duration::ZERO, lasts: None, persistent: false }
     }
 
     /// The same, setting in so much later.
@@ -85,8 +90,8 @@ impl Illness {
 
     /// The same, in every run.
     #[must_use]
-    pub const fn chronic(self) -> Self {
-        Self { chronic: true, ..self }
+    pub const fn persistent(self) -> Self {
+        Self { persistent: true, ..self }
     }
 
     /// The same, for so long.
@@ -131,21 +136,22 @@ mod tests {
 
     #[test]
     fn an_illness_is_written_as_people_would() {
-        for (json, illness) in [
-            (r#"{"kind":"unhealthy"}"#, Illness::of(Kind::Unhealthy)),
+        for (json, failure) in [
+            (r#"{"kind":"unhealthy"}"#, Failure::of(FailureKind::Unhealthy)),
             (
                 r#"{"kind":"exits","code":3,"after_ms":200,"chronic":true}"#,
-                Illness::of(Kind::Exits { code: 3 }).after(Duration::from_millis(200)).chronic(),
+                Failure::of(FailureKind::Exits { code: 3 }).after(Duration::from_millis(200)).persistent(),
             ),
             (
                 r#"{"kind":"flapping","every_ms":1500,"lasts_ms":9000}"#,
-                Illness::of(Kind::Flapping { every: Duration::from_millis(1500) }).lasting(Duration::from_secs(9)),
+                Failure::of(FailureKind::Flapping { every: Duration::from_millis(1500) })
+                    .lasting(Duration::from_secs(9)),
             ),
         ] {
-            assert_eq!(serde_json::from_str::<Illness>(json).unwrap(), illness, "{json}");
-            let written = serde_json::to_string(&illness).unwrap();
-            assert_eq!(serde_json::from_str::<Illness>(&written).unwrap(), illness, "{written}");
+            assert_eq!(serde_json::from_str::<Failure>(json).unwrap(), failure, "{json}");
+            let docker_time = serde_json::to_string(&failure).unwrap();
+            assert_eq!(serde_json::from_str::<Failure>(&docker_time).unwrap(), failure, "{docker_time}");
         }
-        assert!(serde_json::from_str::<Illness>(r#"{"kind":"flu"}"#).is_err());
+        assert!(serde_json::from_str::<Failure>(r#"{"kind":"flu"}"#).is_err());
     }
 }

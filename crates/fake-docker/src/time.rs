@@ -8,9 +8,9 @@ use std::{
 
 /// An instant: nanoseconds since the Unix epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Moment(i64);
+pub struct UnixNanos(i64);
 
-impl Moment {
+impl UnixNanos {
     /// So many nanoseconds after the Unix epoch.
     pub const fn from_nanos(nanos: i64) -> Self {
         Self(nanos)
@@ -32,14 +32,14 @@ impl Moment {
     }
 }
 
-impl From<SystemTime> for Moment {
+impl From<SystemTime> for UnixNanos {
     fn from(time: SystemTime) -> Self {
         let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
         Self(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
     }
 }
 
-impl Add<Duration> for Moment {
+impl Add<Duration> for UnixNanos {
     type Output = Self;
 
     fn add(self, span: Duration) -> Self {
@@ -48,7 +48,7 @@ impl Add<Duration> for Moment {
 }
 
 /// As Docker writes it: `2026-11-23T19:38:17.322463059Z`.
-impl fmt::Display for Moment {
+impl fmt::Display for UnixNanos {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match jiff::Timestamp::from_nanosecond(i128::from(self.0)) {
             Ok(at) => at.fmt(f),
@@ -61,8 +61,8 @@ impl fmt::Display for Moment {
 pub(crate) const NEVER: &str = "0001-01-01T00:00:00Z";
 
 /// A moment as Docker writes it, also where there was none.
-pub(crate) fn written(moment: Option<Moment>) -> String {
-    moment.map_or_else(|| NEVER.to_owned(), |moment| moment.to_string())
+pub(crate) fn docker_time(time: Option<UnixNanos>) -> String {
+    time.map_or_else(|| NEVER.to_owned(), |time| time.to_string())
 }
 
 #[cfg(test)]
@@ -71,13 +71,13 @@ mod tests {
 
     #[test]
     fn a_moment_is_written_to_the_nanosecond() {
-        assert_eq!(Moment::from_nanos(1_795_462_698_792_223_107).to_string(), "2026-11-23T19:38:18.792223107Z");
-        assert_eq!(written(None), "0001-01-01T00:00:00Z");
+        assert_eq!(UnixNanos::from_nanos(1_795_462_698_792_223_107).to_string(), "2026-11-23T19:38:18.792223107Z");
+        assert_eq!(docker_time(None), "0001-01-01T00:00:00Z");
     }
 
     #[test]
     fn time_never_runs_backwards() {
-        let (early, late) = (Moment::from_nanos(5), Moment::from_nanos(9));
+        let (early, late) = (UnixNanos::from_nanos(5), UnixNanos::from_nanos(9));
         assert_eq!((late.since(early), early.since(late)), (Duration::from_nanos(4), Duration::ZERO));
         assert_eq!(early + Duration::from_nanos(4), late);
     }

@@ -7,22 +7,22 @@
 //! | `POST /simulated/faults` | adds a fault |
 //! | `DELETE /simulated/faults` | mends everything |
 //! | `DELETE /simulated/streams` | cuts every event stream; says how many |
-//! | `POST /simulated/containers/{key}/illness` | makes it ill |
-//! | `DELETE /simulated/containers/{key}/illness` | cures it |
+//! | `POST /simulated/containers/{key}/failure` | makes it ill |
+//! | `DELETE /simulated/containers/{key}/failure` | cures it |
 
 use bytes::Bytes;
 use hyper::{Method, StatusCode};
 use serde_json::json;
 
-use super::{Problem, Reply, create::read, empty, ok};
-use crate::{Fault, Illness, server::Shared};
+use super::{ApiError, Reply, create::read, empty, ok};
+use crate::{ApiFault, Failure, server::Shared};
 
-pub(super) fn answer(shared: &Shared, method: &Method, path: &[&str], body: &Bytes) -> Result<Reply, Problem> {
+pub(super) fn answer(shared: &Shared, method: &Method, path: &[&str], body: &Bytes) -> Result<Reply, ApiError> {
     match (method, path) {
         (&Method::GET, ["requests"]) => Ok(ok(&shared.requests())),
         (&Method::GET, ["faults"]) => Ok(ok(&shared.faults())),
         (&Method::POST, ["faults"]) => {
-            shared.add_fault(read::<Fault>(body)?);
+            shared.add_fault(read::<ApiFault>(body)?);
             Ok(empty(StatusCode::CREATED))
         }
         (&Method::DELETE, ["faults"]) => {
@@ -31,14 +31,14 @@ pub(super) fn answer(shared: &Shared, method: &Method, path: &[&str], body: &Byt
         }
         (&Method::DELETE, ["streams"]) => Ok(ok(&json!({"cut": shared.cut_streams()}))),
         (&Method::POST, ["containers", key, "illness"]) => {
-            let illness: Illness = read(body)?;
-            shared.change(|world, now| world.fall_ill(key, illness, now))?;
+            let failure: Failure = read(body)?;
+            shared.change(|engine, now| engine.inject(key, failure, now))?;
             Ok(empty(StatusCode::NO_CONTENT))
         }
         (&Method::DELETE, ["containers", key, "illness"]) => {
-            shared.change(|world, now| world.cure(key, now))?;
+            shared.change(|engine, now| engine.clear_failures(key, now))?;
             Ok(empty(StatusCode::NO_CONTENT))
         }
-        _ => Err(Problem::no_page()),
+        _ => Err(ApiError::no_page()),
     }
 }

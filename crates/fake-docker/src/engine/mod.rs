@@ -1,14 +1,14 @@
 //! A world of containers that nobody runs: what is asked of it, and what happens in it by itself as time goes by.
 //!
 //! It has no clock: whoever asks says when, and the same questions at the same instants give the same world. What is to
-//! happen by itself waits in a heap; [`World::advance`] lets it happen. What others are to be told of it (events, and the
-//! end of what was asked for and takes time) is taken out as [`News`].
+//! happen by itself waits in a heap; [`EngineState::advance`] lets it happen. What others are to be told of it (events, and the
+//! end of what was asked for and takes time) is taken out as [`Updates`].
 
-mod asked;
+mod commands;
 mod container;
+mod failures;
 mod id;
-mod ills;
-mod life;
+mod lifecycle;
 
 use std::{
     cmp::Reverse,
@@ -18,12 +18,12 @@ use std::{
     time::Duration,
 };
 
-pub(crate) use self::{container::Said, life::signal_number};
+pub(crate) use self::{container::LogLine, lifecycle::signal_number};
 pub use self::{
-    container::{Container, Health, Life},
+    container::{Container, Health, Status},
     id::ContainerId,
 };
-use crate::{Event, Moment, event::Record};
+use crate::{Event, UnixNanos, event::EventLog};
 
 /// Why something cannot be had, in Docker's own words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -52,65 +52,65 @@ pub enum Refusal {
 
 /// What becomes of what was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer {
+pub enum Outcome {
     /// It is done.
     Done,
     /// It was so already.
-    Already,
-    /// It takes time: the ticket will be in the [`News`] when it is done.
-    Later(Ticket),
+    NoChange,
+    /// It takes time: the ticket will be in the [`Updates`] when it is done.
+    Pending(OperationId),
 }
 
 /// Something that was asked for and takes time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Ticket(u64);
+pub struct OperationId(u64);
 
 /// What happened since it was last asked.
 #[derive(Debug, Default)]
-pub struct News {
+pub struct Updates {
     /// What the engine tells, in this order.
     pub events: Vec<Arc<Event>>,
     /// What was asked for and is done now.
-    pub done: Vec<Ticket>,
+    pub done: Vec<OperationId>,
 }
 
 /// What may happen by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Due {
-    Check { round: u32 },
-    Ends { code: u8 },
-    Killed,
-    StartedAgain,
-    SetsIn { bout: u32 },
-    Passes { bout: u32 },
+enum Transition {
+    HealthCheck { round: u32 },
+    Exit { code: u8 },
+    Kill,
+    Restart,
+    FailureBegins { number: u32 },
+    FailureEnds { number: u32 },
     MemoryFull,
 }
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Timer {
-    at: Moment,
+    at: UnixNanos,
     order: u64,
     index: u32,
     epoch: u32,
-    due: Due,
+    transition: Transition,
 }
 
 /// A world of containers.
 #[derive(Debug)]
-pub struct World {
+pub struct EngineState {
     seed: u64,
     /// In the order in which they were made; what was taken away leaves a hole.
     containers: Vec<Option<Box<Container>>>,
     by_id: HashMap<ContainerId, u32>,
     by_name: HashMap<Arc<str>, u32>,
     timers: BinaryHeap<Reverse<Timer>>,
-    record: Record,
-    news: News,
+    event_log: EventLog,
+    updates: Updates,
     /// Counts everything that needs a number of its own.
     count: u64,
 }
 
-impl World {
+impl EngineState {
     /// An empty world; ids and waves follow from the seed.
     pub fn new(seed: u64) -> Self {
         Self {
@@ -119,31 +119,31 @@ impl World {
             by_id: HashMap::new(),
             by_name: HashMap::new(),
             timers: BinaryHeap::new(),
-            record: Record::default(),
-            news: News::default(),
+            event_log: EventLog::default(),
+            updates: Updates::default(),
             count: 0,
         }
     }
 
     /// Lets happen what is due by `now`.
-    pub fn advance(&mut self, now: Moment) {
+    pub fn advance(&mut self, now: UnixNanos) {
         while let Some(Reverse(timer)) = self.timers.peek()
             && timer.at <= now
         {
             if let Some(Reverse(timer)) = self.timers.pop() {
-                self.happen(timer);
+                self.fire(timer);
             }
         }
     }
 
     /// When something happens by itself, if nobody asks for anything before.
-    pub fn next_due(&self) -> Option<Moment> {
+    pub fn next_due(&self) -> Option<UnixNanos> {
         self.timers.peek().map(|Reverse(timer)| timer.at)
     }
 
     /// What happened since this was last called.
-    pub fn take_news(&mut self) -> News {
-        mem::take(&mut self.news)
+    pub fn take_updates(&mut self) -> Updates {
+        mem::take(&mut self.updates)
     }
 
     /// All containers, the youngest first.
@@ -161,13 +161,17 @@ impl World {
     }
 
     /// What the engine still remembers, between these instants.
-    pub(crate) fn remembered(&self, since: Option<Moment>, until: Option<Moment>) -> impl Iterator<Item = &Arc<Event>> {
-        self.record.between(since, until)
+    pub(crate) fn recorded_events(
+        &self,
+        since: Option<UnixNanos>,
+        until: Option<UnixNanos>,
+    ) -> impl Iterator<Item = &Arc<Event>> {
+        self.event_log.between(since, until)
     }
 
     /// The engine forgets what happened, as when it is restarted.
-    pub fn forget(&mut self) {
-        self.record.forget();
+    pub fn forget_events(&mut self) {
+        self.event_log.clear();
     }
 
     fn find(&self, key: &str) -> Result<u32, Refusal> {
@@ -207,28 +211,28 @@ impl World {
         self.count as u32
     }
 
-    fn ticket(&mut self) -> Ticket {
+    fn operation(&mut self) -> OperationId {
         self.count += 1;
-        Ticket(self.count)
+        OperationId(self.count)
     }
 
-    fn schedule(&mut self, index: u32, at: Moment, due: Due) {
+    fn schedule(&mut self, index: u32, at: UnixNanos, transition: Transition) {
         self.count += 1;
         let order = self.count;
         if let Some(epoch) = self.get(index).map(|container| container.epoch) {
-            self.timers.push(Reverse(Timer { at, order, index, epoch, due }));
+            self.timers.push(Reverse(Timer { at, order, index, epoch, transition }));
         }
     }
 
     /// The engine tells something; no two events have the same instant.
-    fn tell(
+    fn emit(
         &mut self,
         index: u32,
         action: impl Into<std::borrow::Cow<'static, str>>,
         more: Vec<(&'static str, String)>,
-        at: Moment,
+        at: UnixNanos,
     ) {
-        let after_last = self.record.last().map(|last| last + Duration::from_nanos(1));
+        let after_last = self.event_log.last().map(|last| last + Duration::from_nanos(1));
         let Some(container) = self.get(index) else { return };
         let event = Arc::new(Event {
             at: after_last.map_or(at, |after| at.max(after)),
@@ -238,12 +242,12 @@ impl World {
             more,
             spec: container.spec.clone(),
         });
-        self.record.keep(event.clone());
-        self.news.events.push(event);
+        self.event_log.keep(event.clone());
+        self.updates.events.push(event);
     }
 
-    fn take_away(&mut self, index: u32, now: Moment) {
-        self.tell(index, "destroy", vec![], now);
+    fn delete(&mut self, index: u32, now: UnixNanos) {
+        self.emit(index, "destroy", vec![], now);
         if let Some(container) = self.containers.get_mut(index as usize).and_then(Option::take) {
             self.by_id.remove(&container.id);
             self.by_name.remove(&container.name);

@@ -1,0 +1,105 @@
+//! How an illness sets in and passes, and what the kernel does about memory.
+
+use std::time::Duration;
+
+use super::{EngineState, Transition, container::Status};
+use crate::{FailureKind, UnixNanos, counter::Counter};
+
+/// What one who takes memory until the end can get where there is no limit.
+const UNLIMITED_MEMORY: f64 = 512.0 * 1024.0 * 1024.0;
+
+impl EngineState {
+    pub(super) fn failure_begins(&mut self, index: u32, number: u32, at: UnixNanos) {
+        let Some(container) = self.get_mut(index) else { return };
+        if container.status != Status::Running {
+            // What is frozen does not fall ill.
+            return self.schedule(index, at + Duration::from_secs(1), Transition::FailureBegins { number });
+        }
+        let Some(failure) =
+            container.failures.iter_mut().find(|failure| failure.number == number && failure.since.is_none())
+        else {
+            return;
+        };
+        failure.since = Some(at);
+        let failure = failure.failure;
+        match failure.kind {
+            FailureKind::Exits { code } => {
+                container.log(format!("fatal: giving up with code {code}"), true, at);
+                return self.end_run(index, code, false, at);
+            }
+            FailureKind::ChildOutOfMemory => {
+                container.counters.killed += 1;
+                container.log("a worker was killed; starting another", true, at);
+                self.emit(index, "oom", vec![], at);
+            }
+            #[expect(clippy::cast_precision_loss, reason = "bytes of a machine")]
+            FailureKind::HoldsMemory { bytes } => container.counters.memory.rise(bytes as f64),
+            FailureKind::Unhealthy => container.log("health: not serving any more", true, at),
+            FailureKind::LeaksMemory { .. } | FailureKind::OutOfMemory => {
+                container.log("cache: no eviction policy is set", true, at)
+            }
+            FailureKind::FillsDisk { .. } => container.log("debug log enabled, writing to /var/log/app.log", true, at),
+            FailureKind::LeaksProcesses { .. } => container.log("spawned a worker that nobody waits for", true, at),
+            FailureKind::Flapping { .. } | FailureKind::Busy { .. } | FailureKind::IgnoresStop => {}
+        }
+        if let Some(container) = self.get_mut(index) {
+            container.update_slopes(at);
+        }
+        if let Some(lasts) = failure.lasts {
+            self.schedule(index, at + lasts, Transition::FailureEnds { number });
+        }
+        self.schedule_memory_full(index, at);
+    }
+
+    pub(super) fn failure_ends(&mut self, index: u32, number: u32, at: UnixNanos) {
+        let Some(container) = self.get_mut(index) else { return };
+        let Some(place) =
+            container.failures.iter().position(|failure| failure.number == number && failure.since.is_some())
+        else {
+            return;
+        };
+        let kind = container.failures[place].failure.kind;
+        if container.failures[place].failure.persistent {
+            container.failures[place].since = None;
+        } else {
+            container.failures.remove(place);
+        }
+        let rest = container.spec.baseline;
+        let held = container
+            .active_failures()
+            .map(|(kind, _)| if let FailureKind::HoldsMemory { bytes } = kind { bytes } else { 0 })
+            .sum::<u64>();
+        #[expect(clippy::cast_precision_loss, reason = "bytes of a machine")]
+        match kind {
+            FailureKind::LeaksMemory { .. } | FailureKind::OutOfMemory | FailureKind::HoldsMemory { .. } => {
+                container.counters.memory = Counter::level((rest.memory + rest.cache + held) as f64, at);
+            }
+            FailureKind::LeaksProcesses { .. } => container.counters.pids = Counter::level(rest.pids as f64, at),
+            _ => {}
+        }
+        container.update_slopes(at);
+    }
+
+    /// Makes sure that the kernel looks when the memory will be full.
+    pub(super) fn schedule_memory_full(&mut self, index: u32, at: UnixNanos) {
+        let Some(container) = self.get(index).filter(|container| container.status == Status::Running) else { return };
+        let greedy = container.active_failures().any(|(kind, _)| kind == FailureKind::OutOfMemory);
+        let limit = container.memory_limit().or(greedy.then_some(UNLIMITED_MEMORY));
+        if let Some(full) = limit.and_then(|limit| container.counters.memory.until(limit, at)) {
+            self.schedule(index, at + full, Transition::MemoryFull);
+        }
+    }
+
+    pub(super) fn memory_full(&mut self, index: u32, at: UnixNanos) {
+        let Some(container) = self.get_mut(index).filter(|container| container.status == Status::Running) else {
+            return;
+        };
+        let limit = container.memory_limit().unwrap_or(UNLIMITED_MEMORY);
+        // A byte of rounding is no reprieve; a limit that was raised meanwhile is.
+        if container.counters.memory.at(at) + 1.0 < limit {
+            return self.schedule_memory_full(index, at);
+        }
+        self.emit(index, "oom", vec![], at);
+        self.end_run(index, 137, true, at);
+    }
+}
