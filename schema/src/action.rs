@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Confidence, EventId, Span, container::Target, kinds::family};
+use crate::{Confidence, EventId, Span, container::Target, kinds::family, words::wire_names};
 
 family! {
     /// What was decided about healing, what was done, and what came of it.
@@ -60,16 +60,73 @@ pub enum Remedy {
 }
 
 impl Remedy {
+    /// Which remedy it is, whatever its arguments.
+    pub fn kind(&self) -> RemedyKind {
+        match self {
+            Self::Restart => RemedyKind::Restart,
+            Self::Start => RemedyKind::Start,
+            Self::Stop => RemedyKind::Stop,
+            Self::Scale => RemedyKind::Scale,
+            Self::Cleanup => RemedyKind::Cleanup,
+            Self::Exec { .. } => RemedyKind::Exec,
+        }
+    }
+
     /// The wire name, such as `restart`.
     pub fn name(&self) -> &'static str {
+        self.kind().name()
+    }
+
+    /// The past tense, for `HemoStat … it`; see [`RemedyKind::past`].
+    pub fn past(&self) -> &'static str {
+        self.kind().past()
+    }
+}
+
+/// A remedy without its arguments, for what policy allows and for lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RemedyKind {
+    /// [`Remedy::Restart`].
+    Restart,
+    /// [`Remedy::Start`].
+    Start,
+    /// [`Remedy::Stop`].
+    Stop,
+    /// [`Remedy::Scale`].
+    Scale,
+    /// [`Remedy::Cleanup`].
+    Cleanup,
+    /// [`Remedy::Exec`].
+    Exec,
+}
+
+wire_names!(RemedyKind {
+    Restart = "restart",
+    Start = "start",
+    Stop = "stop",
+    Scale = "scale",
+    Cleanup = "cleanup",
+    Exec = "exec",
+});
+
+impl RemedyKind {
+    /// The past tense, for `HemoStat … it`: `restarted`.
+    pub const fn past(self) -> &'static str {
         match self {
-            Self::Restart => "restart",
-            Self::Start => "start",
-            Self::Stop => "stop",
-            Self::Scale => "scale",
-            Self::Cleanup => "cleanup",
-            Self::Exec { .. } => "exec",
+            Self::Restart => "restarted",
+            Self::Start => "started",
+            Self::Stop => "stopped",
+            Self::Scale => "scaled",
+            Self::Cleanup => "cleaned up after",
+            Self::Exec => "ran a command in",
         }
+    }
+}
+
+impl From<&Remedy> for RemedyKind {
+    fn from(remedy: &Remedy) -> Self {
+        remedy.kind()
     }
 }
 
@@ -136,19 +193,20 @@ pub struct Limits {
     /// How many the rolling window allows.
     pub of: u32,
     /// The others; none in events of version 1, which did not say.
-    pub leeway: Option<Leeway>,
+    #[serde(rename = "leeway")]
+    pub snapshot: Option<LimitsSnapshot>,
 }
 
 impl Limits {
     /// Of which no more is known than the attempts.
     pub fn of_attempt(attempt: u32, of: u32) -> Self {
-        Self { attempt, of, leeway: None }
+        Self { attempt, of, snapshot: None }
     }
 }
 
 /// How far the other limits were from forbidding a remedy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Leeway {
+pub struct LimitsSnapshot {
     /// How far HemoStat may go with the container; in mode `approve` a person gave leave.
     pub mode: Mode,
     /// How sure the diagnosis is.
@@ -185,6 +243,8 @@ pub enum Mode {
     Auto,
 }
 
+wire_names!(Mode { Observe = "observe", Approve = "approve", Auto = "auto" });
+
 /// How a circuit breaker lets an attempt pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -194,6 +254,8 @@ pub enum Passage {
     /// HemoStat had given up, and this is the one attempt after the hold.
     Probing,
 }
+
+wire_names!(Passage { Passing = "passing", Probing = "probing" });
 
 /// The remedy is not carried out, and why.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -275,7 +337,8 @@ pub enum Refusal {
     },
     /// It was authorised, and the log could not keep the intent as safe as it must be before it is carried out. Nothing
     /// was done; it does not count as an attempt.
-    Undurable {
+    #[serde(rename = "undurable")]
+    NotDurable {
         /// The intent, which this ends.
         action: EventId,
         /// How safe it must be, as `redis.durability` says it: `always`, `replicas:2`.
@@ -286,6 +349,26 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// The wire name of every reason, in the order in which they are checked.
+    pub const NAMES: [&'static str; 16] = [
+        "paused",
+        "stale",
+        "protected",
+        "observing",
+        "operator_stopped",
+        "maintenance",
+        "unsure",
+        "not_permitted",
+        "storm",
+        "in_hand",
+        "moot",
+        "backing_off",
+        "cooling_down",
+        "tripped",
+        "unsupported",
+        "undurable",
+    ];
+
     /// The wire name of the reason, such as `cooling_down`.
     pub fn name(&self) -> &'static str {
         match self {
@@ -304,14 +387,14 @@ impl Refusal {
             Self::CoolingDown { .. } => "cooling_down",
             Self::Tripped { .. } => "tripped",
             Self::Unsupported { .. } => "unsupported",
-            Self::Undurable { .. } => "undurable",
+            Self::NotDurable { .. } => "undurable",
         }
     }
 
     /// The intent that it ends; none where nothing had been authorised.
-    pub fn withholds(&self) -> Option<EventId> {
+    pub fn unexecuted_intent(&self) -> Option<EventId> {
         match self {
-            Self::Undurable { action, .. } => Some(*action),
+            Self::NotDurable { action, .. } => Some(*action),
             _ => None,
         }
     }
@@ -332,7 +415,7 @@ impl Refusal {
             | Self::InHand
             | Self::Moot
             | Self::Unsupported { .. }
-            | Self::Undurable { .. } => None,
+            | Self::NotDurable { .. } => None,
         }
     }
 }
@@ -362,10 +445,10 @@ impl std::fmt::Display for Refusal {
             }
             Self::Tripped { until } => write!(f, "HemoStat has given up on it until {until:.0}"),
             Self::Unsupported { why } => write!(f, "it is not supported here: {why}"),
-            Self::Undurable { wanted, .. } if wanted == "always" => {
+            Self::NotDurable { wanted, .. } if wanted == "always" => {
                 f.write_str("the intent was not on the disk of Redis in time (redis.durability is always)")
             }
-            Self::Undurable { wanted, replicas, .. } => {
+            Self::NotDurable { wanted, replicas, .. } => {
                 write!(f, "only {replicas} replicas of Redis had the intent in time (redis.durability is {wanted})")
             }
         }
@@ -399,6 +482,19 @@ pub enum Proof {
     Found,
     /// Dry run: nothing was done.
     DryRun,
+}
+
+wire_names!(Proof { Answered = "answered", Found = "found", DryRun = "dry_run" });
+
+impl Proof {
+    /// What it says, as a clause.
+    pub const fn phrase(self) -> &'static str {
+        match self {
+            Self::Answered => "the engine answered",
+            Self::Found => "found in the engine's own record after an interruption",
+            Self::DryRun => "dry run, nothing was done",
+        }
+    }
 }
 
 /// The remedy could not be carried out.
@@ -440,6 +536,8 @@ pub enum Outcome {
     /// There is nothing to judge by.
     Inconclusive,
 }
+
+wire_names!(Outcome { Recovered = "recovered", Relapsed = "relapsed", Inconclusive = "inconclusive" });
 
 /// The circuit breaker tripped: attempt after attempt did not help.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{EventId, Span, kinds::family, observation::Severity};
+use crate::{EventId, Span, kinds::family, observation::Severity, words::wire_names};
 
 family! {
     /// What people are told.
@@ -76,6 +76,20 @@ pub enum Resolution {
     Removed,
 }
 
+wire_names!(Resolution { Healed = "healed", Passed = "passed", Stopped = "stopped", Removed = "removed" });
+
+impl Resolution {
+    /// How it ended, after the name of the container: `was healed`.
+    pub const fn phrase(self) -> &'static str {
+        match self {
+            Self::Healed => "was healed",
+            Self::Passed => "is well again",
+            Self::Stopped => "was stopped by an operator",
+            Self::Removed => "was removed",
+        }
+    }
+}
+
 /// Something was worth telling but is not told.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Suppressed {
@@ -93,6 +107,18 @@ pub enum Suppression {
     Duplicate,
     /// Alerts are switched off.
     Disabled,
+}
+
+wire_names!(Suppression { Duplicate = "duplicate", Disabled = "disabled" });
+
+impl Suppression {
+    /// Why, as a clause.
+    pub const fn phrase(self) -> &'static str {
+        match self {
+            Self::Duplicate => "an alert of the incident is already out",
+            Self::Disabled => "alerts are switched off",
+        }
+    }
 }
 
 /// An operator wants to see whether alerts arrive.

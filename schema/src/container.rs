@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{ByteCount, ContainerId, Percent, Span};
+use crate::{ByteCount, ContainerId, Percent, Span, words::wire_names};
 
 /// Everything about a container that a decision may rest on, as `docker inspect` told it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -81,6 +81,26 @@ pub enum State {
     Dead,
 }
 
+wire_names!(State {
+    Created = "created",
+    Running = "running",
+    Paused = "paused",
+    Restarting = "restarting",
+    Removing = "removing",
+    Exited = "exited",
+    Dead = "dead",
+});
+
+impl State {
+    /// What the container is, after `it is`: `being removed`.
+    pub const fn phrase(self) -> &'static str {
+        match self {
+            Self::Removing => "being removed",
+            Self::Created | Self::Running | Self::Paused | Self::Restarting | Self::Exited | Self::Dead => self.name(),
+        }
+    }
+}
+
 /// What the health check says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -93,6 +113,20 @@ pub enum Health {
     Healthy,
     /// Failed as often in a row as the check allows.
     Unhealthy,
+}
+
+wire_names!(Health { None = "none", Starting = "starting", Healthy = "healthy", Unhealthy = "unhealthy" });
+
+impl Health {
+    /// What it says, as a clause: `its health check passes`.
+    pub const fn phrase(self) -> &'static str {
+        match self {
+            Self::None => "it has no health check",
+            Self::Starting => "its health check has not finished its first runs",
+            Self::Healthy => "its health check passes",
+            Self::Unhealthy => "its health check fails",
+        }
+    }
 }
 
 /// Docker's own restart policy.
@@ -123,6 +157,19 @@ pub struct Exit {
     pub by: ExitBy,
 }
 
+impl Exit {
+    /// How the run ended, after the name of the container: `crashed with code 1`.
+    pub fn phrase(&self) -> String {
+        match self.by {
+            ExitBy::Itself => "finished by itself".to_owned(),
+            ExitBy::Crash => format!("crashed with code {}", self.code),
+            ExitBy::Oom => "was killed because it ran out of memory".to_owned(),
+            ExitBy::Operator => "was stopped through Docker".to_owned(),
+            ExitBy::Unknown => format!("ended with code {} before HemoStat looked", self.code),
+        }
+    }
+}
+
 /// Who ended a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -137,6 +184,21 @@ pub enum ExitBy {
     Operator,
     /// Not known: it had ended before HemoStat looked.
     Unknown,
+}
+
+wire_names!(ExitBy { Itself = "itself", Crash = "crash", Oom = "oom", Operator = "operator", Unknown = "unknown" });
+
+impl ExitBy {
+    /// What ended the run, after `ended`: `by a crash`.
+    pub const fn phrase(self) -> &'static str {
+        match self {
+            Self::Itself => "by itself",
+            Self::Crash => "by a crash",
+            Self::Oom => "by the kernel, as it ran out of memory",
+            Self::Operator => "by an operator, through Docker",
+            Self::Unknown => "before HemoStat looked",
+        }
+    }
 }
 
 /// What a container may use at most.

@@ -3,7 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Confidence, EventId, Span, action::Remedy, container::Target, kinds::family, observation::Symptom};
+use crate::{
+    Confidence, EventId, Span, action::Remedy, container::Target, kinds::family, observation::Symptom,
+    words::wire_names,
+};
 
 family! {
     /// What is wrong, and what would help.
@@ -61,13 +64,15 @@ pub enum Verdict {
     Unclear,
 }
 
+wire_names!(Verdict { Sick = "sick", FalseAlarm = "false_alarm", Unclear = "unclear" });
+
 impl Verdict {
-    /// The wire name, such as `false_alarm`.
-    pub fn name(self) -> &'static str {
+    /// What it says, as a clause: `it is an illness`.
+    pub const fn phrase(self) -> &'static str {
         match self {
-            Self::Sick => "sick",
-            Self::FalseAlarm => "false_alarm",
-            Self::Unclear => "unclear",
+            Self::Sick => "it is an illness",
+            Self::FalseAlarm => "it is not an illness",
+            Self::Unclear => "the evidence does not say",
         }
     }
 }
@@ -117,6 +122,18 @@ pub enum Part {
     Decides,
     /// The rules decide; the answer is only compared with theirs.
     Shadows,
+}
+
+wire_names!(Part { Decides = "decides", Shadows = "shadows" });
+
+impl Part {
+    /// What it says, as a clause.
+    pub const fn phrase(self) -> &'static str {
+        match self {
+            Self::Decides => "its answer is the diagnosis",
+            Self::Shadows => "its answer is only compared with that of the rules",
+        }
+    }
 }
 
 /// One piece of evidence, as a model is shown it.
@@ -197,18 +214,13 @@ pub enum Trouble {
     Other,
 }
 
-impl Trouble {
-    /// The wire name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Unreachable => "unreachable",
-            Self::Refused => "refused",
-            Self::RateLimited => "rate_limited",
-            Self::TimedOut => "timed_out",
-            Self::Invalid => "invalid",
-            Self::OverBudget => "over_budget",
-            Self::BreakerOpen => "breaker_open",
-            Self::Other => "other",
-        }
-    }
-}
+wire_names!(Trouble {
+    Unreachable = "unreachable",
+    Refused = "refused",
+    RateLimited = "rate_limited",
+    TimedOut = "timed_out",
+    Invalid = "invalid",
+    OverBudget = "over_budget",
+    BreakerOpen = "breaker_open",
+    Other = "other",
+});

@@ -36,7 +36,7 @@ pub enum Family {
     Alert,
 }
 
-/// One kind of event.
+/// The metadata of one kind of event.
 #[derive(Debug, Clone, Copy)]
 pub struct KindInfo {
     /// Its family.
@@ -45,11 +45,24 @@ pub struct KindInfo {
     pub name: &'static str,
     /// The version of its data that this program writes.
     pub version: u16,
+    /// Whether an event of this kind advances the version of its subject.
+    ///
+    /// The version of a subject is the id of the last such event of each family, and a decision about the subject is
+    /// committed only if that is still the version it was based on (optimistic concurrency). Measurements do not
+    /// advance it: no decision rests on one alone (it rests on the symptom that is raised from it), and if they did,
+    /// every sweep of the monitor would turn down every decision under way.
+    pub advances_version: bool,
     /// The JSON Schema of its data.
     pub schema: fn() -> schemars::Schema,
 }
 
 impl KindInfo {
+    /// The kind with this full name, such as `observation.sampled`; none when only a later program knows it.
+    pub fn find(kind: &str) -> Option<&'static Self> {
+        let (family, name) = kind.split_once('.')?;
+        Event::kinds().find(|info| info.name == name && info.family.name() == family)
+    }
+
     /// The full name, such as `observation.sampled`.
     pub fn kind(&self) -> String {
         format!("{}.{}", self.family, self.name)
@@ -139,12 +152,23 @@ impl Event {
         format!("{}.{}", self.family(), self.name())
     }
 
-    /// Whether decisions can rest on it, so that it moves its subject's head.
-    ///
-    /// A sample alone decides nothing (the symptom that is raised from it does); were it to move the head, every
-    /// sweep would make every decision under way be made again.
-    pub fn moves_head(&self) -> bool {
-        use Observation::{DiskMeasured, Sampled, Stored};
-        !matches!(self, Self::Observation(Sampled(_) | Stored(_) | DiskMeasured(_)))
+    /// Whether it advances the version of its subject; see [`KindInfo::advances_version`].
+    pub fn advances_version(&self) -> bool {
+        match self {
+            Self::Observation(event) => event.advances_version(),
+            Self::Diagnosis(event) => event.advances_version(),
+            Self::Action(event) => event.advances_version(),
+            Self::Alert(event) => event.advances_version(),
+        }
     }
+}
+
+/// Whether an event of the kind with this full name (`observation.sampled`) advances the version of its subject.
+///
+/// The answer holds for every version of a kind, as a kind never changes it. A kind that only a later program knows
+/// is taken to advance it, like every kind that is not marked as a measurement. That is the safe side: a fold that
+/// takes a version for later than it is decides as it would anyway, but one that missed an advance would have
+/// each of its commits refused as a conflict.
+pub fn advances_version(kind: &str) -> bool {
+    KindInfo::find(kind).is_none_or(|info| info.advances_version)
 }

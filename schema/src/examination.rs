@@ -10,6 +10,7 @@ use crate::{
     ByteCount, ContainerName, Percent, Span,
     container::{Exit, Health, State, Target, Vitals},
     observation::Symptom,
+    words::wire_names,
 };
 
 /// What was found out about a sick container before anything is done to it.
@@ -80,6 +81,8 @@ pub enum Stream {
     /// Its standard error.
     Stderr,
 }
+
+wire_names!(Stream { Stdout = "stdout", Stderr = "stderr" });
 
 /// One process of a container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -171,3 +174,11 @@ pub enum Relation {
     /// Of the same Compose project, and nothing more.
     Project,
 }
+
+wire_names!(Relation {
+    Dependency = "dependency",
+    Network = "network",
+    Dependent = "dependent",
+    Replica = "replica",
+    Project = "project",
+});

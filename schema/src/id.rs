@@ -63,8 +63,8 @@ impl fmt::Display for Partition {
     }
 }
 
-/// 64-bit FNV-1a (Fowler, Noll, Vo; draft-eastlake-fnv).
-fn fnv1a(bytes: &[u8]) -> u64 {
+/// 64-bit FNV-1a (Fowler, Noll, Vo; draft-eastlake-fnv): the same in every build and on every machine.
+pub fn fnv1a(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
@@ -96,6 +96,12 @@ impl EventId {
     /// The first id that `at` could have been given; for ranges by time.
     pub fn at(partition: Partition, at: Timestamp) -> Self {
         Self { partition, ms: u64::try_from(at.as_millisecond()).unwrap_or(0), seq: 0 }
+    }
+
+    /// When the event was appended to the log, by the partition's clock.
+    pub fn appended_at(self) -> Timestamp {
+        let ms = i64::try_from(self.ms).unwrap_or(i64::MAX);
+        Timestamp::from_millisecond(ms).unwrap_or(Timestamp::MAX)
     }
 
     /// The id of the Redis stream entry: `milliseconds-sequence`.
@@ -309,6 +315,13 @@ mod tests {
         let incident =
             IncidentId::begun(&"h/c".parse().unwrap(), Timestamp::from_millisecond(1_732_391_234_567).unwrap());
         assert_eq!(incident.to_string().parse::<IncidentId>().unwrap(), incident);
+    }
+
+    #[test]
+    fn an_event_id_says_when_the_event_was_appended() {
+        let appended = |ms| EventId { ms, ..EventId::start(Partition(0)) }.appended_at();
+        assert_eq!(appended(5), Timestamp::from_millisecond(5).unwrap());
+        assert_eq!(appended(u64::MAX), Timestamp::MAX);
     }
 
     #[test]

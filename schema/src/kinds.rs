@@ -1,15 +1,16 @@
-//! How a family's enum is made: one list of variants gives the enum, the wire names, the versions and the decoder, so
-//! that a kind cannot exist in one of them and be missing in another.
+//! The macro that declares a family of events. One list of variants generates the enum, the wire names, the versions,
+//! the metadata and the decoder, so that a kind cannot be in one of them and missing in another.
 
 /// Declares one family of events.
 ///
 /// Each variant wraps a struct of the same name that is in scope; `"name" @ version` is its wire name within the family
-/// and the version of its data that this program writes.
+/// and the version of its data that this program writes. `measurement` marks a kind that does not advance the version of
+/// its subject ([`KindInfo::advances_version`](crate::KindInfo::advances_version)).
 macro_rules! family {
     (
         $(#[$meta:meta])*
         $family:ident {
-            $( $(#[$variant_meta:meta])* $variant:ident = $name:literal @ $version:literal ),+ $(,)?
+            $( $(#[$variant_meta:meta])* $variant:ident = $name:literal @ $version:literal $($measurement:ident)? ),+ $(,)?
         }
     ) => {
         $(#[$meta])*
@@ -21,12 +22,13 @@ macro_rules! family {
         }
 
         impl $family {
-            /// Every kind of this family: wire name, current version, JSON Schema of the data.
+            /// The metadata of every kind of this family.
             pub(crate) const KINDS: &'static [$crate::KindInfo] = &[
                 $( $crate::KindInfo {
                     family: $crate::Family::$family,
                     name: $name,
                     version: $version,
+                    advances_version: $crate::kinds::advances_version!($($measurement)?),
                     schema: || schemars::schema_for!($variant),
                 } ),+
             ];
@@ -39,6 +41,11 @@ macro_rules! family {
             /// The version of the data that this program writes.
             pub fn version(&self) -> u16 {
                 match self { $( Self::$variant(_) => $version ),+ }
+            }
+
+            /// Whether the commit of this event advances its subject's version.
+            pub(crate) fn advances_version(&self) -> bool {
+                match self { $( Self::$variant(_) => $crate::kinds::advances_version!($($measurement)?) ),+ }
             }
 
             pub(crate) fn decode<'de, D: serde::Deserializer<'de>>(name: &str, data: D) -> Option<Result<Self, D::Error>> {
@@ -59,4 +66,13 @@ macro_rules! family {
     };
 }
 
-pub(crate) use family;
+macro_rules! advances_version {
+    () => {
+        true
+    };
+    (measurement) => {
+        false
+    };
+}
+
+pub(crate) use {advances_version, family};

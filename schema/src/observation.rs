@@ -9,6 +9,7 @@ use crate::{
     container::{Exit, Facts, Health, Target, Vitals},
     examination::Examined,
     kinds::family,
+    words::wire_names,
 };
 
 family! {
@@ -23,15 +24,15 @@ family! {
         /// A run ended.
         Exited = "exited" @ 1,
         /// An operator froze the container.
-        Frozen = "paused" @ 1,
+        Paused = "paused" @ 1,
         /// An operator thawed the container.
-        Thawed = "unpaused" @ 1,
+        Unpaused = "unpaused" @ 1,
         /// The health check changed its mind.
         HealthChanged = "health_changed" @ 1,
         /// What the container used at one instant.
-        Sampled = "sampled" @ 1,
+        Sampled = "sampled" @ 1 measurement,
         /// What a container keeps on disk, at one instant.
-        Stored = "stored" @ 1,
+        Stored = "stored" @ 1 measurement,
         /// A container fell ill in one way; once, not once a poll.
         SymptomRaised = "symptom_raised" @ 2,
         /// A symptom that stands grew more severe.
@@ -41,7 +42,7 @@ family! {
         /// What was found out about a sick container before anything is done to it.
         Examined = "examined" @ 1,
         /// How full a disk of the host is, at one instant.
-        DiskMeasured = "disk_measured" @ 1,
+        DiskMeasured = "disk_measured" @ 1 measurement,
         /// The Docker engine of a host cannot be reached, or hangs.
         EngineLost = "engine_lost" @ 1,
         /// The Docker engine of a host answers (again).
@@ -81,14 +82,14 @@ pub struct Exited {
 
 /// An operator froze the container.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Frozen {
+pub struct Paused {
     /// The frozen run.
     pub target: Target,
 }
 
 /// An operator thawed the container.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Thawed {
+pub struct Unpaused {
     /// The thawed run.
     pub target: Target,
 }
@@ -191,52 +192,74 @@ pub enum Symptom {
     BlockUnusual,
 }
 
-impl Symptom {
-    /// All of them.
-    pub const ALL: [Self; 17] = [
-        Self::Unhealthy,
-        Self::Exited,
-        Self::OomKilled,
-        Self::RestartLoop,
-        Self::CpuHigh,
-        Self::MemoryHigh,
-        Self::OomChild,
-        Self::Flapping,
-        Self::CpuThrottled,
-        Self::Pressure,
-        Self::PidsHigh,
-        Self::MemoryLeak,
-        Self::DiskFilling,
-        Self::CpuUnusual,
-        Self::MemoryUnusual,
-        Self::NetworkUnusual,
-        Self::BlockUnusual,
-    ];
+wire_names!(Symptom {
+    Unhealthy = "unhealthy",
+    Exited = "exited",
+    OomKilled = "oom_killed",
+    RestartLoop = "restart_loop",
+    CpuHigh = "cpu_high",
+    MemoryHigh = "memory_high",
+    OomChild = "oom_child",
+    Flapping = "flapping",
+    CpuThrottled = "cpu_throttled",
+    Pressure = "pressure",
+    PidsHigh = "pids_high",
+    MemoryLeak = "memory_leak",
+    DiskFilling = "disk_filling",
+    CpuUnusual = "cpu_unusual",
+    MemoryUnusual = "memory_unusual",
+    NetworkUnusual = "network_unusual",
+    BlockUnusual = "block_unusual",
+});
 
-    /// The wire name.
-    pub fn name(self) -> &'static str {
+impl Symptom {
+    /// What the container does while the symptom stands, after its name: `uses too much CPU`.
+    pub const fn phrase(self) -> &'static str {
         match self {
-            Self::Unhealthy => "unhealthy",
-            Self::Exited => "exited",
-            Self::OomKilled => "oom_killed",
-            Self::RestartLoop => "restart_loop",
-            Self::CpuHigh => "cpu_high",
-            Self::MemoryHigh => "memory_high",
-            Self::OomChild => "oom_child",
-            Self::Flapping => "flapping",
-            Self::CpuThrottled => "cpu_throttled",
-            Self::Pressure => "pressure",
-            Self::PidsHigh => "pids_high",
-            Self::MemoryLeak => "memory_leak",
-            Self::DiskFilling => "disk_filling",
-            Self::CpuUnusual => "cpu_unusual",
-            Self::MemoryUnusual => "memory_unusual",
-            Self::NetworkUnusual => "network_unusual",
-            Self::BlockUnusual => "block_unusual",
+            Self::Unhealthy => "is unhealthy",
+            Self::Exited => "has crashed",
+            Self::OomKilled => "was killed because it ran out of memory",
+            Self::RestartLoop => "restarts again and again",
+            Self::CpuHigh => "uses too much CPU",
+            Self::MemoryHigh => "uses too much memory",
+            Self::OomChild => "loses processes because it runs out of memory",
+            Self::Flapping => "switches between healthy and unhealthy",
+            Self::CpuThrottled => "is throttled by its CPU limit",
+            Self::Pressure => "waits too long for CPU, memory or disk",
+            Self::PidsHigh => "has too many processes",
+            Self::MemoryLeak => "leaks memory",
+            Self::DiskFilling => "fills the disk",
+            Self::CpuUnusual => "uses an unusual amount of CPU",
+            Self::MemoryUnusual => "uses an unusual amount of memory",
+            Self::NetworkUnusual => "has unusual network traffic",
+            Self::BlockUnusual => "has unusual disk traffic",
+        }
+    }
+
+    /// The same once the symptom is over: `no longer uses too much CPU`.
+    pub const fn cleared_phrase(self) -> &'static str {
+        match self {
+            Self::Unhealthy => "is no longer unhealthy",
+            Self::Exited | Self::OomKilled => "is no longer down",
+            Self::RestartLoop => "no longer restarts again and again",
+            Self::CpuHigh => "no longer uses too much CPU",
+            Self::MemoryHigh => "no longer uses too much memory",
+            Self::OomChild => "no longer loses processes",
+            Self::Flapping => "no longer switches between healthy and unhealthy",
+            Self::CpuThrottled => "is no longer throttled by its CPU limit",
+            Self::Pressure => "no longer waits too long for CPU, memory or disk",
+            Self::PidsHigh => "no longer has too many processes",
+            Self::MemoryLeak => "no longer leaks memory",
+            Self::DiskFilling => "no longer fills the disk",
+            Self::CpuUnusual => "uses a usual amount of CPU again",
+            Self::MemoryUnusual => "uses a usual amount of memory again",
+            Self::NetworkUnusual => "has usual network traffic again",
+            Self::BlockUnusual => "has usual disk traffic again",
         }
     }
 }
 
+/// The wire name with spaces: `oom killed`.
 impl std::fmt::Display for Symptom {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.name().replace('_', " "))
@@ -255,6 +278,8 @@ pub enum Severity {
     Critical,
 }
 
+wire_names!(Severity { Low = "low", High = "high", Critical = "critical" });
+
 /// Where a measured value is going.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -267,6 +292,18 @@ pub enum Trend {
     Steady,
     /// Down.
     Falling,
+}
+
+wire_names!(Trend { Unknown = "unknown", Rising = "rising", Steady = "steady", Falling = "falling" });
+
+impl Trend {
+    /// What it says, for a list of figures.
+    pub const fn phrase(self) -> &'static str {
+        match self {
+            Self::Unknown => "too few samples to tell",
+            Self::Rising | Self::Steady | Self::Falling => self.name(),
+        }
+    }
 }
 
 /// What a symptom rests on.
@@ -390,16 +427,7 @@ pub enum Resource {
     Disk,
 }
 
-impl Resource {
-    /// The wire name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Cpu => "cpu",
-            Self::Memory => "memory",
-            Self::Disk => "disk",
-        }
-    }
-}
+wire_names!(Resource { Cpu = "cpu", Memory = "memory", Disk = "disk" });
 
 /// A container fell ill in one way; once, not once a poll.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -451,6 +479,8 @@ pub enum Cleared {
     /// The container is gone.
     Removed,
 }
+
+wire_names!(Cleared { Well = "well", Stopped = "stopped", Removed = "removed" });
 
 /// The Docker engine of a host cannot be reached, or hangs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

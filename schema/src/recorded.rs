@@ -136,6 +136,14 @@ impl Recorded {
         }
     }
 
+    /// Whether it advances the version of its subject, also when only a later program knows its kind.
+    pub fn advances_version(&self) -> bool {
+        match &self.body {
+            Body::Known(event) => event.advances_version(),
+            Body::Unknown { kind, .. } => crate::advances_version(kind),
+        }
+    }
+
     /// Its data as JSON.
     pub fn data(&self) -> serde_json::Value {
         match &self.body {

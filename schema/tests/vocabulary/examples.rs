@@ -172,8 +172,8 @@ fn observations() -> Vec<Event> {
         observation::Removed { target: target.clone() }.into(),
         observation::Started { target: target.clone() }.into(),
         observation::Exited { target: target.clone(), exit: exit() }.into(),
-        observation::Frozen { target: target.clone() }.into(),
-        observation::Thawed { target: target.clone() }.into(),
+        observation::Paused { target: target.clone() }.into(),
+        observation::Unpaused { target: target.clone() }.into(),
         observation::HealthChanged { target: target.clone(), from: Health::Starting, to: Health::Unhealthy }.into(),
         observation::Sampled { vitals: vitals() }.into(),
         observation::Stored {
@@ -264,8 +264,8 @@ fn diagnoses() -> Vec<Event> {
     ]
 }
 
-fn leeway() -> action::Leeway {
-    action::Leeway {
+fn snapshot() -> action::LimitsSnapshot {
+    action::LimitsSnapshot {
         mode: action::Mode::Auto,
         confidence: Confidence::clamped(0.8),
         threshold: Confidence::clamped(0.7),
@@ -291,7 +291,7 @@ fn actions() -> Vec<Event> {
             remedy: Remedy::Exec { argv: vec!["kill".into(), "-HUP".into(), "1".into()] },
             target: run(),
             diagnosis: id(1),
-            limits: action::Limits { attempt: 2, of: 3, leeway: Some(leeway()) },
+            limits: action::Limits { attempt: 2, of: 3, snapshot: Some(snapshot()) },
             stop_timeout: Some(Span::from_secs(30)),
             dry_run: false,
         }
@@ -299,7 +299,7 @@ fn actions() -> Vec<Event> {
         action::Refused {
             remedy: Remedy::Restart,
             diagnosis: id(1),
-            refusal: Refusal::Undurable { action: id(3), wanted: "replicas:2".into(), replicas: 1 },
+            refusal: Refusal::NotDurable { action: id(3), wanted: "replicas:2".into(), replicas: 1 },
         }
         .into(),
         action::Succeeded {

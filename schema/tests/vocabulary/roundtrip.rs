@@ -363,7 +363,7 @@ fn refusal() -> impl Strategy<Value = Refusal> {
         time().prop_map(|until| Refusal::CoolingDown { until }),
         time().prop_map(|until| Refusal::Tripped { until }),
         any::<String>().prop_map(|why| Refusal::Unsupported { why }),
-        (event_id(), any::<(String, u32)>()).prop_map(|(action, (wanted, replicas))| Refusal::Undurable {
+        (event_id(), any::<(String, u32)>()).prop_map(|(action, (wanted, replicas))| Refusal::NotDurable {
             action,
             wanted,
             replicas
@@ -372,17 +372,29 @@ fn refusal() -> impl Strategy<Value = Refusal> {
 }
 
 fn limits() -> impl Strategy<Value = action::Limits> {
-    use action::{Leeway, Limits, Mode, Passage};
+    use action::{Limits, LimitsSnapshot, Mode, Passage};
     let mode = select(vec![Mode::Approve, Mode::Auto]);
     let sure = (confidence(), confidence());
     let spans = (span(), span(), span());
     let passed = (option::of(time()), option::of(time()), select(vec![Passage::Passing, Passage::Probing]));
-    let leeway = (mode, sure, spans, any::<(u32, u32)>(), passed).prop_map(
+    let snapshot = (mode, sure, spans, any::<(u32, u32)>(), passed).prop_map(
         |(mode, (confidence, threshold), (age, stale_after, window), (sick, storm), (backoff, cooldown, breaker))| {
-            Leeway { mode, confidence, threshold, age, stale_after, sick, storm, window, backoff, cooldown, breaker }
+            LimitsSnapshot {
+                mode,
+                confidence,
+                threshold,
+                age,
+                stale_after,
+                sick,
+                storm,
+                window,
+                backoff,
+                cooldown,
+                breaker,
+            }
         },
     );
-    (any::<(u32, u32)>(), option::of(leeway)).prop_map(|((attempt, of), leeway)| Limits { attempt, of, leeway })
+    (any::<(u32, u32)>(), option::of(snapshot)).prop_map(|((attempt, of), snapshot)| Limits { attempt, of, snapshot })
 }
 
 fn action() -> BoxedStrategy<Event> {
