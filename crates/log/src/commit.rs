@@ -28,7 +28,7 @@ pub struct Commit {
     /// Timers of the lease's group; done after `fired`, in this order.
     pub timers: Vec<TimerUpdate>,
     /// Deliveries that the group gives up on. They are to be in `acks`, too, unless the group reads by position.
-    pub parked: Vec<Park>,
+    pub dead_letters: Vec<NewDeadLetter>,
     /// How far a group has come that reads by position instead of being handed deliveries.
     pub cursor: Option<Cursor>,
     /// Which views are read; done after `rows`, in this order.
@@ -47,7 +47,7 @@ impl Commit {
             events: vec![],
             rows: vec![],
             timers: vec![],
-            parked: vec![],
+            dead_letters: vec![],
             cursor: None,
             views: vec![],
         }
@@ -79,15 +79,17 @@ impl Commit {
 /// What a commit does, for messages.
 pub(crate) const DOING: &str = "commit to the log";
 
-/// Nothing of `family` that moves heads (`Event::moves_head`) was added about `subject` after `head`.
+/// Optimistic concurrency: the commit fails with [`CommitError::Conflict`] if the version of `subject` in the stream of
+/// `family` has advanced past `expected_version`
+/// ([`KindInfo::advances_version`](hemostat_schema::KindInfo::advances_version)).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Guard {
-    /// About whom was decided.
+    /// The subject that was decided about.
     pub subject: Subject,
-    /// On which stream.
+    /// The stream.
     pub family: Family,
-    /// Up to where the decision knew this subject's history; none when it knew of no event.
-    pub head: Option<EventId>,
+    /// The last event that advanced the version, as the decision knew it; none when it knew of no event.
+    pub expected_version: Option<EventId>,
 }
 
 /// A timer, as it was when it rang.
@@ -143,7 +145,7 @@ impl TimerUpdate {
 
 /// A delivery that the group gives up on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Park {
+pub struct NewDeadLetter {
     /// The stream that the entry stands on.
     pub family: Family,
     /// The entry.

@@ -56,7 +56,7 @@ pub struct StoredTimer {
 
 /// A delivery that its group gave up on (dead letter).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ParkedDelivery {
+pub struct DeadLetter {
     /// Its own place among what was parked, by which it is redriven or discarded; not the event's.
     pub key: EventId,
     /// The group that gave up.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use hemostat_schema::{EventId, Family};
 
-use crate::{Cursor, ParkedDelivery};
+use crate::{Cursor, DeadLetter};
 
 /// Everything that a partition holds beside its events and rows, as it stood at one instant; leases, parked deliveries
 /// and the names of views are looked at right after it.
@@ -15,7 +15,7 @@ pub struct Inspection {
     /// The streams that are there.
     pub streams: BTreeMap<Family, StreamState>,
     /// `family/subject` and the entry id of its head, as they are written.
-    pub heads: Vec<(String, String)>,
+    pub versions: Vec<(String, String)>,
     /// `group|subject|name` and when it is due, in milliseconds since the epoch, as they are written.
     pub timers: Vec<(String, String)>,
     /// How far each group has come that reads by position.
@@ -25,7 +25,7 @@ pub struct Inspection {
     /// Up to and with where entries are no longer in the streams.
     pub trimmed: BTreeMap<Family, EventId>,
     /// Deliveries that were given up on, the newest first.
-    pub parked: Vec<ParkedDelivery>,
+    pub dead_letters: Vec<DeadLetter>,
     /// Every lease that was ever held.
     pub leases: Vec<LeaseState>,
     /// The views that have rows, by name.

@@ -12,6 +12,7 @@
 //!                                  by id: Inbox (a group's), read (anybody's)   rows, timers
 //! ```
 
+pub mod aof_repair;
 pub mod chain;
 mod commit;
 mod durability;
@@ -27,11 +28,12 @@ mod options;
 mod raw;
 mod redis;
 mod scan;
-pub mod torn;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
-pub use commit::{Commit, CommitError, Cursor, Guard, Park, RowChange, TimerKey, TimerUpdate, ViewChange};
+pub use commit::{Commit, CommitError, Cursor, Guard, NewDeadLetter, RowChange, TimerKey, TimerUpdate, ViewChange};
 pub use durability::{Confirmed, Durability, UnknownDurability};
-pub use entry::{Backlog, Delivery, Entry, ParkedDelivery, Reader, StoredTimer};
+pub use entry::{Backlog, DeadLetter, Delivery, Entry, Reader, StoredTimer};
 pub use error::Error;
 pub use history::{Archive, History};
 pub use inbox::Inbox;

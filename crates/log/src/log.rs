@@ -7,7 +7,7 @@ use hemostat_schema::{EventId, Family, Partition};
 use tokio::sync::watch;
 
 use crate::{
-    Backlog, Commit, CommitError, Confirmed, Delivery, Durability, Entry, Error, Inspection, Lease, ParkedDelivery,
+    Backlog, Commit, CommitError, Confirmed, DeadLetter, Delivery, Durability, Entry, Error, Inspection, Lease,
     RawEntry, Reader, StoredTimer, Trimmed,
 };
 
@@ -21,7 +21,7 @@ pub trait Log: Send + Sync + Debug + 'static {
 
     /// Rings (its value changes) when something was appended to the partition, and when the connection came back. It
     /// may ring for nothing.
-    fn bell(&self, partition: Partition) -> watch::Receiver<u64>;
+    fn append_signal(&self, partition: Partition) -> watch::Receiver<u64>;
 
     /// The id given last in the partition, or [`EventId::start`]. Every later event gets a greater one.
     async fn clock(&self, partition: Partition) -> Result<EventId, Error>;
@@ -106,10 +106,10 @@ pub trait Log: Send + Sync + Debug + 'static {
     async fn recall(&self, partition: Partition, group: &str) -> Result<(), Error>;
 
     /// Says for `ttl` that `owner` can do the group's work. Gives all who said so and whose time is not over, sorted.
-    async fn attend(&self, group: &str, owner: &str, ttl: Duration) -> Result<Vec<String>, Error>;
+    async fn heartbeat(&self, group: &str, owner: &str, ttl: Duration) -> Result<Vec<String>, Error>;
 
-    /// Takes back what [`attend`](Self::attend) said.
-    async fn leave(&self, group: &str, owner: &str) -> Result<(), Error>;
+    /// Takes back what [`heartbeat`](Self::attend) said.
+    async fn deregister(&self, group: &str, owner: &str) -> Result<(), Error>;
 
     /// Everything that the group was handed and has not acknowledged, whoever had it; for [`Inbox`](crate::Inbox). The
     /// group begins with the first event where it is new.
@@ -141,7 +141,7 @@ pub trait Log: Send + Sync + Debug + 'static {
     async fn commit(&self, commit: &Commit) -> Result<Vec<EventId>, CommitError>;
 
     /// What groups gave up on, the newest first.
-    async fn parked(&self, partition: Partition, limit: usize) -> Result<Vec<ParkedDelivery>, Error>;
+    async fn dead_letters(&self, partition: Partition, limit: usize) -> Result<Vec<DeadLetter>, Error>;
 
     /// Puts a parked delivery back into its group's backlog, deletes the rows `forget` (view and key) and takes the
     /// group's lease back, so that it is dealt with anew: all or nothing. None when there is no such parked delivery.
@@ -151,12 +151,12 @@ pub trait Log: Send + Sync + Debug + 'static {
     async fn redrive(
         &self,
         partition: Partition,
-        parked: EventId,
+        key: EventId,
         forget: &[(String, String)],
-    ) -> Result<Option<ParkedDelivery>, Error>;
+    ) -> Result<Option<DeadLetter>, Error>;
 
     /// Deletes a parked delivery; its event stays. None when there is no such one.
-    async fn discard(&self, partition: Partition, parked: EventId) -> Result<Option<ParkedDelivery>, Error>;
+    async fn discard(&self, partition: Partition, key: EventId) -> Result<Option<DeadLetter>, Error>;
 
     /// Up to and with which event the family's entries are no longer in the stream; none when all are.
     async fn trimmed(&self, partition: Partition, family: Family) -> Result<Option<EventId>, Error>;

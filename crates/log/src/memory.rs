@@ -18,8 +18,8 @@ use tokio::sync::watch;
 
 use self::partition::History;
 use crate::{
-    Backlog, Commit, CommitError, Confirmed, Delivery, Durability, Entry, Error, Inspection, Lease, Log, Order,
-    ParkedDelivery, Range, RawEntry, Reader, StoredTimer, Trimmed,
+    Backlog, Commit, CommitError, Confirmed, DeadLetter, Delivery, Durability, Entry, Error, Inspection, Lease, Log,
+    Order, Range, RawEntry, Reader, StoredTimer, Trimmed,
 };
 
 /// The log in memory, for tests.
@@ -67,9 +67,9 @@ impl MemoryLog {
         subject: &str,
         envelope: &[u8],
     ) -> EventId {
-        let (history, bell) = &self.partitions[usize::from(partition.0)];
+        let (history, append_signal) = &self.partitions[usize::from(partition.0)];
         let id = lock(history).append_raw(family, kind, subject, envelope, (self.now)());
-        bell.send_modify(|rung| *rung += 1);
+        append_signal.send_modify(|rung| *rung += 1);
         id
     }
 
@@ -96,9 +96,9 @@ impl Log for MemoryLog {
         u16::try_from(self.partitions.len()).unwrap_or(u16::MAX)
     }
 
-    fn bell(&self, partition: Partition) -> watch::Receiver<u64> {
+    fn append_signal(&self, partition: Partition) -> watch::Receiver<u64> {
         match self.partitions.get(usize::from(partition.0)) {
-            Some((_, bell)) => bell.subscribe(),
+            Some((_, append_signal)) => append_signal.subscribe(),
             None => watch::Sender::new(0).subscribe(),
         }
     }
@@ -189,7 +189,7 @@ impl Log for MemoryLog {
         Ok(())
     }
 
-    async fn attend(&self, group: &str, owner: &str, ttl: Duration) -> Result<Vec<String>, Error> {
+    async fn heartbeat(&self, group: &str, owner: &str, ttl: Duration) -> Result<Vec<String>, Error> {
         let now = (self.now)();
         let mut fleet = self.fleet.lock().unwrap_or_else(PoisonError::into_inner);
         let owners = fleet.entry(group.to_owned()).or_default();
@@ -198,7 +198,7 @@ impl Log for MemoryLog {
         Ok(owners.keys().cloned().collect())
     }
 
-    async fn leave(&self, group: &str, owner: &str) -> Result<(), Error> {
+    async fn deregister(&self, group: &str, owner: &str) -> Result<(), Error> {
         let mut fleet = self.fleet.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(owners) = fleet.get_mut(group) {
             owners.remove(owner);
@@ -233,21 +233,21 @@ impl Log for MemoryLog {
         Ok(ids)
     }
 
-    async fn parked(&self, partition: Partition, limit: usize) -> Result<Vec<ParkedDelivery>, Error> {
-        Ok(self.history(partition)?.parked(limit))
+    async fn dead_letters(&self, partition: Partition, limit: usize) -> Result<Vec<DeadLetter>, Error> {
+        Ok(self.history(partition)?.dead_letters(limit))
     }
 
     async fn redrive(
         &self,
         partition: Partition,
-        parked: EventId,
+        key: EventId,
         forget: &[(String, String)],
-    ) -> Result<Option<ParkedDelivery>, Error> {
-        self.history(partition)?.redrive(parked, forget)
+    ) -> Result<Option<DeadLetter>, Error> {
+        self.history(partition)?.redrive(key, forget)
     }
 
-    async fn discard(&self, partition: Partition, parked: EventId) -> Result<Option<ParkedDelivery>, Error> {
-        Ok(self.history(partition)?.discard(parked))
+    async fn discard(&self, partition: Partition, key: EventId) -> Result<Option<DeadLetter>, Error> {
+        Ok(self.history(partition)?.discard(key))
     }
 
     async fn trimmed(&self, partition: Partition, family: Family) -> Result<Option<EventId>, Error> {

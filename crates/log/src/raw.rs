@@ -32,6 +32,12 @@ impl RawEntry {
         std::str::from_utf8(self.field("s")?).ok()
     }
 
+    /// Whether its kind advances the version of its subject, without looking into the envelope.
+    pub fn advances_version(&self) -> bool {
+        let kind = self.kind().unwrap_or_default();
+        hemostat_schema::advances_version(kind.rsplit_once('.').map_or(kind, |(kind, _)| kind))
+    }
+
     /// The event, or why it cannot be read.
     pub fn decode(&self) -> Entry {
         let text = |name: &str, missing: bool| match self.field(name).map(|value| std::str::from_utf8(value)) {

@@ -3,7 +3,7 @@
 //! Three kinds of connections: one to each server for all commands, which none of them may block; one for each partition
 //! whose bell somebody listens to; and a few, for as long as they are used, by which history is read in bulk.
 
-mod bell;
+mod append_signal;
 mod bulk;
 mod commit;
 mod confirm;
@@ -37,8 +37,8 @@ use self::{
     shared::Shared,
 };
 use crate::{
-    Backlog, Commit, CommitError, Confirmed, Delivery, Durability, Entry, Error, Inspection, Lease, Log, Options,
-    Order, ParkedDelivery, Range, RawEntry, Reader, StoredTimer, Trimmed, commit::DOING as COMMIT,
+    Backlog, Commit, CommitError, Confirmed, DeadLetter, Delivery, Durability, Entry, Error, Inspection, Lease, Log,
+    Options, Order, Range, RawEntry, Reader, StoredTimer, Trimmed, commit::DOING as COMMIT,
 };
 
 /// Who asks for so many entries is on his way through history.
@@ -52,7 +52,7 @@ const MOST: usize = i64::MAX as usize;
 pub struct RedisLog {
     shared: Arc<Shared>,
     partitions: u16,
-    bells: Mutex<Bells>,
+    append_signals: Mutex<Bells>,
 }
 
 /// The bells that somebody listens to; their tasks end with the log.
@@ -71,7 +71,7 @@ impl RedisLog {
         let shared = Shared::new(options.clone());
         server::check(&shared).await?;
         let partitions = migrations::check(&shared).await?;
-        Ok(Self { shared: Arc::new(shared), partitions, bells: Mutex::default() })
+        Ok(Self { shared: Arc::new(shared), partitions, append_signals: Mutex::default() })
     }
 
     /// The address without credentials, for messages.
@@ -170,16 +170,16 @@ impl Log for RedisLog {
         self.partitions
     }
 
-    fn bell(&self, partition: Partition) -> watch::Receiver<u64> {
-        let mut bells = self.bells.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(bell) = bells.rung.get(&partition) {
-            return bell.subscribe();
+    fn append_signal(&self, partition: Partition) -> watch::Receiver<u64> {
+        let mut append_signals = self.append_signals.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(append_signal) = append_signals.rung.get(&partition) {
+            return append_signal.subscribe();
         }
-        let bell = watch::Sender::new(0);
-        let heard = bell.subscribe();
-        bells.rung.insert(partition, bell.clone());
+        let append_signal = watch::Sender::new(0);
+        let heard = append_signal.subscribe();
+        append_signals.rung.insert(partition, append_signal.clone());
         if partition.0 < self.partitions {
-            bells.tasks.spawn(bell::ring(Arc::clone(&self.shared), partition, bell));
+            append_signals.tasks.spawn(append_signal::ring(Arc::clone(&self.shared), partition, append_signal));
         }
         heard
     }
@@ -330,7 +330,7 @@ impl Log for RedisLog {
         self.fcall("take a lease back", "hemostat_recall", keys, []).await.map(drop)
     }
 
-    async fn attend(&self, group: &str, owner: &str, ttl: Duration) -> Result<Vec<String>, Error> {
+    async fn heartbeat(&self, group: &str, owner: &str, ttl: Duration) -> Result<Vec<String>, Error> {
         const DOING: &str = "attend to a group's work";
         let args = [owner.to_owned(), millis(ttl)];
         let owners = self.fcall(DOING, "hemostat_attend", vec![keys::fleet(group)], args).await?.list(DOING)?;
@@ -339,7 +339,7 @@ impl Log for RedisLog {
         Ok(owners)
     }
 
-    async fn leave(&self, group: &str, owner: &str) -> Result<(), Error> {
+    async fn deregister(&self, group: &str, owner: &str) -> Result<(), Error> {
         let args = vec![keys::fleet(group).into(), owner.to_owned().into()];
         self.shared.call("leave a group's work", "ZREM", args).await.map(drop)
     }
@@ -444,21 +444,21 @@ impl Log for RedisLog {
         }
     }
 
-    async fn parked(&self, partition: Partition, limit: usize) -> Result<Vec<ParkedDelivery>, Error> {
-        self.parked_in(partition, "+", "-", limit).await
+    async fn dead_letters(&self, partition: Partition, limit: usize) -> Result<Vec<DeadLetter>, Error> {
+        self.dead_letters_in(partition, "+", "-", limit).await
     }
 
     async fn redrive(
         &self,
         partition: Partition,
-        parked: EventId,
+        key: EventId,
         forget: &[(String, String)],
-    ) -> Result<Option<ParkedDelivery>, Error> {
-        self.put_back(partition, parked, forget).await
+    ) -> Result<Option<DeadLetter>, Error> {
+        self.put_back(partition, key, forget).await
     }
 
-    async fn discard(&self, partition: Partition, parked: EventId) -> Result<Option<ParkedDelivery>, Error> {
-        self.throw_away(partition, parked).await
+    async fn discard(&self, partition: Partition, key: EventId) -> Result<Option<DeadLetter>, Error> {
+        self.throw_away(partition, key).await
     }
 
     async fn trimmed(&self, partition: Partition, family: Family) -> Result<Option<EventId>, Error> {

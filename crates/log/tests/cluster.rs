@@ -2,17 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something it relies on fails")]
 
-mod support;
-
 use std::time::Duration;
 
-use hemostat_log::{Commit, CommitError, Log, RedisLog, migrate};
-use hemostat_schema::{EventId, Family, Partition};
-use support::{
+use hemostat_log::testing::{
     DEADLINE,
     cluster::Cluster,
     events::{P, event, lease, of},
 };
+use hemostat_log::{Commit, CommitError, Log, RedisLog, migrate};
+use hemostat_schema::{EventId, Family, Partition};
 use tokio::time::{sleep, timeout};
 
 /// Commits until it is known to be done, as the runtime does: the same commit again after every transient error.
@@ -31,15 +29,15 @@ async fn commit_until_done(log: &RedisLog, commit: &Commit) -> Vec<EventId> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_may_move_a_slot_to_a_master_without_functions_while_the_log_is_used() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::spawn();
     let options = cluster.options().partitions(Some(2)).timeout(Duration::from_secs(2));
     migrate(&options).await.unwrap();
     let log = RedisLog::connect(&options).await.unwrap();
     let mine = lease(&log, "g", "me").await;
     let commit = |mark: &str| of(&mine, [event(Family::Action, "a", mark)]);
     let mut ids = commit_until_done(&log, &commit("before")).await;
-    let mut bell = log.bell(P);
-    timeout(DEADLINE, bell.changed()).await.expect("the bell rings when it begins to listen").unwrap();
+    let mut append_signal = log.append_signal(P);
+    timeout(DEADLINE, append_signal.changed()).await.expect("the bell rings when it begins to listen").unwrap();
 
     let slot = cluster.cli(0, &["CLUSTER", "KEYSLOT", "hemostat:{0}:clock"]);
     cluster.cli(0, &["FUNCTION", "FLUSH"]);
@@ -52,9 +50,9 @@ async fn a_cluster_may_move_a_slot_to_a_master_without_functions_while_the_log_i
     assert!(matches!(&refused, CommitError::Log(error) if error.is_transient()), "{refused:?}");
     cluster.end_move(&slot, 1, 0);
     ids.extend(commit_until_done(&log, &commit("on the way")).await);
-    bell.mark_unchanged();
+    append_signal.mark_unchanged();
     ids.extend(commit_until_done(&log, &commit("after")).await);
-    timeout(DEADLINE, bell.changed()).await.expect("the bell rings where the slot is now").unwrap();
+    timeout(DEADLINE, append_signal.changed()).await.expect("the bell rings where the slot is now").unwrap();
     assert!(ids.is_sorted() && ids.len() == 3, "{ids:?}");
     assert!(cluster.cli(0, &["XLEN", "hemostat:{0}:actions"]).contains('3'));
     let other = RedisLog::connect(&options).await.unwrap();
@@ -63,7 +61,7 @@ async fn a_cluster_may_move_a_slot_to_a_master_without_functions_while_the_log_i
 
 #[tokio::test]
 async fn every_master_of_a_cluster_is_checked_and_given_the_functions() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::spawn();
     let options = cluster.options().partitions(Some(2));
     cluster.cli(1, &["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]);
     let error = migrate(&options).await.unwrap_err().to_string();

@@ -2,14 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something it relies on fails")]
 
-mod support;
-
 use std::sync::Arc;
 
+use hemostat_log::testing::events::{event, lease, of};
 use hemostat_log::{Commit, Inbox, Log, MemoryLog};
 use hemostat_schema::{EventId, Family, Timestamp};
 use proptest::prelude::*;
-use support::events::{event, lease, of};
 
 /// What happens next.
 #[derive(Debug, Clone)]

@@ -2,14 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something it relies on fails")]
 
-mod support;
-
+use hemostat_log::testing::Server;
 use hemostat_log::{Error, Log, RedisLog, Step, migrate, plan};
-use support::Server;
 
 #[tokio::test]
 async fn a_log_is_migrated_once() {
-    let server = Server::new();
+    let server = Server::spawn();
     let early = RedisLog::connect(&server.options()).await.unwrap_err();
     assert!(matches!(early, Error::NotMigrated { .. }), "{early:?}");
     assert!(early.to_string().contains("hemostat migrate"), "{early}");
@@ -25,7 +23,7 @@ async fn a_log_is_migrated_once() {
 
 #[tokio::test]
 async fn many_that_migrate_at_once_do_it_once() {
-    let server = Server::new();
+    let server = Server::spawn();
     let options = server.options();
     let applied = futures::future::try_join_all((0..6).map(|_| migrate(&options))).await.unwrap();
     assert_eq!(applied.into_iter().flatten().count(), 2);
@@ -33,7 +31,7 @@ async fn many_that_migrate_at_once_do_it_once() {
 
 #[tokio::test]
 async fn the_number_of_partitions_is_chosen_once() {
-    let server = Server::new();
+    let server = Server::spawn();
     let with = |count| server.options().partitions(count);
     migrate(&with(Some(3))).await.unwrap();
     assert_eq!(RedisLog::connect(&with(None)).await.unwrap().partitions(), 3);
@@ -46,7 +44,7 @@ async fn the_number_of_partitions_is_chosen_once() {
 
 #[tokio::test]
 async fn a_log_of_a_later_or_another_program_is_refused() {
-    let server = Server::new();
+    let server = Server::spawn();
     server.log().await;
     let refused = async || {
         let errors =
@@ -63,24 +61,24 @@ async fn a_log_of_a_later_or_another_program_is_refused() {
 
 #[tokio::test]
 async fn functions_that_got_lost_are_loaded_again() {
-    let server = Server::new();
+    let server = Server::spawn();
     let log = server.log().await;
     server.cli(&["FUNCTION", "FLUSH"]);
-    let lost = support::events::P;
-    let refused = log.acquire(lost, "g", "me", support::DEADLINE).await.unwrap_err();
+    let lost = hemostat_log::testing::events::P;
+    let refused = log.acquire(lost, "g", "me", hemostat_log::testing::DEADLINE).await.unwrap_err();
     assert!(matches!(refused, Error::NotMigrated { .. }), "{refused:?}");
     assert!(matches!(RedisLog::connect(&server.options()).await, Err(Error::NotMigrated { .. })));
     assert_eq!(migrate(&server.options()).await.unwrap(), []);
-    assert!(log.acquire(lost, "g", "me", support::DEADLINE).await.unwrap().is_some());
+    assert!(log.acquire(lost, "g", "me", hemostat_log::testing::DEADLINE).await.unwrap().is_some());
 }
 
 #[tokio::test]
 async fn a_migration_cut_short_is_done_again_without_harm() {
-    let server = Server::new();
+    let server = Server::spawn();
     let log = server.log().await;
-    let mine = support::events::lease(&log, "g", "me").await;
-    let event = support::events::event(hemostat_schema::Family::Action, "a", "x");
-    let id = log.commit(&support::events::of(&mine, [event])).await.unwrap()[0];
+    let mine = hemostat_log::testing::events::lease(&log, "g", "me").await;
+    let event = hemostat_log::testing::events::event(hemostat_schema::Family::Action, "a", "x");
+    let id = log.commit(&hemostat_log::testing::events::of(&mine, [event])).await.unwrap()[0];
     server.cli(&["HDEL", "hemostat:meta", "0002_history"]);
     assert_eq!(migrate(&server.options()).await.unwrap().len(), 1);
     assert_eq!(log.clock(id.partition).await.unwrap(), id);
@@ -89,7 +87,7 @@ async fn a_migration_cut_short_is_done_again_without_harm() {
 
 #[tokio::test]
 async fn a_plan_says_what_is_missing_and_changes_nothing() {
-    let server = Server::new();
+    let server = Server::spawn();
     let options = server.options().partitions(Some(3));
     let fresh = plan(&options).await.unwrap();
     let missing = |name: &str| Step::Missing { name: name.to_owned() };
@@ -114,7 +112,7 @@ async fn a_plan_says_what_is_missing_and_changes_nothing() {
 
 #[tokio::test]
 async fn a_plan_names_the_server_whose_functions_got_lost() {
-    let server = Server::new();
+    let server = Server::spawn();
     server.log().await;
     server.cli(&["FUNCTION", "FLUSH"]);
     let lost = plan(&server.options()).await.unwrap();
@@ -125,7 +123,7 @@ async fn a_plan_names_the_server_whose_functions_got_lost() {
 
 #[tokio::test]
 async fn groups_of_views_that_are_read_by_position_now_are_gone() {
-    let server = Server::new();
+    let server = Server::spawn();
     server.log().await;
     for group in ["containers.1", "judge"] {
         server.cli(&["XGROUP", "CREATE", "hemostat:{0}:actions", group, "0"]);

@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something it relies on fails")]
 
-mod support;
-
 use std::{
     collections::BTreeSet,
     io::{BufRead as _, BufReader, Write as _},
@@ -11,12 +9,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hemostat_log::{Commit, CommitError, Confirmed, Durability, Error, Inbox, Log, Options, RedisLog, migrate};
-use hemostat_schema::{EventId, Family};
-use support::{
+use hemostat_log::testing::{
     DEADLINE, Server,
     events::{P, delivered, event, lease, of},
 };
+use hemostat_log::{Commit, CommitError, Confirmed, Durability, Error, Inbox, Log, Options, RedisLog, migrate};
+use hemostat_schema::{EventId, Family};
 use tokio::time::{sleep, timeout};
 
 /// The limit for calls in these tests.
@@ -36,7 +34,7 @@ async fn commit_until_done(log: &RedisLog, commit: &Commit) -> Vec<EventId> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_and_nothing_is_doubled_when_the_server_is_killed_again_and_again() {
     const ROUNDS: u64 = 6;
-    let mut server = Server::new();
+    let mut server = Server::spawn();
     server.log().await;
     let log = Arc::new(RedisLog::connect(&server.options().timeout(LIMIT)).await.unwrap());
     let lease = lease(&*log, "producer", "me").await;
@@ -90,21 +88,21 @@ async fn nothing_acknowledged_is_lost_and_nothing_is_doubled_when_the_server_is_
     let ids: Vec<_> = stored.iter().map(|entry| entry.id).collect();
     assert!(ids.len() > usize::try_from(2 * ROUNDS).unwrap());
     assert_eq!(ids, acknowledged, "what was acknowledged is what is stored");
-    let marks: Vec<_> = support::events::marks(&stored);
+    let marks: Vec<_> = hemostat_log::testing::events::marks(&stored);
     assert_eq!(marks.iter().collect::<BTreeSet<_>>().len(), marks.len(), "nothing twice");
 }
 
 #[tokio::test]
 async fn a_dead_server_is_an_error_in_time_and_its_return_is_noticed() {
-    let mut server = Server::new();
+    let mut server = Server::spawn();
     server.log().await;
     let log = Arc::new(RedisLog::connect(&server.options().timeout(LIMIT)).await.unwrap());
     let mine = lease(&*log, "g", "me").await;
     log.commit(&of(&mine, [event(Family::Action, "a", "before")])).await.unwrap();
     let mut inbox = Inbox::new(Arc::clone(&log) as Arc<dyn Log>, mine.clone(), [Family::Action]);
     assert_eq!(delivered(&inbox.next(9).await.unwrap()), ["before"]);
-    let mut bell = log.bell(P);
-    timeout(DEADLINE, bell.changed()).await.expect("the bell rings when it begins to listen").unwrap();
+    let mut append_signal = log.append_signal(P);
+    timeout(DEADLINE, append_signal.changed()).await.expect("the bell rings when it begins to listen").unwrap();
     server.kill();
     for _ in 0..3 {
         let began = Instant::now();
@@ -114,9 +112,9 @@ async fn a_dead_server_is_an_error_in_time_and_its_return_is_noticed() {
         assert!(began.elapsed() < LIMIT + DEADLINE / 4, "{:?}", began.elapsed());
     }
     assert!(inbox.next(9).await.unwrap_err().is_transient());
-    bell.mark_unchanged();
+    append_signal.mark_unchanged();
     server.start();
-    timeout(DEADLINE, bell.changed()).await.expect("the bell rings when the connection is back").unwrap();
+    timeout(DEADLINE, append_signal.changed()).await.expect("the bell rings when the connection is back").unwrap();
     log.ping().await.unwrap();
     log.commit(&of(&mine, [event(Family::Action, "a", "after")])).await.unwrap();
     let again = inbox.next(9).await.unwrap();
@@ -126,7 +124,7 @@ async fn a_dead_server_is_an_error_in_time_and_its_return_is_noticed() {
 
 #[tokio::test]
 async fn a_frozen_server_is_an_error_in_time_and_its_thaw_is_noticed() {
-    let server = Server::new();
+    let server = Server::spawn();
     server.log().await;
     let log = RedisLog::connect(&server.options().timeout(LIMIT)).await.unwrap();
     let mine = lease(&log, "g", "me").await;
@@ -204,9 +202,9 @@ async fn a_server_that_cannot_keep_what_is_promised_is_refused_with_the_line_tha
 
 #[tokio::test]
 async fn an_intent_that_disk_or_replicas_do_not_have_in_time_is_not_safe() {
-    let server = Server::new();
+    let server = Server::spawn();
     let log: Arc<dyn Log> = Arc::new(server.log().await);
-    let id = support::events::append(&log, event(Family::Action, "a", "x")).await;
+    let id = hemostat_log::testing::events::append(&log, event(Family::Action, "a", "x")).await;
     let mine = lease(&*log, "g", "me").await;
     let confirm = async |durability: &str| {
         let durability = durability.parse().unwrap();
@@ -264,7 +262,7 @@ async fn an_address_where_nobody_listens_is_an_error_at_once() {
 
 #[tokio::test]
 async fn a_server_out_of_memory_refuses_a_commit_as_a_whole_and_for_the_time_being() {
-    let server = Server::new();
+    let server = Server::spawn();
     let log = server.log().await;
     let mine = lease(&log, "g", "me").await;
     server.cli(&["CONFIG", "SET", "maxmemory", "1"]);
@@ -277,10 +275,10 @@ async fn a_server_out_of_memory_refuses_a_commit_as_a_whole_and_for_the_time_bei
 
 #[tokio::test]
 async fn at_rest_nothing_is_pending_and_only_the_holder_is_a_consumer() {
-    let server = Server::new();
+    let server = Server::spawn();
     let log: Arc<dyn Log> = Arc::new(server.log().await);
     for (owner, mark) in [("first", "1"), ("second", "2"), ("third", "3")] {
-        support::events::append(&log, event(Family::Action, "a", mark)).await;
+        hemostat_log::testing::events::append(&log, event(Family::Action, "a", mark)).await;
         let mine = lease(&*log, "g", owner).await;
         let mut inbox = Inbox::new(Arc::clone(&log), mine.clone(), [Family::Action]);
         let got = inbox.next(9).await.unwrap();

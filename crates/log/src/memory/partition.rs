@@ -9,8 +9,8 @@ use bytes::Bytes;
 use hemostat_schema::{Cause, EventId, Family, Partition, Subject, Timestamp, codec::Encoded};
 
 use crate::{
-    Backlog, Commit, CommitError, Cursor, Delivery, Entry, Error, Lease, Order, ParkedDelivery, Range, RawEntry,
-    Reader, StoredTimer, TimerUpdate, ViewChange,
+    Backlog, Commit, CommitError, Cursor, DeadLetter, Delivery, Entry, Error, Lease, Order, Range, RawEntry, Reader,
+    StoredTimer, TimerUpdate, ViewChange,
 };
 
 /// Everything that one partition holds.
@@ -19,13 +19,13 @@ pub(super) struct History {
     partition: Partition,
     pub(super) clock: EventId,
     pub(super) streams: HashMap<Family, BTreeMap<EventId, Stored>>,
-    pub(super) heads: HashMap<(Family, Subject), EventId>,
+    pub(super) versions: HashMap<(Family, Subject), EventId>,
     pub(super) rows: HashMap<String, BTreeMap<String, Vec<u8>>>,
     /// By group, subject and name: when it is due, in milliseconds since the epoch.
     pub(super) timers: BTreeMap<(String, Subject, String), i64>,
     pub(super) leases: HashMap<String, Held>,
     pub(super) groups: HashMap<(String, Family), Group>,
-    pub(super) parked: Vec<ParkedDelivery>,
+    pub(super) dead_letters: Vec<DeadLetter>,
     pub(super) cursors: BTreeMap<String, Cursor>,
     pub(super) served: BTreeMap<String, String>,
     pub(super) trimmed: BTreeMap<Family, EventId>,
@@ -64,12 +64,12 @@ impl History {
             partition,
             clock: EventId::start(partition),
             streams: HashMap::new(),
-            heads: HashMap::new(),
+            versions: HashMap::new(),
             rows: HashMap::new(),
             timers: BTreeMap::new(),
             leases: HashMap::new(),
             groups: HashMap::new(),
-            parked: vec![],
+            dead_letters: vec![],
             cursors: BTreeMap::new(),
             served: BTreeMap::new(),
             trimmed: BTreeMap::new(),
@@ -239,8 +239,8 @@ impl History {
         families.iter().map(lag).map(|lag| u64::try_from(lag).unwrap_or(u64::MAX)).sum()
     }
 
-    pub fn parked(&self, limit: usize) -> Vec<ParkedDelivery> {
-        self.parked.iter().rev().take(limit).cloned().collect()
+    pub fn dead_letters(&self, limit: usize) -> Vec<DeadLetter> {
+        self.dead_letters.iter().rev().take(limit).cloned().collect()
     }
 
     /// Checks everything, then changes everything.
@@ -251,11 +251,11 @@ impl History {
         if let Some(seq) = commit.seq.filter(|seq| *seq <= held.seq) {
             return Ok(if seq == held.seq { held.ids.clone() } else { vec![] });
         }
-        let moved = |guard: &&crate::Guard| {
-            let head = self.heads.get(&(guard.family, guard.subject.clone())).copied();
-            head > guard.head
+        let advanced = |guard: &&crate::Guard| {
+            let version = self.versions.get(&(guard.family, guard.subject.clone())).copied();
+            version > guard.expected_version
         };
-        if let Some(guard) = commit.guards.iter().find(moved) {
+        if let Some(guard) = commit.guards.iter().find(advanced) {
             return Err(CommitError::Conflict(guard.subject.clone()));
         }
         let is_pending = |(family, id): &(Family, EventId)| {
@@ -285,8 +285,8 @@ impl History {
             });
             let family = event.event.family();
             let id = self.append(family, Stored { fields, cause }, now);
-            if event.event.moves_head() {
-                self.heads.insert((family, event.subject.clone()), id);
+            if event.event.advances_version() {
+                self.versions.insert((family, event.subject.clone()), id);
             }
             ids.push(id);
         }
@@ -307,14 +307,14 @@ impl History {
                 }
             }
         }
-        for park in &commit.parked {
-            let newest = self.parked.last().map_or(0, |parked| parked.key.seq);
-            self.parked.push(ParkedDelivery {
+        for letter in &commit.dead_letters {
+            let newest = self.dead_letters.last().map_or(0, |letter| letter.key.seq);
+            self.dead_letters.push(DeadLetter {
                 key: EventId { ms: 0, seq: newest + 1, partition: self.partition },
                 group: group.clone(),
-                family: park.family,
-                id: park.id,
-                error: park.error.clone(),
+                family: letter.family,
+                id: letter.id,
+                error: letter.error.clone(),
                 at: now,
             });
         }

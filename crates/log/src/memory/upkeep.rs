@@ -3,7 +3,7 @@
 use hemostat_schema::{EventId, Family};
 
 use super::partition::History;
-use crate::{Error, GroupState, Inspection, LeaseState, ParkedDelivery, StreamState, Trimmed};
+use crate::{DeadLetter, Error, GroupState, Inspection, LeaseState, StreamState, Trimmed};
 
 impl History {
     pub fn recall(&mut self, group: &str) {
@@ -12,8 +12,8 @@ impl History {
         }
     }
 
-    pub fn redrive(&mut self, parked: EventId, forget: &[(String, String)]) -> Result<Option<ParkedDelivery>, Error> {
-        let Some(delivery) = self.parked.iter().find(|delivery| delivery.key == parked).cloned() else {
+    pub fn redrive(&mut self, key: EventId, forget: &[(String, String)]) -> Result<Option<DeadLetter>, Error> {
+        let Some(delivery) = self.dead_letters.iter().find(|letter| letter.key == key).cloned() else {
             return Ok(None);
         };
         if let Some(group) = self.groups.get_mut(&(delivery.group.clone(), delivery.family)) {
@@ -23,7 +23,7 @@ impl History {
             }
             group.pending.insert(delivery.id, 1);
         }
-        self.parked.retain(|delivery| delivery.key != parked);
+        self.dead_letters.retain(|letter| letter.key != key);
         for (view, row) in forget {
             if let Some(rows) = self.rows.get_mut(view) {
                 rows.remove(row);
@@ -33,9 +33,9 @@ impl History {
         Ok(Some(delivery))
     }
 
-    pub fn discard(&mut self, parked: EventId) -> Option<ParkedDelivery> {
-        let index = self.parked.iter().position(|delivery| delivery.key == parked)?;
-        Some(self.parked.remove(index))
+    pub fn discard(&mut self, key: EventId) -> Option<DeadLetter> {
+        let index = self.dead_letters.iter().position(|letter| letter.key == key)?;
+        Some(self.dead_letters.remove(index))
     }
 
     pub fn trimmed(&self, family: Family) -> Option<EventId> {
@@ -88,14 +88,18 @@ impl History {
         let mut inspection = Inspection {
             clock: Some(self.clock),
             streams: self.streams.iter().map(stream).collect(),
-            heads: self.heads.iter().map(|((family, whom), id)| (format!("{family}/{whom}"), id.entry())).collect(),
+            versions: self
+                .versions
+                .iter()
+                .map(|((family, whom), id)| (format!("{family}/{whom}"), id.entry()))
+                .collect(),
             timers: timers
                 .map(|((group, whom, name), due)| (format!("{group}|{whom}|{name}"), due.to_string()))
                 .collect(),
             cursors: self.cursors.clone(),
             served: self.served.clone(),
             trimmed: self.trimmed.clone(),
-            parked: self.parked.iter().rev().cloned().collect(),
+            dead_letters: self.dead_letters.iter().rev().cloned().collect(),
             leases: self.leases.iter().map(lease).collect(),
             views: views.collect(),
         };

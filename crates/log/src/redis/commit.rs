@@ -23,7 +23,7 @@ pub(super) fn arguments(commit: &Commit) -> Result<Vec<Arg>, Error> {
     views.sort_unstable();
     views.dedup();
 
-    let mut all_keys = vec![keys.lease(group), keys.clock(), keys.heads(), keys.timers(), keys.parked()];
+    let mut all_keys = vec![keys.lease(group), keys.clock(), keys.versions(), keys.timers(), keys.dead_letters()];
     all_keys.extend(Family::ALL.map(|family| keys.stream(family)));
     all_keys.extend([keys.cursors(), keys.views()]);
     all_keys.extend(views.iter().map(|view| keys.view(view)));
@@ -38,8 +38,8 @@ pub(super) fn arguments(commit: &Commit) -> Result<Vec<Arg>, Error> {
 
     out.number(commit.guards.len());
     for guard in &commit.guards {
-        out.text(head(guard.family, &guard.subject));
-        out.text(guard.head.map(|id| id.entry()).unwrap_or_default());
+        out.text(version_key(guard.family, &guard.subject));
+        out.text(guard.expected_version.map(|id| id.entry()).unwrap_or_default());
     }
 
     let mut acks: BTreeMap<Family, Vec<EventId>> = BTreeMap::new();
@@ -67,12 +67,12 @@ pub(super) fn arguments(commit: &Commit) -> Result<Vec<Arg>, Error> {
         })?;
         out.0.push(plan.into());
         out.0.extend(encoded.into_iter().map(|encoded| encoded.envelope.into()));
-        let moving = commit.events.iter().enumerate().filter(|(_, event)| event.event.moves_head());
-        let heads: BTreeMap<(Family, &Subject), usize> =
+        let moving = commit.events.iter().enumerate().filter(|(_, event)| event.event.advances_version());
+        let versions: BTreeMap<(Family, &Subject), usize> =
             moving.map(|(index, event)| ((event.event.family(), &event.subject), index)).collect();
-        out.number(heads.len());
-        for ((family, subject), index) in heads {
-            out.text(head(family, subject));
+        out.number(versions.len());
+        for ((family, subject), index) in versions {
+            out.text(version_key(family, subject));
             out.number(index);
         }
     }
@@ -95,11 +95,11 @@ pub(super) fn arguments(commit: &Commit) -> Result<Vec<Arg>, Error> {
         out.text(due);
     }
 
-    out.number(commit.parked.len());
-    for park in &commit.parked {
-        out.text(park.family.name());
-        out.text(park.id.entry());
-        out.text(park.error.clone());
+    out.number(commit.dead_letters.len());
+    for letter in &commit.dead_letters {
+        out.text(letter.family.name());
+        out.text(letter.id.entry());
+        out.text(letter.error.clone());
     }
 
     out.number(usize::from(commit.cursor.is_some()));
@@ -143,7 +143,7 @@ pub(super) fn member(group: &str, subject: &Subject, name: &str) -> String {
     format!("{group}|{subject}|{name}")
 }
 
-fn head(family: Family, subject: &Subject) -> String {
+fn version_key(family: Family, subject: &Subject) -> String {
     format!("{family}/{subject}")
 }
 

@@ -39,7 +39,7 @@ impl Keys {
         self.of("clock")
     }
 
-    pub fn heads(self) -> String {
+    pub fn versions(self) -> String {
         self.of("heads")
     }
 
@@ -47,7 +47,7 @@ impl Keys {
         self.of("timers")
     }
 
-    pub fn parked(self) -> String {
+    pub fn dead_letters(self) -> String {
         self.of("parked")
     }
 

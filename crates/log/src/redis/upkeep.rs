@@ -2,64 +2,64 @@
 
 use std::collections::BTreeMap;
 
-use hemostat_schema::{EventId, Family, InvalidId, Partition, Timestamp};
+use hemostat_schema::{EventId, Family, InvalidId, Partition};
 
 use super::{
     RedisLog,
     connection::Arg,
     reply::{Reply, corrupt},
 };
-use crate::{Cursor, Error, GroupState, Inspection, LeaseState, MOST_PENDING, ParkedDelivery, StreamState, Trimmed};
+use crate::{Cursor, DeadLetter, Error, GroupState, Inspection, LeaseState, MOST_PENDING, StreamState, Trimmed};
 
 /// As many parked deliveries are told in an inspection.
 const MOST_PARKED: usize = 10_000;
 
 impl RedisLog {
     /// Parked deliveries of a part of their stream, the newest first.
-    pub(super) async fn parked_in(
+    pub(super) async fn dead_letters_in(
         &self,
         partition: Partition,
         to: &str,
         from: &str,
         limit: usize,
-    ) -> Result<Vec<ParkedDelivery>, Error> {
+    ) -> Result<Vec<DeadLetter>, Error> {
         const DOING: &str = "read what was parked";
-        let key = self.keys(partition)?.parked().into();
+        let key = self.keys(partition)?.dead_letters().into();
         let args = vec![key, to.to_owned().into(), from.to_owned().into(), "COUNT".into(), limit.to_string().into()];
-        let mut parked = vec![];
+        let mut dead_letters = vec![];
         for entry in self.shared.call(DOING, "XREVRANGE", args).await?.list(DOING)? {
             let [key, fields] = entry.exactly(DOING)?;
             let key = key.id(partition, DOING)?;
             let mut fields = fields.fields(DOING)?;
             let mut take = |name: &str| fields.remove(name).unwrap_or(Reply::Nil).text(DOING);
             let unreadable = |error: InvalidId| corrupt(DOING, error.to_string());
-            parked.push(ParkedDelivery {
+            dead_letters.push(DeadLetter {
                 key,
                 group: take("g")?,
                 family: take("f")?.parse().map_err(unreadable)?,
                 id: EventId::from_entry(partition, &take("i")?).map_err(unreadable)?,
                 error: take("e")?,
-                at: Timestamp::from_millisecond(i64::try_from(key.ms).unwrap_or(i64::MAX)).unwrap_or(Timestamp::MAX),
+                at: key.appended_at(),
             });
         }
-        Ok(parked)
+        Ok(dead_letters)
     }
 
-    async fn one_parked(&self, parked: EventId) -> Result<Option<ParkedDelivery>, Error> {
-        Ok(self.parked_in(parked.partition, &parked.entry(), &parked.entry(), 1).await?.pop())
+    async fn one_dead_letter(&self, key: EventId) -> Result<Option<DeadLetter>, Error> {
+        Ok(self.dead_letters_in(key.partition, &key.entry(), &key.entry(), 1).await?.pop())
     }
 
     pub(super) async fn put_back(
         &self,
         partition: Partition,
-        parked: EventId,
+        key: EventId,
         forget: &[(String, String)],
-    ) -> Result<Option<ParkedDelivery>, Error> {
+    ) -> Result<Option<DeadLetter>, Error> {
         const DOING: &str = "put a parked delivery back";
-        let Some(delivery) = self.one_parked(EventId { partition, ..parked }).await? else { return Ok(None) };
+        let Some(delivery) = self.one_dead_letter(EventId { partition, ..key }).await? else { return Ok(None) };
         let keys = self.keys(partition)?;
-        let mut all = vec![keys.parked(), keys.lease(&delivery.group), keys.stream(delivery.family)];
-        let mut args = vec![parked.entry(), delivery.group.clone(), delivery.id.entry()];
+        let mut all = vec![keys.dead_letters(), keys.lease(&delivery.group), keys.stream(delivery.family)];
+        let mut args = vec![key.entry(), delivery.group.clone(), delivery.id.entry()];
         for (view, row) in forget {
             all.push(keys.view(view));
             args.extend([all.len().to_string(), row.clone()]);
@@ -74,14 +74,10 @@ impl RedisLog {
         }
     }
 
-    pub(super) async fn throw_away(
-        &self,
-        partition: Partition,
-        parked: EventId,
-    ) -> Result<Option<ParkedDelivery>, Error> {
+    pub(super) async fn throw_away(&self, partition: Partition, key: EventId) -> Result<Option<DeadLetter>, Error> {
         const DOING: &str = "discard a parked delivery";
-        let Some(delivery) = self.one_parked(EventId { partition, ..parked }).await? else { return Ok(None) };
-        let args = vec![self.keys(partition)?.parked().into(), parked.entry().into()];
+        let Some(delivery) = self.one_dead_letter(EventId { partition, ..key }).await? else { return Ok(None) };
+        let args = vec![self.keys(partition)?.dead_letters().into(), key.entry().into()];
         let deleted = self.shared.call(DOING, "XDEL", args).await?.number(DOING)?;
         Ok((deleted == 1).then_some(delivery))
     }
@@ -104,10 +100,10 @@ impl RedisLog {
     pub(super) async fn look_inside(&self, partition: Partition) -> Result<Inspection, Error> {
         const DOING: &str = "inspect the log";
         let keys = self.keys(partition)?;
-        let mut all = vec![keys.clock(), keys.heads(), keys.timers(), keys.cursors(), keys.views(), keys.trimmed()];
+        let mut all = vec![keys.clock(), keys.versions(), keys.timers(), keys.cursors(), keys.views(), keys.trimmed()];
         all.extend(Family::ALL.map(|family| keys.stream(family)));
         let answer = self.fcall(DOING, "hemostat_inspect", all, vec![MOST_PENDING.to_string()]).await?;
-        let [clock, heads, timers, cursors, served, trimmed, streams] = answer.exactly(DOING)?;
+        let [clock, versions, timers, cursors, served, trimmed, streams] = answer.exactly(DOING)?;
 
         let cursor = |(group, text): (String, String)| {
             let cursor = Cursor::parse(partition, &text);
@@ -126,12 +122,12 @@ impl RedisLog {
                 clock => Some(clock.id(partition, DOING)?),
             },
             streams: streams.collect::<Result<_, Error>>()?,
-            heads: texts(heads, DOING)?,
+            versions: texts(versions, DOING)?,
             timers: texts(timers, DOING)?,
             cursors: texts(cursors, DOING)?.into_iter().map(cursor).collect::<Result<_, Error>>()?,
             served: texts(served, DOING)?.into_iter().collect(),
             trimmed: texts(trimmed, DOING)?.into_iter().map(bound).collect::<Result<_, Error>>()?,
-            parked: self.parked_in(partition, "+", "-", MOST_PARKED).await?,
+            dead_letters: self.dead_letters_in(partition, "+", "-", MOST_PARKED).await?,
             leases,
             views,
         })

@@ -14,7 +14,7 @@ laws![
     a_large_commit_is_one_commit,
 ];
 
-async fn a_cause_within_the_commit_gets_its_siblings_id(Bed { log, store: _store }: Bed) {
+async fn a_cause_within_the_commit_gets_its_siblings_id(TestLog { log, store: _store }: TestLog) {
     let writer = lease(&*log, "g", "me").await;
     let root = log.commit(&of(&writer, [event(Family::Observation, "a", "root")])).await.unwrap()[0];
     let events = [
@@ -28,7 +28,7 @@ async fn a_cause_within_the_commit_gets_its_siblings_id(Bed { log, store: _store
     assert_eq!(causes, [Some(root), Some(ids[0]), Some(ids[1])]);
 }
 
-async fn a_cause_that_comes_later_is_refused(Bed { log, store: _store }: Bed) {
+async fn a_cause_that_comes_later_is_refused(TestLog { log, store: _store }: TestLog) {
     let writer = lease(&*log, "g", "me").await;
     for index in [0, 1, 9] {
         let events =
@@ -39,32 +39,33 @@ async fn a_cause_that_comes_later_is_refused(Bed { log, store: _store }: Bed) {
     assert_eq!(log.clock(P).await.unwrap(), EventId::start(P));
 }
 
-async fn a_decision_on_old_knowledge_is_a_conflict_and_changes_nothing(Bed { log, store: _store }: Bed) {
+async fn a_decision_on_old_knowledge_is_a_conflict_and_changes_nothing(TestLog { log, store: _store }: TestLog) {
     let writer = lease(&*log, "g", "me").await;
     let ids = log.commit(&of(&writer, ["1", "2"].map(|mark| event(Family::Observation, "a", mark)))).await.unwrap();
-    let guard = |name: &str, family, head| Guard { subject: subject(name), family, head };
+    let guard = |name: &str, family, expected_version| Guard { subject: subject(name), family, expected_version };
     let fresh = guard("b", Family::Observation, None);
     let before = state(&log, "g").await;
-    for head in [None, Some(ids[0])] {
-        let guards = vec![fresh.clone(), guard("a", Family::Observation, head)];
+    for version in [None, Some(ids[0])] {
+        let guards = vec![fresh.clone(), guard("a", Family::Observation, version)];
         let refused = log.commit(&change_all(Commit { guards, ..Commit::new(writer.clone()) }, at(5))).await;
         assert!(matches!(&refused, Err(CommitError::Conflict(whom)) if *whom == subject("a")), "{refused:?}");
         assert_eq!(state(&log, "g").await, before);
     }
-    for head in [ids[1], EventId { ms: ids[1].ms + 1, ..ids[1] }] {
-        let guards = vec![fresh.clone(), guard("a", Family::Observation, Some(head)), guard("a", Family::Alert, None)];
+    for version in [ids[1], EventId { ms: ids[1].ms + 1, ..ids[1] }] {
+        let guards =
+            vec![fresh.clone(), guard("a", Family::Observation, Some(version)), guard("a", Family::Alert, None)];
         log.commit(&Commit { guards, ..Commit::new(writer.clone()) }).await.unwrap();
     }
 }
 
-async fn a_sample_does_not_disturb_a_decision(Bed { log, store: _store }: Bed) {
+async fn a_sample_does_not_disturb_a_decision(TestLog { log, store: _store }: TestLog) {
     let writer = lease(&*log, "g", "me").await;
     log.commit(&of(&writer, [sample("a"), sample("a")])).await.unwrap();
-    let guards = vec![Guard { subject: subject("a"), family: Family::Observation, head: None }];
+    let guards = vec![Guard { subject: subject("a"), family: Family::Observation, expected_version: None }];
     log.commit(&Commit { guards, ..of(&writer, [event(Family::Action, "a", "x")]) }).await.unwrap();
 }
 
-async fn a_timer_rings_once_as_it_was_set(Bed { log, store: _store }: Bed) {
+async fn a_timer_rings_once_as_it_was_set(TestLog { log, store: _store }: TestLog) {
     let mine = lease(&*log, "g", "me").await;
     let set = |name: &str, due| TimerUpdate::Set { subject: subject("a"), name: name.to_owned(), due: at(due) };
     let cancel = |name: &str| TimerUpdate::Cancel { subject: subject("a"), name: name.to_owned() };
@@ -94,7 +95,7 @@ async fn a_timer_rings_once_as_it_was_set(Bed { log, store: _store }: Bed) {
     assert!(matches!(log.commit(&bad).await, Err(CommitError::Log(Error::Invalid { .. }))));
 }
 
-async fn timers_belong_to_their_group(Bed { log, store: _store }: Bed) {
+async fn timers_belong_to_their_group(TestLog { log, store: _store }: TestLog) {
     for (group, due) in [("g", 1), ("group", 2)] {
         let lease = lease(&*log, group, "me").await;
         let timers = vec![TimerUpdate::Set { subject: subject("a"), name: "retry".into(), due: at(due) }];
@@ -106,7 +107,7 @@ async fn timers_belong_to_their_group(Bed { log, store: _store }: Bed) {
     assert_eq!(log.timers(P, "none").await.unwrap(), []);
 }
 
-async fn rows_are_written_and_deleted_with_the_commit(Bed { log, store: _store }: Bed) {
+async fn rows_are_written_and_deleted_with_the_commit(TestLog { log, store: _store }: TestLog) {
     let mine = lease(&*log, "g", "me").await;
     let change = |view: &str, key: &str, row: Option<&[u8]>| RowChange {
         view: view.into(),
@@ -132,7 +133,7 @@ async fn rows_are_written_and_deleted_with_the_commit(Bed { log, store: _store }
     assert_eq!(log.all_rows(P, "none.1").await.unwrap(), []);
 }
 
-async fn a_sequence_sent_again_is_not_done_again(Bed { log, store: _store }: Bed) {
+async fn a_sequence_sent_again_is_not_done_again(TestLog { log, store: _store }: TestLog) {
     let mine = lease(&*log, "g", "me").await;
     let numbered = |lease: &hemostat_log::Lease, seq, mark: &str| Commit {
         seq: Some(seq),
@@ -149,7 +150,7 @@ async fn a_sequence_sent_again_is_not_done_again(Bed { log, store: _store }: Bed
     assert_eq!(read.iter().map(|entry| entry.id).collect::<Vec<_>>(), ids);
 }
 
-async fn a_large_commit_is_one_commit(Bed { log, store: _store }: Bed) {
+async fn a_large_commit_is_one_commit(TestLog { log, store: _store }: TestLog) {
     const COUNT: usize = 3_000;
     let writer = lease(&*log, "w", "w").await;
     let events: Vec<_> = (0..COUNT).map(|mark| event(Family::Observation, "a", &mark.to_string())).collect();

@@ -13,7 +13,7 @@ laws![
     the_lag_counts_what_is_not_acknowledged,
 ];
 
-async fn a_delivery_is_dealt_with_once_and_a_second_time_changes_nothing(Bed { log, store: _store }: Bed) {
+async fn a_delivery_is_dealt_with_once_and_a_second_time_changes_nothing(TestLog { log, store: _store }: TestLog) {
     let id = append(&log, event(Family::Observation, "a", "x")).await;
     let mine = lease(&*log, "g", "me").await;
     let acks = vec![(Family::Observation, id)];
@@ -30,7 +30,7 @@ async fn a_delivery_is_dealt_with_once_and_a_second_time_changes_nothing(Bed { l
     assert_eq!(inbox.next(9).await.unwrap(), []);
 }
 
-async fn a_batch_of_which_one_delivery_is_gone_changes_nothing(Bed { log, store: _store }: Bed) {
+async fn a_batch_of_which_one_delivery_is_gone_changes_nothing(TestLog { log, store: _store }: TestLog) {
     let mut ids = vec![];
     for mark in ["0", "1", "2", "3", "4"] {
         ids.push((Family::Observation, append(&log, event(Family::Observation, "a", mark)).await));
@@ -53,7 +53,7 @@ async fn a_batch_of_which_one_delivery_is_gone_changes_nothing(Bed { log, store:
     assert_eq!(delivered(&inbox.next(9).await.unwrap()), ["3"]);
 }
 
-async fn what_is_not_acknowledged_comes_again_and_says_how_often(Bed { log, store: _store }: Bed) {
+async fn what_is_not_acknowledged_comes_again_and_says_how_often(TestLog { log, store: _store }: TestLog) {
     for mark in ["0", "1", "2"] {
         append(&log, event(Family::Action, "a", mark)).await;
     }
@@ -77,7 +77,7 @@ async fn what_is_not_acknowledged_comes_again_and_says_how_often(Bed { log, stor
     assert_eq!(third.iter().map(|delivery| delivery.times).collect::<Vec<_>>(), [3, 3, 2]);
 }
 
-async fn groups_read_for_themselves(Bed { log, store: _store }: Bed) {
+async fn groups_read_for_themselves(TestLog { log, store: _store }: TestLog) {
     append(&log, event(Family::Action, "a", "x")).await;
     for group in ["one", "two"] {
         let lease = lease(&*log, group, "me").await;
@@ -88,7 +88,7 @@ async fn groups_read_for_themselves(Bed { log, store: _store }: Bed) {
     }
 }
 
-async fn an_inbox_is_in_order_across_families(Bed { log, store: _store }: Bed) {
+async fn an_inbox_is_in_order_across_families(TestLog { log, store: _store }: TestLog) {
     let writer = lease(&*log, "w", "w").await;
     let families = [Family::Observation, Family::Observation, Family::Action, Family::Observation, Family::Alert];
     let events = |from: usize| -> Vec<NewEvent> {
@@ -113,7 +113,7 @@ async fn an_inbox_is_in_order_across_families(Bed { log, store: _store }: Bed) {
     assert_eq!(seen, (0..30).map(|mark| mark.to_string()).collect::<Vec<_>>());
 }
 
-async fn an_entry_that_cannot_be_read_is_delivered_with_its_reason(bed: Bed) {
+async fn an_entry_that_cannot_be_read_is_delivered_with_its_reason(bed: TestLog) {
     bed.append_raw("action.resumed.1", "not MessagePack");
     bed.append_raw("nonsense", "");
     let log = Arc::clone(&bed.log);
@@ -127,27 +127,27 @@ async fn an_entry_that_cannot_be_read_is_delivered_with_its_reason(bed: Bed) {
     assert!(reason(1).contains("nonsense"), "{}", reason(1));
     assert_eq!(delivered(&got[2..]), ["good"]);
     let acks = got.iter().map(|delivery| (Family::Action, delivery.id)).collect();
-    let parked = vec![Park { family: Family::Action, id: got[0].id, error: reason(0).to_owned() }];
-    log.commit(&Commit { acks, parked, ..Commit::new(mine) }).await.unwrap();
+    let dead_letters = vec![NewDeadLetter { family: Family::Action, id: got[0].id, error: reason(0).to_owned() }];
+    log.commit(&Commit { acks, dead_letters, ..Commit::new(mine) }).await.unwrap();
     let read = log.read(P, &[Family::Action], Range::ALL, Order::OldestFirst, 9).await.unwrap();
     assert_eq!(read.iter().map(|entry| entry.event.is_ok()).collect::<Vec<_>>(), [false, false, true]);
 }
 
-async fn what_is_parked_says_who_gave_up_and_why(Bed { log, store: _store }: Bed) {
+async fn what_is_parked_says_who_gave_up_and_why(TestLog { log, store: _store }: TestLog) {
     let id = append(&log, event(Family::Action, "a", "x")).await;
     for (group, error) in [("one", "first"), ("two", "second")] {
         let mine = lease(&*log, group, "me").await;
-        let parked = vec![Park { family: Family::Action, id, error: error.into() }];
-        log.commit(&Commit { parked, ..Commit::new(mine) }).await.unwrap();
+        let dead_letters = vec![NewDeadLetter { family: Family::Action, id, error: error.into() }];
+        log.commit(&Commit { dead_letters, ..Commit::new(mine) }).await.unwrap();
     }
-    let parked = log.parked(P, 9).await.unwrap();
-    let told: Vec<_> = parked.iter().map(|one| (&*one.group, one.family, one.id, &*one.error)).collect();
+    let dead_letters = log.dead_letters(P, 9).await.unwrap();
+    let told: Vec<_> = dead_letters.iter().map(|one| (&*one.group, one.family, one.id, &*one.error)).collect();
     assert_eq!(told, [("two", Family::Action, id, "second"), ("one", Family::Action, id, "first")]);
-    assert!(parked[0].at.as_millisecond() >= i64::try_from(id.ms).unwrap());
-    assert_eq!(log.parked(P, 1).await.unwrap(), parked[..1]);
+    assert!(dead_letters[0].at.as_millisecond() >= i64::try_from(id.ms).unwrap());
+    assert_eq!(log.dead_letters(P, 1).await.unwrap(), dead_letters[..1]);
 }
 
-async fn the_lag_counts_what_is_not_acknowledged(Bed { log, store: _store }: Bed) {
+async fn the_lag_counts_what_is_not_acknowledged(TestLog { log, store: _store }: TestLog) {
     let families = [Family::Action, Family::Alert];
     for family in [Family::Action, Family::Action, Family::Alert, Family::Observation] {
         append(&log, event(family, "a", "x")).await;

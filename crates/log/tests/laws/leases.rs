@@ -11,7 +11,7 @@ laws![
     a_reader_without_its_lease_takes_nothing,
 ];
 
-async fn one_holds_a_lease_until_it_is_given_back(Bed { log, store: _store }: Bed) {
+async fn one_holds_a_lease_until_it_is_given_back(TestLog { log, store: _store }: TestLog) {
     let mine = lease(&*log, "g", "me").await;
     assert_eq!(log.acquire(P, "g", "you", DEADLINE).await.unwrap(), None);
     assert!(log.acquire(P, "other", "you", DEADLINE).await.unwrap().is_some(), "another group is free");
@@ -24,7 +24,7 @@ async fn one_holds_a_lease_until_it_is_given_back(Bed { log, store: _store }: Be
     assert!(log.renew(&yours, DEADLINE).await.unwrap(), "a late release takes nothing from the next");
 }
 
-async fn a_lease_that_ran_out_can_be_taken_and_is_lost_to_the_first(Bed { log, store: _store }: Bed) {
+async fn a_lease_that_ran_out_can_be_taken_and_is_lost_to_the_first(TestLog { log, store: _store }: TestLog) {
     let mine = log.acquire(P, "g", "me", Duration::from_millis(30)).await.unwrap().unwrap();
     let take = async {
         loop {
@@ -41,14 +41,14 @@ async fn a_lease_that_ran_out_can_be_taken_and_is_lost_to_the_first(Bed { log, s
     assert!(log.commit(&Commit::new(yours)).await.is_ok());
 }
 
-async fn taking_ones_own_lease_again_begins_a_new_epoch(Bed { log, store: _store }: Bed) {
+async fn taking_ones_own_lease_again_begins_a_new_epoch(TestLog { log, store: _store }: TestLog) {
     let first = lease(&*log, "g", "me").await;
     let second = lease(&*log, "g", "me").await;
     assert!(second.epoch > first.epoch);
     assert!(matches!(log.commit(&Commit::new(first)).await, Err(CommitError::Stale)));
 }
 
-async fn a_commit_with_a_lost_lease_changes_nothing(Bed { log, store: _store }: Bed) {
+async fn a_commit_with_a_lost_lease_changes_nothing(TestLog { log, store: _store }: TestLog) {
     let mine = lease(&*log, "g", "me").await;
     log.release(&mine).await.unwrap();
     let before = state(&log, "g").await;
@@ -60,7 +60,7 @@ async fn a_commit_with_a_lost_lease_changes_nothing(Bed { log, store: _store }: 
     assert_eq!(state(&log, "g").await, before);
 }
 
-async fn a_read_of_an_earlier_reader_takes_nothing(Bed { log, store: _store }: Bed) {
+async fn a_read_of_an_earlier_reader_takes_nothing(TestLog { log, store: _store }: TestLog) {
     let families = [Family::Action];
     let mine = lease(&*log, "g", "me").await;
     let early = log.pending(&mine, &families).await.unwrap().reader;
@@ -71,7 +71,7 @@ async fn a_read_of_an_earlier_reader_takes_nothing(Bed { log, store: _store }: B
     assert_eq!(delivered(&log.deliver(&mine, late, &families, 9).await.unwrap()), ["x"]);
 }
 
-async fn a_reader_without_its_lease_takes_nothing(Bed { log, store: _store }: Bed) {
+async fn a_reader_without_its_lease_takes_nothing(TestLog { log, store: _store }: TestLog) {
     let families = [Family::Action];
     let mine = lease(&*log, "g", "me").await;
     let reader = log.pending(&mine, &families).await.unwrap().reader;

@@ -1,6 +1,6 @@
 //! The laws of the log, each tried on both stores.
 //!
-//! A law is a function of a [`Bed`]; `laws!` makes one test of it in memory and one on a real redis-server. On a real
+//! A law is a function of a [`TestLog`]; `laws!` makes one test of it in memory and one on a real redis-server. On a real
 //! cluster all of them are one test, as a cluster takes its time to form.
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something it relies on fails")]
@@ -9,14 +9,14 @@
 macro_rules! laws {
     ($($name:ident),+ $(,)?) => {
         mod memory {
-            $( #[tokio::test] async fn $name() { super::$name($crate::Bed::memory()).await; } )+
+            $( #[tokio::test] async fn $name() { super::$name($crate::TestLog::memory()).await; } )+
         }
         mod redis {
-            $( #[tokio::test] async fn $name() { super::$name($crate::Bed::redis().await).await; } )+
+            $( #[tokio::test] async fn $name() { super::$name($crate::TestLog::redis().await).await; } )+
         }
         /// All of them, each on an empty log.
-        pub(crate) async fn on_a_cluster(cluster: &std::sync::Arc<$crate::support::cluster::Cluster>) {
-            $( $name($crate::Bed::cluster(cluster).await).await; )+
+        pub(crate) async fn on_a_cluster(cluster: &std::sync::Arc<hemostat_log::testing::cluster::Cluster>) {
+            $( $name($crate::TestLog::cluster(cluster).await).await; )+
         }
     };
 }
@@ -26,26 +26,24 @@ mod deliveries;
 mod durable;
 mod leases;
 mod reading;
-#[path = "../support/mod.rs"]
-mod support;
 mod upkeep;
 
 use std::{sync::Arc, time::Duration};
 
-use hemostat_log::{
-    Commit, CommitError, Error, Guard, Inbox, Log, MemoryLog, Order, Park, Range, RowChange, StoredTimer, TimerKey,
-    TimerUpdate,
-};
-use hemostat_schema::{Cause, EventId, Family, NewEvent, Partition, Timestamp};
-use support::{
+use hemostat_log::testing::{
     DEADLINE, Server,
     cluster::Cluster,
     events::{P, append, delivered, event, lease, marks, of, sample, subject},
 };
+use hemostat_log::{
+    Commit, CommitError, Error, Guard, Inbox, Log, MemoryLog, NewDeadLetter, Order, Range, RowChange, StoredTimer,
+    TimerKey, TimerUpdate,
+};
+use hemostat_schema::{Cause, EventId, Family, NewEvent, Partition, Timestamp};
 use tokio::time::timeout;
 
 /// A fresh log of two partitions, and a way past its checks.
-struct Bed {
+struct TestLog {
     log: Arc<dyn Log>,
     store: Store,
 }
@@ -56,14 +54,14 @@ enum Store {
     Cluster(Arc<Cluster>),
 }
 
-impl Bed {
+impl TestLog {
     fn memory() -> Self {
         let memory = Arc::new(MemoryLog::new(2));
         Self { log: Arc::clone(&memory) as Arc<dyn Log>, store: Store::Memory(memory) }
     }
 
     async fn redis() -> Self {
-        let server = Server::new();
+        let server = Server::spawn();
         let options = server.options().partitions(Some(2));
         hemostat_log::migrate(&options).await.unwrap();
         let log = hemostat_log::RedisLog::connect(&options).await.unwrap();
@@ -104,7 +102,7 @@ fn change_all(base: Commit, due: Timestamp) -> Commit {
         events: vec![event(Family::Action, "a", "changed")],
         rows: vec![RowChange { view: "v.1".into(), key: "k".into(), row: Some(b"changed".to_vec()) }],
         timers: vec![timer("changed")],
-        parked: vec![Park { family: Family::Action, id: EventId::start(P), error: "changed".into() }],
+        dead_letters: vec![NewDeadLetter { family: Family::Action, id: EventId::start(P), error: "changed".into() }],
         ..base
     }
 }
@@ -115,7 +113,7 @@ async fn state(log: &Arc<dyn Log>, group: &str) -> impl PartialEq + std::fmt::De
         log.read(P, &Family::ALL, Range::ALL, Order::OldestFirst, 1_000).await.unwrap(),
         log.all_rows(P, "v.1").await.unwrap(),
         log.timers(P, group).await.unwrap(),
-        log.parked(P, 1_000).await.unwrap(),
+        log.dead_letters(P, 1_000).await.unwrap(),
         log.lag(P, group, &[Family::Observation]).await.unwrap(),
     )
 }
@@ -126,7 +124,7 @@ fn at(ms: i64) -> Timestamp {
 
 #[tokio::test]
 async fn every_law_holds_on_a_cluster() {
-    let cluster = Arc::new(Cluster::new());
+    let cluster = Arc::new(Cluster::spawn());
     commits::on_a_cluster(&cluster).await;
     deliveries::on_a_cluster(&cluster).await;
     durable::on_a_cluster(&cluster).await;

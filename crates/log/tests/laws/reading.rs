@@ -11,7 +11,7 @@ laws![
     a_partition_that_does_not_exist_is_an_error,
 ];
 
-async fn ids_ascend_across_families_and_the_clock_is_the_last(Bed { log, store: _store }: Bed) {
+async fn ids_ascend_across_families_and_the_clock_is_the_last(TestLog { log, store: _store }: TestLog) {
     assert_eq!(log.clock(P).await.unwrap(), EventId::start(P));
     let writer = lease(&*log, "g", "me").await;
     let mut ids = vec![];
@@ -26,7 +26,7 @@ async fn ids_ascend_across_families_and_the_clock_is_the_last(Bed { log, store: 
     assert_eq!(marks(&read)[..5], ["0 observation", "0 diagnosis", "0 action", "0 alert", "1 observation"]);
 }
 
-async fn a_range_is_read_in_either_direction_up_to_its_limit(Bed { log, store: _store }: Bed) {
+async fn a_range_is_read_in_either_direction_up_to_its_limit(TestLog { log, store: _store }: TestLog) {
     let writer = lease(&*log, "g", "me").await;
     let events = ["0", "1", "2", "3", "4", "5"];
     let families = [Family::Action, Family::Alert, Family::Observation].into_iter().cycle();
@@ -55,7 +55,7 @@ async fn a_range_is_read_in_either_direction_up_to_its_limit(Bed { log, store: _
     check(&[], Range::ALL, OldestFirst, 9, &[]).await;
 }
 
-async fn one_entry_is_found_whatever_its_family(Bed { log, store: _store }: Bed) {
+async fn one_entry_is_found_whatever_its_family(TestLog { log, store: _store }: TestLog) {
     let writer = lease(&*log, "g", "me").await;
     let events = Family::ALL.map(|family| event(family, "a", family.name()));
     let ids = log.commit(&of(&writer, events.clone())).await.unwrap();
@@ -67,15 +67,15 @@ async fn one_entry_is_found_whatever_its_family(Bed { log, store: _store }: Bed)
     assert_eq!(log.get(EventId { seq: 99, ..ids[0] }).await.unwrap(), None);
 }
 
-async fn the_bell_rings_for_an_append(Bed { log, store: _store }: Bed) {
-    let mut bell = log.bell(P);
+async fn the_bell_rings_for_an_append(TestLog { log, store: _store }: TestLog) {
+    let mut append_signal = log.append_signal(P);
     for mark in ["1", "2", "3"] {
-        bell.mark_unchanged();
+        append_signal.mark_unchanged();
         let id = append(&log, event(Family::Alert, "a", mark)).await;
         // It may ring for nothing, but it rings until the event can be read.
         let heard = async {
             loop {
-                bell.changed().await.unwrap();
+                append_signal.changed().await.unwrap();
                 if log.clock(P).await.unwrap() >= id {
                     break;
                 }
@@ -85,7 +85,7 @@ async fn the_bell_rings_for_an_append(Bed { log, store: _store }: Bed) {
     }
 }
 
-async fn partitions_are_apart(Bed { log, store: _store }: Bed) {
+async fn partitions_are_apart(TestLog { log, store: _store }: TestLog) {
     assert_eq!(log.partitions(), 2);
     append(&log, event(Family::Action, "a", "x")).await;
     let other = Partition(1);
@@ -101,7 +101,7 @@ async fn partitions_are_apart(Bed { log, store: _store }: Bed) {
     assert_eq!(causes, [None, Some(root), Some(ids[0])]);
 }
 
-async fn a_partition_that_does_not_exist_is_an_error(Bed { log, store: _store }: Bed) {
+async fn a_partition_that_does_not_exist_is_an_error(TestLog { log, store: _store }: TestLog) {
     let none = Partition(2);
     let refused = log.clock(none).await;
     assert!(matches!(refused, Err(Error::NoPartition { partitions: 2, .. })), "{refused:?}");

@@ -33,7 +33,7 @@ async fn left(log: &Arc<dyn Log>) -> Vec<EventId> {
     read.into_iter().map(|entry| entry.id).collect()
 }
 
-async fn nothing_is_trimmed_that_a_group_has_not_dealt_with(Bed { log, store: _store }: Bed) {
+async fn nothing_is_trimmed_that_a_group_has_not_dealt_with(TestLog { log, store: _store }: TestLog) {
     let ids = three(&log).await;
     let mine = lease(&*log, "g", "me").await;
     let trim = async || log.trim(P, Family::Action, EventId::end(P)).await.unwrap();
@@ -54,7 +54,7 @@ async fn nothing_is_trimmed_that_a_group_has_not_dealt_with(Bed { log, store: _s
     assert_eq!(left(&log).await, []);
 }
 
-async fn nothing_is_trimmed_that_a_cursor_has_not_passed(Bed { log, store: _store }: Bed) {
+async fn nothing_is_trimmed_that_a_cursor_has_not_passed(TestLog { log, store: _store }: TestLog) {
     let ids = three(&log).await;
     let mine = lease(&*log, "v.1", "me").await;
     let pass = async |at, families: &[Family]| {
@@ -69,7 +69,7 @@ async fn nothing_is_trimmed_that_a_cursor_has_not_passed(Bed { log, store: _stor
     assert_eq!((free.removed, free.held_by), (1, None), "who does not read a family does not hold it back");
 }
 
-async fn what_is_trimmed_is_gone_and_nothing_else_is(Bed { log, store: _store }: Bed) {
+async fn what_is_trimmed_is_gone_and_nothing_else_is(TestLog { log, store: _store }: TestLog) {
     assert_eq!(log.trimmed(P, Family::Action).await.unwrap(), None);
     let ids = three(&log).await;
     let other = append(&log, event(Family::Alert, "a", "x")).await;
@@ -88,49 +88,49 @@ async fn one_parked(log: &Arc<dyn Log>) -> (Vec<EventId>, hemostat_log::Lease, I
     let mut inbox = Inbox::new(Arc::clone(log), mine.clone(), [Family::Action]);
     assert_eq!(inbox.next(9).await.unwrap().len(), 3);
     let acks = ids.iter().map(|id| (Family::Action, *id)).collect();
-    let parked = vec![Park { family: Family::Action, id: ids[1], error: "no".into() }];
+    let dead_letters = vec![NewDeadLetter { family: Family::Action, id: ids[1], error: "no".into() }];
     let rows = ["kept", "forgotten"].map(|key| RowChange { view: "g.1".into(), key: key.into(), row: Some(vec![1]) });
-    log.commit(&Commit { acks, parked, rows: rows.into(), ..Commit::new(mine.clone()) }).await.unwrap();
+    log.commit(&Commit { acks, dead_letters, rows: rows.into(), ..Commit::new(mine.clone()) }).await.unwrap();
     (ids, mine, inbox)
 }
 
 async fn a_parked_delivery_that_is_put_back_is_delivered_again_and_who_reads_begins_afresh(
-    Bed { log, store: _store }: Bed,
+    TestLog { log, store: _store }: TestLog,
 ) {
     let (ids, _, mut inbox) = one_parked(&log).await;
-    let parked = log.parked(P, 9).await.unwrap()[0].clone();
+    let dead_letters = log.dead_letters(P, 9).await.unwrap()[0].clone();
     let forget = [("g.1".to_owned(), "forgotten".to_owned())];
-    assert_eq!(log.redrive(P, parked.key, &forget).await.unwrap(), Some(parked.clone()));
+    assert_eq!(log.redrive(P, dead_letters.key, &forget).await.unwrap(), Some(dead_letters.clone()));
     assert!(matches!(inbox.next(9).await, Err(Error::Fenced { .. })));
     let mine = lease(&*log, "g", "me").await;
     let again = Inbox::new(Arc::clone(&log), mine, [Family::Action]).next(9).await.unwrap();
     assert_eq!(again.iter().map(|delivery| delivery.id).collect::<Vec<_>>(), [ids[1]]);
     assert_eq!(again[0].times, 2, "something may have been done about it before");
     assert_eq!(log.all_rows(P, "g.1").await.unwrap(), [("kept".to_owned(), vec![1])]);
-    assert_eq!(log.parked(P, 9).await.unwrap(), []);
-    assert_eq!(log.redrive(P, parked.key, &forget).await.unwrap(), None, "it is not parked any more");
+    assert_eq!(log.dead_letters(P, 9).await.unwrap(), []);
+    assert_eq!(log.redrive(P, dead_letters.key, &forget).await.unwrap(), None, "it is not parked any more");
 }
 
-async fn a_parked_delivery_whose_event_is_gone_is_not_put_back(Bed { log, store: _store }: Bed) {
+async fn a_parked_delivery_whose_event_is_gone_is_not_put_back(TestLog { log, store: _store }: TestLog) {
     let (_, mine, _) = one_parked(&log).await;
     assert_eq!(log.trim(P, Family::Action, EventId::end(P)).await.unwrap().removed, 3);
-    let parked = log.parked(P, 9).await.unwrap()[0].clone();
-    let refused = log.redrive(P, parked.key, &[]).await.unwrap_err();
+    let dead_letters = log.dead_letters(P, 9).await.unwrap()[0].clone();
+    let refused = log.redrive(P, dead_letters.key, &[]).await.unwrap_err();
     assert!(refused.to_string().contains("discard it instead"), "{refused}");
-    assert_eq!(log.parked(P, 9).await.unwrap(), [parked]);
+    assert_eq!(log.dead_letters(P, 9).await.unwrap(), [dead_letters]);
     log.commit(&Commit::new(mine)).await.expect("the lease is as it was");
 }
 
-async fn what_is_discarded_is_parked_no_more_and_its_event_stays(Bed { log, store: _store }: Bed) {
+async fn what_is_discarded_is_parked_no_more_and_its_event_stays(TestLog { log, store: _store }: TestLog) {
     let (ids, ..) = one_parked(&log).await;
-    let parked = log.parked(P, 9).await.unwrap()[0].clone();
-    assert_eq!(log.discard(P, parked.key).await.unwrap(), Some(parked.clone()));
-    assert_eq!(log.discard(P, parked.key).await.unwrap(), None);
-    assert_eq!(log.parked(P, 9).await.unwrap(), []);
+    let dead_letters = log.dead_letters(P, 9).await.unwrap()[0].clone();
+    assert_eq!(log.discard(P, dead_letters.key).await.unwrap(), Some(dead_letters.clone()));
+    assert_eq!(log.discard(P, dead_letters.key).await.unwrap(), None);
+    assert_eq!(log.dead_letters(P, 9).await.unwrap(), []);
     assert_eq!(left(&log).await, ids);
 }
 
-async fn a_lease_that_was_taken_back_commits_nothing(Bed { log, store: _store }: Bed) {
+async fn a_lease_that_was_taken_back_commits_nothing(TestLog { log, store: _store }: TestLog) {
     let mine = lease(&*log, "g", "me").await;
     log.recall(P, "g").await.unwrap();
     let refused = log.commit(&of(&mine, [event(Family::Action, "a", "x")])).await;
@@ -140,7 +140,7 @@ async fn a_lease_that_was_taken_back_commits_nothing(Bed { log, store: _store }:
     log.recall(P, "nobody's").await.unwrap();
 }
 
-async fn an_epoch_of_another_owner_commits_nothing(Bed { log, store: _store }: Bed) {
+async fn an_epoch_of_another_owner_commits_nothing(TestLog { log, store: _store }: TestLog) {
     let mine = lease(&*log, "g", "me").await;
     let same_epoch = hemostat_log::Lease { owner: "other".into(), ..mine.clone() };
     let refused = log.commit(&of(&same_epoch, [event(Family::Action, "a", "x")])).await;
@@ -149,7 +149,7 @@ async fn an_epoch_of_another_owner_commits_nothing(Bed { log, store: _store }: B
     log.commit(&of(&mine, [event(Family::Action, "a", "x")])).await.unwrap();
 }
 
-async fn a_view_is_served_and_another_retired_in_one_commit(Bed { log, store: _store }: Bed) {
+async fn a_view_is_served_and_another_retired_in_one_commit(TestLog { log, store: _store }: TestLog) {
     let mine = lease(&*log, "v.2", "me").await;
     let row = |view: &str| RowChange { view: view.into(), key: "k".into(), row: Some(vec![1]) };
     let serve = |view: &str| ViewChange::Serve { name: "v".into(), view: view.into() };
@@ -167,7 +167,7 @@ async fn a_view_is_served_and_another_retired_in_one_commit(Bed { log, store: _s
     assert_eq!(log.views(P).await.unwrap().get("v.2+").map(String::as_str), Some("v.2~2"));
 }
 
-async fn a_snapshot_has_every_row(Bed { log, store: _store }: Bed) {
+async fn a_snapshot_has_every_row(TestLog { log, store: _store }: TestLog) {
     let mine = lease(&*log, "v.1", "me").await;
     let rows = (0..1_500).map(|n| RowChange { view: "v.1".into(), key: format!("{n:04}"), row: Some(vec![0xff, 0]) });
     log.commit(&Commit { rows: rows.collect(), ..Commit::new(mine) }).await.unwrap();
@@ -177,20 +177,20 @@ async fn a_snapshot_has_every_row(Bed { log, store: _store }: Bed) {
     assert_eq!(log.snapshot(P, "nothing.1").await.unwrap(), []);
 }
 
-async fn who_attends_is_known_until_its_time_is_over_or_it_leaves(Bed { log, store: _store }: Bed) {
-    let attend = async |owner, ttl| log.attend("g", owner, ttl).await.unwrap();
-    assert_eq!(attend("b", DEADLINE).await, ["b"]);
-    assert_eq!(attend("a", DEADLINE).await, ["a", "b"], "sorted");
-    assert_eq!(log.attend("other", "c", DEADLINE).await.unwrap(), ["c"]);
-    log.leave("g", "b").await.unwrap();
-    attend("short", Duration::from_millis(1)).await;
+async fn who_attends_is_known_until_its_time_is_over_or_it_leaves(TestLog { log, store: _store }: TestLog) {
+    let heartbeat = async |owner, ttl| log.heartbeat("g", owner, ttl).await.unwrap();
+    assert_eq!(heartbeat("b", DEADLINE).await, ["b"]);
+    assert_eq!(heartbeat("a", DEADLINE).await, ["a", "b"], "sorted");
+    assert_eq!(log.heartbeat("other", "c", DEADLINE).await.unwrap(), ["c"]);
+    log.deregister("g", "b").await.unwrap();
+    heartbeat("short", Duration::from_millis(1)).await;
     let deadline = std::time::Instant::now() + DEADLINE;
-    while attend("a", DEADLINE).await != ["a"] {
+    while heartbeat("a", DEADLINE).await != ["a"] {
         assert!(std::time::Instant::now() < deadline, "it should be forgotten");
     }
 }
 
-async fn an_inspection_tells_what_is_there(Bed { log, store: _store }: Bed) {
+async fn an_inspection_tells_what_is_there(TestLog { log, store: _store }: TestLog) {
     let (ids, mine, _) = one_parked(&log).await;
     let late = append(&log, event(Family::Action, "b", "late")).await;
     let timers = vec![TimerUpdate::Set { subject: subject("a"), name: "retry".into(), due: at(7) }];
@@ -206,19 +206,19 @@ async fn an_inspection_tells_what_is_there(Bed { log, store: _store }: Bed) {
     assert_eq!((stream.length, stream.first, stream.last), (3, Some(ids[1]), Some(late)));
     let group = stream.groups.iter().find(|group| group.name == "g").unwrap();
     assert_eq!((group.delivered, &*group.pending), (late, &[late][..]));
-    let mut heads = found.heads.clone();
-    heads.sort();
-    assert_eq!(heads, [("action/host/a".into(), ids[2].entry()), ("action/host/b".into(), late.entry())]);
+    let mut versions = found.versions.clone();
+    versions.sort();
+    assert_eq!(versions, [("action/host/a".into(), ids[2].entry()), ("action/host/b".into(), late.entry())]);
     assert_eq!(found.timers, [("g|host/a|retry".to_owned(), "7".to_owned())]);
     assert_eq!(found.cursors.get("g"), cursor.as_ref());
     assert_eq!(found.trimmed.get(&Family::Action), Some(&ids[0]));
-    assert_eq!(found.parked.len(), 1);
+    assert_eq!(found.dead_letters.len(), 1);
     let held = found.leases.iter().find(|lease| lease.group == "g").unwrap();
     assert_eq!((held.owner.as_deref(), held.epoch), (Some("me"), mine.epoch));
     assert_eq!(found.views, ["g.1"]);
 }
 
-async fn history_is_walked_through_in_order_to_its_end(Bed { log, store: _store }: Bed) {
+async fn history_is_walked_through_in_order_to_its_end(TestLog { log, store: _store }: TestLog) {
     let mine = lease(&*log, "writer", "writer").await;
     let mut ids = vec![];
     for _ in 0..5 {

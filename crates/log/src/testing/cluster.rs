@@ -1,4 +1,4 @@
-//! A real Redis Cluster of a test's own: two masters, on loopback ports, ended with the test.
+//! A real Redis Cluster of two masters on loopback ports, stopped when dropped.
 
 use std::{
     net::TcpListener,
@@ -6,20 +6,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hemostat_log::Options;
 use hemostat_schema::Timestamp;
 use tempfile::TempDir;
 
 use super::DEADLINE;
+use crate::Options;
 
-/// Two masters: the first has the slots up to 9999, and with them partition 1; the second the others, and partition 0.
+/// Two masters: node 0 serves slots 0 to 9999, which include partition 1; node 1 the others, which include partition 0.
+#[derive(Debug)]
 pub struct Cluster {
     dir: TempDir,
     nodes: Vec<(u16, Child)>,
 }
 
 impl Cluster {
-    pub fn new() -> Self {
+    /// Starts both masters and waits until all slots are served.
+    pub fn spawn() -> Self {
         let dir = tempfile::Builder::new().prefix("hemostat-log-cluster-").tempdir().unwrap();
         let mut cluster = Self { dir, nodes: vec![] };
         let buses = [cluster.start(0), cluster.start(1)];
@@ -36,7 +38,7 @@ impl Cluster {
         cluster
     }
 
-    /// Starts a node; gives the port on which it speaks to the others.
+    /// Starts a node and returns its cluster bus port.
     fn start(&mut self, node: usize) -> u16 {
         let (port, bus) = (free_port(), free_port());
         let dir = self.dir.path().join(node.to_string());
@@ -55,21 +57,23 @@ impl Cluster {
         bus
     }
 
+    /// The port of a node.
     pub fn port(&self, node: usize) -> u16 {
         self.nodes[node].0
     }
 
+    /// Options to connect, which name only the first node.
     pub fn options(&self) -> Options {
         Options::new(&format!("redis-cluster://127.0.0.1:{}", self.port(0))).unwrap()
     }
 
-    /// Runs one command on a node and gives what redis-cli prints; a redirection is printed, too.
+    /// What redis-cli prints for one command on a node, redirections included.
     pub fn cli(&self, node: usize, args: &[&str]) -> String {
         let output = Command::new("redis-cli").args(["-p", &self.port(node).to_string()]).args(args).output().unwrap();
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
-    /// Forgets everything, also the functions.
+    /// Deletes all keys and functions.
     pub fn clear(&self) {
         for node in [0, 1] {
             assert_eq!(self.cli(node, &["FLUSHALL"]), "OK");
@@ -77,14 +81,14 @@ impl Cluster {
         }
     }
 
-    /// Says to both nodes that a slot is on its way; its keys are where they were.
+    /// Begins to migrate a slot; its keys stay where they are.
     pub fn begin_move(&self, slot: &str, from: usize, to: usize) {
         let id = |node| self.cli(node, &["CLUSTER", "MYID"]);
         assert_eq!(self.cli(to, &["CLUSTER", "SETSLOT", slot, "IMPORTING", &id(from)]), "OK");
         assert_eq!(self.cli(from, &["CLUSTER", "SETSLOT", slot, "MIGRATING", &id(to)]), "OK");
     }
 
-    /// Takes all keys of a slot that is on its way to where it goes.
+    /// Moves all keys of a migrating slot to its destination.
     pub fn move_keys(&self, slot: &str, from: usize, to: usize) {
         let keys = self.cli(from, &["CLUSTER", "GETKEYSINSLOT", slot, "1000"]);
         let port = self.port(to).to_string();
@@ -93,7 +97,7 @@ impl Cluster {
         assert_eq!(self.cli(from, &migrate), "OK");
     }
 
-    /// Says to both nodes that the slot has arrived.
+    /// Ends the migration of a slot.
     pub fn end_move(&self, slot: &str, from: usize, to: usize) {
         let id = self.cli(to, &["CLUSTER", "MYID"]);
         for node in [to, from] {
@@ -119,7 +123,7 @@ fn wait_until(what: &str, is_so: impl Fn() -> bool) {
     }
 }
 
-/// A port on which nobody listens, below those from which connections go out: one of those might take it first.
+/// A free port below the ephemeral range, so that no outgoing connection takes it first.
 fn free_port() -> u16 {
     let start = u16::try_from(Timestamp::now().subsec_nanosecond().unsigned_abs() / 1_000 % 15_000).unwrap();
     (0..15_000)

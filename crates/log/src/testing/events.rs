@@ -1,22 +1,24 @@
-//! Events to put on a log, and the bed on which a law is tried.
+//! Events to append, and shortcuts to append and read them.
 
 use std::sync::Arc;
 
-use hemostat_log::{Commit, Delivery, Entry, Lease, Log};
 use hemostat_schema::{
     ByteCount, Event, Family, NewEvent, Partition, Percent, Recorded, Span, Subject, Timestamp, action::Resumed,
     alert::Tested, container::Vitals, diagnosis, observation::EngineLost, observation::Sampled,
 };
 
 use super::DEADLINE;
+use crate::{Commit, Delivery, Entry, Lease, Log};
 
+/// The partition of these events.
 pub const P: Partition = Partition(0);
 
+/// The container `name` on `host`.
 pub fn subject(name: &str) -> Subject {
     format!("host/{name}").parse().unwrap()
 }
 
-/// An event of `family` that says `mark` and moves its subject's head.
+/// An event of `family` that carries `mark` and advances its subject's version.
 pub fn event(family: Family, name: &str, mark: &str) -> NewEvent {
     let event: Event = match family {
         Family::Observation => EngineLost { error: mark.to_owned() }.into(),
@@ -35,7 +37,7 @@ pub fn event(family: Family, name: &str, mark: &str) -> NewEvent {
     NewEvent::new(subject(name), Timestamp::from_millisecond(1_000).unwrap(), event)
 }
 
-/// An event that moves no head.
+/// An event that does not advance its subject's version.
 pub fn sample(name: &str) -> NewEvent {
     let vitals = Vitals {
         cpu: Percent::clamped(1.0),
@@ -53,11 +55,12 @@ pub fn sample(name: &str) -> NewEvent {
     NewEvent::new(subject(name), Timestamp::from_millisecond(1_000).unwrap(), Sampled { vitals })
 }
 
-/// What the events of [`event`] say, in order.
+/// The marks of events made by [`event`], in order.
 pub fn marks(entries: &[Entry]) -> Vec<String> {
     entries.iter().map(|entry| mark(&entry.event)).collect()
 }
 
+/// The same of deliveries.
 pub fn delivered(deliveries: &[Delivery]) -> Vec<String> {
     deliveries.iter().map(|delivery| mark(&delivery.event)).collect()
 }
@@ -68,17 +71,17 @@ fn mark(event: &Result<Recorded, String>) -> String {
     text("by").or(text("error")).unwrap_or_default()
 }
 
-/// The lease of `group` for `owner`, for long.
+/// Acquires the lease of `group` for `owner`, with a long time to live.
 pub async fn lease(log: &dyn Log, group: &str, owner: &str) -> Lease {
     log.acquire(P, group, owner, 10 * DEADLINE).await.unwrap().unwrap()
 }
 
-/// A commit of nothing but `events`.
+/// A commit of `events` alone.
 pub fn of(lease: &Lease, events: impl Into<Vec<NewEvent>>) -> Commit {
     Commit { events: events.into(), ..Commit::new(lease.clone()) }
 }
 
-/// Puts one event on the log through a group of its own.
+/// Appends one event, as the group `writer`.
 pub async fn append(log: &Arc<dyn Log>, event: NewEvent) -> hemostat_schema::EventId {
     let writer = lease(&**log, "writer", "writer").await;
     log.commit(&of(&writer, [event])).await.unwrap()[0]

@@ -16,8 +16,8 @@ use crate::Error;
 /// How long one XREAD waits. A peer that vanished without a word is found out after this and the time limit.
 const BLOCK: Duration = Duration::from_secs(5);
 
-/// Rings `bell` for `partition`, for ever.
-pub(super) async fn ring(shared: Arc<Shared>, partition: Partition, bell: watch::Sender<u64>) {
+/// Rings `append_signal` for `partition`, for ever.
+pub(super) async fn ring(shared: Arc<Shared>, partition: Partition, append_signal: watch::Sender<u64>) {
     const FIRST: Duration = Duration::from_millis(50);
     const LONGEST: Duration = Duration::from_secs(1);
     let mut delay = FIRST;
@@ -29,7 +29,7 @@ pub(super) async fn ring(shared: Arc<Shared>, partition: Partition, bell: watch:
                     info!(%partition, server = %connection.place(), "Redis is back");
                 }
                 delay = FIRST;
-                let error = listen(&connection, partition, shared.options().limit(), &bell).await;
+                let error = listen(&connection, partition, shared.options().limit(), &append_signal).await;
                 shared.learn(connection.place(), &error).await;
                 debug!(%partition, %error, "listening for new events was interrupted");
             }
@@ -45,11 +45,16 @@ pub(super) async fn ring(shared: Arc<Shared>, partition: Partition, bell: watch:
 }
 
 /// Rings until something fails.
-async fn listen(connection: &Connection, partition: Partition, limit: Duration, bell: &watch::Sender<u64>) -> Error {
+async fn listen(
+    connection: &Connection,
+    partition: Partition,
+    limit: Duration,
+    append_signal: &watch::Sender<u64>,
+) -> Error {
     loop {
         let heard = match clock(connection, partition, limit).await {
             Ok(clock) => {
-                bell.send_modify(|rung| *rung += 1);
+                append_signal.send_modify(|rung| *rung += 1);
                 wait(connection, partition, clock, limit).await
             }
             Err(error) => Err(error),

@@ -1,6 +1,6 @@
-//! A real redis-server of a test's own: on a unix socket in a directory of its own, ended with the test.
+//! For tests here and in other crates: a real redis-server per test, and events to append.
 
-#![allow(dead_code, reason = "each test binary uses its own part")]
+#![allow(clippy::unwrap_used, reason = "a test ends where something it relies on fails")]
 
 pub mod cluster;
 pub mod events;
@@ -13,13 +13,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hemostat_log::{Options, RedisLog, migrate, torn};
 use tempfile::TempDir;
 
-/// Longer than anything takes on a busy machine.
+use crate::{Options, RedisLog, aof_repair, migrate};
+
+/// Deadline of everything that a test waits for.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
-/// A running server. Its data survive [`kill`](Self::kill) and [`start`](Self::start).
+/// A redis-server on a unix socket in a temporary directory, stopped when dropped. Its data survive
+/// [`kill`](Self::kill) and [`start`](Self::start).
+#[derive(Debug)]
 pub struct Server {
     dir: TempDir,
     args: Vec<String>,
@@ -27,29 +30,32 @@ pub struct Server {
 }
 
 impl Server {
-    pub fn new() -> Self {
+    /// Starts one and waits until it answers.
+    pub fn spawn() -> Self {
         Self::with(&[])
     }
 
-    /// With more arguments, such as `--requirepass`.
+    /// The same with extra arguments, such as `--requirepass`.
     pub fn with(args: &[&str]) -> Self {
         let dir = tempfile::Builder::new().prefix("hemostat-log-").tempdir().unwrap();
         let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
         let child = spawn(&dir, &args);
         let server = Self { dir, args, child };
-        server.wait_until_it_answers();
+        server.wait_until_ready();
         server
     }
 
+    /// The path of its socket.
     pub fn socket(&self) -> PathBuf {
         self.dir.path().join("redis.sock")
     }
 
+    /// Options to connect to it.
     pub fn options(&self) -> Options {
         Options::new(&format!("unix://{}", self.socket().display())).unwrap()
     }
 
-    /// A migrated log on it.
+    /// Migrates it and connects.
     pub async fn log(&self) -> RedisLog {
         migrate(&self.options()).await.unwrap();
         RedisLog::connect(&self.options()).await.unwrap()
@@ -61,29 +67,29 @@ impl Server {
         self.child.wait().unwrap();
     }
 
-    /// Starts it again on the same data, without a commit that was torn.
+    /// Starts it on the same data, after truncating a commit that the crash cut off.
     pub fn start(&mut self) {
-        torn::cut_off(self.dir.path()).unwrap();
+        aof_repair::cut_off(self.dir.path()).unwrap();
         self.child = spawn(&self.dir, &self.args);
-        self.wait_until_it_answers();
+        self.wait_until_ready();
     }
 
-    /// Sends it a signal, such as `STOP`.
+    /// Sends a signal, such as `STOP`.
     pub fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap().success());
     }
 
-    /// Runs one command and gives what redis-cli prints.
+    /// What redis-cli prints for one command.
     pub fn cli(&self, args: &[&str]) -> String {
         let output = Command::new("redis-cli").arg("-s").arg(self.socket()).args(args).output().unwrap();
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
-    fn wait_until_it_answers(&self) {
+    fn wait_until_ready(&self) {
         let deadline = Instant::now() + DEADLINE;
         while !answers(&self.socket()) {
-            assert!(Instant::now() < deadline, "redis-server did not begin to answer");
+            assert!(Instant::now() < deadline, "redis-server did not answer in time");
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -109,7 +115,7 @@ fn spawn(dir: &TempDir, args: &[String]) -> Child {
         .unwrap_or_else(|error| panic!("this test needs redis-server 7.0 or later on the PATH: {error}"))
 }
 
-/// Whether it answers at all; asking for a password is an answer, loading its data is not.
+/// Whether it accepts commands: a request for a password counts, an error while it loads its data does not.
 fn answers(socket: &PathBuf) -> bool {
     let ask = || -> std::io::Result<String> {
         let mut stream = UnixStream::connect(socket)?;
