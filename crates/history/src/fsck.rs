@@ -18,15 +18,12 @@ use hemostat_core::{
     Decider, Projection,
     alerting::Alerting,
     judge::Judge,
-    remedy::Remedy,
-    view::{Breaker, Calibration, Containers, Cooldown, Dedup, Incidents, Timeline},
+    remedy::Authorisation,
+    views::{Breaker, Calibration, Containers, Cooldown, Dedup, Incidents, Timeline},
 };
 use hemostat_diagnosis::Triage;
 use hemostat_log::{Error, History, Inspection, Range, RawEntry};
-use hemostat_runtime::{
-    rows,
-    views::{HOSTS, OBSERVED, POSITION},
-};
+use hemostat_runtime::read_model::{self, CONTAINER_CHECKPOINTS, HOST_CHECKPOINTS, OFFSET};
 use hemostat_schema::{EventId, Family, Partition};
 use serde::Serialize;
 
@@ -72,10 +69,10 @@ impl Known {
             groups: ["consult", "execute", "deliver"].map(str::to_owned).into(),
             deciders: BTreeSet::new(),
             readers: ["notary".to_owned()].into(),
-            views: [hemostat_log::chain::VIEW, OBSERVED, HOSTS].map(str::to_owned).into(),
+            views: [hemostat_log::chain::VIEW, CONTAINER_CHECKPOINTS, HOST_CHECKPOINTS].map(str::to_owned).into(),
         };
         known.decider::<Triage>();
-        known.decider::<Remedy>();
+        known.decider::<Authorisation>();
         known.decider::<Judge>();
         known.decider::<Alerting>();
         known.view::<Containers>();
@@ -102,8 +99,8 @@ impl Known {
 /// What history says of what was inspected.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Seen {
-    /// The last event of each family and subject (`family/subject`) that decisions can rest on.
-    pub heads: BTreeMap<String, EventId>,
+    /// The version of each `family/subject`: its last event of a kind that advances it.
+    pub versions: BTreeMap<String, EventId>,
     /// Those events that something refers to and that are there.
     pub there: BTreeSet<EventId>,
     /// Streams whose entries do not ascend, or are not those of the stream, each with the first that is wrong.
@@ -124,11 +121,10 @@ impl Seen {
         if !kind.starts_with(&format!("{}.", entry.family)) && self.misplaced.len() < MOST {
             self.misplaced.push((entry.family, entry.id, format!("its kind is {kind:?}")));
         }
-        // As the commit does it: a sample alone decides nothing.
-        if !kind.starts_with("observation.sampled.")
+        if entry.advances_version()
             && let Some(subject) = entry.subject()
         {
-            self.heads.insert(format!("{}/{subject}", entry.family), entry.id);
+            self.versions.insert(format!("{}/{subject}", entry.family), entry.id);
         }
     }
 }
@@ -161,7 +157,7 @@ async fn look(
     let log = history.log();
     let mut seen = Seen::default();
     let pending = inspection.streams.values().flat_map(|stream| &stream.groups).flat_map(|group| &group.pending);
-    let wanted: BTreeSet<EventId> = pending.copied().chain(inspection.parked.iter().map(|parked| parked.id)).collect();
+    let wanted: BTreeSet<EventId> = pending.copied().chain(inspection.dead_letters.iter().map(|parked| parked.id)).collect();
     let upto =
         Range { from: Bound::Unbounded, to: Bound::Included(inspection.clock.unwrap_or(EventId::start(partition))) };
     let mut scan = history.scan(partition, Family::ALL, upto);
@@ -171,8 +167,8 @@ async fn look(
     }
     for group in inspection.cursors.keys() {
         let view = inspection.served.get(group).unwrap_or(group);
-        let row = log.rows(partition, view, &[POSITION.to_owned()]).await?.into_iter().next().flatten();
-        if let Some(position) = row.and_then(|row| rows::decode(&row).ok()) {
+        let row = log.rows(partition, view, &[OFFSET.to_owned()]).await?.into_iter().next().flatten();
+        if let Some(position) = row.and_then(|row| read_model::decode(&row).ok()) {
             seen.positions.insert(group.clone(), position);
         }
     }

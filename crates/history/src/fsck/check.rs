@@ -11,7 +11,7 @@ use super::{Finding, Known, MOST, Seen};
 pub fn check(partition: Partition, inspection: &Inspection, known: &Known, seen: &Seen) -> Vec<Finding> {
     let mut found = Found { partition, inspection, known, seen, findings: vec![] };
     found.streams();
-    found.heads();
+    found.versions();
     found.timers();
     found.leases();
     found.cursors();
@@ -100,11 +100,11 @@ impl Found<'_> {
         }
     }
 
-    fn heads(&mut self) {
-        let heads: BTreeSet<&str> = self.inspection.heads.iter().map(|(key, _)| key.as_str()).collect();
+    fn versions(&mut self) {
+        let versions: BTreeSet<&str> = self.inspection.versions.iter().map(|(key, _)| key.as_str()).collect();
         let mut wrong: Vec<(String, String)> = vec![];
-        for (key, head) in &self.inspection.heads {
-            let last = self.seen.heads.get(key);
+        for (key, head) in &self.inspection.versions {
+            let last = self.seen.versions.get(key);
             let Ok(head) = EventId::from_entry(self.partition, head) else {
                 wrong.push((key.clone(), format!("{head:?} is no id")));
                 continue;
@@ -116,7 +116,7 @@ impl Found<'_> {
                 None => wrong.push((key.clone(), format!("there is no event at {head}"))),
             }
         }
-        let missing = self.seen.heads.iter().filter(|(key, _)| !heads.contains(key.as_str()));
+        let missing = self.seen.versions.iter().filter(|(key, _)| !versions.contains(key.as_str()));
         wrong.extend(missing.map(|(key, last)| (key.clone(), format!("there is none, and the last event is {last}"))));
         for (key, what) in wrong.into_iter().take(MOST) {
             self.say(
@@ -181,7 +181,7 @@ impl Found<'_> {
     }
 
     fn parked(&mut self) {
-        for parked in self.inspection.parked.iter().take(MOST) {
+        for parked in self.inspection.dead_letters.iter().take(MOST) {
             let gone = !self.seen.there.contains(&parked.id);
             let trimmed = self.inspection.trimmed.get(&parked.family).is_some_and(|trimmed| parked.id <= *trimmed);
             if gone && !trimmed {

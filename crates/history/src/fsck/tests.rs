@@ -1,7 +1,8 @@
 //! Each kind of damage is found and named, and what is sound is not blamed.
 
-use hemostat_log::{Cursor, LeaseState, ParkedDelivery};
-use hemostat_schema::Timestamp;
+use bytes::Bytes;
+use hemostat_log::{Cursor, LeaseState, DeadLetter};
+use hemostat_schema::{Event, Timestamp};
 
 use super::*;
 
@@ -20,12 +21,12 @@ fn sound() -> (Inspection, Seen) {
     let inspection = Inspection {
         clock: Some(id(9)),
         streams,
-        heads: vec![("action/h/a".into(), "9-0".into())],
+        versions: vec![("action/h/a".into(), "9-0".into())],
         timers: vec![("judge|h/a|verdict".into(), "20".into())],
         cursors: [("containers.1".to_owned(), Cursor { at: id(8), families: vec![Family::Action] })].into(),
         served: [("containers.1".to_owned(), "containers.1~2".to_owned())].into(),
         trimmed: [(Family::Action, id(4))].into(),
-        parked: vec![ParkedDelivery {
+        dead_letters: vec![DeadLetter {
             key: id(3),
             group: "judge".into(),
             family: Family::Action,
@@ -37,7 +38,7 @@ fn sound() -> (Inspection, Seen) {
         views: vec!["judge.1".into(), "judge-shared.1".into(), "containers.1~2".into(), "notary.1".into()],
     };
     let seen = Seen {
-        heads: [("action/h/a".to_owned(), id(9))].into(),
+        versions: [("action/h/a".to_owned(), id(9))].into(),
         there: [id(7)].into(),
         misplaced: vec![],
         positions: [("containers.1".to_owned(), id(9))].into(),
@@ -81,10 +82,10 @@ fn each_kind_of_damage_is_found_alone() {
         ("actions, group dedup.0", "no role of this version", |found, _| {
             found.streams.get_mut(&Family::Action).unwrap().groups[0].name = "dedup.0".into();
         }),
-        ("heads, action/h/a", "the last event is", |found, _| found.heads[0].1 = "8-0".into()),
-        ("heads, action/h/a", "is no id", |found, _| found.heads[0].1 = "soon".into()),
-        ("heads, action/h/b", "there is no event", |found, _| found.heads.push(("action/h/b".into(), "3-0".into()))),
-        ("heads, action/h/a", "there is none", |found, _| found.heads.clear()),
+        ("heads, action/h/a", "the last event is", |found, _| found.versions[0].1 = "8-0".into()),
+        ("heads, action/h/a", "is no id", |found, _| found.versions[0].1 = "soon".into()),
+        ("heads, action/h/b", "there is no event", |found, _| found.versions.push(("action/h/b".into(), "3-0".into()))),
+        ("heads, action/h/a", "there is none", |found, _| found.versions.clear()),
         ("timers, judge|h/a/b|verdict", "no subject", |found, _| found.timers[0].0 = "judge|h/a/b|verdict".into()),
         ("timers, doctor|h/a|verdict", "no group doctor", |found, _| found.timers[0].0 = "doctor|h/a|verdict".into()),
         ("lease:judge", "no epoch", |found, _| found.leases[0].epoch = 0),
@@ -108,7 +109,7 @@ fn each_kind_of_damage_is_found_alone() {
 #[test]
 fn a_parked_delivery_of_an_event_that_is_gone_can_be_discarded() {
     let (mut inspection, seen) = sound();
-    inspection.parked[0].id = id(6);
+    inspection.dead_letters[0].id = id(6);
     let findings = check(P, &inspection, &Known::of_this_version(), &seen);
     assert!(findings[0].advice.contains("parked discard 0.3-0"), "{findings:?}");
 }
@@ -116,7 +117,30 @@ fn a_parked_delivery_of_an_event_that_is_gone_can_be_discarded() {
 #[test]
 fn a_head_whose_event_was_discarded_without_an_archive_is_not_blamed() {
     let (mut inspection, mut seen) = sound();
-    (inspection.heads[0].1, seen.sealed) = ("4-0".into(), None);
-    seen.heads.clear();
+    (inspection.versions[0].1, seen.sealed) = ("4-0".into(), None);
+    seen.versions.clear();
     assert_eq!(check(P, &inspection, &Known::of_this_version(), &seen), []);
+}
+
+/// An entry of this kind, as it stands in the stream, about `h/a`.
+fn entry(ms: u64, family: Family, kind: &str) -> RawEntry {
+    let fields = [("k", kind), ("s", "h/a"), ("e", "")];
+    let fields = fields.map(|(name, value)| (Bytes::from(name), Bytes::from(value.to_owned())));
+    RawEntry { id: id(ms), family, fields: fields.into() }
+}
+
+#[test]
+fn measurements_do_not_advance_a_subjects_version_and_every_other_kind_does() {
+    let measurements = ["observation.sampled", "observation.stored", "observation.disk_measured"];
+    let kinds = Event::kinds().map(|info| (info.family, info.kind(), info.version));
+    // Written by a later program: the commit advances the version unless it is told not to.
+    let later = [("observation.smelled", 1), ("observation.seen", 99), ("observation.stored", 99)];
+    let later = later.map(|(kind, version)| (Family::Observation, kind.to_owned(), version));
+    for (family, kind, version) in kinds.chain(later) {
+        let mut seen = Seen::default();
+        seen.take(&entry(5, family, &format!("{kind}.{version}")), &BTreeSet::new());
+        let advances = !measurements.contains(&kind.as_str());
+        assert_eq!(seen.versions.contains_key(&format!("{family}/h/a")), advances, "{kind}.{version}");
+        assert_eq!(seen.misplaced, []);
+    }
 }
