@@ -1,4 +1,4 @@
-//! The archive: which segments there are, and what each says of itself.
+//! The archive and its index of segments: which exist, and their manifests.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -9,51 +9,51 @@ use hemostat_schema::{EventId, Family, Partition};
 use object_store::ObjectStore;
 
 use crate::{
-    Broken, Damage, Error, Manifest,
-    cache::Cache,
-    manifest::{Sealed, directory, first_of, manifest_path},
-    place::Place,
+    Damage, DamagedObject, Error, Manifest,
+    cache::SegmentCache,
+    manifest::{SealedManifest, directory, first_of, manifest_path},
+    storage::Storage,
 };
 
-/// For messages.
-const WHOSE: &str = "archive";
+/// The storage's name in messages.
+const NAME: &str = "archive";
 
 /// Sealed history in a directory or an S3-compatible store.
 #[derive(Debug)]
 pub struct Archive {
-    pub(crate) place: Place,
-    pub(crate) cache: Cache,
-    known: Mutex<HashMap<(Partition, Family), Known>>,
+    pub(crate) storage: Storage,
+    pub(crate) cache: SegmentCache,
+    index: Mutex<HashMap<(Partition, Family), Index>>,
 }
 
-/// The segments of one family by their first events, with their manifests where these were read. Segments are only ever
-/// added, so this grows and never changes.
-type Known = BTreeMap<EventId, Option<Arc<Sealed>>>;
+/// The segments of one family by first event, with the manifests that were read so far. Segments are append-only, so an
+/// entry never becomes stale.
+type Index = BTreeMap<EventId, Option<Arc<SealedManifest>>>;
 
-/// The archive at a directory (made where there is none), `file:///path` or `s3://bucket/prefix`; for the latter,
-/// credentials, region and endpoint come from the environment (`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`,
-/// `AWS_REGION`, `AWS_ENDPOINT_URL`, …).
+/// Opens the archive at a directory (created if missing), `file:///path` or `s3://bucket/prefix`. S3 credentials, region
+/// and endpoint come from the environment (`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`,
+/// `AWS_ENDPOINT_URL`, …).
 ///
 /// # Errors
-/// When the address cannot be understood, or the directory not be made.
+/// When the address is invalid, or the directory cannot be created.
 pub fn open(url: &str) -> Result<Arc<Archive>, Error> {
-    Ok(Arc::new(Archive::at(Place::open(WHOSE, url)?)))
+    Ok(Arc::new(Archive::at(Storage::open(NAME, url)?)))
 }
 
 impl Archive {
-    /// In an object store that the caller brings; it must know how to write an object only where there is none.
+    /// An archive in the caller's object store, which must support [conditional writes](object_store::PutMode::Create).
     pub fn new(store: Arc<dyn ObjectStore>) -> Self {
-        Self::at(Place::new(WHOSE, store))
+        Self::at(Storage::new(NAME, store))
     }
 
-    fn at(place: Place) -> Self {
-        Self { place, cache: Cache::default(), known: Mutex::default() }
+    fn at(storage: Storage) -> Self {
+        Self { storage, cache: SegmentCache::default(), index: Mutex::default() }
     }
 
-    /// The manifests of a family's segments, in their order.
+    /// The manifests of a family's segments, oldest first.
     ///
     /// # Errors
-    /// When the archive cannot be read, or a manifest not be made out.
+    /// When the archive cannot be read, or a manifest is invalid.
     pub async fn segments(&self, partition: Partition, family: Family) -> Result<Vec<Manifest>, Error> {
         self.refresh(partition, family).await?;
         let mut manifests = vec![];
@@ -66,72 +66,75 @@ impl Archive {
     /// The manifest of the family's last segment.
     ///
     /// # Errors
-    /// When the archive cannot be read, or the manifest not be made out.
+    /// When the archive cannot be read, or the manifest is invalid.
     pub async fn newest(&self, partition: Partition, family: Family) -> Result<Option<Manifest>, Error> {
         self.refresh(partition, family).await?;
-        Ok(self.newest_known(partition, family).await?.map(|sealed| sealed.manifest.clone()))
+        Ok(self.newest_indexed(partition, family).await?.map(|sealed| sealed.manifest.clone()))
     }
 
-    /// As [`newest`](Self::newest), as far as it was looked.
-    pub(crate) async fn newest_known(
+    /// Like [`newest`](Self::newest), without refreshing the index.
+    pub(crate) async fn newest_indexed(
         &self,
         partition: Partition,
         family: Family,
-    ) -> Result<Option<Arc<Sealed>>, Error> {
-        let last = self.known().get(&(partition, family)).and_then(|known| Some(*known.last_key_value()?.0));
-        match last {
+    ) -> Result<Option<Arc<SealedManifest>>, Error> {
+        match self.last_indexed(partition, family) {
             Some(first) => Ok(Some(self.sealed(family, first).await?)),
             None => Ok(None),
         }
     }
 
-    /// Up to which event at least there are segments, as far as it was looked; asks nobody.
-    pub(crate) fn reaches(&self, partition: Partition, family: Family) -> Option<EventId> {
-        let known = self.known();
-        let (first, sealed) = known.get(&(partition, family))?.last_key_value()?;
+    /// The first event of the last indexed segment.
+    fn last_indexed(&self, partition: Partition, family: Family) -> Option<EventId> {
+        self.index().get(&(partition, family)).and_then(|index| Some(*index.last_key_value()?.0))
+    }
+
+    /// A lower bound of the last sealed event, from the index alone.
+    pub(crate) fn indexed_up_to(&self, partition: Partition, family: Family) -> Option<EventId> {
+        let index = self.index();
+        let (first, sealed) = index.get(&(partition, family))?.last_key_value()?;
         Some(sealed.as_ref().map_or(*first, |sealed| sealed.manifest.last))
     }
 
-    /// Looks for segments that were sealed since it looked last.
+    /// Adds the segments to the index that were sealed since the last refresh.
     pub(crate) async fn refresh(&self, partition: Partition, family: Family) -> Result<(), Error> {
-        let after = self.known().get(&(partition, family)).and_then(|known| Some(*known.last_key_value()?.0));
-        let after = after.map(|first| manifest_path(family, first));
-        let names = self.place.names(&directory(partition, family), after.as_ref()).await?;
-        let mut known = self.known();
-        let known = known.entry((partition, family)).or_default();
+        let after = self.last_indexed(partition, family).map(|first| manifest_path(family, first));
+        let names = self.storage.names(&directory(partition, family), after.as_ref()).await?;
+        let mut index = self.index();
+        let index = index.entry((partition, family)).or_default();
         for first in names.iter().filter_map(|name| first_of(partition, name)) {
-            known.entry(first).or_default();
+            index.entry(first).or_default();
         }
         Ok(())
     }
 
-    /// The first events of all segments, as far as it was looked.
+    /// The first events of all indexed segments.
     pub(crate) fn firsts(&self, partition: Partition, family: Family) -> Vec<EventId> {
-        self.known().get(&(partition, family)).map(|known| known.keys().copied().collect()).unwrap_or_default()
+        self.index().get(&(partition, family)).map(|index| index.keys().copied().collect()).unwrap_or_default()
     }
 
     /// The manifest of the segment that begins with `first`.
-    pub(crate) async fn sealed(&self, family: Family, first: EventId) -> Result<Arc<Sealed>, Error> {
+    pub(crate) async fn sealed(&self, family: Family, first: EventId) -> Result<Arc<SealedManifest>, Error> {
         let key = (first.partition, family);
-        if let Some(Some(sealed)) = self.known().get(&key).and_then(|known| known.get(&first)) {
+        if let Some(Some(sealed)) = self.index().get(&key).and_then(|index| index.get(&first)) {
             return Ok(sealed.clone());
         }
         let sealed = self.read_manifest(family, first).await?;
-        self.known().entry(key).or_default().insert(first, Some(sealed.clone()));
+        self.index().entry(key).or_default().insert(first, Some(sealed.clone()));
         Ok(sealed)
     }
 
-    /// As it is now, whatever was read before.
-    pub(crate) async fn read_manifest(&self, family: Family, first: EventId) -> Result<Arc<Sealed>, Error> {
+    /// Reads a manifest from storage, past the index.
+    pub(crate) async fn read_manifest(&self, family: Family, first: EventId) -> Result<Arc<SealedManifest>, Error> {
         let path = manifest_path(family, first);
-        let broken = |why| Broken { which: path.to_string(), why };
-        let bytes = self.place.get(&path).await?.ok_or_else(|| broken(Damage::Missing))?;
-        let sealed = Sealed::read(&bytes, family, first).map_err(|why| broken(Damage::Unreadable(why)))?;
+        let damaged = |why| DamagedObject { object: path.to_string(), why };
+        let bytes = self.storage.get(&path).await?.ok_or_else(|| damaged(Damage::Missing))?;
+        let sealed = SealedManifest::read(&bytes, family, first).map_err(|why| damaged(Damage::Unreadable(why)))?;
         Ok(Arc::new(sealed))
     }
 
-    /// Nothing is awaited while it is held.
-    fn known(&self) -> MutexGuard<'_, HashMap<(Partition, Family), Known>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The guard must not be held across an await.
+    fn index(&self) -> MutexGuard<'_, HashMap<(Partition, Family), Index>> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

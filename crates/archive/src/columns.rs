@@ -1,8 +1,8 @@
-//! What of an event stands in which column of a Parquet file.
+//! The columns of the Parquet files.
 //!
-//! `fields` holds the entry as it stood in the store, byte for byte, and is the only column (with `id` and `family`) that
-//! HemoStat reads back. The others are for people with DuckDB, pandas or Polars; of an entry that this program cannot
-//! decode they are null, and an event of an old version is shown as this program reads it.
+//! `fields` holds the entry byte for byte as Redis stored it; HemoStat reads back only `id`, `family` and `fields`. The
+//! other columns are for DuckDB, pandas and Polars: null if this version of HemoStat cannot decode the entry, and upcast
+//! to the current schema if the event is older.
 
 use std::{
     io::Write,
@@ -42,19 +42,19 @@ message hemostat {
   required binary fields;
 }";
 
-/// Where the columns that are read back stand.
+/// Indices of the columns that HemoStat reads back.
 pub(crate) const ID: usize = 0;
 pub(crate) const FAMILY: usize = 3;
 pub(crate) const FIELDS: usize = 12;
 
 static TYPE: LazyLock<TypePtr> =
-    LazyLock::new(|| Arc::new(parse_message_type(SCHEMA).expect("the schema is right, as every test of it shows")));
+    LazyLock::new(|| Arc::new(parse_message_type(SCHEMA).expect("the schema is a valid constant")));
 
 static PROPERTIES: LazyLock<WriterPropertiesPtr> = LazyLock::new(|| {
     let builder = WriterProperties::builder()
         .set_created_by("hemostat".to_owned())
         .set_compression(Compression::ZSTD(Default::default()));
-    // No two are the same, so a dictionary of them would only be in the way.
+    // Their values are unique, so a dictionary would only cost space.
     let unique = ["id", "data", "fields"];
     let builder = unique
         .into_iter()
@@ -70,7 +70,7 @@ pub(crate) fn properties() -> WriterPropertiesPtr {
     PROPERTIES.clone()
 }
 
-/// One row: a value for each column, in their order.
+/// One row, with the columns in order.
 struct Row {
     id: String,
     partition: i32,
@@ -110,14 +110,14 @@ impl Row {
     }
 }
 
-/// Everything of one column.
+/// The values of one column.
 enum Column {
     Text(Vec<Option<ByteArray>>),
     Int(Vec<Option<i32>>),
     Long(Vec<Option<i64>>),
 }
 
-/// Writes the columns of `entries`, in their order.
+/// Writes `entries` as one row group.
 pub(crate) fn write<W: Write + Send>(
     entries: &[RawEntry],
     group: &mut SerializedRowGroupWriter<'_, W>,
@@ -143,8 +143,8 @@ pub(crate) fn write<W: Write + Send>(
         text(&|row| Some(&row.fields)),
     ];
     for column in columns {
-        let few = || ParquetError::General("the schema has fewer columns".to_owned());
-        let mut writer = group.next_column()?.ok_or_else(few)?;
+        let missing = || ParquetError::General("the schema has fewer columns".to_owned());
+        let mut writer = group.next_column()?.ok_or_else(missing)?;
         match column {
             Column::Text(values) => put::<ByteArrayType>(&mut writer, values)?,
             Column::Int(values) => put::<Int32Type>(&mut writer, values)?,
@@ -155,7 +155,7 @@ pub(crate) fn write<W: Write + Send>(
     Ok(())
 }
 
-/// Writes a column: its values, and for each row whether there is one. Required columns take no notice of the latter.
+/// Writes a column: its values and, for optional columns, which rows have one (required columns ignore that).
 fn put<T: DataType>(writer: &mut SerializedColumnWriter<'_>, values: Vec<Option<T::T>>) -> Result<(), ParquetError> {
     let present: Vec<i16> = values.iter().map(|value| value.is_some().into()).collect();
     let values: Vec<T::T> = values.into_iter().flatten().collect();

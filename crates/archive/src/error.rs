@@ -1,75 +1,75 @@
-//! What can go wrong with the archive, and whether trying again may help.
+//! The archive's errors, and which of them are transient.
 
 use hemostat_log::chain::Hash;
 use hemostat_schema::EventId;
 
-/// Why the archive did not do what it was asked.
+/// Why an operation of the archive or the witness failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The address cannot be understood.
-    #[error("{url} is not an archive: {reason}; right would be a directory, file:///path or s3://bucket/prefix")]
+    /// The address is invalid.
+    #[error("{url} is not an archive: {reason}; use a directory, file:///path or s3://bucket/prefix")]
     Url {
-        /// As it was given; `***` where it holds credentials.
+        /// The address as configured, with `***` in place of credentials.
         url: String,
         /// What is wrong with it.
         reason: String,
     },
-    /// The place did not do it.
-    #[error("could not {doing} {object} of the {whose}")]
-    Place {
-        /// What was to be done: `read`.
-        doing: &'static str,
-        /// With which object.
+    /// The storage failed.
+    #[error("could not {action} {object} of the {store}")]
+    Storage {
+        /// The attempted action, such as `read`.
+        action: &'static str,
+        /// The object's name.
         object: String,
-        /// Of the archive or the witness.
-        whose: &'static str,
-        /// What it said.
+        /// `archive` or `witness`.
+        store: &'static str,
+        /// The storage's error.
         source: Box<object_store::Error>,
     },
-    /// Something in the archive is not as it was sealed.
+    /// An object was altered or is missing.
     #[error("the archive is damaged: {0}")]
-    Broken(Broken),
-    /// Entries that cannot be written as Parquet.
+    Damaged(DamagedObject),
+    /// Encoding failed.
     #[error("could not write events as Parquet: {0}")]
     Unwritable(String),
-    /// What was to be sealed does not follow what is sealed: somebody else has sealed meanwhile.
+    /// Another process has sealed these events meanwhile.
     #[error("events from {first} on cannot be sealed: the archive reaches up to {sealed}")]
-    OutOfTurn {
-        /// The first event that was to be sealed.
+    AlreadySealed {
+        /// The first event of the refused segment.
         first: EventId,
-        /// The last one that is.
+        /// The last sealed event.
         sealed: String,
     },
-    /// The chain of hashes of what was to be sealed is not the one that goes on where the archive ends.
-    #[error("events from {first} on cannot be sealed: their chain of hashes does not go on where the archive's ends")]
-    Unchained {
-        /// The first event that was to be sealed.
+    /// The segment's chain of hashes does not continue the archive's.
+    #[error("events from {first} on cannot be sealed: their chain of hashes does not continue the archive's")]
+    ChainMismatch {
+        /// The first event of the refused segment.
         first: EventId,
     },
-    /// The witness was told something else before.
-    #[error("{which}: the witness was told that the chain of hashes stood at {told}, and now stands at {now}")]
+    /// The witness holds another hash for this checkpoint: history was rewritten.
+    #[error("{object}: the witness recorded the chain of hashes as {recorded}, and it is now {now}")]
     Contradicted {
-        /// What the witness keeps.
-        which: String,
-        /// What it was told first.
-        told: Hash,
-        /// What it was to be told now.
+        /// The witness's record.
+        object: String,
+        /// The hash that the witness recorded first.
+        recorded: Hash,
+        /// The hash of the same checkpoint now.
         now: Hash,
     },
 }
 
-/// Not as a source: the message says it already.
-impl From<Broken> for Error {
-    fn from(broken: Broken) -> Self {
-        Self::Broken(broken)
+/// Not as a source, because the message contains it already.
+impl From<DamagedObject> for Error {
+    fn from(damaged: DamagedObject) -> Self {
+        Self::Damaged(damaged)
     }
 }
 
 impl Error {
-    /// Whether trying again later may help, with nothing changed by anybody but time.
+    /// Whether a later retry may succeed without an operator.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Place { source, .. } => !matches!(
+            Self::Storage { source, .. } => !matches!(
                 **source,
                 object_store::Error::NotSupported { .. }
                     | object_store::Error::NotImplemented { .. }
@@ -77,17 +77,17 @@ impl Error {
                     | object_store::Error::Unauthenticated { .. }
                     | object_store::Error::UnknownConfigurationKey { .. }
             ),
-            Self::OutOfTurn { .. } => true,
+            Self::AlreadySealed { .. } => true,
             Self::Url { .. }
-            | Self::Broken(_)
+            | Self::Damaged(_)
             | Self::Unwritable(_)
-            | Self::Unchained { .. }
+            | Self::ChainMismatch { .. }
             | Self::Contradicted { .. } => false,
         }
     }
 
-    /// With the whole chain of reasons, each of them once.
-    pub fn told(&self) -> String {
+    /// The message with the messages of all sources, each once.
+    pub fn with_sources(&self) -> String {
         let mut text = self.to_string();
         let mut source = std::error::Error::source(self);
         while let Some(error) = source {
@@ -101,12 +101,12 @@ impl Error {
     }
 }
 
-/// An object of the archive that is not as it was sealed.
+/// An object of the archive that was altered or is missing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{which} {why}")]
-pub struct Broken {
-    /// The object, by its name.
-    pub which: String,
+#[error("{object} {why}")]
+pub struct DamagedObject {
+    /// The object's name.
+    pub object: String,
     /// What is wrong with it.
     pub why: Damage,
 }
@@ -114,7 +114,7 @@ pub struct Broken {
 /// What is wrong with an object of the archive.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Damage {
-    /// Another object says that it was there.
+    /// Another object references it.
     #[error("is missing")]
     Missing,
     /// Its bytes are not those that were sealed.
@@ -128,11 +128,11 @@ pub enum Damage {
     /// It cannot be read.
     #[error("cannot be read: {0}")]
     Unreadable(String),
-    /// It says one thing, what it stands for another.
-    #[error("does not hold what its manifest says: {0}")]
-    Otherwise(String),
-    /// The chain of hashes over its events is not the one that its manifest has.
-    #[error("does not give the chain of hashes that its manifest has: SHA-256 {found}, not {sealed}")]
+    /// Its contents contradict its manifest.
+    #[error("contradicts its manifest: {0}")]
+    Inconsistent(String),
+    /// Its events do not give the chain of hashes in its manifest.
+    #[error("does not give the chain of hashes in its manifest: SHA-256 {found}, not {sealed}")]
     Chain {
         /// What it was.
         sealed: Hash,

@@ -1,12 +1,11 @@
-//! What a segment is said to hold, and where everything of it lies.
+//! The manifest of a segment, and the names of a segment's objects.
 
 use hemostat_log::chain::{Hash, Link};
 use hemostat_schema::{EventId, Family, Partition, Timestamp};
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
-/// What a segment holds, and what came before it. Its bytes never change once they are written: the next one has their
-/// hash.
+/// Describes a segment and references the previous one. Immutable: the next manifest contains the hash of its bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     /// The partition.
@@ -17,46 +16,49 @@ pub struct Manifest {
     pub first: EventId,
     /// The last event.
     pub last: EventId,
-    /// How many events there are.
+    /// The number of events.
     pub count: u64,
-    /// The name of the Parquet file, beside the manifest.
+    /// The name of the Parquet file, in the directory of the manifest.
     pub file: String,
-    /// Its length.
+    /// The length of the file, in bytes.
     pub bytes: u64,
-    /// Its SHA-256.
+    /// The SHA-256 of the file.
     pub sha256: Hash,
-    /// The segment before; none for the first.
+    /// The previous segment; `None` for the first.
     pub previous: Option<Previous>,
-    /// Where the family's chain of hashes stood before the first event.
+    /// The family's chain of hashes before the first event.
     pub before: Link,
-    /// Where it stood behind the last one.
+    /// The family's chain of hashes after the last event.
     pub chain: Link,
     /// When it was sealed.
     pub sealed_at: Timestamp,
 }
 
-/// The segment before.
+/// A reference to the previous segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Previous {
-    /// Its first event: its manifest is named by it.
+    /// Its first event, which names its manifest.
     pub first: EventId,
     /// The SHA-256 of its manifest.
     pub manifest: Hash,
 }
 
-/// A manifest with the hash of its bytes, by which the next one refers to it.
+/// A manifest as it was read, with the hash of its bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Sealed {
+pub(crate) struct SealedManifest {
     pub manifest: Manifest,
     pub hash: Hash,
 }
 
-impl Sealed {
-    /// From the bytes of a manifest, or why they are none of the segment that begins with `first`.
+impl SealedManifest {
+    /// Parses a manifest; an error if it does not belong to the segment that begins with `first`.
     pub fn read(bytes: &[u8], family: Family, first: EventId) -> Result<Self, String> {
         let manifest: Manifest = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
         if (manifest.partition, manifest.family, manifest.first) != (first.partition, family, first) {
-            return Err(format!("it is of {} {} of partition {}", manifest.family, manifest.first, manifest.partition));
+            return Err(format!(
+                "it belongs to {} {} of partition {}",
+                manifest.family, manifest.first, manifest.partition
+            ));
         }
         Ok(Self { manifest, hash: Hash::of(bytes) })
     }
@@ -66,36 +68,35 @@ impl Sealed {
     }
 }
 
-/// An id as it stands in names, so that they sort as the ids do.
-fn sorted(id: EventId) -> String {
+/// An id with leading zeros, so that names sort like ids.
+fn padded(id: EventId) -> String {
     format!("{:015}-{:010}", id.ms, id.seq)
 }
 
-/// Where a family's segments lie.
+/// The directory of a family's segments.
 pub(crate) fn directory(partition: Partition, family: Family) -> Path {
     Path::from_iter([partition.to_string().as_str(), family.name()])
 }
 
-/// Of two that would seal from the same event on, only one can write this object.
+/// The manifest's name contains only the first event: of two writers that seal from the same event, one can create it.
 pub(crate) fn manifest_path(family: Family, first: EventId) -> Path {
-    directory(first.partition, family).join(format!("{}.json", sorted(first)).as_str())
+    directory(first.partition, family).join(format!("{}.json", padded(first)).as_str())
 }
 
-/// The name of the Parquet file.
 pub(crate) fn file_name(first: EventId, last: EventId) -> String {
-    format!("{}_{}.parquet", sorted(first), sorted(last))
+    format!("{}_{}.parquet", padded(first), padded(last))
 }
 
 pub(crate) fn file_path(manifest: &Manifest) -> Path {
     directory(manifest.partition, manifest.family).join(manifest.file.as_str())
 }
 
-/// What every Parquet file is called whose first event is this.
+/// The common prefix of all Parquet files that begin with this event.
 pub(crate) fn file_prefix(first: EventId) -> String {
-    format!("{}_", sorted(first))
+    format!("{}_", padded(first))
 }
 
-/// The first event of the segment whose manifest has this name; none where it is no manifest's.
+/// The first event of the segment whose manifest has this name; `None` if the name is not a manifest's.
 pub(crate) fn first_of(partition: Partition, name: &str) -> Option<EventId> {
     EventId::from_entry(partition, name.strip_suffix(".json")?).ok()
 }
@@ -107,7 +108,7 @@ mod tests {
     const P: Partition = Partition(2);
 
     #[test]
-    fn names_sort_as_the_ids_do_and_are_read_back() {
+    fn names_sort_like_ids_and_parse_back() {
         let id = |ms, seq| EventId { partition: P, ms, seq };
         let ids =
             [id(0, 1), id(9, 0), id(10, 0), id(10, 9), id(10, 10), id(999_999_999_999, 3), id(1_764_000_000_000, 0)];

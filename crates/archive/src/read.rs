@@ -1,4 +1,4 @@
-//! Reading what is archived, as one reads the log; every segment is checked against its manifest before it is believed.
+//! Reads archived events with the log's interface. Every segment is verified against its manifest before use.
 
 use std::{ops::Bound, sync::Arc};
 
@@ -7,10 +7,10 @@ use hemostat_log::{Order, Range, RawEntry, chain::Hash};
 use hemostat_schema::{EventId, Family, Partition};
 
 use crate::{
-    Archive, Broken, Damage, Error, Manifest,
-    cache::Events,
-    manifest::{Sealed, file_path, manifest_path},
-    segment::Reader,
+    Archive, Damage, DamagedObject, Error, Manifest,
+    cache::SegmentEvents,
+    manifest::{SealedManifest, file_path, manifest_path},
+    parquet_file::ParquetReader,
 };
 
 #[async_trait]
@@ -25,7 +25,7 @@ impl hemostat_log::Archive for Archive {
     ) -> Result<Vec<RawEntry>, hemostat_log::Error> {
         let mut found = vec![];
         for family in families {
-            found.extend(self.of_family(partition, *family, range, order, limit).await.map_err(told)?);
+            found.extend(self.of_family(partition, *family, range, order, limit).await.map_err(log_error)?);
         }
         found.sort_unstable_by_key(|entry| entry.id);
         if order == Order::NewestFirst {
@@ -36,16 +36,16 @@ impl hemostat_log::Archive for Archive {
     }
 
     async fn sealed(&self, partition: Partition, family: Family) -> Result<Option<EventId>, hemostat_log::Error> {
-        Ok(self.newest(partition, family).await.map_err(told)?.map(|manifest| manifest.last))
+        Ok(self.newest(partition, family).await.map_err(log_error)?.map(|manifest| manifest.last))
     }
 }
 
-fn told(error: Error) -> hemostat_log::Error {
-    hemostat_log::Error::Archive { reason: error.told(), transient: error.is_transient() }
+fn log_error(error: Error) -> hemostat_log::Error {
+    hemostat_log::Error::Archive { reason: error.with_sources(), transient: error.is_transient() }
 }
 
 impl Archive {
-    /// The first `limit` events of `range` in `order`.
+    /// The first `limit` events of `range`, in `order`.
     async fn of_family(
         &self,
         partition: Partition,
@@ -57,9 +57,9 @@ impl Archive {
         if range.is_empty() || limit == 0 {
             return Ok(vec![]);
         }
-        self.look_as_far_as(partition, family, range.to).await?;
+        self.refresh_up_to(partition, family, range.to).await?;
         let firsts = self.firsts(partition, family);
-        // The segment that is open where the range begins, up to the last one that begins within it.
+        // From the segment that contains the range's start to the last one that begins within the range.
         let begin = match range.from {
             Bound::Unbounded => 0,
             Bound::Included(id) | Bound::Excluded(id) => firsts.partition_point(|first| *first <= id).saturating_sub(1),
@@ -89,18 +89,18 @@ impl Archive {
         Ok(found)
     }
 
-    /// Asks for new segments only where the range may reach beyond those that are known.
-    async fn look_as_far_as(&self, partition: Partition, family: Family, to: Bound<EventId>) -> Result<(), Error> {
-        let known = self.reaches(partition, family);
-        match (to, known) {
+    /// Refreshes the index, unless the range ends within the indexed segments.
+    async fn refresh_up_to(&self, partition: Partition, family: Family, to: Bound<EventId>) -> Result<(), Error> {
+        let indexed = self.indexed_up_to(partition, family);
+        match (to, indexed) {
             (Bound::Included(to), Some(last)) if to <= last => Ok(()),
             (Bound::Excluded(to), Some(last)) if to <= last => Ok(()),
             _ => self.refresh(partition, family).await,
         }
     }
 
-    /// The events of a segment, checked when they are read from where they lie.
-    pub(crate) async fn events(&self, sealed: &Sealed) -> Result<Events, Error> {
+    /// The events of a segment, from the cache or read and verified.
+    pub(crate) async fn events(&self, sealed: &SealedManifest) -> Result<SegmentEvents, Error> {
         let manifest = &sealed.manifest;
         if let Some(events) = self.cache.get(manifest.family, manifest.first) {
             return Ok(events);
@@ -110,58 +110,58 @@ impl Archive {
         Ok(events)
     }
 
-    /// As they are now, whatever was read before.
-    pub(crate) async fn read_file(&self, manifest: &Manifest) -> Result<Events, Error> {
+    /// Reads and verifies the events of a segment from storage, past the cache.
+    pub(crate) async fn read_file(&self, manifest: &Manifest) -> Result<SegmentEvents, Error> {
         let path = file_path(manifest);
-        let broken = |why| Broken { which: path.to_string(), why };
-        let file = self.place.get(&path).await?.ok_or_else(|| broken(Damage::Missing))?;
+        let damaged = |why| DamagedObject { object: path.to_string(), why };
+        let file = self.storage.get(&path).await?.ok_or_else(|| damaged(Damage::Missing))?;
         let sealed = manifest.sha256;
-        // A segment takes some milliseconds, in which other tasks want to go on.
+        // Hashing and decoding a segment takes milliseconds: off the async threads.
         let read = tokio::task::spawn_blocking(move || {
             let found = Hash::of(&file);
             if found != sealed {
                 return Err(Damage::Altered { sealed, found });
             }
-            Reader::read_all(file).map_err(Damage::Unreadable)
+            ParquetReader::read_all(file).map_err(Damage::Unreadable)
         });
         let read = read.await.unwrap_or_else(|panic| Err(Damage::Unreadable(panic.to_string())));
-        let events = read.map_err(broken)?;
-        holds(manifest, &events).map_err(|why| broken(Damage::Otherwise(why)))?;
+        let events = read.map_err(damaged)?;
+        check_contents(manifest, &events).map_err(|why| damaged(Damage::Inconsistent(why)))?;
         Ok(Arc::from(events))
     }
 }
 
-/// Whether the segment is the one after that which begins with `before`; the one in between is missing otherwise.
-pub(crate) fn follows(manifest: &Manifest, before: Option<EventId>) -> Result<(), Broken> {
+/// Checks that the segment's predecessor is the one that begins with `before`; otherwise a segment is missing.
+pub(crate) fn follows(manifest: &Manifest, before: Option<EventId>) -> Result<(), DamagedObject> {
     match manifest.previous {
-        Some(previous) if Some(previous.first) != before => {
-            Err(Broken { which: manifest_path(manifest.family, previous.first).to_string(), why: Damage::Missing })
-        }
-        None if before.is_some() => Err(Broken {
-            which: manifest_path(manifest.family, manifest.first).to_string(),
-            why: Damage::Otherwise("it says that nothing came before it, and something does".to_owned()),
+        Some(previous) if Some(previous.first) != before => Err(DamagedObject {
+            object: manifest_path(manifest.family, previous.first).to_string(),
+            why: Damage::Missing,
+        }),
+        None if before.is_some() => Err(DamagedObject {
+            object: manifest_path(manifest.family, manifest.first).to_string(),
+            why: Damage::Inconsistent("it claims to be the first segment, and is not".to_owned()),
         }),
         _ => Ok(()),
     }
 }
 
-/// Whether the events are those that the manifest says, or why not.
-fn holds(manifest: &Manifest, events: &[RawEntry]) -> Result<(), String> {
-    let said = (manifest.count, Some(manifest.first), Some(manifest.last));
-    let held = (events.len() as u64, events.first().map(|event| event.id), events.last().map(|event| event.id));
-    if said != held {
+/// Checks that number, bounds, order and stream of the events are those of the manifest.
+fn check_contents(manifest: &Manifest, events: &[RawEntry]) -> Result<(), String> {
+    let expected = (manifest.count, Some(manifest.first), Some(manifest.last));
+    let found = (events.len() as u64, events.first().map(|event| event.id), events.last().map(|event| event.id));
+    if expected != found {
         return Err(format!("{} events from {} to {} are not in it", manifest.count, manifest.first, manifest.last));
     }
     if !events.is_sorted_by(|one, next| one.id < next.id) {
         return Err("its events are not in order".to_owned());
     }
     match events.iter().find(|event| (event.id.partition, event.family) != (manifest.partition, manifest.family)) {
-        Some(event) => Err(format!("event {} of another stream is in it", event.id)),
+        Some(event) => Err(format!("it contains event {} of another stream", event.id)),
         None => Ok(()),
     }
 }
 
-/// Those in the range.
 fn within(events: &[RawEntry], range: Range) -> &[RawEntry] {
     let begin = match range.from {
         Bound::Unbounded => 0,

@@ -1,12 +1,12 @@
-//! Sealing: from then on a part of history is safe in the archive, and may be trimmed from the log.
+//! Sealing: writes a segment, after which its events may be trimmed from the log.
 //!
 //! ```text
-//!   write the file ─► read it back, compare ─► create the manifest ─► delete files of attempts that failed
+//!   write the file ─► read it back, compare ─► create the manifest ─► delete files of failed attempts
 //! ```
 //!
-//! A crash at any point is harmless: without a manifest there is no segment, and whoever tries again writes the same. Of
-//! two who seal from the same event on (one of them has lost its lease and not noticed), only one can create the
-//! manifest, as both would give it the same name.
+//! Sealing is idempotent: a segment exists once its manifest does, so a crash before that leaves nothing to undo and a
+//! retry writes the same. Of two processes that seal from the same event (one of which has lost its lease without
+//! noticing), only one can create the manifest, because both use the same name.
 
 use bytes::Bytes;
 use hemostat_log::chain::{Hash, Link};
@@ -15,33 +15,33 @@ use tokio::task::spawn_blocking;
 use tracing::debug;
 
 use crate::{
-    Archive, Broken, Damage, Draft, Error, Manifest,
-    draft::{Extent, Finished},
-    manifest::{Sealed, directory, file_name, file_path, file_prefix, manifest_path},
-    place::Created,
-    segment::Reader,
+    Archive, Damage, DamagedObject, Error, Manifest, SegmentBuilder,
+    builder::{BuiltSegment, Extent},
+    manifest::{SealedManifest, directory, file_name, file_path, file_prefix, manifest_path},
+    parquet_file::ParquetReader,
+    storage::Created,
 };
 
 impl Archive {
-    /// Seals all events of one family of one partition that came after the last segment (or, for the first one, since
-    /// history begins) up to some event.
+    /// Seals the segment, whose events must follow the last sealed one without a gap.
     ///
     /// # Errors
-    /// When it cannot be written or is not read back as it was; when somebody else has sealed meanwhile, or the chain
-    /// does not go on where the last segment's ends. Nothing is sealed then, and it may be tried again.
+    /// When storage fails or does not return what was written; [`Error::AlreadySealed`] when another process has sealed
+    /// these events; [`Error::ChainMismatch`] when the chain of hashes does not continue the last segment's. Nothing is
+    /// sealed then, and the caller may retry.
     ///
     /// # Panics
-    /// When the draft holds nothing.
-    pub async fn seal(&self, draft: Draft, now: Timestamp) -> Result<Manifest, Error> {
-        let Finished { file, extent: Extent { family, first, last }, before, chain } = draft.finish().await?;
+    /// When the segment is empty.
+    pub async fn seal(&self, builder: SegmentBuilder, now: Timestamp) -> Result<Manifest, Error> {
+        let BuiltSegment { file, extent: Extent { family, first, last }, before, chain } = builder.finish().await?;
         self.refresh(first.partition, family).await?;
-        let previous = self.newest_known(first.partition, family).await?;
-        if let Some(Sealed { manifest, .. }) = previous.as_deref() {
+        let previous = self.newest_indexed(first.partition, family).await?;
+        if let Some(SealedManifest { manifest, .. }) = previous.as_deref() {
             if first <= manifest.last {
-                return Err(Error::OutOfTurn { first, sealed: manifest.last.to_string() });
+                return Err(Error::AlreadySealed { first, sealed: manifest.last.to_string() });
             }
             if before != manifest.chain {
-                return Err(Error::Unchained { first });
+                return Err(Error::ChainMismatch { first });
             }
         }
         let mut manifest = Manifest {
@@ -60,71 +60,71 @@ impl Archive {
         };
         self.write_file(&mut manifest, file).await?;
         let bytes = serde_json::to_vec_pretty(&manifest).map_err(|error| Error::Unwritable(error.to_string()))?;
-        match self.place.create(&manifest_path(family, first), bytes.into()).await? {
-            Created::Now => {}
-            // By another holder of the lease, or by ourselves before the answer was lost.
-            Created::Before => {
-                let theirs = self.sealed(family, first).await?;
-                if theirs.manifest.chain != manifest.chain {
-                    return Err(Error::OutOfTurn { first, sealed: theirs.manifest.last.to_string() });
+        match self.storage.create(&manifest_path(family, first), bytes.into()).await? {
+            Created::New => {}
+            // By another process, or by this one and the response was lost.
+            Created::AlreadyExists => {
+                let existing = self.sealed(family, first).await?;
+                if existing.manifest.chain != manifest.chain {
+                    return Err(Error::AlreadySealed { first, sealed: existing.manifest.last.to_string() });
                 }
-                manifest = theirs.manifest.clone();
+                manifest = existing.manifest.clone();
             }
         }
-        self.sweep(&manifest).await;
+        self.delete_leftovers(&manifest).await;
         Ok(manifest)
     }
 
-    /// Writes the file and reads it back. What an attempt before left under its name is taken where it holds the same.
+    /// Writes the file and reads it back. Keeps an existing file of that name if it holds the same events.
     async fn write_file(&self, manifest: &mut Manifest, file: Bytes) -> Result<(), Error> {
         let path = file_path(manifest);
-        let broken = |why| Error::Broken(Broken { which: path.to_string(), why });
-        if self.place.create(&path, file.clone()).await? == Created::Before {
-            let theirs = self.place.get(&path).await?;
-            // The same events may be written in other bytes by another version of this program.
-            if let Some(theirs) = theirs
-                && chain_of(theirs.clone(), manifest.before).await == Ok(manifest.chain)
+        let damaged = |why| Error::Damaged(DamagedObject { object: path.to_string(), why });
+        if self.storage.create(&path, file.clone()).await? == Created::AlreadyExists {
+            let existing = self.storage.get(&path).await?;
+            // Another version of HemoStat may encode the same events as other bytes.
+            if let Some(existing) = existing
+                && chain_of(existing.clone(), manifest.before).await == Ok(manifest.chain)
             {
-                (manifest.bytes, manifest.sha256) = (theirs.len() as u64, Hash::of(&theirs));
+                (manifest.bytes, manifest.sha256) = (existing.len() as u64, Hash::of(&existing));
                 return Ok(());
             }
-            self.place.replace(&path, file).await?;
+            self.storage.replace(&path, file).await?;
         }
-        let written = self.place.get(&path).await?.ok_or_else(|| broken(Damage::Missing))?;
+        let written = self.storage.get(&path).await?.ok_or_else(|| damaged(Damage::Missing))?;
         let found = Hash::of(&written);
         if found != manifest.sha256 {
-            return Err(broken(Damage::Altered { sealed: manifest.sha256, found }));
+            return Err(damaged(Damage::Altered { sealed: manifest.sha256, found }));
         }
         match chain_of(written, manifest.before).await {
             Ok(chain) if chain == manifest.chain => Ok(()),
-            Ok(_) => Err(broken(Damage::Otherwise("other events are read from it than were written".to_owned()))),
-            Err(why) => Err(broken(Damage::Unreadable(why))),
+            Ok(_) => Err(damaged(Damage::Inconsistent("it returned other events than were written".to_owned()))),
+            Err(why) => Err(damaged(Damage::Unreadable(why))),
         }
     }
 
-    /// Deletes what attempts that did not come to a manifest have left, so that whoever reads all files of a directory
-    /// reads each event once. They all begin where this segment does.
-    async fn sweep(&self, manifest: &Manifest) {
+    /// Deletes the files of failed attempts, which begin with the same event, so that a tool that reads every file of
+    /// the directory sees each event once. Best effort.
+    async fn delete_leftovers(&self, manifest: &Manifest) {
         let directory = directory(manifest.partition, manifest.family);
         let prefix = file_prefix(manifest.first);
-        let swept = async {
-            let names = self.place.names(&directory, Some(&manifest_path(manifest.family, manifest.first))).await?;
+        let deleted = async {
+            let names = self.storage.names(&directory, Some(&manifest_path(manifest.family, manifest.first))).await?;
             for name in names.iter().filter(|name| name.starts_with(&prefix) && **name != manifest.file) {
-                self.place.delete(&directory.clone().join(name.as_str())).await?;
+                self.storage.delete(&directory.clone().join(name.as_str())).await?;
             }
             Ok::<_, Error>(())
         };
-        if let Err(error) = swept.await {
-            debug!("could not look for left-over files of {}: {error}", manifest.file);
+        if let Err(error) = deleted.await {
+            debug!("could not delete left-over files of {}: {error}", manifest.file);
         }
     }
 }
 
-/// Where the chain of hashes stands behind the events that are read from a file, one row group after the other.
+/// The chain of hashes after the events of a file, read one row group at a time.
 async fn chain_of(file: Bytes, before: Link) -> Result<Link, String> {
     let chain = spawn_blocking(move || {
         let mut chain = before;
-        for entries in Reader::new(file)? {
+        for entries in ParquetReader::new(file)? {
             chain = entries?.iter().fold(chain, Link::then);
         }
         Ok(chain)

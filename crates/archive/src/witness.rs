@@ -1,7 +1,7 @@
-//! What the notary said, kept where one who can write in Redis cannot.
+//! A copy of the notary's checkpoints outside Redis, to detect history that was rewritten together with its chain.
 //!
-//! For each checkpoint a small object, which is never written a second time: who writes all of history anew, chain and
-//! all, cannot make it agree with what the witness keeps.
+//! One small write-once object per checkpoint. An intruder with write access to Redis can rewrite events and chain, but
+//! then they contradict the witness.
 
 use hemostat_log::chain::{Checkpoint, Hash};
 use hemostat_schema::{EventId, Family, Partition, Timestamp};
@@ -9,45 +9,46 @@ use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Broken, Damage, Error,
-    place::{Created, Place},
+    Damage, DamagedObject, Error,
+    storage::{Created, Storage},
 };
 
-/// Keeps what it was told, in a directory or an S3-compatible store.
+/// Stores checkpoints in a directory or an S3-compatible bucket.
 #[derive(Debug)]
-pub struct Witness(Place);
+pub struct Witness(Storage);
 
-/// What the witness was told of one checkpoint.
+/// One checkpoint as the witness recorded it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Testimony {
+pub struct WitnessRecord {
     /// The partition.
     pub partition: Partition,
     /// The family.
     pub family: Family,
-    /// After so many events ...
+    /// The number of events up to the checkpoint.
     pub count: u64,
-    /// ... of which this was the last ...
+    /// The last of these events.
     pub last: EventId,
-    /// ... the chain of hashes stood here.
+    /// The chain's hash after it.
     pub hash: Hash,
-    /// When it was told.
-    pub told_at: Timestamp,
+    /// When the witness recorded it.
+    #[serde(rename = "told_at")]
+    pub recorded_at: Timestamp,
 }
 
 impl Witness {
-    /// At a directory (made where there is none), `file:///path` or `s3://bucket/prefix`.
+    /// Opens a directory (created if missing), `file:///path` or `s3://bucket/prefix`.
     ///
     /// # Errors
-    /// When the address cannot be understood, or the directory not be made.
+    /// When the address is invalid, or the directory cannot be created.
     pub fn open(url: &str) -> Result<Self, Error> {
-        Ok(Self(Place::open("witness", url)?))
+        Ok(Self(Storage::open("witness", url)?))
     }
 
-    /// Tells it of a checkpoint. Again does nothing.
+    /// Records a checkpoint. Idempotent.
     ///
     /// # Errors
-    /// When it cannot be written; [`Error::Contradicted`] when it was told something else of this place before.
-    pub async fn tell(
+    /// When storage fails; [`Error::Contradicted`] when another hash is recorded for this checkpoint.
+    pub async fn record(
         &self,
         partition: Partition,
         family: Family,
@@ -55,42 +56,42 @@ impl Witness {
         now: Timestamp,
     ) -> Result<(), Error> {
         let (count, hash) = (checkpoint.link.count, checkpoint.link.hash);
-        let told = Testimony { partition, family, count, last: checkpoint.last, hash, told_at: now };
+        let recorded = WitnessRecord { partition, family, count, last: checkpoint.last, hash, recorded_at: now };
         let path = path(partition, family, count);
-        let bytes = serde_json::to_vec_pretty(&told).map_err(|error| Error::Unwritable(error.to_string()))?;
-        if self.0.create(&path, bytes.into()).await? == Created::Now {
+        let bytes = serde_json::to_vec_pretty(&recorded).map_err(|error| Error::Unwritable(error.to_string()))?;
+        if self.0.create(&path, bytes.into()).await? == Created::New {
             return Ok(());
         }
         match self.read(&path).await? {
-            before if before.hash == hash && before.last == told.last => Ok(()),
-            before => Err(Error::Contradicted { which: path.to_string(), told: before.hash, now: hash }),
+            before if before.hash == hash && before.last == recorded.last => Ok(()),
+            before => Err(Error::Contradicted { object: path.to_string(), recorded: before.hash, now: hash }),
         }
     }
 
-    /// What it was told of a family, by count.
+    /// The recorded checkpoints of a family, by count.
     ///
     /// # Errors
-    /// When it cannot be read.
-    pub async fn testimonies(&self, partition: Partition, family: Family) -> Result<Vec<Testimony>, Error> {
+    /// When storage fails, or a record is invalid.
+    pub async fn records(&self, partition: Partition, family: Family) -> Result<Vec<WitnessRecord>, Error> {
         let directory = directory(partition, family);
         let mut names = self.0.names(&directory, None).await?;
         names.retain(|name| name.ends_with(".json"));
         names.sort_unstable();
-        let mut told = vec![];
+        let mut recorded = vec![];
         for name in names {
-            told.push(self.read(&directory.clone().join(name.as_str())).await?);
+            recorded.push(self.read(&directory.clone().join(name.as_str())).await?);
         }
-        Ok(told)
+        Ok(recorded)
     }
 
-    async fn read(&self, path: &Path) -> Result<Testimony, Error> {
-        let broken = |why| Broken { which: path.to_string(), why };
-        let bytes = self.0.get(path).await?.ok_or_else(|| broken(Damage::Missing))?;
-        Ok(serde_json::from_slice(&bytes).map_err(|error| broken(Damage::Unreadable(error.to_string())))?)
+    async fn read(&self, path: &Path) -> Result<WitnessRecord, Error> {
+        let damaged = |why| DamagedObject { object: path.to_string(), why };
+        let bytes = self.0.get(path).await?.ok_or_else(|| damaged(Damage::Missing))?;
+        Ok(serde_json::from_slice(&bytes).map_err(|error| damaged(Damage::Unreadable(error.to_string())))?)
     }
 }
 
-/// Apart from the archive's own objects, in case both were given the same place.
+/// Separate from the archive's objects, in case both are configured with the same location.
 fn directory(partition: Partition, family: Family) -> Path {
     Path::from_iter(["witness", partition.to_string().as_str(), family.name()])
 }
@@ -115,24 +116,24 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_witness_keeps_what_it_was_told_first_and_says_when_it_is_told_otherwise() {
+    async fn a_witness_keeps_the_first_record_and_reports_a_contradiction() {
         let directory = tempfile::tempdir().unwrap();
         let witness = Witness::open(directory.path().to_str().unwrap()).unwrap();
         let now = Timestamp::UNIX_EPOCH;
         let (one, other) = (checkpoint("one"), checkpoint("other"));
-        witness.tell(P, Family::Alert, &one, now).await.unwrap();
-        witness.tell(P, Family::Alert, &one, Timestamp::MAX).await.unwrap();
-        let error = witness.tell(P, Family::Alert, &other, now).await.unwrap_err();
-        assert!(matches!(&error, Error::Contradicted { told, .. } if *told == one.link.hash), "{error}");
-        let told = Testimony {
+        witness.record(P, Family::Alert, &one, now).await.unwrap();
+        witness.record(P, Family::Alert, &one, Timestamp::MAX).await.unwrap();
+        let error = witness.record(P, Family::Alert, &other, now).await.unwrap_err();
+        assert!(matches!(&error, Error::Contradicted { recorded, .. } if *recorded == one.link.hash), "{error}");
+        let recorded = WitnessRecord {
             partition: P,
             family: Family::Alert,
             count: 1,
             last: one.last,
             hash: one.link.hash,
-            told_at: now,
+            recorded_at: now,
         };
-        assert_eq!(witness.testimonies(P, Family::Alert).await.unwrap(), [told]);
-        assert_eq!(witness.testimonies(P, Family::Action).await.unwrap(), []);
+        assert_eq!(witness.records(P, Family::Alert).await.unwrap(), [recorded]);
+        assert_eq!(witness.records(P, Family::Action).await.unwrap(), []);
     }
 }

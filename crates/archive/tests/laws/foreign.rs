@@ -1,4 +1,4 @@
-//! What HemoStat seals, others read: here pyarrow, which is what pandas and many others read Parquet with.
+//! Other programs can read segments: here pyarrow, on which pandas and many others rely.
 
 use std::{path::Path, process::Command};
 
@@ -20,7 +20,7 @@ print(json.dumps({
 }, default=lambda value: value.isoformat()))
 "#;
 
-/// What pyarrow reads from a file.
+/// A file as pyarrow reads it.
 fn read(file: &Path) -> Value {
     let python = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/pyarrow/bin/python");
     let output = Command::new(python)

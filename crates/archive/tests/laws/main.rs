@@ -1,9 +1,8 @@
-//! The laws of the archive: what is sealed is read as it was, whatever crashes, and what was altered has a name.
+//! The laws of the archive: sealed events are read back unchanged, whatever crashes, and every alteration is named.
 
 #![allow(clippy::unwrap_used, reason = "a law that meets an error is broken")]
 
 mod damage;
-mod faulty;
 mod foreign;
 mod parquet;
 mod reading;
@@ -13,7 +12,7 @@ mod sealing;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hemostat_archive::{Archive, Draft, Error, Manifest};
+use hemostat_archive::{Archive, Error, Manifest, SegmentBuilder};
 use hemostat_log::{RawEntry, chain::Link};
 use hemostat_schema::{
     EventId, Family, NewEvent, Partition, Timestamp,
@@ -30,7 +29,7 @@ fn id(ms: u64) -> EventId {
     EventId { partition: P, ms, seq: ms % 3 }
 }
 
-/// An event that this program can read.
+/// An event that decodes.
 fn event(ms: u64) -> RawEntry {
     let at = Timestamp::from_millisecond(1_000).unwrap();
     let new = NewEvent::new("host/api".parse().unwrap(), at, Resumed { by: format!("at {ms}") });
@@ -44,22 +43,22 @@ fn events(ms: impl IntoIterator<Item = u64>) -> Vec<RawEntry> {
     ms.into_iter().map(event).collect()
 }
 
-/// An archive in memory, and its store.
+/// An archive in memory, with its store.
 fn archive() -> (Archive, Arc<dyn ObjectStore>) {
     let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
     (Archive::new(store.clone()), store)
 }
 
-/// Seals these events, page by page.
+/// Seals these events as one segment, added page by page.
 async fn seal(archive: &Archive, entries: Vec<RawEntry>, before: Link) -> Result<Manifest, Error> {
-    let mut draft = Draft::after(before)?;
+    let mut builder = SegmentBuilder::after(before)?;
     for page in entries.chunks(3) {
-        draft = draft.add(page.to_vec()).await?;
+        builder = builder.add(page.to_vec()).await?;
     }
-    archive.seal(draft, NOW).await
+    archive.seal(builder, NOW).await
 }
 
-/// Seals a history in segments of these lengths.
+/// Seals a history as segments of these lengths.
 async fn sealed(archive: &Archive, history: &[RawEntry], lengths: &[usize]) -> Vec<Manifest> {
     let mut rest = history;
     let mut chain = Link::default();

@@ -1,7 +1,7 @@
-//! Any entry is written to Parquet and read back as it was, also one that no program can make sense of.
+//! Any entry survives a round trip through Parquet, also one that cannot be decoded.
 
 use bytes::Bytes;
-use hemostat_archive::{Reader, Writer};
+use hemostat_archive::{ParquetReader, ParquetWriter};
 use hemostat_log::RawEntry;
 use hemostat_schema::{EventId, Family, Partition};
 use proptest::prelude::*;
@@ -21,32 +21,32 @@ fn any_entry() -> impl Strategy<Value = RawEntry> {
 }
 
 fn written(entries: &[RawEntry]) -> Bytes {
-    let mut writer = Writer::new(vec![]).unwrap();
+    let mut writer = ParquetWriter::new(vec![]).unwrap();
     writer.write(entries).unwrap();
     writer.finish().unwrap().into()
 }
 
 proptest! {
     #[test]
-    fn any_entry_is_read_back_as_it_was(entries in prop::collection::vec(any_entry(), 0..40)) {
-        prop_assert_eq!(Reader::read_all(written(&entries)), Ok(entries));
+    fn any_entry_is_read_back_unchanged(entries in prop::collection::vec(any_entry(), 0..40)) {
+        prop_assert_eq!(ParquetReader::read_all(written(&entries)), Ok(entries));
     }
 }
 
 #[test]
-fn a_long_file_is_read_piece_by_piece() {
+fn a_long_file_is_read_one_row_group_at_a_time() {
     let entries = events(1..=6_000);
-    let reader = Reader::new(written(&entries)).unwrap();
+    let reader = ParquetReader::new(written(&entries)).unwrap();
     let pieces: Vec<Vec<RawEntry>> = reader.map(Result::unwrap).collect();
     assert_eq!(pieces.iter().map(Vec::len).collect::<Vec<_>>(), [2_500, 2_500, 1_000]);
     assert!(pieces.concat() == entries);
 }
 
 #[test]
-fn what_is_no_file_of_events_is_refused() {
+fn a_file_without_events_is_refused() {
     let whole = written(&events(1..=3));
     for bytes in [Bytes::new(), Bytes::from_static(b"PAR1"), whole.slice(..whole.len() / 2)] {
-        assert!(Reader::read_all(bytes).is_err());
+        assert!(ParquetReader::read_all(bytes).is_err());
     }
 }
 

@@ -1,4 +1,4 @@
-//! Reading the archive is reading the log: the same range, order and limit give the same entries.
+//! The archive reads like the log: the same range, order and limit give the same entries.
 
 use std::ops::Bound;
 
@@ -11,12 +11,12 @@ use tokio::runtime::Runtime;
 use super::{FAMILY, P, archive, event, events, id, sealed};
 
 fn bound() -> impl Strategy<Value = Bound<EventId>> {
-    // Ids that are there, between those that are, and beyond them.
+    // Existing ids, ids between them, and ids beyond them.
     let place = (0..70u64, 0..4u64).prop_map(|(ms, seq)| EventId { partition: P, ms, seq });
     prop_oneof![Just(Bound::Unbounded), place.clone().prop_map(Bound::Included), place.prop_map(Bound::Excluded)]
 }
 
-/// What the log would give.
+/// The entries that the log would return.
 fn expected(history: &[RawEntry], range: Range, order: Order, limit: usize) -> Vec<RawEntry> {
     let within = |entry: &&RawEntry| {
         (match range.from {
@@ -40,7 +40,7 @@ fn expected(history: &[RawEntry], range: Range, order: Order, limit: usize) -> V
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
-    fn any_range_is_read_in_both_orders_as_from_the_log(
+    fn any_range_is_read_in_both_orders_like_from_the_log(
         lengths in prop::collection::vec(1..9usize, 1..6),
         reads in prop::collection::vec((bound(), bound(), any::<bool>(), 0..12usize), 1..20),
     ) {
@@ -48,7 +48,7 @@ proptest! {
             let history: Vec<RawEntry> = (1..).step_by(2).map(event).take(lengths.iter().sum()).collect();
             let (archive, store) = archive();
             sealed(&archive, &history, &lengths).await;
-            // Another process, which looks for itself.
+            // Another process, with an index of its own.
             let reader = Archive::new(store);
             for (from, to, backwards, limit) in reads {
                 let (range, order) = (Range { from, to }, if backwards { Order::NewestFirst } else { Order::OldestFirst });
@@ -76,7 +76,7 @@ async fn families_are_merged_by_id() {
 }
 
 #[tokio::test]
-async fn what_another_process_seals_is_found_without_being_told() {
+async fn segments_that_another_process_seals_are_found() {
     let (archive, store) = archive();
     let history = events(1..=6);
     let reader = Archive::new(store);

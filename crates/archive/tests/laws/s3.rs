@@ -1,5 +1,4 @@
-//! An S3-compatible store: over a real socket, against a small double that knows conditional writes and gives lists in
-//! short pages.
+//! An S3-compatible store over a real socket: a fake that supports conditional writes and lists objects in short pages.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -19,10 +18,10 @@ use object_store::{aws::AmazonS3Builder, prefix::PrefixStore};
 
 use super::{FAMILY, P, events, seal, sealed};
 
-/// Objects by name.
+/// Objects by key.
 type Bucket = Arc<Mutex<BTreeMap<String, Bytes>>>;
 
-/// Names in one page of a list.
+/// Keys per page of a listing.
 const PAGE: usize = 3;
 
 async fn answer(
@@ -55,14 +54,14 @@ async fn answer(
             Some(bytes) => tagged(bytes.clone()).into_response(),
             None => StatusCode::NOT_FOUND.into_response(),
         },
-        // Several objects are deleted by one request, which names them.
+        // One request can delete several objects.
         Method::POST if query.contains_key("delete") => {
             let named = String::from_utf8_lossy(&body).into_owned();
             let gone: Vec<String> =
                 objects.keys().filter(|key| named.contains(&format!("<Key>{key}</Key>"))).cloned().collect();
             gone.iter().for_each(|key| drop(objects.remove(key)));
-            let told: String = gone.iter().map(|key| format!("<Deleted><Key>{key}</Key></Deleted>")).collect();
-            format!("<DeleteResult>{told}</DeleteResult>").into_response()
+            let with_sources: String = gone.iter().map(|key| format!("<Deleted><Key>{key}</Key></Deleted>")).collect();
+            format!("<DeleteResult>{with_sources}</DeleteResult>").into_response()
         }
         _ => StatusCode::METHOD_NOT_ALLOWED.into_response(),
     }
@@ -105,7 +104,7 @@ fn archive(endpoint: &str) -> Archive {
 }
 
 #[tokio::test]
-async fn history_is_sealed_into_and_read_from_an_s3_compatible_store() {
+async fn events_are_sealed_into_and_read_from_an_s3_compatible_store() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let bucket = Bucket::default();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -114,7 +113,7 @@ async fn history_is_sealed_into_and_read_from_an_s3_compatible_store() {
     let server = tokio::spawn(async move { axum::serve(listener, app).await });
 
     let history = events(1..=10);
-    // What an attempt that did not come to its end has left goes when the segment is sealed.
+    // Sealing deletes the left-over file of a failed attempt.
     let left_over = "prod/hemostat/3/action/000000000000001-0000000001_000000000000009-0000000000.parquet";
     bucket.lock().unwrap().insert(left_over.to_owned(), Bytes::from_static(b"half"));
     sealed(&archive(&endpoint), &history, &[2, 2, 2, 2, 2]).await;
@@ -126,12 +125,12 @@ async fn history_is_sealed_into_and_read_from_an_s3_compatible_store() {
     let read = reader.raw(P, &[FAMILY], Range::ALL, Order::OldestFirst, 100).await.unwrap();
     assert_eq!(read, history);
     reader.verify_chain(P, FAMILY).await.unwrap();
-    // Who does not know what is sealed is told by the store, not by luck.
+    // A process that has not read the index is refused by the store's conditional write.
     let again = seal(&archive(&endpoint), history[..1].to_vec(), Link::default()).await;
-    assert!(matches!(again, Err(Error::OutOfTurn { .. })), "{again:?}");
+    assert!(matches!(again, Err(Error::AlreadySealed { .. })), "{again:?}");
 
     server.abort();
     let _ = server.await;
     let error = archive(&endpoint).newest(P, FAMILY).await.unwrap_err();
-    assert!(error.is_transient() && !error.told().contains("s3cret"), "{}", error.told());
+    assert!(error.is_transient() && !error.with_sources().contains("s3cret"), "{}", error.with_sources());
 }

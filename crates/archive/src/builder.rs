@@ -1,22 +1,22 @@
-//! A segment in the making: it takes events page by page, so that nobody has a whole one in memory.
+//! Builds the file of a segment from pages of events, so that a whole segment never lies in memory uncompressed.
 
 use bytes::Bytes;
 use hemostat_log::{RawEntry, chain::Link};
 use hemostat_schema::{EventId, Family};
 use tokio::task::spawn_blocking;
 
-use crate::{Error, Writer};
+use crate::{Error, ParquetWriter};
 
-/// Events that are to be sealed together, already as Parquet.
+/// Events that will be sealed as one segment, already encoded as Parquet.
 #[derive(Debug)]
-pub struct Draft {
-    writer: Writer<Vec<u8>>,
+pub struct SegmentBuilder {
+    writer: ParquetWriter<Vec<u8>>,
     before: Link,
     chain: Link,
     extent: Option<Extent>,
 }
 
-/// From which event to which a segment reaches.
+/// The first and the last event of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Extent {
     pub family: Family,
@@ -24,33 +24,33 @@ pub(crate) struct Extent {
     pub last: EventId,
 }
 
-/// A draft to which nothing is added any more.
+/// The finished file and its place in the chain of hashes.
 #[derive(Debug)]
-pub(crate) struct Finished {
+pub(crate) struct BuiltSegment {
     pub file: Bytes,
     pub extent: Extent,
     pub before: Link,
     pub chain: Link,
 }
 
-impl Draft {
-    /// Holds nothing yet. `before` says where the family's chain of hashes stood before the first event.
+impl SegmentBuilder {
+    /// An empty segment. `before` is the family's chain of hashes before the first event.
     ///
     /// # Errors
-    /// When Parquet cannot be written at all.
+    /// When the Parquet header cannot be written.
     pub fn after(before: Link) -> Result<Self, Error> {
-        Ok(Self { writer: Writer::new(vec![])?, before, chain: before, extent: None })
+        Ok(Self { writer: ParquetWriter::new(vec![])?, before, chain: before, extent: None })
     }
 
-    /// How many events it holds.
+    /// The number of events added so far.
     pub fn count(&self) -> usize {
         usize::try_from(self.chain.count.saturating_sub(self.before.count)).unwrap_or(usize::MAX)
     }
 
-    /// Adds the events that come next, oldest first, all of one family of one partition.
+    /// Appends the next events, oldest first, all of one family of one partition.
     ///
     /// # Errors
-    /// When they cannot be written.
+    /// When they cannot be encoded.
     pub async fn add(mut self, entries: Vec<RawEntry>) -> Result<Self, Error> {
         let added = spawn_blocking(move || {
             let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return Ok(self) };
@@ -64,12 +64,12 @@ impl Draft {
     }
 
     /// # Panics
-    /// When it holds nothing.
-    pub(crate) async fn finish(self) -> Result<Finished, Error> {
+    /// When no event was added.
+    pub(crate) async fn finish(self) -> Result<BuiltSegment, Error> {
         let Self { writer, before, chain, extent } = self;
         let extent = extent.expect("a segment holds at least one event");
         let file = spawn_blocking(move || writer.finish().map(Bytes::from));
         let file = file.await.unwrap_or_else(|panic| Err(Error::Unwritable(panic.to_string())))?;
-        Ok(Finished { file, extent, before, chain })
+        Ok(BuiltSegment { file, extent, before, chain })
     }
 }

@@ -1,4 +1,4 @@
-//! Where objects lie: a directory or an S3-compatible store, spoken to in the few ways that the archive needs.
+//! Object storage (a directory or an S3-compatible bucket), reduced to the operations that archive and witness need.
 
 use std::{fs, path::Path as FilePath, sync::Arc, time::Duration};
 
@@ -11,40 +11,40 @@ use object_store::{
 
 use crate::Error;
 
-/// What became of an object that was to be written only where there was none.
+/// Result of a conditional write: an object is created only if its name is free.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Created {
-    Now,
-    Before,
+    New,
+    AlreadyExists,
 }
 
 /// A directory or a bucket with a prefix.
 #[derive(Debug, Clone)]
-pub(crate) struct Place {
-    /// For messages: `archive`.
-    whose: &'static str,
+pub(crate) struct Storage {
+    /// `archive` or `witness`, for messages.
+    name: &'static str,
     store: Arc<dyn ObjectStore>,
 }
 
-impl Place {
-    pub fn new(whose: &'static str, store: Arc<dyn ObjectStore>) -> Self {
-        Self { whose, store }
+impl Storage {
+    pub fn new(name: &'static str, store: Arc<dyn ObjectStore>) -> Self {
+        Self { name, store }
     }
 
-    /// At a directory, `file:///path` or `s3://bucket/prefix`. A directory is made where there is none; a bucket is not
-    /// asked before it is used.
-    pub fn open(whose: &'static str, url: &str) -> Result<Self, Error> {
+    /// Opens a directory, `file:///path` or `s3://bucket/prefix`. Creates a missing directory; sends no request to a
+    /// bucket.
+    pub fn open(name: &'static str, url: &str) -> Result<Self, Error> {
         let refused = |reason: String| Error::Url { url: without_credentials(url), reason };
         let store = match url.split_once("://") {
-            Some(("s3" | "s3a", place)) => bucket(place),
+            Some(("s3" | "s3a", storage)) => bucket(storage),
             Some(("file", path)) => directory(FilePath::new(path)),
             Some((scheme, _)) => Err(format!("{scheme}:// is not supported")),
             None => directory(FilePath::new(url)),
         };
-        Ok(Self::new(whose, store.map_err(refused)?))
+        Ok(Self::new(name, store.map_err(refused)?))
     }
 
-    /// An object; none where there is none.
+    /// Reads an object; `None` if it does not exist.
     pub async fn get(&self, path: &Path) -> Result<Option<Bytes>, Error> {
         let got = async { self.store.get(path).await?.bytes().await };
         match got.await {
@@ -54,18 +54,18 @@ impl Place {
         }
     }
 
-    /// Writes an object, whole or not at all, where there is none.
+    /// Writes an object atomically, if it does not exist.
     pub async fn create(&self, path: &Path, bytes: Bytes) -> Result<Created, Error> {
         match self.store.put_opts(path, bytes.into(), PutMode::Create.into()).await {
-            Ok(_) => Ok(Created::Now),
+            Ok(_) => Ok(Created::New),
             Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
-                Ok(Created::Before)
+                Ok(Created::AlreadyExists)
             }
             Err(source) => Err(self.failed("write", path, source)),
         }
     }
 
-    /// Writes an object, whole or not at all, whatever was there.
+    /// Writes an object atomically and replaces an existing one.
     pub async fn replace(&self, path: &Path, bytes: Bytes) -> Result<(), Error> {
         self.store.put(path, bytes.into()).await.map_err(|source| self.failed("write", path, source))?;
         Ok(())
@@ -78,11 +78,11 @@ impl Place {
         }
     }
 
-    fn failed(&self, doing: &'static str, path: &Path, source: object_store::Error) -> Error {
-        Error::Place { doing, object: path.to_string(), whose: self.whose, source: Box::new(source) }
+    fn failed(&self, action: &'static str, path: &Path, source: object_store::Error) -> Error {
+        Error::Storage { action, object: path.to_string(), store: self.name, source: Box::new(source) }
     }
 
-    /// The names of the objects in `directory` that sort after the object `after`; in no order.
+    /// The names of the objects in `directory` that sort after `after`, in no particular order.
     pub async fn names(&self, directory: &Path, after: Option<&Path>) -> Result<Vec<String>, Error> {
         let listed = match after {
             Some(after) => self.store.list_with_offset(Some(directory), after),
@@ -98,23 +98,23 @@ fn directory(path: &FilePath) -> Result<Arc<dyn ObjectStore>, String> {
     if path.as_os_str().is_empty() {
         return Err("the path of the directory is missing".to_owned());
     }
-    let tell = |error: &dyn std::fmt::Display| format!("the directory cannot be made or used ({error})");
-    fs::create_dir_all(path).map_err(|error| tell(&error))?;
-    // What is sealed is then deleted from the log, so it must outlive a crash of the machine.
-    let store = LocalFileSystem::new_with_prefix(path).map_err(|error| tell(&error))?.with_fsync(true);
+    let unusable = |error: &dyn std::fmt::Display| format!("the directory cannot be created or used ({error})");
+    fs::create_dir_all(path).map_err(|error| unusable(&error))?;
+    // The log deletes sealed events, so a segment must survive a crash of the machine: fsync.
+    let store = LocalFileSystem::new_with_prefix(path).map_err(|error| unusable(&error))?.with_fsync(true);
     Ok(Arc::new(store))
 }
 
-fn bucket(place: &str) -> Result<Arc<dyn ObjectStore>, String> {
-    let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
+fn bucket(storage: &str) -> Result<Arc<dyn ObjectStore>, String> {
+    let (bucket, prefix) = storage.split_once('/').unwrap_or((storage, ""));
     if bucket.is_empty() || bucket.contains('@') {
-        return Err("the bucket is missing, or credentials stand before it: give these as AWS_ACCESS_KEY_ID and \
-                    AWS_SECRET_ACCESS_KEY"
+        return Err("the bucket is missing, or credentials stand before it: set AWS_ACCESS_KEY_ID and \
+                    AWS_SECRET_ACCESS_KEY instead"
             .to_owned());
     }
-    // Fails where a provider was chosen before: that one is as good.
+    // An error means that a provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    // Whoever waits holds a lease or a person: better to say soon what is wrong, and to try again later.
+    // The caller holds a lease or a user waits: fail soon, and let the caller retry later.
     let retry =
         RetryConfig { backoff: BackoffConfig::default(), max_retries: 3, retry_timeout: Duration::from_secs(20) };
     let store = AmazonS3Builder::from_env()
@@ -128,7 +128,7 @@ fn bucket(place: &str) -> Result<Arc<dyn ObjectStore>, String> {
     }
 }
 
-/// For messages.
+/// The address as messages show it.
 fn without_credentials(url: &str) -> String {
     match (url.split_once("://"), url.rsplit_once('@')) {
         (Some((scheme, _)), Some((_, after))) => format!("{scheme}://***@{after}"),
@@ -141,39 +141,39 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_place_is_refused_without_repeating_credentials() {
+    fn an_invalid_address_is_refused_without_repeating_credentials() {
         for (url, says) in [
             ("", "path of the directory is missing"),
             ("file://", "path of the directory is missing"),
-            ("/proc/no/such/place", "cannot be made"),
+            ("/proc/no/such/place", "cannot be created"),
             ("s3://", "bucket is missing"),
             ("s3://key:s3cret@bucket/prefix", "credentials stand before it"),
             ("gs://bucket", "gs:// is not supported"),
             ("https://me:s3cret@host", "https:// is not supported"),
         ] {
-            let error = Place::open("archive", url).unwrap_err().to_string();
+            let error = Storage::open("archive", url).unwrap_err().to_string();
             assert!(error.contains(says), "{url}: {error}");
             assert!(!error.contains("s3cret"), "{error}");
         }
     }
 
     #[tokio::test]
-    async fn an_object_is_created_once_and_only_found_by_its_name() {
+    async fn an_object_is_created_once_and_found_only_by_its_name() {
         let directory = tempfile::tempdir().unwrap();
-        let place = Place::open("archive", directory.path().join("new/archive").to_str().unwrap()).unwrap();
+        let storage = Storage::open("archive", directory.path().join("new/archive").to_str().unwrap()).unwrap();
         let [a, b] = ["0/x/a", "0/x/b"].map(Path::from);
-        assert_eq!(place.get(&a).await.unwrap(), None);
-        assert_eq!(place.create(&a, "first".into()).await.unwrap(), Created::Now);
-        assert_eq!(place.create(&a, "second".into()).await.unwrap(), Created::Before);
-        assert_eq!(place.get(&a).await.unwrap().as_deref(), Some(b"first".as_slice()));
-        place.replace(&b, "b".into()).await.unwrap();
-        let mut all = place.names(&"0/x".into(), None).await.unwrap();
+        assert_eq!(storage.get(&a).await.unwrap(), None);
+        assert_eq!(storage.create(&a, "first".into()).await.unwrap(), Created::New);
+        assert_eq!(storage.create(&a, "second".into()).await.unwrap(), Created::AlreadyExists);
+        assert_eq!(storage.get(&a).await.unwrap().as_deref(), Some(b"first".as_slice()));
+        storage.replace(&b, "b".into()).await.unwrap();
+        let mut all = storage.names(&"0/x".into(), None).await.unwrap();
         all.sort();
         assert_eq!(all, ["a", "b"]);
-        assert_eq!(place.names(&"0/x".into(), Some(&a)).await.unwrap(), ["b"]);
-        assert_eq!(place.names(&"0/y".into(), None).await.unwrap(), Vec::<String>::new());
-        place.delete(&a).await.unwrap();
-        place.delete(&a).await.unwrap();
-        assert_eq!(place.get(&a).await.unwrap(), None);
+        assert_eq!(storage.names(&"0/x".into(), Some(&a)).await.unwrap(), ["b"]);
+        assert_eq!(storage.names(&"0/y".into(), None).await.unwrap(), Vec::<String>::new());
+        storage.delete(&a).await.unwrap();
+        storage.delete(&a).await.unwrap();
+        assert_eq!(storage.get(&a).await.unwrap(), None);
     }
 }

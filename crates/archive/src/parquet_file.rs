@@ -1,4 +1,4 @@
-//! Events as a Parquet file, and back.
+//! Encodes events as a Parquet file and decodes them.
 
 use std::io::Write;
 
@@ -18,54 +18,54 @@ use parquet::{
 
 use crate::{Error, columns};
 
-/// Events in one row group: what a reader or a writer has in memory at once.
-const GROUP: usize = 2_500;
+/// Events per row group, which bounds what a reader or writer holds in memory.
+const ROW_GROUP_EVENTS: usize = 2_500;
 
-/// Writes events as Parquet with zstd, as segments are; events of several families and partitions may be mixed.
+/// Writes events as Parquet with zstd, in the format of segments. Families and partitions may be mixed.
 #[derive(Debug)]
-pub struct Writer<W: Write + Send> {
+pub struct ParquetWriter<W: Write + Send> {
     file: SerializedFileWriter<W>,
-    held: Vec<RawEntry>,
+    buffered: Vec<RawEntry>,
 }
 
-impl<W: Write + Send> Writer<W> {
-    /// Writes to `to`.
+impl<W: Write + Send> ParquetWriter<W> {
+    /// Writes the header to `to`.
     ///
     /// # Errors
-    /// When `to` does not take it.
+    /// When writing to `to` fails.
     pub fn new(to: W) -> Result<Self, Error> {
         let file = SerializedFileWriter::new(to, columns::schema(), columns::properties()).map_err(unwritable)?;
-        Ok(Self { file, held: vec![] })
+        Ok(Self { file, buffered: vec![] })
     }
 
-    /// Adds events.
+    /// Appends events.
     ///
     /// # Errors
-    /// When they cannot be written.
+    /// When writing fails.
     pub fn write(&mut self, entries: &[RawEntry]) -> Result<(), Error> {
         let mut rest = entries;
         while !rest.is_empty() {
-            let (fitting, after) = rest.split_at(rest.len().min(GROUP - self.held.len()));
-            self.held.extend_from_slice(fitting);
+            let (fitting, after) = rest.split_at(rest.len().min(ROW_GROUP_EVENTS - self.buffered.len()));
+            self.buffered.extend_from_slice(fitting);
             rest = after;
-            if self.held.len() == GROUP {
+            if self.buffered.len() == ROW_GROUP_EVENTS {
                 self.flush()?;
             }
         }
         Ok(())
     }
 
-    /// Ends the file; gives what it was written to.
+    /// Writes the footer and returns the underlying writer.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// When writing fails.
     pub fn finish(mut self) -> Result<W, Error> {
         self.flush()?;
         self.file.into_inner().map_err(unwritable)
     }
 
     fn flush(&mut self) -> Result<(), Error> {
-        let entries = std::mem::take(&mut self.held);
+        let entries = std::mem::take(&mut self.buffered);
         if entries.is_empty() {
             return Ok(());
         }
@@ -81,17 +81,17 @@ fn unwritable(error: ParquetError) -> Error {
     Error::Unwritable(error.to_string())
 }
 
-/// Reads what a [`Writer`] wrote.
-pub struct Reader {
+/// Reads what a [`ParquetWriter`] wrote, one row group per iteration.
+pub struct ParquetReader {
     file: SerializedFileReader<Bytes>,
     group: usize,
 }
 
-impl Reader {
-    /// Of a whole file.
+impl ParquetReader {
+    /// Opens a complete file.
     ///
     /// # Errors
-    /// When it is no Parquet file.
+    /// When it is not a Parquet file with the columns of a segment.
     pub fn new(file: Bytes) -> Result<Self, String> {
         let file = SerializedFileReader::new(file).map_err(|error| error.to_string())?;
         let names: Vec<&str> =
@@ -104,7 +104,7 @@ impl Reader {
         Ok(Self { file, group: 0 })
     }
 
-    /// Everything in a file.
+    /// All events of a file.
     ///
     /// # Errors
     /// When it is not a file of events.
@@ -118,7 +118,7 @@ impl Reader {
 
     fn read(&self, group: usize) -> Result<Vec<RawEntry>, String> {
         let group = self.file.get_row_group(group).map_err(|error| error.to_string())?;
-        let count = usize::try_from(group.metadata().num_rows()).map_err(|_| "it has less than no rows")?;
+        let count = usize::try_from(group.metadata().num_rows()).map_err(|_| "its number of rows is negative")?;
         let [ids, families, fields] = [columns::ID, columns::FAMILY, columns::FIELDS]
             .map(|column| values(&*group, column, count).map_err(|error| error.to_string()));
         let rows = ids?.into_iter().zip(families?).zip(fields?);
@@ -131,8 +131,7 @@ impl Reader {
     }
 }
 
-/// One row group after the other.
-impl Iterator for Reader {
+impl Iterator for ParquetReader {
     type Item = Result<Vec<RawEntry>, String>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -145,7 +144,7 @@ impl Iterator for Reader {
     }
 }
 
-impl std::fmt::Debug for Reader {
+impl std::fmt::Debug for ParquetReader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Reader").field("group", &self.group).finish_non_exhaustive()
     }
@@ -155,7 +154,7 @@ fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(value: &ByteArray) -> Res
     value.as_utf8().map_err(|error| error.to_string())?.parse().map_err(|error: T::Err| error.to_string())
 }
 
-/// All values of a required column.
+/// The values of a required column.
 fn values(group: &dyn RowGroupReader, column: usize, count: usize) -> Result<Vec<ByteArray>, ParquetError> {
     let ColumnReader::ByteArrayColumnReader(mut reader) = group.get_column_reader(column)? else {
         return Err(ParquetError::General("a column does not hold bytes".to_owned()));
