@@ -1,39 +1,38 @@
-//! What people are told: one alert for each incident, escalated at most once, resolved at most once.
+//! Raises alerts: one per incident, escalated at most once and resolved at most once.
 //!
-//! An incident is told with its first diagnosis (or, under [`Tell::Failures`], only when HemoStat cannot or must not heal
-//! it), escalated when a person is needed, and resolved when no remedy is in hand and no symptom has stood for the
-//! stabilisation window. A symptom that comes back within that window belongs to the same incident, so what was told as
-//! over does not come back under the same name. What would be told again is recorded as suppressed, once.
+//! The first diagnosis of an incident raises its alert (under [`AlertScope::Failures`] only if HemoStat cannot or must not heal
+//! it). The alert is escalated when a person is needed, and resolved when no remedy is pending and no symptom has been active
+//! for the stabilisation window. A symptom that comes back within that window belongs to the same incident, so a resolved
+//! alert does not come back. What would be reported again is recorded as suppressed, once.
 //!
-//! The key of all this is the incident, which is one container's: three containers that fall ill in one second are three
-//! alerts, and one container that is ill for an hour is one.
+//! The key is the incident, and an incident belongs to one container: three containers that get sick in one second are three
+//! alerts, and one container that is sick for an hour is one.
 
 mod case;
+mod notice;
 #[cfg(test)]
 mod tests;
 mod words;
 
 use hemostat_schema::{
-    Action, Diagnosis, Event, Family, IncidentId, NewEvent, Recorded, Span, Subject, Timestamp,
-    action::{Failed, GaveUp, Proposed, Refusal, Refused},
+    Event, Family, IncidentId, NewEvent, Recorded, Span, Subject, Timestamp,
     alert::{Escalated, Raised, Resolution, Resolved, Suppressed, Suppression},
-    diagnosis::{Reached, Verdict},
     observation::Cleared,
 };
 
 use crate::{
-    Policy,
     decider::{Decider, Decision, Trigger},
-    policy::Tell,
+    policy::{AlertScope, Policy},
 };
 pub use case::State;
 use case::{Case, Stage};
+use notice::Notice;
 use words::Words;
 
-/// The timer on which an incident may be over.
-const OVER: &str = "over";
+/// The timer on which an alert may be resolved.
+const RESOLVE: &str = "over";
 
-/// Tells people.
+/// Raises alerts.
 #[derive(Debug, Clone, Copy)]
 pub struct Alerting;
 
@@ -50,113 +49,48 @@ impl Decider for Alerting {
     }
 
     fn decide(state: &State, (): &(), trigger: &Trigger<'_>, policy: &Policy, now: Timestamp) -> Decision {
-        let desk = Desk { state, subject: trigger.subject(), policy, now };
+        let evaluation = Evaluation { state, subject: trigger.subject(), policy, now };
         match trigger {
-            Trigger::Event(event) if event.event().is_none_or(|event| !event.moves_head()) => Decision::nothing(),
-            // Whoever tells something thinks again when that has been read, and sees then whether the incident is over.
-            Trigger::Event(event) => desk.tell(event).map_or_else(|| desk.settle(), Decision::event),
-            Trigger::Timer(_) => desk.settle(),
+            Trigger::Event(event) if event.event().is_none_or(|event| !event.advances_version()) => Decision::nothing(),
+            // An alert event is a trigger too, so whether the incident is over is checked after it.
+            Trigger::Event(event) => evaluation.report(event).map_or_else(|| evaluation.resolve(), Decision::event),
+            Trigger::Timer(_) => evaluation.resolve(),
         }
     }
 }
 
-/// What may be worth telling.
+/// One evaluation of one container.
 #[derive(Debug, Clone, Copy)]
-enum News<'a> {
-    /// It is ill, and HemoStat will see to it.
-    Illness(&'a Reached),
-    /// A person is needed.
-    Trouble(Trouble<'a>),
-}
-
-/// Why a person is needed.
-#[derive(Debug, Clone, Copy)]
-enum Trouble<'a> {
-    /// Nothing that HemoStat can do would help.
-    Incurable,
-    /// It must not be treated now.
-    Refused(&'a Refused),
-    /// A person is asked for leave.
-    Proposed(&'a Proposed),
-    /// A remedy could not be carried out.
-    Failed(&'a Failed),
-    /// Attempt after attempt did not help.
-    GaveUp(&'a GaveUp),
-}
-
-impl<'a> News<'a> {
-    fn of(event: &'a Recorded) -> Option<Self> {
-        match event.event()? {
-            Event::Diagnosis(Diagnosis::Reached(reached)) => match (reached.verdict, &reached.remedy) {
-                (Verdict::Sick, None) => Some(Self::Trouble(Trouble::Incurable)),
-                (Verdict::Sick, Some(_)) | (Verdict::Unclear, _) => Some(Self::Illness(reached)),
-                (Verdict::FalseAlarm, _) => None,
-            },
-            Event::Action(Action::Refused(refused)) if needs_a_person(&refused.refusal) => {
-                Some(Self::Trouble(Trouble::Refused(refused)))
-            }
-            Event::Action(Action::Proposed(proposed)) => Some(Self::Trouble(Trouble::Proposed(proposed))),
-            Event::Action(Action::Failed(failed)) => Some(Self::Trouble(Trouble::Failed(failed))),
-            Event::Action(Action::GaveUp(gave_up)) => Some(Self::Trouble(Trouble::GaveUp(gave_up))),
-            Event::Observation(_) | Event::Diagnosis(_) | Event::Action(_) | Event::Alert(_) => None,
-        }
-    }
-}
-
-/// Whether nothing more happens to the container unless a person sees to it.
-fn needs_a_person(refusal: &Refusal) -> bool {
-    match refusal {
-        Refusal::Paused
-        | Refusal::Protected { .. }
-        | Refusal::Observing
-        | Refusal::Unsure { .. }
-        | Refusal::NotPermitted
-        | Refusal::Storm { .. }
-        | Refusal::CoolingDown { .. }
-        | Refusal::Tripped { .. }
-        | Refusal::Unsupported { .. }
-        | Refusal::Undurable { .. } => true,
-        Refusal::Stale { .. }
-        | Refusal::OperatorStopped
-        | Refusal::Maintenance { .. }
-        | Refusal::InHand
-        | Refusal::Moot
-        | Refusal::BackingOff { .. } => false,
-    }
-}
-
-/// Where it is decided what is told of one container.
-#[derive(Debug, Clone, Copy)]
-struct Desk<'a> {
+struct Evaluation<'a> {
     state: &'a State,
     subject: &'a Subject,
     policy: &'a Policy,
     now: Timestamp,
 }
 
-impl Desk<'_> {
-    /// What is told of `event`; none where there is nothing to tell.
-    fn tell(&self, event: &Recorded) -> Option<NewEvent> {
-        let news = News::of(event)?;
+impl Evaluation<'_> {
+    /// The alert event that follows from `event`, if one does.
+    fn report(&self, event: &Recorded) -> Option<NewEvent> {
+        let notice = Notice::of(event)?;
         let (incident, case) = self.state.cases.get_key_value(event.incident.as_ref()?)?;
         let words = Words { subject: self.subject, case };
-        let told: Event = match (news, &case.stage) {
-            (News::Illness(reached), Stage::Untold) if self.policy.alerts.tell == Tell::Incidents => {
-                Raised { severity: case.severity, title: words.title(), text: words.illness(reached) }.into()
+        let alert: Event = match (notice, &case.stage) {
+            (Notice::Diagnosed(reached), Stage::Unreported) if self.policy.alerts.scope == AlertScope::Incidents => {
+                Raised { severity: case.severity, title: words.title(), text: words.diagnosed(reached) }.into()
             }
-            (News::Illness(_), Stage::Untold) | (_, Stage::Resolved) => return None,
-            (News::Trouble(trouble), Stage::Untold) => {
-                Raised { severity: case.severity, title: words.title(), text: words.trouble(&trouble) }.into()
+            (Notice::Diagnosed(_), Stage::Unreported) | (_, Stage::Resolved) => return None,
+            (Notice::NeedsPerson(why), Stage::Unreported) => {
+                Raised { severity: case.severity, title: words.title(), text: words.needs_person(&why) }.into()
             }
-            (News::Trouble(trouble), Stage::Raised { alert, .. }) if !case.escalated => {
-                Escalated { alert: *alert, title: words.needs_you(), text: words.trouble(&trouble) }.into()
+            (Notice::NeedsPerson(why), Stage::Raised { alert, .. }) if !case.escalated => {
+                Escalated { alert: *alert, title: words.needs_you(), text: words.needs_person(&why) }.into()
             }
-            (News::Illness(_) | News::Trouble(_), Stage::Raised { .. }) => {
+            (Notice::Diagnosed(_) | Notice::NeedsPerson(_), Stage::Raised { .. }) => {
                 return self.suppress(incident, case, Suppression::Duplicate);
             }
         };
         match self.policy.alerts.enabled {
-            true => Some(self.about(incident, told)),
+            true => Some(self.event(incident, alert)),
             false => self.suppress(incident, case, Suppression::Disabled),
         }
     }
@@ -166,11 +100,11 @@ impl Desk<'_> {
             return None;
         }
         let title = Words { subject: self.subject, case }.title();
-        Some(self.about(incident, Suppressed { why, title }))
+        Some(self.event(incident, Suppressed { why, title }))
     }
 
-    /// Resolves what is over, and comes back for what will be.
-    fn settle(&self) -> Decision {
+    /// Resolves the alerts of incidents that are over, and sets the timer for the next that will be.
+    fn resolve(&self) -> Decision {
         let mut decision = Decision::nothing();
         let mut next: Option<Timestamp> = None;
         for (incident, case) in &self.state.cases {
@@ -186,37 +120,37 @@ impl Desk<'_> {
             }
             let words = Words { subject: self.subject, case };
             let took = Span::between(at, self.now);
-            let resolved = Resolved { alert, how, title: words.over(how), text: words.ending(how, took), took };
-            decision.events.push(self.about(incident, resolved));
+            let resolved = Resolved { alert, how, title: words.resolved(how), text: words.ending(how, took), took };
+            decision.events.push(self.event(incident, resolved));
         }
         match next {
-            Some(next) => decision.wake(OVER, next),
+            Some(next) => decision.set_timer(RESOLVE, next),
             None => decision,
         }
     }
 
-    /// Since when nothing has been wrong, and how it came to that; none while something is, or a remedy is in hand.
-    fn ended(&self, incident: &IncidentId, case: &Case, told: Timestamp) -> Option<(Timestamp, Resolution)> {
+    /// Since when nothing has been wrong, and how the incident ended; none while a symptom is active or a remedy is pending.
+    fn ended(&self, incident: &IncidentId, case: &Case, raised_at: Timestamp) -> Option<(Timestamp, Resolution)> {
         let condition = &self.state.condition;
-        let stands = condition.standing.values().any(|standing| standing.incident.as_ref() == Some(incident));
-        if stands || case.in_hand.is_some() {
+        let is_active = condition.symptoms.values().any(|symptom| symptom.incident.as_ref() == Some(incident));
+        if is_active || case.pending.is_some() {
             return None;
         }
-        let (since, why) = condition.cleared.unwrap_or((told, Cleared::Well));
-        // It was not an operator who stopped it but a remedy that failed half-way: people are needed until it runs again.
-        if why == Cleared::Stopped && case.failed && condition.facts.is_some() && !condition.runs() {
+        let (since, why) = condition.cleared.unwrap_or((raised_at, Cleared::Well));
+        // A remedy that failed half-way may have stopped it, not an operator: people are needed until it runs again.
+        if why == Cleared::Stopped && case.failed && condition.facts.is_some() && !condition.is_running() {
             return None;
         }
         let how = match (case.healed, why) {
             (_, Cleared::Removed) => Resolution::Removed,
-            (true, _) => Resolution::Healed,
+            (true, Cleared::Well | Cleared::Stopped) => Resolution::Healed,
             (false, Cleared::Stopped) => Resolution::Stopped,
             (false, Cleared::Well) => Resolution::Passed,
         };
         Some((since, how))
     }
 
-    fn about(&self, incident: &IncidentId, event: impl Into<Event>) -> NewEvent {
+    fn event(&self, incident: &IncidentId, event: impl Into<Event>) -> NewEvent {
         NewEvent::new(self.subject.clone(), self.now, event).in_incident(Some(incident.clone()))
     }
 }

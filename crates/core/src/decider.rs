@@ -1,4 +1,4 @@
-//! What a decision is: a pure function from what is known to what happens next.
+//! Deciders: pure functions from a state and a trigger to new events and timers.
 //!
 //! ```text
 //!            log ──► evolve ──► State (one per subject), Shared (one per host)
@@ -6,14 +6,14 @@
 //!   trigger: an event or a timer ──┴──► decide(state, shared, trigger, policy, now) ──► events, timers
 //! ```
 //!
-//! The runtime folds everything that is on the log *before* it asks for a decision, and commits the decision only if
-//! nothing about the subject was added meanwhile (the guard on the subject's heads). So a decision may rest on
-//! everything in the log, also on what is younger than its trigger.
+//! The runtime folds everything on the log *before* it asks for a decision, and commits the decision only if the subject's
+//! version has not advanced meanwhile (optimistic concurrency). So a decision may use everything on the log, including
+//! events younger than its trigger.
 
 use hemostat_schema::{Event, Family, NewEvent, Recorded, Subject, Timestamp};
 use serde::{Serialize, de::DeserializeOwned};
 
-/// State that a fold may keep in a row.
+/// State that a fold keeps in a row.
 pub trait Fold:
     Default + Clone + PartialEq + std::fmt::Debug + Serialize + DeserializeOwned + Send + Sync + 'static
 {
@@ -24,25 +24,25 @@ impl<T: Default + Clone + PartialEq + std::fmt::Debug + Serialize + DeserializeO
 {
 }
 
-/// A pure decider; the runtime runs one worker for each group and partition.
+/// A pure decider; the runtime runs one worker per consumer group and partition.
 pub trait Decider: Send + Sync + 'static {
     /// The consumer group; also the name of its rows.
     const GROUP: &'static str;
-    /// The version of the rows: raised when `State`, `Shared` or `evolve` change their meaning.
+    /// The version of the rows, incremented when `State`, `Shared` or `evolve` change their meaning.
     const VERSION: u16;
-    /// The families that `evolve` and `decide` look at.
+    /// The families of events that `evolve` and `decide` read.
     const READS: &'static [Family];
-    /// What is known of one subject.
+    /// The state of one subject.
     type State: Fold;
-    /// What is known of a host as a whole, such as how many of its containers are sick.
+    /// State that all subjects of a host share, such as which of its containers are sick.
     type Shared: Fold;
-    /// By what it decides.
+    /// The settings that it decides by.
     type Policy: Send + Sync + 'static;
 
-    /// Takes an event in. Total: it sees the event and its own time, never now, and cannot fail.
+    /// Applies an event. It sees only the event and the event's own time, never the present, and cannot fail.
     fn evolve(state: &mut Self::State, shared: &mut Self::Shared, event: &Recorded);
 
-    /// Decides what follows from `trigger`; the events are about the trigger's subject or its host.
+    /// Decides what follows from `trigger`. The events are about the trigger's subject or its host.
     fn decide(
         state: &Self::State,
         shared: &Self::Shared,
@@ -52,17 +52,17 @@ pub trait Decider: Send + Sync + 'static {
     ) -> Decision;
 }
 
-/// What makes a decider think.
+/// What makes a decider decide.
 #[derive(Debug, Clone, Copy)]
 pub enum Trigger<'a> {
-    /// An event was read, for the first time by this group.
+    /// An event, read by this consumer group for the first time.
     Event(&'a Recorded),
-    /// A timer that this group had set is due.
+    /// A due timer of this consumer group.
     Timer(&'a Timer),
 }
 
 impl Trigger<'_> {
-    /// Whom it is about.
+    /// The subject that it is about.
     pub fn subject(&self) -> &Subject {
         match self {
             Self::Event(event) => &event.subject,
@@ -70,7 +70,7 @@ impl Trigger<'_> {
         }
     }
 
-    /// The event, where it is one of a kind that this program knows.
+    /// The event, if its kind is known to this program.
     pub fn event(&self) -> Option<&Event> {
         match self {
             Self::Event(event) => event.event(),
@@ -79,40 +79,40 @@ impl Trigger<'_> {
     }
 }
 
-/// A durable alarm clock of a group; one of a name for each subject.
+/// A durable timer of a consumer group; a subject has at most one of each name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timer {
-    /// Whose.
+    /// The subject that it belongs to.
     pub subject: Subject,
-    /// What for, such as `retry`; without `|`.
+    /// Its name, such as `retry`; without `|`.
     pub name: String,
-    /// When it rings, to the millisecond.
+    /// When it is due, to the millisecond.
     pub due: Timestamp,
 }
 
-/// What a decision does to its subject's timers.
+/// A change of the timers of a decision's subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TimerChange {
-    /// Rings at `due`; replaces the one of the same name.
+    /// Sets a timer; replaces the one of the same name.
     Set {
-        /// What for.
+        /// Its name.
         name: &'static str,
-        /// When.
+        /// When it is due.
         due: Timestamp,
     },
-    /// Does not ring.
+    /// Cancels a timer, if it is set.
     Cancel {
-        /// What for.
+        /// Its name.
         name: &'static str,
     },
 }
 
-/// What follows from a trigger. Nothing is a decision, too.
+/// What follows from a trigger, possibly nothing.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Decision {
-    /// What is put on the log. An event without a cause gets the trigger as its cause.
+    /// The events to append to the log. An event without a cause gets the trigger as its cause.
     pub events: Vec<NewEvent>,
-    /// Timers of the trigger's subject.
+    /// Changes of the timers of the trigger's subject.
     pub timers: Vec<TimerChange>,
 }
 
@@ -127,16 +127,16 @@ impl Decision {
         Self { events: vec![event], timers: vec![] }
     }
 
-    /// With a timer of the subject set.
+    /// Adds: set a timer of the subject.
     #[must_use]
-    pub fn wake(mut self, name: &'static str, due: Timestamp) -> Self {
+    pub fn set_timer(mut self, name: &'static str, due: Timestamp) -> Self {
         self.timers.push(TimerChange::Set { name, due });
         self
     }
 
-    /// With a timer of the subject cancelled.
+    /// Adds: cancel a timer of the subject.
     #[must_use]
-    pub fn hush(mut self, name: &'static str) -> Self {
+    pub fn cancel_timer(mut self, name: &'static str) -> Self {
         self.timers.push(TimerChange::Cancel { name });
         self
     }

@@ -1,14 +1,14 @@
-//! Whether a remedy helped: the verdict on every authority, by what is seen afterwards and not by what the engine said.
+//! Judges remedies: one verdict per authorisation, by what is observed afterwards and not by what Docker answered.
 //!
 //! ```text
 //! authorised ──► succeeded ──► stabilisation window ──► recovered      nothing is wrong any more
-//!     │              │                              ├─► look again     it may yet get well; at most three windows
-//!     │              └─► relapsed at once: its      ├─► relapsed       a symptom stands
+//!     │              │                              ├─► look again     it may still recover; at most three windows
+//!     │              └─► relapsed at once: its      ├─► relapsed       a symptom is still active
 //!     │                  check fails, it ended      └─► inconclusive   there is nothing to judge by
-//!     └─► no outcome within its time ──► inconclusive
+//!     └─► no result within its time ──► inconclusive
 //! ```
 //!
-//! A remedy that was not carried out needs no verdict: `failed`, or `refused` as its intent was not safe, is its end. Every other authority gets exactly one.
+//! A remedy that was not carried out gets no verdict: `failed`, or `refused` because its intent was not durable, ends it.
 
 use hemostat_schema::{
     Action, Event, EventId, Family, IncidentId, NewEvent, Observation, Recorded, Span, Subject, Timestamp,
@@ -19,11 +19,14 @@ use hemostat_schema::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Policy,
-    condition::{Condition, Halted},
     decider::{Decider, Decision, Timer, Trigger},
-    observe::{crowding, worst},
-    once::Once,
+    last_applied::LastApplied,
+    observe::{
+        condition::{Condition, OperatorHalt},
+        pids::pids_share,
+        pressure::worst_pressure,
+    },
+    policy::{ContainerPolicy, Policy},
 };
 
 #[cfg(test)]
@@ -31,32 +34,34 @@ mod tests;
 
 /// The timer on which a verdict is due.
 const VERDICT: &str = "verdict";
-/// How long the outcome of an act may take, on top of the container's own time to stop.
-const OUTCOME_WITHIN: Span = Span::from_secs(900);
-/// For so many stabilisation windows it is looked again.
-const WINDOWS: u64 = 3;
+/// How long the result of an action may take, in addition to the container's own stop timeout.
+const RESULT_WITHIN: Span = Span::from_secs(900);
+/// Maximum stabilisation windows before the verdict is final.
+const MAX_WINDOWS: u64 = 3;
 
 /// Judges remedies.
 #[derive(Debug, Clone, Copy)]
 pub struct Judge;
 
-/// What is known of a container that is under treatment.
+/// What is known of one container.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct State {
-    once: Once,
+    #[serde(rename = "once")]
+    last_applied: LastApplied,
     condition: Condition,
-    act: Option<Act>,
+    #[serde(rename = "act")]
+    open: Option<OpenAction>,
 }
 
-/// What the containers of a host have in common.
+/// What the containers of a host share.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Shared {
     engine_lost: bool,
 }
 
-/// An authority that has no verdict yet.
+/// An authorisation that has no verdict yet.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Act {
+struct OpenAction {
     action: EventId,
     incident: Option<IncidentId>,
     remedy: Remedy,
@@ -66,20 +71,20 @@ struct Act {
     at: Timestamp,
     /// When it was carried out.
     done: Option<Timestamp>,
-    /// Whether the container was observed since.
+    /// Whether the container was observed since the authorisation.
     observed: bool,
-    /// What went wrong in the run that came of it.
+    /// What went wrong in the new run.
     setback: Option<String>,
-    /// What that run used last.
+    /// The last resource use of the new run.
     vitals: Option<Vitals>,
 }
 
-/// What a look at the patient says.
+/// The assessment at the end of a window.
 #[derive(Debug, Clone, PartialEq)]
-enum Look {
-    Verdict(Outcome, String),
-    /// It may yet get well; if not, this is the verdict in the end.
-    Later(Outcome, String),
+enum Assessment {
+    Final(Outcome, String),
+    /// The container may still recover; if it does not, this is the verdict in the end.
+    Provisional(Outcome, String),
 }
 
 impl Decider for Judge {
@@ -91,7 +96,7 @@ impl Decider for Judge {
     type Policy = Policy;
 
     fn evolve(state: &mut State, shared: &mut Shared, event: &Recorded) {
-        if !state.once.is_news(event) {
+        if !state.last_applied.advance(event) {
             return;
         }
         state.condition.evolve(event);
@@ -102,8 +107,8 @@ impl Decider for Judge {
                     Observation::EngineFound(_) => shared.engine_lost = false,
                     _ => {}
                 }
-                if let Some(act) = &mut state.act {
-                    act.observe(seen);
+                if let Some(open) = &mut state.open {
+                    open.observe(seen);
                 }
             }
             Some(Event::Action(action)) => state.act(event, action),
@@ -112,18 +117,20 @@ impl Decider for Judge {
     }
 
     fn decide(state: &State, shared: &Shared, trigger: &Trigger<'_>, policy: &Policy, now: Timestamp) -> Decision {
-        let Some(act) = &state.act else { return Decision::nothing() };
-        let trial = Trial { state, shared, act, subject: trigger.subject(), policy, now };
-        match (trigger, trigger.event(), act.done) {
-            (Trigger::Timer(timer), ..) => trial.timer(timer),
+        let Some(open) = &state.open else { return Decision::nothing() };
+        let evaluation = Evaluation { state, shared, open, subject: trigger.subject(), policy, now };
+        match (trigger, trigger.event(), open.done) {
+            (Trigger::Timer(timer), ..) => evaluation.timer(timer),
             (_, Some(Event::Action(Action::Authorised(_))), None) => {
-                Decision::nothing().wake(VERDICT, trial.deadline())
+                Decision::nothing().set_timer(VERDICT, evaluation.deadline())
             }
-            (_, Some(Event::Action(Action::Succeeded(_))), Some(done)) => match &act.setback {
-                None => Decision::nothing().wake(VERDICT, policy.stabilisation.after(done)),
-                Some(_) => trial.look(),
+            (_, Some(Event::Action(Action::Succeeded(_))), Some(done)) => match &open.setback {
+                None => Decision::nothing().set_timer(VERDICT, policy.stabilisation.after(done)),
+                Some(_) => evaluation.evaluate(),
             },
-            (_, Some(Event::Observation(seen)), Some(_)) if !matches!(seen, Observation::Sampled(_)) => trial.look(),
+            (_, Some(Event::Observation(seen)), Some(_)) if !matches!(seen, Observation::Sampled(_)) => {
+                evaluation.evaluate()
+            }
             _ => Decision::nothing(),
         }
     }
@@ -131,10 +138,10 @@ impl Decider for Judge {
 
 impl State {
     fn act(&mut self, event: &Recorded, action: &Action) {
-        let is_of = |action: EventId| move |act: &mut Act| act.action == action;
+        let is_of = |action: EventId| move |open: &mut OpenAction| open.action == action;
         match action {
             Action::Authorised(intent) => {
-                self.act = Some(Act {
+                self.open = Some(OpenAction {
                     action: event.id,
                     incident: event.incident.clone(),
                     remedy: intent.remedy.clone(),
@@ -149,15 +156,15 @@ impl State {
                 });
             }
             Action::Succeeded(done) => {
-                if let Some(act) = self.act.as_mut().filter(|act| act.action == done.action) {
-                    act.done = Some(event.at);
+                if let Some(open) = self.open.as_mut().filter(|open| open.action == done.action) {
+                    open.done = Some(event.at);
                 }
             }
-            Action::Failed(failed) => drop(self.act.take_if(is_of(failed.action))),
-            Action::Verified(verdict) => drop(self.act.take_if(is_of(verdict.action))),
+            Action::Failed(failed) => drop(self.open.take_if(is_of(failed.action))),
+            Action::Verified(verdict) => drop(self.open.take_if(is_of(verdict.action))),
             Action::Refused(refused) => {
-                if let Some(action) = refused.refusal.withholds() {
-                    self.act.take_if(is_of(action));
+                if let Some(action) = refused.refusal.unexecuted_intent() {
+                    self.open.take_if(is_of(action));
                 }
             }
             Action::Proposed(_)
@@ -172,7 +179,7 @@ impl State {
     }
 }
 
-impl Act {
+impl OpenAction {
     fn observe(&mut self, seen: &Observation) {
         self.observed = true;
         match seen {
@@ -181,7 +188,7 @@ impl Act {
             }
             Observation::Exited(exited) if self.led_to(&exited.target) => match exited.exit.by {
                 ExitBy::Operator => {}
-                // What was started to do its work, and did it, is well.
+                // A container that was started to do its work, and did it, is well.
                 ExitBy::Itself if self.remedy == Remedy::Start => {}
                 ExitBy::Itself | ExitBy::Crash | ExitBy::Oom | ExitBy::Unknown => {
                     self.setback = Some(format!("it ended again (exit code {})", exited.exit.code));
@@ -189,107 +196,127 @@ impl Act {
             },
             Observation::Started(_) => self.vitals = None,
             Observation::Sampled(sampled) => self.vitals = Some(sampled.vitals),
-            _ => {}
+            Observation::HealthChanged(_)
+            | Observation::Exited(_)
+            | Observation::Seen(_)
+            | Observation::Removed(_)
+            | Observation::Paused(_)
+            | Observation::Unpaused(_)
+            | Observation::Stored(_)
+            | Observation::Examined(_)
+            | Observation::DiskMeasured(_)
+            | Observation::SymptomRaised(_)
+            | Observation::SymptomWorsened(_)
+            | Observation::SymptomCleared(_)
+            | Observation::EngineLost(_)
+            | Observation::EngineFound(_) => {}
         }
     }
 
-    /// Whether this run is the one that came of the act, and not the one that was ill before it.
+    /// Whether this run followed the action, and is not the sick one before it. A dry run leaves the run as it is.
     fn led_to(&self, run: &Target) -> bool {
         self.dry_run || *run != self.target
     }
 }
 
-/// The judgement of one act at one instant.
+/// The evaluation of one open action at one instant.
 #[derive(Debug, Clone, Copy)]
-struct Trial<'a> {
+struct Evaluation<'a> {
     state: &'a State,
     shared: &'a Shared,
-    act: &'a Act,
+    open: &'a OpenAction,
     subject: &'a Subject,
     policy: &'a Policy,
     now: Timestamp,
 }
 
-impl Trial<'_> {
+impl Evaluation<'_> {
     fn timer(&self, timer: &Timer) -> Decision {
-        if self.act.done.is_some() {
-            return self.look();
+        if self.open.done.is_some() {
+            return self.evaluate();
         }
         if self.now < self.deadline() {
-            return Decision::nothing().wake(VERDICT, self.deadline());
+            return Decision::nothing().set_timer(VERDICT, self.deadline());
         }
-        // A bell that rings late says that nobody was there; whoever carries out the act may be only just back, too.
+        // A late timer means that HemoStat was down; the responder may only just be back too.
         if Span::between(timer.due, self.now) > self.policy.stabilisation {
-            return Decision::nothing().wake(VERDICT, OUTCOME_WITHIN.after(self.now));
+            return Decision::nothing().set_timer(VERDICT, RESULT_WITHIN.after(self.now));
         }
-        self.verdict(Outcome::Inconclusive, "nobody told whether it was carried out".into())
+        self.verdict(Outcome::Inconclusive, "no result of the remedy was recorded".into())
     }
 
-    /// When the outcome of the act must be known.
+    /// When the result of the action must be known.
     fn deadline(&self) -> Timestamp {
-        OUTCOME_WITHIN.after(self.act.stop_timeout.unwrap_or_default().after(self.act.at))
+        RESULT_WITHIN.after(self.open.stop_timeout.unwrap_or_default().after(self.open.at))
     }
 
-    fn look(&self) -> Decision {
-        let Some(done) = self.act.done else { return Decision::nothing() };
-        if let Some(setback) = &self.act.setback {
+    fn evaluate(&self) -> Decision {
+        let Some(done) = self.open.done else { return Decision::nothing() };
+        if let Some(setback) = &self.open.setback {
             return self.verdict(Outcome::Relapsed, setback.clone());
         }
         let window = self.policy.stabilisation;
         if self.now < window.after(done) {
             return Decision::nothing();
         }
-        let last = window.times(WINDOWS).after(done);
-        match self.patient() {
-            Look::Verdict(outcome, why) => self.verdict(outcome, why),
-            Look::Later(outcome, why) if last <= self.now => self.verdict(outcome, why),
-            Look::Later(..) => Decision::nothing().wake(VERDICT, window.after(self.now).min(last)),
+        let last = window.times(MAX_WINDOWS).after(done);
+        match self.assess() {
+            Assessment::Final(outcome, why) => self.verdict(outcome, why),
+            Assessment::Provisional(outcome, why) if last <= self.now => self.verdict(outcome, why),
+            Assessment::Provisional(..) => Decision::nothing().set_timer(VERDICT, window.after(self.now).min(last)),
         }
     }
 
-    /// How the patient is, now that the window is over.
-    fn patient(&self) -> Look {
+    /// Assesses the container after the window.
+    fn assess(&self) -> Assessment {
         let condition = &self.state.condition;
         let Some(facts) = &condition.facts else {
-            return Look::Verdict(Outcome::Inconclusive, "the container is gone".into());
+            return Assessment::Final(Outcome::Inconclusive, "the container was removed".into());
         };
-        match condition.halted {
-            Some(Halted::Stopped) => return Look::Verdict(Outcome::Inconclusive, "an operator stopped it".into()),
-            Some(Halted::Frozen) => return Look::Verdict(Outcome::Inconclusive, "an operator paused it".into()),
+        match condition.operator_halt {
+            Some(OperatorHalt::Stopped) => {
+                return Assessment::Final(Outcome::Inconclusive, "an operator stopped it".into());
+            }
+            Some(OperatorHalt::Paused) => {
+                return Assessment::Final(Outcome::Inconclusive, "an operator paused it".into());
+            }
             None => {}
         }
         if self.shared.engine_lost {
-            return Look::Later(Outcome::Inconclusive, "its Docker engine does not answer".into());
+            return Assessment::Provisional(Outcome::Inconclusive, "its Docker engine does not answer".into());
         }
-        if !self.act.observed {
-            return Look::Verdict(Outcome::Inconclusive, "it was not observed since".into());
+        if !self.open.observed {
+            return Assessment::Final(Outcome::Inconclusive, "it was not observed after the remedy".into());
         }
-        let ill = || condition.standing.keys().copied().filter(|symptom| self.bears_on(*symptom));
-        if let Some(symptom) = ill().find(|symptom| self.shows(*symptom)) {
-            return Look::Verdict(Outcome::Relapsed, format!("it is still ill: {symptom}"));
+        let relevant = || condition.symptoms.keys().copied().filter(|symptom| self.bears_on(*symptom));
+        if let Some(symptom) = relevant().find(|symptom| self.shows(*symptom)) {
+            return Assessment::Final(Outcome::Relapsed, format!("symptom {symptom} is still active"));
         }
-        if let Some(symptom) = ill().next() {
-            return Look::Later(Outcome::Relapsed, format!("it did not get over being {symptom}"));
+        if let Some(symptom) = relevant().next() {
+            let why = format!("symptom {symptom} was not cleared in time");
+            return Assessment::Provisional(Outcome::Relapsed, why);
         }
-        let finished = self.act.remedy == Remedy::Start && facts.exit.is_some_and(|exit| exit.by == ExitBy::Itself);
-        match (condition.runs(), facts.health) {
-            (false, _) if finished => Look::Verdict(Outcome::Recovered, "it did its work and ended well".into()),
-            (false, _) => Look::Later(Outcome::Inconclusive, "it does not run".into()),
-            (true, Health::Healthy) => Look::Verdict(Outcome::Recovered, "its health check passes".into()),
-            (true, Health::None) => Look::Verdict(Outcome::Recovered, "it runs, and no symptom stands".into()),
-            (true, Health::Starting) => Look::Later(Outcome::Inconclusive, "its health check does not know yet".into()),
-            (true, Health::Unhealthy) => Look::Verdict(Outcome::Relapsed, "its health check fails".into()),
+        let finished = self.open.remedy == Remedy::Start && facts.exit.is_some_and(|exit| exit.by == ExitBy::Itself);
+        match (condition.is_running(), facts.health) {
+            (false, _) if finished => Assessment::Final(Outcome::Recovered, "it did its work and ended well".into()),
+            (false, _) => Assessment::Provisional(Outcome::Inconclusive, "it does not run".into()),
+            (true, Health::Healthy) => Assessment::Final(Outcome::Recovered, "its health check passes".into()),
+            (true, Health::None) => Assessment::Final(Outcome::Recovered, "it runs without symptoms".into()),
+            (true, Health::Starting) => {
+                Assessment::Provisional(Outcome::Inconclusive, "its health check has no result yet".into())
+            }
+            (true, Health::Unhealthy) => Assessment::Final(Outcome::Relapsed, "its health check fails".into()),
         }
     }
 
     /// Whether a symptom says anything about the remedy.
     ///
-    /// A restart loop counts as over only after a long time; that this run has not ended is what there is to see. The same
-    /// goes for flapping and killed children. Another run has the same CPU limit, neighbours and disk as the one before;
-    /// what is short of those can be told only of a remedy for it.
+    /// A restart loop is cleared only after a long time; the judgement rests on this run not having ended. The same holds for
+    /// flapping and killed children. A new run has the same CPU limit, neighbours and disk as the one before; a shortage of
+    /// those counts only against a remedy for it.
     fn bears_on(&self, symptom: Symptom) -> bool {
-        let remedy = &self.act.remedy;
-        self.state.condition.ails(symptom)
+        let remedy = &self.open.remedy;
+        self.state.condition.is_sick_with(symptom)
             && match symptom {
                 Symptom::RestartLoop | Symptom::Flapping | Symptom::OomChild => false,
                 Symptom::CpuThrottled | Symptom::Pressure => *remedy == Remedy::Scale,
@@ -308,32 +335,43 @@ impl Trial<'_> {
             }
     }
 
-    /// Whether a symptom that stands shows, or is only not over yet.
+    /// Whether an active symptom is visible now, or is only not cleared yet.
     fn shows(&self, symptom: Symptom) -> bool {
         let sensitivity = &self.policy.sensitivity;
-        let care = self.state.condition.facts.as_ref().map(|facts| self.policy.care_of(facts));
-        let above = |level: fn(&Vitals, &crate::policy::Care) -> bool| {
-            self.act.vitals.as_ref().zip(care.as_ref()).is_some_and(|(vitals, care)| level(vitals, care))
+        let container = self.state.condition.facts.as_ref().map(|facts| self.policy.for_container(facts));
+        let above = |level: fn(&Vitals, &ContainerPolicy) -> bool| {
+            self.open.vitals.as_ref().zip(container.as_ref()).is_some_and(|(vitals, policy)| level(vitals, policy))
         };
         let strained =
-            |level: &dyn Fn(&Vitals) -> Option<bool>| self.act.vitals.as_ref().and_then(level).unwrap_or(false);
+            |level: &dyn Fn(&Vitals) -> Option<bool>| self.open.vitals.as_ref().and_then(level).unwrap_or(false);
         match symptom {
-            Symptom::CpuHigh => above(|vitals, care| vitals.cpu >= care.cpu),
-            Symptom::MemoryHigh => above(|vitals, care| vitals.memory >= care.memory),
+            Symptom::CpuHigh => above(|vitals, policy| vitals.cpu >= policy.cpu),
+            Symptom::MemoryHigh => above(|vitals, policy| vitals.memory >= policy.memory),
             Symptom::CpuThrottled => strained(&|vitals| Some(vitals.strain.throttled? >= sensitivity.throttled)),
             Symptom::Pressure => {
-                strained(&|vitals| Some(worst(&vitals.strain, sensitivity)?.1 >= sensitivity.pressure))
+                strained(&|vitals| Some(worst_pressure(&vitals.strain, sensitivity)?.1 >= sensitivity.pressure))
             }
-            Symptom::PidsHigh => strained(&|vitals| Some(crowding(vitals)? >= sensitivity.pids)),
-            _ => self.state.condition.shows(symptom, &self.act.target),
+            Symptom::PidsHigh => strained(&|vitals| Some(pids_share(vitals)? >= sensitivity.pids)),
+            Symptom::Unhealthy
+            | Symptom::Exited
+            | Symptom::OomKilled
+            | Symptom::RestartLoop
+            | Symptom::OomChild
+            | Symptom::Flapping
+            | Symptom::MemoryLeak
+            | Symptom::DiskFilling
+            | Symptom::CpuUnusual
+            | Symptom::MemoryUnusual
+            | Symptom::NetworkUnusual
+            | Symptom::BlockUnusual => self.state.condition.shows(symptom, &self.open.target),
         }
     }
 
     fn verdict(&self, outcome: Outcome, why: String) -> Decision {
-        let Act { action, remedy, incident, at, .. } = self.act;
+        let OpenAction { action, remedy, incident, at, .. } = self.open;
         let took = Span::between(*at, self.now);
         let verified = Verified { action: *action, remedy: remedy.clone(), outcome, why, took };
         let event = NewEvent::new(self.subject.clone(), self.now, verified).in_incident(incident.clone());
-        Decision::event(event).hush(VERDICT)
+        Decision::event(event).cancel_timer(VERDICT)
     }
 }

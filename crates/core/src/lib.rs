@@ -1,26 +1,31 @@
 //! Every decision and every fold of HemoStat.
 //!
-//! Nothing here is async, reads a clock, a random number or the environment, or does I/O. What happened comes in as
-//! events, time comes in as an argument, and what is decided goes out as events: so any history can be decided again.
+//! Nothing here is async, reads a clock, a random number or the environment, or does I/O. Events come in, time comes in as an
+//! argument, and decisions go out as events: so any history can be decided again.
+//!
+//! | module | task |
+//! |---|---|
+//! | [`observe`] | what the monitor sees becomes observations and symptoms; the condition of a container |
+//! | [`remedy`] | whether a remedy is authorised, proposed or refused; backoff, circuit breaker, cooldown |
+//! | [`judge`] | whether a remedy helped |
+//! | [`alerting`] | what people are told about an incident |
+//! | [`policy`] | the limits that all of this obeys, their defaults, and the labels that override them |
+//! | [`views`] | the read models |
+//! | [`decider`], [`projection`], [`last_applied`], [`schedule`] | what a decider and a projection are, and their tools |
 
 pub mod alerting;
-pub mod backoff;
-pub mod breaker;
-pub mod condition;
-pub mod cooldown;
 pub mod decider;
+pub mod fold;
 pub mod judge;
-pub mod lifecycle;
+pub mod last_applied;
 pub mod observe;
-pub mod once;
 pub mod policy;
 pub mod projection;
 pub mod remedy;
 pub mod schedule;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
-pub mod view;
-pub mod vitals;
+pub mod views;
 
 pub use decider::{Decider, Decision, Timer, TimerChange, Trigger};
 pub use policy::Policy;

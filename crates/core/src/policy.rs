@@ -1,117 +1,117 @@
-//! By what HemoStat decides: the limits of the whole installation, and how labels bend them for one container.
+//! The policy that HemoStat decides by: the limits of the whole installation, and what the labels of a container override.
 //!
-//! A label that cannot be read never gives permission: it is reported as a fault, and where it was to restrict
-//! something (mode, actions, enable) the most careful reading stands.
+//! A label that cannot be parsed never grants a permission: it is reported as a fault, and where it would have restricted
+//! something (mode, actions, enable) the most cautious reading applies. Every default stands in one table, in
+//! `policy/defaults.rs`.
 
-use std::collections::BTreeSet;
-
-use globset::{Glob, GlobSet, GlobSetBuilder};
-use hemostat_schema::{Confidence, Percent, Span, action::Remedy, container::Facts};
+use hemostat_schema::{Confidence, Span, container::Facts};
 use serde::{Deserialize, Serialize};
 
+mod container;
+mod defaults;
 mod labels;
+mod name_patterns;
 mod sensitivity;
 
-pub use hemostat_schema::action::Mode;
-pub use labels::span;
+pub use container::ContainerPolicy;
+pub use hemostat_schema::action::{Mode, RemedyKind};
+pub use name_patterns::NamePatterns;
 pub use sensitivity::Sensitivity;
 
-/// The label by which HemoStat knows its own containers; its value is the role.
-pub const OWN: &str = "hemostat.role";
+/// The label by which HemoStat recognises its own containers; its value is the role.
+pub const ROLE_LABEL: &str = "hemostat.role";
 
 /// The limits of the whole installation.
 #[derive(Debug, Clone)]
 pub struct Policy {
-    /// What holds for a container whose labels say nothing.
-    pub care: Care,
-    /// From where on what is judged over time is too much.
+    /// The policy of a container without labels.
+    pub container_defaults: ContainerPolicy,
+    /// Thresholds of the signals that no label overrides.
     pub sensitivity: Sensitivity,
-    /// Names (globs) of containers that are seen but never diagnosed or touched.
-    pub exclude: Names,
-    /// Where there are any, every container of another name is treated as excluded.
-    pub only: Names,
-    /// Nothing is carried out, though everything else happens.
+    /// Names of containers that are observed but never diagnosed or touched.
+    pub exclude: NamePatterns,
+    /// If not empty, every container whose name does not match is treated as excluded.
+    pub only: NamePatterns,
+    /// No remedy is carried out; everything else happens.
     pub dry_run: bool,
-    /// A diagnosis must be at least this sure (default 0.7).
-    pub confidence: Confidence,
-    /// A diagnosis older than this is not acted on (default 10 min).
+    /// Minimum confidence of a diagnosis that is acted on.
+    pub min_confidence: Confidence,
+    /// How old a diagnosis may be before it is no longer acted on.
     pub stale_after: Span,
-    /// More sick containers than this on one host at once are a storm (default 10).
-    pub storm: u32,
-    /// Spacing of attempts.
+    /// Maximum sick containers on one host; more are a storm, in which no remedy is authorised.
+    pub storm_threshold: u32,
+    /// The wait between attempts.
     pub backoff: Backoff,
-    /// The rolling window of attempts (default 1 h).
-    pub window: Span,
-    /// How long the breaker stays tripped (default 1 h).
-    pub hold: Span,
-    /// How long after a remedy it is judged (default 60 s). A symptom that comes back within this time belongs to the
-    /// same incident.
+    /// The rolling window in which attempts are counted.
+    pub attempt_window: Span,
+    /// How long the circuit breaker stays tripped.
+    pub breaker_hold: Span,
+    /// How long after a remedy it is judged. A symptom that comes back within this time belongs to the same incident.
     pub stabilisation: Span,
-    /// How long a container must be well until a symptom counts as over (default 10 s).
+    /// How long a container must be well before a symptom is cleared.
     pub clear_after: Span,
-    /// So many restarts by Docker within `loop_within` are a restart loop (default 5).
+    /// Restarts by Docker within `loop_within` that are a restart loop.
     pub loop_restarts: u32,
-    /// See `loop_restarts` (default 10 min).
+    /// See `loop_restarts`.
     pub loop_within: Span,
-    /// A sample of each container goes on the log once in this time, each at another instant of it; all of them are
-    /// looked at (default 30 s).
+    /// How often a sample of each container is put on the log. Every sample is evaluated.
     pub sample_every: Span,
-    /// A diagnosis waits so long for the examination of a sick container; zero: it does not wait (default zero).
+    /// How long a diagnosis waits for the examination of the container; zero: it does not wait.
     pub examine_within: Span,
-    /// Whether a language model has a say (default: the rules alone).
+    /// Whether a language model takes part in diagnoses.
     pub opinion: Opinion,
-    /// When people are told.
+    /// Which alerts are raised.
     pub alerts: AlertPolicy,
 }
 
-/// Whether a language model has a say in diagnoses.
+/// Whether a language model takes part in diagnoses.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Opinion {
     /// No: the rules decide.
     #[default]
     Rules,
-    /// It decides; where it fails the rules do.
+    /// The model decides; if it fails, the rules do.
     Decides(Model),
-    /// The rules decide; it is asked all the same, and compared with them.
+    /// The rules decide; the model is asked as well and compared with them.
     Shadows(Model),
 }
 
 /// A language model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Model {
-    /// Whose: `openai`, `anthropic`.
+    /// The provider: `openai`, `anthropic`.
     pub provider: String,
-    /// Its name with the provider.
+    /// The provider's name for it.
     pub name: String,
 }
 
-/// When people are told.
+/// Which alerts are raised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AlertPolicy {
-    /// Whether anything is told at all.
+    /// Whether any alert is raised.
     pub enabled: bool,
-    /// What is worth telling.
-    pub tell: Tell,
+    /// For which incidents.
+    pub scope: AlertScope,
 }
 
-/// What is worth telling.
+/// The incidents for which an alert is raised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Tell {
-    /// Every incident, when it begins and when it ends.
+pub enum AlertScope {
+    /// All of them, when they begin and when they end.
     Incidents,
-    /// Only incidents that HemoStat could not, or must not, heal.
+    /// Only those that HemoStat cannot or must not heal.
     Failures,
 }
 
 /// Exponential backoff between the attempts of one incident.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backoff {
-    /// After the first attempt (default 10 s, as the kubelet's).
+    /// The wait after the first attempt.
     pub first: Span,
-    /// Each next one is so many times longer (default 2).
+    /// Each further wait is this many times longer.
     pub factor: u32,
-    /// At most so long (default 5 min).
+    /// The maximum wait.
     pub cap: Span,
 }
 
@@ -123,151 +123,19 @@ impl Backoff {
     }
 }
 
-/// A remedy without its arguments, for lists of what is allowed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "see Remedy")]
-pub enum Allowed {
-    Restart,
-    Start,
-    Stop,
-    Scale,
-    Cleanup,
-    Exec,
-}
-
-impl From<&Remedy> for Allowed {
-    fn from(remedy: &Remedy) -> Self {
-        match remedy {
-            Remedy::Restart => Self::Restart,
-            Remedy::Start => Self::Start,
-            Remedy::Stop => Self::Stop,
-            Remedy::Scale => Self::Scale,
-            Remedy::Cleanup => Self::Cleanup,
-            Remedy::Exec { .. } => Self::Exec,
-        }
-    }
-}
-
-/// How one container is cared for.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Care {
-    /// Whether it is cared for at all (`hemostat.enable`, `autoheal`; default true).
-    pub enabled: bool,
-    /// How far HemoStat may go (`hemostat.mode`; default auto).
-    pub mode: Mode,
-    /// What it may do (`hemostat.actions`; default restart and start).
-    pub remedies: BTreeSet<Allowed>,
-    /// How long after an incident a new one is not acted on (`hemostat.cooldown`; default 1 h).
-    pub cooldown: Span,
-    /// Attempts in the rolling window (`hemostat.max_retries`; default 3).
-    pub max_retries: u32,
-    /// How long it may take to stop (`hemostat.stop_timeout`, `autoheal.stop.timeout`; default the container's own).
-    pub stop_timeout: Option<Span>,
-    /// CPU above this is a symptom (`hemostat.thresholds.cpu`; default 85 %).
-    pub cpu: Percent,
-    /// Memory above this is a symptom (`hemostat.thresholds.memory`; default 80 %).
-    pub memory: Percent,
-    /// For how long CPU or memory must be above (`hemostat.for`; default 60 s).
-    pub sustained: Span,
-    /// For how long Docker must call it unhealthy (`hemostat.for`; default at once, as the health check has its own
-    /// retries).
-    pub unhealthy: Span,
-    /// For how long after it was made what is wrong with it may pass by itself (`hemostat.grace`; default 30 s).
-    pub grace: Span,
-    /// An operator works on it (`hemostat.maintenance`).
-    pub maintenance: bool,
-    /// Labels that cannot be read, each with what would be right.
-    pub faults: Vec<String>,
-}
-
-/// Container names by glob.
-#[derive(Debug, Clone, Default)]
-pub struct Names(GlobSet);
-
-impl Names {
-    /// From globs such as `hemostat-*`.
-    ///
-    /// # Errors
-    /// When one is not a glob.
-    pub fn new<'a>(globs: impl IntoIterator<Item = &'a str>) -> Result<Self, globset::Error> {
-        let mut set = GlobSetBuilder::new();
-        for glob in globs {
-            set.add(Glob::new(glob)?);
-        }
-        set.build().map(Self)
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Whether `name` is one of them.
-    pub fn contains(&self, name: &str) -> bool {
-        self.0.is_match(name)
-    }
-}
-
-impl Default for Care {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            mode: Mode::Auto,
-            remedies: BTreeSet::from([Allowed::Restart, Allowed::Start]),
-            cooldown: Span::from_secs(3600),
-            max_retries: 3,
-            stop_timeout: None,
-            cpu: Percent::clamped(85.0),
-            memory: Percent::clamped(80.0),
-            sustained: Span::from_secs(60),
-            unhealthy: Span::ZERO,
-            grace: Span::from_secs(30),
-            maintenance: false,
-            faults: vec![],
-        }
-    }
-}
-
-impl Default for Policy {
-    fn default() -> Self {
-        Self {
-            care: Care::default(),
-            sensitivity: Sensitivity::default(),
-            exclude: Names::default(),
-            only: Names::default(),
-            dry_run: false,
-            confidence: Confidence::clamped(0.7),
-            stale_after: Span::from_secs(600),
-            storm: 10,
-            backoff: Backoff { first: Span::from_secs(10), factor: 2, cap: Span::from_secs(300) },
-            window: Span::from_secs(3600),
-            hold: Span::from_secs(3600),
-            stabilisation: Span::from_secs(60),
-            clear_after: Span::from_secs(10),
-            loop_restarts: 5,
-            loop_within: Span::from_secs(600),
-            sample_every: Span::from_secs(30),
-            examine_within: Span::ZERO,
-            opinion: Opinion::Rules,
-            alerts: AlertPolicy { enabled: true, tell: Tell::Incidents },
-        }
-    }
-}
-
 impl Policy {
-    /// How the container with these facts is cared for: the defaults, bent by its labels.
-    pub fn care_of(&self, facts: &Facts) -> Care {
-        labels::bend(&self.care, &facts.labels)
+    /// The policy of the container with these facts: the defaults, overridden by its labels.
+    pub fn for_container(&self, facts: &Facts) -> ContainerPolicy {
+        labels::apply_labels(&self.container_defaults, &facts.labels)
     }
 
-    /// Why this container is nobody's to heal but its owner's, if it is: HemoStat's own, an excluded name, or a task
-    /// that a scheduler already heals.
+    /// Why HemoStat must not heal this container, if it must not: it is part of HemoStat, its name is excluded, or a
+    /// scheduler heals it.
     ///
-    /// A container whose owner does not want it looked after says so by label, which is [`Care::enabled`].
+    /// An owner opts a container out by label; see [`ContainerPolicy::enabled`].
     pub fn protection(&self, name: &str, facts: &Facts) -> Option<String> {
-        if let Some(role) = facts.labels.get(OWN) {
-            return Some(format!("it is part of HemoStat itself ({OWN}={role})"));
+        if let Some(role) = facts.labels.get(ROLE_LABEL) {
+            return Some(format!("it is part of HemoStat itself ({ROLE_LABEL}={role})"));
         }
         if self.exclude.contains(name) {
             return Some(format!("its name, {name}, is excluded by configuration"));
@@ -278,9 +146,15 @@ impl Policy {
         facts.swarm.as_ref().map(|swarm| format!("Swarm heals the tasks of its service {}", swarm.service))
     }
 
-    /// Whether symptoms of this container are looked for at all. What is not watched is still seen, and shown.
+    /// The policy of a container whose symptoms are watched; none for one that is only observed and shown.
+    pub fn watched(&self, name: &str, facts: &Facts) -> Option<ContainerPolicy> {
+        let container = self.for_container(facts);
+        (container.enabled && self.protection(name, facts).is_none()).then_some(container)
+    }
+
+    /// Whether symptoms of this container are watched; see [`Policy::watched`].
     pub fn watches(&self, name: &str, facts: &Facts) -> bool {
-        self.care_of(facts).enabled && self.protection(name, facts).is_none()
+        self.watched(name, facts).is_some()
     }
 }
 
@@ -290,15 +164,15 @@ mod tests {
     use crate::testing::{facts, labelled};
 
     #[test]
-    fn what_is_hemostats_own_excluded_or_scheduled_is_protected() {
-        let policy = Policy { exclude: Names::new(["hemostat-*", "db"]).unwrap(), ..Policy::default() };
-        let own = labelled(OWN, "monitor");
+    fn a_container_of_hemostat_an_excluded_one_and_a_scheduled_one_are_protected() {
+        let policy = Policy { exclude: NamePatterns::new(["hemostat-*", "db"]).unwrap(), ..Policy::default() };
+        let own = labelled(ROLE_LABEL, "monitor");
         let swarm = hemostat_schema::container::Swarm { service_id: "s1".into(), service: "web".into() };
-        let check = |name: &str, facts: &Facts, says: Option<&str>| {
+        let check = |name: &str, facts: &Facts, reason: Option<&str>| {
             let why = policy.protection(name, facts);
-            assert_eq!(why.is_some(), says.is_some(), "{name}: {why:?}");
-            assert!(why.unwrap_or_default().contains(says.unwrap_or_default()));
-            assert_eq!(policy.watches(name, facts), says.is_none());
+            assert_eq!(why.is_some(), reason.is_some(), "{name}: {why:?}");
+            assert!(why.unwrap_or_default().contains(reason.unwrap_or_default()));
+            assert_eq!(policy.watches(name, facts), reason.is_none());
         };
         check("api", &facts(), None);
         check("api", &own, Some("HemoStat itself"));
@@ -309,8 +183,8 @@ mod tests {
     }
 
     #[test]
-    fn a_hemostat_that_is_limited_to_some_names_leaves_all_others_alone() {
-        let policy = Policy { only: Names::new(["api-*"]).unwrap(), ..Policy::default() };
+    fn with_a_list_of_names_all_other_containers_are_protected() {
+        let policy = Policy { only: NamePatterns::new(["api-*"]).unwrap(), ..Policy::default() };
         assert!(policy.watches("api-1", &facts()));
         assert!(!policy.watches("web-1", &facts()));
     }
@@ -323,9 +197,9 @@ mod tests {
     }
 
     #[test]
-    fn the_gaps_between_attempts_grow_up_to_a_cap() {
-        let gaps: Vec<u64> = (1..=7).map(|n| Policy::default().backoff.after(n).as_millis() / 1000).collect();
-        assert_eq!(gaps, [10, 20, 40, 80, 160, 300, 300]);
+    fn the_wait_between_attempts_grows_up_to_a_cap() {
+        let waits: Vec<u64> = (1..=7).map(|n| Policy::default().backoff.after(n).as_millis() / 1000).collect();
+        assert_eq!(waits, [10, 20, 40, 80, 160, 300, 300]);
         assert_eq!(Policy::default().backoff.after(u32::MAX), Span::from_secs(300));
     }
 }

@@ -1,49 +1,53 @@
-//! Whether a container is treated now: every remedy is authorised, proposed to a person, or refused with its reason.
+//! Authorises remedies: each requested remedy is authorised, proposed to a person, or refused with its reason.
 //!
-//! The safety of HemoStat is here, and all of it rests on the log: [`State`] is what happened to one container,
-//! `limits` says in one fixed order what stands against a remedy, and this file says when to think and what to say.
+//! The safety of HemoStat is here, and it rests on the log alone: [`State`] is the history of one container, `limits` checks
+//! a remedy against every limit in one fixed order, and this file says when to evaluate and what to emit.
 //!
-//! Thinking begins with a diagnosis. It begins again when a timer rings that a refusal or an attempt had set, when a
-//! person answers, when an operator resets the breaker, and when the container's facts change. A reason is told once for
-//! each incident and attempt, not once for each thought, so a container that is ill for an hour of polls leaves a handful
-//! of events behind.
+//! A diagnosis starts the first evaluation. Further ones follow when a timer is due that a refusal or an attempt set, when a
+//! person answers, when an operator resets the breaker, and when the container's facts change. A reason is recorded once per
+//! incident and attempt, not once per evaluation, so a container that is sick through an hour of polls leaves a handful of
+//! events.
 
+use hemostat_schema::{
+    Action, Cause, Diagnosis, Event, Family, NewEvent, Observation, Recorded, Span, Timestamp,
+    action::{Authorised, Expired, GaveUp, Outcome, Proposed, Refusal, Refused},
+    container::Target,
+};
+
+pub mod backoff;
+pub mod breaker;
+mod context;
+pub mod cooldown;
 mod limits;
 mod state;
 #[cfg(test)]
 mod tests;
 
-use hemostat_schema::{
-    Action, Cause, Diagnosis, Event, Family, NewEvent, Observation, Recorded, Span, Subject, Timestamp,
-    action::{Authorised, Expired, GaveUp, Outcome, Proposed, Refusal, Refused},
-    container::Target,
-};
-
+use context::Context;
+use limits::LimitCheck;
+use state::{Proposal, RequestedRemedy};
 pub use state::{Shared, State};
 
 use crate::{
-    Policy,
     decider::{Decider, Decision, Timer, Trigger},
-    policy::Mode,
+    policy::{Mode, Policy},
 };
-use limits::Case;
-use state::{Proposal, Wanted};
 
-/// The timer on which a sick container is thought of again.
+/// The timer on which a requested remedy is evaluated again.
 const RETRY: &str = "retry";
-/// The timer on which a question to a person lapses.
+/// The timer on which a proposal expires.
 const EXPIRY: &str = "expiry";
-/// How long a person has to answer.
+/// How long a person has to answer a proposal.
 const ANSWER_WITHIN: Span = Span::from_secs(3600);
-/// When a reason may pass without a word about this container (the host is paused, or in a storm), this is how often it
-/// is thought of again.
-const LOOK_AGAIN: Span = Span::from_secs(30);
+/// How often to evaluate again when the reason may pass without an event of this container: healing is paused on the host,
+/// or the host is in a storm.
+const RECHECK_AFTER: Span = Span::from_secs(30);
 
 /// Authorises remedies.
 #[derive(Debug, Clone, Copy)]
-pub struct Remedy;
+pub struct Authorisation;
 
-impl Decider for Remedy {
+impl Decider for Authorisation {
     const GROUP: &'static str = "authorise";
     const VERSION: u16 = 1;
     const READS: &'static [Family] = &[Family::Observation, Family::Diagnosis, Family::Action];
@@ -56,47 +60,43 @@ impl Decider for Remedy {
     }
 
     fn decide(state: &State, shared: &Shared, trigger: &Trigger<'_>, policy: &Policy, now: Timestamp) -> Decision {
-        let thought = Thought { state, shared, subject: trigger.subject(), policy, now };
+        let evaluation = Evaluation(Context { state, shared, subject: trigger.subject(), policy, now });
         match trigger {
-            Trigger::Timer(timer) => thought.timer(timer),
+            Trigger::Timer(timer) => evaluation.timer(timer),
             Trigger::Event(recorded) => match recorded.event() {
-                Some(Event::Diagnosis(Diagnosis::Reached(_))) => match &state.wanted {
-                    Some(wanted) if wanted.diagnosis == recorded.id => thought.again(recorded.at, Asked::Anew),
+                Some(Event::Diagnosis(Diagnosis::Reached(_))) => match &state.requested {
+                    Some(requested) if requested.diagnosis == recorded.id => {
+                        evaluation.evaluate(recorded.at, EvaluationReason::NewDiagnosis)
+                    }
                     _ => Decision::nothing(),
                 },
-                Some(Event::Action(action)) => thought.action(recorded, action),
-                Some(Event::Observation(seen)) => thought.observation(recorded, seen),
+                Some(Event::Action(action)) => evaluation.action(recorded, action),
+                Some(Event::Observation(seen)) => evaluation.observation(recorded, seen),
                 Some(Event::Diagnosis(_) | Event::Alert(_)) | None => Decision::nothing(),
             },
         }
     }
 }
 
-/// Who wants to know.
+/// Why a requested remedy is evaluated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Asked {
-    /// A new diagnosis: it gets an answer, whatever the answer is.
-    Anew,
-    /// Nobody; the matter is looked at again.
-    Again,
+enum EvaluationReason {
+    /// A new diagnosis: the answer is recorded, whatever it is.
+    NewDiagnosis,
+    /// A timer or a change: only a new answer is recorded.
+    Recheck,
 }
 
-/// One thought about one container.
+/// One evaluation of one container.
 #[derive(Debug, Clone, Copy)]
-struct Thought<'a> {
-    state: &'a State,
-    shared: &'a Shared,
-    subject: &'a Subject,
-    policy: &'a Policy,
-    now: Timestamp,
-}
+struct Evaluation<'a>(Context<'a>);
 
-impl Thought<'_> {
+impl Evaluation<'_> {
     fn timer(&self, timer: &Timer) -> Decision {
-        match (timer.name.as_str(), &self.state.proposal) {
-            (RETRY, _) => self.again(timer.due, Asked::Again),
-            (EXPIRY, Some(proposal)) if self.now < proposal.expires => {
-                Decision::nothing().wake(EXPIRY, proposal.expires)
+        match (timer.name.as_str(), &self.0.state.proposal) {
+            (RETRY, _) => self.evaluate(timer.due, EvaluationReason::Recheck),
+            (EXPIRY, Some(proposal)) if self.0.now < proposal.expires => {
+                Decision::nothing().set_timer(EXPIRY, proposal.expires)
             }
             (EXPIRY, Some(proposal)) => self.withdraw(proposal),
             _ => Decision::nothing(),
@@ -104,29 +104,46 @@ impl Thought<'_> {
     }
 
     fn observation(&self, recorded: &Recorded, seen: &Observation) -> Decision {
-        match (seen, &self.state.wanted, &self.state.proposal) {
-            (Observation::Seen(_) | Observation::Started(_) | Observation::Thawed(_), Some(_), _) => {
-                self.again(recorded.at, Asked::Again)
+        let Context { state, .. } = self.0;
+        match seen {
+            Observation::Seen(_) | Observation::Started(_) | Observation::Unpaused(_) => {
+                self.evaluate(recorded.at, EvaluationReason::Recheck)
             }
-            (Observation::SymptomCleared(_) | Observation::Removed(_), None, proposal) => {
-                let decision = proposal.as_ref().map(|proposal| self.withdraw(proposal)).unwrap_or_default();
-                decision.hush(RETRY).hush(EXPIRY)
+            Observation::SymptomCleared(_) | Observation::Removed(_) if state.requested.is_none() => {
+                let decision = state.proposal.as_ref().map(|proposal| self.withdraw(proposal)).unwrap_or_default();
+                decision.cancel_timer(RETRY).cancel_timer(EXPIRY)
             }
-            _ => Decision::nothing(),
+            Observation::SymptomCleared(_)
+            | Observation::Removed(_)
+            | Observation::Exited(_)
+            | Observation::Paused(_)
+            | Observation::HealthChanged(_)
+            | Observation::Sampled(_)
+            | Observation::Stored(_)
+            | Observation::Examined(_)
+            | Observation::DiskMeasured(_)
+            | Observation::SymptomRaised(_)
+            | Observation::SymptomWorsened(_)
+            | Observation::EngineLost(_)
+            | Observation::EngineFound(_) => Decision::nothing(),
         }
     }
 
     fn action(&self, recorded: &Recorded, action: &Action) -> Decision {
         match action {
-            Action::Verified(verdict) if verdict.outcome == Outcome::Recovered => Decision::nothing().hush(RETRY),
-            Action::Verified(_) | Action::Failed(_) => self.after_an_attempt_in_vain(),
-            Action::Refused(refused) if refused.refusal.withholds().is_some() => self.after_an_attempt_in_vain(),
-            Action::Approved(approved) => match &self.state.proposal {
+            Action::Verified(verdict) if verdict.outcome == Outcome::Recovered => {
+                Decision::nothing().cancel_timer(RETRY)
+            }
+            Action::Verified(_) | Action::Failed(_) => self.after_unsuccessful_attempt(),
+            Action::Refused(refused) if refused.refusal.unexecuted_intent().is_some() => {
+                self.after_unsuccessful_attempt()
+            }
+            Action::Approved(approved) => match &self.0.state.proposal {
                 Some(proposal) if proposal.id == approved.proposal => self.approved(proposal, recorded),
                 _ => Decision::nothing(),
             },
-            Action::Denied(_) => Decision::nothing().hush(EXPIRY),
-            Action::BreakerReset(_) => self.again(recorded.at, Asked::Again),
+            Action::Denied(_) => Decision::nothing().cancel_timer(EXPIRY),
+            Action::BreakerReset(_) => self.evaluate(recorded.at, EvaluationReason::Recheck),
             Action::Proposed(_)
             | Action::Expired(_)
             | Action::Authorised(_)
@@ -138,86 +155,86 @@ impl Thought<'_> {
         }
     }
 
-    /// Thinks of the diagnosis that stands; `since` is when it should have been thought of.
-    fn again(&self, since: Timestamp, asked: Asked) -> Decision {
-        let Some(wanted) = &self.state.wanted else { return Decision::nothing() };
+    /// Evaluates the requested remedy; `due` is when that should have happened.
+    fn evaluate(&self, due: Timestamp, reason: EvaluationReason) -> Decision {
+        let Some(requested) = &self.0.state.requested else { return Decision::nothing() };
         if let Some(gave_up) = self.give_up() {
             return gave_up;
         }
-        let case = Case::new(*self, wanted, since);
-        match case.refusal() {
-            Some(Refusal::InHand) if asked == Asked::Again => Decision::nothing(),
-            Some(refusal) => self.refuse(wanted, refusal, asked),
-            None => match (case.mode(), case.target()) {
-                (Some(Mode::Auto), Some(target)) => self.authorise(&case, target).hush(RETRY),
-                (Some(Mode::Approve), Some(target)) => self.propose(wanted, target),
-                _ => Decision::nothing(),
+        let check = LimitCheck::new(self.0, requested, due);
+        match check.refusal() {
+            Some(Refusal::InHand) if reason == EvaluationReason::Recheck => Decision::nothing(),
+            Some(refusal) => self.refuse(requested, refusal, reason),
+            None => match (check.mode(), check.target()) {
+                (Some(Mode::Auto), Some(target)) => self.authorise(&check, target).cancel_timer(RETRY),
+                (Some(Mode::Approve), Some(target)) => self.propose(requested, target),
+                (Some(Mode::Observe) | None, _) | (_, None) => Decision::nothing(),
             },
         }
     }
 
-    fn authorise(&self, case: &Case<'_>, target: Target) -> Decision {
-        let wanted = case.wanted;
+    fn authorise(&self, check: &LimitCheck<'_>, target: Target) -> Decision {
+        let requested = check.requested;
+        let by_policy = check.container().and_then(|container| container.stop_timeout);
         let authorised = Authorised {
-            remedy: wanted.remedy.clone(),
+            remedy: requested.remedy.clone(),
             target,
-            diagnosis: wanted.diagnosis,
-            limits: case.limits(),
-            stop_timeout: case.care().and_then(|care| care.stop_timeout).or_else(|| case.facts()?.stop_timeout),
-            dry_run: self.policy.dry_run,
+            diagnosis: requested.diagnosis,
+            limits: check.limits(),
+            stop_timeout: by_policy.or_else(|| check.facts()?.stop_timeout),
+            dry_run: self.0.policy.dry_run,
         };
-        Decision::event(self.about(wanted, authorised))
+        Decision::event(self.event(requested, authorised))
     }
 
-    fn propose(&self, wanted: &Wanted, target: Target) -> Decision {
-        let asked = self.state.proposal.as_ref().is_some_and(|proposal| proposal.target == target);
-        if asked || self.state.is_denied(wanted) {
+    fn propose(&self, requested: &RequestedRemedy, target: Target) -> Decision {
+        let is_proposed = self.0.state.proposal.as_ref().is_some_and(|proposal| proposal.target == target);
+        if is_proposed || self.0.state.is_denied(requested) {
             return Decision::nothing();
         }
-        let expires = ANSWER_WITHIN.after(self.now);
-        let proposed = Proposed { remedy: wanted.remedy.clone(), target, diagnosis: wanted.diagnosis, expires };
-        Decision::event(self.about(wanted, proposed)).hush(RETRY).wake(EXPIRY, expires)
+        let expires = ANSWER_WITHIN.after(self.0.now);
+        let proposed = Proposed { remedy: requested.remedy.clone(), target, diagnosis: requested.diagnosis, expires };
+        Decision::event(self.event(requested, proposed)).cancel_timer(RETRY).set_timer(EXPIRY, expires)
     }
 
-    /// Says why not, unless that has been said, and sees to it that the matter is looked at again when the reason is over.
-    fn refuse(&self, wanted: &Wanted, refusal: Refusal, asked: Asked) -> Decision {
-        let again = self.look_again(&refusal);
-        let silent = (refusal == Refusal::Moot && asked == Asked::Again) || self.state.has_told(wanted, &refusal);
-        let decision = match silent {
-            true => Decision::nothing(),
-            false => {
-                let refused = Refused { remedy: wanted.remedy.clone(), diagnosis: wanted.diagnosis, refusal };
-                Decision::event(self.about(wanted, refused))
-            }
+    /// Records the refusal, unless it is on the log already, and sets the timer on which the reason may be over.
+    fn refuse(&self, requested: &RequestedRemedy, refusal: Refusal, reason: EvaluationReason) -> Decision {
+        let recheck_at = self.recheck_at(&refusal);
+        let is_moot_recheck = refusal == Refusal::Moot && reason == EvaluationReason::Recheck;
+        let decision = if is_moot_recheck || self.0.state.is_recorded(requested, &refusal) {
+            Decision::nothing()
+        } else {
+            let refused = Refused { remedy: requested.remedy.clone(), diagnosis: requested.diagnosis, refusal };
+            Decision::event(self.event(requested, refused))
         };
-        match again {
-            Some(at) => decision.wake(RETRY, at),
+        match recheck_at {
+            Some(at) => decision.set_timer(RETRY, at),
             None => decision,
         }
     }
 
-    fn look_again(&self, refusal: &Refusal) -> Option<Timestamp> {
-        let soon = Some(LOOK_AGAIN.after(self.now));
+    /// When to evaluate again after this refusal; none if only an event can change the answer.
+    fn recheck_at(&self, refusal: &Refusal) -> Option<Timestamp> {
+        let Context { state, shared, policy, now, .. } = self.0;
+        let soon = Some(RECHECK_AFTER.after(now));
         match refusal {
             Refusal::BackingOff { .. }
             | Refusal::CoolingDown { .. }
             | Refusal::Tripped { .. }
             | Refusal::Maintenance { .. } => refusal.until(),
-            // Long enough for a monitor that was away, too, to see that the container is well again.
-            Refusal::Stale { .. } => {
-                Some(self.policy.stabilisation.max(self.policy.clear_after.times(2)).after(self.now))
-            }
-            Refusal::Moot if !self.state.condition.is_ill() => None,
+            // Long enough for a monitor that was away too to observe that the container is well again.
+            Refusal::Stale { .. } => Some(policy.stabilisation.max(policy.clear_after.times(2)).after(now)),
+            Refusal::Moot if !state.condition.is_sick() => None,
             Refusal::Moot | Refusal::Paused | Refusal::Storm { .. } => soon,
-            Refusal::Unsupported { .. } => self.shared.engine_lost.then_some(soon).flatten(),
+            Refusal::Unsupported { .. } => shared.engine_lost.then_some(soon).flatten(),
             Refusal::Protected { .. }
             | Refusal::Observing
             | Refusal::OperatorStopped
             | Refusal::Unsure { .. }
             | Refusal::NotPermitted
             | Refusal::InHand
-            // Said by whoever carries it out, never here.
-            | Refusal::Undurable { .. } => None,
+            // The responder refuses with this, never this decider.
+            | Refusal::NotDurable { .. } => None,
         }
     }
 
@@ -225,64 +242,64 @@ impl Thought<'_> {
         if proposal.expires <= answer.at {
             return self.withdraw(proposal);
         }
-        // What a person allowed is that remedy, for that run; what else stands against it is looked at as ever.
-        let wanted = self.state.wanted.as_ref().filter(|wanted| wanted.remedy == proposal.remedy);
-        let case = wanted.map(|wanted| Case::new(*self, wanted, answer.at));
-        let target = case.as_ref().and_then(Case::target).filter(|target| *target == proposal.target);
-        match (case, target) {
-            (Some(case), Some(target)) => match case.refusal() {
-                None => self.authorise(&case, target).hush(RETRY).hush(EXPIRY),
-                Some(refusal) => self.refuse_answer(proposal, refusal),
+        // A person approved this remedy for this run; every other limit still applies.
+        let requested = self.0.state.requested.as_ref().filter(|requested| requested.remedy == proposal.remedy);
+        let check = requested.map(|requested| LimitCheck::new(self.0, requested, answer.at));
+        let target = check.as_ref().and_then(LimitCheck::target).filter(|target| *target == proposal.target);
+        match (check, target) {
+            (Some(check), Some(target)) => match check.refusal() {
+                None => self.authorise(&check, target).cancel_timer(RETRY).cancel_timer(EXPIRY),
+                Some(refusal) => self.refuse_approved(proposal, refusal),
             },
-            _ => self.refuse_answer(proposal, Refusal::Moot),
+            _ => self.refuse_approved(proposal, Refusal::Moot),
         }
     }
 
-    /// A person who said yes is told why it does not happen, also when it has been told before.
-    fn refuse_answer(&self, proposal: &Proposal, refusal: Refusal) -> Decision {
-        let again = self.look_again(&refusal);
+    /// A person who approved is told why the remedy is refused, even if the reason is on the log already.
+    fn refuse_approved(&self, proposal: &Proposal, refusal: Refusal) -> Decision {
+        let recheck_at = self.recheck_at(&refusal);
         let refused = Refused { remedy: proposal.remedy.clone(), diagnosis: proposal.diagnosis, refusal };
-        let event = NewEvent::new(self.subject.clone(), self.now, refused).in_incident(proposal.incident.clone());
+        let event = NewEvent::new(self.0.subject.clone(), self.0.now, refused).in_incident(proposal.incident.clone());
         let decision = Decision::event(event);
-        match again {
-            Some(at) => decision.wake(RETRY, at),
+        match recheck_at {
+            Some(at) => decision.set_timer(RETRY, at),
             None => decision,
         }
     }
 
     fn withdraw(&self, proposal: &Proposal) -> Decision {
-        let expired = NewEvent::new(self.subject.clone(), self.now, Expired { proposal: proposal.id });
-        Decision::event(expired.in_incident(proposal.incident.clone()).caused_by(Cause::Event(proposal.id)))
-            .hush(EXPIRY)
+        let expired = NewEvent::new(self.0.subject.clone(), self.0.now, Expired { proposal: proposal.id });
+        let expired = expired.in_incident(proposal.incident.clone()).caused_by(Cause::Event(proposal.id));
+        Decision::event(expired).cancel_timer(EXPIRY)
     }
 
-    fn after_an_attempt_in_vain(&self) -> Decision {
+    fn after_unsuccessful_attempt(&self) -> Decision {
         if let Some(gave_up) = self.give_up() {
             return gave_up;
         }
-        let Some(wanted) = &self.state.wanted else { return Decision::nothing() };
-        let held = self.state.breaker.holds(self.now);
-        let due = self.state.attempts.due(wanted.incident.as_ref(), &self.policy.backoff, self.now);
-        Decision::nothing().wake(RETRY, held.or(due).unwrap_or(self.now))
+        let Context { state, policy, now, .. } = self.0;
+        let Some(requested) = &state.requested else { return Decision::nothing() };
+        let tripped = state.breaker.tripped_until(now);
+        let backoff = state.attempts.backs_off_until(requested.incident.as_ref(), &policy.backoff, now);
+        Decision::nothing().set_timer(RETRY, tripped.or(backoff).unwrap_or(now))
     }
 
     fn give_up(&self) -> Option<Decision> {
-        let last = self.state.attempts.last()?;
-        let max = self
-            .state
-            .condition
-            .facts
-            .as_ref()
-            .map_or(self.policy.care.max_retries, |facts| self.policy.care_of(facts).max_retries);
-        let (attempts, until) = self.state.breaker.trips(&self.state.attempts, max, self.policy, self.now)?;
-        let gave_up = NewEvent::new(self.subject.clone(), self.now, GaveUp { attempts, until });
-        Some(Decision::event(gave_up.in_incident(last.incident.clone())).wake(RETRY, until))
+        let Context { state, subject, policy, now, .. } = self.0;
+        let last = state.attempts.last()?;
+        let max = match &state.condition.facts {
+            Some(facts) => policy.for_container(facts).max_retries,
+            None => policy.container_defaults.max_retries,
+        };
+        let (attempts, until) = state.breaker.must_trip(&state.attempts, max, policy, now)?;
+        let gave_up = NewEvent::new(subject.clone(), now, GaveUp { attempts, until });
+        Some(Decision::event(gave_up.in_incident(last.incident.clone())).set_timer(RETRY, until))
     }
 
-    /// An event of the diagnosis' incident, led to by the diagnosis.
-    fn about(&self, wanted: &Wanted, event: impl Into<Event>) -> NewEvent {
-        NewEvent::new(self.subject.clone(), self.now, event)
-            .in_incident(wanted.incident.clone())
-            .caused_by(Cause::Event(wanted.diagnosis))
+    /// An event in the incident of the diagnosis, caused by the diagnosis.
+    fn event(&self, requested: &RequestedRemedy, event: impl Into<Event>) -> NewEvent {
+        NewEvent::new(self.0.subject.clone(), self.0.now, event)
+            .in_incident(requested.incident.clone())
+            .caused_by(Cause::Event(requested.diagnosis))
     }
 }

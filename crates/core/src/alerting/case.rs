@@ -1,4 +1,4 @@
-//! What is known of each incident of a container, and what has been told of it.
+//! The incidents of a container, and which alerts were raised for them.
 
 use std::collections::BTreeMap;
 
@@ -10,16 +10,19 @@ use hemostat_schema::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::News;
-use crate::{condition::Condition, once::Once};
+use super::notice::Notice;
+use crate::{last_applied::LastApplied, observe::condition::Condition};
 
-/// So many incidents of a container are remembered, besides those with an open alert.
-const REMEMBERED: usize = 8;
+/// Maximum incidents of a container that are remembered, in addition to those with an open alert.
+const MAX_CASES: usize = 8;
+/// Maximum triggers remembered per incident.
+const MAX_TRIGGERS: usize = 8;
 
-/// What is known of a container, and of its latest incidents.
+/// The condition of a container, and its latest incidents.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct State {
-    once: Once,
+    #[serde(rename = "once")]
+    last_applied: LastApplied,
     pub(super) condition: Condition,
     pub(super) cases: BTreeMap<IncidentId, Case>,
 }
@@ -27,45 +30,49 @@ pub struct State {
 /// One incident.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Case {
-    /// What people know of it.
+    /// Its alert.
     pub(super) stage: Stage,
-    /// People know that they are needed.
+    /// The alert says that a person is needed.
     pub(super) escalated: bool,
-    /// What was recorded as not told.
+    /// The suppressions on the log.
     pub(super) suppressed: Vec<Suppression>,
-    /// In which ways the container has been ill, and what said so last.
+    /// Every symptom of the incident, with its last evidence.
     pub(super) symptoms: BTreeMap<Symptom, Evidence>,
-    /// How badly.
+    /// The highest severity of its symptoms.
     pub(super) severity: Severity,
-    /// What was concluded last.
+    /// The last diagnosis.
     pub(super) root_cause: Option<String>,
-    /// The authority that has no verdict yet.
-    pub(super) in_hand: Option<EventId>,
-    /// What was tried last.
-    pub(super) tried: Option<Tried>,
-    /// What was tried last has helped.
+    /// The authorisation that has no verdict yet.
+    #[serde(rename = "in_hand")]
+    pub(super) pending: Option<EventId>,
+    /// The last attempt.
+    #[serde(rename = "tried")]
+    pub(super) last_attempt: Option<LastAttempt>,
+    /// The last attempt helped.
     pub(super) healed: bool,
-    /// What was tried last could not be carried out, and may have left the container stopped.
+    /// The last attempt could not be carried out, and may have left the container stopped.
     pub(super) failed: bool,
-    /// The first events that called for a person before anything was told.
-    troubles: Vec<EventId>,
+    /// The first events that needed a person before an alert was raised.
+    #[serde(rename = "troubles")]
+    triggers: Vec<EventId>,
 }
 
-/// What people know of an incident.
+/// The alert of an incident.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Stage {
-    /// Nothing.
-    Untold,
-    /// That it is.
+    /// There is none.
+    #[serde(rename = "untold")]
+    Unreported,
+    /// It is open.
     Raised { alert: EventId, at: Timestamp },
-    /// That it is over.
+    /// It is resolved.
     Resolved,
 }
 
-/// An attempt at healing.
+/// An attempt, as alerts report it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Tried {
+pub(super) struct LastAttempt {
     pub(super) remedy: Remedy,
     pub(super) attempt: u32,
     pub(super) of: u32,
@@ -75,55 +82,55 @@ pub(super) struct Tried {
 impl Default for Case {
     fn default() -> Self {
         Self {
-            stage: Stage::Untold,
+            stage: Stage::Unreported,
             escalated: false,
             suppressed: vec![],
             symptoms: BTreeMap::new(),
             severity: Severity::High,
             root_cause: None,
-            in_hand: None,
-            tried: None,
+            pending: None,
+            last_attempt: None,
             healed: false,
             failed: false,
-            troubles: vec![],
+            triggers: vec![],
         }
     }
 }
 
 impl State {
     pub(super) fn evolve(&mut self, event: &Recorded) {
-        if event.subject.container.is_none() || !self.once.is_news(event) {
+        if event.subject.container.is_none() || !self.last_applied.advance(event) {
             return;
         }
         self.condition.evolve(event);
-        let (Some(incident), Some(what)) = (&event.incident, event.event()) else { return };
-        if !what.moves_head() {
+        let (Some(incident), Some(known)) = (&event.incident, event.event()) else { return };
+        if !known.advances_version() {
             return;
         }
-        self.cases.entry(incident.clone()).or_default().take(event, what);
-        while self.cases.len() > REMEMBERED {
-            let told = |case: &Case| matches!(case.stage, Stage::Raised { .. });
-            let forgotten =
-                self.cases.iter().find(|(id, case)| *id != incident && !told(case)).map(|(id, _)| id.clone());
-            let Some(forgotten) = forgotten else { break };
-            self.cases.remove(&forgotten);
+        self.cases.entry(incident.clone()).or_default().apply(event, known);
+        while self.cases.len() > MAX_CASES {
+            let is_open = |case: &Case| matches!(case.stage, Stage::Raised { .. });
+            let oldest = self.cases.iter().find(|(id, case)| *id != incident && !is_open(case));
+            let Some(oldest) = oldest.map(|(id, _)| id.clone()) else { break };
+            self.cases.remove(&oldest);
         }
     }
 }
 
 impl Case {
-    fn take(&mut self, event: &Recorded, what: &Event) {
-        if self.stage == Stage::Untold && self.troubles.len() < REMEMBERED {
-            self.troubles.extend(matches!(News::of(event), Some(News::Trouble(_))).then_some(event.id));
+    fn apply(&mut self, event: &Recorded, known: &Event) {
+        if self.stage == Stage::Unreported && self.triggers.len() < MAX_TRIGGERS {
+            let needs_person = matches!(Notice::of(event), Some(Notice::NeedsPerson(_)));
+            self.triggers.extend(needs_person.then_some(event.id));
         }
-        match what {
+        match known {
             Event::Observation(Observation::SymptomRaised(raised)) => {
                 self.symptoms.insert(raised.symptom, raised.evidence.clone());
                 self.severity = self.severity.max(raised.severity);
                 (self.healed, self.failed) = (false, false);
-                // Told as over when it was stopped, and here again: that is news.
+                // The alert was resolved when an operator stopped the container; the fault is back and is reported again.
                 if self.stage == Stage::Resolved {
-                    (self.stage, self.escalated) = (Stage::Untold, false);
+                    (self.stage, self.escalated) = (Stage::Unreported, false);
                     self.suppressed.clear();
                 }
             }
@@ -133,7 +140,7 @@ impl Case {
             }
             Event::Diagnosis(Diagnosis::Reached(reached)) => self.root_cause = Some(reached.root_cause.clone()),
             Event::Action(action) => self.act(event.id, action),
-            Event::Alert(alert) => self.told(event, alert),
+            Event::Alert(alert) => self.alert(event, alert),
             Event::Observation(_) | Event::Diagnosis(_) => {}
         }
     }
@@ -141,9 +148,9 @@ impl Case {
     fn act(&mut self, id: EventId, action: &Action) {
         match action {
             Action::Authorised(intent) => {
-                self.in_hand = Some(id);
+                self.pending = Some(id);
                 (self.healed, self.failed) = (false, false);
-                self.tried = Some(Tried {
+                self.last_attempt = Some(LastAttempt {
                     remedy: intent.remedy.clone(),
                     attempt: intent.limits.attempt,
                     of: intent.limits.of,
@@ -151,15 +158,15 @@ impl Case {
                 });
             }
             Action::Failed(failed) => {
-                self.failed = self.in_hand.take_if(|open| *open == failed.action).is_some();
+                self.failed = self.pending.take_if(|open| *open == failed.action).is_some();
             }
             Action::Verified(verdict) => {
-                self.in_hand.take_if(|open| *open == verdict.action);
-                let done = self.tried.as_ref().is_some_and(|tried| !tried.dry_run);
-                self.healed = done && verdict.outcome == Outcome::Recovered;
+                self.pending.take_if(|open| *open == verdict.action);
+                let executed = self.last_attempt.as_ref().is_some_and(|attempt| !attempt.dry_run);
+                self.healed = executed && verdict.outcome == Outcome::Recovered;
             }
             Action::Refused(refused) => {
-                self.in_hand.take_if(|open| Some(*open) == refused.refusal.withholds());
+                self.pending.take_if(|open| Some(*open) == refused.refusal.unexecuted_intent());
             }
             Action::Proposed(_)
             | Action::Approved(_)
@@ -173,12 +180,12 @@ impl Case {
         }
     }
 
-    fn told(&mut self, event: &Recorded, alert: &Alert) {
+    fn alert(&mut self, event: &Recorded, alert: &Alert) {
         match alert {
-            Alert::Raised(_) if self.stage == Stage::Untold => {
-                // An alert that was raised by trouble says already that a person is needed.
-                self.escalated = event.cause.is_some_and(|cause| self.troubles.contains(&cause));
-                self.troubles.clear();
+            Alert::Raised(_) if self.stage == Stage::Unreported => {
+                // An alert that such an event caused says already that a person is needed.
+                self.escalated = event.cause.is_some_and(|cause| self.triggers.contains(&cause));
+                self.triggers.clear();
                 self.stage = Stage::Raised { alert: event.id, at: event.at };
             }
             Alert::Escalated(_) => self.escalated = true,

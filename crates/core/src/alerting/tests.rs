@@ -1,4 +1,4 @@
-//! What is told, and how often.
+//! Which alerts are raised, and how often.
 
 use super::*;
 use crate::{
@@ -7,14 +7,15 @@ use crate::{
     testing::{self, at, cleared, given, id, ill, incident, reached, run},
 };
 use hemostat_schema::{
-    action::{Authorised, Failed, Limits, Outcome, Remedy, Verified},
+    action::{Authorised, Failed, GaveUp, Limits, Outcome, Refusal, Refused, Remedy, Verified},
     alert::Suppression,
     container::ExitBy,
+    diagnosis::{Reached, Verdict},
     observation::{Severity, Symptom, SymptomCleared},
 };
 
-fn policy(enabled: bool, tell: Tell) -> Policy {
-    Policy { alerts: AlertPolicy { enabled, tell }, ..Policy::default() }
+fn policy(enabled: bool, scope: AlertScope) -> Policy {
+    Policy { alerts: AlertPolicy { enabled, scope }, ..Policy::default() }
 }
 
 fn raised() -> Raised {
@@ -29,8 +30,8 @@ fn refused(refusal: Refusal) -> NewEvent {
     ill(11, Refused { remedy: Remedy::Restart, diagnosis: id(4), refusal })
 }
 
-/// Unhealthy, diagnosed (event 4) and told (event 5) by second 10.
-fn told() -> Vec<NewEvent> {
+/// Unhealthy, diagnosed (event 4) and its alert raised (event 5) by second 10.
+fn alerted() -> Vec<NewEvent> {
     testing::unhealthy()
         .into_iter()
         .chain([ill(10, reached(run(0))), ill(10, raised()).caused_by(hemostat_schema::Cause::Event(id(4)))])
@@ -42,31 +43,32 @@ fn suppressed(why: Suppression) -> Event {
 }
 
 #[test]
-fn the_first_diagnosis_of_an_incident_is_told_with_what_was_seen_and_concluded() {
+fn the_first_diagnosis_of_an_incident_raises_an_alert_with_symptoms_and_cause() {
     let policy = Policy::default();
     let then = given::<Alerting>(&policy, testing::unhealthy()).when(ill(10, reached(run(0))), at(10));
-    let text = "Seen: unhealthy.\nCause: its health check fails.\nNext: restart it, as far as its limits allow.";
+    let text =
+        "Symptoms: unhealthy.\nCause: its health check fails.\nNext: HemoStat tries a restart, if the limits allow it.";
     then.then([Raised { text: text.into(), ..raised() }.into()], &[]);
     assert_eq!(then.decision.events[0].incident, Some(incident(10)));
 }
 
 #[test]
-fn what_was_told_is_not_told_again_and_that_is_recorded_once() {
+fn a_duplicate_alert_is_suppressed_and_that_is_recorded_once() {
     let policy = Policy::default();
     let again = || ill(20, reached(run(0)));
-    let first = given::<Alerting>(&policy, told()).when(again(), at(20));
+    let first = given::<Alerting>(&policy, alerted()).when(again(), at(20));
     first.then([suppressed(Suppression::Duplicate)], &[]);
-    let second = told().into_iter().chain([ill(20, suppressed(Suppression::Duplicate))]);
+    let second = alerted().into_iter().chain([ill(20, suppressed(Suppression::Duplicate))]);
     given::<Alerting>(&policy, second).when(again(), at(30)).then_nothing();
 }
 
 #[test]
-fn a_false_alarm_is_not_told_and_an_unclear_case_is() {
+fn a_false_alarm_raises_no_alert_and_an_unclear_diagnosis_does() {
     let policy = Policy::default();
-    let check = |verdict, remedy: Option<Remedy>, told: usize| {
+    let check = |verdict, remedy: Option<Remedy>, alerts: usize| {
         let said = Reached { verdict, remedy, ..reached(run(0)) };
         let then = given::<Alerting>(&policy, testing::unhealthy()).when(ill(10, said), at(10));
-        assert_eq!(then.events().len(), told, "{verdict:?}");
+        assert_eq!(then.events().len(), alerts, "{verdict:?}");
     };
     check(Verdict::FalseAlarm, None, 0);
     check(Verdict::Unclear, None, 1);
@@ -74,28 +76,32 @@ fn a_false_alarm_is_not_told_and_an_unclear_case_is() {
 }
 
 #[test]
-fn a_person_is_called_once_an_incident() {
+fn an_alert_is_escalated_once() {
     let policy = Policy::default();
-    let then = given::<Alerting>(&policy, told()).when(gave_up(), at(60));
-    let text = "HemoStat gave up after 3 attempts that did not help; it tries once more at 2026-01-01T01:01:00Z.\n\
-                Seen: unhealthy.\nCause: its health check fails.\n\
+    let then = given::<Alerting>(&policy, alerted()).when(gave_up(), at(60));
+    let text = "HemoStat gave up after 3 unsuccessful attempts; it may try once more at 2026-01-01T01:01:00Z.\n\
+                Symptoms: unhealthy.\nCause: its health check fails.\n\
                 By hand: docker logs --tail 100 api; docker inspect api. \
-                GET /containers/host%2Fapi shows what was tried and what holds HemoStat back.";
+                GET /containers/host%2Fapi shows the attempts so far and why HemoStat waits.";
     let title = "api on host needs you: it is unhealthy".to_owned();
     let escalated = Escalated { alert: id(5), title, text: text.into() };
     then.then([escalated.clone().into()], &[]);
-    let called = told().into_iter().chain([ill(60, escalated)]);
+    let called = alerted().into_iter().chain([ill(60, escalated)]);
     let again = given::<Alerting>(&policy, called).when(gave_up(), at(70));
     again.then([suppressed(Suppression::Duplicate)], &[]);
 }
 
 #[test]
-fn only_a_refusal_that_leaves_it_to_people_calls_them() {
+fn only_a_refusal_that_leaves_the_container_to_people_escalates() {
     let policy = Policy::default();
-    let check = |refusal: Refusal, calls: bool| {
+    let check = |refusal: Refusal, escalates: bool| {
         let name = refusal.name();
-        let then = given::<Alerting>(&policy, told()).when(refused(refusal), at(11));
-        assert_eq!(matches!(then.events()[..], [Event::Alert(hemostat_schema::Alert::Escalated(_))]), calls, "{name}");
+        let then = given::<Alerting>(&policy, alerted()).when(refused(refusal), at(11));
+        assert_eq!(
+            matches!(then.events()[..], [Event::Alert(hemostat_schema::Alert::Escalated(_))]),
+            escalates,
+            "{name}"
+        );
     };
     check(Refusal::Paused, true);
     check(Refusal::Observing, true);
@@ -109,22 +115,22 @@ fn only_a_refusal_that_leaves_it_to_people_calls_them() {
 }
 
 #[test]
-fn who_wants_failures_only_is_told_of_failures_only() {
-    let policy = policy(true, Tell::Failures);
+fn with_scope_failures_only_failures_raise_alerts() {
+    let policy = policy(true, AlertScope::Failures);
     given::<Alerting>(&policy, testing::unhealthy()).when(ill(10, reached(run(0))), at(10)).then_nothing();
     let ill_since = || testing::unhealthy().into_iter().chain([ill(10, reached(run(0)))]);
     let then = given::<Alerting>(&policy, ill_since()).when(gave_up(), at(60));
     assert!(matches!(then.events()[..], [Event::Alert(hemostat_schema::Alert::Raised(_))]), "{then:?}");
 
-    // An alert that was raised by trouble has called for a person already.
+    // An alert that an event raised which needs a person is escalated already.
     let raised = ill(60, raised()).caused_by(hemostat_schema::Cause::Event(id(5)));
-    let told = given::<Alerting>(&policy, ill_since().chain([gave_up(), raised]));
-    told.when(refused(Refusal::Tripped { until: at(3660) }), at(61)).then([suppressed(Suppression::Duplicate)], &[]);
+    let raised = given::<Alerting>(&policy, ill_since().chain([gave_up(), raised]));
+    raised.when(refused(Refusal::Tripped { until: at(3660) }), at(61)).then([suppressed(Suppression::Duplicate)], &[]);
 }
 
 #[test]
-fn alerts_that_are_switched_off_are_recorded_once_an_incident() {
-    let policy = policy(false, Tell::Incidents);
+fn disabled_alerts_are_recorded_once_per_incident() {
+    let policy = policy(false, AlertScope::Incidents);
     let off = || suppressed(Suppression::Disabled);
     let then = given::<Alerting>(&policy, testing::unhealthy()).when(ill(10, reached(run(0))), at(10));
     then.then([off()], &[]);
@@ -133,33 +139,34 @@ fn alerts_that_are_switched_off_are_recorded_once_an_incident() {
 }
 
 #[test]
-fn an_incident_is_over_when_its_symptoms_have_been_gone_for_the_window() {
+fn an_alert_is_resolved_when_its_symptoms_have_been_cleared_for_the_window() {
     let policy = Policy::default();
-    let wake = TimerChange::Set { name: OVER, due: at(100) };
-    let passing = given::<Alerting>(&policy, told()).when(cleared(40, Symptom::Unhealthy), at(40));
-    passing.then([], &[wake]);
-    let gone = || given::<Alerting>(&policy, told()).and([cleared(40, Symptom::Unhealthy)]);
+    let set_timer = TimerChange::Set { name: RESOLVE, due: at(100) };
+    let passing = given::<Alerting>(&policy, alerted()).when(cleared(40, Symptom::Unhealthy), at(40));
+    passing.then([], &[set_timer]);
+    let over = || given::<Alerting>(&policy, alerted()).and([cleared(40, Symptom::Unhealthy)]);
     let resolved = Resolved {
         alert: id(5),
         how: Resolution::Passed,
         title: "api on host is well again".into(),
-        text: "It got well without a remedy.\nOver 1 min 30 s after it was told.".into(),
+        text: "It recovered without a remedy.\nResolved 1 min 30 s after the alert was raised.".into(),
         took: Span::from_secs(90),
     };
-    gone().ring(OVER, at(100), at(100)).then([resolved.clone().into()], &[]);
-    gone().and([ill(100, resolved)]).ring(OVER, at(100), at(100)).then_nothing();
+    over().ring(RESOLVE, at(100), at(100)).then([resolved.clone().into()], &[]);
+    over().and([ill(100, resolved)]).ring(RESOLVE, at(100), at(100)).then_nothing();
     let back = testing::raised(60, Symptom::Unhealthy, run(0));
-    gone().and([back]).ring(OVER, at(100), at(100)).then_nothing();
+    over().and([back]).ring(RESOLVE, at(100), at(100)).then_nothing();
 }
 
 #[test]
-fn an_incident_is_not_over_while_a_remedy_is_in_hand() {
+fn an_alert_is_not_resolved_while_a_remedy_is_pending() {
     let policy = Policy::default();
     let (remedy, target, diagnosis) = (Remedy::Restart, run(0), id(4));
     let intent =
         Authorised { remedy, target, diagnosis, limits: Limits::of_attempt(2, 3), stop_timeout: None, dry_run: false };
-    let in_hand = || given::<Alerting>(&policy, told()).and([ill(10, intent.clone()), cleared(30, Symptom::Unhealthy)]);
-    in_hand().ring(OVER, at(200), at(200)).then_nothing();
+    let pending =
+        || given::<Alerting>(&policy, alerted()).and([ill(10, intent.clone()), cleared(30, Symptom::Unhealthy)]);
+    pending().ring(RESOLVE, at(200), at(200)).then_nothing();
     let (action, why) = (id(6), "its health check passes".into());
     let verdict =
         Verified { action, remedy: Remedy::Restart, outcome: Outcome::Recovered, why, took: Span::from_secs(90) };
@@ -167,18 +174,18 @@ fn an_incident_is_not_over_while_a_remedy_is_in_hand() {
         alert: id(5),
         how: Resolution::Healed,
         title: "api on host was healed".into(),
-        text: "HemoStat restarted it (attempt 2 of 3).\nOver 1 min 30 s after it was told.".into(),
+        text: "HemoStat restarted it (attempt 2 of 3).\nResolved 1 min 30 s after the alert was raised.".into(),
         took: Span::from_secs(90),
     };
-    in_hand().when(ill(100, verdict), at(100)).then([resolved.into()], &[]);
+    pending().when(ill(100, verdict), at(100)).then([resolved.into()], &[]);
 }
 
 #[test]
-fn what_an_operator_ended_is_over_at_once() {
+fn an_alert_is_resolved_at_once_when_an_operator_stops_or_removes_the_container() {
     let policy = Policy::default();
     let (symptom, stood) = (Symptom::Unhealthy, Span::from_secs(30));
     for (why, how) in [(Cleared::Stopped, Resolution::Stopped), (Cleared::Removed, Resolution::Removed)] {
-        let over = given::<Alerting>(&policy, told()).when(ill(40, SymptomCleared { symptom, why, stood }), at(40));
+        let over = given::<Alerting>(&policy, alerted()).when(ill(40, SymptomCleared { symptom, why, stood }), at(40));
         match over.events().as_slice() {
             [Event::Alert(hemostat_schema::Alert::Resolved(resolved))] => assert_eq!(resolved.how, how),
             other => panic!("{other:?}"),
@@ -187,7 +194,7 @@ fn what_an_operator_ended_is_over_at_once() {
 }
 
 #[test]
-fn what_was_told_as_over_and_falls_ill_again_is_told_again() {
+fn a_resolved_incident_whose_symptom_comes_back_raises_a_new_alert() {
     let policy = Policy::default();
     let (symptom, stood) = (Symptom::Unhealthy, Span::from_secs(30));
     let resolved = Resolved {
@@ -199,7 +206,7 @@ fn what_was_told_as_over_and_falls_ill_again_is_told_again() {
     };
     let stopped = ill(40, SymptomCleared { symptom, why: Cleared::Stopped, stood });
     let back = testing::raised(50, Symptom::Unhealthy, run(0)).in_incident(Some(incident(10)));
-    let again = given::<Alerting>(&policy, told()).and([stopped, ill(40, resolved), back]);
+    let again = given::<Alerting>(&policy, alerted()).and([stopped, ill(40, resolved), back]);
     let again = again.when(ill(50, reached(run(0))), at(50));
     assert!(matches!(again.events().as_slice(), [Event::Alert(hemostat_schema::Alert::Raised(_))]), "{again:?}");
 }
@@ -215,20 +222,20 @@ fn a_container_that_a_failed_remedy_left_stopped_was_not_stopped_by_an_operator(
     let ended = testing::exited(15, run(0), ExitBy::Operator);
     let (symptom, stood) = (Symptom::Unhealthy, Span::from_secs(30));
     let cleared = ill(40, SymptomCleared { symptom, why: Cleared::Stopped, stood });
-    let given = given::<Alerting>(&policy, told()).and([ill(10, intent), ended, ill(20, failed)]);
+    let given = given::<Alerting>(&policy, alerted()).and([ill(10, intent), ended, ill(20, failed)]);
     given.when(cleared, at(40)).then_nothing();
 }
 
 #[test]
-fn what_is_merely_unusual_is_not_told_and_keeps_no_alert_open() {
+fn an_unusual_symptom_raises_no_alert_and_keeps_none_open() {
     let policy = Policy::default();
     let unusual = |second| testing::unusual(second, Symptom::CpuUnusual, run(0));
     given::<Alerting>(&policy, [testing::seen(0, testing::facts())]).when(unusual(5), at(5)).then_nothing();
-    // Nor is what is said about it, since it is part of no incident.
+    // Nor does its diagnosis, which belongs to no incident.
     let said = testing::event(6, reached(run(0)));
     given::<Alerting>(&policy, [testing::seen(0, testing::facts()), unusual(5)]).when(said, at(6)).then_nothing();
 
-    let over = given::<Alerting>(&policy, told()).and([unusual(20), cleared(40, Symptom::Unhealthy)]);
-    let [resolved] = &over.ring(OVER, at(100), at(100)).events()[..] else { panic!("one alert was to be resolved") };
+    let over = given::<Alerting>(&policy, alerted()).and([unusual(20), cleared(40, Symptom::Unhealthy)]);
+    let [resolved] = &over.ring(RESOLVE, at(100), at(100)).events()[..] else { panic!("one alert was to be resolved") };
     assert_eq!(resolved.name(), "resolved");
 }

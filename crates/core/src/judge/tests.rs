@@ -1,4 +1,4 @@
-//! Verdicts: a table of what is seen after a remedy, and what it is called.
+//! Verdicts: what is observed after a remedy, and the outcome.
 
 use super::*;
 use crate::{
@@ -7,10 +7,10 @@ use crate::{
 };
 use hemostat_schema::{
     action::{Authorised, Failed, Limits, Proof, Refusal, Refused, Succeeded},
-    observation::{EngineLost, Frozen, Removed},
+    observation::{EngineLost, Paused, Removed},
 };
 
-fn wake(second: i64) -> TimerChange {
+fn verdict_due(second: i64) -> TimerChange {
     TimerChange::Set { name: VERDICT, due: at(second) }
 }
 
@@ -41,24 +41,24 @@ fn judged(decision: &Decision, outcome: Outcome, why: &str) {
 }
 
 #[test]
-fn the_window_opens_when_the_remedy_was_carried_out() {
+fn the_window_starts_when_the_remedy_was_carried_out() {
     let policy = Policy::default();
     let before = testing::unhealthy();
-    given::<Judge>(&policy, before.clone()).when(authorised(false), at(10)).then([], &[wake(910)]);
+    given::<Judge>(&policy, before.clone()).when(authorised(false), at(10)).then([], &[verdict_due(910)]);
     let mut done = treated();
     let outcome = done.pop().unwrap();
-    given::<Judge>(&policy, done).when(outcome, at(12)).then([], &[wake(72)]);
+    given::<Judge>(&policy, done).when(outcome, at(12)).then([], &[verdict_due(72)]);
     let failed = Failed { action: id(4), remedy: Remedy::Restart, error: "no".into(), took: Span::ZERO };
     let failed = given::<Judge>(&policy, before).and([authorised(false), ill(11, failed)]);
     failed.ring(VERDICT, at(910), at(910)).then_nothing();
-    let refusal = Refusal::Undurable { action: id(4), wanted: "replicas:1".into(), replicas: 0 };
+    let refusal = Refusal::NotDurable { action: id(4), wanted: "replicas:1".into(), replicas: 0 };
     let withheld = Refused { remedy: Remedy::Restart, diagnosis: id(9), refusal };
     let withheld = given::<Judge>(&policy, testing::unhealthy()).and([authorised(false), ill(12, withheld)]);
     withheld.ring(VERDICT, at(910), at(910)).then_nothing();
 }
 
 #[test]
-fn the_verdict_at_the_end_of_the_window_is_what_is_seen() {
+fn the_verdict_at_the_end_of_the_window_is_what_was_observed() {
     let policy = Policy::default();
     let check = |more: Vec<NewEvent>, outcome, why| {
         let then = given::<Judge>(&policy, treated()).and(more).ring(VERDICT, at(72), at(72));
@@ -71,18 +71,18 @@ fn the_verdict_at_the_end_of_the_window_is_what_is_seen() {
         20,
         hemostat_schema::container::Facts { health: Health::None, started_at: Some(at(12)), ..testing::facts() },
     );
-    check(vec![without_check, over()], Outcome::Recovered, "it runs, and no symptom stands");
+    check(vec![without_check, over()], Outcome::Recovered, "it runs without symptoms");
     check(
         vec![healthy(), over(), exited(40, run(12), ExitBy::Operator)],
         Outcome::Inconclusive,
         "an operator stopped it",
     );
-    check(vec![healthy(), event(40, Frozen { target: run(12) })], Outcome::Inconclusive, "an operator paused it");
-    check(vec![event(40, Removed { target: run(12) })], Outcome::Inconclusive, "the container is gone");
+    check(vec![healthy(), event(40, Paused { target: run(12) })], Outcome::Inconclusive, "an operator paused it");
+    check(vec![event(40, Removed { target: run(12) })], Outcome::Inconclusive, "the container was removed");
 }
 
 #[test]
-fn a_relapse_is_seen_at_once() {
+fn a_relapse_is_judged_at_once() {
     let policy = Policy::default();
     let unhealthy = || health(30, run(12), Health::Unhealthy);
     let then = given::<Judge>(&policy, treated()).when(unhealthy(), at(30));
@@ -98,7 +98,7 @@ fn a_relapse_is_seen_at_once() {
 }
 
 #[test]
-fn what_the_run_before_did_is_no_relapse() {
+fn what_happens_in_the_earlier_run_is_no_relapse() {
     let policy = Policy::default();
     given::<Judge>(&policy, treated()).when(health(13, run(0), Health::Unhealthy), at(13)).then_nothing();
     let mut under_way = testing::unhealthy();
@@ -107,49 +107,49 @@ fn what_the_run_before_did_is_no_relapse() {
 }
 
 #[test]
-fn what_may_yet_get_well_is_looked_at_again_but_not_for_ever() {
+fn a_container_that_may_still_recover_is_looked_at_again_for_at_most_three_windows() {
     let policy = Policy::default();
     let starting = || given::<Judge>(&policy, treated()).and([cleared(30, Symptom::Unhealthy)]);
-    starting().ring(VERDICT, at(72), at(72)).then([], &[wake(132)]);
-    starting().ring(VERDICT, at(132), at(132)).then([], &[wake(192)]);
+    starting().ring(VERDICT, at(72), at(72)).then([], &[verdict_due(132)]);
+    starting().ring(VERDICT, at(132), at(132)).then([], &[verdict_due(192)]);
     let last = starting().ring(VERDICT, at(192), at(192));
-    judged(&last.decision, Outcome::Inconclusive, "its health check does not know yet");
+    judged(&last.decision, Outcome::Inconclusive, "its health check has no result yet");
 
     let nearly = || given::<Judge>(&policy, treated()).and([health(70, run(12), Health::Healthy)]);
-    nearly().ring(VERDICT, at(72), at(72)).then([], &[wake(132)]);
+    nearly().ring(VERDICT, at(72), at(72)).then([], &[verdict_due(132)]);
     let over = nearly().when(cleared(80, Symptom::Unhealthy), at(80));
     judged(&over.decision, Outcome::Recovered, "its health check passes");
     let last = nearly().ring(VERDICT, at(192), at(192));
-    judged(&last.decision, Outcome::Relapsed, "it did not get over being unhealthy");
+    judged(&last.decision, Outcome::Relapsed, "symptom unhealthy was not cleared in time");
 }
 
 #[test]
-fn without_an_engine_there_is_nothing_to_judge_by() {
+fn without_docker_or_observations_the_outcome_is_inconclusive() {
     let policy = Policy::default();
     let lost = || NewEvent::new(host(), at(40), EngineLost { error: "gone".into() });
     let away = || given::<Judge>(&policy, treated()).and([lost()]);
-    away().ring(VERDICT, at(72), at(72)).then([], &[wake(132)]);
+    away().ring(VERDICT, at(72), at(72)).then([], &[verdict_due(132)]);
     let last = away().ring(VERDICT, at(192), at(192));
     judged(&last.decision, Outcome::Inconclusive, "its Docker engine does not answer");
 
     let mut blind = testing::unhealthy();
     blind.extend([authorised(false), succeeded()]);
     let then = given::<Judge>(&policy, blind).ring(VERDICT, at(72), at(72));
-    judged(&then.decision, Outcome::Inconclusive, "it was not observed since");
+    judged(&then.decision, Outcome::Inconclusive, "it was not observed after the remedy");
 }
 
 #[test]
-fn an_act_whose_outcome_never_comes_is_judged_too() {
+fn an_action_without_a_result_is_judged_inconclusive() {
     let policy = Policy::default();
     let lost = || given::<Judge>(&policy, testing::unhealthy()).and([authorised(false)]);
     let then = lost().ring(VERDICT, at(910), at(910));
-    judged(&then.decision, Outcome::Inconclusive, "nobody told whether it was carried out");
-    // After an outage whoever carries it out gets his time first.
-    lost().ring(VERDICT, at(910), at(5000)).then([], &[wake(5900)]);
+    judged(&then.decision, Outcome::Inconclusive, "no result of the remedy was recorded");
+    // After an outage the responder gets its time first.
+    lost().ring(VERDICT, at(910), at(5000)).then([], &[verdict_due(5900)]);
 }
 
 #[test]
-fn a_dry_run_is_judged_by_what_is_seen() {
+fn a_dry_run_is_judged_by_observation() {
     let policy = Policy::default();
     let mut dry = testing::unhealthy();
     dry.extend([authorised(true), succeeded(), health(40, run(0), Health::Healthy), cleared(50, Symptom::Unhealthy)]);
@@ -163,11 +163,11 @@ fn a_dry_run_is_judged_by_what_is_seen() {
         },
     ));
     let then = given::<Judge>(&policy, dry).ring(VERDICT, at(72), at(72));
-    judged(&then.decision, Outcome::Relapsed, "it is still ill: unhealthy");
+    judged(&then.decision, Outcome::Relapsed, "symptom unhealthy is still active");
 }
 
 #[test]
-fn what_another_run_cannot_change_says_nothing_about_a_restart() {
+fn a_symptom_that_a_new_run_cannot_change_does_not_count_against_a_restart() {
     let policy = Policy::default();
     let check = |symptom: Symptom, outcome: Outcome, why: &str| {
         let well = [
@@ -189,8 +189,8 @@ fn what_another_run_cannot_change_says_nothing_about_a_restart() {
     ] {
         check(symptom, Outcome::Recovered, passes);
     }
-    check(Symptom::PidsHigh, Outcome::Relapsed, "it did not get over being pids high");
-    check(Symptom::MemoryLeak, Outcome::Relapsed, "it did not get over being memory leak");
+    check(Symptom::PidsHigh, Outcome::Relapsed, "symptom pids high was not cleared in time");
+    check(Symptom::MemoryLeak, Outcome::Relapsed, "symptom memory leak was not cleared in time");
 
     let unusual = testing::unusual(20, Symptom::CpuUnusual, run(12));
     let well = [unusual, health(20, run(12), Health::Healthy), cleared(30, Symptom::Unhealthy)];
@@ -199,7 +199,7 @@ fn what_another_run_cannot_change_says_nothing_about_a_restart() {
 }
 
 #[test]
-fn a_figure_shows_when_the_last_sample_of_the_new_run_has_it() {
+fn a_symptom_of_resource_use_shows_if_the_last_sample_of_the_new_run_has_it() {
     use hemostat_schema::observation::Sampled;
     let policy = Policy::default();
     let sampled = |pids: u64| {
@@ -215,6 +215,6 @@ fn a_figure_shows_when_the_last_sample_of_the_new_run_has_it() {
         ];
         given::<Judge>(&policy, treated()).and(crowded).ring(VERDICT, at(72), at(72))
     };
-    judged(&judge(95).decision, Outcome::Relapsed, "it is still ill: pids high");
-    judge(20).then([], &[wake(132)]);
+    judged(&judge(95).decision, Outcome::Relapsed, "symptom pids high is still active");
+    judge(20).then([], &[verdict_due(132)]);
 }

@@ -1,8 +1,8 @@
-//! Whether memory leaks: whether it grows along a line that will meet the limit before long.
+//! The signal of symptom `memory_leak`: memory grows along a line that will reach the limit soon.
 //!
-//! What counts is what a container never gives back. Of each short stretch of time only the least value is kept, and of
-//! these only the *lower envelope*: what no later value has fallen below. So a garbage collector's saw-tooth or a page
-//! cache that comes and goes is judged by its troughs, and a steady leak by itself.
+//! Memory is sampled down to the minimum of each short interval, and of these minima only the *lower envelope* counts: what
+//! no later value has fallen below. So a garbage collector's saw-tooth and a page cache that comes and goes are judged by
+//! their troughs, and a steady leak by itself.
 //!
 //! ```text
 //!   level teeth      /|  /|  /            leak         __/   start-up     ______
@@ -10,13 +10,13 @@
 //!   envelope       _______/   hinge: no line     __/      line        _/         flattens: no line
 //! ```
 //!
-//! A line is a leak when it fits (`r²`), when its first and its second half both rise (one step, one ramp that has
-//! flattened or one tooth does not), when memory has not been higher before and come back, and when it meets the limit in
-//! time. The rate is the lesser of that of the whole and of its second half. What a container does in the first third of
-//! `leak_over` after its start is not looked at.
+//! A line is a leak if it fits (`r²`), if its first and its second half both rise (one step, one ramp that has flattened or
+//! one tooth does not), if memory has not been higher before and come back, and if the line reaches the limit in time. The
+//! rate is the lower of that of the whole and of the second half. The first third of `leak_over` after the start of a run is
+//! ignored.
 //!
-//! A single tooth that takes longer than `leak_over`, the first of its run, cannot be told from a leak; it is over when
-//! memory is given back, and the next is known for what it is.
+//! The first tooth of a run that takes longer than `leak_over` cannot be told from a leak. The symptom is cleared when the
+//! memory is given back, and the next tooth is recognised.
 
 use std::collections::VecDeque;
 
@@ -25,76 +25,79 @@ use hemostat_schema::{
     observation::{Evidence, Severity},
 };
 
-use super::{hold::LONGEST_GAP, signals::High};
+use super::{debounce::MAX_GAP, exceeded::Exceeded};
 use crate::policy::Sensitivity;
 
-/// `leak_over` is so many stretches.
+/// Intervals in the window, which is `leak_over` long.
 const WINDOW: usize = 20;
-/// So many stretches are remembered.
-const REMEMBERED: usize = 4 * WINDOW;
-/// At least so many stretches of the window must have a sample.
-const LEAST: usize = 8;
-/// What was held without a break for so many stretches, and given back, was no leak.
+/// Maximum intervals kept.
+const MAX_INTERVALS: usize = 4 * WINDOW;
+/// Minimum intervals of the window that have a sample.
+const MIN_INTERVALS: usize = 8;
+/// Memory that was held for this many consecutive intervals and then given back was no leak.
 const PLATEAU: usize = 5;
 
-/// How much like a line growth must be.
+/// How closely growth must resemble a line.
 #[derive(Debug, Clone, Copy)]
-struct Strictness {
-    /// The coefficient of determination, at least.
+struct Criteria {
+    /// Minimum coefficient of determination.
     fit: f64,
-    /// The rate of each half, at least, as a share of that of the whole.
+    /// Minimum rate of each half, as a share of the rate of the whole.
     half: f64,
-    /// How much must have been gained, as a share of the limit.
+    /// Minimum growth, as a share of the limit.
     gained: f64,
-    /// The limit may be so many times further away than is asked.
+    /// Multiplies the time within which the line must reach the limit.
     patience: u64,
-    /// How much of the gain memory may have been above its present trough before.
+    /// Maximum earlier plateau above the start of the line, as a share of the growth.
     crest: f64,
 }
 
-/// What begins to be told.
-const RAISE: Strictness = Strictness { fit: 0.9, half: 0.5, gained: 0.02, patience: 1, crest: 0.25 };
-/// What goes on being told.
-const KEEP: Strictness = Strictness { fit: 0.6, half: 0.1, gained: 0.005, patience: 2, crest: 1.0 };
+/// Raises the symptom.
+const RAISE: Criteria = Criteria { fit: 0.9, half: 0.5, gained: 0.02, patience: 1, crest: 0.25 };
+/// Keeps the symptom.
+const KEEP: Criteria = Criteria { fit: 0.6, half: 0.1, gained: 0.005, patience: 2, crest: 1.0 };
 
-/// The memory of one run, thinned out.
+/// The memory of one run, as one minimum per interval.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Growth {
-    past: VecDeque<Stretch>,
-    /// The stretch that is not over yet.
-    present: Option<Stretch>,
+    past: VecDeque<Interval>,
+    /// The interval that is not over yet.
+    present: Option<Interval>,
     last: Option<Timestamp>,
     judged: Option<Judged>,
 }
 
-/// The least value of a stretch of time.
+/// The minimum of an interval of time.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Stretch {
+struct Interval {
     /// When it began.
     at: Timestamp,
-    least: u64,
+    /// In bytes.
+    min: u64,
 }
 
-/// What was thought when the last stretch was over.
+/// The judgement at the end of the last interval.
 #[derive(Debug, Clone, PartialEq)]
 struct Judged {
     at: Timestamp,
-    leak: Option<High>,
-    goes_on: bool,
+    /// The symptom is to be raised.
+    leak: Option<Exceeded>,
+    /// A raised symptom stays.
+    keeps: bool,
 }
 
 impl Growth {
-    /// Takes a sample of the run that began at `started` in.
-    pub(super) fn take(
+    /// Adds a sample of the run that began at `started`.
+    pub(super) fn add(
         &mut self,
         at: Timestamp,
         (used, limit): (ByteCount, ByteCount),
         started: Option<Timestamp>,
         sensitivity: &Sensitivity,
     ) {
-        let stretch = Span::from_millis((sensitivity.leak_over.as_millis() / WINDOW as u64).max(1));
-        let longest_gap = LONGEST_GAP.max(stretch.times(3));
-        if self.last.is_some_and(|last| Span::between(last, at) > longest_gap) {
+        let interval = Span::from_millis((sensitivity.leak_over.as_millis() / WINDOW as u64).max(1));
+        let max_gap = MAX_GAP.max(interval.times(3));
+        if self.last.is_some_and(|last| Span::between(last, at) > max_gap) {
             *self = Self::default();
         }
         self.last = Some(at);
@@ -103,12 +106,12 @@ impl Growth {
             return;
         }
         match &mut self.present {
-            Some(present) if Span::between(present.at, at) < stretch => present.least = present.least.min(used.0),
+            Some(present) if Span::between(present.at, at) < interval => present.min = present.min.min(used.0),
             present => {
-                let over = present.replace(Stretch { at, least: used.0 });
+                let over = present.replace(Interval { at, min: used.0 });
                 if let Some(over) = over {
                     self.past.push_back(over);
-                    if self.past.len() > REMEMBERED {
+                    if self.past.len() > MAX_INTERVALS {
                         self.past.pop_front();
                     }
                     self.judged = Some(self.judge(at, limit, sensitivity));
@@ -117,27 +120,27 @@ impl Growth {
         }
     }
 
-    /// What says that it leaks.
-    pub(super) fn high(&self) -> Option<High> {
+    /// The evidence, if memory leaks.
+    pub(super) fn exceeded(&self) -> Option<Exceeded> {
         self.judged.as_ref()?.leak.clone()
     }
 
-    /// Since when it is clear that it does not, or not any more.
-    pub(super) fn low(&self) -> Option<Timestamp> {
-        self.judged.as_ref().filter(|judged| !judged.goes_on).map(|judged| judged.at)
+    /// Since when memory does not leak, or no longer.
+    pub(super) fn cleared(&self) -> Option<Timestamp> {
+        self.judged.as_ref().filter(|judged| !judged.keeps).map(|judged| judged.at)
     }
 
     fn judge(&self, at: Timestamp, limit: ByteCount, sensitivity: &Sensitivity) -> Judged {
         let begin = sensitivity.leak_over.before(at);
-        let (before, window): (Vec<Stretch>, Vec<Stretch>) = self.past.iter().partition(|stretch| stretch.at < begin);
-        // As long as nothing is older than the window, the window is not full.
-        let whole = !before.is_empty() && window.len() >= LEAST;
-        let line = Some(window).filter(|_| whole).and_then(|window| Line::through(&window, limit.0));
-        let is_leak = |strictness: &Strictness| {
-            line.as_ref().is_some_and(|line| line.is_leak(strictness, limit.0, sensitivity.leak_within, &before))
+        let (before, window): (Vec<Interval>, Vec<Interval>) = self.past.iter().partition(|past| past.at < begin);
+        // The window is full only once an interval is older than it.
+        let is_full = !before.is_empty() && window.len() >= MIN_INTERVALS;
+        let line = Some(window).filter(|_| is_full).and_then(|window| Line::through(&window, limit.0));
+        let is_leak = |criteria: &Criteria| {
+            line.as_ref().is_some_and(|line| line.is_leak(criteria, limit.0, sensitivity.leak_within, &before))
         };
-        let leak = line.as_ref().filter(|_| is_leak(&RAISE)).map(|line| line.told(at, limit));
-        Judged { at, leak, goes_on: is_leak(&KEEP) }
+        let leak = line.as_ref().filter(|_| is_leak(&RAISE)).map(|line| line.exceeded(at, limit));
+        Judged { at, leak, keeps: is_leak(&KEEP) }
     }
 }
 
@@ -149,24 +152,26 @@ struct Line {
     first: f64,
     last: f64,
     fit: f64,
-    /// In bytes an hour, of the whole and of its halves.
+    /// In bytes per hour; the lower of the whole and of the second half.
     rate: f64,
+    /// The rates of both halves, as shares of the rate of the whole.
     halves: [f64; 2],
+    /// When memory reaches the limit at this rate.
     limit_in: Span,
 }
 
 impl Line {
-    /// None where memory does not grow at all.
-    fn through(window: &[Stretch], limit: u64) -> Option<Self> {
+    /// The line through the lower envelope; none if memory does not grow.
+    fn through(window: &[Interval], limit: u64) -> Option<Self> {
         let (first, last) = (window.first()?, window.last()?);
         let mut points: Vec<(f64, f64)> = window
             .iter()
-            .map(|stretch| (Span::between(first.at, stretch.at).as_secs_f64() / 3600.0, bytes(stretch.least)))
+            .map(|interval| (Span::between(first.at, interval.at).as_secs_f64() / 3600.0, bytes(interval.min)))
             .collect();
-        let mut least = f64::INFINITY;
+        let mut min = f64::INFINITY;
         for (_, value) in points.iter_mut().rev() {
-            least = least.min(*value);
-            *value = least;
+            min = min.min(*value);
+            *value = min;
         }
         let (early, late) = points.split_at(points.len() / 2);
         let (rate, fit) = slope(&points)?;
@@ -175,7 +180,7 @@ impl Line {
         if lasting <= 0.0 {
             return None;
         }
-        let left = (bytes(limit) - bytes(last.least)).max(0.0) / lasting;
+        let left = (bytes(limit) - bytes(last.min)).max(0.0) / lasting;
         Some(Self {
             since: first.at,
             over: Span::between(first.at, last.at),
@@ -188,22 +193,22 @@ impl Line {
         })
     }
 
-    fn is_leak(&self, strictness: &Strictness, limit: u64, within: Span, before: &[Stretch]) -> bool {
+    fn is_leak(&self, criteria: &Criteria, limit: u64, within: Span, before: &[Interval]) -> bool {
         let gained = self.last - self.first;
         let crest = before
             .windows(PLATEAU)
-            .filter_map(|plateau| plateau.iter().map(|stretch| stretch.least).min())
+            .filter_map(|plateau| plateau.iter().map(|interval| interval.min).min())
             .max()
             .map_or(0.0, bytes);
-        self.fit >= strictness.fit
-            && self.halves.iter().all(|half| *half >= strictness.half)
-            && gained >= bytes(limit) * strictness.gained
-            && crest <= self.first + gained * strictness.crest
-            && self.limit_in < within.times(strictness.patience)
+        self.fit >= criteria.fit
+            && self.halves.iter().all(|half| *half >= criteria.half)
+            && gained >= bytes(limit) * criteria.gained
+            && crest <= self.first + gained * criteria.crest
+            && self.limit_in < within.times(criteria.patience)
     }
 
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bytes, of which there are never 2^63")]
-    fn told(&self, at: Timestamp, limit: ByteCount) -> High {
+    fn exceeded(&self, at: Timestamp, limit: ByteCount) -> Exceeded {
         let evidence = Evidence::Growth {
             used: ByteCount(self.last as u64),
             limit,
@@ -212,13 +217,12 @@ impl Line {
             over: self.over,
             limit_in: self.limit_in,
         };
-        High { at, since: self.since, severity: Severity::High, evidence }
+        Exceeded { at, since: self.since, severity: Severity::High, evidence }
     }
 }
 
-/// The least-squares line through points: its slope, and how well it fits (the coefficient of determination).
-///
-/// None where there is no line: with fewer than two instants. A line through points that are all equally high fits.
+/// The least-squares line through points: its slope and its coefficient of determination, which is 1 for points that are
+/// all equally high. None for fewer than two distinct instants.
 fn slope(points: &[(f64, f64)]) -> Option<(f64, f64)> {
     let count = bytes(points.len() as u64);
     let mean = |value: fn(&(f64, f64)) -> f64| points.iter().map(value).sum::<f64>() / count;
@@ -242,7 +246,7 @@ fn bytes(count: u64) -> f64 {
     count as f64
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to what a span can tell")]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the range of a span")]
 fn span(hours: f64) -> Span {
     Span::from_millis((hours * 3_600_000.0).clamp(0.0, 1e15) as u64)
 }

@@ -1,4 +1,4 @@
-//! Processes that the kernel killed for want of memory, while their container went on.
+//! The signal of symptom `oom_child`: the kernel killed processes for lack of memory, and the container went on.
 
 use std::collections::VecDeque;
 
@@ -7,22 +7,21 @@ use hemostat_schema::{
     observation::{Evidence, Severity},
 };
 
-use super::signals::High;
+use super::exceeded::Exceeded;
 
-/// Docker tells that memory ran out before it tells that the run ended of it; a run that goes on for so long has
-/// survived.
+/// Docker reports the kill before it reports that the run ended of it. A run that goes on for this long has survived.
 const SURVIVED: Span = Span::from_secs(2);
-/// So many are remembered, at most.
-const REMEMBERED: usize = 100;
+/// Maximum kills remembered.
+const MAX_KILLS: usize = 100;
 
-/// The kills of one run.
+/// The kills of one run within the last `within`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Kills(VecDeque<Timestamp>);
 
 impl Kills {
-    pub(super) fn take(&mut self, at: Timestamp, within: Span) {
+    pub(super) fn add(&mut self, at: Timestamp, within: Span) {
         self.0.retain(|kill| Span::between(*kill, at) <= within);
-        if self.0.len() == REMEMBERED {
+        if self.0.len() == MAX_KILLS {
             self.0.pop_front();
         }
         self.0.push_back(at);
@@ -32,11 +31,11 @@ impl Kills {
         self.0.back().copied()
     }
 
-    /// What says that the run has survived its first kill.
-    pub(super) fn high(&self, within: Span) -> Option<High> {
+    /// The evidence, due once the run has survived its first kill.
+    pub(super) fn exceeded(&self, within: Span) -> Option<Exceeded> {
         let since = *self.0.front()?;
         let count = u32::try_from(self.0.len()).unwrap_or(u32::MAX);
         let evidence = Evidence::Killed { count, within };
-        Some(High { at: SURVIVED.after(since), since, severity: Severity::High, evidence })
+        Some(Exceeded { at: SURVIVED.after(since), since, severity: Severity::High, evidence })
     }
 }

@@ -1,4 +1,4 @@
-//! How long a share has stood above or below its threshold without a break, and where it is going.
+//! The signal of a share with a threshold (CPU, memory, throttling), and its trend.
 
 use std::collections::VecDeque;
 
@@ -8,25 +8,25 @@ use hemostat_schema::{
 };
 
 use super::{
-    hold::{Hold, Side},
-    signals::High,
+    debounce::{Comparison, Debounce},
+    exceeded::Exceeded,
 };
 
-/// The trend is that of the last so many samples.
+/// Samples from which the trend is computed.
 const TREND_SAMPLES: usize = 12;
-/// A level that has moved so many points is not steady.
+/// A share that moves by at least this many percentage points rises or falls; one that moves less is steady.
 const TREND_POINTS: f64 = 2.0;
 
-/// The window of one share.
+/// The last samples of one share, debounced.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Level {
     recent: VecDeque<Percent>,
-    hold: Hold,
+    debounce: Debounce,
 }
 
 impl Level {
-    pub(super) fn take(&mut self, at: Timestamp, value: Percent, threshold: Percent, sustained: Span) {
-        if self.hold.take(at, Side::of(value, threshold), sustained) {
+    pub(super) fn add(&mut self, at: Timestamp, value: Percent, threshold: Percent, sustained: Span) {
+        if self.debounce.add(at, Comparison::of(value, threshold), sustained) {
             self.recent.clear();
         }
         if self.recent.len() == TREND_SAMPLES {
@@ -35,29 +35,29 @@ impl Level {
         self.recent.push_back(value);
     }
 
-    /// Nothing is measured: what is not there is not high.
-    pub(super) fn miss(&mut self, at: Timestamp, sustained: Span) {
+    /// A sample without this share: it counts as low.
+    pub(super) fn add_missing(&mut self, at: Timestamp, sustained: Span) {
         self.recent.clear();
-        self.hold.take(at, Side::BELOW, sustained);
+        self.debounce.add(at, Comparison::BELOW, sustained);
     }
 
-    /// What says that it has been above `threshold` for `sustained`; none where it has not.
-    pub(super) fn high(&self, sustained: Span, threshold: Percent) -> Option<High> {
+    /// The evidence, if the share has been above `threshold` for `sustained`.
+    pub(super) fn exceeded(&self, sustained: Span, threshold: Percent) -> Option<Exceeded> {
         let value = *self.recent.back()?;
-        let held = self.hold.high(sustained)?;
+        let held = self.debounce.exceeded(sustained)?;
         let evidence = Evidence::Level { value, threshold, held: held.span(), trend: self.trend() };
-        Some(High::held(held, evidence))
+        Some(Exceeded::sustained(held, evidence))
     }
 
-    /// The last sample's time, when it has been well below its threshold for `clear_after`.
-    pub(super) fn low(&self, clear_after: Span) -> Option<Timestamp> {
-        self.hold.low(clear_after)
+    /// The time of the last sample, if the share has been below its clear threshold for `clear_after`.
+    pub(super) fn cleared(&self, clear_after: Span) -> Option<Timestamp> {
+        self.debounce.cleared(clear_after)
     }
 
-    /// The mean of the newer half of the last samples against that of the older half.
+    /// Compares the mean of the newer half of the last samples with the mean of the older half.
     ///
-    /// The means of halves do not care for one outlier at either end, as a mean of differences would (it is nothing but
-    /// last less first); and the sum over a minute shows a slow leak that no two samples show.
+    /// One outlier at either end hardly moves these means (a mean of differences is only last minus first), and over a
+    /// minute they show a slow leak that no two neighbouring samples show.
     fn trend(&self) -> Trend {
         let half = self.recent.len() / 2;
         if half < 2 {
@@ -82,11 +82,11 @@ mod tests {
     use crate::testing::at;
 
     #[test]
-    fn the_trend_is_that_of_the_means_of_the_halves() {
+    fn the_trend_compares_the_means_of_the_two_halves() {
         let check = |values: &[f64], expected: Trend| {
             let mut level = Level::default();
             for (second, value) in (0..).step_by(5).zip(values) {
-                level.take(at(second), Percent::clamped(*value), Percent::clamped(80.0), Span::from_secs(20));
+                level.add(at(second), Percent::clamped(*value), Percent::clamped(80.0), Span::from_secs(20));
             }
             assert_eq!(level.trend(), expected, "{values:?}");
         };

@@ -1,23 +1,23 @@
 //! Which symptoms will be raised, worsened or cleared if nothing else happens, and when.
 //!
-//! One list answers both questions that are asked of it: what is due by now, and when to look again.
+//! One list answers two questions: what is due by now, and when to look again.
 //!
 //! | symptom | raised | cleared |
 //! |---|---|---|
-//! | unhealthy | the health check has failed for its time | well for `clear_after` |
-//! | exited, oom killed | the run ended so under our eyes, and Docker does not start it again | well for `clear_after` |
-//! | restart loop | Docker restarted it `loop_restarts` times within `loop_within` | not for half of `loop_within` |
-//! | flapping | the health check changed its mind `flaps` times within `flaps_within` | not for half of `flaps_within` |
-//! | oom child | the kernel killed a process of it, and it went on or ended as if nothing had been | not for half of `loop_within` |
-//! | cpu high, memory high | above its threshold for its time | five points below it for `clear_after` |
+//! | unhealthy | the health check has failed for the required time | well for `clear_after` |
+//! | exited, oom killed | the monitor saw the run end so, and Docker does not start it again | well for `clear_after` |
+//! | restart loop | Docker restarted it `loop_restarts` times within `loop_within` | no restart for half of `loop_within` |
+//! | flapping | the health check flipped `flaps` times within `flaps_within` | no flip for half of `flaps_within` |
+//! | oom child | the kernel killed one of its processes, and it went on or ended with code 0 | no kill for half of `loop_within` |
+//! | cpu high, memory high | above its threshold for the required time | below its clear threshold for `clear_after` |
 //! | cpu throttled, pressure, pids high | the same | the same |
-//! | memory leak | memory grows along a line that meets the limit in time | no line any more, or well in another run |
-//! | disk filling | a disk is full or will be, and it is this container | neither, with room to spare |
-//! | … unusual | far above what is usual for it, for its time | half as far, for `clear_after` |
+//! | memory leak | memory grows along a line that reaches the limit in time | no such line, or another run is well |
+//! | disk filling | the disk is full or will be, and this container fills it | neither, with a margin |
+//! | … unusual | far above its baseline for the required time | half as far, for `clear_after` |
 //!
-//! All are cleared when an operator stops or freezes the container, and when it is gone. A container that was just made
-//! (deployed, or made anew by an update) has a time of grace: what is wrong with it then and passes by itself is not told,
-//! what is still wrong at its end is.
+//! Every symptom is cleared when an operator stops or pauses the container, and when it is removed. A container that was
+//! just created (deployed, or recreated by an update) has a grace period: a fault that begins in it is raised only if it is
+//! still there at its end.
 
 use hemostat_schema::{
     Span, Timestamp,
@@ -26,18 +26,18 @@ use hemostat_schema::{
 };
 
 use super::{
-    signals::High,
-    state::{Phase, Standing, State},
+    exceeded::Exceeded,
+    state::{ActiveSymptom, Phase, State},
 };
-use crate::{Policy, policy::Care};
+use crate::policy::{ContainerPolicy, Policy};
 
 mod figures;
 mod life;
 
-/// A restart is a stop and a start; only a stop that lasts so long is one.
+/// A stop that lasts this long clears the symptoms; a shorter one may be half of a restart.
 const LASTING_STOP: Span = Span::from_secs(10);
 
-/// What will change.
+/// A change of a symptom.
 pub(super) enum Change {
     Raise(SymptomRaised),
     Worsen(SymptomWorsened),
@@ -45,7 +45,6 @@ pub(super) enum Change {
 }
 
 impl Change {
-    /// Which symptom it is about.
     pub(super) fn symptom(&self) -> Symptom {
         match self {
             Self::Raise(raised) => raised.symptom,
@@ -54,7 +53,7 @@ impl Change {
         }
     }
 
-    /// Whether it rests on samples.
+    /// Whether the symptom is computed from samples.
     pub(super) fn rests_on_samples(&self) -> bool {
         match self.symptom() {
             Symptom::CpuHigh
@@ -78,7 +77,7 @@ impl Change {
     }
 }
 
-/// A change, and when it is due.
+/// A change and the time at which it is due.
 pub(super) struct Due {
     pub(super) at: Timestamp,
     pub(super) change: Change,
@@ -90,55 +89,57 @@ impl Due {
     }
 }
 
-/// What will change for the container of this name; `ended` is the end of a run that was seen just now.
+/// The pending changes of the container with this name; `ended` is the end of a run that was observed just now.
 pub(super) fn pending(state: &State, name: &str, policy: &Policy, ended: Option<&Exit>) -> Vec<Due> {
     let Some((facts, (phase, since))) = state.facts.as_ref().zip(state.phase) else {
         return all_cleared(state, Cleared::Removed, Timestamp::MIN);
     };
-    if !policy.watches(name, facts) {
+    let Some(container) = policy.watched(name, facts) else {
         return all_cleared(state, Cleared::Stopped, Timestamp::MIN);
-    }
+    };
     match phase {
-        Phase::Frozen => return all_cleared(state, Cleared::Stopped, since),
+        Phase::Paused => return all_cleared(state, Cleared::Stopped, since),
         Phase::AtRest => return all_cleared(state, Cleared::Stopped, LASTING_STOP.after(since)),
         Phase::Well | Phase::Starting | Phase::Unhealthy | Phase::Restarting | Phase::Crashed => {}
     }
-    let watch = Watch { state, facts, phase, since, policy, care: policy.care_of(facts) };
-    let mut due = watch.life(ended);
+    let assessment = Assessment { state, facts, phase, since, policy, container };
+    let mut due = assessment.life(ended);
     if phase.is_running() {
-        due.extend(watch.figures());
+        due.extend(assessment.figures());
     }
     due
 }
 
 fn all_cleared(state: &State, why: Cleared, at: Timestamp) -> Vec<Due> {
-    state.standing.keys().map(|symptom| Due { at, change: Change::Clear(*symptom, why) }).collect()
+    state.symptoms.keys().map(|symptom| Due { at, change: Change::Clear(*symptom, why) }).collect()
 }
 
-struct Watch<'a> {
+/// One watched container and the policy that it is assessed by.
+struct Assessment<'a> {
     state: &'a State,
     facts: &'a Facts,
     phase: Phase,
+    /// Since when it has been in this phase.
     since: Timestamp,
     policy: &'a Policy,
-    care: Care,
+    container: ContainerPolicy,
 }
 
-impl Watch<'_> {
-    fn standing(&self, symptom: Symptom) -> Option<&Standing> {
-        self.state.standing.get(&symptom)
+impl Assessment<'_> {
+    fn active(&self, symptom: Symptom) -> Option<&ActiveSymptom> {
+        self.state.symptoms.get(&symptom)
     }
 
-    fn stands(&self, symptom: Symptom) -> bool {
-        self.standing(symptom).is_some()
+    fn is_active(&self, symptom: Symptom) -> bool {
+        self.active(symptom).is_some()
     }
 
-    /// Until when what is wrong may pass by itself.
-    fn calm_until(&self) -> Timestamp {
-        self.care.grace.after(self.facts.created_at)
+    /// The end of the grace period.
+    fn grace_until(&self) -> Timestamp {
+        self.container.grace.after(self.facts.created_at)
     }
 
-    /// For how long what comes in bursts must not come until it is over.
+    /// How long a burst that is counted within `within` must be over before its symptom is cleared.
     fn quiet(&self, within: Span) -> Span {
         Span::from_millis(within.as_millis() / 2).max(self.policy.clear_after)
     }
@@ -148,16 +149,16 @@ impl Watch<'_> {
         Due { at, change: Change::Raise(SymptomRaised { symptom, severity, since, target, evidence }) }
     }
 
-    /// What becomes of a symptom whose signal has been too much for its time, or well below for long enough.
-    fn held(&self, symptom: Symptom, high: Option<High>, low: Option<Timestamp>) -> Option<Due> {
-        let standing = self.standing(symptom);
-        if let Some(at) = low {
-            return standing.map(|_| Due::well(symptom, at));
+    /// The change of a symptom that follows from its signal.
+    fn follow(&self, symptom: Symptom, exceeded: Option<Exceeded>, cleared: Option<Timestamp>) -> Option<Due> {
+        let active = self.active(symptom);
+        if let Some(at) = cleared {
+            return active.map(|_| Due::well(symptom, at));
         }
-        let High { at, since, severity, evidence } = high?;
-        match standing {
+        let Exceeded { at, since, severity, evidence } = exceeded?;
+        match active {
             None => Some(self.raise(symptom, severity, since, at, evidence)),
-            Some(standing) if standing.severity < severity => {
+            Some(active) if active.severity < severity => {
                 let target = self.facts.target();
                 Some(Due { at, change: Change::Worsen(SymptomWorsened { symptom, severity, target, evidence }) })
             }

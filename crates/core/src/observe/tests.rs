@@ -6,10 +6,10 @@ use hemostat_schema::{
     observation::{Evidence, Symptom, Trend},
 };
 
-use super::{Sight, State, next_wake, observe};
+use super::{ObservationInput, State, next_deadline, observe};
 use crate::{
     Policy,
-    policy::{Care, Names, OWN},
+    policy::{ContainerPolicy, NamePatterns, ROLE_LABEL},
     testing::{self, at, facts, labelled},
 };
 
@@ -20,22 +20,22 @@ mod recorded;
 mod unrest;
 
 /// One container under observation, with everything that went on the log.
-struct Bed {
+struct ObservedContainer {
     state: State,
     policy: Policy,
     log: Vec<NewEvent>,
 }
 
-impl Bed {
+impl ObservedContainer {
     /// A container that was seen with these facts at second 0, under a policy with short times.
     fn given(facts: Facts) -> Self {
         let mut bed = Self { state: State::default(), policy: policy(), log: vec![] };
-        bed.when(0, Sight::Facts(Box::new(facts)));
+        bed.when(0, ObservationInput::Facts(Box::new(facts)));
         bed
     }
 
     /// What goes on the log, in short.
-    fn when(&mut self, seconds: i64, sight: Sight) -> Vec<String> {
+    fn when(&mut self, seconds: i64, sight: ObservationInput) -> Vec<String> {
         let events = observe(&mut self.state, &subject(), sight, &self.policy, at(seconds));
         let told = events.iter().map(told).collect();
         self.log.extend(events);
@@ -44,12 +44,13 @@ impl Bed {
 
     /// Samples of this CPU and memory every 5 s over a range of seconds; what they told besides themselves.
     fn samples(&mut self, seconds: std::ops::RangeInclusive<i64>, cpu: f64, memory: f64) -> Vec<String> {
-        let told = seconds.step_by(5).flat_map(|second| self.when(second, Sight::Sample(vitals(cpu, memory))));
+        let told =
+            seconds.step_by(5).flat_map(|second| self.when(second, ObservationInput::Sample(vitals(cpu, memory))));
         told.filter(|told| told != "sampled").collect()
     }
 
     fn wakes(&self) -> Option<Timestamp> {
-        next_wake(&self.state, &subject(), &self.policy)
+        next_deadline(&self.state, &subject(), &self.policy)
     }
 
     fn run(&self) -> Target {
@@ -58,19 +59,19 @@ impl Bed {
 
     fn started(&mut self, seconds: i64) -> Vec<String> {
         let next = Target { started_at: Some(at(seconds)), ..self.run() };
-        self.when(seconds, Sight::Started(next))
+        self.when(seconds, ObservationInput::Started(next))
     }
 
     fn exited(&mut self, seconds: i64, code: i64, by: ExitBy) -> Vec<String> {
         let run = self.run();
-        self.when(seconds, Sight::Exited(run, exit(seconds, code, by)))
+        self.when(seconds, ObservationInput::Exited(run, exit(seconds, code, by)))
     }
 }
 
 fn policy() -> Policy {
     Policy {
-        care: Care { sustained: Span::from_secs(30), ..Care::default() },
-        exclude: Names::new(["hemostat-*"]).unwrap(),
+        container_defaults: ContainerPolicy { sustained: Span::from_secs(30), ..ContainerPolicy::default() },
+        exclude: NamePatterns::new(["hemostat-*"]).unwrap(),
         loop_restarts: 3,
         loop_within: Span::from_secs(120),
         ..Policy::default()
@@ -105,60 +106,63 @@ fn with(restart_policy: RestartPolicy, health: Health) -> Facts {
 
 #[test]
 fn what_is_known_already_is_not_told_again() {
-    let mut bed = Bed::given(facts());
+    let mut bed = ObservedContainer::given(facts());
     assert_eq!(bed.log.len(), 1);
     let run = bed.run();
     for sight in [
-        Sight::Facts(Box::new(facts())),
-        Sight::Started(run),
-        Sight::Health(Health::Healthy),
-        Sight::Thawed,
-        Sight::Tick,
+        ObservationInput::Facts(Box::new(facts())),
+        ObservationInput::Started(run),
+        ObservationInput::Health(Health::Healthy),
+        ObservationInput::Unpaused,
+        ObservationInput::Tick,
     ] {
         assert_eq!(bed.when(1, sight.clone()), [""; 0], "{sight:?}");
     }
     let earlier = Target { started_at: Some(at(-9)), ..bed.run() };
-    assert_eq!(bed.when(2, Sight::Exited(earlier, exit(2, 1, ExitBy::Crash))), [""; 0]);
+    assert_eq!(bed.when(2, ObservationInput::Exited(earlier, exit(2, 1, ExitBy::Crash))), [""; 0]);
 }
 
 #[test]
 fn nothing_counts_before_the_first_inspection() {
-    let mut bed = Bed { state: State::default(), policy: policy(), log: vec![] };
-    assert_eq!(bed.when(0, Sight::Health(Health::Unhealthy)), [""; 0]);
-    assert_eq!(bed.when(0, Sight::Removed), [""; 0]);
+    let mut bed = ObservedContainer { state: State::default(), policy: policy(), log: vec![] };
+    assert_eq!(bed.when(0, ObservationInput::Health(Health::Unhealthy)), [""; 0]);
+    assert_eq!(bed.when(0, ObservationInput::Removed), [""; 0]);
     assert_eq!(bed.state, State::default());
 }
 
 #[test]
 fn unhealthy_is_raised_once_and_cleared_when_health_has_held() {
-    let mut bed = Bed::given(facts());
-    assert_eq!(bed.when(5, Sight::Health(Health::Unhealthy)), ["Healthy to Unhealthy", "raised unhealthy High"]);
-    assert_eq!(bed.when(6, Sight::Health(Health::Unhealthy)), [""; 0]);
-    assert_eq!(bed.when(7, Sight::Tick), [""; 0]);
-    assert_eq!(bed.when(10, Sight::Health(Health::Healthy)), ["Unhealthy to Healthy"]);
+    let mut bed = ObservedContainer::given(facts());
+    assert_eq!(
+        bed.when(5, ObservationInput::Health(Health::Unhealthy)),
+        ["Healthy to Unhealthy", "raised unhealthy High"]
+    );
+    assert_eq!(bed.when(6, ObservationInput::Health(Health::Unhealthy)), [""; 0]);
+    assert_eq!(bed.when(7, ObservationInput::Tick), [""; 0]);
+    assert_eq!(bed.when(10, ObservationInput::Health(Health::Healthy)), ["Unhealthy to Healthy"]);
     assert_eq!(bed.wakes(), Some(at(20)));
-    assert_eq!(bed.when(19, Sight::Tick), [""; 0]);
-    assert_eq!(bed.when(20, Sight::Tick), ["cleared unhealthy Well"]);
+    assert_eq!(bed.when(19, ObservationInput::Tick), [""; 0]);
+    assert_eq!(bed.when(20, ObservationInput::Tick), ["cleared unhealthy Well"]);
     assert_eq!(bed.wakes(), None);
 }
 
 #[test]
 fn health_that_flaps_is_one_illness() {
-    let mut bed = Bed::given(facts());
-    bed.when(5, Sight::Health(Health::Unhealthy));
+    let mut bed = ObservedContainer::given(facts());
+    bed.when(5, ObservationInput::Health(Health::Unhealthy));
     for seconds in (10..30).step_by(10) {
-        assert_eq!(bed.when(seconds, Sight::Health(Health::Healthy)), ["Unhealthy to Healthy"]);
-        assert_eq!(bed.when(seconds + 5, Sight::Health(Health::Unhealthy)), ["Healthy to Unhealthy"]);
+        assert_eq!(bed.when(seconds, ObservationInput::Health(Health::Healthy)), ["Unhealthy to Healthy"]);
+        assert_eq!(bed.when(seconds + 5, ObservationInput::Health(Health::Unhealthy)), ["Healthy to Unhealthy"]);
     }
 }
 
 #[test]
 fn a_container_may_ask_for_time_before_it_counts_as_unhealthy() {
-    let mut bed = Bed::given(labelled("hemostat.for", "1m"));
-    assert_eq!(bed.when(5, Sight::Health(Health::Unhealthy)), ["Healthy to Unhealthy"]);
+    let mut bed = ObservedContainer::given(labelled("hemostat.for", "1m"));
+    assert_eq!(bed.when(5, ObservationInput::Health(Health::Unhealthy)), ["Healthy to Unhealthy"]);
     assert_eq!(bed.wakes(), Some(at(65)));
-    assert_eq!(bed.when(64, Sight::Tick), [""; 0]);
-    assert_eq!(bed.when(66, Sight::Tick), ["raised unhealthy High"]);
+    assert_eq!(bed.when(64, ObservationInput::Tick), [""; 0]);
+    assert_eq!(bed.when(66, ObservationInput::Tick), ["raised unhealthy High"]);
     let Some(Event::Observation(Observation::SymptomRaised(raised))) = bed.log.last().map(|event| &event.event) else {
         panic!("not raised: {:?}", bed.log);
     };
@@ -168,34 +172,34 @@ fn a_container_may_ask_for_time_before_it_counts_as_unhealthy() {
 #[test]
 fn starting_and_no_health_check_are_not_unhealthy() {
     for health in [Health::Starting, Health::None] {
-        let mut bed = Bed::given(with(RestartPolicy::No, health));
-        assert_eq!(bed.when(600, Sight::Tick), [""; 0], "{health:?}");
+        let mut bed = ObservedContainer::given(with(RestartPolicy::No, health));
+        assert_eq!(bed.when(600, ObservationInput::Tick), [""; 0], "{health:?}");
         assert_eq!(bed.wakes(), None);
     }
 }
 
 #[test]
 fn a_restart_does_not_end_an_illness_before_health_is_proven() {
-    let mut bed = Bed::given(facts());
-    bed.when(5, Sight::Health(Health::Unhealthy));
+    let mut bed = ObservedContainer::given(facts());
+    bed.when(5, ObservationInput::Health(Health::Unhealthy));
     assert_eq!(bed.exited(10, 137, ExitBy::Operator), ["exited"]);
     assert_eq!(bed.started(12), ["started"]);
-    assert_eq!(bed.when(40, Sight::Tick), [""; 0]);
-    assert_eq!(bed.when(50, Sight::Health(Health::Healthy)), ["Starting to Healthy"]);
-    assert_eq!(bed.when(60, Sight::Tick), ["cleared unhealthy Well"]);
+    assert_eq!(bed.when(40, ObservationInput::Tick), [""; 0]);
+    assert_eq!(bed.when(50, ObservationInput::Health(Health::Healthy)), ["Starting to Healthy"]);
+    assert_eq!(bed.when(60, ObservationInput::Tick), ["cleared unhealthy Well"]);
 
-    let mut bed = Bed::given(facts());
-    bed.when(5, Sight::Health(Health::Unhealthy));
+    let mut bed = ObservedContainer::given(facts());
+    bed.when(5, ObservationInput::Health(Health::Unhealthy));
     bed.exited(10, 137, ExitBy::Operator);
     bed.started(12);
-    assert_eq!(bed.when(50, Sight::Health(Health::Unhealthy)), ["Starting to Unhealthy"]);
-    assert!(bed.state.standing().contains_key(&Symptom::Unhealthy));
+    assert_eq!(bed.when(50, ObservationInput::Health(Health::Unhealthy)), ["Starting to Unhealthy"]);
+    assert!(bed.state.active_symptoms().contains_key(&Symptom::Unhealthy));
 }
 
 #[test]
 fn an_end_is_an_illness_only_when_nobody_wanted_it_and_docker_leaves_it_so() {
     let check = |restart_policy, code, by, expected: &[&str]| {
-        let mut bed = Bed::given(with(restart_policy, Health::None));
+        let mut bed = ObservedContainer::given(with(restart_policy, Health::None));
         assert_eq!(bed.exited(10, code, by), expected, "{restart_policy:?} {code} {by:?}");
     };
     let on_failure = RestartPolicy::OnFailure { max: 1 };
@@ -214,7 +218,7 @@ fn an_end_is_an_illness_only_when_nobody_wanted_it_and_docker_leaves_it_so() {
 
 #[test]
 fn an_exhausted_restart_policy_leaves_an_illness() {
-    let mut bed = Bed::given(with(RestartPolicy::OnFailure { max: 1 }, Health::None));
+    let mut bed = ObservedContainer::given(with(RestartPolicy::OnFailure { max: 1 }, Health::None));
     assert_eq!(bed.exited(10, 1, ExitBy::Crash), ["exited"]);
     assert_eq!(bed.started(11), ["started"]);
     assert_eq!(bed.exited(20, 1, ExitBy::Crash), ["exited", "raised exited High"]);
@@ -222,35 +226,35 @@ fn an_exhausted_restart_policy_leaves_an_illness() {
 
 #[test]
 fn inspecting_corrects_what_docker_was_believed_to_do() {
-    let mut bed = Bed::given(with(RestartPolicy::OnFailure { max: 9 }, Health::None));
+    let mut bed = ObservedContainer::given(with(RestartPolicy::OnFailure { max: 9 }, Health::None));
     assert_eq!(bed.exited(10, 1, ExitBy::Crash), ["exited"]);
     let unseen = Exit { by: ExitBy::Unknown, ..exit(10, 1, ExitBy::Crash) };
     let given_up = Facts { state: Life::Exited, exit: Some(unseen), ..bed.state.facts().unwrap().clone() };
-    assert_eq!(bed.when(11, Sight::Facts(Box::new(given_up))), ["seen", "raised exited High"]);
+    assert_eq!(bed.when(11, ObservationInput::Facts(Box::new(given_up))), ["seen", "raised exited High"]);
 }
 
 #[test]
 fn an_end_that_was_only_found_is_not_an_illness() {
     let ended = Facts { state: Life::Exited, exit: Some(exit(-900, 1, ExitBy::Unknown)), ..facts() };
-    let mut bed = Bed::given(ended);
+    let mut bed = ObservedContainer::given(ended);
     assert_eq!(bed.log.len(), 1);
-    assert_eq!(bed.when(60, Sight::Tick), [""; 0]);
+    assert_eq!(bed.when(60, ObservationInput::Tick), [""; 0]);
 }
 
 #[test]
 fn a_crash_is_over_when_the_next_run_has_stayed_well() {
-    let mut bed = Bed::given(with(RestartPolicy::No, Health::None));
+    let mut bed = ObservedContainer::given(with(RestartPolicy::No, Health::None));
     bed.exited(10, 1, ExitBy::Crash);
     assert_eq!(bed.started(15), ["started"]);
     assert_eq!(bed.exited(20, 1, ExitBy::Crash), ["exited"]);
     assert_eq!(bed.started(30), ["started"]);
     assert_eq!(bed.wakes(), Some(at(40)));
-    assert_eq!(bed.when(40, Sight::Tick), ["cleared exited Well"]);
+    assert_eq!(bed.when(40, ObservationInput::Tick), ["cleared exited Well"]);
 }
 
 #[test]
 fn docker_restarting_again_and_again_is_a_loop() {
-    let mut bed = Bed::given(with(RestartPolicy::Always, Health::None));
+    let mut bed = ObservedContainer::given(with(RestartPolicy::Always, Health::None));
     for n in 1..=3 {
         assert_eq!(bed.exited(n * 10, 1, ExitBy::Crash), ["exited"]);
         let expected: &[&str] = if n == 3 { &["started", "raised restart loop High"] } else { &["started"] };
@@ -265,39 +269,42 @@ fn docker_restarting_again_and_again_is_a_loop() {
     assert_eq!(bed.exited(40, 1, ExitBy::Crash), ["exited"]);
     assert_eq!(bed.started(45), ["started"]);
     assert_eq!(bed.wakes(), Some(at(105)));
-    assert_eq!(bed.when(105, Sight::Tick), ["cleared restart loop Well"]);
-    assert_eq!(bed.when(106, Sight::Tick), [""; 0]);
+    assert_eq!(bed.when(105, ObservationInput::Tick), ["cleared restart loop Well"]);
+    assert_eq!(bed.when(106, ObservationInput::Tick), [""; 0]);
 }
 
 #[test]
 fn a_loop_is_over_when_a_run_lasts_also_when_that_run_is_unhealthy() {
-    let mut bed = Bed::given(with(RestartPolicy::Always, Health::Healthy));
+    let mut bed = ObservedContainer::given(with(RestartPolicy::Always, Health::Healthy));
     for n in 1..=3 {
         bed.exited(n * 10, 1, ExitBy::Crash);
         bed.started(n * 10 + 5);
     }
-    assert!(bed.state.standing().contains_key(&Symptom::RestartLoop));
-    assert_eq!(bed.when(50, Sight::Health(Health::Unhealthy)), ["Starting to Unhealthy", "raised unhealthy High"]);
+    assert!(bed.state.active_symptoms().contains_key(&Symptom::RestartLoop));
+    assert_eq!(
+        bed.when(50, ObservationInput::Health(Health::Unhealthy)),
+        ["Starting to Unhealthy", "raised unhealthy High"]
+    );
     assert_eq!(bed.wakes(), Some(at(95)));
-    assert_eq!(bed.when(95, Sight::Tick), ["cleared restart loop Well"]);
+    assert_eq!(bed.when(95, ObservationInput::Tick), ["cleared restart loop Well"]);
 }
 
 #[test]
 fn restarts_that_were_missed_are_counted_by_inspecting() {
-    let mut bed = Bed::given(with(RestartPolicy::Always, Health::None));
+    let mut bed = ObservedContainer::given(with(RestartPolicy::Always, Health::None));
     let known = bed.state.facts().unwrap().clone();
     let between = Facts { restarts: 3, state: Life::Restarting, exit: Some(exit(8, 1, ExitBy::Unknown)), ..known };
-    assert_eq!(bed.when(9, Sight::Facts(Box::new(between))), ["exited", "seen", "raised restart loop High"]);
+    assert_eq!(bed.when(9, ObservationInput::Facts(Box::new(between))), ["exited", "seen", "raised restart loop High"]);
 }
 
 #[test]
 fn slow_restarts_and_those_of_others_are_no_loop() {
-    let mut bed = Bed::given(with(RestartPolicy::Always, Health::None));
+    let mut bed = ObservedContainer::given(with(RestartPolicy::Always, Health::None));
     for n in 1..=9 {
         assert_eq!(bed.exited(n * 70, 1, ExitBy::Crash), ["exited"]);
         assert_eq!(bed.started(n * 70 + 5), ["started"]);
     }
-    let mut bed = Bed::given(with(RestartPolicy::Always, Health::None));
+    let mut bed = ObservedContainer::given(with(RestartPolicy::Always, Health::None));
     for n in 1..=9 {
         assert_eq!(bed.exited(n * 10, 143, ExitBy::Operator), ["exited"]);
         assert_eq!(bed.started(n * 10 + 5), ["started"]);
@@ -306,7 +313,7 @@ fn slow_restarts_and_those_of_others_are_no_loop() {
 
 #[test]
 fn a_level_must_hold_for_its_time_and_fall_well_below_to_be_over() {
-    let mut bed = Bed::given(facts());
+    let mut bed = ObservedContainer::given(facts());
     assert_eq!(bed.samples(5..=30, 90.0, 20.0), [""; 0]);
     assert_eq!(bed.samples(35..=35, 90.0, 20.0), ["raised cpu high High"]);
     assert_eq!(bed.samples(40..=60, 90.0, 20.0), [""; 0]);
@@ -318,7 +325,7 @@ fn a_level_must_hold_for_its_time_and_fall_well_below_to_be_over() {
 
 #[test]
 fn a_level_at_its_limit_from_the_first_is_critical_at_once() {
-    let mut bed = Bed::given(facts());
+    let mut bed = ObservedContainer::given(facts());
     assert_eq!(bed.samples(5..=60, 10.0, 99.0), ["raised memory high Critical"]);
     let evidence = bed.log.iter().find_map(|event| match &event.event {
         Event::Observation(Observation::SymptomRaised(raised)) => Some(raised.evidence.clone()),
@@ -335,95 +342,99 @@ fn a_level_at_its_limit_from_the_first_is_critical_at_once() {
 
 #[test]
 fn a_restart_empties_the_windows_but_memory_must_prove_itself() {
-    let mut bed = Bed::given(with(RestartPolicy::No, Health::None));
+    let mut bed = ObservedContainer::given(with(RestartPolicy::No, Health::None));
     bed.samples(5..=40, 90.0, 90.0);
-    let both: Vec<Symptom> = bed.state.standing().keys().copied().collect();
+    let both: Vec<Symptom> = bed.state.active_symptoms().keys().copied().collect();
     assert_eq!(both, [Symptom::CpuHigh, Symptom::MemoryHigh]);
     bed.exited(41, 143, ExitBy::Operator);
     bed.started(42);
-    assert_eq!(bed.when(60, Sight::Tick), [""; 0]);
+    assert_eq!(bed.when(60, ObservationInput::Tick), [""; 0]);
     assert_eq!(bed.samples(65..=70, 10.0, 90.0), [""; 0]);
     assert_eq!(bed.samples(75..=75, 10.0, 90.0), ["cleared cpu high Well"]);
 }
 
 #[test]
 fn an_operators_stop_ends_every_illness_once_it_lasts() {
-    let mut bed = Bed::given(facts());
-    bed.when(5, Sight::Health(Health::Unhealthy));
+    let mut bed = ObservedContainer::given(facts());
+    bed.when(5, ObservationInput::Health(Health::Unhealthy));
     assert_eq!(bed.exited(20, 143, ExitBy::Operator), ["exited"]);
     assert_eq!(bed.wakes(), Some(at(30)));
-    assert_eq!(bed.when(30, Sight::Tick), ["cleared unhealthy Stopped"]);
-    assert_eq!(bed.when(300, Sight::Tick), [""; 0]);
+    assert_eq!(bed.when(30, ObservationInput::Tick), ["cleared unhealthy Stopped"]);
+    assert_eq!(bed.when(300, ObservationInput::Tick), [""; 0]);
 }
 
 #[test]
 fn freezing_ends_every_illness_at_once_and_what_is_frozen_is_not_sick() {
-    let mut bed = Bed::given(facts());
-    bed.when(5, Sight::Health(Health::Unhealthy));
-    assert_eq!(bed.when(20, Sight::Frozen), ["paused", "cleared unhealthy Stopped"]);
-    assert_eq!(bed.when(25, Sight::Health(Health::Healthy)), ["Unhealthy to Healthy"]);
-    assert_eq!(bed.when(30, Sight::Health(Health::Unhealthy)), ["Healthy to Unhealthy"]);
-    assert_eq!(bed.when(40, Sight::Thawed), ["unpaused", "raised unhealthy High"]);
+    let mut bed = ObservedContainer::given(facts());
+    bed.when(5, ObservationInput::Health(Health::Unhealthy));
+    assert_eq!(bed.when(20, ObservationInput::Paused), ["paused", "cleared unhealthy Stopped"]);
+    assert_eq!(bed.when(25, ObservationInput::Health(Health::Healthy)), ["Unhealthy to Healthy"]);
+    assert_eq!(bed.when(30, ObservationInput::Health(Health::Unhealthy)), ["Healthy to Unhealthy"]);
+    assert_eq!(bed.when(40, ObservationInput::Unpaused), ["unpaused", "raised unhealthy High"]);
 }
 
 #[test]
 fn a_container_that_is_gone_leaves_nothing_behind() {
-    let mut bed = Bed::given(facts());
-    bed.when(5, Sight::Health(Health::Unhealthy));
-    assert_eq!(bed.when(9, Sight::Removed), ["removed", "cleared unhealthy Removed"]);
+    let mut bed = ObservedContainer::given(facts());
+    bed.when(5, ObservationInput::Health(Health::Unhealthy));
+    assert_eq!(bed.when(9, ObservationInput::Removed), ["removed", "cleared unhealthy Removed"]);
     assert_eq!(bed.state, State::default());
 }
 
 #[test]
 fn another_container_of_the_same_name_begins_anew() {
-    let mut bed = Bed::given(facts());
-    bed.when(5, Sight::Health(Health::Unhealthy));
+    let mut bed = ObservedContainer::given(facts());
+    bed.when(5, ObservationInput::Health(Health::Unhealthy));
     let another = Facts { id: "fedcba9876543210".parse().unwrap(), ..facts() };
-    assert_eq!(bed.when(9, Sight::Facts(Box::new(another))), ["removed", "cleared unhealthy Removed", "seen"]);
+    assert_eq!(
+        bed.when(9, ObservationInput::Facts(Box::new(another))),
+        ["removed", "cleared unhealthy Removed", "seen"]
+    );
 }
 
 #[test]
 fn what_is_not_watched_is_seen_and_never_sick() {
-    for facts in [labelled("hemostat.enable", "false"), labelled("autoheal", "FALSE"), labelled(OWN, "monitor")] {
-        let mut bed = Bed::given(facts);
-        assert_eq!(bed.when(5, Sight::Health(Health::Unhealthy)), ["Healthy to Unhealthy"]);
+    for facts in [labelled("hemostat.enable", "false"), labelled("autoheal", "FALSE"), labelled(ROLE_LABEL, "monitor")]
+    {
+        let mut bed = ObservedContainer::given(facts);
+        assert_eq!(bed.when(5, ObservationInput::Health(Health::Unhealthy)), ["Healthy to Unhealthy"]);
         assert_eq!(bed.exited(9, 1, ExitBy::Crash), ["exited"]);
         assert_eq!(bed.wakes(), None);
     }
     let own: Subject = "docker-1/hemostat-redis".parse().unwrap();
     let mut state = State::default();
-    let sick = Sight::Facts(Box::new(Facts { health: Health::Unhealthy, ..facts() }));
+    let sick = ObservationInput::Facts(Box::new(Facts { health: Health::Unhealthy, ..facts() }));
     let events = observe(&mut state, &own, sick, &policy(), at(0));
     assert_eq!(events.iter().map(told).collect::<Vec<_>>(), ["seen"]);
 }
 
 #[test]
 fn illnesses_that_overlap_or_follow_closely_are_one_incident() {
-    let mut bed = Bed::given(with(RestartPolicy::No, Health::Healthy));
-    let incidents = |bed: &Bed| -> Vec<Option<IncidentId>> {
+    let mut bed = ObservedContainer::given(with(RestartPolicy::No, Health::Healthy));
+    let incidents = |bed: &ObservedContainer| -> Vec<Option<IncidentId>> {
         let symptom = |event: &&NewEvent| event.event.name() == "symptom_raised";
         bed.log.iter().filter(symptom).map(|event| event.incident.clone()).collect()
     };
-    bed.when(5, Sight::Health(Health::Unhealthy));
+    bed.when(5, ObservationInput::Health(Health::Unhealthy));
     bed.exited(8, 1, ExitBy::Crash);
     bed.started(10);
-    bed.when(12, Sight::Health(Health::Healthy));
-    bed.when(22, Sight::Tick);
-    assert!(bed.state.standing().is_empty());
-    bed.when(82, Sight::Health(Health::Unhealthy));
+    bed.when(12, ObservationInput::Health(Health::Healthy));
+    bed.when(22, ObservationInput::Tick);
+    assert!(bed.state.active_symptoms().is_empty());
+    bed.when(82, ObservationInput::Health(Health::Unhealthy));
     let first = Some(IncidentId::begun(&subject(), at(5)));
     assert_eq!(incidents(&bed), [first.clone(), first.clone(), first]);
-    bed.when(90, Sight::Health(Health::Healthy));
-    bed.when(100, Sight::Tick);
-    bed.when(161, Sight::Health(Health::Unhealthy));
+    bed.when(90, ObservationInput::Health(Health::Healthy));
+    bed.when(100, ObservationInput::Tick);
+    bed.when(161, ObservationInput::Health(Health::Unhealthy));
     assert_eq!(incidents(&bed).last(), Some(&Some(IncidentId::begun(&subject(), at(161)))));
 }
 
 #[test]
 fn samples_go_on_the_log_now_and_then_and_whenever_they_decide_something() {
-    let mut bed = Bed::given(facts());
+    let mut bed = ObservedContainer::given(facts());
     for second in (5..=60).step_by(5) {
-        bed.when(second, Sight::Sample(vitals(if second >= 15 { 90.0 } else { 10.0 }, 10.0)));
+        bed.when(second, ObservationInput::Sample(vitals(if second >= 15 { 90.0 } else { 10.0 }, 10.0)));
     }
     let told: Vec<(Timestamp, String, Option<Cause>)> =
         bed.log.iter().skip(1).map(|event| (event.at, told(event), event.cause)).collect();
@@ -437,10 +448,10 @@ fn not_all_containers_are_told_of_at_once() {
     let every = i64::try_from(Policy::default().sample_every.as_millis()).unwrap() / 1000;
     let mut told_at: std::collections::BTreeMap<i64, usize> = std::collections::BTreeMap::new();
     for n in 0..200 {
-        let mut bed = Bed::given(Facts { id: format!("{n:064x}").parse().unwrap(), ..facts() });
+        let mut bed = ObservedContainer::given(Facts { id: format!("{n:064x}").parse().unwrap(), ..facts() });
         let told: Vec<i64> = (0..=300)
             .step_by(5)
-            .filter(|second| !bed.when(*second, Sight::Sample(vitals(9.0, 9.0))).is_empty())
+            .filter(|second| !bed.when(*second, ObservationInput::Sample(vitals(9.0, 9.0))).is_empty())
             .collect();
         let gaps: Vec<i64> = told.windows(2).map(|pair| pair[1] - pair[0]).collect();
         assert!(gaps.iter().all(|gap| (every / 2..=every + 5).contains(gap)), "{told:?}");

@@ -1,133 +1,132 @@
-//! What stands against a remedy, in one fixed order; the first reason that applies is the answer.
+//! The reasons against a remedy, checked in one fixed order; the first that applies is the refusal.
 //!
-//! The order is that of [`Refusal`]: first what an operator or owner wants, then what is doubtful, then what is too much.
-//! What is not known counts against the remedy.
+//! The order is that of [`Refusal`]: first what an operator or owner wants, then what is doubtful, then what exceeds a limit.
+//! What is unknown counts against the remedy.
 //!
-//! **Stale.** A diagnosis is not acted on by its age alone: one that has stood under HemoStat's eyes for the hour that the
-//! breaker held is as good as new. It is stale when HemoStat was away: when the thought comes long after the instant at
-//! which it was due (the diagnosis', or the timer's), or when a running container has not been observed for as long. An
-//! ended container tells nothing any more, and needs not: the act itself makes sure that it is still that ended run.
+//! **Stale.** The age of a diagnosis alone does not matter: one that HemoStat has kept observing through an hour of tripped
+//! breaker is as good as new. A diagnosis is stale after HemoStat was away: if the evaluation comes long after it was due (by
+//! the diagnosis or the timer), or if a running container has not been observed for as long. An ended container has nothing
+//! more to report; the responder makes sure that it is still that ended run before it acts.
 
 use hemostat_schema::{
     Span, Timestamp,
-    action::{Leeway, Limits, Passage, Refusal, Remedy},
+    action::{Limits, LimitsSnapshot, Passage, Refusal, Remedy},
     container::{Facts, State as Life, Target},
     diagnosis::Verdict,
 };
 
-use super::{Thought, state::Wanted};
-use crate::{
-    breaker::Breaker,
-    policy::{Allowed, Care, Mode},
-};
+use super::{breaker::Breaker, context::Context, state::RequestedRemedy};
+use crate::policy::{ContainerPolicy, Mode, RemedyKind};
 
-/// One remedy for one container at one instant.
+/// The check of one requested remedy against every limit.
 #[derive(Debug)]
-pub(super) struct Case<'a> {
-    thought: Thought<'a>,
-    pub(super) wanted: &'a Wanted,
-    care: Option<Care>,
+pub(super) struct LimitCheck<'a> {
+    context: Context<'a>,
+    pub(super) requested: &'a RequestedRemedy,
+    container: Option<ContainerPolicy>,
+    /// How long after it was due the evaluation comes.
     late: Span,
 }
 
-impl<'a> Case<'a> {
-    /// `since` is when this should have been decided.
-    pub(super) fn new(thought: Thought<'a>, wanted: &'a Wanted, since: Timestamp) -> Self {
-        let care = thought.state.condition.facts.as_ref().map(|facts| thought.policy.care_of(facts));
-        Self { thought, wanted, care, late: Span::between(since, thought.now) }
+impl<'a> LimitCheck<'a> {
+    /// `due`: when this should have been evaluated.
+    pub(super) fn new(context: Context<'a>, requested: &'a RequestedRemedy, due: Timestamp) -> Self {
+        let container = context.state.condition.facts.as_ref().map(|facts| context.policy.for_container(facts));
+        Self { context, requested, container, late: Span::between(due, context.now) }
     }
 
-    /// How the container is cared for; none where nothing is known of it.
-    pub(super) fn care(&self) -> Option<&Care> {
-        self.care.as_ref()
+    /// The container's policy; none if nothing is known of the container.
+    pub(super) fn container(&self) -> Option<&ContainerPolicy> {
+        self.container.as_ref()
     }
 
     /// How far HemoStat may go.
     pub(super) fn mode(&self) -> Option<Mode> {
-        self.care().map(|care| care.mode)
+        self.container().map(|container| container.mode)
     }
 
-    /// What is known of it.
+    /// What is known of the container.
     pub(super) fn facts(&self) -> Option<&'a Facts> {
-        self.thought.state.condition.facts.as_ref()
+        self.context.state.condition.facts.as_ref()
     }
 
-    /// The run that a remedy would act on: the present one.
+    /// The run that the remedy would act on: the present one.
     pub(super) fn target(&self) -> Option<Target> {
         self.facts().map(Facts::target)
     }
 
-    /// The first reason against it.
+    /// The first reason against the remedy.
     pub(super) fn refusal(&self) -> Option<Refusal> {
-        let Thought { state, shared, policy, .. } = self.thought;
+        let Context { state, shared, policy, .. } = self.context;
         if shared.paused {
             return Some(Refusal::Paused);
         }
-        let age = self.late.max(self.unobserved());
+        let age = self.age();
         if age > policy.stale_after {
             return Some(Refusal::Stale { age, limit: policy.stale_after });
         }
-        let (Some(facts), Some(care)) = (self.facts(), self.care()) else {
-            return Some(Refusal::Protected { why: "nothing is known of it".into() });
+        let (Some(facts), Some(container)) = (self.facts(), self.container()) else {
+            return Some(Refusal::Protected { why: "HemoStat knows nothing about it".into() });
         };
-        if let Some(why) = self.protection(facts, care) {
+        if let Some(why) = self.protection(facts, container) {
             return Some(Refusal::Protected { why });
         }
-        if care.mode == Mode::Observe {
+        if container.mode == Mode::Observe {
             return Some(Refusal::Observing);
         }
-        if state.condition.halted.is_some() {
+        if state.condition.operator_halt.is_some() {
             return Some(Refusal::OperatorStopped);
         }
-        if care.maintenance {
+        if container.maintenance {
             return Some(Refusal::Maintenance { until: None });
         }
-        if self.wanted.verdict != Verdict::Sick || self.wanted.confidence < policy.confidence {
-            return Some(Refusal::Unsure { confidence: self.wanted.confidence, threshold: policy.confidence });
+        let confidence = self.requested.confidence;
+        if self.requested.verdict != Verdict::Sick || confidence < policy.min_confidence {
+            return Some(Refusal::Unsure { confidence, threshold: policy.min_confidence });
         }
-        if !care.remedies.contains(&Allowed::from(&self.wanted.remedy)) || care.max_retries == 0 {
+        if !container.remedies.contains(&RemedyKind::from(&self.requested.remedy)) || container.max_retries == 0 {
             return Some(Refusal::NotPermitted);
         }
-        let sick = u32::try_from(shared.sick.len()).unwrap_or(u32::MAX);
-        if sick > policy.storm {
-            return Some(Refusal::Storm { sick, limit: policy.storm });
+        let sick = self.sick();
+        if sick > policy.storm_threshold {
+            return Some(Refusal::Storm { sick, limit: policy.storm_threshold });
         }
-        if state.attempts.in_hand().is_some() {
+        if state.attempts.pending().is_some() {
             return Some(Refusal::InHand);
         }
-        let shows = |symptom| state.condition.shows(symptom, &self.wanted.target);
-        if !self.wanted.symptoms.iter().copied().any(shows) {
+        let shows = |symptom| state.condition.shows(symptom, &self.requested.target);
+        if !self.requested.symptoms.iter().copied().any(shows) {
             return Some(Refusal::Moot);
         }
-        self.too_much(care).or_else(|| self.unsupported(facts))
+        self.rate_limit(container).or_else(|| self.unsupported(facts))
     }
 
-    /// Where each limit stands, for the record of an authority.
+    /// Where each limit stands, for the record of an authorisation.
     pub(super) fn limits(&self) -> Limits {
-        let Thought { state, policy, now, .. } = self.thought;
+        let Context { state, policy, now, .. } = self.context;
         Limits {
-            attempt: state.attempts.within(policy.window, now).saturating_add(1),
-            of: self.care().map_or(0, |care| care.max_retries),
-            leeway: self.care().map(|care| self.leeway(care)),
+            attempt: state.attempts.count_within(policy.attempt_window, now).saturating_add(1),
+            of: self.container().map_or(0, |container| container.max_retries),
+            snapshot: self.container().map(|container| self.snapshot(container)),
         }
     }
 
-    fn leeway(&self, care: &Care) -> Leeway {
-        let Thought { state, shared, policy, .. } = self.thought;
-        let incident = self.wanted.incident.as_ref();
+    fn snapshot(&self, container: &ContainerPolicy) -> LimitsSnapshot {
+        let Context { state, policy, .. } = self.context;
+        let incident = self.requested.incident.as_ref();
         let mut breaker = state.breaker;
-        breaker.attempt(incident, &state.attempts);
-        Leeway {
-            mode: care.mode,
-            confidence: self.wanted.confidence,
-            threshold: policy.confidence,
-            age: self.late.max(self.unobserved()),
+        breaker.pass(incident, &state.attempts);
+        LimitsSnapshot {
+            mode: container.mode,
+            confidence: self.requested.confidence,
+            threshold: policy.min_confidence,
+            age: self.age(),
             stale_after: policy.stale_after,
-            sick: u32::try_from(shared.sick.len()).unwrap_or(u32::MAX),
-            storm: policy.storm,
-            window: policy.window,
-            backoff: state.attempts.waits(incident, &policy.backoff),
-            cooldown: state.cooldown.as_ref().map(|rest| rest.until(care.cooldown)),
+            sick: self.sick(),
+            storm: policy.storm_threshold,
+            window: policy.attempt_window,
+            backoff: state.attempts.backoff_end(incident, &policy.backoff),
+            cooldown: state.cooldown.as_ref().map(|cooldown| cooldown.until(container.cooldown)),
             breaker: match breaker {
                 Breaker::Probing => Passage::Probing,
                 Breaker::Passing | Breaker::Tripped { .. } => Passage::Passing,
@@ -135,38 +134,46 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// For how long a container that runs, and so has something to tell, has not been observed.
-    fn unobserved(&self) -> Span {
-        match self.thought.state.condition.observed_at {
-            Some(at) if self.thought.state.condition.runs() => Span::between(at, self.thought.now),
+    /// The sick containers of the host.
+    fn sick(&self) -> u32 {
+        u32::try_from(self.context.shared.sick.len()).unwrap_or(u32::MAX)
+    }
+
+    /// How old the basis of the decision is: the diagnosis or timer, or the last observation of a running container.
+    fn age(&self) -> Span {
+        let condition = &self.context.state.condition;
+        let unobserved = match condition.observed_at {
+            Some(at) if condition.is_running() => Span::between(at, self.context.now),
             _ => Span::ZERO,
-        }
+        };
+        self.late.max(unobserved)
     }
 
-    fn protection(&self, facts: &Facts, care: &Care) -> Option<String> {
-        let off = || (!care.enabled).then(|| "its labels switch HemoStat off".to_owned());
-        self.thought.policy.protection(self.thought.subject.short(), facts).or_else(off)
+    fn protection(&self, facts: &Facts, container: &ContainerPolicy) -> Option<String> {
+        let off = || (!container.enabled).then(|| "its labels switch HemoStat off".to_owned());
+        self.context.policy.protection(self.context.subject.short(), facts).or_else(off)
     }
 
-    /// A breaker that holds answers for the limits that it stands for, so that giving up is not told as a mere delay.
-    fn too_much(&self, care: &Care) -> Option<Refusal> {
-        let Thought { state, policy, now, .. } = self.thought;
-        let incident = self.wanted.incident.as_ref();
-        let held = state.breaker.holds(now);
-        let due = state.attempts.due(incident, &policy.backoff, now);
-        let room = state.attempts.room(care.max_retries, policy.window, now);
-        if let Some(until) = due.max(room).filter(|_| held.is_none()) {
+    /// A tripped breaker answers for the limits behind it, so that giving up is not reported as a mere delay.
+    fn rate_limit(&self, container: &ContainerPolicy) -> Option<Refusal> {
+        let Context { state, policy, now, .. } = self.context;
+        let incident = self.requested.incident.as_ref();
+        let tripped = state.breaker.tripped_until(now);
+        let backoff = state.attempts.backs_off_until(incident, &policy.backoff, now);
+        let window = state.attempts.window_frees_at(container.max_retries, policy.attempt_window, now);
+        if let Some(until) = backoff.max(window).filter(|_| tripped.is_none()) {
             return Some(Refusal::BackingOff { until });
         }
-        if let Some(until) = state.cooldown.as_ref().and_then(|rest| rest.holds(incident, care.cooldown, now)) {
+        let cooldown = state.cooldown.as_ref();
+        if let Some(until) = cooldown.and_then(|cooldown| cooldown.holds(incident, container.cooldown, now)) {
             return Some(Refusal::CoolingDown { until });
         }
-        held.map(|until| Refusal::Tripped { until })
+        tripped.map(|until| Refusal::Tripped { until })
     }
 
     fn unsupported(&self, facts: &Facts) -> Option<Refusal> {
-        let why = match (&self.wanted.remedy, facts.state) {
-            _ if self.thought.shared.engine_lost => "its Docker engine does not answer",
+        let why = match (&self.requested.remedy, facts.state) {
+            _ if self.context.shared.engine_lost => "its Docker engine does not answer",
             (_, Life::Removing | Life::Dead) => "Docker is removing it",
             (Remedy::Restart | Remedy::Start, _) => return None,
             (Remedy::Stop, _) => "HemoStat cannot stop containers yet",

@@ -1,4 +1,4 @@
-//! What happened to one container that bears on its treatment, and what its host's containers have in common.
+//! The history of one container that bears on its remedies, and what the containers of its host share.
 
 use std::collections::BTreeSet;
 
@@ -11,50 +11,52 @@ use hemostat_schema::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    backoff::{Attempts, End},
+use super::{
+    backoff::{AttemptEnd, Attempts},
     breaker::Breaker,
-    condition::Condition,
     cooldown::Cooldown,
-    once::Once,
 };
+use crate::{last_applied::LastApplied, observe::condition::Condition};
 
-/// What happened to one container that bears on its treatment.
+/// The history of one container that bears on its remedies.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct State {
-    once: Once,
-    /// How it is.
+    #[serde(rename = "once")]
+    last_applied: LastApplied,
+    /// The container's present condition.
     pub condition: Condition,
-    /// The latest diagnosis, where it asks for a remedy and its illness is not over.
-    pub(super) wanted: Option<Wanted>,
-    /// The question that a person has not answered.
+    /// The remedy that the latest diagnosis asks for, while its symptoms are active.
+    #[serde(rename = "wanted")]
+    pub(super) requested: Option<RequestedRemedy>,
+    /// The proposal that no person has answered.
     pub(super) proposal: Option<Proposal>,
-    /// The incident for which a person said no.
+    /// The incident for which a person denied a remedy.
     denied: Option<IncidentId>,
-    /// What was tried.
+    /// The attempts so far.
     pub(super) attempts: Attempts,
-    /// Whether to go on trying.
+    /// The circuit breaker.
     pub(super) breaker: Breaker,
-    /// The rest after the last illness.
+    /// The cooldown after the last incident.
     pub(super) cooldown: Option<Cooldown>,
-    /// What has been told since the last attempt.
-    told: Told,
+    /// The refusals on the log since the last attempt.
+    #[serde(rename = "told")]
+    recorded: RecordedRefusals,
 }
 
-/// What the containers of a host have in common.
+/// What the containers of a host share.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Shared {
-    /// The containers that are ill.
+    /// The containers that are sick.
     pub sick: BTreeSet<ContainerName>,
-    /// An operator stopped all healing.
+    /// An operator paused all healing.
     pub paused: bool,
-    /// The engine does not answer.
+    /// The Docker engine does not answer.
     pub engine_lost: bool,
 }
 
-/// A diagnosis that asks for a remedy.
+/// The remedy that a diagnosis asks for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Wanted {
+pub(super) struct RequestedRemedy {
     pub(super) diagnosis: EventId,
     pub(super) incident: Option<IncidentId>,
     pub(super) remedy: Remedy,
@@ -64,7 +66,7 @@ pub(super) struct Wanted {
     pub(super) target: Target,
 }
 
-/// A question to a person.
+/// A remedy that a person is asked to approve.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Proposal {
     pub(super) id: EventId,
@@ -75,57 +77,57 @@ pub(super) struct Proposal {
     pub(super) expires: Timestamp,
 }
 
-/// The refusals of one incident since its last attempt, by name and end.
+/// The refusals of one incident since its last attempt, by the name of the reason and by when it ends.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-struct Told {
+struct RecordedRefusals {
     incident: Option<IncidentId>,
     refusals: Vec<(String, Option<Timestamp>)>,
 }
 
 impl State {
     pub(super) fn evolve(&mut self, shared: &mut Shared, event: &Recorded) {
-        if !self.once.is_news(event) {
+        if !self.last_applied.advance(event) {
             return;
         }
         self.condition.evolve(event);
         match event.event() {
             Some(Event::Observation(seen)) => self.observe(shared, event, seen),
-            Some(Event::Diagnosis(Diagnosis::Reached(reached))) => self.wanted = wanted(event, reached),
+            Some(Event::Diagnosis(Diagnosis::Reached(reached))) => self.requested = requested(event, reached),
             Some(Event::Action(action)) => self.act(shared, event, action),
             Some(Event::Diagnosis(_) | Event::Alert(_)) | None => {}
         }
     }
 
-    /// Whether a person said no to a remedy for this incident.
-    pub(super) fn is_denied(&self, wanted: &Wanted) -> bool {
-        self.denied.is_some() && self.denied == wanted.incident
+    /// Whether a person denied a remedy for this incident.
+    pub(super) fn is_denied(&self, requested: &RequestedRemedy) -> bool {
+        self.denied.is_some() && self.denied == requested.incident
     }
 
-    /// Whether this reason has been told since the last attempt of this incident.
-    pub(super) fn has_told(&self, wanted: &Wanted, refusal: &Refusal) -> bool {
+    /// Whether this refusal is on the log since the last attempt of this incident.
+    pub(super) fn is_recorded(&self, requested: &RequestedRemedy, refusal: &Refusal) -> bool {
         let same = |(name, until): &(String, _)| name == refusal.name() && *until == refusal.until();
-        self.told.incident == wanted.incident && self.told.refusals.iter().any(same)
+        self.recorded.incident == requested.incident && self.recorded.refusals.iter().any(same)
     }
 
     fn observe(&mut self, shared: &mut Shared, event: &Recorded, seen: &Observation) {
         match seen {
             Observation::EngineLost(_) => shared.engine_lost = true,
             Observation::EngineFound(_) => shared.engine_lost = false,
-            // What is merely worth knowing belongs to no incident.
+            // A symptom of low severity belongs to no incident.
             Observation::SymptomRaised(raised) if raised.severity == Severity::Low => {}
             Observation::SymptomRaised(_) => {
                 let incident = &event.incident;
-                self.wanted = self.wanted.take().filter(|wanted| wanted.incident == *incident);
+                self.requested = self.requested.take().filter(|requested| requested.incident == *incident);
             }
             Observation::SymptomCleared(_) | Observation::Removed(_) => {
-                let ails = |symptom: &Symptom| self.condition.ails(*symptom);
-                self.wanted = self.wanted.take().filter(|wanted| wanted.symptoms.iter().any(ails));
+                let is_active = |symptom: &Symptom| self.condition.is_sick_with(*symptom);
+                self.requested = self.requested.take().filter(|requested| requested.symptoms.iter().any(is_active));
             }
             Observation::Seen(_)
             | Observation::Started(_)
             | Observation::Exited(_)
-            | Observation::Frozen(_)
-            | Observation::Thawed(_)
+            | Observation::Paused(_)
+            | Observation::Unpaused(_)
             | Observation::HealthChanged(_)
             | Observation::Sampled(_)
             | Observation::Stored(_)
@@ -134,7 +136,7 @@ impl State {
             | Observation::SymptomWorsened(_) => {}
         }
         if let Some(name) = &event.subject.container {
-            match self.condition.is_ill() {
+            match self.condition.is_sick() {
                 true => shared.sick.insert(name.clone()),
                 false => shared.sick.remove(name),
             };
@@ -147,16 +149,16 @@ impl State {
             Action::Paused(_) => shared.paused = true,
             Action::Resumed(_) => shared.paused = false,
             Action::Authorised(_) => {
-                self.breaker.attempt(incident.as_ref(), &self.attempts);
+                self.breaker.pass(incident.as_ref(), &self.attempts);
                 self.attempts.begin(event.id, event.at, incident);
                 self.proposal = None;
-                self.told = Told::default();
+                self.recorded = RecordedRefusals::default();
             }
-            Action::Failed(failed) => self.attempts.end(failed.action, event.at, End::Failed),
+            Action::Failed(failed) => self.attempts.end(failed.action, event.at, AttemptEnd::Failed),
             Action::Verified(verdict) => {
-                self.attempts.end(verdict.action, event.at, End::Judged(verdict.outcome));
+                self.attempts.end(verdict.action, event.at, AttemptEnd::Judged(verdict.outcome));
                 if verdict.outcome == Outcome::Recovered {
-                    self.breaker.close();
+                    self.breaker.reset();
                     self.cooldown = Some(Cooldown { incident, since: event.at });
                 }
             }
@@ -165,19 +167,19 @@ impl State {
                 self.cooldown = Some(Cooldown { incident, since: event.at });
             }
             Action::BreakerReset(_) => {
-                self.breaker.close();
-                self.attempts.forget();
+                self.breaker.reset();
+                self.attempts.reset();
                 self.cooldown = None;
-                self.told = Told::default();
+                self.recorded = RecordedRefusals::default();
             }
             Action::Refused(refused) => {
-                if self.told.incident != incident {
-                    self.told = Told { incident, refusals: vec![] };
+                if self.recorded.incident != incident {
+                    self.recorded = RecordedRefusals { incident, refusals: vec![] };
                 }
-                if let Some(action) = refused.refusal.withholds() {
-                    self.attempts.end(action, event.at, End::Withheld);
+                if let Some(action) = refused.refusal.unexecuted_intent() {
+                    self.attempts.end(action, event.at, AttemptEnd::NotExecuted);
                 }
-                self.told.refusals.push((refused.refusal.name().to_owned(), refused.refusal.until()));
+                self.recorded.refusals.push((refused.refusal.name().to_owned(), refused.refusal.until()));
             }
             Action::Proposed(proposed) => {
                 self.proposal = Some(Proposal {
@@ -190,24 +192,24 @@ impl State {
                 });
             }
             Action::Denied(denied) => {
-                if let Some(proposal) = self.close(denied.proposal) {
+                if let Some(proposal) = self.close_proposal(denied.proposal) {
                     self.denied = proposal.incident;
                 }
             }
-            Action::Expired(expired) => drop(self.close(expired.proposal)),
+            Action::Expired(expired) => drop(self.close_proposal(expired.proposal)),
             Action::Approved(_) | Action::Succeeded(_) => {}
         }
     }
 
-    /// Closes the question, if it is this one.
-    fn close(&mut self, proposal: EventId) -> Option<Proposal> {
+    /// Closes the open proposal, if it is this one.
+    fn close_proposal(&mut self, proposal: EventId) -> Option<Proposal> {
         self.proposal.take_if(|open| open.id == proposal)
     }
 }
 
-fn wanted(event: &Recorded, reached: &Reached) -> Option<Wanted> {
+fn requested(event: &Recorded, reached: &Reached) -> Option<RequestedRemedy> {
     let remedy = reached.remedy.clone().filter(|_| reached.verdict != Verdict::FalseAlarm)?;
-    Some(Wanted {
+    Some(RequestedRemedy {
         diagnosis: event.id,
         incident: event.incident.clone(),
         remedy,

@@ -1,10 +1,9 @@
-//! Remedies are authorised, proposed or refused: the table of reasons, and what follows from each.
+//! The table of refusals, and what follows from each answer.
 
-mod leeway;
+mod snapshot;
 
 use super::*;
 use crate::{
-    Policy,
     decider::TimerChange,
     testing::{
         self, Then, at, cleared, event, exited, given, health, id, ill, incident, labelled, raised, reached, run,
@@ -16,7 +15,7 @@ use hemostat_schema::{
     action::{Approved, BreakerReset, Denied, Failed, Limits, Proof, Remedy as What, Resumed, Succeeded, Verified},
     container::{ExitBy, Facts, Health},
     diagnosis::{Reached, Verdict},
-    observation::{EngineLost, Frozen, Symptom},
+    observation::{EngineLost, Paused, Symptom},
 };
 
 fn authorised(attempt: u32, diagnosis: u64, target: Target) -> Event {
@@ -25,11 +24,11 @@ fn authorised(attempt: u32, diagnosis: u64, target: Target) -> Event {
     Authorised { remedy: What::Restart, target, diagnosis, limits, stop_timeout: None, dry_run: false }.into()
 }
 
-/// What was decided, but for the leeway of an authority, which has tests of its own.
-fn bare(mut then: Then) -> Then {
+/// The decision without the snapshot of the limits, which has tests of its own.
+fn without_snapshot(mut then: Then) -> Then {
     for event in &mut then.decision.events {
         if let Event::Action(Action::Authorised(intent)) = &mut event.event {
-            assert!(intent.limits.leeway.take().is_some(), "every authority says where the limits stood");
+            assert!(intent.limits.snapshot.take().is_some(), "every authorisation records where the limits stood");
         }
     }
     then
@@ -43,10 +42,10 @@ fn retry(second: i64) -> TimerChange {
     TimerChange::Set { name: RETRY, due: at(second) }
 }
 
-const DONE_WITH: [TimerChange; 1] = [TimerChange::Cancel { name: RETRY }];
+const RETRY_CANCELLED: [TimerChange; 1] = [TimerChange::Cancel { name: RETRY }];
 
-/// A restart that was authorised at this second (as the event `action`) and relapsed, into a run as sick, 5 s later.
-fn in_vain(second: i64, action: u64, old: i64) -> Vec<NewEvent> {
+/// A restart that was authorised at this second (as the event `action`) and relapsed 5 s later in the new run.
+fn unsuccessful(second: i64, action: u64, old: i64) -> Vec<NewEvent> {
     let new = second + 1;
     let remedy = What::Restart;
     let did = Succeeded {
@@ -57,7 +56,7 @@ fn in_vain(second: i64, action: u64, old: i64) -> Vec<NewEvent> {
         took: Span::ZERO,
         proof: Proof::Answered,
     };
-    let why = "it is still ill".into();
+    let why = "symptom unhealthy is still active".into();
     let verdict = Verified { action: id(action), remedy, outcome: Outcome::Relapsed, why, took: Span::from_secs(5) };
     vec![
         ill(second, authorised(1, 4, run(old))),
@@ -69,9 +68,9 @@ fn in_vain(second: i64, action: u64, old: i64) -> Vec<NewEvent> {
     ]
 }
 
-/// Three of them: events 5 to 22, the last verdict at second 65.
-fn three_in_vain() -> Vec<NewEvent> {
-    [in_vain(10, 5, 0), in_vain(25, 11, 11), in_vain(60, 17, 26)].concat()
+/// Three of those: events 5 to 22, the last verdict at second 65.
+fn three_unsuccessful() -> Vec<NewEvent> {
+    [unsuccessful(10, 5, 0), unsuccessful(25, 11, 11), unsuccessful(60, 17, 26)].concat()
 }
 
 fn sick() -> impl Iterator<Item = NewEvent> {
@@ -81,29 +80,29 @@ fn sick() -> impl Iterator<Item = NewEvent> {
 #[test]
 fn a_sure_diagnosis_of_a_sick_container_is_authorised() {
     let policy = Policy::default();
-    let then = given::<Remedy>(&policy, testing::unhealthy()).when(ill(10, reached(run(0))), at(10));
-    let then = bare(then);
-    then.then([authorised(1, 4, run(0))], &DONE_WITH);
+    let then = given::<Authorisation>(&policy, testing::unhealthy()).when(ill(10, reached(run(0))), at(10));
+    let then = without_snapshot(then);
+    then.then([authorised(1, 4, run(0))], &RETRY_CANCELLED);
     let authorised = &then.decision.events[0];
     assert_eq!((&authorised.incident, authorised.cause), (&Some(incident(10)), Some(Cause::Event(id(4)))));
 }
 
 #[test]
-fn the_first_reason_in_order_is_the_answer() {
-    let storm = Policy { storm: 0, ..Policy::default() };
+fn the_first_reason_in_order_is_the_refusal() {
+    let storm = Policy { storm_threshold: 0, ..Policy::default() };
     let usual = Policy::default();
     let check = |policy: &Policy, facts: Facts, more: Vec<NewEvent>, said: Reached, late: i64, reason: Refusal| {
         let events = testing::unhealthy_with(facts).into_iter().chain(more);
-        let then = given::<Remedy>(policy, events).when(ill(10, said), at(10 + late));
+        let then = given::<Authorisation>(policy, events).when(ill(10, said), at(10 + late));
         match then.events().as_slice() {
             [Event::Action(Action::Refused(refused))] => assert_eq!(refused.refusal, reason),
-            other => panic!("{reason:?} was due, but: {other:?}"),
+            other => panic!("expected {reason:?}, but: {other:?}"),
         }
     };
     let host = |event: Event| NewEvent::new(testing::host(), at(10), event);
     let paused = || host(hemostat_schema::action::Paused { by: "me".into(), reason: String::new() }.into());
     let lost = || host(EngineLost { error: "gone".into() }.into());
-    let frozen = || event(10, Frozen { target: run(0) });
+    let frozen = || event(10, Paused { target: run(0) });
     let with = |said: fn(&mut Reached)| {
         let mut reached = reached(run(0));
         said(&mut reached);
@@ -146,96 +145,97 @@ fn the_first_reason_in_order_is_the_answer() {
 }
 
 #[test]
-fn what_is_merely_unusual_is_no_reason_to_act_nor_part_of_a_storm() {
+fn an_unusual_symptom_is_no_reason_to_act_and_does_not_count_for_a_storm() {
     let unusual = |second| testing::unusual(second, Symptom::CpuUnusual, run(0));
-    let one_alone = Policy { storm: 1, ..Policy::default() };
+    let one_alone = Policy { storm_threshold: 1, ..Policy::default() };
     let of_another = NewEvent { subject: testing::container("db"), ..unusual(5) };
     let events = [of_another].into_iter().chain(testing::unhealthy()).chain([unusual(10)]);
-    let then = given::<Remedy>(&one_alone, events.clone()).when(ill(10, reached(run(0))), at(10));
-    bare(then).then([authorised(1, 6, run(0))], &DONE_WITH);
+    let then = given::<Authorisation>(&one_alone, events.clone()).when(ill(10, reached(run(0))), at(10));
+    without_snapshot(then).then([authorised(1, 6, run(0))], &RETRY_CANCELLED);
 
     let said = Reached { symptoms: vec![Symptom::Unhealthy, Symptom::CpuUnusual], ..reached(run(0)) };
     let well = events.chain([health(11, run(0), Health::Healthy), cleared(12, Symptom::Unhealthy)]);
-    let then = given::<Remedy>(&one_alone, well).when(ill(13, said), at(13));
+    let then = given::<Authorisation>(&one_alone, well).when(ill(13, said), at(13));
     then.then([refused(8, Refusal::Moot)], &[]);
 }
 
 #[test]
-fn something_unusual_does_not_drop_what_is_wanted() {
+fn an_unusual_symptom_does_not_drop_the_requested_remedy() {
     let policy = Policy::default();
     let unusual = testing::unusual(12, Symptom::CpuUnusual, run(0));
     let until = at(40);
     let refusal = refused(4, Refusal::BackingOff { until });
     let events = sick().chain([ill(11, refusal), unusual]);
-    let then = given::<Remedy>(&policy, events).ring(RETRY, until, until);
-    bare(then).then([authorised(1, 4, run(0))], &DONE_WITH);
+    let then = given::<Authorisation>(&policy, events).ring(RETRY, until, until);
+    without_snapshot(then).then([authorised(1, 4, run(0))], &RETRY_CANCELLED);
 }
 
 #[test]
-fn nothing_is_done_to_a_container_that_was_never_seen() {
+fn no_remedy_for_a_container_that_was_never_seen() {
     let policy = Policy::default();
-    let then = given::<Remedy>(&policy, []).when(ill(10, reached(run(0))), at(10));
-    then.then([refused(1, Refusal::Protected { why: "nothing is known of it".into() })], &[]);
+    let then = given::<Authorisation>(&policy, []).when(ill(10, reached(run(0))), at(10));
+    then.then([refused(1, Refusal::Protected { why: "HemoStat knows nothing about it".into() })], &[]);
 }
 
 #[test]
-fn a_container_that_is_getting_well_is_not_struck() {
+fn no_remedy_for_a_container_that_is_recovering() {
     let policy = Policy::default();
     let events = testing::unhealthy().into_iter().chain([health(12, run(0), Health::Healthy)]);
-    given::<Remedy>(&policy, events)
+    given::<Authorisation>(&policy, events)
         .when(ill(13, reached(run(0))), at(13))
         .then([refused(5, Refusal::Moot)], &[retry(43)]);
 }
 
 #[test]
-fn the_next_attempt_waits_for_the_backoff_and_then_needs_no_new_diagnosis() {
+fn the_next_attempt_waits_for_the_backoff_and_needs_no_new_diagnosis() {
     let policy = Policy::default();
-    let mut events: Vec<_> = sick().chain(in_vain(10, 5, 0)).collect();
+    let mut events: Vec<_> = sick().chain(unsuccessful(10, 5, 0)).collect();
     let verdict = events.pop().unwrap();
     let until = at(25);
-    given::<Remedy>(&policy, events.clone()).when(verdict.clone(), at(15)).then([], &[retry(25)]);
+    given::<Authorisation>(&policy, events.clone()).when(verdict.clone(), at(15)).then([], &[retry(25)]);
     events.push(verdict);
-    let again = given::<Remedy>(&policy, events.clone()).when(ill(16, reached(run(11))), at(16));
+    let again = given::<Authorisation>(&policy, events.clone()).when(ill(16, reached(run(11))), at(16));
     again.then([refused(11, Refusal::BackingOff { until })], &[retry(25)]);
-    bare(given::<Remedy>(&policy, events).ring(RETRY, until, until)).then([authorised(2, 4, run(11))], &DONE_WITH);
+    without_snapshot(given::<Authorisation>(&policy, events).ring(RETRY, until, until))
+        .then([authorised(2, 4, run(11))], &RETRY_CANCELLED);
 }
 
 #[test]
-fn a_reason_is_told_once() {
+fn a_refusal_is_recorded_once() {
     let policy = Policy::default();
     let until = at(25);
-    let events = sick().chain(in_vain(10, 5, 0)).chain([ill(16, refused(4, Refusal::BackingOff { until }))]);
-    given::<Remedy>(&policy, events).when(ill(17, reached(run(11))), at(17)).then([], &[retry(25)]);
+    let events = sick().chain(unsuccessful(10, 5, 0)).chain([ill(16, refused(4, Refusal::BackingOff { until }))]);
+    given::<Authorisation>(&policy, events).when(ill(17, reached(run(11))), at(17)).then([], &[retry(25)]);
 }
 
 #[test]
-fn the_third_attempt_in_vain_trips_the_breaker_and_after_the_hold_one_passes() {
+fn the_third_unsuccessful_attempt_trips_the_breaker_and_one_passes_after_the_hold() {
     let policy = Policy::default();
     let until = at(3665);
     let gave_up = GaveUp { attempts: 3, until };
-    let mut events: Vec<_> = sick().chain(three_in_vain()).collect();
+    let mut events: Vec<_> = sick().chain(three_unsuccessful()).collect();
     let verdict = events.pop().unwrap();
-    let tripping = given::<Remedy>(&policy, events.clone()).when(verdict.clone(), at(65));
+    let tripping = given::<Authorisation>(&policy, events.clone()).when(verdict.clone(), at(65));
     tripping.then([gave_up.clone().into()], &[retry(3665)]);
 
     events.extend([verdict, ill(65, gave_up)]);
-    let now = given::<Remedy>(&policy, events.clone()).when(ill(70, reached(run(61))), at(70));
+    let now = given::<Authorisation>(&policy, events.clone()).when(ill(70, reached(run(61))), at(70));
     now.then([refused(24, Refusal::Tripped { until })], &[retry(3665)]);
 
     let sampled = || health(3660, run(61), Health::Unhealthy);
-    let probe = given::<Remedy>(&policy, events.clone()).and([sampled()]).ring(RETRY, until, until);
-    bare(probe).then([authorised(1, 4, run(61))], &DONE_WITH);
+    let probe = given::<Authorisation>(&policy, events.clone()).and([sampled()]).ring(RETRY, until, until);
+    without_snapshot(probe).then([authorised(1, 4, run(61))], &RETRY_CANCELLED);
 
-    let reset = given::<Remedy>(&policy, events).when(event(100, BreakerReset { by: "me".into() }), at(100));
-    bare(reset).then([authorised(1, 4, run(61))], &DONE_WITH);
+    let reset = given::<Authorisation>(&policy, events).when(event(100, BreakerReset { by: "me".into() }), at(100));
+    without_snapshot(reset).then([authorised(1, 4, run(61))], &RETRY_CANCELLED);
 }
 
 #[test]
-fn a_remedy_that_cannot_be_carried_out_counts() {
+fn a_failed_attempt_counts() {
     let policy = Policy::default();
     let failed = Failed { action: id(5), remedy: What::Restart, error: "no".into(), took: Span::ZERO };
     let events = sick().chain([ill(10, authorised(1, 4, run(0)))]);
-    given::<Remedy>(&policy, events).when(ill(20, failed), at(20)).then([], &[retry(30)]);
+    given::<Authorisation>(&policy, events).when(ill(20, failed), at(20)).then([], &[retry(30)]);
 }
 
 #[test]
@@ -255,59 +255,59 @@ fn a_new_incident_within_the_cooldown_is_refused() {
         ill(70, verdict(Outcome::Recovered)),
         other(raised(500, Symptom::Unhealthy, run(0))),
     ]);
-    let then = given::<Remedy>(&policy, events).when(other(ill(500, reached(run(0)))), at(500));
+    let then = given::<Authorisation>(&policy, events).when(other(ill(500, reached(run(0)))), at(500));
     then.then([refused(9, Refusal::CoolingDown { until: at(3670) })], &[retry(3670)]);
 }
 
 #[test]
-fn a_timer_that_rings_after_an_outage_restarts_nothing_at_once() {
+fn a_timer_that_is_late_after_an_outage_restarts_nothing_at_once() {
     let policy = Policy::default();
     let stale = Refusal::Stale { age: Span::from_secs(7180), limit: Span::from_secs(600) };
-    given::<Remedy>(&policy, sick())
+    given::<Authorisation>(&policy, sick())
         .ring(RETRY, at(20), at(7200))
         .then([refused(4, Refusal::Stale { age: Span::from_secs(7190), limit: Span::from_secs(600) })], &[retry(7260)]);
     let observed = sick().chain([health(7195, run(0), Health::Unhealthy)]);
-    given::<Remedy>(&policy, observed).ring(RETRY, at(20), at(7200)).then([refused(4, stale)], &[retry(7260)]);
-    let still_ill = sick().chain([health(7195, run(0), Health::Unhealthy)]);
-    bare(given::<Remedy>(&policy, still_ill).ring(RETRY, at(7260), at(7260)))
-        .then([authorised(1, 4, run(0))], &DONE_WITH);
+    given::<Authorisation>(&policy, observed).ring(RETRY, at(20), at(7200)).then([refused(4, stale)], &[retry(7260)]);
+    let still_sick = sick().chain([health(7195, run(0), Health::Unhealthy)]);
+    without_snapshot(given::<Authorisation>(&policy, still_sick).ring(RETRY, at(7260), at(7260)))
+        .then([authorised(1, 4, run(0))], &RETRY_CANCELLED);
 }
 
 #[test]
-fn our_own_restart_is_no_operators_stop_but_an_operators_is() {
+fn the_exit_of_hemostats_own_restart_is_no_stop_by_an_operator() {
     let open = || sick().chain([ill(10, authorised(1, 4, run(0)))]);
-    let halted = |events: Vec<NewEvent>| {
+    let is_halted = |events: Vec<NewEvent>| {
         let log: Vec<_> =
             events.into_iter().enumerate().map(|(n, event)| event.recorded(id(n as u64 + 1), &[])).collect();
-        let (states, _) = testing::fold::<Remedy>(&log);
-        states[&testing::subject()].condition.halted.is_some()
+        let (states, _) = testing::fold::<Authorisation>(&log);
+        states[&testing::subject()].condition.operator_halt.is_some()
     };
-    assert!(!halted(open().chain([exited(11, run(0), ExitBy::Operator)]).collect()));
-    assert!(halted(sick().chain([exited(11, run(0), ExitBy::Operator)]).collect()));
+    assert!(!is_halted(open().chain([exited(11, run(0), ExitBy::Operator)]).collect()));
+    assert!(is_halted(sick().chain([exited(11, run(0), ExitBy::Operator)]).collect()));
     let after = [exited(11, run(0), ExitBy::Operator), started(12), exited(20, run(12), ExitBy::Operator)];
-    assert!(halted(open().chain(after).collect()));
+    assert!(is_halted(open().chain(after).collect()));
 }
 
 #[test]
-fn a_person_is_asked_once_and_every_limit_is_looked_at_again() {
+fn a_remedy_is_proposed_once_and_every_limit_is_checked_again_on_approval() {
     let policy = Policy::default();
     let facts = || labelled("hemostat.mode", "approve");
     let ask = || Proposed { remedy: What::Restart, target: run(0), diagnosis: id(4), expires: at(3610) };
     let expiry = TimerChange::Set { name: EXPIRY, due: at(3610) };
     let ill_since = || testing::unhealthy_with(facts()).into_iter();
-    let first = given::<Remedy>(&policy, ill_since()).when(ill(10, reached(run(0))), at(10));
-    first.then([ask().into()], &[DONE_WITH[0].clone(), expiry]);
+    let first = given::<Authorisation>(&policy, ill_since()).when(ill(10, reached(run(0))), at(10));
+    first.then([ask().into()], &[RETRY_CANCELLED[0].clone(), expiry]);
 
-    let asked = || given::<Remedy>(&policy, ill_since().chain([ill(10, reached(run(0))), ill(10, ask())]));
+    let asked = || given::<Authorisation>(&policy, ill_since().chain([ill(10, reached(run(0))), ill(10, ask())]));
     asked().when(ill(20, reached(run(0))), at(20)).then_nothing();
     let yes = || event(30, Approved { proposal: id(5), by: "me".into() });
-    let done = [DONE_WITH[0].clone(), TimerChange::Cancel { name: EXPIRY }];
-    bare(asked().when(yes(), at(30))).then([authorised(1, 4, run(0))], &done);
+    let done = [RETRY_CANCELLED[0].clone(), TimerChange::Cancel { name: EXPIRY }];
+    without_snapshot(asked().when(yes(), at(30))).then([authorised(1, 4, run(0))], &done);
 
     let moot = asked().and([exited(25, run(0), ExitBy::Crash), started(26)]).when(yes(), at(30));
     moot.then([refused(4, Refusal::Moot)], &[retry(60)]);
-    let frozen = asked().and([event(25, Frozen { target: run(0) })]).when(yes(), at(30));
-    frozen.then([refused(4, Refusal::OperatorStopped)], &[]);
+    let paused = asked().and([event(25, Paused { target: run(0) })]).when(yes(), at(30));
+    paused.then([refused(4, Refusal::OperatorStopped)], &[]);
 
     asked()
         .ring(EXPIRY, at(3610), at(3610))
@@ -317,31 +317,32 @@ fn a_person_is_asked_once_and_every_limit_is_looked_at_again() {
 }
 
 #[test]
-fn a_question_is_withdrawn_when_the_illness_is_over() {
+fn a_proposal_is_withdrawn_when_its_symptoms_are_cleared() {
     let policy = Policy::default();
     let ask = Proposed { remedy: What::Restart, target: run(0), diagnosis: id(4), expires: at(3610) };
-    let asked = given::<Remedy>(&policy, sick().chain([ill(10, ask)]));
-    let hush = |name| TimerChange::Cancel { name };
+    let asked = given::<Authorisation>(&policy, sick().chain([ill(10, ask)]));
+    let cancelled = |name| TimerChange::Cancel { name };
     asked
         .when(cleared(40, Symptom::Unhealthy), at(40))
-        .then([Expired { proposal: id(5) }.into()], &[hush(EXPIRY), hush(RETRY), hush(EXPIRY)]);
+        .then([Expired { proposal: id(5) }.into()], &[cancelled(EXPIRY), cancelled(RETRY), cancelled(EXPIRY)]);
 }
 
 #[test]
-fn after_a_pause_the_sick_are_thought_of_again() {
+fn after_a_pause_the_sick_containers_are_evaluated_again() {
     let policy = Policy::default();
     let host = |event: Event| NewEvent::new(testing::host(), at(9), event);
     let paused = host(hemostat_schema::action::Paused { by: "me".into(), reason: String::new() }.into());
     let events = || [paused.clone()].into_iter().chain(testing::unhealthy());
-    let then = given::<Remedy>(&policy, events()).when(ill(10, reached(run(0))), at(10));
+    let then = given::<Authorisation>(&policy, events()).when(ill(10, reached(run(0))), at(10));
     then.then([refused(5, Refusal::Paused)], &[retry(40)]);
     let resumed = host(Resumed { by: "me".into() }.into());
     let events = events().chain([ill(10, reached(run(0))), resumed]);
-    bare(given::<Remedy>(&policy, events).ring(RETRY, at(40), at(40))).then([authorised(1, 5, run(0))], &DONE_WITH);
+    without_snapshot(given::<Authorisation>(&policy, events).ring(RETRY, at(40), at(40)))
+        .then([authorised(1, 5, run(0))], &RETRY_CANCELLED);
 }
 
 #[test]
-fn attempts_that_helped_count_in_the_window_too() {
+fn successful_attempts_count_in_the_window_too() {
     let policy = Policy::default();
     let helped = |second: i64, action: u64| {
         let (action, remedy, outcome) = (id(action), What::Restart, Outcome::Recovered);
@@ -349,25 +350,25 @@ fn attempts_that_helped_count_in_the_window_too() {
         [ill(second, authorised(1, 4, run(0))), ill(second + 60, verdict)]
     };
     let events = sick().chain([helped(10, 5), helped(80, 7), helped(150, 9)].concat());
-    let then = given::<Remedy>(&policy, events).when(ill(220, reached(run(0))), at(220));
+    let then = given::<Authorisation>(&policy, events).when(ill(220, reached(run(0))), at(220));
     then.then([refused(11, Refusal::BackingOff { until: at(3610) })], &[retry(3610)]);
 }
 
 #[test]
-fn an_intent_that_is_not_safe_is_tried_again_after_the_backoff_and_counts_as_no_attempt() {
+fn an_intent_that_is_not_durable_is_tried_again_after_the_backoff_and_counts_as_no_attempt() {
     let policy = Policy::default();
     let intent = |second| ill(second, authorised(1, 4, run(0)));
     let withheld = |action, second| {
-        let refusal = Refusal::Undurable { action: id(action), wanted: "replicas:1".into(), replicas: 0 };
+        let refusal = Refusal::NotDurable { action: id(action), wanted: "replicas:1".into(), replicas: 0 };
         ill(second, refused(4, refusal))
     };
-    let first = || given::<Remedy>(&policy, sick()).and([intent(10)]);
+    let first = || given::<Authorisation>(&policy, sick()).and([intent(10)]);
     first().when(withheld(5, 12), at(12)).then([], &[retry(22)]);
     let once = || first().and([withheld(5, 12)]);
-    bare(once().ring(RETRY, at(22), at(22))).then([authorised(1, 4, run(0))], &DONE_WITH);
+    without_snapshot(once().ring(RETRY, at(22), at(22))).then([authorised(1, 4, run(0))], &RETRY_CANCELLED);
     once().and([intent(22)]).when(withheld(7, 24), at(24)).then([], &[retry(44)]);
-    // However often it happens, nobody gives up on the container for it.
+    // However often it happens, HemoStat does not give up on the container for it.
     let often = (0..5).flat_map(|n| [intent(100 + n), withheld(9 + 2 * n as u64, 100 + n)]);
     let often = once().and([intent(22), withheld(7, 24)]).and(often);
-    bare(often.ring(RETRY, at(500), at(500))).then([authorised(1, 4, run(0))], &DONE_WITH);
+    without_snapshot(often.ring(RETRY, at(500), at(500))).then([authorised(1, 4, run(0))], &RETRY_CANCELLED);
 }

@@ -1,4 +1,4 @@
-//! Memory as it comes and goes, and what of it is a leak.
+//! Patterns of memory use, and which of them is a leak.
 
 use proptest::prelude::*;
 
@@ -6,11 +6,11 @@ use super::*;
 use crate::testing::at;
 
 const MIB: f64 = 1024.0 * 1024.0;
-/// Of the container, in MiB.
+/// The container's memory limit, in MiB.
 const LIMIT: f64 = 1000.0;
 
-/// When, in minutes after the start of the run, a leak was first told, and when it was told as over after that.
-fn told(minutes: usize, memory: impl Fn(f64) -> f64) -> (Option<f64>, Option<f64>) {
+/// When a leak was first raised and when it was then cleared, in minutes after the start of the run.
+fn raised_and_cleared(minutes: usize, memory: impl Fn(f64) -> f64) -> (Option<f64>, Option<f64>) {
     let mut growth = Growth::default();
     let sensitivity = Sensitivity::default();
     let (mut raised, mut cleared) = (None, None);
@@ -18,17 +18,17 @@ fn told(minutes: usize, memory: impl Fn(f64) -> f64) -> (Option<f64>, Option<f64
         let second = i64::try_from(sample).unwrap() * 5;
         let minute = second as f64 / 60.0;
         let used = ByteCount((memory(minute) * MIB) as u64);
-        growth.take(at(second), (used, ByteCount((LIMIT * MIB) as u64)), Some(at(0)), &sensitivity);
+        growth.add(at(second), (used, ByteCount((LIMIT * MIB) as u64)), Some(at(0)), &sensitivity);
         match (raised, cleared) {
-            (None, _) if growth.high().is_some() => raised = Some(minute),
-            (Some(_), None) if growth.low().is_some() => cleared = Some(minute),
+            (None, _) if growth.exceeded().is_some() => raised = Some(minute),
+            (Some(_), None) if growth.cleared().is_some() => cleared = Some(minute),
             _ => {}
         }
     }
     (raised, cleared)
 }
 
-/// Up to `height` within `period` minutes, then down again at once.
+/// A saw-tooth: up to `height` within `period` minutes, then down at once.
 fn tooth(minute: f64, period: f64, height: f64) -> f64 {
     minute.rem_euclid(period) / period * height
 }
@@ -36,14 +36,14 @@ fn tooth(minute: f64, period: f64, height: f64) -> f64 {
 #[test]
 fn steady_growth_that_meets_the_limit_in_time_is_a_leak() {
     let check = |name: &str, expected: bool, memory: &dyn Fn(f64) -> f64| {
-        let (raised, _) = told(60, memory);
+        let (raised, _) = raised_and_cleared(60, memory);
         assert_eq!(raised.is_some(), expected, "{name}: {raised:?}");
         assert!(raised.is_none_or(|minute| minute < 45.0), "{name}: {raised:?}");
     };
     check("10 MiB a minute", true, &|m| 200.0 + 10.0 * m);
     check("the same, with noise", true, &|m| 200.0 + 10.0 * m + (m * 97.0).sin() * 10.0);
     check("the same, beside a collector's teeth of a minute", true, &|m| 200.0 + 10.0 * m + tooth(m, 1.0, 100.0));
-    check("25 minutes of peace, then twice as fast", true, &|m| 200.0 + 20.0 * (m - 25.0).max(0.0));
+    check("level for 25 minutes, then twice as fast", true, &|m| 200.0 + 20.0 * (m - 25.0).max(0.0));
     check("so slow that the limit is hours away", false, &|m| 200.0 + 1.0 * m);
     check("level", false, &|_| 500.0);
     check("level, near the limit", false, &|m| 980.0 + (m * 97.0).sin());
@@ -55,27 +55,27 @@ fn steady_growth_that_meets_the_limit_in_time_is_a_leak() {
 }
 
 #[test]
-fn teeth_whose_troughs_are_level_are_no_leak() {
+fn a_saw_tooth_with_level_troughs_is_no_leak() {
     for period in [0.5, 1.0, 2.0, 3.0, 5.0, 7.0, 9.0, 11.0] {
         for phase in [0.0, 0.15, 0.3, 0.5, 0.7, 0.85] {
-            let (raised, _) = told(80, |m| 100.0 + tooth(m + phase * period, period, 600.0));
+            let (raised, _) = raised_and_cleared(80, |m| 100.0 + tooth(m + phase * period, period, 600.0));
             assert_eq!(raised, None, "teeth of {period} min, phase {phase}");
         }
     }
 }
 
 #[test]
-fn the_first_long_tooth_of_a_run_is_told_at_most_once_and_as_over_when_it_falls() {
+fn the_first_long_tooth_of_a_run_is_raised_at_most_once_and_cleared_when_it_falls() {
     let mut episodes = 0;
     let mut growth = Growth::default();
     let mut stands = false;
     for sample in 0..12 * 240 {
         let second = sample * 5;
         let used = ByteCount(((100.0 + tooth(second as f64 / 60.0, 30.0, 600.0)) * MIB) as u64);
-        growth.take(at(second), (used, ByteCount((LIMIT * MIB) as u64)), Some(at(0)), &Sensitivity::default());
+        growth.add(at(second), (used, ByteCount((LIMIT * MIB) as u64)), Some(at(0)), &Sensitivity::default());
         match stands {
-            false if growth.high().is_some() => (stands, episodes) = (true, episodes + 1),
-            true if growth.low().is_some() => stands = false,
+            false if growth.exceeded().is_some() => (stands, episodes) = (true, episodes + 1),
+            true if growth.cleared().is_some() => stands = false,
             _ => {}
         }
     }
@@ -83,28 +83,28 @@ fn the_first_long_tooth_of_a_run_is_told_at_most_once_and_as_over_when_it_falls(
 }
 
 #[test]
-fn a_leak_is_over_when_memory_is_given_back() {
-    let (raised, cleared) = told(90, |m| if m < 50.0 { 200.0 + 12.0 * m } else { 200.0 });
+fn a_leak_is_cleared_when_memory_is_given_back() {
+    let (raised, cleared) = raised_and_cleared(90, |m| if m < 50.0 { 200.0 + 12.0 * m } else { 200.0 });
     assert!(raised.is_some_and(|minute| (20.0..25.0).contains(&minute)), "{raised:?}");
     assert!(cleared.is_some_and(|minute| (50.0..55.0).contains(&minute)), "{cleared:?}");
 }
 
 #[test]
-fn a_leak_that_goes_on_is_not_told_as_over() {
-    let (raised, cleared) = told(70, |m| 100.0 + 12.0 * m);
+fn a_leak_that_goes_on_is_not_cleared() {
+    let (raised, cleared) = raised_and_cleared(70, |m| 100.0 + 12.0 * m);
     assert!(raised.is_some());
     assert_eq!(cleared, None);
 }
 
 #[test]
-fn the_evidence_says_how_fast_how_well_and_how_long() {
+fn the_evidence_has_the_rate_the_fit_and_the_time_left() {
     let mut growth = Growth::default();
     for second in (0..30 * 60).step_by(5) {
         let used = ByteCount(((200.0 + second as f64 / 6.0) * MIB) as u64);
-        growth.take(at(second), (used, ByteCount((LIMIT * MIB) as u64)), Some(at(0)), &Sensitivity::default());
+        growth.add(at(second), (used, ByteCount((LIMIT * MIB) as u64)), Some(at(0)), &Sensitivity::default());
     }
-    let High { evidence: Evidence::Growth { used, per_hour, fit, over, limit_in, .. }, severity, .. } =
-        growth.high().expect("it leaks")
+    let Exceeded { evidence: Evidence::Growth { used, per_hour, fit, over, limit_in, .. }, severity, .. } =
+        growth.exceeded().expect("it leaks")
     else {
         panic!("not growth")
     };
@@ -117,39 +117,39 @@ fn the_evidence_says_how_fast_how_well_and_how_long() {
 }
 
 #[test]
-fn a_gap_begins_anew() {
+fn a_gap_resets_the_window() {
     let mut growth = Growth::default();
     for second in (0..40 * 60).step_by(5).filter(|second| !(1500..1800).contains(second)) {
         let used = ByteCount(((200.0 + second as f64 / 6.0) * MIB) as u64);
-        growth.take(at(second), (used, ByteCount((LIMIT * MIB) as u64)), Some(at(0)), &Sensitivity::default());
-        assert!(second < 1500 || second < 1800 + 900 || growth.high().is_some(), "{second}");
-        assert!(!(1800..1800 + 900).contains(&second) || growth.high().is_none(), "{second}");
+        growth.add(at(second), (used, ByteCount((LIMIT * MIB) as u64)), Some(at(0)), &Sensitivity::default());
+        assert!(second < 1500 || second < 1800 + 900 || growth.exceeded().is_some(), "{second}");
+        assert!(!(1800..1800 + 900).contains(&second) || growth.exceeded().is_none(), "{second}");
     }
 }
 
 #[test]
-fn a_day_of_samples_takes_no_more_room_than_an_hour() {
+fn a_day_of_samples_takes_no_more_memory_than_an_hour() {
     let mut growth = Growth::default();
     for second in (0..86_400).step_by(20) {
         let used = ByteCount(second as u64 % 977 * 1_000_000);
-        growth.take(at(second), (used, ByteCount(1 << 31)), Some(at(0)), &Sensitivity::default());
+        growth.add(at(second), (used, ByteCount(1 << 31)), Some(at(0)), &Sensitivity::default());
     }
-    assert!(growth.past.len() <= REMEMBERED && growth.past.capacity() <= 2 * REMEMBERED);
+    assert!(growth.past.len() <= MAX_INTERVALS && growth.past.capacity() <= 2 * MAX_INTERVALS);
 }
 
-/// What no later value falls below, by looking at every later value.
+/// The lower envelope by its definition: for each value the minimum of it and all later ones.
 fn envelope(values: &[u64]) -> Vec<u64> {
     (0..values.len()).map(|n| *values[n..].iter().min().unwrap()).collect()
 }
 
 proptest! {
     #[test]
-    fn the_line_is_that_of_the_lower_envelope(values in prop::collection::vec(0_u64..1_000_000, 4..40)) {
-        let stretches = |values: &[u64]| -> Vec<Stretch> {
-            (0..).step_by(45).zip(values).map(|(second, least)| Stretch { at: at(second), least: *least }).collect()
+    fn the_line_goes_through_the_lower_envelope(values in prop::collection::vec(0_u64..1_000_000, 4..40)) {
+        let intervals = |values: &[u64]| -> Vec<Interval> {
+            (0..).step_by(45).zip(values).map(|(second, min)| Interval { at: at(second), min: *min }).collect()
         };
-        let line = Line::through(&stretches(&values), 2_000_000);
-        prop_assert_eq!(&line, &Line::through(&stretches(&envelope(&values)), 2_000_000));
+        let line = Line::through(&intervals(&values), 2_000_000);
+        prop_assert_eq!(&line, &Line::through(&intervals(&envelope(&values)), 2_000_000));
         if let Some(line) = line {
             prop_assert!((0.0..=1.0 + 1e-9).contains(&line.fit), "{}", line.fit);
             prop_assert!(line.rate > 0.0 && line.last >= line.first);
@@ -157,10 +157,10 @@ proptest! {
     }
 
     #[test]
-    fn the_slope_is_that_of_the_definition(values in prop::collection::vec(-1000.0_f64..1000.0, 2..40)) {
+    fn the_slope_matches_its_definition(values in prop::collection::vec(-1000.0_f64..1000.0, 2..40)) {
         let points: Vec<(f64, f64)> = values.iter().enumerate().map(|(n, y)| (n as f64, *y)).collect();
         let (rate, fit) = slope(&points).unwrap();
-        // The normal equations: no other line has less to explain.
+        // No other line has a smaller squared error.
         let error = |rate: f64| -> f64 {
             let mean = |f: &dyn Fn(&(f64, f64)) -> f64| points.iter().map(f).sum::<f64>() / points.len() as f64;
             let offset = mean(&|point| point.1 - rate * point.0);
@@ -172,13 +172,13 @@ proptest! {
     }
 
     #[test]
-    fn what_never_rises_never_leaks(drops in prop::collection::vec(0_u64..5, 400)) {
+    fn memory_that_never_rises_never_leaks(drops in prop::collection::vec(0_u64..5, 400)) {
         let mut growth = Growth::default();
         let mut used = 2_000_000_000_u64;
         for (second, drop) in (0..).step_by(10).zip(drops) {
             used -= drop * 1_000_000;
-            growth.take(at(second), (ByteCount(used), ByteCount(2_000_000_001)), None, &Sensitivity::default());
-            prop_assert_eq!(growth.high(), None);
+            growth.add(at(second), (ByteCount(used), ByteCount(2_000_000_001)), None, &Sensitivity::default());
+            prop_assert_eq!(growth.exceeded(), None);
         }
     }
 }

@@ -1,82 +1,80 @@
-//! Symptoms by figures: how much it uses, waits for and keeps.
+//! Symptoms of resource use: what the container uses, waits for and keeps on disk.
 
 use hemostat_schema::{
     Percent,
     observation::{Severity, Symptom},
 };
 
-use super::{Due, Phase, Watch};
-use crate::observe::{baseline::Baseline, level::Level, signals::High};
+use super::{Assessment, Due, Phase};
+use crate::observe::{baseline::Baseline, exceeded::Exceeded, level::Level};
 
-impl Watch<'_> {
+impl Assessment<'_> {
     pub(super) fn figures(&self) -> Vec<Due> {
         let (signals, sensitivity) = (&self.state.signals, &self.policy.sensitivity);
-        let (sustained, clear_after) = (self.care.sustained, self.policy.clear_after);
+        let (sustained, clear_after) = (self.container.sustained, self.policy.clear_after);
         let mut due = vec![];
-        due.extend(self.level(Symptom::CpuHigh, &signals.cpu, self.care.cpu));
-        due.extend(self.level(Symptom::MemoryHigh, &signals.memory, self.care.memory));
+        due.extend(self.level(Symptom::CpuHigh, &signals.cpu, self.container.cpu));
+        due.extend(self.level(Symptom::MemoryHigh, &signals.memory, self.container.memory));
 
-        // It is never critical: what has to wait still works.
-        let throttled = signals.throttled.high(sustained, sensitivity.throttled);
-        let throttled = throttled.map(|high| High { severity: Severity::High, ..high });
-        due.extend(self.held(Symptom::CpuThrottled, self.calm(throttled), signals.throttled.low(clear_after)));
-        let pressure = signals.pressure.high(sustained, sensitivity.pressure);
-        due.extend(self.held(Symptom::Pressure, self.calm(pressure), signals.pressure.low(clear_after)));
-        let pids = signals.pids.high(sustained);
-        due.extend(self.held(Symptom::PidsHigh, self.calm(pids), signals.pids.low(clear_after)));
+        // Never critical: a throttled container still works.
+        let throttled = signals.throttled.exceeded(sustained, sensitivity.throttled);
+        let throttled = throttled.map(|exceeded| Exceeded { severity: Severity::High, ..exceeded });
+        let unthrottled = signals.throttled.cleared(clear_after);
+        due.extend(self.follow(Symptom::CpuThrottled, self.after_grace(throttled), unthrottled));
+        let pressure = signals.pressure.exceeded(sustained, sensitivity.pressure);
+        due.extend(self.follow(Symptom::Pressure, self.after_grace(pressure), signals.pressure.cleared(clear_after)));
+        let pids = signals.pids.exceeded(sustained);
+        due.extend(self.follow(Symptom::PidsHigh, self.after_grace(pids), signals.pids.cleared(clear_after)));
 
         due.extend(self.leak());
-        let (filling, emptying) = (signals.storage.high(sensitivity.disk), signals.storage.low(sensitivity.disk));
-        due.extend(self.held(Symptom::DiskFilling, filling, emptying));
+        let storage = &signals.storage;
+        let (filling, freed) = (storage.exceeded(sensitivity.disk), storage.cleared(sensitivity.disk));
+        due.extend(self.follow(Symptom::DiskFilling, filling, freed));
 
-        let usual = &signals.usual;
-        let (cpu, memory) = ((Symptom::CpuHigh, self.care.cpu), (Symptom::MemoryHigh, self.care.memory));
-        due.extend(self.unusual(Symptom::CpuUnusual, &usual.cpu, Some((cpu, &signals.cpu))));
-        due.extend(self.unusual(Symptom::MemoryUnusual, &usual.memory, Some((memory, &signals.memory))));
-        due.extend(self.unusual(Symptom::NetworkUnusual, &usual.network, None));
-        due.extend(self.unusual(Symptom::BlockUnusual, &usual.block, None));
+        let baselines = &signals.baselines;
+        let cpu = (Symptom::CpuHigh, self.container.cpu, &signals.cpu);
+        let memory = (Symptom::MemoryHigh, self.container.memory, &signals.memory);
+        due.extend(self.unusual(Symptom::CpuUnusual, &baselines.cpu, Some(cpu)));
+        due.extend(self.unusual(Symptom::MemoryUnusual, &baselines.memory, Some(memory)));
+        due.extend(self.unusual(Symptom::NetworkUnusual, &baselines.network, None));
+        due.extend(self.unusual(Symptom::BlockUnusual, &baselines.block, None));
         due
     }
 
-    /// What is too high while the container is new is looked at again when it is not.
-    fn calm(&self, high: Option<High>) -> Option<High> {
-        high.filter(|high| high.at >= self.calm_until())
+    /// A signal that is exceeded within the grace period is looked at again after it.
+    fn after_grace(&self, exceeded: Option<Exceeded>) -> Option<Exceeded> {
+        exceeded.filter(|exceeded| exceeded.at >= self.grace_until())
     }
 
     fn level(&self, symptom: Symptom, level: &Level, threshold: Percent) -> Option<Due> {
-        let high = self.calm(level.high(self.care.sustained, threshold));
-        self.held(symptom, high, level.low(self.policy.clear_after))
+        let exceeded = self.after_grace(level.exceeded(self.container.sustained, threshold));
+        self.follow(symptom, exceeded, level.cleared(self.policy.clear_after))
     }
 
-    /// Another run has other memory: that it does not leak would take a quarter of an hour to prove, so being well must
-    /// do. If it does leak it will be told again.
+    /// A new run has new memory. To prove that it does not leak would take a quarter of an hour, so being well clears the
+    /// symptom of an earlier run; if the new run leaks too, the symptom is raised again.
     fn leak(&self) -> Option<Due> {
         let symptom = Symptom::MemoryLeak;
         let begun = self.facts.started_at;
-        let is_of_another_run = |since| begun.is_some_and(|begun| since < begun);
-        if self.standing(symptom).is_some_and(|standing| is_of_another_run(standing.since)) {
+        let is_of_earlier_run = |since| begun.is_some_and(|begun| since < begun);
+        if self.active(symptom).is_some_and(|active| is_of_earlier_run(active.since)) {
             let due = self.policy.clear_after.after(self.since);
             return (self.phase == Phase::Well).then(|| Due::well(symptom, due));
         }
         let growth = &self.state.signals.growth;
-        self.held(symptom, growth.high(), growth.low())
+        self.follow(symptom, growth.exceeded(), growth.cleared())
     }
 
-    /// What is above its threshold is told as that, and not as unusual, too.
-    fn unusual(
-        &self,
-        symptom: Symptom,
-        baseline: &Baseline,
-        plain: Option<((Symptom, Percent), &Level)>,
-    ) -> Option<Due> {
+    /// A signal above its fixed threshold is reported as that symptom and not also as unusual.
+    fn unusual(&self, symptom: Symptom, baseline: &Baseline, fixed: Option<(Symptom, Percent, &Level)>) -> Option<Due> {
         if !self.policy.sensitivity.adaptive {
-            return self.standing(symptom).map(|standing| Due::well(symptom, standing.since));
+            return self.active(symptom).map(|active| Due::well(symptom, active.since));
         }
-        let sustained = self.care.sustained;
-        let is_plain = plain.is_some_and(|((symptom, threshold), level)| {
-            self.stands(symptom) || level.high(sustained, threshold).is_some()
+        let sustained = self.container.sustained;
+        let is_reported = fixed.is_some_and(|(symptom, threshold, level)| {
+            self.is_active(symptom) || level.exceeded(sustained, threshold).is_some()
         });
-        let high = baseline.high(sustained).filter(|_| !is_plain);
-        self.held(symptom, high, baseline.low(self.policy.clear_after))
+        let exceeded = baseline.exceeded(sustained).filter(|_| !is_reported);
+        self.follow(symptom, exceeded, baseline.cleared(self.policy.clear_after))
     }
 }

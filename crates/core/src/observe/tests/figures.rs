@@ -10,18 +10,18 @@ const MIB: u64 = 1 << 20;
 
 /// Samples every 5 s over a range of seconds, each made by `sample`; what they told besides themselves.
 fn watched(
-    bed: &mut Bed,
+    bed: &mut ObservedContainer,
     seconds: std::ops::RangeInclusive<i64>,
     sample: impl Fn(i64) -> Vitals,
 ) -> Vec<(i64, String)> {
     let told = seconds.step_by(5).flat_map(|second| {
-        let told = bed.when(second, Sight::Sample(sample(second)));
+        let told = bed.when(second, ObservationInput::Sample(sample(second)));
         told.into_iter().map(move |told| (second, told))
     });
     told.filter(|(_, told)| told != "sampled").collect()
 }
 
-fn evidence(bed: &Bed, symptom: Symptom) -> Evidence {
+fn evidence(bed: &ObservedContainer, symptom: Symptom) -> Evidence {
     let found = bed.log.iter().find_map(|event| match &event.event {
         Event::Observation(Observation::SymptomRaised(raised)) if raised.symptom == symptom => {
             Some(raised.evidence.clone())
@@ -54,9 +54,9 @@ fn crowded(pids: u64) -> Vitals {
 #[test]
 fn each_held_signal_is_told_once_and_is_over_once() {
     let check = |name: &str, severity: &str, high: fn() -> Vitals, hovers: fn() -> Vitals, low: fn() -> Vitals| {
-        let mut bed = Bed::given(facts());
+        let mut bed = ObservedContainer::given(facts());
         assert_eq!(watched(&mut bed, 5..=30, |_| high()), [], "{name}");
-        assert_eq!(bed.when(31, Sight::Tick), [""; 0]);
+        assert_eq!(bed.when(31, ObservationInput::Tick), [""; 0]);
         let raised = format!("raised {name} {severity}");
         assert_eq!(watched(&mut bed, 35..=200, |_| high()), [at_second(35, &raised)], "{name}");
         assert_eq!(watched(&mut bed, 205..=300, |_| hovers()), [], "{name}");
@@ -76,7 +76,7 @@ fn each_held_signal_is_told_once_and_is_over_once() {
 
 #[test]
 fn the_evidence_says_what_for_how_much_and_how_long() {
-    let mut bed = Bed::given(facts());
+    let mut bed = ObservedContainer::given(facts());
     watched(&mut bed, 5..=60, |_| Vitals {
         pids: 95,
         pids_limit: Some(100),
@@ -107,7 +107,7 @@ fn the_evidence_says_what_for_how_much_and_how_long() {
 
 #[test]
 fn without_a_limit_there_is_neither_throttling_nor_crowding() {
-    let mut bed = Bed::given(facts());
+    let mut bed = ObservedContainer::given(facts());
     assert_eq!(watched(&mut bed, 5..=600, |_| Vitals { pids: 1_000_000, ..vitals(10.0, 10.0) }), []);
 }
 
@@ -125,7 +125,7 @@ fn leaking(second: i64) -> Vitals {
 
 #[test]
 fn a_leak_is_told_long_before_the_limit_and_once() {
-    let mut bed = Bed::given(facts());
+    let mut bed = ObservedContainer::given(facts());
     let told = watched(&mut bed, 5..=2400, leaking);
     assert_eq!(told.iter().map(|(_, told)| told.as_str()).collect::<Vec<_>>(), ["raised memory leak High"]);
     assert!((1200..1320).contains(&told[0].0), "{told:?}");
@@ -136,23 +136,23 @@ fn a_leak_is_told_long_before_the_limit_and_once() {
 
 #[test]
 fn a_leak_is_over_when_another_run_is_well() {
-    let mut bed = Bed::given(with(RestartPolicy::No, Health::None));
+    let mut bed = ObservedContainer::given(with(RestartPolicy::No, Health::None));
     watched(&mut bed, 5..=1400, leaking);
-    assert!(bed.state.standing().contains_key(&Symptom::MemoryLeak));
+    assert!(bed.state.active_symptoms().contains_key(&Symptom::MemoryLeak));
     bed.exited(1401, 143, ExitBy::Operator);
     bed.started(1402);
     assert_eq!(bed.wakes(), Some(at(1412)));
-    assert_eq!(bed.when(1412, Sight::Tick), ["cleared memory leak Well"]);
+    assert_eq!(bed.when(1412, ObservationInput::Tick), ["cleared memory leak Well"]);
     assert_eq!(watched(&mut bed, 1415..=2000, |second| leaking(second - 1400)), []);
 }
 
 #[test]
 fn what_is_unusual_is_worth_knowing_and_no_illness() {
-    let mut bed = Bed::given(facts());
+    let mut bed = ObservedContainer::given(facts());
     assert_eq!(watched(&mut bed, 5..=600, |second| vitals(5.0 + (second % 3) as f64, 10.0)), []);
     let told = watched(&mut bed, 605..=900, |_| vitals(60.0, 10.0));
     assert_eq!(told, [at_second(635, "raised cpu unusual Low")]);
-    assert!(!bed.state.is_ill());
+    assert!(!bed.state.is_sick());
     let raised = bed.log.last().expect("it was told");
     assert_eq!((raised.event.name(), &raised.incident), ("sampled", &None));
     assert_eq!(bed.state.incident(), None);
@@ -163,7 +163,7 @@ fn what_is_unusual_is_worth_knowing_and_no_illness() {
 
 #[test]
 fn what_is_above_its_threshold_is_not_told_as_unusual_too() {
-    let mut bed = Bed::given(facts());
+    let mut bed = ObservedContainer::given(facts());
     watched(&mut bed, 5..=600, |_| vitals(5.0, 10.0));
     assert_eq!(watched(&mut bed, 605..=900, |_| vitals(92.0, 10.0)), [at_second(635, "raised cpu high High")]);
     let told = watched(&mut bed, 905..=1000, |_| vitals(5.0, 10.0));
@@ -177,7 +177,7 @@ fn what_goes_in_and_out_is_measured_as_a_rate() {
         let loud = (second - 600).max(0) as u64 * 20 * MIB;
         Vitals { network_rx: ByteCount(quiet + loud), ..vitals(5.0, 10.0) }
     };
-    let mut bed = Bed::given(facts());
+    let mut bed = ObservedContainer::given(facts());
     let told = watched(&mut bed, 5..=700, network);
     assert_eq!(told, [at_second(635, "raised network unusual Low")]);
     let Evidence::Unusual { value, expected, .. } = evidence(&bed, Symptom::NetworkUnusual) else { panic!() };
@@ -185,44 +185,44 @@ fn what_goes_in_and_out_is_measured_as_a_rate() {
     assert!(expected < 2.0 * MIB as f64, "{expected}");
 
     let written = |second| Vitals { block_write: network(second).network_rx, ..vitals(5.0, 10.0) };
-    let mut bed = Bed::given(facts());
+    let mut bed = ObservedContainer::given(facts());
     assert_eq!(watched(&mut bed, 5..=700, written), [at_second(635, "raised block unusual Low")]);
 }
 
 #[test]
 fn nothing_is_unusual_where_nobody_wants_to_know() {
-    let mut bed = Bed::given(facts());
+    let mut bed = ObservedContainer::given(facts());
     watched(&mut bed, 5..=600, |_| vitals(5.0, 10.0));
     watched(&mut bed, 605..=700, |_| vitals(60.0, 10.0));
-    assert!(bed.state.standing().contains_key(&Symptom::CpuUnusual));
+    assert!(bed.state.active_symptoms().contains_key(&Symptom::CpuUnusual));
     bed.policy.sensitivity.adaptive = false;
-    assert_eq!(bed.when(701, Sight::Tick), ["cleared cpu unusual Well"]);
+    assert_eq!(bed.when(701, ObservationInput::Tick), ["cleared cpu unusual Well"]);
     assert_eq!(watched(&mut bed, 705..=900, |_| vitals(60.0, 10.0)), []);
 }
 
 #[test]
 fn an_illness_that_comes_while_something_is_unusual_has_an_incident_of_its_own() {
-    let mut bed = Bed::given(facts());
+    let mut bed = ObservedContainer::given(facts());
     watched(&mut bed, 5..=600, |_| vitals(5.0, 10.0));
     watched(&mut bed, 605..=700, |_| vitals(60.0, 10.0));
-    bed.when(702, Sight::Health(Health::Unhealthy));
+    bed.when(702, ObservationInput::Health(Health::Unhealthy));
     assert_eq!(bed.state.incident(), Some(&IncidentId::begun(&subject(), at(702))));
-    bed.when(705, Sight::Health(Health::Healthy));
-    assert_eq!(bed.when(715, Sight::Tick), ["cleared unhealthy Well"]);
-    assert!(bed.state.standing().contains_key(&Symptom::CpuUnusual));
-    bed.when(900, Sight::Health(Health::Unhealthy));
+    bed.when(705, ObservationInput::Health(Health::Healthy));
+    assert_eq!(bed.when(715, ObservationInput::Tick), ["cleared unhealthy Well"]);
+    assert!(bed.state.active_symptoms().contains_key(&Symptom::CpuUnusual));
+    bed.when(900, ObservationInput::Health(Health::Unhealthy));
     assert_eq!(bed.state.incident(), Some(&IncidentId::begun(&subject(), at(900))));
 }
 
-fn kept(mib: u64, left: u64, largest: bool) -> Sight {
+fn kept(mib: u64, left: u64, largest: bool) -> ObservationInput {
     let stored = Stored { target: facts().target(), writable: ByteCount(mib * MIB), volumes: vec![] };
     let (size, available) = (ByteCount(100_000 * MIB), ByteCount(left * 100 * MIB));
-    Sight::Stored { stored, disk: Some(DiskMeasured { path: "/".into(), size, available }), largest }
+    ObservationInput::Stored { stored, disk: Some(DiskMeasured { path: "/".into(), size, available }), largest }
 }
 
 #[test]
 fn what_is_kept_is_told_when_it_has_changed_and_when_it_fills_the_disk() {
-    let mut bed = Bed::given(facts());
+    let mut bed = ObservedContainer::given(facts());
     assert_eq!(bed.when(0, kept(10, 500, true)), ["stored"]);
     assert_eq!(bed.when(300, kept(10, 500, true)), [""; 0]);
     assert_eq!(bed.when(600, kept(12, 500, true)), ["stored"]);
@@ -236,9 +236,9 @@ fn what_is_kept_is_told_when_it_has_changed_and_when_it_fills_the_disk() {
 
 #[test]
 fn what_another_container_keeps_is_not_this_ones() {
-    let mut bed = Bed::given(facts());
+    let mut bed = ObservedContainer::given(facts());
     let another = Target { id: "fedcba9876543210".parse().unwrap(), ..facts().target() };
-    let Sight::Stored { stored, disk, largest } = kept(10, 10, true) else { panic!() };
-    let sight = Sight::Stored { stored: Stored { target: another, ..stored }, disk, largest };
+    let ObservationInput::Stored { stored, disk, largest } = kept(10, 10, true) else { panic!() };
+    let sight = ObservationInput::Stored { stored: Stored { target: another, ..stored }, disk, largest };
     assert_eq!(bed.when(0, sight), [""; 0]);
 }

@@ -3,7 +3,7 @@
 use super::*;
 
 /// What was told of symptoms.
-fn symptoms(bed: &Bed) -> Vec<String> {
+fn symptoms(bed: &ObservedContainer) -> Vec<String> {
     bed.log.iter().filter(|event| event.event.name().starts_with("symptom")).map(told).collect()
 }
 
@@ -14,24 +14,24 @@ fn made(second: i64, health: Health) -> Facts {
 }
 
 /// It was made, and started a second later.
-fn up(bed: &mut Bed, second: i64, health: Health) {
+fn up(bed: &mut ObservedContainer, second: i64, health: Health) {
     let created = made(second, health);
-    bed.when(second, Sight::Facts(Box::new(created.clone())));
+    bed.when(second, ObservationInput::Facts(Box::new(created.clone())));
     let run = Target { started_at: Some(at(second + 1)), ..created.target() };
-    bed.when(second + 1, Sight::Started(run));
+    bed.when(second + 1, ObservationInput::Started(run));
 }
 
 #[test]
 fn people_who_stop_start_restart_remove_and_update_do_no_harm() {
-    let down = |bed: &mut Bed, second: i64, code: i64| {
+    let down = |bed: &mut ObservedContainer, second: i64, code: i64| {
         bed.exited(second, code, ExitBy::Operator);
-        bed.when(second + 1, Sight::Removed);
+        bed.when(second + 1, ObservationInput::Removed);
     };
-    let check = |name: &str, deeds: &dyn Fn(&mut Bed)| {
-        let mut bed = Bed::given(with(RestartPolicy::UnlessStopped, Health::Healthy));
+    let check = |name: &str, deeds: &dyn Fn(&mut ObservedContainer)| {
+        let mut bed = ObservedContainer::given(with(RestartPolicy::UnlessStopped, Health::Healthy));
         deeds(&mut bed);
         for second in (500..900).step_by(10) {
-            bed.when(second, Sight::Tick);
+            bed.when(second, ObservationInput::Tick);
         }
         assert_eq!(symptoms(&bed), [""; 0], "{name}: {:?}", bed.log.iter().map(told).collect::<Vec<_>>());
     };
@@ -40,7 +40,7 @@ fn people_who_stop_start_restart_remove_and_update_do_no_harm() {
     check("docker restart", &|bed| {
         bed.exited(10, 143, ExitBy::Operator);
         bed.started(11);
-        bed.when(20, Sight::Health(Health::Healthy));
+        bed.when(20, ObservationInput::Health(Health::Healthy));
     });
     check("docker restart, six times in a minute", &|bed| {
         for n in 1..=6 {
@@ -49,34 +49,34 @@ fn people_who_stop_start_restart_remove_and_update_do_no_harm() {
         }
     });
     check("docker pause and unpause, of what was just turning ill", &|bed| {
-        bed.when(10, Sight::Frozen);
-        bed.when(12, Sight::Health(Health::Unhealthy));
-        bed.when(40, Sight::Health(Health::Healthy));
-        bed.when(60, Sight::Thawed);
+        bed.when(10, ObservationInput::Paused);
+        bed.when(12, ObservationInput::Health(Health::Unhealthy));
+        bed.when(40, ObservationInput::Health(Health::Healthy));
+        bed.when(60, ObservationInput::Unpaused);
     });
     check("docker compose down", &|bed| down(bed, 10, 143));
     check("docker compose down and up", &|bed| {
         down(bed, 10, 143);
         up(bed, 20, Health::Starting);
-        bed.when(40, Sight::Health(Health::Healthy));
+        bed.when(40, ObservationInput::Health(Health::Healthy));
     });
     check("docker compose up --force-recreate: create, stop, remove, rename, start", &|bed| {
         bed.exited(10, 137, ExitBy::Operator);
-        bed.when(11, Sight::Removed);
+        bed.when(11, ObservationInput::Removed);
         up(bed, 11, Health::Starting);
-        bed.when(25, Sight::Health(Health::Healthy));
+        bed.when(25, ObservationInput::Health(Health::Healthy));
     });
     check("an update tool: stop, rename, create, start, remove", &|bed| {
         bed.exited(10, 143, ExitBy::Operator);
         // To core, a name that another container takes over is a removal.
         up(bed, 12, Health::Starting);
-        bed.when(30, Sight::Health(Health::Healthy));
+        bed.when(30, ObservationInput::Health(Health::Healthy));
     });
     check("an update whose first checks fail, and that recovers in its grace", &|bed| {
         down(bed, 10, 143);
         up(bed, 20, Health::Starting);
-        bed.when(25, Sight::Health(Health::Unhealthy));
-        bed.when(45, Sight::Health(Health::Healthy));
+        bed.when(25, ObservationInput::Health(Health::Unhealthy));
+        bed.when(45, ObservationInput::Health(Health::Healthy));
     });
     check("an update whose first start crashes, and that is started again in its grace", &|bed| {
         down(bed, 10, 143);
@@ -85,37 +85,37 @@ fn people_who_stop_start_restart_remove_and_update_do_no_harm() {
         bed.started(40);
     });
     check("docker rm -f of what was unhealthy for less than its time", &|bed| {
-        bed.policy.care.unhealthy = Span::from_secs(60);
-        bed.when(10, Sight::Health(Health::Unhealthy));
+        bed.policy.container_defaults.unhealthy = Span::from_secs(60);
+        bed.when(10, ObservationInput::Health(Health::Unhealthy));
         bed.exited(20, 137, ExitBy::Operator);
-        bed.when(21, Sight::Removed);
+        bed.when(21, ObservationInput::Removed);
     });
 }
 
 #[test]
 fn what_is_wrong_when_its_grace_is_over_is_told_then() {
-    let check = |name: &str, raised: &str, at_second: i64, deeds: &dyn Fn(&mut Bed)| {
-        let mut bed = Bed { state: State::default(), policy: policy(), log: vec![] };
+    let check = |name: &str, raised: &str, at_second: i64, deeds: &dyn Fn(&mut ObservedContainer)| {
+        let mut bed = ObservedContainer { state: State::default(), policy: policy(), log: vec![] };
         up(&mut bed, 0, Health::Starting);
         deeds(&mut bed);
         let first = bed.log.iter().find(|event| event.event.name() == "symptom_raised");
         assert_eq!(first.map(|event| (told(event), event.at)), Some((raised.into(), at(at_second))), "{name}");
     };
-    let wait = |bed: &mut Bed| {
+    let wait = |bed: &mut ObservedContainer| {
         while let Some(due) = bed.wakes() {
-            bed.when(Span::between(at(0), due).as_millis() as i64 / 1000, Sight::Tick);
+            bed.when(Span::between(at(0), due).as_millis() as i64 / 1000, ObservationInput::Tick);
             assert!(bed.log.len() < 50);
-            if !bed.state.standing().is_empty() {
+            if !bed.state.active_symptoms().is_empty() {
                 break;
             }
         }
     };
     check("unhealthy", "raised unhealthy High", 30, &|bed| {
-        bed.when(10, Sight::Health(Health::Unhealthy));
+        bed.when(10, ObservationInput::Health(Health::Unhealthy));
         wait(bed);
     });
     check("unhealthy, later", "raised unhealthy High", 35, &|bed| {
-        bed.when(35, Sight::Health(Health::Unhealthy));
+        bed.when(35, ObservationInput::Health(Health::Unhealthy));
     });
     check("crashed", "raised exited High", 30, &|bed| {
         bed.exited(10, 1, ExitBy::Crash);
@@ -126,14 +126,14 @@ fn what_is_wrong_when_its_grace_is_over_is_told_then() {
         bed.exited(5, 137, ExitBy::Oom);
     });
     check("CPU", "raised cpu high High", 65, &|bed| {
-        bed.policy.care.grace = Span::from_secs(65);
+        bed.policy.container_defaults.grace = Span::from_secs(65);
         bed.samples(5..=100, 90.0, 10.0);
     });
     check("a grace of its own", "raised unhealthy High", 120, &|bed| {
         let mut facts = bed.state.facts().unwrap().clone();
         facts.labels = [("hemostat.grace".to_owned(), "2m".to_owned())].into();
-        bed.when(2, Sight::Facts(Box::new(facts)));
-        bed.when(10, Sight::Health(Health::Unhealthy));
+        bed.when(2, ObservationInput::Facts(Box::new(facts)));
+        bed.when(10, ObservationInput::Health(Health::Unhealthy));
         wait(bed);
     });
 }
@@ -141,17 +141,17 @@ fn what_is_wrong_when_its_grace_is_over_is_told_then() {
 #[test]
 fn a_deploy_that_flaps_in_its_grace_is_told_only_when_it_still_does() {
     let flap = |last: i64| {
-        let mut bed = Bed { state: State::default(), policy: policy(), log: vec![] };
-        bed.policy.care.grace = Span::from_secs(100);
+        let mut bed = ObservedContainer { state: State::default(), policy: policy(), log: vec![] };
+        bed.policy.container_defaults.grace = Span::from_secs(100);
         bed.policy.sensitivity.flaps_within = Span::from_secs(60);
         up(&mut bed, 0, Health::Starting);
-        bed.when(2, Sight::Health(Health::Healthy));
+        bed.when(2, ObservationInput::Health(Health::Healthy));
         for second in (5..=last).step_by(5) {
             let health = if second % 2 == 1 { Health::Unhealthy } else { Health::Healthy };
-            bed.when(second, Sight::Health(health));
+            bed.when(second, ObservationInput::Health(health));
         }
         for second in last + 1..200 {
-            bed.when(second, Sight::Tick);
+            bed.when(second, ObservationInput::Tick);
         }
         symptoms(&bed).iter().any(|told| told == "raised flapping High")
     };
@@ -162,18 +162,18 @@ fn a_deploy_that_flaps_in_its_grace_is_told_only_when_it_still_does() {
 #[test]
 fn what_starts_or_is_frozen_is_never_sick() {
     for health in [Health::Starting, Health::None] {
-        let mut bed = Bed::given(with(RestartPolicy::No, health));
-        assert_eq!(bed.when(6000, Sight::Tick), [""; 0], "{health:?}");
+        let mut bed = ObservedContainer::given(with(RestartPolicy::No, health));
+        assert_eq!(bed.when(6000, ObservationInput::Tick), [""; 0], "{health:?}");
         assert_eq!(bed.wakes(), None);
     }
-    let mut bed = Bed::given(facts());
-    bed.when(10, Sight::Frozen);
+    let mut bed = ObservedContainer::given(facts());
+    bed.when(10, ObservationInput::Paused);
     for sight in [
-        Sight::Health(Health::Unhealthy),
-        Sight::Sample(vitals(100.0, 100.0)),
-        Sight::OutOfMemory,
-        Sight::Tick,
-        Sight::Facts(Box::new(Facts { state: Life::Paused, health: Health::Unhealthy, ..facts() })),
+        ObservationInput::Health(Health::Unhealthy),
+        ObservationInput::Sample(vitals(100.0, 100.0)),
+        ObservationInput::OutOfMemory,
+        ObservationInput::Tick,
+        ObservationInput::Facts(Box::new(Facts { state: Life::Paused, health: Health::Unhealthy, ..facts() })),
     ] {
         for second in [20, 60, 600] {
             bed.when(second, sight.clone());

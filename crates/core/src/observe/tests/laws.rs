@@ -65,8 +65,8 @@ fn steps() -> impl Strategy<Value = Vec<(i64, Step)>> {
 }
 
 /// Everything that `steps` put on the log, and the state after; `each` looks at every moment.
-fn live(steps: Vec<(i64, Step)>, mut each: impl FnMut(&Bed, i64, &[NewEvent])) -> Bed {
-    let mut bed = Bed { state: State::default(), policy: policy(), log: vec![] };
+fn live(steps: Vec<(i64, Step)>, mut each: impl FnMut(&ObservedContainer, i64, &[NewEvent])) -> ObservedContainer {
+    let mut bed = ObservedContainer { state: State::default(), policy: policy(), log: vec![] };
     let mut now = 0;
     for (pause, step) in steps {
         now += pause;
@@ -74,20 +74,20 @@ fn live(steps: Vec<(i64, Step)>, mut each: impl FnMut(&Bed, i64, &[NewEvent])) -
         let sight = match (step, run) {
             (Step::Create(restart_policy, check), None) => {
                 let health = if check { Health::Starting } else { Health::None };
-                Sight::Facts(Box::new(Facts { started_at: Some(at(now)), ..with(restart_policy, health) }))
+                ObservationInput::Facts(Box::new(Facts { started_at: Some(at(now)), ..with(restart_policy, health) }))
             }
-            (Step::Start, Some(run)) => Sight::Started(Target { started_at: Some(at(now)), ..run }),
-            (Step::Exit(code, by), Some(run)) => Sight::Exited(run, exit(now, code, by)),
-            (Step::Freeze, _) => Sight::Frozen,
-            (Step::Thaw, _) => Sight::Thawed,
-            (Step::Health(health), _) => Sight::Health(health),
-            (Step::Sample(cpu, memory), _) => Sight::Sample(vitals(cpu, memory)),
+            (Step::Start, Some(run)) => ObservationInput::Started(Target { started_at: Some(at(now)), ..run }),
+            (Step::Exit(code, by), Some(run)) => ObservationInput::Exited(run, exit(now, code, by)),
+            (Step::Freeze, _) => ObservationInput::Paused,
+            (Step::Thaw, _) => ObservationInput::Unpaused,
+            (Step::Health(health), _) => ObservationInput::Health(health),
+            (Step::Sample(cpu, memory), _) => ObservationInput::Sample(vitals(cpu, memory)),
             (Step::Strain(throttled, pids), _) => {
                 let strain = Strain { throttled: Some(Percent::clamped(throttled)), ..Strain::default() };
-                Sight::Sample(Vitals { pids, pids_limit: Some(100), strain, ..vitals(10.0, 10.0) })
+                ObservationInput::Sample(Vitals { pids, pids_limit: Some(100), strain, ..vitals(10.0, 10.0) })
             }
-            (Step::OutOfMemory, _) => Sight::OutOfMemory,
-            (Step::Stored(kept, left, largest), Some(target)) => Sight::Stored {
+            (Step::OutOfMemory, _) => ObservationInput::OutOfMemory,
+            (Step::Stored(kept, left, largest), Some(target)) => ObservationInput::Stored {
                 stored: Stored { target, writable: ByteCount(kept << 20), volumes: vec![] },
                 disk: Some(DiskMeasured {
                     path: "/".into(),
@@ -96,8 +96,10 @@ fn live(steps: Vec<(i64, Step)>, mut each: impl FnMut(&Bed, i64, &[NewEvent])) -
                 }),
                 largest,
             },
-            (Step::Remove, _) => Sight::Removed,
-            (Step::Tick | Step::Start | Step::Exit(..) | Step::Create(..) | Step::Stored(..), _) => Sight::Tick,
+            (Step::Remove, _) => ObservationInput::Removed,
+            (Step::Tick | Step::Start | Step::Exit(..) | Step::Create(..) | Step::Stored(..), _) => {
+                ObservationInput::Tick
+            }
         };
         let before = bed.log.len();
         bed.when(now, sight);
@@ -128,7 +130,7 @@ proptest! {
             prop_assert_ne!(standing.insert(symptom, raised).unwrap_or(false), raised, "{} twice", symptom);
         }
         standing.retain(|_, raised| *raised);
-        prop_assert!(standing.keys().eq(bed.state.standing().keys()));
+        prop_assert!(standing.keys().eq(bed.state.active_symptoms().keys()));
     }
 
     #[test]

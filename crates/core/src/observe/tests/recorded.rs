@@ -8,8 +8,8 @@ use serde::Deserialize;
 
 use super::*;
 use crate::{
+    observe::vitals::{Pressure, RawSample, Throttling, vitals},
     policy::Sensitivity,
-    vitals::{Pressure, RawSample, Throttling, vitals},
 };
 
 #[derive(Deserialize)]
@@ -61,9 +61,9 @@ fn real_containers_are_told_by_what_ails_them_and_by_nothing_else() {
     let check = |name: &str, json: &str, expected: &[&str]| {
         let series = Series::read(json);
         let limits = Limits { cpus: series.cpus, memory: Some(ByteCount(series.memory_limit)) };
-        let mut bed = Bed::given(Facts { limits, ..facts() });
+        let mut bed = ObservedContainer::given(Facts { limits, ..facts() });
         bed.policy.sensitivity = sensitivity.clone();
-        bed.policy.care.sustained = Span::from_secs(20);
+        bed.policy.container_defaults.sustained = Span::from_secs(20);
         let mut before: Option<RawSample> = None;
         let mut looked = 0;
         for raw in series.raw() {
@@ -71,7 +71,7 @@ fn real_containers_are_told_by_what_ails_them_and_by_nothing_else() {
             before = Some(raw);
             let Some(seen) = seen else { continue };
             looked += 1;
-            let events = observe(&mut bed.state, &subject(), Sight::Sample(seen), &bed.policy, now);
+            let events = observe(&mut bed.state, &subject(), ObservationInput::Sample(seen), &bed.policy, now);
             bed.log.extend(events);
         }
         let told: Vec<_> = bed.log.iter().filter(|event| event.event.name() != "sampled").skip(1).map(told).collect();

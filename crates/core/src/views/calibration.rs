@@ -1,17 +1,17 @@
-//! The view `calibration`: what the confidence of diagnoses was worth, told by what became of the remedies that they
-//! asked for.
+//! The view `calibration`: how good the confidence of diagnoses was, measured by the outcomes of the remedies that they asked
+//! for.
 //!
 //! ```text
 //! diagnosis.reached ──► action.authorised ──► action.verified
-//!   who, how sure         which diagnosis       whether it helped
+//!   by whom, confidence   which diagnosis       whether it helped
 //! ```
 //!
-//! A rule or a model that says 0.8 is calibrated when eight of ten of its remedies help. So each verified attempt counts
-//! once for whoever asked for it, at the confidence that was stated. What was never tried cannot count: a diagnosis below
-//! the threshold, one without a remedy, a dry run, which proves nothing.
+//! A rule or a model that states 0.8 is calibrated if eight of ten of its remedies help. So each judged attempt counts once
+//! for the rule or model that asked for it, at the stated confidence. What was not tried does not count: a diagnosis below the
+//! threshold, one without a remedy, a dry run.
 //!
-//! There is a row for each container, as a verdict is joined with its diagnosis by what is known of that container alone;
-//! [`overall`] adds the rows up.
+//! There is one row per container, because the row of the container joins a verdict with its diagnosis; [`overall`] sums the
+//! rows.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -22,7 +22,7 @@ use hemostat_schema::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::Projection;
+use crate::projection::Projection;
 
 mod reliability;
 #[cfg(test)]
@@ -34,28 +34,28 @@ pub use reliability::{BINS, Bin, Opinions, Record};
 #[derive(Debug, Clone, Copy)]
 pub struct Calibration;
 
-/// So many diagnoses of a container are kept until they are tried and judged, the latest.
-const AWAITED: usize = 16;
+/// Maximum diagnoses of a container that wait for an outcome; the latest are kept.
+const MAX_AWAITED: usize = 16;
 
-/// What diagnoses of one container were worth, by its key.
+/// The calibration of the diagnoses of one container, by the container's key.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Row {
-    /// By who concluded, as [`name`] has it.
+    /// By rule or model, as [`name`] writes it.
     pub methods: BTreeMap<String, Record>,
-    /// Diagnoses whose worth is not known yet, the oldest first.
+    /// Diagnoses whose outcome is not known yet, oldest first.
     awaited: VecDeque<Awaited>,
-    /// The last event that was taken in.
+    /// The last event applied.
     pub last: EventId,
 }
 
-/// A diagnosis whose remedy may be tried yet, or is not judged yet.
+/// A diagnosis whose remedy was not tried or not judged yet.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Awaited {
     diagnosis: EventId,
     remedy: Remedy,
-    /// Who is for this remedy, and how sure: the one who concluded, and a shadow that agreed.
+    /// Who asked for this remedy, with what confidence: the rule or model of the diagnosis, and a shadow model that agreed.
     claims: Vec<Claim>,
-    /// The attempt that is under way.
+    /// The pending attempt.
     action: Option<EventId>,
 }
 
@@ -65,7 +65,7 @@ struct Claim {
     confidence: Confidence,
 }
 
-/// Who concludes, in a word: `rule:unhealthy`, `model:openai/gpt-4o`.
+/// The name of a rule or model: `rule:unhealthy`, `model:openai/gpt-4o`.
 pub fn name(method: &Method) -> String {
     match method {
         Method::Rule { rule } => format!("rule:{rule}"),
@@ -77,7 +77,7 @@ fn model_name(provider: &str, model: &str) -> String {
     format!("model:{provider}/{model}")
 }
 
-/// The rows of many containers, added up.
+/// The sum of the rows of many containers.
 pub fn overall<'a>(rows: impl IntoIterator<Item = &'a Row>) -> BTreeMap<String, Record> {
     let mut all = BTreeMap::<String, Record>::new();
     for (by, record) in rows.into_iter().flat_map(|row| &row.methods) {
@@ -95,14 +95,14 @@ impl Row {
         let by = name(&reached.method);
         self.of(by.clone()).reached += 1;
         let Some(remedy) = reached.remedy.clone() else { return };
-        if self.awaited.len() == AWAITED {
+        if self.awaited.len() == MAX_AWAITED {
             self.awaited.pop_front();
         }
         let claims = vec![Claim { by, confidence: reached.confidence }];
         self.awaited.push_back(Awaited { diagnosis: id, remedy, claims, action: None });
     }
 
-    /// A shadow that is for the same remedy is judged with it.
+    /// A shadow model that asks for the same remedy is judged with it.
     fn opined(&mut self, opined: &Opined) {
         let (by, rules) = (name(&opined.opinion.method), &opined.rules);
         let opinions = &mut self.of(by.clone()).opinions;
@@ -111,13 +111,13 @@ impl Row {
         if !opined.agrees {
             return;
         }
-        let said = Claim { by: name(&rules.method), confidence: rules.confidence };
-        let is_meant = |awaited: &&mut Awaited| {
-            awaited.claims.first() == Some(&said)
+        let claim = Claim { by: name(&rules.method), confidence: rules.confidence };
+        let is_same = |awaited: &&mut Awaited| {
+            awaited.claims.first() == Some(&claim)
                 && rules.remedy.as_ref() == Some(&awaited.remedy)
                 && awaited.claims.iter().all(|claim| claim.by != by)
         };
-        if let Some(awaited) = self.awaited.iter_mut().rev().find(is_meant) {
+        if let Some(awaited) = self.awaited.iter_mut().rev().find(is_same) {
             awaited.claims.push(Claim { by, confidence: opined.opinion.confidence });
         }
     }
@@ -125,8 +125,8 @@ impl Row {
     fn act(&mut self, id: EventId, action: &Action) {
         match action {
             Action::Authorised(intent) if !intent.dry_run => {
-                let asked = self.awaited.iter_mut().find(|awaited| awaited.diagnosis == intent.diagnosis);
-                if let Some(awaited) = asked {
+                let requested = self.awaited.iter_mut().find(|awaited| awaited.diagnosis == intent.diagnosis);
+                if let Some(awaited) = requested {
                     awaited.action = Some(id);
                 }
             }
@@ -164,7 +164,7 @@ impl Projection for Calibration {
         let mut row = match (row, known) {
             (Some(row), _) if event.id <= row.last => return Some(row),
             (Some(row), _) => row,
-            // What was concluded before the log began is not known, so neither is what its outcome says.
+            // The diagnosis of an earlier attempt is not on the log, so its outcome cannot be attributed.
             (None, Event::Diagnosis(_)) => {
                 Row { methods: BTreeMap::new(), awaited: VecDeque::new(), last: EventId::start(event.id.partition) }
             }

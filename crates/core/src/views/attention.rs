@@ -1,5 +1,4 @@
-//! Why a container is, or is not, being healed at this moment: a reason that programs can match and a sentence that
-//! people can read.
+//! Why a container is or is not being healed now: a reason for programs and a sentence for people.
 
 use hemostat_schema::{
     Timestamp,
@@ -9,102 +8,92 @@ use hemostat_schema::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::story;
+use crate::observe::condition::OperatorHalt;
 
-/// What HemoStat is doing about a container, and why.
+/// What HemoStat does about a container, and why.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "reason")]
 pub enum Attention {
-    /// It runs, and nothing is wrong.
+    /// It runs without symptoms.
     Healthy,
-    /// It runs, and nothing is wrong, but it is not as usual.
+    /// It runs, and its resource use is unusual; it is not sick.
     Unusual {
-        /// In which ways.
+        /// Its symptoms.
         symptoms: Vec<Symptom>,
     },
-    /// It runs, but its health check has not spoken yet.
+    /// It runs, and its health check has no result yet.
     Starting,
-    /// It does not run, and no symptom stands: never started, or finished, or in Docker's own hands.
+    /// It does not run and has no symptoms: it was never started, has finished, or Docker restarts it.
     Idle {
         /// How its last run ended; none before its first.
         exit: Option<Exit>,
-        /// Whether its restart policy makes Docker start it again.
+        /// Whether Docker starts it again by its restart policy.
         docker_restarts: bool,
     },
-    /// An operator stopped or froze it: that is his wish, not an illness.
+    /// An operator stopped or paused it; that is intended.
     LeftAlone {
-        /// Whether it is stopped or frozen.
-        how: Halt,
+        /// How the operator halted it.
+        how: OperatorHalt,
         /// Since when.
         since: Timestamp,
     },
-    /// It is ill, and nothing is decided yet.
+    /// It is sick, and nothing is decided yet.
     Sick {
-        /// In which ways.
+        /// Its symptoms.
         symptoms: Vec<Symptom>,
     },
-    /// It is ill, but the diagnosis names no remedy.
+    /// It is sick, and the diagnosis names no remedy.
     NoRemedy {
-        /// What is wrong with it.
+        /// The diagnosis.
         root_cause: String,
     },
-    /// A remedy is under way, or its outcome is awaited.
+    /// A remedy is under way, or has no verdict yet.
     InHand {
-        /// Which.
+        /// The remedy.
         remedy: Remedy,
-        /// Which attempt.
+        /// The number of the attempt.
         attempt: u32,
-        /// Of how many.
+        /// Maximum attempts.
         of: u32,
-        /// Since when.
+        /// When it was authorised.
         since: Timestamp,
     },
-    /// A person is asked for leave.
+    /// A person is asked to approve a remedy.
     WaitingForApproval {
-        /// To do what.
+        /// The remedy.
         remedy: Remedy,
-        /// When the question lapses.
+        /// When the proposal expires.
         expires: Timestamp,
     },
-    /// The last attempt did not help; the next one comes later.
+    /// The last attempt did not help; the next one comes after the backoff.
     BackingOff {
-        /// Then.
+        /// When the backoff ends.
         until: Timestamp,
     },
-    /// It was ill only lately: a new illness is left to people.
+    /// It is sick again within the cooldown of an earlier incident.
     CoolingDown {
-        /// Until then.
+        /// When the cooldown ends.
         until: Timestamp,
     },
-    /// Attempt after attempt did not help.
+    /// HemoStat gave up after unsuccessful attempts.
     GivenUp {
-        /// Until then nothing more is tried.
+        /// When the circuit breaker lets the next attempt pass.
         until: Timestamp,
     },
-    /// HemoStat's own, excluded, or a scheduler's.
+    /// It is part of HemoStat, excluded, or healed by a scheduler.
     Protected {
-        /// Which of them.
+        /// Which of these.
         why: String,
     },
-    /// A person said no, or nobody answered.
+    /// A person denied the remedy, or the proposal expired.
     NotApproved,
-    /// A remedy was asked for and is not carried out, for any other reason.
+    /// The remedy was refused for any other reason.
     Refused {
-        /// What was asked for.
+        /// The remedy.
         remedy: Remedy,
-        /// Why not.
+        /// The reason.
         refusal: Refusal,
     },
-}
-
-/// In which way an operator halted a container.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Halt {
-    /// `docker stop`, `kill`, `compose stop`.
-    Stopped,
-    /// `docker pause`.
-    Frozen,
 }
 
 impl Attention {
@@ -129,7 +118,7 @@ impl Attention {
         }
     }
 
-    /// Until when the reason holds, where that is known.
+    /// Until when the reason holds, if that is known.
     pub fn until(&self) -> Option<Timestamp> {
         match self {
             Self::BackingOff { until } | Self::CoolingDown { until } | Self::GivenUp { until } => Some(*until),
@@ -148,14 +137,14 @@ impl Attention {
         }
     }
 
-    /// What follows from a refusal of `remedy`; `at` is when it was refused.
+    /// The reason after a refusal of `remedy` at `at`.
     pub(super) fn refused(remedy: Remedy, refusal: Refusal, at: Timestamp) -> Self {
         match refusal {
             Refusal::BackingOff { until } => Self::BackingOff { until },
             Refusal::CoolingDown { until } => Self::CoolingDown { until },
             Refusal::Tripped { until } => Self::GivenUp { until },
             Refusal::Protected { why } => Self::Protected { why },
-            Refusal::OperatorStopped => Self::LeftAlone { how: Halt::Stopped, since: at },
+            Refusal::OperatorStopped => Self::LeftAlone { how: OperatorHalt::Stopped, since: at },
             Refusal::Paused
             | Refusal::Stale { .. }
             | Refusal::Observing
@@ -166,7 +155,7 @@ impl Attention {
             | Refusal::InHand
             | Refusal::Moot
             | Refusal::Unsupported { .. }
-            | Refusal::Undurable { .. } => Self::Refused { remedy, refusal },
+            | Refusal::NotDurable { .. } => Self::Refused { remedy, refusal },
         }
     }
 }
@@ -177,32 +166,28 @@ impl std::fmt::Display for Attention {
         match self {
             Self::Healthy => f.write_str("well; there is nothing to heal"),
             Self::Unusual { symptoms } => {
-                write!(f, "well, but not as usual ({}); there is nothing to heal", listed(symptoms))
+                write!(f, "well, but its resource use is unusual ({}); there is nothing to heal", listed(symptoms))
             }
-            Self::Starting => f.write_str("starting; its health check has not spoken yet"),
+            Self::Starting => f.write_str("starting; its health check has no result yet"),
             Self::Idle { exit: None, .. } => f.write_str("never started; there is nothing to heal"),
             Self::Idle { exit: Some(exit), docker_restarts } => {
-                let so = match docker_restarts {
-                    true => "Docker starts it again by its own restart policy",
+                let next = match docker_restarts {
+                    true => "Docker starts it again by its restart policy",
                     false => "there is nothing to heal",
                 };
-                write!(f, "{} at {:.0}; {so}", story::ended(exit), exit.at)
+                write!(f, "{} at {:.0}; {next}", exit.phrase(), exit.at)
             }
-            Self::LeftAlone { how: Halt::Stopped, since } => {
+            Self::LeftAlone { how: OperatorHalt::Stopped, since } => {
                 write!(f, "stopped by an operator at {since:.0}; HemoStat leaves it alone")
             }
-            Self::LeftAlone { how: Halt::Frozen, since } => {
+            Self::LeftAlone { how: OperatorHalt::Paused, since } => {
                 write!(f, "paused by an operator at {since:.0}; HemoStat leaves it alone")
             }
-            Self::Sick { symptoms } => {
-                write!(f, "sick ({}); what to do is being decided", listed(symptoms))
-            }
-            Self::NoRemedy { root_cause } => {
-                write!(f, "sick, and nothing that HemoStat can do would help: {root_cause}")
-            }
+            Self::Sick { symptoms } => write!(f, "sick ({}); HemoStat is deciding what to do", listed(symptoms)),
+            Self::NoRemedy { root_cause } => write!(f, "sick; no remedy of HemoStat's would help: {root_cause}"),
             Self::InHand { remedy, attempt, of, since } => write!(
                 f,
-                "sick; {} in hand since {since:.0}, attempt {attempt} of {of}, its outcome is awaited",
+                "sick; {} under way since {since:.0}, attempt {attempt} of {of}; its outcome is not known yet",
                 remedy.name()
             ),
             Self::WaitingForApproval { remedy, expires } => {
@@ -212,13 +197,13 @@ impl std::fmt::Display for Attention {
                 write!(f, "sick; the last attempt did not help, the next is due at {until:.0}")
             }
             Self::CoolingDown { until } => {
-                write!(f, "sick again so soon after the last time that HemoStat does not act on it until {until:.0}")
+                write!(f, "sick again too soon after its last incident; HemoStat does not act on it until {until:.0}")
             }
             Self::GivenUp { until } => {
-                write!(f, "sick; attempt after attempt did not help, HemoStat has given up on it until {until:.0}")
+                write!(f, "sick; several attempts did not help, HemoStat has given up on it until {until:.0}")
             }
             Self::Protected { why } => write!(f, "sick, but protected ({why}); HemoStat does not touch it"),
-            Self::NotApproved => f.write_str("sick; a person was asked and did not approve the remedy"),
+            Self::NotApproved => f.write_str("sick; the remedy was proposed and not approved"),
             Self::Refused { remedy, refusal } => write!(f, "sick; {} refused because {refusal}", remedy.name()),
         }
     }

@@ -1,4 +1,4 @@
-//! What the view counts, in tables, and against a naive reading of the whole history.
+//! What the view counts: tables, and a comparison with a naive reading of the whole log.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -85,7 +85,7 @@ fn counts(records: &BTreeMap<String, Record>, by: &str) -> (u64, u64, u64) {
 }
 
 #[test]
-fn an_attempt_counts_once_it_is_judged_for_whoever_asked_for_it() {
+fn a_judged_attempt_counts_once_for_the_rule_or_model_that_asked_for_it() {
     let check = |events: Vec<hemostat_schema::Event>, expected: (u64, u64, u64)| {
         assert_eq!(counts(&records(events), "rule:unhealthy"), expected);
     };
@@ -135,7 +135,7 @@ fn confidence_falls_into_its_bin_and_into_the_score() {
 }
 
 #[test]
-fn a_threshold_is_judged_by_what_it_would_have_let_pass() {
+fn a_threshold_is_judged_by_the_attempts_that_it_would_have_allowed() {
     let mut events = vec![];
     for (confidence, outcome) in
         [(0.72, Outcome::Relapsed), (0.78, Outcome::Recovered), (0.85, Outcome::Recovered), (0.95, Outcome::Recovered)]
@@ -177,18 +177,18 @@ fn a_shadow_that_agreed_is_judged_with_the_rules() {
         verified(2, Outcome::Relapsed).into(),
     ]);
     assert_eq!(counts(&late, &by), (1, 0, 0));
-    let nobody = records(vec![failed().into(), failed().into()]);
-    assert_eq!(nobody[&by].opinions.failed, 2);
+    let failures = records(vec![failed().into(), failed().into()]);
+    assert_eq!(failures[&by].opinions.failed, 2);
 }
 
 #[test]
-fn what_is_awaited_does_not_grow_without_end() {
+fn the_awaited_diagnoses_are_bounded() {
     let events = (0..200).map(|_| sure(0.8).into()).collect();
     let row = folded(&log(events)).remove("host/api").unwrap();
-    assert_eq!((row.awaited.len(), row.methods["rule:unhealthy"].reached), (super::AWAITED, 200));
+    assert_eq!((row.awaited.len(), row.methods["rule:unhealthy"].reached), (super::MAX_AWAITED, 200));
 }
 
-/// One thing that happens to a container; which of what is there is told by an index.
+/// A step in the history of a container; an index chooses among the open diagnoses or attempts.
 #[derive(Debug, Clone)]
 enum Step {
     Reach { model: bool, confidence: f64, remedy: bool },
@@ -210,8 +210,8 @@ fn steps() -> impl Strategy<Value = Vec<(bool, Step)>> {
     prop::collection::vec((any::<bool>(), step), 0..120)
 }
 
-/// The log that these steps make: at most one attempt at a diagnosis is under way, as the responder sees to, and only
-/// the latest diagnoses are tried.
+/// The log of these steps: a diagnosis has at most one pending attempt, as the responder ensures, and only the latest
+/// diagnoses are tried.
 fn played(steps: Vec<(bool, Step)>) -> Vec<Recorded> {
     let mut log: Vec<Recorded> = vec![];
     let mut sides = [Side::default(), Side::default()];
@@ -227,7 +227,7 @@ fn played(steps: Vec<(bool, Step)>) -> Vec<Recorded> {
                 reached(by, confidence, remedy.then_some(Remedy::Restart)).into()
             }
             Step::Authorise { which, dry } => {
-                let latest = &side.diagnoses[side.diagnoses.len().saturating_sub(super::AWAITED / 2)..];
+                let latest = &side.diagnoses[side.diagnoses.len().saturating_sub(super::MAX_AWAITED / 2)..];
                 let free: Vec<u64> = latest.iter().copied().filter(|one| !side.under_way.contains_key(one)).collect();
                 if free.is_empty() {
                     continue;
@@ -244,8 +244,8 @@ fn played(steps: Vec<(bool, Step)>) -> Vec<Recorded> {
                     continue;
                 }
                 let (diagnosis, action) = *which.get(&open);
-                // One that is verified so late that its diagnosis is no longer kept would be told of by neither.
-                let kept = side.diagnoses.iter().rev().take(super::AWAITED).any(|one| *one == diagnosis);
+                // An attempt whose diagnosis is no longer kept counts in neither.
+                let kept = side.diagnoses.iter().rev().take(super::MAX_AWAITED).any(|one| *one == diagnosis);
                 side.under_way.remove(&diagnosis);
                 if !kept {
                     continue;
@@ -266,8 +266,8 @@ struct Side {
     under_way: BTreeMap<u64, u64>,
 }
 
-/// Confidence and outcome of every judged attempt, and how many were inconclusive, by who asked for it: found by looking
-/// through the whole log for each verdict.
+/// The confidence and outcome of every judged attempt and the number of inconclusive ones, by rule or model; searches the
+/// whole log for each verdict.
 fn naive(log: &[Recorded]) -> BTreeMap<String, (Vec<(f64, bool)>, u64)> {
     use hemostat_schema::{Action, Diagnosis, Event};
     let find = |id: EventId| log.iter().find(|event| event.id == id).and_then(Recorded::event);
@@ -293,7 +293,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_table_is_what_a_look_through_the_whole_log_says(steps in steps()) {
+    fn the_table_matches_a_search_through_the_whole_log(steps in steps()) {
         let log = played(steps);
         let all = overall(folded(&log).values());
         let naive = naive(&log);

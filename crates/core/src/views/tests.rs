@@ -1,11 +1,11 @@
-//! What the views say of the stories that people ask about.
+//! What the views show of typical histories.
 
 use hemostat_schema::{
     NewEvent, Recorded, Span,
     action::{Authorised, GaveUp, Limits, Outcome, Proof, Proposed, Refusal, Refused, Remedy, Succeeded, Verified},
     alert::{Raised, Resolution, Resolved},
     container::{ExitBy, Facts, Health, RestartPolicy, State, Target},
-    observation::{Cleared, Frozen, Removed, Severity, Symptom, SymptomCleared},
+    observation::{Cleared, Paused, Removed, Severity, Symptom, SymptomCleared},
 };
 
 use super::{Containers, Dedup, Incidents, Timeline, containers, incidents, story};
@@ -32,7 +32,7 @@ fn container(events: Vec<NewEvent>) -> containers::Row {
     row::<Containers>(events).expect("the container was seen")
 }
 
-fn illness(events: Vec<NewEvent>) -> incidents::Row {
+fn incident_row(events: Vec<NewEvent>) -> incidents::Row {
     row::<Incidents>(events).expect("a symptom was raised")
 }
 
@@ -70,7 +70,7 @@ fn treated() -> Vec<NewEvent> {
 }
 
 #[test]
-fn attention_says_why_a_container_is_or_is_not_healed() {
+fn attention_says_why_a_container_is_or_is_not_being_healed() {
     let check = |events: Vec<NewEvent>, name: &str, sentence: &str| {
         let attention = container(events).attention();
         assert_eq!((attention.name(), attention.to_string().as_str()), (name, sentence));
@@ -80,7 +80,7 @@ fn attention_says_why_a_container_is_or_is_not_healed() {
     check(
         with(Facts { health: Health::Starting, ..facts() }),
         "starting",
-        "starting; its health check has not spoken yet",
+        "starting; its health check has no result yet",
     );
     check(
         with(Facts { state: State::Created, started_at: None, ..facts() }),
@@ -93,7 +93,7 @@ fn attention_says_why_a_container_is_or_is_not_healed() {
         "stopped by an operator at 2026-01-01T00:00:05Z; HemoStat leaves it alone",
     );
     check(
-        and(with(facts()), [event(5, Frozen { target: run(0) })]),
+        and(with(facts()), [event(5, Paused { target: run(0) })]),
         "left_alone",
         "paused by an operator at 2026-01-01T00:00:05Z; HemoStat leaves it alone",
     );
@@ -105,24 +105,24 @@ fn attention_says_why_a_container_is_or_is_not_healed() {
     check(
         and(with(Facts { restart_policy: RestartPolicy::Always, ..facts() }), [exited(5, run(0), ExitBy::Crash)]),
         "idle",
-        "crashed with code 1 at 2026-01-01T00:00:05Z; Docker starts it again by its own restart policy",
+        "crashed with code 1 at 2026-01-01T00:00:05Z; Docker starts it again by its restart policy",
     );
     let unusual = |second| testing::unusual(second, Symptom::CpuUnusual, run(0));
-    let not_as_usual = "well, but not as usual (cpu unusual); there is nothing to heal";
-    check(and(with(facts()), [unusual(5)]), "unusual", not_as_usual);
-    check(and(unhealthy(), [unusual(11)]), "sick", "sick (unhealthy, cpu unusual); what to do is being decided");
+    let is_unusual = "well, but its resource use is unusual (cpu unusual); there is nothing to heal";
+    check(and(with(facts()), [unusual(5)]), "unusual", is_unusual);
+    check(and(unhealthy(), [unusual(11)]), "sick", "sick (unhealthy, cpu unusual); HemoStat is deciding what to do");
     let well = [unusual(11), health(12, run(0), Health::Healthy), cleared(22, Symptom::Unhealthy)];
-    check(and(unhealthy(), well), "unusual", not_as_usual);
-    check(unhealthy(), "sick", "sick (unhealthy); what to do is being decided");
+    check(and(unhealthy(), well), "unusual", is_unusual);
+    check(unhealthy(), "sick", "sick (unhealthy); HemoStat is deciding what to do");
     check(
         and(unhealthy(), [ill(11, hemostat_schema::diagnosis::Reached { remedy: None, ..reached(run(0)) })]),
         "no_remedy",
-        "sick, and nothing that HemoStat can do would help: its health check fails",
+        "sick; no remedy of HemoStat's would help: its health check fails",
     );
     check(
         treated(),
         "in_hand",
-        "sick; restart in hand since 2026-01-01T00:00:12Z, attempt 1 of 3, its outcome is awaited",
+        "sick; restart under way since 2026-01-01T00:00:12Z, attempt 1 of 3; its outcome is not known yet",
     );
     check(
         and(
@@ -141,18 +141,18 @@ fn attention_says_why_a_container_is_or_is_not_healed() {
     check(
         and(relapsed(), [ill(21, GaveUp { attempts: 3, until: at(3600) })]),
         "given_up",
-        "sick; attempt after attempt did not help, HemoStat has given up on it until 2026-01-01T01:00:00Z",
+        "sick; several attempts did not help, HemoStat has given up on it until 2026-01-01T01:00:00Z",
     );
     let because = |refusal| and(unhealthy(), [refused(12, refusal)]);
     check(
         because(Refusal::CoolingDown { until: at(3600) }),
         "cooling_down",
-        "sick again so soon after the last time that HemoStat does not act on it until 2026-01-01T01:00:00Z",
+        "sick again too soon after its last incident; HemoStat does not act on it until 2026-01-01T01:00:00Z",
     );
     check(
-        because(Refusal::Protected { why: "it is HemoStat's own".into() }),
+        because(Refusal::Protected { why: "it is part of HemoStat".into() }),
         "protected",
-        "sick, but protected (it is HemoStat's own); HemoStat does not touch it",
+        "sick, but protected (it is part of HemoStat); HemoStat does not touch it",
     );
     check(because(Refusal::Observing), "refused", "sick; restart refused because it is only observed (mode observe)");
     check(
@@ -163,11 +163,11 @@ fn attention_says_why_a_container_is_or_is_not_healed() {
 }
 
 #[test]
-fn a_removed_container_goes_when_nothing_about_it_is_awaited() {
+fn a_removed_container_is_deleted_once_nothing_about_it_is_pending() {
     let removed = |second| event(second, Removed { target: run(0) });
     assert_eq!(row::<Containers>(vec![seen(0, facts()), removed(5)]), None);
-    let standing = container(and(treated(), [removed(15)]));
-    assert_eq!(standing.removed, Some(at(15)));
+    let pending = container(and(treated(), [removed(15)]));
+    assert_eq!(pending.removed, Some(at(15)));
     let over = [
         removed(15),
         ill(16, SymptomCleared { symptom: Symptom::Unhealthy, why: Cleared::Removed, stood: Span::ZERO }),
@@ -177,21 +177,21 @@ fn a_removed_container_goes_when_nothing_about_it_is_awaited() {
 }
 
 #[test]
-fn the_removal_of_a_namesake_is_not_its_own() {
+fn the_removal_of_another_container_of_the_same_name_changes_nothing() {
     let other = Target { id: "fedcba9876543210".parse().unwrap(), started_at: None };
     assert!(row::<Containers>(vec![seen(0, facts()), event(5, Removed { target: other })]).is_some());
 }
 
 #[test]
-fn what_is_said_of_a_removed_container_does_not_bring_it_back() {
+fn a_late_event_about_a_removed_container_does_not_bring_it_back() {
     let late = [event(5, Removed { target: run(0) }), cleared(6, Symptom::Unhealthy), refused(7, Refusal::Moot)];
     assert_eq!(row::<Containers>(and(vec![seen(0, facts())], late)), None);
 }
 
 #[test]
-fn an_incident_ends_when_no_symptom_stands_and_nothing_is_in_hand() {
+fn an_incident_ends_when_no_symptom_is_active_and_no_attempt_is_pending() {
     let check = |events: Vec<NewEvent>, state: incidents::State, ended: Option<i64>| {
-        let row = illness(events);
+        let row = incident_row(events);
         assert_eq!((row.state, row.ended), (state, ended.map(at)));
     };
     let over =
@@ -224,7 +224,7 @@ fn an_incident_ends_when_no_symptom_stands_and_nothing_is_in_hand() {
 #[test]
 fn an_incident_keeps_its_first_and_last_events() {
     let long = and(unhealthy(), (0..400).map(|n| refused(20 + n, Refusal::Observing)));
-    let row = illness(long);
+    let row = incident_row(long);
     let ms: Vec<u64> = row.events.iter().map(|id| id.ms).collect();
     // Event 3 raised the symptom, event 403 is the last.
     assert_eq!(ms, (3..103).chain(304..404).collect::<Vec<_>>());
@@ -232,10 +232,10 @@ fn an_incident_keeps_its_first_and_last_events() {
 }
 
 #[test]
-fn one_alert_stands_for_an_incident_until_it_is_resolved() {
+fn an_incident_has_one_open_alert_until_it_is_resolved() {
     let alert = Raised { severity: Severity::High, title: "api is sick".into(), text: String::new() };
-    let standing = row::<Dedup>(vec![ill(12, alert.clone())]).map(|row| (row.alert, row.title));
-    assert_eq!(standing, Some((id(1), "api is sick".to_owned())));
+    let open = row::<Dedup>(vec![ill(12, alert.clone())]).map(|row| (row.alert, row.title));
+    assert_eq!(open, Some((id(1), "api is sick".to_owned())));
     let resolved = Resolved {
         alert: id(1),
         how: Resolution::Healed,
@@ -247,15 +247,15 @@ fn one_alert_stands_for_an_incident_until_it_is_resolved() {
 }
 
 #[test]
-fn a_timeline_holds_the_last_hundred_lines() {
-    let restless = (0..150).map(started).collect();
-    let row = row::<Timeline>(restless).expect("something happened");
+fn a_timeline_has_the_last_hundred_lines() {
+    let restarts = (0..150).map(started).collect();
+    let row = row::<Timeline>(restarts).expect("something happened");
     assert_eq!(row.lines.len(), 100);
     assert_eq!(row.lines[0].at, at(50));
 }
 
 #[test]
-fn every_step_of_a_healing_is_a_sentence() {
+fn every_step_of_a_healing_has_a_line() {
     let took = Span::from_millis(1_200);
     let (target, called_at) = (Some(run(13)), Some(at(12)));
     let succeeded =
@@ -271,21 +271,22 @@ fn every_step_of_a_healing_is_a_sentence() {
             ill(22, GaveUp { attempts: 3, until: at(3600) }),
         ],
     );
-    let told: Vec<String> = recorded(healing).iter().map(story::line).collect();
+    let refusal = format!("restart of api refused: {}", Refusal::CoolingDown { until: at(3600) });
+    let lines: Vec<String> = recorded(healing).iter().map(story::line).collect();
     assert_eq!(
-        told,
+        lines,
         [
-            "api is there: api:1, running",
+            "api was found: api:1, running",
             "api turned unhealthy",
             "api is sick: unhealthy",
-            "api diagnosed: its health check fails; restart would help (rule unhealthy, 0.90 sure)",
+            "api diagnosed: its health check fails; restart would help (rule unhealthy, confidence 0.90)",
             "restart of api authorised, attempt 1 of 3",
             "restart of api done in 1.2 s",
             "api turned healthy",
             "api is no longer unhealthy, after 1.0 s",
             "api recovered after 8.0 s",
-            "restart of api refused: it was ill only lately, HemoStat does not act on it until 2026-01-01T01:00:00Z",
-            "gave up on api after 3 attempts, until 2026-01-01T01:00:00Z",
+            refusal.as_str(),
+            "HemoStat gave up on api after 3 attempts, until 2026-01-01T01:00:00Z",
         ]
     );
 }
@@ -295,23 +296,23 @@ fn counters_count() {
     let row = container(and(treated(), [verified(20, 5, Outcome::Recovered), started(21)]));
     let expected = containers::Counters { incidents: 1, attempts: 1, recovered: 1, refused: 0, starts: 1 };
     assert_eq!(row.counters, expected);
-    assert_eq!(row.incident, Some(incident(10)), "a symptom still stands");
+    assert_eq!(row.incident, Some(incident(10)), "a symptom is still active");
 }
 
 #[test]
-fn an_incident_begins_with_what_led_to_it() {
+fn an_incident_begins_with_its_cause() {
     let symptom = raised(10, Symptom::Unhealthy, run(0)).caused_by(hemostat_schema::Cause::Event(id(2)));
-    let row = illness(vec![seen(0, facts()), health(10, run(0), Health::Unhealthy), symptom]);
+    let row = incident_row(vec![seen(0, facts()), health(10, run(0), Health::Unhealthy), symptom]);
     assert_eq!(row.events, [id(2), id(3)]);
 }
 
 #[test]
-fn what_is_merely_unusual_is_shown_and_is_no_incident() {
+fn an_unusual_symptom_is_shown_and_is_no_incident() {
     let unusual = |second| testing::unusual(second, Symptom::CpuUnusual, run(0));
     let seen = container(vec![seen(0, facts()), unusual(5)]);
     assert_eq!((seen.symptoms.len(), seen.counters.incidents, seen.incident), (1, 0, None));
-    let ill = container(and(unhealthy(), [unusual(11)]));
-    assert_eq!((ill.symptoms.len(), ill.counters.incidents, ill.incident), (2, 1, Some(incident(10))));
+    let sick = container(and(unhealthy(), [unusual(11)]));
+    assert_eq!((sick.symptoms.len(), sick.counters.incidents, sick.incident), (2, 1, Some(incident(10))));
     let well = container(and(unhealthy(), [unusual(11), cleared(22, Symptom::Unhealthy)]));
     assert_eq!((well.symptoms.len(), well.incident), (1, None));
 }

@@ -1,30 +1,30 @@
-//! The rest after an illness: a new incident that follows too soon is left to people.
+//! The cooldown after an incident: a new incident that follows too soon is left to people.
 //!
-//! It starts when an incident ends healed or given up. The incident itself may come back within it (a relapse is governed
-//! by the breaker); only a new one is refused. So each incident is treated, and a container that falls ill again and
-//! again is brought before a person instead of being restarted every few minutes for ever.
+//! The cooldown starts when an incident ends, healed or given up. The same incident may come back within it (the circuit
+//! breaker governs a relapse); only a new one is refused. So each incident is treated, and a container that gets sick again
+//! and again is brought before a person instead of being restarted every few minutes for ever.
 
 use hemostat_schema::{IncidentId, Span, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// The rest after an illness.
+/// The cooldown after an incident.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Cooldown {
-    /// The illness that ended.
+    /// The incident that ended.
     pub incident: Option<IncidentId>,
     /// When it ended.
     pub since: Timestamp,
 }
 
 impl Cooldown {
-    /// Until when `incident` is not acted on; none when it may be.
+    /// Until when `incident` is not acted on; none if it may be now.
     pub fn holds(&self, incident: Option<&IncidentId>, length: Span, now: Timestamp) -> Option<Timestamp> {
         let same = incident.is_some() && self.incident.as_ref() == incident;
         let until = self.until(length);
         (!same && now < until).then_some(until)
     }
 
-    /// Until when another illness is left to people.
+    /// When a cooldown of this length ends.
     pub fn until(&self, length: Span) -> Timestamp {
         length.after(self.since)
     }

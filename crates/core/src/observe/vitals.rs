@@ -1,40 +1,38 @@
-//! What a container uses at one instant, made from the engine's raw counters.
+//! The resource use of a container at one instant, computed from the raw counters of its cgroup or of `docker stats`.
 //!
-//! **CPU** is a share of what the container may use: of its own limit, or of all the host's cores where it has none. So
-//! one busy core of sixteen is 6 %, and a container held to half a core is at 100 % when it uses half a core. The deltas
-//! are those of Docker's own client (`calculateCPUPercentUnix` in docker/cli, `cli/command/container/stats_helpers.go`):
-//! CPU time of the container over CPU time of the host. Where the engine does not give the host's time, wall time
-//! between the two samples stands in for it.
+//! **CPU** is a share of what the container may use: of its own limit, or of all the host's cores if it has none. So one
+//! busy core of sixteen is 6 %, and a container limited to half a core is at 100 % when it uses half a core. The deltas are
+//! those of Docker's own client (`calculateCPUPercentUnix` in docker/cli, `cli/command/container/stats_helpers.go`): CPU time
+//! of the container over CPU time of the host. If the host's CPU time is unknown, wall time between the samples replaces it.
 //!
-//! **Memory** is without page cache, which the kernel gives back when it is needed: usage less `total_inactive_file`
-//! (cgroup v1) or `inactive_file` (cgroup v2), as `calculateMemUsageUnixNoCache` in the same file does.
+//! **Memory** excludes page cache, which the kernel gives back on demand: usage less `total_inactive_file` (cgroup v1) or
+//! `inactive_file` (cgroup v2), as `calculateMemUsageUnixNoCache` in the same file does.
 
 use hemostat_schema::{
     ByteCount, Percent, Timestamp,
     container::{Limits, Strain, Vitals},
 };
 
-/// The counters of one `docker stats` answer, as far as vitals are made of them. Counters run since the container
-/// started.
+/// Raw counters of one container. Counters run since the container started.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RawSample {
-    /// When the engine read them.
+    /// When they were read.
     pub at: Timestamp,
     /// CPU time used, in nanoseconds (`cpu_usage.total_usage`).
     pub cpu_total_ns: u64,
-    /// CPU time that the host's cores have counted, busy or idle, in nanoseconds (`system_cpu_usage`).
+    /// CPU time of all cores of the host, busy or idle, in nanoseconds (`system_cpu_usage`).
     pub system_cpu_ns: Option<u64>,
-    /// The host's cores that the container may run on (`online_cpus`).
+    /// Cores of the host that the container may run on (`online_cpus`).
     pub online_cpus: u32,
-    /// Memory in bytes, with page cache (`memory_stats.usage`).
+    /// Memory in bytes, including page cache (`memory_stats.usage`).
     pub memory_usage: u64,
-    /// Page cache that is not in active use, as cgroup v2 tells it (`stats.inactive_file`).
+    /// Inactive page cache in bytes, on cgroup v2 (`stats.inactive_file`).
     pub inactive_file: Option<u64>,
-    /// The same, as cgroup v1 tells it (`stats.total_inactive_file`).
+    /// Inactive page cache in bytes, on cgroup v1 (`stats.total_inactive_file`).
     pub total_inactive_file: Option<u64>,
-    /// The container's memory limit in bytes (`memory_stats.limit`); the host's memory or more where it has none.
+    /// The memory limit in bytes as the source reports it (`memory_stats.limit`); the host's memory or more if there is none.
     pub memory_limit: u64,
-    /// The host's memory in bytes.
+    /// The host's memory in bytes; zero if unknown.
     pub host_memory: u64,
     /// Bytes received over all networks.
     pub network_rx: u64,
@@ -46,28 +44,28 @@ pub struct RawSample {
     pub block_write: u64,
     /// Processes and threads.
     pub pids: u64,
-    /// How many of them there may be (`pids_stats.limit`); none without a limit.
+    /// Maximum processes and threads (`pids_stats.limit`); none without a limit.
     pub pids_limit: Option<u64>,
-    /// How often its CPU limit stopped it; none where it has none or the source does not tell.
+    /// How often the CPU limit stopped the container; none without a limit, or if the source does not report it.
     pub throttling: Option<Throttling>,
-    /// How much it has to wait, where the kernel tells (PSI, cgroup v2).
+    /// How much the container waits for resources, if the kernel reports it (PSI, cgroup v2).
     pub pressure: Pressure,
 }
 
 /// How often a CPU limit stopped a container (`throttling_data`, `cpu.stat`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Throttling {
-    /// The scheduler's periods in which it wanted to run.
+    /// Scheduler periods in which the container wanted to run.
     pub periods: u64,
-    /// Those of them in which it was stopped.
+    /// Periods of those in which the CPU limit stopped it.
     pub throttled: u64,
 }
 
-/// In which share of the last ten seconds some task waited (`some avg10` of `cpu.pressure`, `memory.pressure` and
+/// The share of the last ten seconds in which some task waited (`some avg10` of `cpu.pressure`, `memory.pressure` and
 /// `io.pressure`; <https://docs.kernel.org/accounting/psi.html>).
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Pressure {
-    /// For a turn on a CPU.
+    /// For a CPU.
     pub cpu: Option<Percent>,
     /// For memory.
     pub memory: Option<Percent>,
@@ -77,8 +75,8 @@ pub struct Pressure {
 
 /// The vitals of a container with these limits at `now`, given the sample `before`.
 ///
-/// None where CPU cannot be told yet: there is no sample before, no time has passed, or a counter fell, because the
-/// container was started anew in between.
+/// None while CPU use is unknown: there is no earlier sample, no time has passed, or a counter fell because the container
+/// was restarted in between.
 pub fn vitals(now: &RawSample, before: Option<&RawSample>, limits: &Limits) -> Option<Vitals> {
     let (memory_used, memory_limit) = (memory_used(now), memory_limit(now, limits));
     Some(Vitals {
@@ -101,8 +99,8 @@ pub fn vitals(now: &RawSample, before: Option<&RawSample>, limits: &Limits) -> O
     })
 }
 
-/// The share of the periods since the sample before in which the CPU limit stopped it; none where it has no limit. One
-/// that did not want to run was not stopped.
+/// The share of the periods since the earlier sample in which the CPU limit stopped the container; none without a limit,
+/// zero if it did not want to run.
 fn throttled(now: &RawSample, before: &RawSample) -> Option<Percent> {
     let (now, before) = (now.throttling?, before.throttling?);
     let periods = now.periods.checked_sub(before.periods)?;
@@ -129,18 +127,20 @@ fn memory_used(now: &RawSample) -> u64 {
     if cache < now.memory_usage { now.memory_usage - cache } else { now.memory_usage }
 }
 
-/// A limit that the host could never reach is none: cgroup v1 writes "unlimited" as a number near 2⁶³.
+/// The one place that decides which memory limit holds: the one that Docker was asked for, else the one that the source
+/// reports, and the host's memory instead of a limit that the host can never reach (cgroup v1 writes "unlimited" as a
+/// number near 2⁶³).
 fn memory_limit(now: &RawSample, limits: &Limits) -> u64 {
-    let own = limits.memory.map_or(now.memory_limit, |limit| limit.0);
-    let reachable = |limit: &u64| *limit > 0 && (now.host_memory == 0 || *limit <= now.host_memory);
-    Some(own).filter(reachable).unwrap_or(now.host_memory)
+    let limit = limits.memory.map_or(now.memory_limit, |limit| limit.0);
+    let is_reachable = |limit: &u64| *limit > 0 && (now.host_memory == 0 || *limit <= now.host_memory);
+    Some(limit).filter(is_reachable).unwrap_or(now.host_memory)
 }
 
 fn share(part: u64, whole: u64) -> Percent {
     Percent::clamped(if whole == 0 { 0.0 } else { float(part) / float(whole) * 100.0 })
 }
 
-#[expect(clippy::cast_precision_loss, reason = "counters become shares with one digit after the point")]
+#[expect(clippy::cast_precision_loss, reason = "counters become shares with one decimal")]
 fn float(count: u64) -> f64 {
     count as f64
 }
@@ -153,7 +153,7 @@ mod tests {
 
     const MIB: u64 = 1 << 20;
 
-    /// As Docker 20.10 on cgroup v1 answers for a container without limits on two cores.
+    /// The counters of Docker 20.10 on cgroup v1, of a container without limits on two cores.
     fn v1(seconds: i64, cpu_ms: u64) -> RawSample {
         RawSample {
             at: at(seconds),
@@ -176,7 +176,7 @@ mod tests {
         }
     }
 
-    /// As Docker 27 on cgroup v2 answers for a container held to 64 MiB.
+    /// The counters of Docker 27 on cgroup v2, of a container limited to 64 MiB.
     fn v2(seconds: i64, cpu_ms: u64) -> RawSample {
         RawSample {
             memory_usage: 56 * MIB,
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn wall_time_stands_in_for_the_hosts() {
+    fn wall_time_replaces_an_unknown_cpu_time_of_the_host() {
         let (mut before, mut now) = (v1(0, 0), v1(5, 5_000));
         (before.system_cpu_ns, now.system_cpu_ns) = (None, None);
         let cpu =
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_without_page_cache() {
+    fn memory_excludes_page_cache() {
         let memory = |now: RawSample, limits: Limits| {
             let seen = vitals(&now, Some(&v1(0, 0)), &limits).unwrap();
             (seen.memory_used.0 / MIB, seen.memory_limit.0 / MIB, seen.memory.get())
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn where_cpu_cannot_be_told_there_are_no_vitals() {
+    fn there_are_no_vitals_while_cpu_use_is_unknown() {
         let check = |now: &RawSample, before: Option<&RawSample>| {
             assert_eq!(vitals(now, before, &Limits::default()), None);
         };
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn throttling_is_the_share_of_the_periods_since_the_sample_before() {
+    fn throttling_is_the_share_of_the_periods_since_the_earlier_sample() {
         let check = |periods: [u64; 2], throttled: [u64; 2], percent: Option<f64>| {
             let sample = |n: usize| RawSample {
                 throttling: Some(Throttling { periods: periods[n], throttled: throttled[n] }),
@@ -265,7 +265,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn shares_lie_between_0_and_100_whatever_the_counters_say(
+        fn shares_are_between_0_and_100_for_any_counters(
             cpu in any::<[u64; 2]>(),
             system in any::<[Option<u64>; 2]>(),
             memory in any::<[u64; 3]>(),

@@ -1,15 +1,16 @@
-//! What is known of a container as observations go by: its facts, kept up to date by each run that begins or ends.
+//! The fold of observations into [`Facts`]: what is known of a container, updated by each run that begins or ends.
 //!
-//! Inspecting a container tells everything at once; Docker's event stream tells what changes. Both are observations,
-//! and this one fold of them is what every decision knows a container by.
+//! Inspecting a container gives all facts at once; Docker's event stream gives the changes. Both become observations, and
+//! every decision knows a container by this one fold of them.
 
 use hemostat_schema::{
     Observation,
     container::{Exit, ExitBy, Facts, Health, RestartPolicy, State},
 };
 
-/// Takes one observation in. Nothing is known of a container before it was [`Seen`](hemostat_schema::observation::Seen).
-pub fn follow(known: &mut Option<Facts>, seen: &Observation) {
+/// Applies one observation. Nothing is known of a container before the first
+/// [`Seen`](hemostat_schema::observation::Seen) or after it was removed.
+pub fn apply(known: &mut Option<Facts>, seen: &Observation) {
     match (seen, known.as_mut()) {
         (Observation::Seen(seen), _) => *known = Some(seen.facts.clone()),
         (Observation::Removed(_), _) => *known = None,
@@ -29,14 +30,14 @@ pub fn follow(known: &mut Option<Facts>, seen: &Observation) {
             facts.state = if will_restart(facts, &exited.exit) { State::Restarting } else { State::Exited };
             facts.exit = Some(exited.exit);
         }
-        (Observation::Frozen(_), Some(facts)) => facts.state = State::Paused,
-        (Observation::Thawed(_), Some(facts)) => facts.state = State::Running,
+        (Observation::Paused(_), Some(facts)) => facts.state = State::Paused,
+        (Observation::Unpaused(_), Some(facts)) => facts.state = State::Running,
         (Observation::HealthChanged(changed), Some(facts)) => facts.health = changed.to,
         (
             Observation::Started(_)
             | Observation::Exited(_)
-            | Observation::Frozen(_)
-            | Observation::Thawed(_)
+            | Observation::Paused(_)
+            | Observation::Unpaused(_)
             | Observation::HealthChanged(_),
             None,
         )
@@ -55,10 +56,11 @@ pub fn follow(known: &mut Option<Facts>, seen: &Observation) {
     }
 }
 
-/// Whether Docker itself starts the container again after such an end of its run.
+/// Whether Docker itself starts the container again after its run ended like this.
 ///
-/// As Docker's restart manager decides: never after a stop by an operator, for `on-failure` only after an error and only
-/// so often (<https://docs.docker.com/engine/containers/start-containers-automatically/>).
+/// The rule is that of Docker's restart manager: never after an operator stopped it; with `on-failure` only after an error,
+/// and only as often as the policy says
+/// (<https://docs.docker.com/engine/containers/start-containers-automatically/>).
 pub fn will_restart(facts: &Facts, exit: &Exit) -> bool {
     if exit.by == ExitBy::Operator {
         return false;
@@ -74,14 +76,14 @@ pub fn will_restart(facts: &Facts, exit: &Exit) -> bool {
 mod tests {
     use super::*;
     use crate::testing::{at, facts, run};
-    use hemostat_schema::observation::{Exited, Frozen, HealthChanged, Removed, Started, Thawed};
+    use hemostat_schema::observation::{Exited, HealthChanged, Paused, Removed, Started, Unpaused};
 
     fn exit(second: i64, code: i64, by: ExitBy) -> Exit {
         Exit { at: at(second), code, by }
     }
 
     #[test]
-    fn docker_restarts_by_its_policy_and_never_after_an_operator() {
+    fn docker_restarts_by_its_policy_and_never_after_an_operators_stop() {
         let check = |restart_policy, restarts, code, by, expected| {
             let facts = Facts { restart_policy, restarts, ..facts() };
             assert_eq!(
@@ -106,7 +108,7 @@ mod tests {
         let (target, next) = (run(0), run(20));
         let mut known = Some(Facts { restart_policy: RestartPolicy::Always, ..facts() });
         let mut step = |seen: Observation| {
-            follow(&mut known, &seen);
+            apply(&mut known, &seen);
             known.as_ref().map(|facts| (facts.state, facts.health, facts.restarts, facts.started_at))
         };
         let crash = exit(10, 1, ExitBy::Crash);
@@ -121,10 +123,10 @@ mod tests {
         let well = HealthChanged { target: next.clone(), from: Health::Starting, to: Health::Healthy };
         step(Observation::HealthChanged(well));
         assert_eq!(
-            step(Observation::Frozen(Frozen { target: next.clone() })),
+            step(Observation::Paused(Paused { target: next.clone() })),
             Some((State::Paused, Health::Healthy, 1, Some(at(20))))
         );
-        step(Observation::Thawed(Thawed { target: next.clone() }));
+        step(Observation::Unpaused(Unpaused { target: next.clone() }));
         let stop = exit(30, 143, ExitBy::Operator);
         assert_eq!(
             step(Observation::Exited(Exited { target: next.clone(), exit: stop })),
@@ -134,9 +136,9 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_known_of_what_was_never_seen() {
+    fn nothing_is_known_of_a_container_that_was_never_seen() {
         let mut known = None;
-        follow(&mut known, &Observation::Started(Started { target: run(0) }));
+        apply(&mut known, &Observation::Started(Started { target: run(0) }));
         assert_eq!(known, None);
     }
 }

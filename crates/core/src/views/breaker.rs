@@ -1,27 +1,29 @@
-//! The view `breaker`: whether HemoStat goes on trying with a container, by the rules of [`crate::breaker`] and
-//! [`crate::backoff`].
+//! The view `breaker`: whether HemoStat goes on trying to heal a container, by the rules of [`crate::remedy::breaker`] and
+//! [`crate::remedy::backoff`].
 
 use hemostat_schema::{Action, Event, EventId, Family, Recorded, action::Outcome};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Projection,
-    backoff::{Attempts, End},
-    breaker,
+    projection::Projection,
+    remedy::{
+        backoff::{AttemptEnd, Attempts},
+        breaker,
+    },
 };
 
 /// The view itself.
 #[derive(Debug, Clone, Copy)]
 pub struct Breaker;
 
-/// The breaker of one container that was treated, by its key.
+/// The circuit breaker of one container that was treated, by the container's key.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Row {
-    /// Its position.
+    /// Its state.
     pub breaker: breaker::Breaker,
-    /// What was tried.
+    /// The attempts so far.
     pub attempts: Attempts,
-    /// The last event that was taken in.
+    /// The last event applied.
     pub last: EventId,
 }
 
@@ -40,7 +42,18 @@ impl Projection for Breaker {
                 | Action::GaveUp(_)
                 | Action::BreakerReset(_),
             )) => vec![event.subject.to_string()],
-            _ => vec![],
+            Some(Event::Action(
+                Action::Proposed(_)
+                | Action::Approved(_)
+                | Action::Denied(_)
+                | Action::Expired(_)
+                | Action::Refused(_)
+                | Action::Succeeded(_)
+                | Action::Paused(_)
+                | Action::Resumed(_),
+            ))
+            | Some(Event::Observation(_) | Event::Diagnosis(_) | Event::Alert(_))
+            | None => vec![],
         }
     }
 
@@ -52,20 +65,20 @@ impl Projection for Breaker {
         let (mut breaker, mut attempts) = row.map(|row| (row.breaker, row.attempts)).unwrap_or_default();
         match action {
             Action::Authorised(_) => {
-                breaker.attempt(event.incident.as_ref(), &attempts);
+                breaker.pass(event.incident.as_ref(), &attempts);
                 attempts.begin(event.id, event.at, event.incident.clone());
             }
-            Action::Failed(failed) => attempts.end(failed.action, event.at, End::Failed),
+            Action::Failed(failed) => attempts.end(failed.action, event.at, AttemptEnd::Failed),
             Action::Verified(verified) => {
-                attempts.end(verified.action, event.at, End::Judged(verified.outcome));
+                attempts.end(verified.action, event.at, AttemptEnd::Judged(verified.outcome));
                 if verified.outcome == Outcome::Recovered {
-                    breaker.close();
+                    breaker.reset();
                 }
             }
             Action::GaveUp(gave_up) => breaker.trip(gave_up.until),
             Action::BreakerReset(_) => {
-                breaker.close();
-                attempts.forget();
+                breaker.reset();
+                attempts.reset();
             }
             Action::Proposed(_)
             | Action::Approved(_)

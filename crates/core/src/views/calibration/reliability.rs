@@ -1,58 +1,58 @@
-//! A reliability table: how often what was said with a confidence came true, and how far off that is.
+//! A reliability table: how often a stated confidence came true, and the Brier score.
 //!
 //! The Brier score is the mean of (confidence - outcome)², the outcome being 1 where the container recovered and 0
-//! where it relapsed (G. W. Brier, "Verification of forecasts expressed in terms of probability", 1950). 0 is perfect; who
-//! always says 0.5 has 0.25. Inconclusive outcomes are neither, and are counted apart.
+//! where it relapsed (G. W. Brier, "Verification of forecasts expressed in terms of probability", 1950). 0 is perfect;
+//! always stating 0.5 scores 0.25. Inconclusive outcomes are counted separately.
 
 use hemostat_schema::{Confidence, action::Outcome};
 use serde::{Deserialize, Serialize};
 
-/// Into so many bins, all of one width, confidence is sorted.
+/// Number of bins of equal width into which confidence is sorted.
 pub const BINS: usize = 10;
 
-/// What one rule or model has said, and what came of it.
+/// The diagnoses of one rule or model, and their outcomes.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Record {
     /// Diagnoses, with or without a remedy.
     pub reached: u64,
-    /// Attempts at its remedies of which nothing is known to this day.
+    /// Attempts whose outcome was inconclusive.
     pub inconclusive: u64,
-    /// As a shadow of the rules, or in their stead.
+    /// How it did as a model.
     pub opinions: Opinions,
     bins: [Bin; BINS],
     /// The sum of all (confidence - outcome)².
     squares: f64,
 }
 
-/// How a model did when it was asked.
+/// The answers of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Opinions {
-    /// It was compared with the rules.
+    /// Answers that were compared with the rules.
     pub answered: u64,
-    /// It came to the same as they.
+    /// Answers that agreed with the rules.
     pub agreed: u64,
-    /// It gave no answer that is of use.
+    /// Requests without a usable answer.
     pub failed: u64,
 }
 
-/// Attempts whose stated confidence was about the same.
+/// Attempts with about the same stated confidence.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Bin {
-    /// How many were judged.
+    /// Judged attempts.
     pub judged: u64,
-    /// How many of them recovered.
+    /// Judged attempts that helped.
     pub recovered: u64,
     /// The sum of the stated confidences.
     stated: f64,
 }
 
 impl Bin {
-    /// How sure they were said to be, on the average; none where there are none.
+    /// The mean stated confidence; none without judged attempts.
     pub fn stated(&self) -> Option<f64> {
         share(self.stated, self.judged)
     }
 
-    /// Which share of them recovered; none where there are none.
+    /// The share of judged attempts that helped; none without any.
     pub fn came_true(&self) -> Option<f64> {
         share(float(self.recovered), self.judged)
     }
@@ -65,7 +65,7 @@ impl Bin {
 }
 
 impl Record {
-    /// Takes in what became of an attempt that was asked for with this confidence.
+    /// Adds the outcome of an attempt with this stated confidence.
     pub(super) fn judge(&mut self, confidence: Confidence, outcome: Outcome) {
         let came_true = match outcome {
             Outcome::Recovered => 1.0,
@@ -92,25 +92,25 @@ impl Record {
         self.squares += other.squares;
     }
 
-    /// The bins in their order, each with the confidence at which it begins and ends; the last one holds 1, too.
+    /// The bins in order, each with the confidence at which it begins and ends; the last includes 1.
     pub fn bins(&self) -> impl Iterator<Item = (f64, f64, &Bin)> {
         let edge = |n: usize| float(n as u64) / float(BINS as u64);
         self.bins.iter().enumerate().map(move |(n, bin)| (edge(n), edge(n + 1), bin))
     }
 
-    /// All attempts that were judged.
+    /// All judged attempts.
     pub fn total(&self) -> Bin {
         self.at_least(0)
     }
 
-    /// The attempts that a threshold at the beginning of the `n`th bin, counted from 0, would have let pass.
+    /// The attempts that a threshold at the start of the `n`th bin, counted from 0, would have allowed.
     pub fn at_least(&self, n: usize) -> Bin {
         let mut total = Bin::default();
         self.bins.iter().skip(n).for_each(|bin| total.add(bin));
         total
     }
 
-    /// How far off it was: 0 is perfect, 1 always and surely wrong; none where nothing was judged.
+    /// The Brier score, from 0 (perfect) to 1 (always certain and wrong); none without judged attempts.
     pub fn brier(&self) -> Option<f64> {
         share(self.squares, self.total().judged)
     }

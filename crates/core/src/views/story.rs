@@ -1,13 +1,12 @@
-//! What happened, in one English line for each event: for the timeline, `hemostat tail` and the demo.
+//! One line of English per event: for the timeline, `hemostat tail` and the demo.
 //!
-//! Every line is a sentence of its own that names whom it is about. The matches are exhaustive on purpose: a new kind of
-//! event does not compile until somebody has said how it is told.
+//! Each line is a sentence of its own that names its subject. The matches are exhaustive on purpose: a new kind of event does
+//! not compile until it has a line.
 
 use hemostat_schema::{
     Action, Alert, Body, Diagnosis, Observation, Recorded,
     action::{Outcome, Proof},
-    alert::{Resolution, Suppression},
-    container::{Exit, ExitBy, Health, State},
+    container::Health,
     diagnosis::{Method, Reached, Verdict},
     observation::{Cleared, Evidence, Severity, Symptom},
 };
@@ -19,14 +18,14 @@ pub fn line(event: &Recorded) -> String {
         Body::Known(hemostat_schema::Event::Observation(observation)) => observed(who, observation),
         Body::Known(hemostat_schema::Event::Diagnosis(diagnosis)) => diagnosed(who, diagnosis),
         Body::Known(hemostat_schema::Event::Action(action)) => acted(who, action),
-        Body::Known(hemostat_schema::Event::Alert(alert)) => told(who, alert),
+        Body::Known(hemostat_schema::Event::Alert(alert)) => alerted(who, alert),
         Body::Unknown { kind, version, .. } => {
             format!("{who}: {kind} (version {version}), which this HemoStat does not know")
         }
     }
 }
 
-/// Whether `event` is worth a line in a story. Samples are not: they come all the time and say little one by one.
+/// Whether `event` is worth a line. Samples are not: they are frequent, and each alone says little.
 pub fn is_notable(event: &Recorded) -> bool {
     !matches!(
         event.body,
@@ -39,36 +38,36 @@ pub fn is_notable(event: &Recorded) -> bool {
 fn observed(who: &str, observation: &Observation) -> String {
     match observation {
         Observation::Seen(seen) => {
-            format!("{who} is there: {}, {}", seen.facts.image, state(seen.facts.state))
+            format!("{who} was found: {}, {}", seen.facts.image, seen.facts.state.phrase())
         }
         Observation::Removed(_) => format!("{who} was removed"),
         Observation::Started(_) => format!("{who} started"),
-        Observation::Exited(exited) => format!("{who} {}", ended(&exited.exit)),
-        Observation::Frozen(_) => format!("{who} was paused by an operator"),
-        Observation::Thawed(_) => format!("{who} was unpaused by an operator"),
+        Observation::Exited(exited) => format!("{who} {}", exited.exit.phrase()),
+        Observation::Paused(_) => format!("{who} was paused by an operator"),
+        Observation::Unpaused(_) => format!("{who} was unpaused by an operator"),
         Observation::HealthChanged(changed) => match changed.to {
             Health::Healthy => format!("{who} turned healthy"),
             Health::Unhealthy => format!("{who} turned unhealthy"),
-            Health::Starting => format!("{who}: its health check began anew"),
-            Health::None => format!("{who} has no health check any more"),
+            Health::Starting => format!("{who}: its health check started again"),
+            Health::None => format!("{who} no longer has a health check"),
         },
         Observation::Sampled(sampled) => {
             format!("{who} uses {} of its CPU, {} of its memory", sampled.vitals.cpu, sampled.vitals.memory)
         }
         Observation::Stored(stored) => format!("{who} keeps {} in its writable layer", stored.writable),
         Observation::SymptomRaised(raised) => {
-            let told = symptom(raised.symptom, &raised.evidence);
+            let described = symptom(raised.symptom, &raised.evidence);
             match raised.severity {
-                Severity::Low => format!("{who} is not as usual: {told}"),
-                Severity::High => format!("{who} is sick: {told}"),
-                Severity::Critical => format!("{who} is sick: {told} (critical)"),
+                Severity::Low => format!("{who} is unusual: {described}"),
+                Severity::High => format!("{who} is sick: {described}"),
+                Severity::Critical => format!("{who} is sick: {described} (critical)"),
             }
         }
         Observation::SymptomWorsened(worsened) => {
-            format!("{who} grew worse: {}", symptom(worsened.symptom, &worsened.evidence))
+            format!("{who} got worse: {}", symptom(worsened.symptom, &worsened.evidence))
         }
         Observation::SymptomCleared(cleared) => {
-            let no_longer = no_longer(cleared.symptom);
+            let no_longer = cleared.symptom.cleared_phrase();
             match cleared.why {
                 Cleared::Well => format!("{who} {no_longer}, after {}", cleared.stood),
                 Cleared::Stopped => format!("{who} {no_longer}: an operator stopped it"),
@@ -78,7 +77,8 @@ fn observed(who: &str, observation: &Observation) -> String {
         Observation::Examined(examined) => {
             let missing = match examined.missing.len() {
                 0 => String::new(),
-                n => format!(", {n} things could not be found out"),
+                1 => ", 1 finding is missing".into(),
+                n => format!(", {n} findings are missing"),
             };
             format!("{who} was examined: {} lines of its output{missing}", examined.output.len())
         }
@@ -91,12 +91,12 @@ fn observed(who: &str, observation: &Observation) -> String {
 fn diagnosed(who: &str, diagnosis: &Diagnosis) -> String {
     match diagnosis {
         Diagnosis::Reached(reached) => conclusion(who, reached),
-        Diagnosis::OpinionSought(sought) => format!("{who}: {} is asked for its opinion", sought.model),
+        Diagnosis::OpinionSought(sought) => format!("{who}: {} is asked for a diagnosis", sought.model),
         Diagnosis::Opined(opined) => {
             let agrees = if opined.agrees { "agrees" } else { "does not agree" };
             format!("{who}: {} {agrees} with the rules: {}", by(&opined.opinion), opined.opinion.root_cause)
         }
-        Diagnosis::Failed(failed) => format!("{who}: {} gave no opinion: {}", failed.model, failed.error),
+        Diagnosis::Failed(failed) => format!("{who}: {} gave no diagnosis: {}", failed.model, failed.error),
     }
 }
 
@@ -108,16 +108,16 @@ fn by(reached: &Reached) -> String {
 }
 
 fn conclusion(who: &str, reached: &Reached) -> String {
-    let sure = format!("({}, {} sure)", by(reached), reached.confidence);
+    let by = format!("({}, confidence {})", by(reached), reached.confidence);
     match (reached.verdict, &reached.remedy) {
         (Verdict::Sick, Some(remedy)) => {
-            format!("{who} diagnosed: {}; {} would help {sure}", reached.root_cause, remedy.name())
+            format!("{who} diagnosed: {}; {} would help {by}", reached.root_cause, remedy.name())
         }
         (Verdict::Sick, None) => {
-            format!("{who} diagnosed: {}; nothing HemoStat can do helps {sure}", reached.root_cause)
+            format!("{who} diagnosed: {}; no remedy of HemoStat's would help {by}", reached.root_cause)
         }
-        (Verdict::FalseAlarm, _) => format!("{who} diagnosed: a false alarm, {} {sure}", reached.root_cause),
-        (Verdict::Unclear, _) => format!("{who} diagnosed: unclear, {} {sure}", reached.root_cause),
+        (Verdict::FalseAlarm, _) => format!("{who} diagnosed: a false alarm, {} {by}", reached.root_cause),
+        (Verdict::Unclear, _) => format!("{who} diagnosed: unclear, {} {by}", reached.root_cause),
     }
 }
 
@@ -128,7 +128,7 @@ fn acted(who: &str, action: &Action) -> String {
         }
         Action::Approved(approved) => format!("{who}: {} approved it", approved.by),
         Action::Denied(denied) => format!("{who}: {} denied it", denied.by),
-        Action::Expired(_) => format!("{who}: nobody approved it in time"),
+        Action::Expired(_) => format!("{who}: the proposal expired without an answer"),
         Action::Authorised(authorised) => format!(
             "{} of {who} authorised, attempt {} of {}{}",
             authorised.remedy.name(),
@@ -141,8 +141,8 @@ fn acted(who: &str, action: &Action) -> String {
             let remedy = succeeded.remedy.name();
             match succeeded.proof {
                 Proof::Answered => format!("{remedy} of {who} done in {}", succeeded.took),
-                Proof::Found => format!("{remedy} of {who} had been done before HemoStat was interrupted"),
-                Proof::DryRun => format!("{remedy} of {who} not done: this is a dry run"),
+                Proof::Found => format!("{remedy} of {who} was done before HemoStat was interrupted"),
+                Proof::DryRun => format!("{remedy} of {who} not done: dry run"),
             }
         }
         Action::Failed(failed) => format!("{} of {who} failed: {}", failed.remedy.name(), failed.error),
@@ -150,39 +150,29 @@ fn acted(who: &str, action: &Action) -> String {
             Outcome::Recovered => format!("{who} recovered after {}", verified.took),
             Outcome::Relapsed => format!("{who} relapsed: {}", verified.why),
             Outcome::Inconclusive => {
-                format!("whether {} helped {who} cannot be told: {}", verified.remedy.name(), verified.why)
+                format!("unknown whether {} helped {who}: {}", verified.remedy.name(), verified.why)
             }
         },
         Action::GaveUp(gave_up) => {
-            format!("gave up on {who} after {}, until {:.0}", attempts(gave_up.attempts), gave_up.until)
+            format!("HemoStat gave up on {who} after {}, until {:.0}", attempts(gave_up.attempts), gave_up.until)
         }
-        Action::BreakerReset(reset) => format!("{} let HemoStat try {who} again", reset.by),
+        Action::BreakerReset(reset) => format!("{} reset the circuit breaker of {who}", reset.by),
         Action::Paused(paused) => format!("{} paused all healing on {who}: {}", paused.by, paused.reason),
         Action::Resumed(resumed) => format!("{} resumed healing on {who}", resumed.by),
     }
 }
 
-fn told(who: &str, alert: &Alert) -> String {
+fn alerted(who: &str, alert: &Alert) -> String {
     match alert {
         Alert::Raised(raised) => format!("alert: {}", raised.title),
         Alert::Escalated(escalated) => format!("alert escalated: {}", escalated.title),
         Alert::Resolved(resolved) => {
-            let how = match resolved.how {
-                Resolution::Healed => "healed",
-                Resolution::Passed => "passed",
-                Resolution::Stopped => "stopped by an operator",
-                Resolution::Removed => "removed",
-            };
-            format!("alert resolved after {} ({how}): {}", resolved.took, resolved.title)
+            format!("alert resolved after {} ({}): {}", resolved.took, resolved.how.name(), resolved.title)
         }
         Alert::Suppressed(suppressed) => {
-            let why = match suppressed.why {
-                Suppression::Duplicate => "it has been told already",
-                Suppression::Disabled => "alerts are switched off",
-            };
-            format!("no alert, {why}: {}", suppressed.title)
+            format!("no alert, {}: {}", suppressed.why.phrase(), suppressed.title)
         }
-        Alert::Tested(tested) => format!("{} tries whether alerts of {who} arrive", tested.by),
+        Alert::Tested(tested) => format!("{} sent a test alert for {who}", tested.by),
         Alert::Delivered(delivered) => match delivered.attempts {
             0 | 1 => format!("alert about {who} delivered to {}", delivered.channel),
             attempts => format!("alert about {who} delivered to {} at attempt {attempts}", delivered.channel),
@@ -200,13 +190,13 @@ fn attempts(n: u32) -> String {
     if n == 1 { "1 attempt".into() } else { format!("{n} attempts") }
 }
 
-/// A symptom with what it rests on: `memory high, 91.0 % for 1 min (80.0 % is the limit)`.
+/// A symptom with its evidence: `memory high, 91.0 % for 1 min (threshold 80.0 %)`.
 pub fn symptom(symptom: Symptom, evidence: &Evidence) -> String {
     match evidence {
         Evidence::Level { value, threshold, held, trend: _ } => {
-            format!("{symptom}, {value} for {held} ({threshold} is the limit)")
+            format!("{symptom}, {value} for {held} (threshold {threshold})")
         }
-        Evidence::Exit { exit } => format!("{symptom}, it {}", ended(exit)),
+        Evidence::Exit { exit } => format!("{symptom}, it {}", exit.phrase()),
         Evidence::Restarts { count, within, last: _ } => format!("{symptom}, {count} restarts within {within}"),
         Evidence::Health { held } if held.as_millis() == 0 => symptom.to_string(),
         Evidence::Health { held } => format!("{symptom} for {held}"),
@@ -214,62 +204,18 @@ pub fn symptom(symptom: Symptom, evidence: &Evidence) -> String {
         Evidence::Flips { count, within } => format!("{symptom}, {count} times within {within}"),
         Evidence::Stalled { resource, value, threshold, held } => {
             let resource = resource.name();
-            format!("{symptom}, {value} of the time waiting for {resource} for {held} ({threshold} is the limit)")
+            format!("{symptom}, {value} of the time waiting for {resource} for {held} (threshold {threshold})")
         }
         Evidence::Count { value, limit, held } => format!("{symptom}, {value} of {limit} for {held}"),
         Evidence::Growth { used, limit, per_hour, fit: _, over: _, limit_in } => {
-            format!("{symptom}, {used} of {limit} and {per_hour} more an hour: full in {limit_in}")
+            format!("{symptom}, {used} of {limit} growing by {per_hour} an hour: full in {limit_in}")
         }
         Evidence::Disk { path, value, threshold: _, writable, per_hour } => {
-            format!("{symptom}, {path} is {value} full; it keeps {writable} there and adds {per_hour} an hour")
+            format!("{symptom}, {path} is {value} full; it keeps {writable} there and grows by {per_hour} an hour")
         }
         Evidence::Unusual { value, expected, deviation: _, held } => {
             format!("{symptom}, {value:.1} instead of {expected:.1} for {held}")
         }
-    }
-}
-
-fn no_longer(symptom: Symptom) -> String {
-    match symptom {
-        Symptom::Unhealthy => "is no longer unhealthy".into(),
-        Symptom::Exited | Symptom::OomKilled => "is no longer down".into(),
-        Symptom::RestartLoop => "no longer restarts again and again".into(),
-        Symptom::CpuHigh => "no longer uses too much CPU".into(),
-        Symptom::MemoryHigh => "no longer uses too much memory".into(),
-        Symptom::OomChild => "has lost no more processes for want of memory".into(),
-        Symptom::Flapping => "no longer changes between healthy and unhealthy".into(),
-        Symptom::CpuThrottled => "is no longer held back by its CPU limit".into(),
-        Symptom::Pressure => "no longer waits too much".into(),
-        Symptom::PidsHigh => "no longer has too many processes".into(),
-        Symptom::MemoryLeak => "no longer grows towards its memory limit".into(),
-        Symptom::DiskFilling => "no longer fills the disk".into(),
-        Symptom::CpuUnusual | Symptom::MemoryUnusual | Symptom::NetworkUnusual | Symptom::BlockUnusual => {
-            "is as usual again".into()
-        }
-    }
-}
-
-/// How a run ended, as a verb: `crashed with code 1`.
-pub fn ended(exit: &Exit) -> String {
-    match exit.by {
-        ExitBy::Itself => "finished by itself".into(),
-        ExitBy::Crash => format!("crashed with code {}", exit.code),
-        ExitBy::Oom => "was killed for want of memory".into(),
-        ExitBy::Operator => "was stopped through Docker".into(),
-        ExitBy::Unknown => format!("ended with code {} before HemoStat looked", exit.code),
-    }
-}
-
-/// A life cycle as a person would call it.
-pub fn state(state: State) -> &'static str {
-    match state {
-        State::Created => "created",
-        State::Running => "running",
-        State::Paused => "paused",
-        State::Restarting => "restarting",
-        State::Removing => "being removed",
-        State::Exited => "exited",
-        State::Dead => "dead",
     }
 }
 
@@ -278,7 +224,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_attempt_is_not_attempts() {
+    fn one_attempt_is_singular() {
         assert_eq!([1, 2].map(attempts), ["1 attempt", "2 attempts"]);
     }
 }

@@ -1,4 +1,4 @@
-//! One authorised remedy, from the intent to the verdict: as the views of containers and incidents tell it.
+//! One authorised remedy, from its authorisation to its verdict, as the views `containers` and `incidents` show it.
 
 use hemostat_schema::{
     Action, EventId, Span, Timestamp,
@@ -6,20 +6,20 @@ use hemostat_schema::{
 };
 use serde::{Deserialize, Serialize};
 
-/// An authorised remedy and what came of it.
+/// An authorised remedy and its result.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Attempt {
-    /// The intent on the log.
+    /// The authorisation.
     pub id: EventId,
     /// When it was authorised.
     pub at: Timestamp,
-    /// What was to be done.
+    /// The remedy.
     pub remedy: Remedy,
-    /// Which attempt within the rolling hour, from 1.
+    /// Its number within the rolling window, from 1.
     pub attempt: u32,
-    /// How many the rolling hour allows.
+    /// Maximum attempts within the rolling window.
     pub of: u32,
-    /// Everything was done but the deed.
+    /// The remedy is not carried out; everything else happens.
     pub dry_run: bool,
     /// How far it has come.
     pub stage: Stage,
@@ -29,11 +29,11 @@ pub struct Attempt {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "is")]
 pub enum Stage {
-    /// It may be carried out, and nothing is known of it yet.
+    /// It may be carried out; no result is known yet.
     Authorised,
-    /// It was carried out; whether it helped is not known yet.
+    /// It was carried out and has no verdict yet.
     Done {
-        /// How long the engine took.
+        /// How long Docker took.
         took: Span,
     },
     /// It could not be carried out.
@@ -41,24 +41,25 @@ pub enum Stage {
         /// What happened.
         error: String,
     },
-    /// It was not carried out, as its intent was not safe.
-    Withheld {
+    /// It was not carried out, as its intent was not durable.
+    #[serde(rename = "withheld")]
+    NotExecuted {
         /// What was missing.
         why: String,
     },
-    /// It was judged.
+    /// It has a verdict.
     Judged {
         /// Whether it helped.
         outcome: Outcome,
-        /// What says so.
+        /// The reason for the verdict.
         why: String,
-        /// From the intent to the verdict.
+        /// From the authorisation to the verdict.
         took: Span,
     },
 }
 
 impl Attempt {
-    /// The attempt that `authorised`, at `id`, begins.
+    /// The attempt that `authorised`, the event `id`, begins.
     pub fn new(id: EventId, at: Timestamp, authorised: &Authorised) -> Self {
         Self {
             id,
@@ -71,24 +72,24 @@ impl Attempt {
         }
     }
 
-    /// Whether its outcome is still awaited.
-    pub fn in_hand(&self) -> bool {
+    /// Whether it has no outcome yet.
+    pub fn is_pending(&self) -> bool {
         match self.stage {
             Stage::Authorised | Stage::Done { .. } => true,
-            Stage::Failed { .. } | Stage::Withheld { .. } | Stage::Judged { .. } => false,
+            Stage::Failed { .. } | Stage::NotExecuted { .. } | Stage::Judged { .. } => false,
         }
     }
 
-    /// Whether it helped, where that has been judged.
+    /// Its outcome, once it is judged.
     pub fn outcome(&self) -> Option<Outcome> {
         match self.stage {
             Stage::Judged { outcome, .. } => Some(outcome),
-            Stage::Authorised | Stage::Done { .. } | Stage::Failed { .. } | Stage::Withheld { .. } => None,
+            Stage::Authorised | Stage::Done { .. } | Stage::Failed { .. } | Stage::NotExecuted { .. } => None,
         }
     }
 
-    /// Takes in what `action` says about this attempt, if it is about this one.
-    pub fn take(&mut self, action: &Action) {
+    /// Applies an action, if it is about this attempt.
+    pub fn apply(&mut self, action: &Action) {
         match action {
             Action::Succeeded(done) if done.action == self.id => self.stage = Stage::Done { took: done.took },
             Action::Failed(failed) if failed.action == self.id => {
@@ -97,10 +98,22 @@ impl Attempt {
             Action::Verified(judged) if judged.action == self.id => {
                 self.stage = Stage::Judged { outcome: judged.outcome, why: judged.why.clone(), took: judged.took };
             }
-            Action::Refused(refused) if refused.refusal.withholds() == Some(self.id) => {
-                self.stage = Stage::Withheld { why: refused.refusal.to_string() };
+            Action::Refused(refused) if refused.refusal.unexecuted_intent() == Some(self.id) => {
+                self.stage = Stage::NotExecuted { why: refused.refusal.to_string() };
             }
-            _ => {}
+            Action::Succeeded(_)
+            | Action::Failed(_)
+            | Action::Verified(_)
+            | Action::Refused(_)
+            | Action::Authorised(_)
+            | Action::Proposed(_)
+            | Action::Approved(_)
+            | Action::Denied(_)
+            | Action::Expired(_)
+            | Action::GaveUp(_)
+            | Action::BreakerReset(_)
+            | Action::Paused(_)
+            | Action::Resumed(_) => {}
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The laws of every view, over random histories: each is a fold of what happened, and of nothing else.
+//! The laws of every view, over random histories: a view is a fold of the log and of nothing else.
 
 use std::collections::BTreeMap;
 
@@ -18,8 +18,8 @@ use proptest::prelude::*;
 use super::{Breaker, Calibration, Containers, Cooldown, Dedup, Incidents, Timeline};
 use crate::{Projection, testing};
 
-/// One of everything that matters to a view, about the `n`th event's matters.
-fn whats() -> Vec<Event> {
+/// One event of each kind that a view reads.
+fn samples() -> Vec<Event> {
     let (run, restart, long) = (testing::run(0), Remedy::Restart, Span::from_secs(1));
     let (two, until) = (testing::id(2), testing::at(600));
     let cleared = |symptom, why| SymptomCleared { symptom, why, stood: long };
@@ -92,16 +92,16 @@ fn opinion(run: &Target) -> diagnosis::Reached {
     diagnosis::Reached { method, ..testing::reached(run.clone()) }
 }
 
-/// A history of two containers and two incidents; what is said of an attempt is said of the last one begun, which was
-/// for the last diagnosis.
+/// A history of two containers and two incidents. The result of an attempt belongs to the last one authorised, which was for
+/// the last diagnosis.
 fn histories() -> impl Strategy<Value = Vec<Recorded>> {
     let step = (any::<prop::sample::Index>(), any::<bool>(), prop::option::weighted(0.8, any::<bool>()));
     prop::collection::vec(step, 0..80).prop_map(|steps| {
-        let (whats, mut last_attempt, mut last_diagnosis) = (whats(), testing::id(2), testing::id(2));
+        let (samples, mut last_attempt, mut last_diagnosis) = (samples(), testing::id(2), testing::id(2));
         let mut history = vec![];
-        for (n, (what, second, incident)) in (1_u32..).zip(steps) {
+        for (n, (sample, second, incident)) in (1_u32..).zip(steps) {
             let id = testing::id(u64::from(n));
-            let mut event = whats[what.index(whats.len())].clone();
+            let mut event = samples[sample.index(samples.len())].clone();
             if let Event::Diagnosis(Diagnosis::Reached(_)) = &event {
                 last_diagnosis = id;
             }
@@ -128,7 +128,7 @@ fn histories() -> impl Strategy<Value = Vec<Recorded>> {
 
 type Rows<P> = BTreeMap<String, <P as Projection>::Row>;
 
-fn take<P: Projection>(rows: &mut Rows<P>, event: &Recorded) {
+fn apply<P: Projection>(rows: &mut Rows<P>, event: &Recorded) {
     if P::READS.contains(&event.family()) {
         for key in P::keys(event) {
             if let Some(row) = P::evolve(rows.remove(&key), &key, event) {
@@ -140,53 +140,53 @@ fn take<P: Projection>(rows: &mut Rows<P>, event: &Recorded) {
 
 fn folded<P: Projection>(history: &[Recorded]) -> Rows<P> {
     let mut rows = Rows::<P>::new();
-    history.iter().for_each(|event| take::<P>(&mut rows, event));
+    history.iter().for_each(|event| apply::<P>(&mut rows, event));
     rows
 }
 
-/// What every view obeys.
+/// Checks the laws of one view.
 fn obeys_the_laws<P: Projection>(history: &[Recorded], cut: usize) {
     let whole = folded::<P>(history);
 
-    // A fold that is interrupted, with its rows written and read again, goes on as if nothing had been.
+    // A fold that is interrupted, with its rows written and read again, continues unchanged.
     let cut = cut.min(history.len());
     let kept = rmp_serde::to_vec_named(&folded::<P>(&history[..cut])).expect("rows can be written");
     let mut rows: Rows<P> = rmp_serde::from_slice(&kept).expect("rows can be read");
-    history[cut..].iter().for_each(|event| take::<P>(&mut rows, event));
+    history[cut..].iter().for_each(|event| apply::<P>(&mut rows, event));
     assert_eq!(rows, whole, "{} cut at {cut}", P::NAME);
 
-    // An event that is delivered again changes nothing, and neither does any earlier one to a row that is there.
+    // An event that is delivered again changes nothing, and no earlier event changes an existing row.
     let mut rows = Rows::<P>::new();
     for event in history {
-        take::<P>(&mut rows, event);
+        apply::<P>(&mut rows, event);
         let before = rows.clone();
-        take::<P>(&mut rows, event);
-        assert_eq!(rows, before, "{} took {} twice", P::NAME, event.kind());
+        apply::<P>(&mut rows, event);
+        assert_eq!(rows, before, "{} applied {} twice", P::NAME, event.kind());
     }
     for event in history {
         for key in P::keys(event).iter().filter(|key| whole.contains_key(*key)) {
             let row = whole.get(key).cloned();
-            assert_eq!(P::evolve(row.clone(), key, event), row, "{} took {} late", P::NAME, event.kind());
+            assert_eq!(P::evolve(row.clone(), key, event), row, "{} applied {} late", P::NAME, event.kind());
         }
     }
 
-    // What a later program says is passed over.
+    // An event of a later program is skipped.
     let mut rows = whole.clone();
     for (n, family) in (900..).zip(Family::ALL) {
         let kind = format!("{family}.smelled");
         let body = Body::Unknown { family, kind, version: 1, data: serde_json::json!({ "odour": "burnt" }) };
-        let event = NewEvent::new(testing::subject(), testing::at(900), whats().remove(0));
+        let event = NewEvent::new(testing::subject(), testing::at(900), samples().remove(0));
         let event = event.in_incident(Some(testing::incident(10)));
-        take::<P>(&mut rows, &Recorded { body, ..event.recorded(testing::id(n), &[]) });
+        apply::<P>(&mut rows, &Recorded { body, ..event.recorded(testing::id(n), &[]) });
     }
-    assert_eq!(rows, whole, "{} took an unknown kind", P::NAME);
+    assert_eq!(rows, whole, "{} applied an unknown kind", P::NAME);
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_view_is_a_fold_of_the_log_and_of_nothing_else(history in histories(), cut in 0..80_usize) {
+    fn every_view_obeys_the_laws(history in histories(), cut in 0..80_usize) {
         obeys_the_laws::<Containers>(&history, cut);
         obeys_the_laws::<Incidents>(&history, cut);
         obeys_the_laws::<Timeline>(&history, cut);

@@ -1,8 +1,8 @@
-//! How a container is at present: its facts, the symptoms that stand, and whether an operator holds his hand over it.
+//! The present condition of a container: its facts, its active symptoms, and whether an operator keeps it from running.
 //!
-//! Judging, authorising and alerting all ask this, so they share one answer. The delicate part is whose deed an exit
-//! was: our own restart is, to Docker, a stop by somebody like any other. An exit of the very run that an open authority
-//! names is therefore our own deed, and no wish of an operator's.
+//! The deciders that diagnose, authorise, judge and alert share this fold. Its delicate part is who ended a run: to Docker,
+//! HemoStat's own restart is a stop like an operator's. The end of the very run that an open authorisation targets is
+//! therefore HemoStat's doing and not an operator's.
 
 use std::collections::BTreeMap;
 
@@ -14,43 +14,46 @@ use hemostat_schema::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::lifecycle;
+use super::lifecycle;
 
-/// How a container is at present.
+/// The present condition of a container.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Condition {
     /// What is known of it; none before it was seen and after it was removed.
     pub facts: Option<Facts>,
-    /// The symptoms that stand.
-    pub standing: BTreeMap<Symptom, Standing>,
-    /// When and why the last illness was over.
+    /// Its active symptoms.
+    #[serde(rename = "standing")]
+    pub symptoms: BTreeMap<Symptom, ActiveSymptom>,
+    /// When and why the last symptom of an incident was cleared.
     pub cleared: Option<(Timestamp, Cleared)>,
-    /// An operator's hand.
-    pub halted: Option<Halted>,
-    /// When it was last observed while ill.
+    /// How an operator keeps it from running, if one does.
+    #[serde(rename = "halted")]
+    pub operator_halt: Option<OperatorHalt>,
+    /// When it was last observed while sick.
     pub observed_at: Option<Timestamp>,
-    /// Our own hand: the run that an open authority stops.
-    deed: Option<(EventId, Target)>,
+    /// The open authorisation of a restart, and the run that it stops.
+    #[serde(rename = "deed")]
+    own_restart: Option<(EventId, Target)>,
 }
 
-/// A symptom that stands.
+/// A symptom that was raised and not cleared.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Standing {
-    /// The illness that it is part of.
+pub struct ActiveSymptom {
+    /// The incident that it belongs to.
     pub incident: Option<IncidentId>,
-    /// Since when.
+    /// Since when the container has had it.
     pub since: Timestamp,
-    /// How bad it is.
+    /// Its severity.
     pub severity: Severity,
     /// The run in which it was last seen.
     pub target: Target,
-    /// What says so.
+    /// The evidence for it.
     pub evidence: Evidence,
 }
 
-impl Standing {
-    /// Whether it is an illness, and not merely worth knowing.
-    pub fn is_illness(&self) -> bool {
+impl ActiveSymptom {
+    /// Whether it belongs to an incident; a symptom of low severity is only worth knowing.
+    pub fn opens_incident(&self) -> bool {
         self.severity > Severity::Low
     }
 }
@@ -58,65 +61,66 @@ impl Standing {
 /// How an operator keeps a container from running.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Halted {
+pub enum OperatorHalt {
     /// By `docker stop`, `kill` or `compose stop`.
     Stopped,
     /// By `docker pause`.
-    Frozen,
+    #[serde(rename = "frozen")]
+    Paused,
 }
 
 impl Condition {
-    /// Takes an event of the container in.
+    /// Applies an event of the container.
     pub fn evolve(&mut self, event: &Recorded) {
         match event.event() {
             Some(Event::Observation(seen)) => self.observe(event, seen),
             Some(Event::Action(Action::Authorised(intent))) if !intent.dry_run => {
-                self.deed = match intent.remedy {
+                self.own_restart = match intent.remedy {
                     Remedy::Restart => Some((event.id, intent.target.clone())),
-                    _ => None,
+                    Remedy::Start | Remedy::Stop | Remedy::Scale | Remedy::Cleanup | Remedy::Exec { .. } => None,
                 };
             }
-            Some(Event::Action(Action::Failed(failed))) => self.done(failed.action),
-            Some(Event::Action(Action::Verified(verdict))) => self.done(verdict.action),
-            _ => {}
+            Some(Event::Action(Action::Failed(failed))) => self.ended(failed.action),
+            Some(Event::Action(Action::Verified(verdict))) => self.ended(verdict.action),
+            Some(Event::Action(_) | Event::Diagnosis(_) | Event::Alert(_)) | None => {}
         }
     }
 
     fn observe(&mut self, event: &Recorded, seen: &Observation) {
         match seen {
-            Observation::Seen(seen) => self.halted = self.halted_by(&seen.facts),
+            Observation::Seen(seen) => self.operator_halt = self.halt_of(&seen.facts),
             Observation::Exited(exited) => {
-                let by_operator = exited.exit.by == ExitBy::Operator && !self.is_our_deed(&exited.target);
-                self.halted = by_operator.then_some(Halted::Stopped);
+                let by_operator = exited.exit.by == ExitBy::Operator && !self.is_own_restart(&exited.target);
+                self.operator_halt = by_operator.then_some(OperatorHalt::Stopped);
             }
-            Observation::Frozen(_) => self.halted = Some(Halted::Frozen),
-            Observation::Started(_) | Observation::Thawed(_) => self.halted = None,
+            Observation::Paused(_) => self.operator_halt = Some(OperatorHalt::Paused),
+            Observation::Started(_) | Observation::Unpaused(_) => self.operator_halt = None,
             Observation::Removed(_) => {
-                if self.is_ill() {
+                if self.is_sick() {
                     self.cleared = Some((event.at, Cleared::Removed));
                 }
-                self.standing.clear();
-                self.halted = None;
+                self.symptoms.clear();
+                self.operator_halt = None;
             }
             Observation::SymptomRaised(raised) => {
-                let standing = Standing {
+                let symptom = ActiveSymptom {
                     incident: event.incident.clone(),
                     since: raised.since,
                     severity: raised.severity,
                     target: raised.target.clone(),
                     evidence: raised.evidence.clone(),
                 };
-                self.standing.insert(raised.symptom, standing);
+                self.symptoms.insert(raised.symptom, symptom);
             }
             Observation::SymptomWorsened(worse) => {
-                if let Some(standing) = self.standing.get_mut(&worse.symptom) {
-                    standing.severity = worse.severity;
-                    standing.target = worse.target.clone();
-                    standing.evidence = worse.evidence.clone();
+                if let Some(symptom) = self.symptoms.get_mut(&worse.symptom) {
+                    symptom.severity = worse.severity;
+                    symptom.target = worse.target.clone();
+                    symptom.evidence = worse.evidence.clone();
                 }
             }
             Observation::SymptomCleared(cleared) => {
-                if self.standing.remove(&cleared.symptom).is_none_or(|standing| standing.is_illness()) {
+                if self.symptoms.remove(&cleared.symptom).is_none_or(|symptom| symptom.opens_incident()) {
                     self.cleared = Some((event.at, cleared.why));
                 }
             }
@@ -128,60 +132,61 @@ impl Condition {
             | Observation::EngineLost(_)
             | Observation::EngineFound(_) => {}
         }
-        lifecycle::follow(&mut self.facts, seen);
-        self.observed_at = if self.is_ill() { self.observed_at.max(Some(event.at)) } else { None };
+        lifecycle::apply(&mut self.facts, seen);
+        self.observed_at = if self.is_sick() { self.observed_at.max(Some(event.at)) } else { None };
     }
 
-    fn halted_by(&self, facts: &Facts) -> Option<Halted> {
+    fn halt_of(&self, facts: &Facts) -> Option<OperatorHalt> {
         match facts.state {
-            State::Paused => Some(Halted::Frozen),
+            State::Paused => Some(OperatorHalt::Paused),
             State::Exited | State::Dead => {
                 let by_operator = facts.exit.is_some_and(|exit| exit.by == ExitBy::Operator);
-                (by_operator && !self.is_our_deed(&facts.target())).then_some(Halted::Stopped)
+                (by_operator && !self.is_own_restart(&facts.target())).then_some(OperatorHalt::Stopped)
             }
             State::Created | State::Running | State::Restarting | State::Removing => None,
         }
     }
 
-    fn is_our_deed(&self, ended: &Target) -> bool {
-        self.deed.as_ref().is_some_and(|(_, target)| target == ended)
+    fn is_own_restart(&self, ended: &Target) -> bool {
+        self.own_restart.as_ref().is_some_and(|(_, target)| target == ended)
     }
 
-    fn done(&mut self, action: EventId) {
-        self.deed = self.deed.take().filter(|(deed, _)| *deed != action);
+    fn ended(&mut self, action: EventId) {
+        self.own_restart = self.own_restart.take().filter(|(open, _)| *open != action);
     }
 
-    /// Whether it is ill: a symptom stands that is more than worth knowing.
-    pub fn is_ill(&self) -> bool {
-        self.standing.values().any(Standing::is_illness)
+    /// Whether a symptom is active that belongs to an incident.
+    pub fn is_sick(&self) -> bool {
+        self.symptoms.values().any(ActiveSymptom::opens_incident)
     }
 
-    /// Whether it is ill in this way.
-    pub fn ails(&self, symptom: Symptom) -> bool {
-        self.standing.get(&symptom).is_some_and(Standing::is_illness)
+    /// Whether this symptom is active and belongs to an incident.
+    pub fn is_sick_with(&self, symptom: Symptom) -> bool {
+        self.symptoms.get(&symptom).is_some_and(ActiveSymptom::opens_incident)
     }
 
     /// Whether it runs.
-    pub fn runs(&self) -> bool {
+    pub fn is_running(&self) -> bool {
         self.facts.as_ref().is_some_and(|facts| facts.state == State::Running)
     }
 
-    /// What its health check says; none where nothing is known of it.
+    /// The result of its health check; none while nothing is known of the container.
     pub fn health(&self) -> Option<Health> {
         self.facts.as_ref().map(|facts| facts.health)
     }
 
-    /// Whether `symptom` stands and shows in its present run, `diagnosed` being the run that a diagnosis was about.
+    /// Whether `symptom` is active and visible in the present run; `diagnosed` is the run that a diagnosis was about.
     ///
-    /// A symptom stands for a while after the container got well (hysteresis), and after a restart it speaks of the run
-    /// before. Acting on it then would strike a container that is getting well. What is merely worth knowing never shows.
+    /// A symptom stays active for a while after the container got well (hysteresis), and after a restart it describes the
+    /// earlier run. Acting on it then would disturb a container that is recovering. A symptom that belongs to no incident is
+    /// never visible.
     pub fn shows(&self, symptom: Symptom, diagnosed: &Target) -> bool {
-        let standing = self.standing.get(&symptom).filter(|standing| standing.is_illness());
-        let (Some(standing), Some(facts)) = (standing, &self.facts) else { return false };
+        let active = self.symptoms.get(&symptom).filter(|active| active.opens_incident());
+        let (Some(active), Some(facts)) = (active, &self.facts) else { return false };
         match symptom {
             Symptom::Unhealthy => facts.health == Health::Unhealthy && facts.state == State::Running,
             Symptom::Exited | Symptom::OomKilled => facts.state != State::Running,
-            // Another run does not change either.
+            // A new run changes neither.
             Symptom::RestartLoop | Symptom::DiskFilling => true,
             Symptom::CpuHigh
             | Symptom::MemoryHigh
@@ -196,7 +201,7 @@ impl Condition {
             | Symptom::NetworkUnusual
             | Symptom::BlockUnusual => {
                 let present = facts.target();
-                standing.target == present || *diagnosed == present
+                active.target == present || *diagnosed == present
             }
         }
     }
@@ -217,14 +222,14 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_shows_in_the_run_it_speaks_of_and_in_the_one_that_was_diagnosed() {
+    fn a_symptom_shows_in_the_run_it_was_seen_in_and_in_the_diagnosed_run() {
         let check = |symptom: Symptom, here: bool, in_another_run: bool| {
-            let ill = || vec![testing::seen(0, facts()), testing::raised(10, symptom, run(0))];
-            assert_eq!(after(ill()).shows(symptom, &run(0)), here, "{symptom}");
-            let mut restarted = ill();
+            let sick = || vec![testing::seen(0, facts()), testing::raised(10, symptom, run(0))];
+            assert_eq!(after(sick()).shows(symptom, &run(0)), here, "{symptom}");
+            let mut restarted = sick();
             restarted.push(started(20));
             assert_eq!(after(restarted.clone()).shows(symptom, &run(0)), in_another_run, "{symptom}, restarted");
-            assert!(after(restarted).ails(symptom), "{symptom}");
+            assert!(after(restarted).is_sick_with(symptom), "{symptom}");
         };
         for symptom in [
             Symptom::CpuHigh,
@@ -244,11 +249,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_merely_unusual_stands_and_is_no_illness() {
+    fn an_unusual_symptom_is_active_and_belongs_to_no_incident() {
         let unusual = testing::unusual(10, Symptom::CpuUnusual, run(0));
         let condition = after(vec![testing::seen(0, facts()), unusual]);
-        assert!(condition.standing.contains_key(&Symptom::CpuUnusual));
-        assert!(!condition.is_ill() && !condition.ails(Symptom::CpuUnusual));
+        assert!(condition.symptoms.contains_key(&Symptom::CpuUnusual));
+        assert!(!condition.is_sick() && !condition.is_sick_with(Symptom::CpuUnusual));
         assert!(!condition.shows(Symptom::CpuUnusual, &run(0)));
         assert_eq!(condition.observed_at, None);
     }

@@ -1,6 +1,6 @@
-//! The view `timeline`: what happened lately to a container or a host, a line an event.
+//! The view `timeline`: the latest events of a container or a host, one line each.
 //!
-//! The history of a name goes on when its container is recreated; so a removed container keeps its timeline.
+//! The timeline of a name goes on when its container is recreated, so a removed container keeps its timeline.
 
 use std::collections::VecDeque;
 
@@ -8,34 +8,34 @@ use hemostat_schema::{EventId, Family, IncidentId, Recorded, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::story;
-use crate::Projection;
+use crate::projection::Projection;
 
 /// The view itself.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeline;
 
-/// So many lines are kept, the latest.
-const LINES: usize = 100;
+/// Maximum lines; the latest are kept.
+const MAX_LINES: usize = 100;
 
-/// The latest events of one subject, by its key, the oldest first.
+/// The latest events of one subject, oldest first, by the subject's key.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     /// The lines.
     pub lines: VecDeque<Line>,
-    /// The last event that was taken in.
+    /// The last event applied.
     pub last: EventId,
 }
 
-/// One event in a line.
+/// One event as a line of text.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Line {
     /// The event.
     pub id: EventId,
     /// When it happened.
     pub at: Timestamp,
-    /// Which illness it belongs to.
+    /// The incident that it belongs to.
     pub incident: Option<IncidentId>,
-    /// What happened, in a sentence.
+    /// What happened.
     pub text: String,
 }
 
@@ -57,7 +57,7 @@ impl Projection for Timeline {
         if event.id <= row.last {
             return Some(row);
         }
-        if row.lines.len() == LINES {
+        if row.lines.len() == MAX_LINES {
             row.lines.pop_front();
         }
         row.lines.push_back(Line {

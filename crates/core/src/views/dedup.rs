@@ -1,34 +1,34 @@
-//! The view `dedup`: which alert stands for an incident, and how often it was not told again.
+//! The view `dedup`: the open alert of an incident, and how often a duplicate of it was suppressed.
 //!
-//! A row lives as long as its alert: from raised to resolved.
+//! A row exists while its alert is open: from raised to resolved.
 
 use hemostat_schema::{Alert, Event, EventId, Family, Recorded, Subject, Timestamp, observation::Severity};
 use serde::{Deserialize, Serialize};
 
-use crate::Projection;
+use crate::projection::Projection;
 
 /// The view itself.
 #[derive(Debug, Clone, Copy)]
 pub struct Dedup;
 
-/// The alert that stands, by incident.
+/// The open alert of an incident, by the id of the incident.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Row {
-    /// Who is ill.
+    /// The container.
     pub subject: Subject,
     /// The event that raised the alert.
     pub alert: EventId,
-    /// When.
+    /// When it was raised.
     pub since: Timestamp,
-    /// How bad.
+    /// Its severity.
     pub severity: Severity,
-    /// Who and what, in one line.
+    /// Its title.
     pub title: String,
-    /// When it turned out to need a person.
+    /// When it was escalated, because a person is needed.
     pub escalated: Option<Timestamp>,
-    /// How often something was worth telling but had been told.
+    /// How many alerts were suppressed.
     pub suppressed: u64,
-    /// The last event that was taken in.
+    /// The last event applied.
     pub last: EventId,
 }
 

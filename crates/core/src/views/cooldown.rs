@@ -1,29 +1,29 @@
-//! The view `cooldown`: the rest of each container after its last illness, by the rule of [`crate::cooldown`].
+//! The view `cooldown`: the cooldown of each container after its last incident, by the rule of [`crate::remedy::cooldown`].
 //!
-//! How long it lasts is policy, not history: the row says when it began and why, and a reader who knows the container's
-//! cooldown asks [`Row::until`].
+//! Its length is policy, not history: the row says when the cooldown began and why, and [`Row::until`] takes the length.
 
 use hemostat_schema::{Action, Event, EventId, Family, Recorded, Span, Timestamp, action::Outcome};
 use serde::{Deserialize, Serialize};
 
-use crate::{Projection, cooldown};
+use crate::{projection::Projection, remedy::cooldown};
 
 /// The view itself.
 #[derive(Debug, Clone, Copy)]
 pub struct Cooldown;
 
-/// The rest of one container, by its key.
+/// The cooldown of one container, by the container's key.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Row {
-    /// The illness that ended, and when.
-    pub rest: cooldown::Cooldown,
-    /// How it ended.
+    /// The incident that ended, and when.
+    #[serde(rename = "rest")]
+    pub cooldown: cooldown::Cooldown,
+    /// How the incident ended.
     pub why: Why,
-    /// The last event that was taken in.
+    /// The last event applied.
     pub last: EventId,
 }
 
-/// How an illness ended, so that a rest follows.
+/// How an incident ended that a cooldown follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Why {
@@ -34,9 +34,9 @@ pub enum Why {
 }
 
 impl Row {
-    /// When the rest ends, if it lasts this long.
+    /// When a cooldown of this length ends.
     pub fn until(&self, length: Span) -> Timestamp {
-        length.after(self.rest.since)
+        self.cooldown.until(length)
     }
 }
 
@@ -60,8 +60,8 @@ impl Projection for Cooldown {
             return row;
         }
         let begun = |why| {
-            let rest = cooldown::Cooldown { incident: event.incident.clone(), since: event.at };
-            Some(Row { rest, why, last: event.id })
+            let cooldown = cooldown::Cooldown { incident: event.incident.clone(), since: event.at };
+            Some(Row { cooldown, why, last: event.id })
         };
         match event.event() {
             Some(Event::Action(Action::Verified(verified))) if verified.outcome == Outcome::Recovered => {

@@ -1,7 +1,7 @@
-//! The view `incidents`: what happened in one illness, in which order, and how it ended.
+//! The view `incidents`: what happened in one incident, in which order, and how it ended.
 //!
-//! A row is born when the first symptom is raised. It keeps the ids of the incident's events, so that the causal chain
-//! can be shown by reading just those.
+//! The first symptom creates the row. The row keeps the ids of the incident's events, so that the causal chain can be shown by
+//! reading only those.
 
 use hemostat_schema::{
     Action, Alert, Confidence, Diagnosis, Event, EventId, Family, Observation, Recorded, Subject, Timestamp,
@@ -11,104 +11,104 @@ use hemostat_schema::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::Attempt;
-use crate::Projection;
+use super::attempt::Attempt;
+use crate::projection::Projection;
 
 /// The view itself.
 #[derive(Debug, Clone, Copy)]
 pub struct Incidents;
 
-/// The first so many and the last so many events of an incident are kept; what lies between is only counted.
+/// How many of the first and of the last events of an incident are kept; those between are only counted.
 const ENDS: usize = 100;
 
-/// So many diagnoses, attempts and alert events are kept, the latest.
-const LATEST: usize = 20;
+/// Maximum diagnoses, attempts and alert events; the latest are kept.
+const MAX_LATEST: usize = 20;
 
 /// One incident, by its id.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Row {
-    /// Who is ill.
+    /// The container.
     pub subject: Subject,
-    /// Since when: the first symptom's word.
+    /// Since when, according to its first symptom.
     pub begun: Timestamp,
-    /// How it stands, or how it ended.
+    /// Its state.
     pub state: State,
-    /// Since when `state` is another than open.
+    /// When it ended; none while it is open.
     pub ended: Option<Timestamp>,
-    /// Every way in which it was ill.
-    pub symptoms: Vec<Suffered>,
-    /// What was concluded, the latest.
-    pub diagnoses: Vec<Concluded>,
-    /// Why a remedy was not carried out, the last time that one was not.
+    /// All its symptoms.
+    pub symptoms: Vec<IncidentSymptom>,
+    /// Its latest diagnoses.
+    pub diagnoses: Vec<Conclusion>,
+    /// Its last refusal.
     pub refused: Option<(Timestamp, Refusal)>,
-    /// What was tried, the latest.
+    /// Its latest attempts.
     pub attempts: Vec<Attempt>,
     /// The events of its alert: raised, escalated, resolved, and their delivery.
     pub alerts: Vec<EventId>,
     /// Its events in order: the first hundred and the last hundred.
     pub events: Vec<EventId>,
-    /// How many events between those are left out.
+    /// How many events between those are omitted.
     pub omitted: u64,
-    /// HemoStat has given up on it for the time being.
+    /// HemoStat has given up on it for now.
     given_up: bool,
-    /// Why the last symptom that was cleared counts as over.
+    /// Why the last symptom was cleared.
     cleared: Option<Cleared>,
-    /// The last event that was taken in.
+    /// The last event applied.
     pub last: EventId,
 }
 
-/// How an incident stands, or how it ended.
+/// The state of an incident.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// A symptom stands, or the outcome of a remedy is awaited.
+    /// A symptom is active, or a remedy has no verdict yet.
     Open,
     /// A remedy helped.
     Recovered,
-    /// Attempt after attempt did not help, and a symptom still stands.
+    /// HemoStat gave up after unsuccessful attempts, and a symptom is still active.
     GivenUp,
-    /// It went by itself, or somebody else mended it.
+    /// It passed by itself, or something other than HemoStat healed it.
     Passed,
-    /// An operator stopped or froze the container.
+    /// An operator stopped or paused the container.
     Stopped,
     /// The container was removed.
     Removed,
 }
 
-/// One way in which the container was ill.
+/// A symptom of an incident.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Suffered {
-    /// Which.
+pub struct IncidentSymptom {
+    /// The symptom.
     pub symptom: Symptom,
-    /// How bad it was at worst.
+    /// Its highest severity.
     pub severity: Severity,
     /// Since when.
     pub since: Timestamp,
-    /// When it was over; none while it stands.
+    /// When it was cleared; none while it is active.
     pub cleared: Option<Timestamp>,
 }
 
-/// What was concluded.
+/// A diagnosis.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Concluded {
+pub struct Conclusion {
     /// The event.
     pub id: EventId,
-    /// When.
+    /// When it was reached.
     pub at: Timestamp,
-    /// Whether it is an illness.
+    /// Whether the container is sick.
     pub verdict: Verdict,
-    /// What is wrong.
+    /// The cause.
     pub root_cause: String,
-    /// What would help.
+    /// The remedy that would help.
     pub remedy: Option<Remedy>,
-    /// How sure it is.
+    /// How certain it is.
     pub confidence: Confidence,
-    /// Who concluded it.
+    /// The rule or model that reached it.
     pub method: Method,
 }
 
 impl Row {
-    fn born(event: &Recorded, since: Timestamp) -> Self {
+    fn new(event: &Recorded, since: Timestamp) -> Self {
         Self {
             subject: event.subject.clone(),
             begun: since,
@@ -119,7 +119,7 @@ impl Row {
             refused: None,
             attempts: vec![],
             alerts: vec![],
-            // What led to the first symptom belongs to the story, though the incident did not exist yet.
+            // The cause of the first symptom belongs to the incident, though it happened before.
             events: event.cause.into_iter().collect(),
             omitted: 0,
             given_up: false,
@@ -128,14 +128,14 @@ impl Row {
         }
     }
 
-    fn take(&mut self, known: &Event, event: &Recorded) {
+    fn apply(&mut self, known: &Event, event: &Recorded) {
         match known {
             Event::Observation(observation) => self.observe(observation, event),
             Event::Diagnosis(Diagnosis::Reached(reached)) => {
                 let (id, at) = (event.id, event.at);
                 keep_latest(
                     &mut self.diagnoses,
-                    Concluded {
+                    Conclusion {
                         id,
                         at,
                         verdict: reached.verdict,
@@ -157,15 +157,15 @@ impl Row {
                 Alert::Suppressed(_) | Alert::Tested(_) => {}
             },
         }
-        self.chain(event.id);
+        self.add_event(event.id);
         self.settle(event.at);
     }
 
     fn observe(&mut self, observation: &Observation, event: &Recorded) {
         match observation {
             Observation::SymptomRaised(raised) => {
-                self.symptoms.retain(|suffered| suffered.symptom != raised.symptom);
-                self.symptoms.push(Suffered {
+                self.symptoms.retain(|symptom| symptom.symptom != raised.symptom);
+                self.symptoms.push(IncidentSymptom {
                     symptom: raised.symptom,
                     severity: raised.severity,
                     since: raised.since,
@@ -173,13 +173,13 @@ impl Row {
                 });
             }
             Observation::SymptomWorsened(worsened) => {
-                for suffered in self.symptoms.iter_mut().filter(|suffered| suffered.symptom == worsened.symptom) {
-                    suffered.severity = suffered.severity.max(worsened.severity);
+                for symptom in self.symptoms.iter_mut().filter(|symptom| symptom.symptom == worsened.symptom) {
+                    symptom.severity = symptom.severity.max(worsened.severity);
                 }
             }
             Observation::SymptomCleared(cleared) => {
-                for suffered in self.symptoms.iter_mut().filter(|suffered| suffered.symptom == cleared.symptom) {
-                    suffered.cleared = Some(event.at);
+                for symptom in self.symptoms.iter_mut().filter(|symptom| symptom.symptom == cleared.symptom) {
+                    symptom.cleared = Some(event.at);
                 }
                 self.cleared = Some(cleared.why);
             }
@@ -187,8 +187,8 @@ impl Row {
             | Observation::Removed(_)
             | Observation::Started(_)
             | Observation::Exited(_)
-            | Observation::Frozen(_)
-            | Observation::Thawed(_)
+            | Observation::Paused(_)
+            | Observation::Unpaused(_)
             | Observation::HealthChanged(_)
             | Observation::Sampled(_)
             | Observation::Stored(_)
@@ -208,13 +208,13 @@ impl Row {
             }
             Action::Succeeded(_) | Action::Failed(_) | Action::Verified(_) => {
                 for attempt in &mut self.attempts {
-                    attempt.take(action);
+                    attempt.apply(action);
                 }
             }
             Action::Refused(refused) => {
                 self.refused = Some((event.at, refused.refusal.clone()));
                 for attempt in &mut self.attempts {
-                    attempt.take(action);
+                    attempt.apply(action);
                 }
             }
             Action::GaveUp(_) => self.given_up = true,
@@ -228,7 +228,7 @@ impl Row {
         }
     }
 
-    fn chain(&mut self, id: EventId) {
+    fn add_event(&mut self, id: EventId) {
         if self.events.len() == 2 * ENDS {
             self.events.remove(ENDS);
             self.omitted += 1;
@@ -236,15 +236,15 @@ impl Row {
         self.events.push(id);
     }
 
-    /// Works out the state anew; it changes `ended` only when it changes itself, so an alert about the end moves nothing.
+    /// Recomputes the state. `ended` changes only when the state does, so a later alert about the end does not move it.
     fn settle(&mut self, at: Timestamp) {
-        let stands = self.symptoms.iter().any(|suffered| suffered.cleared.is_none());
-        let in_hand = self.attempts.last().is_some_and(Attempt::in_hand);
+        let is_active = self.symptoms.iter().any(|symptom| symptom.cleared.is_none());
+        let is_pending = self.attempts.last().is_some_and(Attempt::is_pending);
         let helped = self.attempts.last().is_some_and(|attempt| attempt.outcome() == Some(Outcome::Recovered));
         let state = match self.cleared {
-            _ if in_hand => State::Open,
-            _ if stands && self.given_up => State::GivenUp,
-            _ if stands => State::Open,
+            _ if is_pending => State::Open,
+            _ if is_active && self.given_up => State::GivenUp,
+            _ if is_active => State::Open,
             Some(Cleared::Stopped) => State::Stopped,
             Some(Cleared::Removed) => State::Removed,
             Some(Cleared::Well) | None if helped => State::Recovered,
@@ -258,7 +258,7 @@ impl Row {
 }
 
 fn keep_latest<T>(list: &mut Vec<T>, item: T) {
-    if list.len() == LATEST {
+    if list.len() == MAX_LATEST {
         list.remove(0);
     }
     list.push(item);
@@ -282,10 +282,10 @@ impl Projection for Incidents {
         let mut row = match (row, known) {
             (Some(row), _) if event.id <= row.last => return Some(row),
             (Some(row), _) => row,
-            (None, Event::Observation(Observation::SymptomRaised(raised))) => Row::born(event, raised.since),
+            (None, Event::Observation(Observation::SymptomRaised(raised))) => Row::new(event, raised.since),
             (None, _) => return None,
         };
-        row.take(known, event);
+        row.apply(known, event);
         row.last = event.id;
         Some(row)
     }

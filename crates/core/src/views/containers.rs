@@ -1,8 +1,8 @@
-//! The view `containers`: how each container is, and why it is, or is not, being healed.
+//! The view `containers`: the condition of each container, and why it is or is not being healed.
 //!
-//! A row is born when a container is seen, never of what is said about it later, so that a late alert does not bring a
-//! removed container back. It goes when the container is removed, unless a remedy is still in hand or a symptom stands:
-//! then it stays, marked as removed, until that is settled.
+//! Only `seen` creates a row, so that a late event about a removed container does not bring it back. The row is deleted when
+//! the container is removed, unless a remedy is pending or a symptom is active: then it stays, marked as removed, until that
+//! is over.
 
 use hemostat_schema::{
     Action, Diagnosis, Event, EventId, Family, IncidentId, Observation, Recorded, Timestamp,
@@ -13,11 +13,11 @@ use hemostat_schema::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Attempt,
-    attention::{Attention, Halt},
+use super::{attempt::Attempt, attention::Attention};
+use crate::{
+    observe::{condition::OperatorHalt, lifecycle},
+    projection::Projection,
 };
-use crate::{Projection, lifecycle};
 
 /// The view itself.
 #[derive(Debug, Clone, Copy)]
@@ -26,71 +26,71 @@ pub struct Containers;
 /// One container, by `host/name`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Row {
-    /// What is known of it, kept up to date by every observation.
+    /// What is known of it; every observation updates it.
     pub facts: Facts,
-    /// When it was frozen, started or ended last; that is, since when `facts.state` holds.
+    /// Since when `facts.state` holds: when it was last started, paused or ended.
     pub since: Timestamp,
-    /// What it used last, and when.
+    /// Its last resource use, and when that was measured.
     pub vitals: Option<(Timestamp, Vitals)>,
-    /// The symptoms that stand.
-    pub symptoms: Vec<Standing>,
-    /// The illness that it is going through.
+    /// Its active symptoms.
+    pub symptoms: Vec<ActiveSymptom>,
+    /// Its open incident.
     pub incident: Option<IncidentId>,
-    /// The last conclusion about it, also of an earlier illness.
-    pub diagnosis: Option<Concluded>,
-    /// The last remedy that was authorised, also in an earlier illness, and what came of it.
+    /// Its last diagnosis, possibly of an earlier incident.
+    pub diagnosis: Option<Conclusion>,
+    /// Its last attempt, possibly of an earlier incident.
     pub action: Option<Attempt>,
-    /// What stands in the way of healing at present, or the answer that is awaited.
+    /// What prevents healing now, or the answer that HemoStat waits for.
     pub obstacle: Option<Attention>,
-    /// What has been counted since the row was born.
+    /// Counters since the row was created.
     pub counters: Counters,
-    /// When it was removed, where its row outlives it.
+    /// When it was removed, if the row still exists.
     pub removed: Option<Timestamp>,
-    /// The last event that was taken in.
+    /// The last event applied.
     pub last: EventId,
 }
 
-/// A symptom that stands.
+/// A symptom that was raised and not cleared.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Standing {
-    /// Which.
+pub struct ActiveSymptom {
+    /// The symptom.
     pub symptom: Symptom,
-    /// How bad.
+    /// Its severity.
     pub severity: Severity,
     /// Since when.
     pub since: Timestamp,
-    /// What says so.
+    /// The evidence for it.
     pub evidence: Evidence,
 }
 
-/// A conclusion with its place on the log.
+/// A diagnosis on the log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Concluded {
+pub struct Conclusion {
     /// The event.
     pub id: EventId,
-    /// When.
+    /// When it was reached.
     pub at: Timestamp,
-    /// What was concluded.
+    /// The diagnosis.
     pub reached: Reached,
 }
 
-/// What has been counted of a container since its row was born.
+/// Counters of a container since its row was created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Counters {
-    /// Illnesses.
+    /// Incidents.
     pub incidents: u64,
     /// Remedies that were authorised.
     pub attempts: u64,
     /// Remedies that helped.
     pub recovered: u64,
-    /// Remedies that were refused, once for each change of the reason.
+    /// Refusals, one per change of the reason.
     pub refused: u64,
-    /// Runs that began.
+    /// Runs.
     pub starts: u64,
 }
 
 impl Row {
-    fn born(facts: &Facts, event: &Recorded) -> Self {
+    fn new(facts: &Facts, event: &Recorded) -> Self {
         Self {
             since: facts.exit.map_or(facts.started_at.unwrap_or(facts.created_at), |exit| exit.at),
             facts: facts.clone(),
@@ -106,27 +106,27 @@ impl Row {
         }
     }
 
-    /// The remedy whose outcome is awaited.
-    pub fn in_hand(&self) -> Option<&Attempt> {
-        self.action.as_ref().filter(|attempt| attempt.in_hand())
+    /// The attempt that has no outcome yet.
+    pub fn pending_attempt(&self) -> Option<&Attempt> {
+        self.action.as_ref().filter(|attempt| attempt.is_pending())
     }
 
-    /// Why it is, or is not, being healed.
+    /// Why it is or is not being healed.
     pub fn attention(&self) -> Attention {
-        if let Some(Attempt { remedy, attempt, of, at, .. }) = self.in_hand() {
+        if let Some(Attempt { remedy, attempt, of, at, .. }) = self.pending_attempt() {
             return Attention::InHand { remedy: remedy.clone(), attempt: *attempt, of: *of, since: *at };
         }
-        let symptoms = || self.symptoms.iter().map(|standing| standing.symptom).collect();
-        if self.is_ill() {
+        let symptoms = || self.symptoms.iter().map(|active| active.symptom).collect();
+        if self.is_sick() {
             return self.obstacle.clone().unwrap_or_else(|| Attention::Sick { symptoms: symptoms() });
         }
         match (self.facts.state, self.facts.exit) {
             (State::Running, _) if self.facts.health == Health::Starting => Attention::Starting,
             (State::Running, _) if !self.symptoms.is_empty() => Attention::Unusual { symptoms: symptoms() },
             (State::Running, _) => Attention::Healthy,
-            (State::Paused, _) => Attention::LeftAlone { how: Halt::Frozen, since: self.since },
+            (State::Paused, _) => Attention::LeftAlone { how: OperatorHalt::Paused, since: self.since },
             (_, Some(exit)) if exit.by == ExitBy::Operator => {
-                Attention::LeftAlone { how: Halt::Stopped, since: exit.at }
+                Attention::LeftAlone { how: OperatorHalt::Stopped, since: exit.at }
             }
             (State::Created | State::Restarting | State::Removing | State::Exited | State::Dead, exit) => {
                 Attention::Idle { exit, docker_restarts: self.facts.state == State::Restarting }
@@ -134,11 +134,11 @@ impl Row {
         }
     }
 
-    fn take(&mut self, event: &Event, at: &Recorded) {
+    fn apply(&mut self, event: &Event, at: &Recorded) {
         match event {
             Event::Observation(observation) => self.observe(observation, at),
             Event::Diagnosis(Diagnosis::Reached(reached)) => {
-                self.diagnosis = Some(Concluded { id: at.id, at: at.at, reached: reached.clone() });
+                self.diagnosis = Some(Conclusion { id: at.id, at: at.at, reached: reached.clone() });
                 match (&reached.remedy, &self.obstacle) {
                     (None, _) if reached.verdict == Verdict::Sick => {
                         self.obstacle = Some(Attention::NoRemedy { root_cause: reached.root_cause.clone() });
@@ -158,22 +158,22 @@ impl Row {
             Observation::Seen(_)
             | Observation::Started(_)
             | Observation::Exited(_)
-            | Observation::Frozen(_)
-            | Observation::Thawed(_)
+            | Observation::Paused(_)
+            | Observation::Unpaused(_)
             | Observation::HealthChanged(_) => self.follow(observation, at),
             Observation::Removed(removed) if removed.target.id == self.facts.id => self.removed = Some(at.at),
-            // Its name has been given to another container meanwhile.
+            // Another container has taken over the name.
             Observation::Removed(_) => {}
             Observation::Sampled(sampled) => self.vitals = Some((at.at, sampled.vitals)),
             Observation::SymptomRaised(raised) => {
-                let is_illness = raised.severity > Severity::Low;
-                if is_illness && self.incident != at.incident {
+                let opens_incident = raised.severity > Severity::Low;
+                if opens_incident && self.incident != at.incident {
                     self.counters.incidents += 1;
                     self.obstacle = None;
                     self.incident.clone_from(&at.incident);
                 }
-                self.symptoms.retain(|standing| standing.symptom != raised.symptom);
-                self.symptoms.push(Standing {
+                self.symptoms.retain(|active| active.symptom != raised.symptom);
+                self.symptoms.push(ActiveSymptom {
                     symptom: raised.symptom,
                     severity: raised.severity,
                     since: raised.since,
@@ -181,13 +181,13 @@ impl Row {
                 });
             }
             Observation::SymptomWorsened(worsened) => {
-                for standing in self.symptoms.iter_mut().filter(|standing| standing.symptom == worsened.symptom) {
-                    standing.severity = worsened.severity;
-                    standing.evidence = worsened.evidence.clone();
+                for active in self.symptoms.iter_mut().filter(|active| active.symptom == worsened.symptom) {
+                    active.severity = worsened.severity;
+                    active.evidence = worsened.evidence.clone();
                 }
             }
             Observation::SymptomCleared(cleared) => {
-                self.symptoms.retain(|standing| standing.symptom != cleared.symptom);
+                self.symptoms.retain(|active| active.symptom != cleared.symptom);
                 self.settle();
             }
             Observation::Stored(_)
@@ -219,14 +219,27 @@ impl Row {
             Action::Refused(refused) => {
                 self.counters.refused += 1;
                 match refused.refusal {
-                    // Neither says anything that the row does not know better from the events themselves.
+                    // The row shows both better from the events themselves.
                     Refusal::InHand | Refusal::Moot => {}
-                    _ => {
-                        self.obstacle =
-                            Some(Attention::refused(refused.remedy.clone(), refused.refusal.clone(), at.at));
+                    Refusal::Paused
+                    | Refusal::Stale { .. }
+                    | Refusal::Protected { .. }
+                    | Refusal::Observing
+                    | Refusal::OperatorStopped
+                    | Refusal::Maintenance { .. }
+                    | Refusal::Unsure { .. }
+                    | Refusal::NotPermitted
+                    | Refusal::Storm { .. }
+                    | Refusal::BackingOff { .. }
+                    | Refusal::CoolingDown { .. }
+                    | Refusal::Tripped { .. }
+                    | Refusal::Unsupported { .. }
+                    | Refusal::NotDurable { .. } => {
+                        let (remedy, refusal) = (refused.remedy.clone(), refused.refusal.clone());
+                        self.obstacle = Some(Attention::refused(remedy, refusal, at.at));
                     }
                 }
-                if refused.refusal.withholds().is_some() {
+                if refused.refusal.unexecuted_intent().is_some() {
                     self.attempted(action);
                 }
             }
@@ -238,19 +251,19 @@ impl Row {
 
     fn attempted(&mut self, action: &Action) {
         if let Some(attempt) = &mut self.action {
-            attempt.take(action);
+            attempt.apply(action);
         }
         self.settle();
     }
 
-    /// Whether a symptom stands that is more than worth knowing.
-    fn is_ill(&self) -> bool {
-        self.symptoms.iter().any(|standing| standing.severity > Severity::Low)
+    /// Whether a symptom is active that belongs to an incident.
+    fn is_sick(&self) -> bool {
+        self.symptoms.iter().any(|active| active.severity > Severity::Low)
     }
 
-    /// The illness is over when it is ill no more and no outcome is awaited.
+    /// The incident is over once the container is not sick and no attempt is pending.
     fn settle(&mut self) {
-        if !self.is_ill() && self.in_hand().is_none() {
+        if !self.is_sick() && self.pending_attempt().is_none() {
             self.incident = None;
             self.obstacle = None;
         }
@@ -258,7 +271,7 @@ impl Row {
 
     fn follow(&mut self, observation: &Observation, at: &Recorded) {
         let mut known = Some(self.facts.clone());
-        lifecycle::follow(&mut known, observation);
+        lifecycle::apply(&mut known, observation);
         if let Some(facts) = known {
             let run = |facts: &Facts| (facts.state, facts.target());
             if run(&facts) != run(&self.facts) {
@@ -273,9 +286,9 @@ impl Row {
         }
     }
 
-    /// Whether it is gone and nothing about it is awaited any more.
+    /// Whether it was removed and nothing about it is pending.
     fn is_over(&self) -> bool {
-        self.removed.is_some() && self.symptoms.is_empty() && self.in_hand().is_none()
+        self.removed.is_some() && self.symptoms.is_empty() && self.pending_attempt().is_none()
     }
 }
 
@@ -297,10 +310,10 @@ impl Projection for Containers {
         let mut row = match (row, known) {
             (Some(row), _) if event.id <= row.last => return Some(row),
             (Some(row), _) => row,
-            (None, Event::Observation(Observation::Seen(seen))) => Row::born(&seen.facts, event),
+            (None, Event::Observation(Observation::Seen(seen))) => Row::new(&seen.facts, event),
             (None, _) => return None,
         };
-        row.take(known, event);
+        row.apply(known, event);
         row.last = event.id;
         (!row.is_over()).then_some(row)
     }
