@@ -1,9 +1,8 @@
-//! Everything that a diagnosis of one container may rest on, at one instant, and the first questions that are asked of it;
-//! `signs`, `checks` and `relatives` ask more.
+//! The evidence about one container at one instant, and basic questions about it. Other modules add questions.
 //!
-//! A case is plain data: triage makes it of what it has folded, an evaluation makes it of a labelled example. What was
-//! found by an examination counts for the run that was examined; what the container printed counts for the whole
-//! illness, as a run that has just begun has printed nothing yet.
+//! A case is plain data: triage builds it from its folded state, `hemostat eval` from a labelled example. The findings
+//! of an examination count for the run that was examined. Log output counts for the whole incident, because a run that
+//! has just started has printed nothing yet.
 
 use std::collections::BTreeMap;
 
@@ -16,74 +15,75 @@ use hemostat_schema::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::ward::Ward;
-use hemostat_core::condition::{Halted, Standing};
+use crate::host_health::HostHealth;
+use hemostat_core::observe::condition::{ActiveSymptom, OperatorHalt};
 
-/// A level that moved so many points since it was raised is not steady.
+/// Percentage points by which a usage level must move to count as rising or falling.
 const MOVED: f64 = 2.0;
-/// What changed so long ago still may be why it is ill.
-const LATELY: Span = Span::from_secs(1800);
+/// How recent an image change must be to count as a possible cause.
+const RECENT_CHANGE: Span = Span::from_secs(1800);
 
-/// One container at one instant.
+/// The evidence about one container at one instant.
 #[derive(Debug, Clone, Copy)]
 pub struct Case<'a> {
-    /// What is known of it.
+    /// State, limits, restart policy and the like.
     pub facts: &'a Facts,
-    /// The symptoms that stand.
-    pub standing: &'a BTreeMap<Symptom, Standing>,
-    /// What the present run used last.
+    /// The active symptoms.
+    pub active_symptoms: &'a BTreeMap<Symptom, ActiveSymptom>,
+    /// The last sample of the current run.
     pub vitals: Option<&'a Vitals>,
-    /// What was found out about it in this illness, last.
+    /// The last examination of this incident.
     pub examined: Option<&'a Examined>,
-    /// The event that says so.
+    /// The event of that examination.
     pub examination: Option<EventId>,
-    /// What has been tried in this illness, oldest first.
-    pub tried: &'a [Tried],
-    /// Earlier illnesses, oldest first.
-    pub past: &'a [Past],
-    /// The other containers of the host; none where nothing is known but what the examination says.
-    pub ward: Option<&'a Ward>,
-    /// An operator's hand.
-    pub halted: Option<Halted>,
-    /// Whether its health check has passed in the run that stands; none where that is not known.
-    pub was_well: Option<bool>,
-    /// So many attempts are made in a rolling hour.
+    /// The remedies attempted in this incident, oldest first.
+    pub attempts: &'a [Attempt],
+    /// Earlier incidents, oldest first.
+    pub past_incidents: &'a [PastIncident],
+    /// Which other containers of the host are unhealthy; `None`: only the examination knows about them.
+    pub host: Option<&'a HostHealth>,
+    /// Whether an operator stopped or paused it.
+    pub operator_halt: Option<OperatorHalt>,
+    /// Whether its health check has passed in the current run; `None`: unknown.
+    pub was_healthy: Option<bool>,
+    /// Maximum attempts within the policy's time window.
     pub max_retries: u32,
-    /// When it is looked at.
+    /// The instant of the evaluation.
     pub now: Timestamp,
 }
 
-/// A remedy that was tried in this illness.
+/// A remedy that was attempted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Tried {
-    /// The authority for it.
+pub struct Attempt {
+    /// The event that authorised it.
     pub action: EventId,
-    /// When.
+    /// When it was authorised.
     pub at: Timestamp,
-    /// What.
+    /// The remedy.
     pub remedy: Remedy,
-    /// The code with which the run had ended that it was to heal; none where that ran.
+    /// The exit code of the run before it; `None`: the container was running.
     pub code: Option<i64>,
-    /// What came of it; none where that is not known yet.
+    /// Its outcome; `None`: not known yet.
     pub outcome: Option<Outcome>,
 }
 
-/// An earlier illness.
+/// An earlier incident.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Past {
-    /// When it was over.
+pub struct PastIncident {
+    /// When it ended.
     pub at: Timestamp,
-    /// Of what.
+    /// Its symptoms.
     pub symptoms: Vec<Symptom>,
-    /// What was diagnosed, last.
+    /// The root cause in its last diagnosis.
     pub root_cause: Option<String>,
-    /// What was tried, last, and what came of it.
-    pub tried: Option<Tried>,
+    /// The last remedy attempted, with its outcome.
+    #[serde(rename = "tried")]
+    pub attempt: Option<Attempt>,
 }
 
-/// A high level as it is now.
+/// A high CPU or memory usage, as of now.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Level {
+pub(super) struct UsageLevel {
     pub(super) symptom: Symptom,
     pub(super) value: Percent,
     pub(super) threshold: Percent,
@@ -93,39 +93,39 @@ pub(super) struct Level {
 }
 
 impl<'a> Case<'a> {
-    /// Of which nothing is known but this.
-    pub fn new(facts: &'a Facts, standing: &'a BTreeMap<Symptom, Standing>, now: Timestamp) -> Self {
+    /// A case with facts and symptoms only.
+    pub fn new(facts: &'a Facts, active_symptoms: &'a BTreeMap<Symptom, ActiveSymptom>, now: Timestamp) -> Self {
         Self {
             facts,
-            standing,
+            active_symptoms,
             vitals: None,
             examined: None,
             examination: None,
-            tried: &[],
-            past: &[],
-            ward: None,
-            halted: None,
-            was_well: None,
-            max_retries: hemostat_core::policy::Care::default().max_retries,
+            attempts: &[],
+            past_incidents: &[],
+            host: None,
+            operator_halt: None,
+            was_healthy: None,
+            max_retries: hemostat_core::policy::ContainerPolicy::default().max_retries,
             now,
         }
     }
 
-    /// The symptoms that need healing; one of low severity alone is only worth knowing.
-    pub fn ills(&self) -> impl Iterator<Item = Symptom> {
-        self.standing.iter().filter(|(_, standing)| standing.severity > Severity::Low).map(|(symptom, _)| *symptom)
+    /// The active symptoms that need a remedy: all but those of low severity.
+    pub fn serious_symptoms(&self) -> impl Iterator<Item = Symptom> {
+        self.active_symptoms.iter().filter(|(_, active)| active.severity > Severity::Low).map(|(symptom, _)| *symptom)
     }
 
-    pub(super) fn is_ill_of(&self, symptom: Symptom) -> bool {
-        self.ills().any(|ill| ill == symptom)
+    pub(super) fn has_symptom(&self, symptom: Symptom) -> bool {
+        self.serious_symptoms().any(|active| active == symptom)
     }
 
-    /// Whether it is ill of these and of nothing else.
-    pub(super) fn is_only_ill_of(&self, symptoms: &[Symptom]) -> bool {
-        self.ills().next().is_some() && self.ills().all(|ill| symptoms.contains(&ill))
+    /// Whether it has at least one serious symptom, and none but these.
+    pub(super) fn has_only(&self, symptoms: &[Symptom]) -> bool {
+        self.serious_symptoms().next().is_some() && self.serious_symptoms().all(|active| symptoms.contains(&active))
     }
 
-    pub(super) fn runs(&self) -> bool {
+    pub(super) fn is_running(&self) -> bool {
         self.facts.state == State::Running
     }
 
@@ -134,43 +134,44 @@ impl<'a> Case<'a> {
     }
 
     pub(super) fn is_starting(&self) -> bool {
-        self.runs() && self.facts.health == Health::Starting
+        self.is_running() && self.facts.health == Health::Starting
     }
 
-    /// How its last run ended, where an end is what it is ill of, it ended this way, and it is still down.
-    pub(super) fn end(&self, by: ExitBy) -> Option<Exit> {
-        let ill_of_it = self.is_ill_of(Symptom::Exited) || self.is_ill_of(Symptom::OomKilled);
-        self.facts.exit.filter(|exit| ill_of_it && self.is_down() && exit.by == by)
+    /// The exit of its last run, if that is a symptom, happened this way, and the container is still down.
+    pub(super) fn exit_by(&self, by: ExitBy) -> Option<Exit> {
+        let is_symptom = self.has_symptom(Symptom::Exited) || self.has_symptom(Symptom::OomKilled);
+        self.facts.exit.filter(|exit| is_symptom && self.is_down() && exit.by == by)
     }
 
-    /// What was found out about the run that stands now.
-    pub(super) fn examined_now(&self) -> Option<&'a Examined> {
+    /// The examination, if it is of the current run.
+    pub(super) fn current_examination(&self) -> Option<&'a Examined> {
         self.examined.filter(|examined| examined.target == self.facts.target())
     }
 
-    /// How old the run that stands is.
+    /// The age of the current run.
     pub(super) fn run_age(&self) -> Option<Span> {
-        self.facts.started_at.filter(|_| self.runs()).map(|began| Span::between(began, self.now))
+        self.facts.started_at.filter(|_| self.is_running()).map(|began| Span::between(began, self.now))
     }
 
-    /// The image that it had before, where it was made anew from another one lately.
-    pub(crate) fn changed_image(&self) -> Option<&'a str> {
+    /// The previous image, if the container was recently recreated from another one.
+    pub(crate) fn previous_image(&self) -> Option<&'a str> {
         let changes = &self.examined?.changes;
         changes.iter().rev().find_map(|change| match &change.what {
-            Changed::Image { from, .. } if Span::between(change.at, self.now) <= LATELY => Some(from.as_str()),
+            Changed::Image { from, .. } if Span::between(change.at, self.now) <= RECENT_CHANGE => Some(from.as_str()),
             _ => None,
         })
     }
 
-    /// What the present run uses: the last sample, or else the last of the examination.
-    pub(super) fn vitals_now(&self) -> Option<&'a Vitals> {
-        let last = || self.examined_now().and_then(|examined| examined.samples.last()).map(|sample| &sample.vitals);
-        self.vitals.or_else(last).filter(|_| self.runs())
+    /// What the current run uses: the last sample, or else the last sample of the examination.
+    pub(super) fn current_vitals(&self) -> Option<&'a Vitals> {
+        let last =
+            || self.current_examination().and_then(|examined| examined.samples.last()).map(|sample| &sample.vitals);
+        self.vitals.or_else(last).filter(|_| self.is_running())
     }
 
-    /// Where a figure of the samples of this run is going: the mean of the newer half against that of the older.
+    /// The trend of a figure in this run's samples: the mean of the newer half compared with that of the older half.
     pub(super) fn trend(&self, figure: fn(&Vitals) -> f64, moved: f64) -> Trend {
-        let samples = self.examined_now().map_or(&[][..], |examined| &examined.samples);
+        let samples = self.current_examination().map_or(&[][..], |examined| &examined.samples);
         let half = samples.len() / 2;
         if samples.len() < 3 {
             return Trend::Unknown;
@@ -186,31 +187,31 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// A symptom that needs healing and was seen in the run that stands.
-    pub(super) fn standing_now(&self, symptom: Symptom) -> Option<&'a Standing> {
-        let ill = |standing: &&Standing| standing.severity > Severity::Low && standing.target == self.facts.target();
-        self.standing.get(&symptom).filter(|_| self.runs()).filter(ill)
+    /// A serious symptom that was observed in the current run.
+    pub(super) fn current_symptom(&self, symptom: Symptom) -> Option<&'a ActiveSymptom> {
+        let current = |active: &&ActiveSymptom| active.severity > Severity::Low && active.target == self.facts.target();
+        self.active_symptoms.get(&symptom).filter(|_| self.is_running()).filter(current)
     }
 
-    /// For how long a symptom has stood.
-    pub(super) fn stood(&self, symptom: Symptom) -> Span {
-        self.standing.get(&symptom).map_or(Span::ZERO, |standing| Span::between(standing.since, self.now))
+    /// How long a symptom has been active.
+    pub(super) fn symptom_age(&self, symptom: Symptom) -> Span {
+        self.active_symptoms.get(&symptom).map_or(Span::ZERO, |active| Span::between(active.since, self.now))
     }
 
-    /// The level that the symptom is about, as the present run has it; none where nothing of this run was measured, and
-    /// while it is starting, as what it needs to begin says nothing about how it works.
-    pub(super) fn level(&self, symptom: Symptom) -> Option<Level> {
-        let ill = self.runs() && !self.is_starting() && self.is_ill_of(symptom);
-        let standing = self.standing.get(&symptom).filter(|_| ill)?;
-        let Evidence::Level { value: told, threshold, held, trend } = standing.evidence else { return None };
-        let same_run = standing.target == self.facts.target();
-        let level = Level { symptom, value: told, threshold, held, trend, severity: standing.severity };
+    /// The usage that the symptom is about, in the current run; `None` if this run was not measured, and while the
+    /// container is starting, because start-up usage says nothing about normal operation.
+    pub(super) fn level(&self, symptom: Symptom) -> Option<UsageLevel> {
+        let applies = self.is_running() && !self.is_starting() && self.has_symptom(symptom);
+        let active = self.active_symptoms.get(&symptom).filter(|_| applies)?;
+        let Evidence::Level { value: reported, threshold, held, trend } = active.evidence else { return None };
+        let same_run = active.target == self.facts.target();
+        let level = UsageLevel { symptom, value: reported, threshold, held, trend, severity: active.severity };
         let Some(vitals) = self.vitals else { return same_run.then_some(level) };
         let value = match symptom {
             Symptom::CpuHigh => vitals.cpu,
             _ => vitals.memory,
         };
-        let moved = value.get() - told.get();
+        let moved = value.get() - reported.get();
         let trend = match (same_run, moved) {
             _ if value < threshold => Trend::Falling,
             (false, _) => Trend::Unknown,
@@ -218,15 +219,15 @@ impl<'a> Case<'a> {
             (true, moved) if moved <= -MOVED => Trend::Falling,
             (true, _) => trend,
         };
-        Some(Level { value, trend, held: Span::between(standing.since, self.now), ..level })
+        Some(UsageLevel { value, trend, held: Span::between(active.since, self.now), ..level })
     }
 
-    pub(super) fn levels(&self) -> impl Iterator<Item = Level> {
+    pub(super) fn levels(&self) -> impl Iterator<Item = UsageLevel> {
         [Symptom::MemoryHigh, Symptom::CpuHigh].into_iter().filter_map(|symptom| self.level(symptom))
     }
 
-    /// What the level is a share of.
-    pub(super) fn whole(&self, symptom: Symptom) -> String {
+    /// What the usage is a percentage of.
+    pub(super) fn limit_text(&self, symptom: Symptom) -> String {
         match (symptom, self.facts.limits.cpus, self.facts.limits.memory) {
             (Symptom::CpuHigh, Some(cpus), _) => format!("its limit of {cpus} CPUs"),
             (Symptom::CpuHigh, None, _) => "the host's CPUs".to_owned(),

@@ -1,58 +1,57 @@
-//! Whose the memory is that a container holds: its processes', or the kernel's, which takes it back; and how much its
-//! program allows itself.
+//! What a container's memory consists of: process memory, or page cache that the kernel reclaims; and the limit that its
+//! program sets itself.
 
 use hemostat_schema::{ByteCount, container::Vitals, observation::Symptom};
 
-use super::Case;
+use crate::case::Case;
 
-/// The monitor tells of so many processes; where it tells of as many there may be more.
-const ALL_TOLD: usize = 10;
-/// Whose processes hold no more than this share of it, its memory is mostly the kernel's.
-const OF_PROCESSES: f64 = 0.5;
-/// Who waits for so much of the time is short of memory.
-const SHORT: f64 = 5.0;
-/// A program needs so much beside what it allows itself.
-const BESIDE: f64 = 1.2;
+/// The maximum number of processes in an examination: at this number the list may be incomplete.
+const MAX_LISTED: usize = 10;
+/// Maximum share of process memory at which the memory counts as mostly page cache.
+const PROCESS_SHARE: f64 = 0.5;
+/// Percentage of time spent waiting for memory from which a container is short of memory.
+const MEMORY_PRESSURE: f64 = 5.0;
+/// Total memory of a program relative to the limit it sets itself (a heap is not all).
+const OVERHEAD: f64 = 1.2;
 
 impl Case<'_> {
-    /// Whether most of its memory is no process's: what was read and written of files, which the kernel keeps as long as
-    /// nobody needs the room, and then gives back without anybody's doing.
+    /// Whether most of its memory is page cache, which the kernel reclaims when memory is needed.
     ///
-    /// What several processes share is counted for each of them, so what they hold is less than their sum.
+    /// Shared memory is counted for each process, so the processes hold less than the sum.
     #[expect(clippy::cast_precision_loss, reason = "a share")]
     pub(super) fn is_page_cache(&self) -> bool {
         let processes = self.processes();
         let held: u64 = processes.iter().map(|process| process.memory.0).sum();
-        let told = !processes.is_empty() && processes.len() < ALL_TOLD && held > 0;
+        let complete = !processes.is_empty() && processes.len() < MAX_LISTED && held > 0;
         let calm = |used: &Vitals| {
-            used.strain.memory.is_some_and(|share| share.get() < SHORT)
-                && held as f64 <= used.memory_used.0 as f64 * OF_PROCESSES
+            used.strain.memory.is_some_and(|share| share.get() < MEMORY_PRESSURE)
+                && held as f64 <= used.memory_used.0 as f64 * PROCESS_SHARE
         };
-        let killed = self.is_ill_of(Symptom::OomChild) || self.is_ill_of(Symptom::OomKilled);
-        told && !killed && self.vitals_now().is_some_and(calm)
+        let killed = self.has_symptom(Symptom::OomChild) || self.has_symptom(Symptom::OomKilled);
+        complete && !killed && self.current_vitals().is_some_and(calm)
     }
 
-    /// Whether its memory is high or grows, and is the kernel's to take back or no more than its program allows itself.
-    pub(super) fn is_not_its_own(&self) -> bool {
-        let grows = self.is_ill_of(Symptom::MemoryHigh) || self.is_ill_of(Symptom::MemoryLeak);
+    /// Whether its memory is high or grows, and is page cache or below the limit that its program sets itself.
+    pub(super) fn is_cache_or_within_own_limit(&self) -> bool {
+        let grows = self.has_symptom(Symptom::MemoryHigh) || self.has_symptom(Symptom::MemoryLeak);
         let critical = self.level(Symptom::MemoryHigh).is_some_and(|level| level.is_critical());
-        grows && (self.is_page_cache() || !critical && self.own_allowance().is_some())
+        grows && (self.is_page_cache() || !critical && self.own_memory_limit().is_some())
     }
 
-    /// What its program allows itself, where that is known and leaves room below the limit, and it has not passed it.
+    /// The limit that its program sets itself, if it is known, fits below the memory limit and is not exceeded.
     #[expect(clippy::cast_precision_loss, reason = "a share")]
-    pub(super) fn own_allowance(&self) -> Option<ByteCount> {
-        let used = self.vitals_now()?;
+    pub(super) fn own_memory_limit(&self) -> Option<ByteCount> {
+        let used = self.current_vitals()?;
         let process = self.processes().iter().max_by_key(|process| process.memory.0)?;
-        let own = allowance(&process.command)?;
-        let whole = own.0 as f64 * BESIDE;
+        let own = configured_limit(&process.command)?;
+        let whole = own.0 as f64 * OVERHEAD;
         let fits = (used.memory_used.0 as f64) < whole && whole <= used.memory_limit.0 as f64;
         fits.then_some(own)
     }
 }
 
-/// What a program was told that it may use at most.
-fn allowance(command: &str) -> Option<ByteCount> {
+/// The memory limit in a program's command line.
+fn configured_limit(command: &str) -> Option<ByteCount> {
     const MIB: u64 = 1 << 20;
     let words: Vec<&str> = command.split_whitespace().collect();
     let program = words.first()?.rsplit('/').next()?;
@@ -70,11 +69,11 @@ fn allowance(command: &str) -> Option<ByteCount> {
     }
 }
 
-/// `1024`, `512m`, `2gb`, in this unit where none is said.
+/// `1024`, `512m`, `2gb`; without a unit in `unit`.
 fn size(text: &str, unit: u64) -> Option<ByteCount> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, of) = text.split_at(digits);
-    let unit = match of.to_lowercase().as_str() {
+    let (number, suffix) = text.split_at(digits);
+    let unit = match suffix.to_lowercase().as_str() {
         "" => unit,
         "k" | "kb" => 1 << 10,
         "m" | "mb" => 1 << 20,
@@ -89,9 +88,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_program_allows_itself_is_read_of_its_command() {
+    fn a_programs_own_memory_limit_is_read_from_its_command_line() {
         let check = |command: &str, expected: Option<u64>| {
-            assert_eq!(allowance(command), expected.map(|mib| ByteCount(mib << 20)), "{command}");
+            assert_eq!(configured_limit(command), expected.map(|mib| ByteCount(mib << 20)), "{command}");
         };
         check("memcached -m 1024 -c 4096", Some(1024));
         check("/usr/bin/memcached --memory-limit=64", Some(64));

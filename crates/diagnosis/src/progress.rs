@@ -1,34 +1,33 @@
-//! Whether a container's output shows that it gets on with its work: figures that count up, line by line; or the name of
-//! such work as comes to an end.
+//! Whether a container's log shows progress: numbers that count up from line to line, or the name of work that ends.
 //!
-//! `frame=171400`, `frame=171481`, `frame=171563`: who prints that is busy and not stuck, and a restart would throw its
-//! work away. Like every clue it brings no remedy about; it only keeps from one. Instants are no progress, as a program
-//! that is stuck may print those as well, and neither is counting how often something failed.
+//! A container that prints `frame=171400`, `frame=171481`, `frame=171563` is busy, not stuck, and a restart would discard
+//! its work. Like every log match this causes no remedy, it only rules one out. Timestamps are no progress, because a
+//! stuck program may print them, too; nor are counters of failures.
 
 use hemostat_schema::{Span, examination::Line};
 
-use super::{Case, clues::is_of_a_request};
+use crate::{case::Case, log_patterns::is_access_log};
 
-/// So many lines in a row must count up.
+/// How many lines in a row must count up.
 const LINES: usize = 3;
-/// Of so many lines, the last.
-const AMONG: usize = 12;
-/// The last of them was printed so lately.
-const LATELY: Span = Span::from_secs(60);
-/// Numbers from here on are instants (seconds since the epoch) or ids.
+/// How many of the last lines are considered.
+const CONSIDERED: usize = 12;
+/// How recent the last line must be.
+const RECENT: Span = Span::from_secs(60);
+/// Numbers from here on are timestamps (seconds since the epoch) or ids.
 const COUNTS_TO: f64 = 1e9;
-/// Who counts these, or how often it has collected its garbage, does not get on.
+/// Lines with these words count failures or garbage collections, which is no progress.
 const FAILURES: [&str; 9] = ["retry", "attempt", "error", "fail", "timeout", "timed out", "warn", "[gc", "gc("];
 
-/// What there is to do yet is called so.
-const TO_DO: [&str; 10] =
+/// Words for remaining work.
+const REMAINING: [&str; 10] =
     ["backlog", "behind", "lag", "left", "outstanding", "pending", "queued", "remain", "to_go", "todo"];
 
-/// Who tells of these does not get on either; a program that only names its own warnings may.
-const TROUBLES: [&str; 4] = ["error", "fail", "timeout", "timed out"];
+/// Words for errors; unlike [`FAILURES`] without warnings, which a working program may print.
+const ERRORS: [&str; 4] = ["error", "fail", "timeout", "timed out"];
 
-/// Work that comes to an end, and of which programs tell.
-const WORK: [&str; 12] = [
+/// Work that ends by itself, as programs name it.
+const FINITE_WORK: [&str; 12] = [
     "compact",
     "reindex",
     "vacuum",
@@ -42,69 +41,69 @@ const WORK: [&str; 12] = [
     "merge segment",
     "merging",
 ];
-/// Of so many lines, the last, one must tell of it.
-const TOLD_AMONG: usize = 5;
+/// How many of the last lines are searched for it.
+const WORK_CONSIDERED: usize = 5;
 
 impl Case<'_> {
-    /// Whether the run that stands has told lately that it is at work which comes to an end.
-    pub(super) fn names_its_work(&self) -> bool {
-        let lines = self.examined_now().map_or(&[][..], |examined| &examined.output);
-        lines.iter().rev().take(TOLD_AMONG).any(|line| {
+    /// Whether the current run reported work that ends by itself in the last minute.
+    pub(super) fn reports_finite_work(&self) -> bool {
+        let lines = self.current_examination().map_or(&[][..], |examined| &examined.output);
+        lines.iter().rev().take(WORK_CONSIDERED).any(|line| {
             let text = line.text.to_lowercase();
-            line.at.is_some_and(|at| Span::between(at, self.now) <= LATELY)
-                && !is_of_a_request(&line.text)
+            line.at.is_some_and(|at| Span::between(at, self.now) <= RECENT)
+                && !is_access_log(&line.text)
                 && !FAILURES.iter().any(|failure| text.contains(failure))
-                && WORK.iter().any(|work| text.contains(work))
+                && FINITE_WORK.iter().any(|work| text.contains(work))
         })
     }
 
-    /// Whether the run that stands has told lately what it does, and not that it failed.
-    pub(super) fn speaks(&self) -> bool {
-        let lines = self.examined_now().map_or(&[][..], |examined| &examined.output);
+    /// Whether the current run's last line is recent and no error.
+    pub(super) fn printed_without_errors(&self) -> bool {
+        let lines = self.current_examination().map_or(&[][..], |examined| &examined.output);
         lines.last().is_some_and(|line| {
             let text = line.text.to_lowercase();
-            line.at.is_some_and(|at| Span::between(at, self.now) <= LATELY)
-                && !TROUBLES.iter().any(|failure| text.contains(failure))
+            line.at.is_some_and(|at| Span::between(at, self.now) <= RECENT)
+                && !ERRORS.iter().any(|failure| text.contains(failure))
         })
     }
 
-    /// Whether the run that stands gets on with its work, as its output shows.
-    pub(super) fn gets_on(&self) -> bool {
-        let lines = self.examined_now().map_or(&[][..], |examined| &examined.output);
-        let late = lines.last().and_then(|line| line.at).is_none_or(|at| Span::between(at, self.now) > LATELY);
-        !late && is_work(lines)
+    /// Whether the log of the current run shows progress.
+    pub(super) fn makes_progress(&self) -> bool {
+        let lines = self.current_examination().map_or(&[][..], |examined| &examined.output);
+        let stale = lines.last().and_then(|line| line.at).is_none_or(|at| Span::between(at, self.now) > RECENT);
+        !stale && shows_progress(lines)
     }
 
-    /// Whether what its health check finds wrong is ever less, from one check to the next: it catches up.
-    pub(super) fn catches_up(&self) -> bool {
-        counts_down(self.failing_checks().iter().map(|check| check.output.as_str()))
+    /// Whether the backlog in the health check's output falls from check to check.
+    pub(super) fn is_catching_up(&self) -> bool {
+        counts_down(self.failed_checks().iter().map(|check| check.output.as_str()))
     }
 }
 
-/// Whether the last lines show work on which somebody gets on.
-fn is_work(lines: &[Line]) -> bool {
+/// Whether the last lines show progress.
+fn shows_progress(lines: &[Line]) -> bool {
     let works = |text: &&str| {
         let lower = text.to_lowercase();
-        !is_of_a_request(text) && !FAILURES.iter().any(|failure| lower.contains(failure))
+        !is_access_log(text) && !FAILURES.iter().any(|failure| lower.contains(failure))
     };
-    let recent = lines[lines.len().saturating_sub(AMONG)..].iter().map(|line| line.text.as_str()).filter(works);
+    let recent = lines[lines.len().saturating_sub(CONSIDERED)..].iter().map(|line| line.text.as_str()).filter(works);
     counts_up(recent.clone()) || counts_down(recent.clone()) || nears_its_end(recent)
 }
 
-/// Whether the last texts of one kind count up, in one of their figures.
+/// Whether the last lines of one form count up in one of their numbers.
 fn counts_up<'t>(texts: impl Iterator<Item = &'t str>) -> bool {
-    newest_alike(texts).is_some_and(|newest| (0..newest[0].figures.len()).any(|n| moves(&newest, n, |a, b| a < b)))
+    newest_alike(texts).is_some_and(|newest| (0..newest[0].numbers.len()).any(|n| moves(&newest, n, |a, b| a < b)))
 }
 
-/// Whether in the last texts of one kind a figure falls that says how much there is to do yet.
+/// Whether the last lines of one form count down in a number that says how much work remains.
 fn counts_down<'t>(texts: impl Iterator<Item = &'t str>) -> bool {
     let falls = |newest: Vec<Shape<'t>>| {
-        (0..newest[0].figures.len()).any(|n| newest[0].is_to_do(n) && moves(&newest, n, |a, b| a > b))
+        (0..newest[0].numbers.len()).any(|n| newest[0].is_remaining(n) && moves(&newest, n, |a, b| a > b))
     };
     newest_alike(texts).is_some_and(falls)
 }
 
-/// The last texts that differ from the very last in figures only, where there are enough.
+/// The last lines that differ from the very last one in numbers only, if there are enough.
 fn newest_alike<'t>(texts: impl Iterator<Item = &'t str>) -> Option<Vec<Shape<'t>>> {
     let mut alike: Vec<Shape<'_>> = texts.map(shape).collect();
     let last = alike.last()?.form.clone();
@@ -112,28 +111,29 @@ fn newest_alike<'t>(texts: impl Iterator<Item = &'t str>) -> Option<Vec<Shape<'t
     alike.len().checked_sub(LINES).map(|from| alike.split_off(from))
 }
 
-/// Whether one figure moves so from each text to the next.
+/// Whether the `n`th number moves in one direction from each line to the next.
 fn moves(texts: &[Shape<'_>], n: usize, so: fn(f64, f64) -> bool) -> bool {
-    texts.windows(2).all(|pair| so(pair[0].figures[n].0, pair[1].figures[n].0))
+    texts.windows(2).all(|pair| so(pair[0].numbers[n].0, pair[1].numbers[n].0))
 }
 
-/// Whether the last texts tell how much of a whole is done, `[1702/2212]` or `41 of 120`, and that is ever more.
+/// Whether the last lines report a growing part of a whole, `[1702/2212]` or `41 of 120`.
 ///
-/// What else stands in such a line, as the name of a file, may be another each time.
+/// The rest of the line, such as a file name, may differ.
 fn nears_its_end<'t>(texts: impl DoubleEndedIterator<Item = &'t str>) -> bool {
-    let told: Vec<Vec<(u32, u32)>> = texts.rev().map(done_of).filter(|told| !told.is_empty()).take(LINES).collect();
-    // The last one is the first here.
-    told.len() == LINES && told.windows(2).all(|pair| goes_on(&pair[1], &pair[0]))
+    let reported: Vec<Vec<(u32, u32)>> =
+        texts.rev().map(done_of).filter(|reported| !reported.is_empty()).take(LINES).collect();
+    // The newest line comes first here.
+    reported.len() == LINES && reported.windows(2).all(|pair| goes_on(&pair[1], &pair[0]))
 }
 
-/// Whether more is done than before of the same whole, or of a part of it: an epoch, and a step of that.
+/// Whether more is done than before of the same whole, or of a part of it (an epoch, and a step within it).
 fn goes_on(before: &[(u32, u32)], now: &[(u32, u32)]) -> bool {
     let both = before.iter().zip(now);
     let more = both.clone().find(|(before, now)| before.0 != now.0).map(|(before, now)| before.0 < now.0);
     both.clone().all(|(before, now)| before.1 == now.1) && more.unwrap_or(before.len() < now.len())
 }
 
-/// How much is done of how much, as often as a line tells of it.
+/// All "done of total" pairs in a line.
 fn done_of(text: &str) -> Vec<(u32, u32)> {
     let words: Vec<&str> = text.split(|c: char| c.is_whitespace() || "[]()|,:".contains(c)).collect();
     let fraction = |word: &str| {
@@ -144,55 +144,55 @@ fn done_of(text: &str) -> Vec<(u32, u32)> {
         [done, "of" | "/", all] => Some((done.parse().ok()?, all.parse().ok()?)),
         _ => None,
     };
-    let told = words.iter().filter_map(|word| fraction(word)).chain(words.windows(3).filter_map(of));
-    told.filter(|(done, all): &(u32, u32)| done <= all && *all > 1).collect()
+    let reported = words.iter().filter_map(|word| fraction(word)).chain(words.windows(3).filter_map(of));
+    reported.filter(|(done, all): &(u32, u32)| done <= all && *all > 1).collect()
 }
 
-/// A text, taken apart.
+/// A line, split into its form and its numbers.
 struct Shape<'t> {
-    /// The text without its figures and instants.
+    /// The line without its numbers and timestamps.
     form: String,
     words: Vec<&'t str>,
-    /// The figures, each with the place of its word.
-    figures: Vec<(f64, usize)>,
+    /// The numbers, each with the index of its word.
+    numbers: Vec<(f64, usize)>,
 }
 
 impl Shape<'_> {
-    /// Whether a figure says how much there is to do yet, as its word, the one before it or the two after it have it.
-    fn is_to_do(&self, n: usize) -> bool {
-        let at = self.figures[n].1;
+    /// Whether the `n`th number is remaining work: by its own word, the one before it or the two after it.
+    fn is_remaining(&self, n: usize) -> bool {
+        let at = self.numbers[n].1;
         let near = self.words.iter().skip(at.saturating_sub(1)).take(at.min(1) + 3);
-        near.map(|word| word.to_lowercase()).any(|word| TO_DO.iter().any(|to_do| word.contains(to_do)))
+        near.map(|word| word.to_lowercase()).any(|word| REMAINING.iter().any(|to_do| word.contains(to_do)))
     }
 }
 
 fn shape(text: &str) -> Shape<'_> {
     let words = text.split(|c: char| c.is_whitespace() || matches!(c, '=' | '|' | ',' | '[' | ']' | '(' | ')' | '"'));
     let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
-    let (mut form, mut figures) = (String::new(), vec![]);
+    let (mut form, mut numbers) = (String::new(), vec![]);
     for (at, word) in words.iter().enumerate() {
         form.push(' ');
-        if is_instant(word) {
+        if is_timestamp(word) {
             continue;
         }
         let mut rest = *word;
         while let Some(begin) = rest.find(|c: char| c.is_ascii_digit()) {
-            let number = &rest[begin..];
-            let end = number.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(number.len());
+            let digits = &rest[begin..];
+            let end = digits.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(digits.len());
             form.push_str(&rest[..begin]);
             form.push('#');
-            let figure = number[..end].trim_end_matches('.').parse().unwrap_or(f64::INFINITY);
-            // What is no count stands still, so it does not rise.
-            figures.push((if figure < COUNTS_TO { figure } else { f64::INFINITY }, at));
-            rest = &number[end..];
+            let number = digits[..end].trim_end_matches('.').parse().unwrap_or(f64::INFINITY);
+            // A number that is no count must not rise, so it becomes a constant.
+            numbers.push((if number < COUNTS_TO { number } else { f64::INFINITY }, at));
+            rest = &digits[end..];
         }
         form.push_str(rest);
     }
-    Shape { form, words, figures }
+    Shape { form, words, numbers }
 }
 
-/// Whether a word is a date or a time of day: digits on both sides of a colon, or two dashes or slashes.
-fn is_instant(word: &str) -> bool {
+/// Whether a word is a date or a time of day: digits on both sides of a colon, or around two dashes or slashes.
+fn is_timestamp(word: &str) -> bool {
     let parts = |mark: char| {
         let parts: Vec<&str> = word.split(mark).collect();
         let digits = |part: &&str| part.starts_with(|c: char| c.is_ascii_digit());
@@ -209,13 +209,13 @@ mod tests {
     use hemostat_core::testing::at;
 
     #[test]
-    fn work_counts_up_and_neither_time_nor_failure_is_work() {
+    fn progress_counts_up_and_timestamps_and_failures_do_not_count() {
         let check = |lines: &[&str], expected: bool| {
             let printed: Vec<Line> = (0..)
                 .zip(lines)
                 .map(|(n, text)| Line { at: Some(at(n)), stream: Stream::Stdout, text: (*text).to_owned() })
                 .collect();
-            assert_eq!(is_work(&printed), expected, "{lines:?}");
+            assert_eq!(shows_progress(&printed), expected, "{lines:?}");
         };
         check(&["[16/22] Building a.o", "[17/22] Linking the b", "[19/22] Testing c.d e"], true);
         check(&["epoch 3/9: saved", "epoch 4/9: step 8/18 ok", "epoch 4/9: step 9/18 fine"], true);

@@ -1,26 +1,30 @@
-//! Given these symptoms, when one of them is news, then this is the diagnosis.
+//! Given these symptoms, when one of them is raised, then this is the diagnosis.
 
 use hemostat_schema::{
-    ByteCount, Diagnosis, EventId, Percent, Span,
-    action::{Remedy, Verified},
+    ByteCount, Diagnosis, Event, EventId, NewEvent, Percent, Recorded, Span,
+    action::{Outcome, Remedy, Verified},
     container::{Exit, ExitBy, Facts, Health, Limits, RestartPolicy, State, Target},
-    diagnosis::Verdict::{Sick, Unclear},
+    diagnosis::{
+        Part, Reached, Verdict,
+        Verdict::{Sick, Unclear},
+    },
     observation::{
-        Cleared, Evidence, Exited, Frozen, Removed, Sampled, Seen, Severity, Symptom, SymptomCleared, SymptomRaised,
+        Cleared, Evidence, Exited, Paused, Removed, Sampled, Seen, Severity, Symptom, SymptomCleared, SymptomRaised,
         SymptomWorsened, Trend,
     },
 };
 
-use super::*;
+use crate::{case_history::CaseHistory, conclude::rule_of, host_health::HostHealth, rules::SETTLING, triage::Triage};
 use hemostat_core::testing::{
     Then, at, cleared, event, exited, facts, given, health, id, ill, labelled, raised, run, seen, started, vitals,
 };
+use hemostat_core::{Decider, Decision, Policy, Trigger, policy::Opinion};
 
-pub(crate) mod patient;
+pub(crate) mod case_builder;
+mod contraindications;
+mod jobs;
 mod rules;
-mod safety;
 mod waiting;
-mod work;
 
 fn exit(second: i64, code: i64, by: ExitBy) -> Exit {
     Exit { at: at(second), code, by }
@@ -62,7 +66,7 @@ fn verified(outcome: Outcome) -> Verified {
     Verified { action, remedy: Remedy::Restart, outcome, why: "so it is".into(), took: Span::from_secs(60) }
 }
 
-/// The only diagnosis that follows.
+/// The only event that follows, a diagnosis.
 #[track_caller]
 fn only(then: &Then) -> Reached {
     match then.events().as_slice() {
@@ -71,7 +75,7 @@ fn only(then: &Then) -> Reached {
     }
 }
 
-/// Of a container with these facts and symptoms, what is diagnosed when the last is raised.
+/// The diagnosis of a container with these facts and symptoms when the last symptom is raised.
 #[track_caller]
 fn diagnosed(facts: Facts, mut symptoms: Vec<SymptomRaised>) -> Reached {
     let last = symptoms.pop().expect("a table's row has a symptom");
@@ -80,7 +84,7 @@ fn diagnosed(facts: Facts, mut symptoms: Vec<SymptomRaised>) -> Reached {
 }
 
 #[test]
-fn the_strongest_rule_has_the_word() {
+fn the_first_rule_that_applies_gives_the_diagnosis() {
     use Severity::{Critical, High};
     use Symptom::{CpuHigh, Exited, MemoryHigh, OomKilled};
     use Trend::{Falling, Rising, Steady, Unknown};
@@ -88,7 +92,7 @@ fn the_strongest_rule_has_the_word() {
         let mut names: Vec<Symptom> = symptoms.iter().map(|symptom| symptom.symptom).collect();
         names.sort();
         let reached = diagnosed(facts.clone(), symptoms);
-        let found = (rule(&reached), reached.verdict, reached.remedy.clone(), reached.confidence.get());
+        let found = (rule_of(&reached), reached.verdict, reached.remedy.clone(), reached.confidence.get());
         assert_eq!(found, expected, "{reached:?}");
         assert_eq!((&reached.symptoms, &reached.target), (&names, &facts.target()));
     };
@@ -144,33 +148,34 @@ fn findings_are_sentences_with_figures() {
     check(
         down(137, ExitBy::Oom),
         ended(Symptom::OomKilled, 137, ExitBy::Oom),
-        "the kernel killed it for want of memory (its limit is 64.0 MiB)",
-        "it has been down since 2026-01-01T00:00:10Z, and Docker does not start it again, by its restart policy, no",
+        "the kernel killed it because it ran out of memory (its limit is 64.0 MiB)",
+        "it has been down since 2026-01-01T00:00:10Z, and Docker does not start it again, because its \
+         restart policy is \"no\"",
     );
     check(
         Facts { restart_policy: RestartPolicy::OnFailure { max: 3 }, ..down(139, ExitBy::Crash) },
         ended(Symptom::Exited, 139, ExitBy::Crash),
         "it ended with exit code 139 (SIGSEGV: a memory fault)",
-        "it has been down since 2026-01-01T00:00:10Z, and Docker does not start it again, having tried 3 times by its \
-         restart policy",
+        "it has been down since 2026-01-01T00:00:10Z, and Docker does not start it again, because its \
+         restart policy allows 3 restarts, which are used up",
     );
     check(
         facts(),
         looping(),
         "Docker restarted it 5 times within 10 min; it last ended with exit code 1",
-        "one more restart would not help, as Docker does that already: look at its log",
+        "one more restart would not help, because Docker already restarts it: look at its log",
     );
     check(
         facts(),
         level(Symptom::MemoryHigh, Severity::High, 85.04, Trend::Rising),
         "its memory is at 85.0 % of its limit of 64.0 MiB, rising; it has been above 80.0 % for 1 min",
-        "memory that keeps rising looks like a leak, and ends at the limit",
+        "memory that keeps rising looks like a leak and reaches the limit",
     );
     check(
         facts(),
         level(Symptom::CpuHigh, Severity::Critical, 100.0, Trend::Steady),
         "its CPU is at 100.0 % of its limit of 0.5 CPUs, steady; it has been above 85.0 % for 1 min",
-        "above 95 % for its whole window it has no room left to work",
+        "it was above 95 % for the whole window, so it has no room left to work",
     );
 }
 
@@ -182,7 +187,7 @@ fn a_diagnosis_belongs_to_its_incident() {
 }
 
 #[test]
-fn symptoms_of_one_moment_get_one_diagnosis() {
+fn symptoms_at_the_same_moment_get_one_diagnosis() {
     let policy = Policy::default();
     let sick = || Facts { health: Health::Unhealthy, ..facts() };
     let first = ill(10, level(Symptom::CpuHigh, Severity::High, 99.0, Trend::Steady));
@@ -192,29 +197,29 @@ fn symptoms_of_one_moment_get_one_diagnosis() {
         .zip(1..)
         .map(|(event, n)| event.recorded(id(n), &[]))
         .collect();
-    let mut chart = Chart::default();
+    let mut history = CaseHistory::default();
     for event in &log {
-        Triage::evolve(&mut chart, &mut Ward::default(), event);
+        Triage::evolve(&mut history, &mut HostHealth::default(), event);
     }
     for trigger in &log[1..3] {
-        let decision = Triage::decide(&chart, &Ward::default(), &Trigger::Event(trigger), &policy, at(11));
+        let decision = Triage::decide(&history, &HostHealth::default(), &Trigger::Event(trigger), &policy, at(11));
         assert_eq!(decision, Decision::nothing());
     }
 }
 
 #[test]
-fn worse_is_news() {
+fn a_symptom_that_worsens_gets_a_new_diagnosis() {
     let (policy, memory) = (Policy::default(), Symptom::MemoryHigh);
     let high = level(memory, Severity::High, 85.0, Trend::Falling);
     let worse = level(memory, Severity::Critical, 97.0, Trend::Steady);
     let worsened =
         SymptomWorsened { symptom: memory, severity: worse.severity, target: run(0), evidence: worse.evidence };
     let then = given::<Triage>(&policy, [seen(0, facts()), ill(10, high)]).when(ill(70, worsened), at(70));
-    assert_eq!(rule(&only(&then)), "at_the_limit");
+    assert_eq!(rule_of(&only(&then)), "at_the_limit");
 }
 
 #[test]
-fn what_did_not_help_is_thought_over_with_what_is_known_now() {
+fn after_a_remedy_that_did_not_help_the_case_is_evaluated_again() {
     let policy = Policy::default();
     let check = |facts: Facts, since: Vec<NewEvent>, outcome: Outcome, expected: Option<(&str, Target)>| {
         let sick = [seen(0, facts), health(10, run(0), Health::Unhealthy), ill(10, failing())];
@@ -222,7 +227,7 @@ fn what_did_not_help_is_thought_over_with_what_is_known_now() {
         match expected {
             Some((name, target)) => {
                 let reached = only(&then);
-                assert_eq!((rule(&reached), reached.target.clone()), (name, target));
+                assert_eq!((rule_of(&reached), reached.target.clone()), (name, target));
                 assert_eq!(reached.why.contains("the last restart did not help"), outcome == Outcome::Relapsed);
             }
             None => then.then_nothing(),
@@ -244,7 +249,7 @@ fn a_level_after_a_restart_is_judged_by_the_samples_of_that_run() {
         let then = given::<Triage>(&policy, [seen(0, facts()), ill(10, high)])
             .and(since)
             .when(ill(90, verified(Outcome::Relapsed)), at(90));
-        assert_eq!(rule(&only(&then)), expected);
+        assert_eq!(rule_of(&only(&then)), expected);
     };
     check(vec![], "at_the_limit");
     check(vec![used(80, 1.0, 90.0)], "easing");
@@ -257,18 +262,18 @@ fn a_level_after_a_restart_is_judged_by_the_samples_of_that_run() {
 }
 
 #[test]
-fn having_said_wait_and_see_triage_speaks_again_only_when_it_has_seen() {
+fn after_settling_triage_diagnoses_again_only_on_new_evidence() {
     let policy = Policy::default();
     let waiting = || {
         let crash = ended(Symptom::Exited, 1, ExitBy::Crash);
         let reached = diagnosed(facts(), vec![crash.clone()]);
-        assert_eq!(rule(&reached), SETTLING);
+        assert_eq!(rule_of(&reached), SETTLING);
         given::<Triage>(&policy, [seen(0, facts()), ill(10, crash), ill(10, reached)])
     };
     waiting().when(health(20, run(0), Health::Starting), at(20)).then_nothing();
     waiting().when(used(20, 1.0, 1.0), at(20)).then_nothing();
     let crashed = waiting().when(exited(20, run(0), ExitBy::Crash), at(20));
-    assert_eq!(rule(&only(&crashed)), "crashed");
+    assert_eq!(rule_of(&only(&crashed)), "crashed");
 }
 
 #[test]
@@ -283,7 +288,7 @@ fn a_settled_diagnosis_is_not_repeated() {
 }
 
 #[test]
-fn when_one_symptom_is_over_what_is_left_may_be_another_illness() {
+fn when_one_symptom_clears_the_remaining_ones_may_get_another_diagnosis() {
     let policy = Policy::default();
     let sick = Facts { health: Health::Unhealthy, ..facts() };
     let check = |first: SymptomRaised, expected: Option<&str>| {
@@ -292,7 +297,7 @@ fn when_one_symptom_is_over_what_is_left_may_be_another_illness() {
         let history = [seen(0, sick.clone()), ill(10, failing()), ill(10, first), ill(10, reached)];
         let then = given::<Triage>(&policy, history).when(over, at(60));
         match expected {
-            Some(expected) => assert_eq!(rule(&only(&then)), expected),
+            Some(expected) => assert_eq!(rule_of(&only(&then)), expected),
             None => then.then_nothing(),
         }
     };
@@ -302,8 +307,8 @@ fn when_one_symptom_is_over_what_is_left_may_be_another_illness() {
 }
 
 #[test]
-fn nothing_is_diagnosed_where_nothing_may_be() {
-    let policy = Policy { exclude: hemostat_core::policy::Names::new(["api"]).unwrap(), ..Policy::default() };
+fn containers_that_are_excluded_or_halted_get_no_diagnosis() {
+    let policy = Policy { exclude: hemostat_core::policy::NamePatterns::new(["api"]).unwrap(), ..Policy::default() };
     let sick = |facts: Facts| vec![seen(0, facts), health(10, run(0), Health::Unhealthy)];
     let check = |policy: &Policy, history: Vec<NewEvent>| {
         given::<Triage>(policy, history).when(ill(10, failing()), at(11)).then_nothing();
@@ -311,25 +316,26 @@ fn nothing_is_diagnosed_where_nothing_may_be() {
     check(&policy, sick(facts()));
     check(&Policy::default(), vec![]);
     check(&Policy::default(), sick(labelled("hemostat.enable", "false")));
-    check(&Policy::default(), sick(labelled(hemostat_core::policy::OWN, "monitor")));
+    check(&Policy::default(), sick(labelled(hemostat_core::policy::ROLE_LABEL, "monitor")));
     check(&Policy::default(), [sick(facts()), vec![exited(10, run(0), ExitBy::Operator)]].concat());
-    check(&Policy::default(), [sick(facts()), vec![event(10, Frozen { target: run(0) })]].concat());
+    check(&Policy::default(), [sick(facts()), vec![event(10, Paused { target: run(0) })]].concat());
     check(&Policy::default(), [sick(facts()), vec![event(10, Removed { target: run(0) })]].concat());
 }
 
 #[test]
-fn what_is_over_is_not_diagnosed() {
+fn a_cleared_symptom_gets_no_diagnosis() {
     let over = SymptomCleared { symptom: Symptom::Unhealthy, why: Cleared::Well, stood: Span::ZERO };
     let log: Vec<Recorded> = [event(0, Seen { facts: facts() }), ill(10, failing()), ill(20, over)]
         .into_iter()
         .zip(1..)
         .map(|(event, n)| event.recorded(id(n), &[]))
         .collect();
-    let mut chart = Chart::default();
+    let mut history = CaseHistory::default();
     for event in &log {
-        Triage::evolve(&mut chart, &mut Ward::default(), event);
+        Triage::evolve(&mut history, &mut HostHealth::default(), event);
     }
-    let decision = Triage::decide(&chart, &Ward::default(), &Trigger::Event(&log[1]), &Policy::default(), at(21));
+    let decision =
+        Triage::decide(&history, &HostHealth::default(), &Trigger::Event(&log[1]), &Policy::default(), at(21));
     assert_eq!(decision, Decision::nothing());
 }
 
@@ -337,12 +343,12 @@ fn what_is_over_is_not_diagnosed() {
 fn an_event_that_is_delivered_again_changes_nothing() {
     let log =
         [seen(0, facts()), ill(10, failing()), event(20, Exited { target: run(0), exit: exit(20, 1, ExitBy::Crash) })];
-    let (mut once, mut twice) = (Chart::default(), Chart::default());
+    let (mut once, mut twice) = (CaseHistory::default(), CaseHistory::default());
     for (event, n) in log.into_iter().zip(1..) {
         let event = event.recorded(id(n), &[]);
-        Triage::evolve(&mut once, &mut Ward::default(), &event);
-        Triage::evolve(&mut twice, &mut Ward::default(), &event);
-        Triage::evolve(&mut twice, &mut Ward::default(), &event);
+        Triage::evolve(&mut once, &mut HostHealth::default(), &event);
+        Triage::evolve(&mut twice, &mut HostHealth::default(), &event);
+        Triage::evolve(&mut twice, &mut HostHealth::default(), &event);
     }
     assert_eq!(once, twice);
 }

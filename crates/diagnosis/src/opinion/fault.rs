@@ -1,77 +1,78 @@
-//! What can be wrong with a model's answer, as sentences that the model can be told.
+//! Faults in a model's answer, as sentences that are sent back to the model.
 
 use std::fmt;
 
 use hemostat_schema::diagnosis::OpinionSought;
 
-use super::{VERDICTS, choices, reading::plain};
+use super::answer::{VERDICTS, choices};
+use crate::plain_text::plain;
 
-/// Of what a model wrote, so much is repeated to it.
+/// How many characters of a model's text a fault quotes.
 const QUOTED: usize = 40;
-/// So many ids that do not exist are named.
+/// How many unknown ids a fault lists.
 const NAMED: usize = 5;
 
-/// One thing that is wrong with a model's answer.
+/// One fault in a model's answer.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Fault {
-    /// There is no JSON object with an answer in it.
+    /// It contains no JSON object with an answer.
     NoAnswer,
-    /// It is so long that it was not read.
+    /// It is too long to be read.
     TooLong {
-        /// How many bytes are read.
+        /// The maximum, in bytes.
         limit: usize,
     },
-    /// There are several answers, and they differ.
+    /// It contains several different answers.
     Several {
         /// How many.
         count: usize,
     },
-    /// A field is not there.
+    /// A field is missing.
     Missing {
-        /// Which.
+        /// The field.
         field: &'static str,
     },
-    /// A field is of another kind.
+    /// A field has the wrong type.
     WrongType {
-        /// Which.
+        /// The field.
         field: &'static str,
-        /// What it should be.
+        /// The expected type.
         expected: &'static str,
     },
-    /// A sentence has no words.
+    /// A sentence is empty.
     Empty {
-        /// Which.
+        /// The field.
         field: &'static str,
     },
-    /// The verdict is none of the three.
+    /// The verdict is unknown.
     UnknownVerdict {
-        /// What it says.
+        /// The value.
         got: String,
     },
-    /// The remedy is none of those that were offered.
+    /// The remedy was not offered.
     NotOffered {
-        /// What it says.
+        /// The value.
         got: String,
-        /// What was offered.
+        /// The offered remedies.
         choices: String,
     },
     /// The confidence is not between 0 and 1.
     OutOfRange {
-        /// What it says.
+        /// The value.
         got: String,
     },
-    /// Evidence is cited that was not shown.
+    /// It cites exhibits that were not shown.
     Invented {
-        /// What is cited.
+        /// The cited ids.
         got: String,
-        /// From where to where the ids go.
+        /// The range of ids that were shown.
         shown: String,
     },
-    /// It is sick, and no evidence says so.
+    /// The verdict is real, but it cites no evidence.
     NoEvidence,
-    /// It is not known to be sick, and is to be healed.
+    /// It names a remedy although the verdict is not real.
     RemedyForNothing {
-        /// With what.
+        /// The remedy.
         remedy: &'static str,
     },
 }
@@ -130,7 +131,7 @@ impl fmt::Display for Fault {
 
 impl std::error::Error for Fault {}
 
-/// What the model is told, so that it may mend its answer.
+/// The message that asks the model to correct its answer.
 pub fn repair(faults: &[Fault]) -> String {
     let list: String = faults.iter().map(|fault| format!("- {fault}\n")).collect();
     format!(

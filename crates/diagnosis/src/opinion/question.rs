@@ -1,4 +1,4 @@
-//! The question to a model: what it is shown, among what it may choose, and by what the question is known again.
+//! The question to a model: its exhibits, the remedies that it offers, and a fingerprint to recognise the same question.
 
 use std::collections::BTreeSet;
 
@@ -8,18 +8,21 @@ use hemostat_schema::{
 };
 use sha2::{Digest, Sha256};
 
-use super::exhibits;
-use crate::{Case, safe};
-use hemostat_core::Policy;
-use hemostat_core::policy::{Allowed, Model};
+use hemostat_core::{
+    Policy,
+    policy::{Model, RemedyKind},
+};
 
-/// What a model may ever choose among. It never stops a container for good, and never runs a command.
+use crate::{case::Case, contraindications::safe, exhibits::exhibits};
+
+/// The remedies that a model may ever choose. It never stops a container for good, and never runs a command.
 const REMEDIES: [Remedy; 4] = [Remedy::Restart, Remedy::Start, Remedy::Scale, Remedy::Cleanup];
 
-/// The question about `case` to `model`; `fallback` is what the rules say.
+/// The question about `case` to `model`; `fallback` is the diagnosis of the rules.
 pub fn question(case: &Case<'_>, policy: &Policy, model: &Model, part: Part, fallback: Reached) -> OpinionSought {
-    let care = policy.care_of(case.facts);
-    let may = |remedy: &Remedy| care.remedies.contains(&Allowed::from(remedy)) && safe(case, remedy).is_ok();
+    let container_policy = policy.for_container(case.facts);
+    let may =
+        |remedy: &Remedy| container_policy.remedies.contains(&RemedyKind::from(remedy)) && safe(case, remedy).is_ok();
     let remedies: Vec<Remedy> = REMEDIES.into_iter().filter(may).collect();
     OpinionSought {
         provider: model.provider.clone(),
@@ -32,10 +35,10 @@ pub fn question(case: &Case<'_>, policy: &Policy, model: &Model, part: Part, fal
     }
 }
 
-/// The same for the same evidence, whenever and on whichever container it was gathered: SHA-256, in hexadecimal.
+/// A fingerprint of the evidence, equal for equal evidence at any time and on any container: SHA-256, in hexadecimal.
 ///
-/// Times, figures and ids are left out, as no two illnesses have the same; what was printed counts as the set of its
-/// lines, each with its numbers taken out.
+/// It leaves out times, measurements and ids, because these differ in every incident. Log output counts as the set of its
+/// lines without numbers.
 pub fn fingerprint(case: &Case<'_>, remedies: &[Remedy]) -> String {
     let facts = case.facts;
     let mut parts = vec![
@@ -43,11 +46,11 @@ pub fn fingerprint(case: &Case<'_>, remedies: &[Remedy]) -> String {
         format!("{:?} {:?} {:?} {:?}", facts.state, facts.health, facts.restart_policy, facts.limits),
         format!("exit {:?}", facts.exit.map(|exit| (exit.code, exit.by))),
     ];
-    parts.extend(case.standing.iter().map(|(symptom, standing)| format!("{symptom} {:?}", standing.severity)));
-    parts.extend(case.tried.iter().map(|tried| format!("tried {} {:?}", tried.remedy.name(), tried.outcome)));
-    parts.extend(case.past.iter().map(|past| {
-        let tried = past.tried.as_ref().map(|tried| (tried.remedy.name(), tried.outcome));
-        format!("past {:?} {tried:?}", past.symptoms)
+    parts.extend(case.active_symptoms.iter().map(|(symptom, active)| format!("{symptom} {:?}", active.severity)));
+    parts.extend(case.attempts.iter().map(|attempt| format!("tried {} {:?}", attempt.remedy.name(), attempt.outcome)));
+    parts.extend(case.past_incidents.iter().map(|past| {
+        let attempt = past.attempt.as_ref().map(|attempt| (attempt.remedy.name(), attempt.outcome));
+        format!("past {:?} {attempt:?}", past.symptoms)
     }));
     parts.extend(remedies.iter().map(|remedy| format!("may {}", remedy.name())));
     if let Some(examined) = case.examined {
@@ -61,18 +64,18 @@ pub fn fingerprint(case: &Case<'_>, remedies: &[Remedy]) -> String {
         let output = examined.output.iter().map(|line| format!("line {}", without_numbers(&line.text)));
         let processes = examined.processes.iter().map(|process| format!("runs {}", without_numbers(&process.command)));
         parts.extend(checks.chain(output).chain(processes).collect::<BTreeSet<_>>());
-        parts.extend(case.changed_image().map(|from| format!("was {from}")));
+        parts.extend(case.previous_image().map(|from| format!("was {from}")));
     }
     let mut hash = Sha256::new();
     for part in parts {
-        // The length keeps two parts from being taken for one.
+        // The length separates one part from the next.
         hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
         hash.update(part.as_bytes());
     }
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// `text` with `#` for what is different each time: numbers, save status codes such as 404, and long hexadecimal ids.
+/// `text` with `#` for what differs each time: numbers (except status codes such as 404) and long hexadecimal ids.
 fn without_numbers(text: &str) -> String {
     let mut words = vec![];
     for word in text.split_whitespace() {
@@ -84,7 +87,7 @@ fn without_numbers(text: &str) -> String {
             false => parts
                 .map(|part| {
                     let (word, mark) = part.split_at(part.trim_end_matches(|c: char| !c.is_alphanumeric()).len());
-                    if is_id(word) { format!("#{mark}") } else { format!("{}{mark}", digits_out(word)) }
+                    if is_id(word) { format!("#{mark}") } else { format!("{}{mark}", without_digits(word)) }
                 })
                 .collect(),
         });
@@ -92,8 +95,8 @@ fn without_numbers(text: &str) -> String {
     words.join(" ")
 }
 
-/// `word` with one `#` for each row of digits.
-fn digits_out(word: &str) -> String {
+/// `word` with one `#` for each run of digits.
+fn without_digits(word: &str) -> String {
     let mut out = String::with_capacity(word.len());
     for c in word.chars() {
         match c.is_ascii_digit() {
@@ -110,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_different_each_time_is_left_out() {
+    fn numbers_and_ids_are_left_out() {
         let check = |text: &str, expected: &str| assert_eq!(without_numbers(text), expected);
         check("2026-11-25T10:00:00Z took 12ms", "#-#-#T#:#:#Z took #ms");
         check("GET /a 404 152", "GET /a 404 152");

@@ -1,24 +1,25 @@
-//! How an answer is found in what a model wrote, and how its fields are taken out, with everything that is wrong.
+//! Finds the JSON answer in a model's text and reads its fields, collecting all faults.
 
 use serde_json::{Deserializer, Map, Value};
 
-use super::Fault;
+use super::fault::Fault;
+use crate::plain_text::plain;
 
-/// More than this is not read: an answer has a few hundred bytes.
+/// Maximum length of a text, in bytes; an answer has a few hundred.
 const LONGEST: usize = 64 * 1024;
-/// By these an object is known to be an answer, or meant as one.
-const TELLING: [&str; 3] = ["verdict", "remedy", "root_cause"];
-/// Where a reasoning model's train of thought ends; drafts of an answer in it are not the answer.
-const THOUGHT: &str = "</think>";
+/// Fields by which a JSON object is recognised as an answer.
+const ANSWER_FIELDS: [&str; 3] = ["verdict", "remedy", "root_cause"];
+/// The end of a reasoning model's reasoning, which may contain drafts of the answer.
+const END_OF_REASONING: &str = "</think>";
 
 /// The one answer in `text`.
 pub(super) fn object(text: &str) -> Result<Map<String, Value>, Fault> {
     if text.len() > LONGEST {
         return Err(Fault::TooLong { limit: LONGEST });
     }
-    let said = text.rsplit_once(THOUGHT).map_or(text, |(_, said)| said);
+    let answer = text.rsplit_once(END_OF_REASONING).map_or(text, |(_, answer)| answer);
     let mut found: Vec<Map<String, Value>> = vec![];
-    let mut rest = said;
+    let mut rest = answer;
     while let Some(start) = rest.find('{') {
         rest = &rest[start..];
         let mut values = Deserializer::from_str(rest).into_iter::<Value>();
@@ -39,17 +40,17 @@ pub(super) fn object(text: &str) -> Result<Map<String, Value>, Fault> {
     }
 }
 
-/// The answers in `value`, which may be wrapped once more: `{"diagnosis": {…}}`.
+/// The answers in `value`, which may be nested: `{"diagnosis": {…}}`.
 fn collect(value: Value, found: &mut Vec<Map<String, Value>>) {
     match value {
-        Value::Object(object) if TELLING.iter().any(|field| object.contains_key(*field)) => found.push(object),
+        Value::Object(object) if ANSWER_FIELDS.iter().any(|field| object.contains_key(*field)) => found.push(object),
         Value::Object(object) => object.into_iter().for_each(|(_, inner)| collect(inner, found)),
         Value::Array(items) => items.into_iter().for_each(|inner| collect(inner, found)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 
-/// The fields of an answer, and what is wrong with them so far.
+/// The fields of an answer, and the faults found so far.
 pub(super) struct Fields<'a> {
     object: &'a Map<String, Value>,
     pub(super) faults: Vec<Fault>,
@@ -76,7 +77,7 @@ impl<'a> Fields<'a> {
         self.or_fault(word.ok_or(Fault::WrongType { field, expected: "a string" }))
     }
 
-    /// A sentence of at most so many characters, on one line.
+    /// A sentence of at most `longest` characters, on one line.
     pub(super) fn sentence(&mut self, field: &'static str, longest: usize) -> Option<String> {
         let sentence = plain(&self.text(field)?, longest);
         self.or_fault(if sentence.is_empty() { Err(Fault::Empty { field }) } else { Ok(sentence) })
@@ -94,19 +95,4 @@ impl<'a> Fields<'a> {
         let words = self.get(field)?.as_array().and_then(|items| items.iter().map(word).collect());
         self.or_fault(words.ok_or(Fault::WrongType { field, expected: "a list of strings" }))
     }
-}
-
-/// `text` on one line, of at most so many characters, without what steers a terminal or turns a line around.
-pub(crate) fn plain(text: &str, longest: usize) -> String {
-    let shown: String = text.chars().filter(|c| !is_hidden(*c)).map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let line = shown.split_whitespace().collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(longest) {
-        Some(_) => line.chars().take(longest.saturating_sub(1)).chain(['…']).collect(),
-        None => line,
-    }
-}
-
-/// Characters that nobody sees: zero width, marks of direction, tags.
-fn is_hidden(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }

@@ -1,4 +1,4 @@
-//! What a model may write, and what is believed of it.
+//! Answers of a model, and how they are validated.
 
 use hemostat_schema::{
     action::Remedy,
@@ -7,7 +7,10 @@ use hemostat_schema::{
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::*;
+use super::{
+    answer::{Answer, schema},
+    *,
+};
 use hemostat_core::testing;
 
 /// A question with two exhibits, to which restart is the only remedy.
@@ -37,7 +40,7 @@ fn with(field: &str, value: Value) -> String {
     answer.to_string()
 }
 
-fn believed() -> Reached {
+fn accepted() -> Reached {
     Reached {
         root_cause: "it is stuck".into(),
         why: "it answers nobody".into(),
@@ -48,8 +51,8 @@ fn believed() -> Reached {
 }
 
 #[test]
-fn an_answer_is_found_whatever_stands_around_it() {
-    let check = |text: String| assert_eq!(validate(&text, &sought()), Ok(believed()), "{text}");
+fn an_answer_is_found_in_any_surrounding_text() {
+    let check = |text: String| assert_eq!(validate(&text, &sought()), Ok(accepted()), "{text}");
     let answer = good().to_string();
     check(answer.clone());
     check(format!("```json\n{answer}\n```"));
@@ -65,7 +68,7 @@ fn an_answer_is_found_whatever_stands_around_it() {
 }
 
 #[test]
-fn a_model_may_say_that_nothing_is_to_be_done() {
+fn a_model_may_answer_that_no_remedy_would_help() {
     let verdict = |verdict: &str, remedy: &str, evidence: Value| {
         let mut answer = good();
         answer["verdict"] = json!(verdict);
@@ -82,8 +85,8 @@ fn a_model_may_say_that_nothing_is_to_be_done() {
 fn each_fault_is_a_sentence() {
     let check = |text: String, expected: &[&str]| {
         let faults = validate(&text, &sought()).unwrap_err();
-        let said: Vec<String> = faults.iter().map(ToString::to_string).collect();
-        assert_eq!(said, expected, "{text}");
+        let sentences: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        assert_eq!(sentences, expected, "{text}");
         expected.iter().for_each(|fault| assert!(repair(&faults).contains(fault)));
     };
     let none = "there is no JSON object with the fields of a diagnosis in it";
@@ -111,23 +114,23 @@ fn each_fault_is_a_sentence() {
     check(with("evidence", json!(["output.1", "e7"])), &[invented]);
     check(with("evidence", json!("output.1")), &["\"evidence\" must be a list of strings"]);
     check(with("evidence", json!([1])), &["\"evidence\" must be a list of strings"]);
-    let unproved = "\"verdict\" is \"real\", and \"evidence\" names no exhibit that it rests on";
-    check(with("evidence", json!([])), &[unproved]);
+    let no_evidence = "\"verdict\" is \"real\", and \"evidence\" names no exhibit that it rests on";
+    check(with("evidence", json!([])), &[no_evidence]);
     check(with("root_cause", json!(" \n\u{200b}")), &["\"root_cause\" is empty, and a sentence is wanted"]);
-    let healthy = "\"remedy\" is \"restart\" though \"verdict\" is not \"real\"; it must then be \"none\"";
-    check(with("verdict", json!("false_alarm")), &[healthy]);
+    let no_remedy = "\"remedy\" is \"restart\" though \"verdict\" is not \"real\"; it must then be \"none\"";
+    check(with("verdict", json!("false_alarm")), &[no_remedy]);
     let several = format!("{{\"verdict\": \"unclear\", \"remedy\": 1, \"confidence\": 2, {}", &good().to_string()[1..]);
-    assert_eq!(validate(&several, &sought()), Ok(believed()), "the last of two fields of one name counts");
+    assert_eq!(validate(&several, &sought()), Ok(accepted()), "the last of two fields of one name counts");
 }
 
 #[test]
-fn what_a_model_says_is_kept_short() {
+fn long_sentences_are_cut_off() {
     let reached = validate(&with("why", json!("why ".repeat(1000))), &sought()).unwrap();
     assert_eq!((reached.why.chars().count(), reached.why.chars().last()), (SENTENCE, Some('…')));
 }
 
 #[test]
-fn the_schema_is_flat_and_closed_and_offers_what_may_be_chosen() {
+fn the_schema_is_flat_and_closed_and_lists_the_choices() {
     let schema = schema(&sought());
     let properties = schema["properties"].as_object().unwrap();
     let required: Vec<&str> = schema["required"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
@@ -150,8 +153,8 @@ fn the_schema_is_flat_and_closed_and_offers_what_may_be_chosen() {
     assert_eq!(serde_json::to_value(answer).unwrap(), good());
 }
 
-/// Text as a model gone astray may write it: pieces of answers in any order.
-fn astray() -> impl Strategy<Value = String> {
+/// Pieces of answers in any order.
+fn broken_answer() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         any::<String>(),
         prop::sample::select(vec![
@@ -189,7 +192,7 @@ fn astray() -> impl Strategy<Value = String> {
     prop::collection::vec(piece, 0..30).prop_map(|pieces| pieces.concat())
 }
 
-/// Answers whose fields are anything at all.
+/// Answers with arbitrary values in their fields.
 fn odd_answer() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
         any::<String>().prop_map(Value::from),
@@ -214,8 +217,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_a_model_writes_nothing_comes_of_it_that_was_not_offered(
-        text in prop_oneof![astray(), odd_answer(), any::<String>()],
+    fn no_answer_leads_to_a_remedy_that_was_not_offered(
+        text in prop_oneof![broken_answer(), odd_answer(), any::<String>()],
         offered in prop::sample::subsequence(vec![Remedy::Restart, Remedy::Start, Remedy::Scale], 0..=3),
     ) {
         let sought = OpinionSought { remedies: offered, ..sought() };

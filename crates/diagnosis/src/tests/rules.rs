@@ -1,4 +1,4 @@
-//! One row and more for each rule: what is seen, and what it says.
+//! At least one case for each rule.
 
 use hemostat_schema::{
     ByteCount, Percent, Span,
@@ -9,8 +9,8 @@ use hemostat_schema::{
     observation::{Evidence, Resource, Severity, Symptom, SymptomRaised, Trend},
 };
 
-use super::patient::{NOW, Patient, ended, ill, unhealthy};
-use crate::rule;
+use super::case_builder::{CaseBuilder, NOW, ended, unhealthy, with_symptoms};
+use crate::conclude::rule_of;
 use hemostat_core::testing::{at, facts, run};
 
 const GIB: u64 = 1 << 30;
@@ -53,18 +53,19 @@ fn disk() -> SymptomRaised {
     raised(Symptom::DiskFilling, Evidence::Disk { path, value, threshold, writable, per_hour })
 }
 
-fn restarting(patient: Patient) -> Patient {
-    let target = patient.facts.target();
-    patient.with(|patient| {
-        patient.facts.state = State::Restarting;
-        patient.standing = ill([SymptomRaised { target, ..looping(ExitBy::Crash, 1) }]).standing;
+fn restarting(builder: CaseBuilder) -> CaseBuilder {
+    let target = builder.facts.target();
+    builder.with(|builder| {
+        builder.facts.state = State::Restarting;
+        builder.active_symptoms =
+            with_symptoms([SymptomRaised { target, ..looping(ExitBy::Crash, 1) }]).active_symptoms;
     })
 }
 
 #[track_caller]
-fn check(patient: Patient, expected: (&str, Verdict, Option<Remedy>)) {
-    let reached = patient.reached();
-    assert_eq!((rule(&reached), reached.verdict, reached.remedy.clone()), expected, "{reached:#?}");
+fn check(builder: CaseBuilder, expected: (&str, Verdict, Option<Remedy>)) {
+    let reached = builder.reached();
+    assert_eq!((rule_of(&reached), reached.verdict, reached.remedy.clone()), expected, "{reached:#?}");
 }
 
 const START: Option<Remedy> = Some(Remedy::Start);
@@ -79,9 +80,9 @@ fn runs_that_ended() {
     check(ended(0, 1, Crash).printed(1, &["exec /app: exec format error"]), ("bad_command", Sick, None));
 
     check(ended(3, 137, Oom), ("out_of_memory", Sick, START));
-    let killed = |lasted| ended(lasted, 137, Oom).was_killed(100, 104).was_killed(200, 204);
+    let killed = |lasted| ended(lasted, 137, Oom).oom_killed(100, 104).oom_killed(200, 204);
     check(killed(3), ("oom_at_start", Sick, None));
-    check(ended(3, 137, Oom).tried(Remedy::Start, Some(137), Outcome::Relapsed), ("oom_at_start", Sick, None));
+    check(ended(3, 137, Oom).attempted(Remedy::Start, Some(137), Outcome::Relapsed), ("oom_at_start", Sick, None));
     check(ended(4000, 137, Oom), ("out_of_memory", Sick, START));
     let grew = [(1.0, 40.0, 1), (1.0, 60.0, 1), (1.0, 80.0, 1), (1.0, 97.0, 1)];
     let leaked = ended(4000, 137, Oom).used(&grew).limited(None, Some(GIB));
@@ -92,7 +93,7 @@ fn runs_that_ended() {
     let taken = "Error: listen EADDRINUSE: address already in use :::3000";
     check(ended(2, 1, Crash).printed(1, &[taken, "    at Server.listen (node:net:1)"]), ("misconfigured", Sick, None));
     check(ended(4000, 1, Crash).printed(1, &[taken]), ("crashed", Sick, START));
-    let again = ended(4000, 1, Crash).tried(Remedy::Start, Some(1), Outcome::Relapsed);
+    let again = ended(4000, 1, Crash).attempted(Remedy::Start, Some(1), Outcome::Relapsed);
     check(again.printed(1, &[taken]), ("misconfigured", Sick, None));
     for said in [
         "x509: certificate has expired or is not yet valid",
@@ -109,17 +110,17 @@ fn runs_that_ended() {
     let asked = "10.0.0.9 - - \"GET /?q=address+already+in+use HTTP/1.1\" 404 12";
     check(ended(2, 1, Crash).printed(1, &[asked]), ("crashed", Sick, START));
 
-    let vain = |patient: Patient, times: usize, code| {
-        (0..times).fold(patient, |patient, _| patient.tried(Remedy::Start, Some(code), Outcome::Relapsed))
+    let vain = |builder: CaseBuilder, times: usize, code| {
+        (0..times).fold(builder, |builder, _| builder.attempted(Remedy::Start, Some(code), Outcome::Relapsed))
     };
     check(vain(ended(200, 1, Crash), 2, 1), ("crashed", Sick, START));
     check(vain(ended(200, 1, Crash), 3, 1), ("same_end", Sick, None));
     check(vain(ended(200, 1, Crash), 3, 2), ("crashed", Sick, START));
     check(vain(ended(200, 1, Crash), 3, 1).printed(1, &[refused]), ("cannot_reach", Sick, START));
     let on_failure = |restarts| {
-        move |patient: &mut Patient| {
-            patient.facts =
-                Facts { restarts, restart_policy: RestartPolicy::OnFailure { max: 5 }, ..patient.facts.clone() };
+        move |builder: &mut CaseBuilder| {
+            builder.facts =
+                Facts { restarts, restart_policy: RestartPolicy::OnFailure { max: 5 }, ..builder.facts.clone() };
         }
     };
     check(ended(2, 1, Crash).with(on_failure(5)), ("same_end", Sick, None));
@@ -133,26 +134,26 @@ fn runs_that_ended() {
 }
 
 #[test]
-fn runs_that_docker_begins_again_and_again() {
+fn restart_loops() {
     let loops = || restarting(ended(2, 1, ExitBy::Crash));
     check(loops(), ("restart_loop", Sick, None));
-    let clue = loops().printed(1, &["dial tcp: lookup db: no such host"]);
-    assert!(clue.reached().root_cause.contains("no such host"));
-    check(clue, ("restart_loop", Sick, None));
+    let found = loops().printed(1, &["dial tcp: lookup db: no such host"]);
+    assert!(found.reached().root_cause.contains("no such host"));
+    check(found, ("restart_loop", Sick, None));
     check(loops().printed(1, &["Error: Cannot find module '/app/x.js'"]), ("misconfigured", Sick, None));
     check(restarting(ended(0, 127, ExitBy::Crash)), ("bad_command", Sick, None));
     check(restarting(ended(4, 137, ExitBy::Oom)), ("oom_at_start", Sick, None));
     let done = restarting(ended(2, 0, ExitBy::Itself));
     assert!(done.reached().why.contains("on-failure"), "{:?}", done.reached());
     check(done, ("restart_loop", Sick, None));
-    let lives = ill([looping(ExitBy::Crash, 1)]);
+    let lives = with_symptoms([looping(ExitBy::Crash, 1)]);
     check(lives.clone(), ("restart_loop", Sick, None));
     let failing = unhealthy(10).also(looping(ExitBy::Crash, 1));
     check(failing, ("restart_loop", Sick, None));
 }
 
 #[test]
-fn what_it_needs() {
+fn dependencies() {
     use Relation::{Dependency, Dependent, Network, Project, Replica};
     let needs = |relation, state, health| unhealthy(30).relative("db", relation, state, health, 100);
     let down = ("dependency_down", Sick, None);
@@ -168,25 +169,25 @@ fn what_it_needs() {
     check(well(7000), ("network_gone", Sick, RESTART));
     let restarted = unhealthy(30).relative("db", Dependency, State::Running, Health::Healthy, 7000);
     check(restarted.printed(1, &["connect: connection refused"]), ("left_behind", Sick, RESTART));
-    // The ward knows how it is by now.
+    // The host's health is newer than the examination.
     let name = "db".parse().unwrap();
-    let with_ward = |since: i64, state| {
-        needs(Dependency, State::Exited, Health::None).with(|patient| {
-            let mut ward = super::Ward::default();
-            ward.take(&name, Some(&Facts { state: State::Exited, ..facts() }), at(0));
-            ward.take(&name, Some(&Facts { state, ..facts() }), at(since));
-            patient.ward = Some(ward);
+    let with_host = |since: i64, state| {
+        needs(Dependency, State::Exited, Health::None).with(|builder| {
+            let mut host = crate::host_health::HostHealth::default();
+            host.update(&name, Some(&Facts { state: State::Exited, ..facts() }), at(0));
+            host.update(&name, Some(&Facts { state, ..facts() }), at(since));
+            builder.host = Some(host);
         })
     };
-    check(with_ward(10, State::Exited), down.clone());
-    check(with_ward(NOW - 30, State::Running), down);
-    check(with_ward(NOW - 60, State::Running), ("left_behind", Sick, RESTART));
-    // What it uses too much of is its own.
+    check(with_host(10, State::Exited), down.clone());
+    check(with_host(NOW - 30, State::Running), down);
+    check(with_host(NOW - 60, State::Running), ("left_behind", Sick, RESTART));
+    // High usage is its own problem, not the dependency's.
     let full = needs(Dependency, State::Exited, Health::None).also(level(Symptom::MemoryHigh, 97.0, Trend::Rising));
     check(full, ("unhealthy", Sick, RESTART));
-    // What was killed for want of memory was not so because of another.
+    // An OOM kill is not caused by a dependency.
     let killed = ended(900, 137, ExitBy::Oom).relative("db", Dependency, State::Exited, Health::None, 100);
-    assert!(killed.reached().why.contains("start is not for it: it needs db"), "{:?}", killed.reached());
+    assert!(killed.reached().why.contains("start is ruled out: it depends on db"), "{:?}", killed.reached());
     check(killed, ("out_of_memory", Sick, None));
 }
 
@@ -214,8 +215,8 @@ fn health_checks_that_fail() {
     check(listens("Listening on http://0.0.0.0:8080"), ("check_misdirected", Unclear, None));
     check(listens("Listening on http://0.0.0.0:80"), restart("not_listening"));
     check(listens("Debugger listening on ws://0.0.0.0:9229/a"), restart("not_listening"));
-    let was_well = unhealthy(10).changed(0, Changed::Started).changed(9, Changed::Health { to: Health::Healthy });
-    check(was_well.checked(22, wrong), restart("unhealthy"));
+    let was_healthy = unhealthy(10).changed(0, Changed::Started).changed(9, Changed::Health { to: Health::Healthy });
+    check(was_healthy.checked(22, wrong), restart("unhealthy"));
 
     let late = "Health check exceeded timeout (3s)";
     let at_work = [(92.0, 10.0, 1)];
@@ -242,7 +243,7 @@ fn health_checks_that_fail() {
     check(waits, elsewhere.clone());
     check(unhealthy(900).checked(1, "{\"db\": \"getaddrinfo ENOTFOUND db\"}"), elsewhere.clone());
     check(unhealthy(900).checked(1, "insufficient_quota"), elsewhere.clone());
-    // Whose key it is that its output tells of, nobody knows.
+    // A key that its log reports as invalid may be a client's.
     check(unhealthy(900).checked(1, "status 500").printed(1, &["invalid api key"]), restart("unhealthy"));
     check(unhealthy(900).checked(1, "status 500").printed(1, &["license has expired"]), elsewhere.clone());
     check(unhealthy(900).printed(1, &["upload failed: 503 Service Unavailable, next in 32s"]), elsewhere.clone());
@@ -251,19 +252,19 @@ fn health_checks_that_fail() {
         unhealthy(900).checked(1, &said)
     };
     check(reports("store"), elsewhere);
-    // It cannot reach it for want of what it has used up itself.
+    // It cannot reach the component because it has exhausted a resource of its own.
     for own in ["pool exhausted", "Too many open files", "java.lang.OutOfMemoryError", "database is locked"] {
         let said = format!(r#"{{"status":"DOWN","components":{{"db":{{"status":"DOWN","error":"{own}"}}}}}}"#);
         check(unhealthy(900).checked(1, &said), restart("unhealthy"));
     }
-    // A part of its own, and one that is seen to be well: it may only have lost hold of that.
+    // An internal component; and an external one that is known to be healthy: it may only have lost its connection.
     check(reports("workers"), restart("unhealthy"));
     let well = |health| reports("db").relative("shop-db-1", Relation::Dependency, State::Running, health, 0);
     check(well(Health::Healthy), restart("unhealthy"));
     check(well(Health::Unhealthy), ("dependency_down", Sick, None));
 
     let behind = |lags: [u32; 3]| {
-        let told = |patient: Patient, lag| patient.checked(1, &format!("seconds_behind={lag} (max 600)"));
+        let told = |builder: CaseBuilder, lag| builder.checked(1, &format!("seconds_behind={lag} (max 600)"));
         lags.into_iter().fold(unhealthy(900), told)
     };
     check(behind([2610, 2488, 2371]), ("catching_up", Unclear, None));
@@ -283,15 +284,15 @@ fn health_checks_that_fail() {
     check(needed(900, Health::None), restart("unhealthy"));
     check(needed(1801, Health::Healthy), restart("unhealthy"));
 
-    check(ill([flapping()]), ("flapping", Sick, None));
+    check(with_symptoms([flapping()]), ("flapping", Sick, None));
     check(unhealthy(10).also(flapping()), ("flapping", Sick, None));
-    let late = ill([flapping()]).checked(-1, late);
-    assert!(late.with(|patient| patient.facts.health = Health::Unhealthy).reached().why.contains("more time"));
+    let late = with_symptoms([flapping()]).checked(-1, late);
+    assert!(late.with(|builder| builder.facts.health = Health::Unhealthy).reached().why.contains("more time"));
 }
 
 #[test]
-fn health_checks_that_fail_while_a_run_begins() {
-    let young = |age: i64| unhealthy(5).with(|patient| patient.facts.started_at = Some(at(NOW - age)));
+fn health_checks_that_fail_during_start_up() {
+    let young = |age: i64| unhealthy(5).with(|builder| builder.facts.started_at = Some(at(NOW - age)));
     let begun = |age: i64| young(age).changed(NOW - age, Changed::Started);
     let begins = ("still_begins", Unclear, None);
     check(begun(75).printed(3, &["Initializing"]), begins.clone());
@@ -300,8 +301,8 @@ fn health_checks_that_fail_while_a_run_begins() {
     check(begun(20).printed(1, &["listening on :80"]), ("unhealthy", Sick, RESTART));
     check(begun(301).printed(3, &["Initializing"]), ("unhealthy", Sick, RESTART));
     check(young(75).printed(3, &["Initializing"]), ("unhealthy", Sick, RESTART));
-    let was_well = begun(75).changed(NOW - 50, Changed::Health { to: Health::Healthy });
-    check(was_well.printed(3, &["Initializing"]), ("unhealthy", Sick, RESTART));
+    let was_healthy = begun(75).changed(NOW - 50, Changed::Health { to: Health::Healthy });
+    check(was_healthy.printed(3, &["Initializing"]), ("unhealthy", Sick, RESTART));
     check(unhealthy(5).checked(1, "LOADING Redis is loading the dataset in memory"), begins.clone());
     check(unhealthy(5).printed(1, &["LOG:  redo in progress, elapsed time: 10.00 s"]), begins);
     check(unhealthy(901).printed(1, &["LOG:  redo in progress"]), ("unhealthy", Sick, RESTART));
@@ -310,8 +311,8 @@ fn health_checks_that_fail_while_a_run_begins() {
     check(begun(3599).printed(1, &counts), begins.clone());
     check(begun(3600).printed(1, &counts), ("unhealthy", Sick, RESTART));
     check(begun(900).printed(61, &counts), ("unhealthy", Sick, RESTART));
-    let was_well = begun(900).changed(NOW - 50, Changed::Health { to: Health::Healthy });
-    check(was_well.printed(1, &counts), ("unhealthy", Sick, RESTART));
+    let was_healthy = begun(900).changed(NOW - 50, Changed::Health { to: Health::Healthy });
+    check(was_healthy.printed(1, &counts), ("unhealthy", Sick, RESTART));
     let leaves = ["received SIGTERM, shutting down gracefully", "9 connections left"];
     check(unhealthy(40).printed(1, &leaves), begins.clone());
     check(unhealthy(40).printed(1, &[leaves[0], "dial: connection refused"]), begins);
@@ -319,63 +320,66 @@ fn health_checks_that_fail_while_a_run_begins() {
 }
 
 #[test]
-fn levels() {
+fn resources() {
     let number = |number: u32| Compose {
         project: "shop".into(),
         service: "api".into(),
         number: Some(number),
         depends_on: vec![],
     };
-    check(ill([throttled()]), ("throttled", Sick, None));
-    check(ill([throttled(), level(Symptom::CpuHigh, 99.0, Trend::Steady)]), ("throttled", Sick, None));
-    let replica = ill([throttled()]).with(|patient| patient.facts.compose = Some(number(1)));
+    check(with_symptoms([throttled()]), ("throttled", Sick, None));
+    check(with_symptoms([throttled(), level(Symptom::CpuHigh, 99.0, Trend::Steady)]), ("throttled", Sick, None));
+    let replica = with_symptoms([throttled()]).with(|builder| builder.facts.compose = Some(number(1)));
     let replica = replica.relative("shop-api-2", Relation::Replica, State::Running, Health::Healthy, 0);
     check(replica, ("throttled", Sick, Some(Remedy::Scale)));
     check(unhealthy(10).also(throttled()), ("throttled", Sick, None));
     check(unhealthy(301).also(throttled()), ("unhealthy", Sick, RESTART));
 
-    check(ill([leak(GIB, Span::from_secs(3 * 3600))]), ("memory_leak", Sick, None));
-    check(ill([leak(4 * GIB - GIB / 8, Span::from_secs(450))]), ("memory_leak", Sick, RESTART));
-    check(ill([leak(4 * GIB - GIB / 4, Span::from_secs(900))]), ("memory_leak", Sick, RESTART));
+    check(with_symptoms([leak(GIB, Span::from_secs(3 * 3600))]), ("memory_leak", Sick, None));
+    check(with_symptoms([leak(4 * GIB - GIB / 8, Span::from_secs(450))]), ("memory_leak", Sick, RESTART));
+    check(with_symptoms([leak(4 * GIB - GIB / 4, Span::from_secs(900))]), ("memory_leak", Sick, RESTART));
 
     let full = SymptomRaised { since: at(NOW - 3600), ..level(Symptom::MemoryHigh, 89.0, Trend::Steady) };
-    check(ill([full.clone()]), ("memory_full", Sick, None));
-    check(ill([SymptomRaised { since: at(NOW - 3599), ..full.clone() }]), ("memory_full", Sick, RESTART));
-    check(ill([SymptomRaised { since: at(NOW - 24 * 3600), ..full }]), ("memory_full", Unclear, None));
+    check(with_symptoms([full.clone()]), ("memory_full", Sick, None));
+    check(with_symptoms([SymptomRaised { since: at(NOW - 3599), ..full.clone() }]), ("memory_full", Sick, RESTART));
+    check(with_symptoms([SymptomRaised { since: at(NOW - 24 * 3600), ..full }]), ("memory_full", Unclear, None));
 
-    check(ill([pids()]), ("pids_high", Sick, None));
+    check(with_symptoms([pids()]), ("pids_high", Sick, None));
     let more: Vec<_> = (0..8).map(|n| (1.0, 1.0, 60 + n * 5)).collect();
-    check(ill([pids()]).used(&more), ("pids_high", Sick, RESTART));
-    check(ill([pids()]).used(&[(1.0, 1.0, 95); 8]), ("pids_high", Sick, None));
-    check(ill([pids()]).runs("[worker] <defunct>"), ("pids_high", Sick, RESTART));
+    check(with_symptoms([pids()]).used(&more), ("pids_high", Sick, RESTART));
+    check(with_symptoms([pids()]).used(&[(1.0, 1.0, 95); 8]), ("pids_high", Sick, None));
+    check(with_symptoms([pids()]).process("[worker] <defunct>"), ("pids_high", Sick, RESTART));
 
     let killed = raised(Symptom::OomChild, Evidence::Killed { count: 2, within: Span::from_secs(60) });
-    check(ill([killed.clone()]), ("oom_child", Sick, None));
+    check(with_symptoms([killed.clone()]), ("oom_child", Sick, None));
     check(unhealthy(10).also(killed), ("unhealthy", Sick, RESTART));
     let (value, threshold, held) = (Percent::clamped(70.0), Percent::clamped(40.0), Span::from_secs(60));
     let waits = |resource| raised(Symptom::Pressure, Evidence::Stalled { resource, value, threshold, held });
     for resource in [Resource::Cpu, Resource::Memory, Resource::Disk] {
-        let patient = ill([waits(resource)]).runs("postgres: autovacuum");
-        assert!(patient.reached().root_cause.contains("postgres: autovacuum"));
-        check(patient, ("pressure", Sick, None));
+        let builder = with_symptoms([waits(resource)]).process("postgres: autovacuum");
+        assert!(builder.reached().root_cause.contains("postgres: autovacuum"));
+        check(builder, ("pressure", Sick, None));
     }
     let odd = |symptom| {
         let evidence = Evidence::Unusual { value: 9.0, expected: 1.0, deviation: 0.1, held };
         SymptomRaised { severity: Severity::Low, ..raised(symptom, evidence) }
     };
     for symptom in [Symptom::CpuUnusual, Symptom::MemoryUnusual, Symptom::NetworkUnusual, Symptom::BlockUnusual] {
-        let patient = ill([odd(symptom)]);
-        assert_eq!(patient.case(|case| super::conclude(case, &crate::Policy::default(), "api")), None);
+        let builder = with_symptoms([odd(symptom)]);
+        assert_eq!(
+            builder.case(|case| crate::conclude::conclude(case, &hemostat_core::Policy::default(), "api")),
+            None
+        );
         let reached = unhealthy(10).also(odd(symptom)).reached();
         assert_eq!(reached.symptoms, [Symptom::Unhealthy]);
     }
 }
 
 #[test]
-fn disks_that_are_full() {
+fn full_disks() {
     let cleanup = ("disk_full", Sick, Some(Remedy::Cleanup));
     let said = "could not write to file \"pg_wal/x\": No space left on device";
-    check(ill([disk()]), cleanup.clone());
+    check(with_symptoms([disk()]), cleanup.clone());
     check(unhealthy(10).disk(97.0), cleanup.clone());
     check(unhealthy(10).printed(1, &[said]), cleanup.clone());
     check(ended(2, 1, ExitBy::Crash).printed(1, &[said]), cleanup);
@@ -384,23 +388,23 @@ fn disks_that_are_full() {
 }
 
 #[test]
-fn after_an_image_has_been_changed_a_rule_says_so_and_is_less_sure() {
+fn after_an_image_change_a_diagnosis_says_so_and_is_less_confident() {
     let image = |second| Changed::Image { from: format!("sha256:{}", "ab".repeat(32)), to: format!("sha256:{second}") };
     let before = unhealthy(10).reached();
     let late = unhealthy(10).changed(NOW - 1801, image(1)).reached();
     assert_eq!((late.confidence, late.why), (before.confidence, before.why));
     let reached = unhealthy(10).changed(NOW - 60, image(1)).reached();
-    assert_eq!((rule(&reached), reached.remedy.clone(), reached.confidence.get()), ("unhealthy", RESTART, 0.75));
-    assert!(reached.why.ends_with("to go back to sha256:abababababab may be the better remedy"), "{}", reached.why);
+    assert_eq!((rule_of(&reached), reached.remedy.clone(), reached.confidence.get()), ("unhealthy", RESTART, 0.75));
+    assert!(reached.why.ends_with("a rollback to sha256:abababababab may be the better remedy"), "{}", reached.why);
 }
 
 #[test]
-fn a_rule_cites_what_it_rests_on() {
-    let check = |patient: Patient, expected: &[&str]| {
-        let reached = patient.reached();
+fn a_diagnosis_cites_its_evidence() {
+    let check = |builder: CaseBuilder, expected: &[&str]| {
+        let reached = builder.reached();
         assert_eq!(
             (reached.cites.as_slice(), reached.examination.is_some()),
-            (expected.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>().as_slice(), patient.examined.is_some(),)
+            (expected.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>().as_slice(), builder.examined.is_some(),)
         );
     };
     check(unhealthy(10), &["unhealthy"]);
@@ -412,9 +416,9 @@ fn a_rule_cites_what_it_rests_on() {
 }
 
 #[test]
-fn every_rule_has_a_row_in_the_table_at_its_head_and_a_name_of_its_own() {
+fn every_rule_has_a_row_in_the_table_of_the_module_docs() {
     let doc = include_str!("../rules.rs");
     let rows: Vec<&str> = doc.lines().filter_map(|line| line.strip_prefix("//! | `")?.split('`').next()).collect();
-    let names: Vec<&str> = super::RULES.iter().map(|rule| rule.name).collect();
+    let names: Vec<&str> = crate::rules::RULES.iter().map(|rule| rule.name).collect();
     assert_eq!(rows, names);
 }

@@ -1,18 +1,18 @@
-//! How long triage waits for an examination, and whom it asks.
+//! How long triage waits for an examination, and when it asks a model.
 
 use hemostat_schema::{
-    Event,
     action::{Authorised, Limits},
-    diagnosis::{OpinionSought, Part},
+    diagnosis::{Method, OpinionSought},
     examination::Examined,
 };
 
 use super::{
-    patient::{Patient, ended},
+    case_builder::{CaseBuilder, ended},
     *,
 };
+use crate::triage::{AGAIN, EXAMINATION};
 use hemostat_core::decider::TimerChange;
-use hemostat_core::policy::{Model, Opinion};
+use hemostat_core::policy::Model;
 use hemostat_core::testing::Given;
 
 const WITHIN: Span = Span::from_secs(5);
@@ -25,10 +25,10 @@ fn sick() -> Vec<NewEvent> {
     vec![seen(0, facts()), health(10, run(0), Health::Unhealthy)]
 }
 
-/// What is found out about this run.
+/// An examination of this run.
 fn found(second: i64, run: Target, output: &str) -> NewEvent {
-    let patient: Patient = ended(1, 1, ExitBy::Crash).printed(1, &[output]);
-    ill(second, Examined { target: run, ..patient.examined.unwrap() })
+    let builder: CaseBuilder = ended(1, 1, ExitBy::Crash).printed(1, &[output]);
+    ill(second, Examined { target: run, ..builder.examined.unwrap() })
 }
 
 fn asked(policy: &Policy) -> Given<'_, Triage> {
@@ -39,65 +39,65 @@ fn due(second: i64) -> TimerChange {
     TimerChange::Set { name: EXAMINATION, due: at(second) }
 }
 
-const HUSH: TimerChange = TimerChange::Cancel { name: EXAMINATION };
+const CANCEL: TimerChange = TimerChange::Cancel { name: EXAMINATION };
 
 #[test]
-fn a_diagnosis_waits_for_the_examination_of_the_run_that_is_ill() {
+fn a_diagnosis_waits_for_the_examination_of_the_current_run() {
     let policy = waits();
     given::<Triage>(&policy, sick()).when(ill(10, failing()), at(11)).then([], &[due(15)]);
     let then = asked(&policy).when(found(12, run(0), "certificate has expired"), at(12));
     let reached = only(&then);
-    assert_eq!((rule(&reached), reached.examination), ("elsewhere", Some(id(4))));
-    assert_eq!(then.decision.timers, [HUSH]);
+    assert_eq!((rule_of(&reached), reached.examination), ("elsewhere", Some(id(4))));
+    assert_eq!(then.decision.timers, [CANCEL]);
     // Of another run.
     asked(&policy).when(found(12, run(-5), "certificate has expired"), at(12)).then_nothing();
     // A second symptom waits for as long as the first.
     let cpu = level(Symptom::CpuHigh, Severity::High, 99.0, Trend::Steady);
     asked(&policy).when(ill(13, cpu), at(13)).then([], &[due(15)]);
-    // What was found out before the symptom is not about it.
+    // An examination from before the symptom does not count.
     let early = given::<Triage>(&policy, sick()).and([found(9, run(0), "certificate has expired")]);
     early.when(ill(10, failing()), at(11)).then([], &[due(15)]);
 }
 
 #[test]
-fn what_nothing_was_done_about_is_thought_over_when_it_is_found_otherwise() {
+fn a_case_without_a_remedy_is_evaluated_again_when_its_examination_changes() {
     let policy = waits();
     let expired = found(12, run(0), "certificate has expired");
     let reached = only(&asked(&policy).when(expired.clone(), at(12)));
-    assert_eq!((rule(&reached), &reached.remedy), ("elsewhere", &None));
+    assert_eq!((rule_of(&reached), &reached.remedy), ("elsewhere", &None));
     let later = || asked(&policy).and([expired.clone(), ill(12, reached.clone())]);
     later().when(found(400, run(0), "certificate has expired"), at(400)).then_nothing();
     let otherwise = only(&later().when(found(400, run(0), "good morning"), at(400)));
-    assert_eq!((rule(&otherwise), &otherwise.remedy), ("unhealthy", &Some(Remedy::Restart)));
-    // About what is being done nobody thinks twice.
+    assert_eq!((rule_of(&otherwise), &otherwise.remedy), ("unhealthy", &Some(Remedy::Restart)));
+    // With a remedy in the diagnosis the case is not evaluated again.
     let healed = later().and([found(400, run(0), "good morning"), ill(400, otherwise)]);
     healed.when(found(500, run(0), "certificate has expired"), at(500)).then_nothing();
 }
 
 #[test]
-fn a_diagnosis_does_not_wait_for_ever() {
+fn the_wait_for_an_examination_has_a_time_out() {
     let policy = waits();
     let late = asked(&policy).ring(EXAMINATION, at(15), at(15));
     let reached = only(&late);
-    assert_eq!((rule(&reached), reached.examination), ("unhealthy", None));
+    assert_eq!((rule_of(&reached), reached.examination), ("unhealthy", None));
     assert!(reached.why.ends_with("; no examination came within 5.0 s"), "{}", reached.why);
     // HemoStat was away.
     let late = given::<Triage>(&policy, sick()).when(ill(10, failing()), at(100));
-    assert_eq!(rule(&only(&late)), "unhealthy");
+    assert_eq!(rule_of(&only(&late)), "unhealthy");
     // It has been answered.
     let reached = only(&late);
     asked(&policy).and([ill(14, reached.clone())]).ring(EXAMINATION, at(15), at(15)).then_nothing();
     // It is over.
     asked(&policy).and([cleared(14, Symptom::Unhealthy)]).ring(EXAMINATION, at(15), at(15)).then_nothing();
-    // What comes late may say more.
+    // A late examination may add evidence.
     let answered = || asked(&policy).and([ill(15, reached.clone())]);
     let more = answered().when(found(20, run(0), "certificate has expired"), at(20));
-    assert_eq!(rule(&only(&more)), "elsewhere");
+    assert_eq!(rule_of(&only(&more)), "elsewhere");
     answered().when(found(20, run(0), "all is well"), at(20)).then_nothing();
 }
 
 #[test]
-fn who_does_not_wait_answers_at_once() {
+fn without_a_wait_triage_diagnoses_at_once() {
     let policy = Policy::default();
     let then = given::<Triage>(&policy, sick()).when(ill(10, failing()), at(11));
     assert!(then.decision.timers.is_empty());
@@ -105,7 +105,7 @@ fn who_does_not_wait_answers_at_once() {
 }
 
 #[test]
-fn a_symptom_that_is_only_worth_knowing_asks_for_nothing() {
+fn a_symptom_of_low_severity_gets_no_diagnosis() {
     let evidence = Evidence::Unusual { value: 9.0, expected: 1.0, deviation: 0.1, held: WITHIN };
     let odd = symptom(Symptom::CpuUnusual, Severity::Low, evidence);
     for policy in [Policy::default(), waits()] {
@@ -114,36 +114,39 @@ fn a_symptom_that_is_only_worth_knowing_asks_for_nothing() {
 }
 
 #[test]
-fn a_rule_that_is_patient_is_asked_again() {
+fn a_rule_that_waits_is_evaluated_again() {
     let policy = waits();
     let late = "Health check exceeded timeout (3s)";
     let slow = |second| {
-        let patient = ended(1, 1, ExitBy::Crash).checked(-1, late).used(&[(95.0, 1.0, 1)]);
-        ill(second, Examined { target: run(0), ..patient.examined.unwrap() })
+        let builder = ended(1, 1, ExitBy::Crash).checked(-1, late).used(&[(95.0, 1.0, 1)]);
+        ill(second, Examined { target: run(0), ..builder.examined.unwrap() })
     };
     let then = asked(&policy).when(slow(12), at(12));
     let reached = only(&then);
     let again = TimerChange::Set { name: AGAIN, due: at(310) };
-    assert_eq!((rule(&reached), reached.verdict, &then.decision.timers[..]), ("slow", Unclear, &[HUSH, again][..]));
+    assert_eq!(
+        (rule_of(&reached), reached.verdict, &then.decision.timers[..]),
+        ("slow", Unclear, &[CANCEL, again][..])
+    );
     let told = || asked(&policy).and([slow(12), ill(12, reached.clone())]);
     let then = told().ring(AGAIN, at(310), at(310));
-    assert_eq!((rule(&only(&then)), only(&then).remedy), ("slow", Some(Remedy::Restart)));
+    assert_eq!((rule_of(&only(&then)), only(&then).remedy), ("slow", Some(Remedy::Restart)));
     let early = told().ring(AGAIN, at(100), at(100));
     early.then([], &[TimerChange::Set { name: AGAIN, due: at(310) }]);
     told().and([cleared(200, Symptom::Unhealthy)]).ring(AGAIN, at(310), at(310)).then_nothing();
 }
 
 #[test]
-fn what_depends_on_a_sick_container_is_thought_over_when_that_is_well() {
+fn a_dependent_is_evaluated_again_when_its_dependency_recovers() {
     let policy = waits();
-    let patient = ended(1, 1, ExitBy::Crash).relative(
+    let builder = ended(1, 1, ExitBy::Crash).relative(
         "db",
         hemostat_schema::examination::Relation::Dependency,
         State::Exited,
         Health::None,
         5,
     );
-    let examined = ill(12, Examined { target: run(0), ..patient.examined.unwrap() });
+    let examined = ill(12, Examined { target: run(0), ..builder.examined.unwrap() });
     let db = |second: i64, state| NewEvent {
         subject: hemostat_core::testing::container("db"),
         ..seen(second, Facts { state, exit: None, ..facts() })
@@ -151,14 +154,14 @@ fn what_depends_on_a_sick_container_is_thought_over_when_that_is_well() {
     let asked = || given::<Triage>(&policy, [db(5, State::Exited)]).and(sick()).and([ill(10, failing())]);
     let then = asked().when(examined.clone(), at(12));
     let reached = only(&then);
-    assert_eq!((rule(&reached), reached.remedy.as_ref()), ("dependency_down", None));
+    assert_eq!((rule_of(&reached), reached.remedy.as_ref()), ("dependency_down", None));
     let again = |second| TimerChange::Set { name: AGAIN, due: at(second) };
     assert!(then.decision.timers.contains(&again(72)));
     let told = || asked().and([examined.clone(), ill(12, reached.clone())]);
     told().ring(AGAIN, at(72), at(72)).then([], &[again(132)]);
     told().and([db(70, State::Running)]).ring(AGAIN, at(72), at(72)).then([], &[again(132)]);
     let well = told().and([db(70, State::Running)]).ring(AGAIN, at(132), at(132));
-    assert_eq!((rule(&only(&well)), only(&well).remedy), ("left_behind", Some(Remedy::Restart)));
+    assert_eq!((rule_of(&only(&well)), only(&well).remedy), ("left_behind", Some(Remedy::Restart)));
 }
 
 fn model() -> Model {
@@ -174,27 +177,27 @@ fn sought(then: &Then) -> Vec<OpinionSought> {
 }
 
 #[test]
-fn a_model_that_decides_is_asked_and_the_rules_stand_by() {
+fn a_model_that_decides_is_asked_with_the_rules_diagnosis_as_fallback() {
     let policy = Policy { opinion: Opinion::Decides(model()), ..Policy::default() };
     let then = given::<Triage>(&policy, sick()).when(ill(10, failing()), at(10));
     let [question] = &sought(&then)[..] else { panic!("{then:?}") };
     assert_eq!(then.events().len(), 1);
-    assert_eq!((question.part, rule(&question.fallback)), (Part::Decides, "unhealthy"));
+    assert_eq!((question.part, rule_of(&question.fallback)), (Part::Decides, "unhealthy"));
     assert_eq!(question.remedies, [Remedy::Restart]);
     assert_eq!(then.decision.events[0].incident, Some(hemostat_core::testing::incident(10)));
-    // While it thinks, nobody else is asked about the same.
+    // While the model's answer is pending, it is not asked again.
     let asked = || given::<Triage>(&policy, sick()).and([ill(10, failing()), ill(10, question.clone())]);
     let cpu = level(Symptom::CpuHigh, Severity::High, 99.0, Trend::Steady);
     asked().when(cleared(20, Symptom::CpuHigh), at(20)).then_nothing();
-    // Whatever it answers: what would be asked again is what the rules have not said yet.
+    // Whatever the model answers, it is asked again only about a diagnosis that the rules have not given yet.
     let method = Method::Model { provider: "openai".into(), model: "gpt".into() };
     let answer = Reached { remedy: None, method, ..question.fallback.clone() };
     let answered = || asked().and([ill(12, answer.clone())]);
     answered().when(cleared(20, Symptom::CpuHigh), at(20)).then_nothing();
     assert_eq!(sought(&answered().when(ill(30, cpu), at(30))).len(), 1);
-    // To wait and see it is not asked.
+    // It is not asked while a run settles.
     let waiting = given::<Triage>(&policy, [seen(0, facts())]).when(ill(10, failing()), at(10));
-    assert_eq!(rule(&only(&waiting)), SETTLING);
+    assert_eq!(rule_of(&only(&waiting)), SETTLING);
 }
 
 #[test]
@@ -208,7 +211,7 @@ fn a_model_that_shadows_changes_nothing() {
 }
 
 #[test]
-fn earlier_illnesses_and_what_helped_are_remembered() {
+fn past_incidents_and_their_remedies_are_remembered() {
     let policy = Policy { opinion: Opinion::Shadows(model()), ..Policy::default() };
     let intent = Authorised {
         remedy: Remedy::Restart,

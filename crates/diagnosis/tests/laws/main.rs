@@ -1,12 +1,12 @@
-//! The laws of safety, proven over random histories of a small ward: whatever befalls the patients, whatever operators do
+//! The laws of safety, proven over random histories of a small host: whatever befalls the containers, whatever operators do
 //! meanwhile, in whichever order workers get on, and also when HemoStat is away for an hour.
 
-mod old;
-mod ward;
+mod old_versions;
+mod simulated_host;
 
 use std::{collections::BTreeMap, fmt::Debug};
 
-use hemostat_core::{Decider, Policy, alerting::Alerting, judge::Judge, remedy::Remedy, testing::fold};
+use hemostat_core::{Decider, Policy, alerting::Alerting, judge::Judge, remedy::Authorisation, testing::fold};
 use hemostat_diagnosis::Triage;
 use hemostat_schema::{
     Action, Alert, Diagnosis, Event, EventId, IncidentId, Observation, Recorded, Span, Subject, Timestamp,
@@ -15,9 +15,9 @@ use hemostat_schema::{
     diagnosis::Verdict,
 };
 use proptest::prelude::*;
-use ward::{Op, Ward, op};
+use simulated_host::{Op, SimulatedHost, op};
 
-/// What has happened to one container, for laws to look at.
+/// The events of one container.
 type History<'a> = Vec<&'a Recorded>;
 
 fn histories(log: &[Recorded]) -> BTreeMap<&Subject, History<'_>> {
@@ -42,13 +42,13 @@ fn authorised(event: &Recorded) -> Option<&Authorised> {
     }
 }
 
-/// Never two authorities open for one container, and each gets exactly one end.
-fn one_at_a_time(history: &History<'_>) {
+/// Never two authorised actions in progress for one container, and each has exactly one outcome.
+fn one_action_at_a_time(history: &History<'_>) {
     let mut open: Option<EventId> = None;
     for event in history {
         let ended = match action(event) {
             Some(Action::Authorised(_)) => {
-                assert_eq!(open, None, "{} was authorised while another was open", event.id);
+                assert_eq!(open, None, "{} was authorised while another action was in progress", event.id);
                 open = Some(event.id);
                 continue;
             }
@@ -56,19 +56,19 @@ fn one_at_a_time(history: &History<'_>) {
             Some(Action::Verified(verdict)) => verdict.action,
             _ => continue,
         };
-        assert_eq!(open.take(), Some(ended), "{} ends what is not open", event.id);
+        assert_eq!(open.take(), Some(ended), "{} is the outcome of an action that is not in progress", event.id);
     }
-    assert_eq!(open, None, "it was never judged");
+    assert_eq!(open, None, "an action has no outcome");
 }
 
-/// Never more attempts in a rolling window than allowed, unless an operator wanted a fresh start.
-fn within_the_limit(history: &History<'_>, policy: &Policy) {
+/// Never more attempts in a rolling window than allowed, unless an operator reset the breaker.
+fn attempts_within_the_limit(history: &History<'_>, policy: &Policy) {
     let mut attempts: Vec<Timestamp> = vec![];
     for event in history {
         match action(event) {
             Some(Action::BreakerReset(_)) => attempts.clear(),
             Some(Action::Authorised(intent)) => {
-                attempts.retain(|at| event.at < policy.window.after(*at));
+                attempts.retain(|at| event.at < policy.attempt_window.after(*at));
                 attempts.push(event.at);
                 assert!(attempts.len() <= intent.limits.of as usize, "{} attempts at {}", attempts.len(), event.id);
             }
@@ -77,24 +77,24 @@ fn within_the_limit(history: &History<'_>, policy: &Policy) {
     }
 }
 
-/// No authority for a new incident within the cooldown of the last one, and none while the breaker is tripped.
-fn rests_are_kept(history: &History<'_>, cooldown: Span) {
-    let mut rest: Option<(Timestamp, Option<&IncidentId>)> = None;
+/// No authorisation for a new incident within the cooldown of the last one, and none while the breaker is tripped.
+fn cooldowns_are_kept(history: &History<'_>, cooldown: Span) {
+    let mut cooling: Option<(Timestamp, Option<&IncidentId>)> = None;
     let mut tripped: Option<Timestamp> = None;
     for event in history {
         match action(event) {
-            Some(Action::BreakerReset(_)) => (rest, tripped) = (None, None),
+            Some(Action::BreakerReset(_)) => (cooling, tripped) = (None, None),
             Some(Action::Verified(verdict)) if verdict.outcome == Outcome::Recovered => {
-                rest = Some((event.at, event.incident.as_ref()));
+                cooling = Some((event.at, event.incident.as_ref()));
             }
             Some(Action::GaveUp(gave_up)) => {
-                rest = Some((event.at, event.incident.as_ref()));
+                cooling = Some((event.at, event.incident.as_ref()));
                 tripped = Some(gave_up.until);
             }
             Some(Action::Authorised(_)) => {
-                let same = rest.is_none_or(|(_, incident)| incident == event.incident.as_ref());
-                let rested = rest.is_none_or(|(since, _)| cooldown.after(since) <= event.at);
-                assert!(same || rested, "{} is within a cooldown", event.id);
+                let same = cooling.is_none_or(|(_, incident)| incident == event.incident.as_ref());
+                let elapsed = cooling.is_none_or(|(since, _)| cooldown.after(since) <= event.at);
+                assert!(same || elapsed, "{} is within a cooldown", event.id);
                 assert!(tripped.is_none_or(|until| until <= event.at), "{} is while tripped", event.id);
             }
             _ => {}
@@ -102,8 +102,8 @@ fn rests_are_kept(history: &History<'_>, cooldown: Span) {
     }
 }
 
-/// Nothing is done to what an operator stopped or froze, and nothing without a diagnosis of this incident.
-fn wishes_are_respected(history: &History<'_>) {
+/// No action on a container that an operator stopped or paused, and none without a diagnosis of this incident.
+fn operators_are_respected(history: &History<'_>) {
     let (mut halted, mut open) = (false, None);
     let mut diagnosed: Option<&IncidentId> = None;
     for event in history {
@@ -111,8 +111,8 @@ fn wishes_are_respected(history: &History<'_>) {
             Some(Event::Observation(Observation::Exited(exited))) => {
                 halted = exited.exit.by == ExitBy::Operator && open != Some(&exited.target);
             }
-            Some(Event::Observation(Observation::Frozen(_))) => halted = true,
-            Some(Event::Observation(Observation::Started(_) | Observation::Thawed(_) | Observation::Seen(_))) => {
+            Some(Event::Observation(Observation::Paused(_))) => halted = true,
+            Some(Event::Observation(Observation::Started(_) | Observation::Unpaused(_) | Observation::Seen(_))) => {
                 halted = false;
             }
             Some(Event::Diagnosis(Diagnosis::Reached(_))) => diagnosed = event.incident.as_ref(),
@@ -127,8 +127,8 @@ fn wishes_are_respected(history: &History<'_>) {
     }
 }
 
-/// A reason is told once for each incident and attempt; but a person who says yes gets an answer each time.
-fn no_reason_is_told_twice(history: &History<'_>) {
+/// A refusal is recorded once for each incident and attempt; but an operator who approves gets an answer each time.
+fn no_refusal_is_repeated(history: &History<'_>) {
     let (mut told, mut answers) = (vec![], vec![]);
     for event in history {
         match action(event) {
@@ -136,7 +136,7 @@ fn no_reason_is_told_twice(history: &History<'_>) {
             Some(Action::Approved(_)) => answers.push(Some(event.id)),
             Some(Action::Refused(refused)) if !answers.contains(&event.cause) => {
                 let reason = (&event.incident, refused.refusal.name(), refused.refusal.until());
-                assert!(!told.contains(&reason), "{} says again {reason:?}", event.id);
+                assert!(!told.contains(&reason), "{} repeats {reason:?}", event.id);
                 told.push(reason);
             }
             _ => {}
@@ -144,50 +144,55 @@ fn no_reason_is_told_twice(history: &History<'_>) {
     }
 }
 
-/// One alert for each incident that was diagnosed, and one end of it; another only when the container fell ill again after
-/// the end was told, as it can when an operator stops it for a moment.
-fn each_incident_is_told_once(history: &History<'_>) {
+/// One alert for each incident with a diagnosis, and one resolution; another only if a symptom was raised again after the
+/// resolution, as can happen when an operator stops the container for a moment.
+fn each_incident_has_one_alert(history: &History<'_>) {
     #[derive(Default)]
-    struct Told {
+    struct AlertState {
         diagnosed: bool,
         raised: bool,
         open: bool,
         escalated: bool,
-        ill_again: bool,
+        symptom_again: bool,
     }
-    let mut incidents = BTreeMap::<&IncidentId, Told>::new();
+    let mut incidents = BTreeMap::<&IncidentId, AlertState>::new();
     for event in history {
         let Some(incident) = &event.incident else { continue };
-        let told = incidents.entry(incident).or_default();
+        let alert = incidents.entry(incident).or_default();
         match event.event() {
-            Some(Event::Observation(Observation::SymptomRaised(_))) => told.ill_again = !told.open,
+            Some(Event::Observation(Observation::SymptomRaised(_))) => alert.symptom_again = !alert.open,
             Some(Event::Diagnosis(Diagnosis::Reached(reached))) => {
-                told.diagnosed |= reached.verdict != Verdict::FalseAlarm;
+                alert.diagnosed |= reached.verdict != Verdict::FalseAlarm;
             }
             Some(Event::Alert(Alert::Raised(_))) => {
-                assert!(!told.open && told.ill_again, "{} tells {incident} again", event.id);
-                *told =
-                    Told { diagnosed: told.diagnosed, raised: true, open: true, escalated: false, ill_again: false };
+                assert!(!alert.open && alert.symptom_again, "{} alerts {incident} again", event.id);
+                *alert = AlertState {
+                    diagnosed: alert.diagnosed,
+                    raised: true,
+                    open: true,
+                    escalated: false,
+                    symptom_again: false,
+                };
             }
             Some(Event::Alert(Alert::Escalated(_))) => {
-                assert!(told.open && !told.escalated, "{} escalates {incident} again", event.id);
-                told.escalated = true;
+                assert!(alert.open && !alert.escalated, "{} escalates {incident} again", event.id);
+                alert.escalated = true;
             }
             Some(Event::Alert(Alert::Resolved(_))) => {
-                assert!(told.open, "{} resolves what is not open", event.id);
-                told.open = false;
+                assert!(alert.open, "{} resolves what is not open", event.id);
+                alert.open = false;
             }
             _ => {}
         }
     }
-    for (incident, told) in incidents {
-        assert_eq!(told.raised, told.diagnosed, "{incident} was diagnosed, or told, and not both");
-        assert!(!told.open, "{incident} was never resolved");
+    for (incident, alert) in incidents {
+        assert_eq!(alert.raised, alert.diagnosed, "{incident} has a diagnosis or an alert, but not both");
+        assert!(!alert.open, "{incident} was never resolved");
     }
 }
 
-/// Folding what was folded already changes nothing.
-fn folds_take_each_event_once<D: Decider>(log: &[Recorded])
+/// Folding an event again changes nothing.
+fn folds_are_idempotent<D: Decider>(log: &[Recorded])
 where
     D::State: Debug,
 {
@@ -196,34 +201,35 @@ where
     assert!(once == fold::<D>(stuttered), "{} counts an event twice", D::GROUP);
 }
 
-fn play(policy: Policy, ops: Vec<Op>) -> Ward {
-    let mut ward = Ward::open(policy);
-    ops.into_iter().for_each(|op| ward.play(op));
-    ward.close();
-    ward
+fn play(policy: Policy, ops: Vec<Op>) -> SimulatedHost {
+    let mut host = SimulatedHost::open(policy);
+    ops.into_iter().for_each(|op| host.play(op));
+    host.close();
+    host
 }
 
-fn check(ward: &Ward) {
-    let log = ward.simulation.log();
+fn check(host: &SimulatedHost) {
+    let log = host.simulation.log();
     for (subject, history) in histories(log) {
-        let cooldown = if subject.short() == "brief" { Span::from_secs(600) } else { ward.policy.care.cooldown };
-        one_at_a_time(&history);
-        within_the_limit(&history, &ward.policy);
-        rests_are_kept(&history, cooldown);
-        wishes_are_respected(&history);
-        no_reason_is_told_twice(&history);
-        each_incident_is_told_once(&history);
+        let cooldown =
+            if subject.short() == "brief" { Span::from_secs(600) } else { host.policy.container_defaults.cooldown };
+        one_action_at_a_time(&history);
+        attempts_within_the_limit(&history, &host.policy);
+        cooldowns_are_kept(&history, cooldown);
+        operators_are_respected(&history);
+        no_refusal_is_repeated(&history);
+        each_incident_has_one_alert(&history);
     }
-    folds_take_each_event_once::<Triage>(log);
-    folds_take_each_event_once::<Remedy>(log);
-    folds_take_each_event_once::<Judge>(log);
-    folds_take_each_event_once::<Alerting>(log);
+    folds_are_idempotent::<Triage>(log);
+    folds_are_idempotent::<Authorisation>(log);
+    folds_are_idempotent::<Judge>(log);
+    folds_are_idempotent::<Alerting>(log);
 }
 
-fn short_rests() -> Policy {
-    let mut policy = Policy { storm: 2, hold: Span::from_secs(300), ..Policy::default() };
-    policy.care.cooldown = Span::from_secs(120);
-    policy.window = Span::from_secs(900);
+fn short_cooldowns() -> Policy {
+    let mut policy = Policy { storm_threshold: 2, breaker_hold: Span::from_secs(300), ..Policy::default() };
+    policy.container_defaults.cooldown = Span::from_secs(120);
+    policy.attempt_window = Span::from_secs(900);
     policy
 }
 
@@ -236,8 +242,8 @@ proptest! {
     }
 
     #[test]
-    fn the_laws_hold_with_short_rests_and_storms(ops in prop::collection::vec(op(), 1..50)) {
-        check(&play(short_rests(), ops));
+    fn the_laws_hold_with_short_cooldowns_and_storms(ops in prop::collection::vec(op(), 1..50)) {
+        check(&play(short_cooldowns(), ops));
     }
 
     #[test]
@@ -246,20 +252,27 @@ proptest! {
     }
 }
 
-/// The random histories are not empty of what the laws are about.
+/// The histories contain what the laws are about.
 #[test]
-fn a_long_history_holds_every_end_that_an_attempt_can_have() {
-    use ward::Nature::{Crashing, Curable, Stubborn, Untouchable};
+fn a_long_history_has_every_outcome_of_an_attempt() {
+    use simulated_host::Response::{CannotBeTouched, Crashes, Recovers, StaysUnhealthy};
     let mut ops = vec![];
-    for nature in [Curable, Stubborn, Untouchable, Crashing] {
-        ops.extend([Op::Nature(0, nature), Op::Sicken(0), Op::Pass(6000), Op::Mend(0), Op::Start(0), Op::Pass(4000)]);
+    for response in [Recovers, StaysUnhealthy, CannotBeTouched, Crashes] {
+        ops.extend([
+            Op::RespondsBy(0, response),
+            Op::TurnUnhealthy(0),
+            Op::Pass(6000),
+            Op::TurnHealthy(0),
+            Op::Start(0),
+            Op::Pass(4000),
+        ]);
     }
-    ops.extend([Op::Sicken(2), Op::Pass(20), Op::Answer(2, true), Op::Pass(300)]);
-    // A second illness before the remedy for the first is carried out.
-    ops.extend([Op::Sicken(1), Op::Steps(vec![0; 30]), Op::Crash(1), Op::Pass(300)]);
-    let ward = play(Policy::default(), ops);
-    check(&ward);
-    let kinds: Vec<String> = ward.simulation.log().iter().map(Recorded::kind).collect();
+    ops.extend([Op::TurnUnhealthy(2), Op::Pass(20), Op::Answer(2, true), Op::Pass(300)]);
+    // A second symptom before the remedy for the first is executed.
+    ops.extend([Op::TurnUnhealthy(1), Op::Steps(vec![0; 30]), Op::Crash(1), Op::Pass(300)]);
+    let host = play(Policy::default(), ops);
+    check(&host);
+    let kinds: Vec<String> = host.simulation.log().iter().map(Recorded::kind).collect();
     for kind in ["action.gave_up", "action.failed", "action.refused", "action.proposed", "alert.escalated"] {
         assert!(kinds.iter().any(|seen| seen == kind), "{kind} is missing");
     }
@@ -267,26 +280,27 @@ fn a_long_history_holds_every_end_that_an_attempt_can_have() {
         Some(Action::Refused(refused)) => refused.refusal == Refusal::InHand,
         _ => false,
     };
-    assert!(ward.simulation.log().iter().any(in_hand), "nothing was asked for while a remedy was in hand");
-    let attempts = ward.simulation.log().iter().filter(|event| authorised(event).is_some()).count();
+    assert!(host.simulation.log().iter().any(in_hand), "no remedy was refused because another was in progress");
+    let attempts = host.simulation.log().iter().filter(|event| authorised(event).is_some()).count();
     assert!(attempts >= 8, "{attempts} attempts");
 }
 
-fn count(ward: &Ward, kind: &str) -> usize {
-    ward.simulation.log().iter().filter(|event| event.kind() == kind).count()
+fn count(host: &SimulatedHost, kind: &str) -> usize {
+    host.simulation.log().iter().filter(|event| event.kind() == kind).count()
 }
 
 #[test]
 fn an_hour_of_polls_of_one_sick_container_is_one_alert_raised_and_one_resolved() {
-    let ops = [Op::Nature(0, ward::Nature::Stubborn), Op::Sicken(0), Op::Pass(3600)];
-    let ward = play(Policy::default(), ops.into());
+    let ops = [Op::RespondsBy(0, simulated_host::Response::StaysUnhealthy), Op::TurnUnhealthy(0), Op::Pass(3600)];
+    let host = play(Policy::default(), ops.into());
     let told = ["observation.symptom_raised", "action.gave_up", "alert.raised", "alert.resolved"];
-    assert_eq!(told.map(|kind| count(&ward, kind)), [1, 1, 1, 1]);
-    check(&ward);
+    assert_eq!(told.map(|kind| count(&host, kind)), [1, 1, 1, 1]);
+    check(&host);
 }
 
 #[test]
 fn three_containers_sick_in_the_same_second_are_three_alerts() {
-    let ward = play(Policy::default(), vec![Op::Sicken(0), Op::Sicken(1), Op::Sicken(2), Op::Pass(10)]);
-    assert_eq!((count(&ward, "alert.raised"), count(&ward, "alert.resolved")), (3, 3));
+    let host =
+        play(Policy::default(), vec![Op::TurnUnhealthy(0), Op::TurnUnhealthy(1), Op::TurnUnhealthy(2), Op::Pass(10)]);
+    assert_eq!((count(&host, "alert.raised"), count(&host, "alert.resolved")), (3, 3));
 }

@@ -1,4 +1,4 @@
-//! What stood on people's logs before its kind became a new version is folded as if it had been written today.
+//! Events of an old version are folded like events of the current version.
 #![allow(clippy::unwrap_used, reason = "a test may fail loudly, in its helpers, too")]
 
 use std::{collections::BTreeMap, fmt::Debug, fs, path::Path};
@@ -7,9 +7,9 @@ use hemostat_core::{
     Decider, Projection,
     alerting::Alerting,
     judge::Judge,
-    remedy::Remedy,
+    remedy::Authorisation,
     testing::fold,
-    view::{Breaker, Calibration, Containers, Cooldown, Dedup, Incidents, Timeline},
+    views::{Breaker, Calibration, Containers, Cooldown, Dedup, Incidents, Timeline},
 };
 use hemostat_diagnosis::Triage;
 use hemostat_schema::{
@@ -20,7 +20,7 @@ use hemostat_schema::{
 };
 use serde_json::Value;
 
-/// The kept sample of a kind and version, read from the very bytes that stood on the log.
+/// The stored sample of a kind and version, decoded from the bytes that were on the log.
 fn sample(kind: &str, id: EventId) -> Recorded {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../schema/samples/{kind}.json"));
     let sample: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
@@ -50,7 +50,7 @@ fn rows<P: Projection>(log: &[Recorded]) -> BTreeMap<String, P::Row> {
 }
 
 #[test]
-fn an_authority_of_version_1_is_folded_like_one_of_today_whose_other_limits_nobody_knows() {
+fn an_authorisation_of_version_1_is_folded_like_a_current_one_with_unknown_limits() {
     let id = |seq| EventId { partition: Partition(0), ms: 1_767_225_600_000, seq };
     let subject: Subject = "docker-1/api-1".parse().unwrap();
     let at: Timestamp = "2026-01-01T00:00:05Z".parse().unwrap();
@@ -76,7 +76,7 @@ fn an_authority_of_version_1_is_folded_like_one_of_today_whose_other_limits_nobo
     let seen = NewEvent::new(subject, at, seen).recorded(id(1), &[]);
     let (log, same) = ([seen.clone(), old], [seen, today]);
     assert_eq!(states::<Triage>(&log), states::<Triage>(&same));
-    assert_eq!(states::<Remedy>(&log), states::<Remedy>(&same));
+    assert_eq!(states::<Authorisation>(&log), states::<Authorisation>(&same));
     assert_eq!(states::<Judge>(&log), states::<Judge>(&same));
     assert_eq!(states::<Alerting>(&log), states::<Alerting>(&same));
 

@@ -1,4 +1,4 @@
-//! How findings are put, for a person who reads them at three in the morning: with figures, and without jargon.
+//! Parts of the sentences in a diagnosis, for an operator who reads them at 3 a.m.: plain, and with figures.
 
 use hemostat_schema::{
     Span,
@@ -6,9 +6,9 @@ use hemostat_schema::{
     observation::{Symptom, Trend},
 };
 
-use super::{Case, case::Level};
+use crate::case::{Case, UsageLevel};
 
-/// An exit code, with what it commonly means: 128 + n is the end by signal n, 125 to 127 are the shell's and Docker's.
+/// An exit code with its common meaning: 128 + n is signal n; 125 to 127 come from the shell or Docker.
 pub(super) fn code(code: i64) -> String {
     let meaning = match code {
         125 => "Docker could not run it",
@@ -20,44 +20,46 @@ pub(super) fn code(code: i64) -> String {
         137 => "SIGKILL",
         139 => "SIGSEGV: a memory fault",
         143 => "SIGTERM",
-        255 => "also that of a run that the end of its host cut off",
+        255 => "also after a crash or power loss of the host",
         _ => return format!("exit code {code}"),
     };
     format!("exit code {code} ({meaning})")
 }
 
-/// That nobody but us will start it.
+/// That the container stays down unless HemoStat or an operator starts it.
 pub(super) fn stays_down(facts: &Facts, exit: &Exit) -> String {
     let policy = match facts.restart_policy {
-        RestartPolicy::No => "by its restart policy, no".to_owned(),
-        RestartPolicy::OnFailure { max } => format!("having tried {max} times by its restart policy"),
-        RestartPolicy::Always | RestartPolicy::UnlessStopped => "though its restart policy says so".to_owned(),
+        RestartPolicy::No => "because its restart policy is \"no\"".to_owned(),
+        RestartPolicy::OnFailure { max } => {
+            format!("because its restart policy allows {max} restarts, which are used up")
+        }
+        RestartPolicy::Always | RestartPolicy::UnlessStopped => "although its restart policy says so".to_owned(),
     };
     format!("it has been down since {:.0}, and Docker does not start it again, {policy}", exit.at)
 }
 
-/// For how long a health check has failed; that it fails, where it has only begun to.
+/// How long a health check has failed; just "fails" below a second.
 pub(super) fn failing(span: Span) -> String {
     if span < Span::from_secs(1) { "fails".to_owned() } else { format!("has failed for {span}") }
 }
 
-/// Where a level stands, since when, and where it is going.
-pub(super) fn level(case: &Case<'_>, level: &Level) -> String {
-    let what = if level.symptom == Symptom::CpuHigh { "CPU" } else { "memory" };
+/// A usage level with its limit, trend, threshold and duration.
+pub(super) fn level(case: &Case<'_>, level: &UsageLevel) -> String {
+    let resource = if level.symptom == Symptom::CpuHigh { "CPU" } else { "memory" };
     let trend = match level.trend {
         Trend::Unknown => "",
         Trend::Rising => ", rising",
         Trend::Steady => ", steady",
         Trend::Falling => ", falling",
     };
-    let whole = case.whole(level.symptom);
+    let whole = case.limit_text(level.symptom);
     format!(
-        "its {what} is at {} of {whole}{trend}; it has been above {} for {}",
+        "its {resource} is at {} of {whole}{trend}; it has been above {} for {}",
         level.value, level.threshold, level.held
     )
 }
 
-/// Symptoms, in a list.
+/// A comma-separated list of symptoms.
 pub(super) fn symptoms<'a>(symptoms: impl Iterator<Item = &'a Symptom>) -> String {
     symptoms.map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

@@ -1,13 +1,12 @@
-//! Lines as programs print them, and what is wrong then.
+//! Lines that programs print, and the failure that each means.
 
 use super::*;
 
-/// Lines as programs of many makes print them.
 #[test]
-fn what_programs_say_when_they_cannot_go_on_is_known() {
-    use Trouble::*;
-    let check = |line: &str, expected: Option<Trouble>| assert_eq!(trouble(line), expected, "{line}");
-    check("exec /usr/local/bin/app: exec format error", Some(Unrunnable));
+fn messages_of_many_programs_are_recognised() {
+    use KnownFailure::*;
+    let check = |line: &str, expected: Option<KnownFailure>| assert_eq!(failure(line), expected, "{line}");
+    check("exec /usr/local/bin/app: exec format error", Some(CannotExecute));
     check("OSError: [Errno 28] No space left on device: '/var/lib/app/q'", Some(DiskFull));
     check("PANIC:  could not write to file \"pg_wal/xlogtemp.29\": No space left on device", Some(DiskFull));
     check("touch: /data/x: Read-only file system", Some(ReadOnly));
@@ -47,29 +46,29 @@ fn what_programs_say_when_they_cannot_go_on_is_known() {
     check("<Debug> shop.events (b2a): Loading data parts", Some(NotReady));
     check("Loading safetensors checkpoint shards:  57% Completed | 17/30", Some(NotReady));
     check("[MY-012532] [InnoDB] Applying a batch of 249 redo log records ...", Some(NotReady));
-    check("received SIGTERM, shutting down gracefully", Some(Leaving));
-    check("draining: 11 connections left", Some(Leaving));
+    check("received SIGTERM, shutting down gracefully", Some(ShuttingDown));
+    check("draining: 11 connections left", Some(ShuttingDown));
     check("[INFO]  core: vault is sealed", Some(Sealed));
     check("role is standby, expected primary", Some(Standby));
     check("Error: resource alarm(s) in effect: memory", Some(NotReady));
     check("ERROR 1223 (HY000): Can't execute the query because you have a conflicting read lock", Some(Locked));
     check("LOADING Redis is loading the dataset in memory", Some(NotReady));
     check("sqlite3.OperationalError: database is locked", Some(OwnLock));
-    check("QueuePool limit of size 5 overflow 10 reached, connection timed out, timeout 30.00", Some(Pool));
-    check("HikariPool-1 - Connection is not available, request timed out after 30000ms.", Some(Pool));
+    check("QueuePool limit of size 5 overflow 10 reached, connection timed out, timeout 30.00", Some(ConnectionPool));
+    check("HikariPool-1 - Connection is not available, request timed out after 30000ms.", Some(ConnectionPool));
     check("liquibase: Waiting for changelog lock....", Some(Locked));
     check("FATAL:  database files are incompatible with server", Some(Data));
     check("ERROR:  relation \"users\" does not exist at character 15", Some(Data));
     check("Bad file format reading the append only file: make a backup of your AOF file", Some(Data));
-    check("django.db.utils.IntegrityError: column \"postcode\" contains null values", Some(Rows));
-    check("ERROR:  insert or update on table \"a\" violates foreign key constraint \"b\"", Some(Rows));
-    check("ERROR 1062 (23000): Duplicate entry '7' for key 'users.PRIMARY'", Some(Rows));
+    check("django.db.utils.IntegrityError: column \"postcode\" contains null values", Some(DataConstraint));
+    check("ERROR:  insert or update on table \"a\" violates foreign key constraint \"b\"", Some(DataConstraint));
+    check("ERROR 1062 (23000): Duplicate entry '7' for key 'users.PRIMARY'", Some(DataConstraint));
     check("Your data directory is invalid. Ensure there is a file called \".ncdata\"", Some(Unmounted));
     check("/mnt/media is not a mountpoint", Some(Unmounted));
-    check("Error: Database is uninitialized and superuser password is not specified.", Some(Unset));
-    check("Error: Missing required environment variable: DATABASE_URL", Some(Unset));
-    check("KeyError: 'SECRET_KEY'", Some(Unset));
-    check("/entrypoint.sh: line 3: DB_HOST: unbound variable", Some(Unset));
+    check("Error: Database is uninitialized and superuser password is not specified.", Some(MissingSetting));
+    check("Error: Missing required environment variable: DATABASE_URL", Some(MissingSetting));
+    check("KeyError: 'SECRET_KEY'", Some(MissingSetting));
+    check("/entrypoint.sh: line 3: DB_HOST: unbound variable", Some(MissingSetting));
     check("*** FATAL CONFIG FILE ERROR (Redis 7.0.15) ***", Some(Misconfigured));
     check("nginx: [emerg] unknown directive \"proxy_pas\" in /etc/nginx/nginx.conf:12", Some(Misconfigured));
     check("error: unrecognized option '--foo'", Some(Misconfigured));
@@ -78,32 +77,32 @@ fn what_programs_say_when_they_cannot_go_on_is_known() {
     check("Error: Cannot find module '/app/server.js'", Some(Missing));
     check("python: can't open file '/app/main.py': [Errno 2] No such file or directory", Some(Missing));
     check("Error: Unable to access jarfile app.jar", Some(Missing));
-    check("java.lang.OutOfMemoryError: Java heap space", Some(Heap));
-    check("FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory", Some(Heap));
-    check("accept4: too many open files", Some(Files));
+    check("java.lang.OutOfMemoryError: Java heap space", Some(OutOfHeap));
+    check("FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory", Some(OutOfHeap));
+    check("accept4: too many open files", Some(TooManyOpenFiles));
     check("10.0.0.1 - - [25/Nov/2026:10:00:00 +0000] \"GET / HTTP/1.1\" 200 612", None);
     check("server is listening on :8080", None);
     check("", None);
 }
 
 #[test]
-fn each_pattern_is_written_as_it_is_looked_for_and_stands_only_once() {
+fn patterns_are_lower_case_and_unique() {
     let mut seen = std::collections::BTreeSet::new();
     for pattern in PATTERNS.iter().flat_map(|(_, patterns)| *patterns) {
         assert_eq!(pattern.to_lowercase(), **pattern);
-        assert!(seen.insert(*pattern), "{pattern} stands twice");
+        assert!(seen.insert(*pattern), "{pattern} is listed twice");
     }
 }
 
 #[test]
-fn who_will_be_asked_again_is_somebody_else() {
+fn an_announced_retry_after_a_temporary_error_is_recognised() {
     for line in [
         "upload of 71b2.pdf failed, try 4 of 10, next in 32s: Please reduce your request rate. (Service: S3, Status Code: 503)",
         "payment provider: 503 Service Unavailable retryAfter=30",
         "openai: Rate limit reached for gpt-4o; retrying in 20s",
         "WARN request to https://api.example.com timed out, backing off 4s",
     ] {
-        assert!(waits_for_others(line), "{line}");
+        assert!(reports_retry(line), "{line}");
     }
     for line in [
         "GET /health 503 12ms",
@@ -113,6 +112,6 @@ fn who_will_be_asked_again_is_somebody_else() {
         "too many requests from 192.0.2.1",
         "",
     ] {
-        assert!(!waits_for_others(line), "{line}");
+        assert!(!reports_retry(line), "{line}");
     }
 }

@@ -1,55 +1,52 @@
-//! The evidence of a case, put into numbered pieces that a model can be shown and can cite.
+//! Exhibits: the evidence of a case in pieces that a diagnosis cites, and that a model is shown and can cite.
 //!
-//! Each piece has an id that says what it is (`facts`, `unhealthy`, `checks`, `output.2`), is bounded, and stands at the
-//! same place each time; all of them together stay below [`EXHIBITS_BYTES`]. Times are told as ages, as a model that is
-//! told an instant has nothing to compare it with. What the container printed comes last to its share of the room: the
-//! newest lines that still fit.
+//! Each exhibit has an id that says what it is (`facts`, `unhealthy`, `checks`, `output.2`), a maximum size and a fixed
+//! position; all together stay below [`EXHIBITS_BYTES`]. Times are given as ages, because a model has nothing to compare
+//! an instant with. Log output gets the space that is left: the newest lines that fit.
 
 use hemostat_schema::{
     Span, Timestamp,
     container::{Exit, Health, RestartPolicy, Vitals},
     diagnosis::Exhibit,
     examination::{Changed, Examined, Relation, Stream},
-    observation::Severity,
 };
 
-use super::reading::plain;
-use crate::{Case, Past, Tried};
-use hemostat_core::view::story;
+use hemostat_core::views::story;
 
-/// All exhibits together are no longer than this.
+use crate::{
+    case::{Attempt, Case, PastIncident},
+    plain_text::plain,
+};
+
+/// Maximum size of all exhibits together, in bytes.
 pub const EXHIBITS_BYTES: usize = 12 * 1024;
 
-/// One exhibit other than output is no longer than this.
+/// Maximum size of one exhibit other than log output, in bytes.
 const ONE: usize = 900;
-/// A line of output, as it is shown.
+/// Maximum characters of a line.
 const LINE: usize = 300;
-/// So many lines of output are one exhibit, so that a citation says something.
+/// How many log lines form one exhibit, so that a citation is specific.
 const BLOCK: usize = 12;
-/// So many samples are shown.
+/// Maximum samples shown.
 const SAMPLES: usize = 10;
-/// So many processes, changes and relatives are shown.
+/// Maximum processes, changes and related containers shown.
 const ENTRIES: usize = 10;
-/// So many checks are shown, and so much of what each printed.
+/// Maximum checks shown, and characters of the output of each.
 const CHECKS: usize = 4;
 const CHECK: usize = 200;
 
-/// What there is to be known of a case, piece by piece.
+/// All evidence of a case, in exhibits.
 pub fn exhibits(case: &Case<'_>) -> Vec<Exhibit> {
     let mut shown = vec![exhibit("facts", "facts", facts(case))];
-    shown.extend(case.standing.iter().map(|(symptom, standing)| {
-        let severity = match standing.severity {
-            Severity::Low => "low",
-            Severity::High => "high",
-            Severity::Critical => "critical",
-        };
-        let told = story::symptom(*symptom, &standing.evidence);
-        let run = if standing.target == case.facts.target() { "" } else { ", in an earlier run" };
-        let text = format!("{told}; severity {severity}; since {}{run}", ago(standing.since, case.now));
+    shown.extend(case.active_symptoms.iter().map(|(symptom, active)| {
+        let severity = active.severity.name();
+        let description = story::symptom(*symptom, &active.evidence);
+        let run = if active.target == case.facts.target() { "" } else { ", in an earlier run" };
+        let text = format!("{description}; severity {severity}; since {}{run}", ago(active.since, case.now));
         exhibit(symptom.name(), "symptom", text)
     }));
     if let Some(exit) = case.facts.exit.or_else(|| case.examined.and_then(|examined| examined.exit)) {
-        shown.push(exhibit("exit", "end of its last run", end(case, &exit)));
+        shown.push(exhibit("exit", "exit of its last run", end(case, &exit)));
     }
     if let Some(examined) = case.examined {
         shown.extend(of_examination(case, examined));
@@ -58,10 +55,14 @@ pub fn exhibits(case: &Case<'_>) -> Vec<Exhibit> {
     }
     shown.extend(lines(
         "tried",
-        "what was tried in this illness",
-        case.tried.iter().map(|tried| try_of(tried, case.now)),
+        "remedies attempted in this incident",
+        case.attempts.iter().map(|attempt| attempt_line(attempt, case.now)),
     ));
-    shown.extend(lines("past", "earlier illnesses", case.past.iter().map(|past| past_of(past, case.now))));
+    shown.extend(lines(
+        "past",
+        "earlier incidents",
+        case.past_incidents.iter().map(|past| past_incident_line(past, case.now)),
+    ));
     let used: usize = shown.iter().map(size).sum();
     let output = case.examined.map_or(vec![], |examined| output(examined, EXHIBITS_BYTES.saturating_sub(used)));
     let place = shown.iter().position(|exhibit| AFTER_OUTPUT.contains(&exhibit.id.as_str())).unwrap_or(shown.len());
@@ -72,25 +73,25 @@ pub fn exhibits(case: &Case<'_>) -> Vec<Exhibit> {
     shown
 }
 
-/// The id of the exhibit that shows this line of the output, where `exhibits` shows it.
+/// The id of the exhibit with this log line, if it is shown.
 pub(crate) fn output_id(index: usize) -> String {
     format!("output.{}", index / BLOCK + 1)
 }
 
-/// Before the first of these stands the output.
+/// Log output comes before the first of these.
 const AFTER_OUTPUT: [&str; 6] = ["processes", "changes", "relatives", "missing", "tried", "past"];
 
 fn exhibit(id: &str, kind: &str, text: String) -> Exhibit {
     Exhibit { id: id.to_owned(), kind: kind.to_owned(), text: shortened(text, ONE) }
 }
 
-/// An exhibit of several lines; none where there are none.
+/// An exhibit of several lines; `None` without lines.
 fn lines(id: &str, kind: &str, lines: impl Iterator<Item = String>) -> Option<Exhibit> {
     let text = lines.map(|line| plain(&line, LINE)).collect::<Vec<_>>().join("\n");
     (!text.is_empty()).then(|| exhibit(id, kind, text))
 }
 
-/// At most so many bytes, cut at a character.
+/// At most `longest` bytes, cut at a character boundary.
 fn shortened(mut text: String, longest: usize) -> String {
     if text.len() > longest {
         let cut = (0..=longest - '…'.len_utf8()).rev().find(|cut| text.is_char_boundary(*cut)).unwrap_or(0);
@@ -104,18 +105,18 @@ fn size(exhibit: &Exhibit) -> usize {
     exhibit.id.len() + exhibit.kind.len() + exhibit.text.len()
 }
 
-/// How long before `now`.
+/// The age of an instant.
 fn ago(at: Timestamp, now: Timestamp) -> String {
     format!("{} ago", Span::between(at, now))
 }
 
 fn facts(case: &Case<'_>) -> String {
     let facts = case.facts;
-    let state = story::state(facts.state);
+    let state = facts.state.phrase();
     let since = facts.started_at.map_or(String::new(), |began| format!(", its run began {}", ago(began, case.now)));
     let health = match facts.health {
         Health::None => "it has no health check",
-        Health::Starting => "its health check does not know yet",
+        Health::Starting => "its health check has no result yet",
         Health::Healthy => "its health check passes",
         Health::Unhealthy => "its health check fails",
     };
@@ -137,7 +138,7 @@ fn facts(case: &Case<'_>) -> String {
         format!("\nservice {} of the Compose project {}{needs}", compose.service, compose.project)
     });
     format!(
-        "image {}, made {}\nstate {state}{since}; {health}\nDocker restarts it {policy}; it has done so {} times\n{cpus}, {memory}{compose}",
+        "image {}, created {}\nstate {state}{since}; {health}\nDocker restarts it {policy}; it has done so {} times\n{cpus}, {memory}{compose}",
         plain(&facts.image, LINE),
         ago(facts.created_at, case.now),
         facts.restarts,
@@ -149,7 +150,7 @@ fn end(case: &Case<'_>, exit: &Exit) -> String {
         Some(began) if began <= exit.at => format!(", {} after its run had begun", Span::between(began, exit.at)),
         _ => String::new(),
     };
-    format!("it {} (exit code {}) {}{lasted}", story::ended(exit), exit.code, ago(exit.at, case.now))
+    format!("it {} (exit code {}) {}{lasted}", exit.phrase(), exit.code, ago(exit.at, case.now))
 }
 
 fn usage(vitals: &Vitals) -> String {
@@ -187,26 +188,25 @@ fn of_examination(case: &Case<'_>, examined: &Examined) -> Vec<Exhibit> {
     let changes = changes.map(|change| format!("{}: {}", ago(change.at, now), changed(&change.what)));
     let relatives = examined.relatives.iter().take(ENTRIES).map(|relative| {
         let relation = match relative.relation {
-            Relation::Dependency => "it depends on it",
-            Relation::Network => "it lives in its network",
+            Relation::Dependency => "a dependency of it",
+            Relation::Network => "it shares the network of this one",
             Relation::Dependent => "depends on it",
-            Relation::Replica => "another container of the same service",
+            Relation::Replica => "another replica of the service",
             Relation::Project => "of the same project",
         };
         let health = match relative.health {
-            Health::None => "",
-            Health::Starting => ", starting",
-            Health::Healthy => ", healthy",
-            Health::Unhealthy => ", unhealthy",
+            Health::None => String::new(),
+            health @ (Health::Starting | Health::Healthy | Health::Unhealthy) => format!(", {}", health.name()),
         };
         let since = relative.since.map_or(String::new(), |since| format!(", since {}", ago(since, now)));
-        format!("{} ({relation}): {}{health}{since}", relative.name, story::state(relative.state))
+        format!("{} ({relation}): {}{health}{since}", relative.name, relative.state.phrase())
     });
     let disk = examined.disk.map(|disk| {
-        let writable = examined.writable.map_or(String::new(), |bytes| format!("; it keeps {bytes} in its own layer"));
-        format!("the disk that it is on is {disk} full{writable}")
+        let writable = examined.writable.map_or(String::new(), |bytes| format!("; its writable layer holds {bytes}"));
+        format!("its disk is {disk} full{writable}")
     });
-    let killed = examined.out_of_memory.then(|| "the kernel killed a process of it for want of memory".to_owned());
+    let killed =
+        examined.out_of_memory.then(|| "the kernel killed one of its processes because memory ran out".to_owned());
     let own = if examined.target == case.facts.target() { "" } else { ", of an earlier run" };
     [
         lines("samples", &format!("what it used{own}"), samples),
@@ -216,7 +216,7 @@ fn of_examination(case: &Case<'_>, examined: &Examined) -> Vec<Exhibit> {
         lines("processes", &format!("processes{own}"), processes),
         lines("changes", "changes", changes),
         lines("relatives", "other containers", relatives),
-        lines("missing", "what could not be found out", examined.missing.iter().cloned()),
+        lines("missing", "what the examination could not find out", examined.missing.iter().cloned()),
     ]
     .into_iter()
     .flatten()
@@ -225,30 +225,30 @@ fn of_examination(case: &Case<'_>, examined: &Examined) -> Vec<Exhibit> {
 
 fn changed(what: &Changed) -> String {
     match what {
-        Changed::Image { from, to } => format!("made anew from image {to}, before from {from}"),
-        Changed::Recreated => "made anew from the same image".to_owned(),
+        Changed::Image { from, to } => format!("recreated from image {to}, before from {from}"),
+        Changed::Recreated => "recreated from the same image".to_owned(),
         Changed::Limits => "its limits were changed".to_owned(),
         Changed::Started => "a run began".to_owned(),
-        Changed::Ended { exit } => format!("a run ended: it {}", story::ended(exit)),
+        Changed::Ended { exit } => format!("a run ended: it {}", exit.phrase()),
         Changed::Health { to: Health::Healthy } => "turned healthy".to_owned(),
         Changed::Health { to: Health::Unhealthy } => "turned unhealthy".to_owned(),
-        Changed::Health { to: Health::Starting | Health::None } => "its health check began anew".to_owned(),
+        Changed::Health { to: Health::Starting | Health::None } => "its health check started again".to_owned(),
     }
 }
 
-fn try_of(tried: &Tried, now: Timestamp) -> String {
-    let outcome = tried.outcome.map_or("not known yet", outcome);
-    format!("{}: {}: {outcome}", ago(tried.at, now), tried.remedy.name())
+fn attempt_line(attempt: &Attempt, now: Timestamp) -> String {
+    let outcome = attempt.outcome.map_or("not known yet", outcome);
+    format!("{}: {}: {outcome}", ago(attempt.at, now), attempt.remedy.name())
 }
 
-fn past_of(past: &Past, now: Timestamp) -> String {
+fn past_incident_line(past: &PastIncident, now: Timestamp) -> String {
     let symptoms = past.symptoms.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let cause = past.root_cause.as_ref().map_or(String::new(), |cause| format!("; {}", plain(cause, CHECK)));
-    let tried = match &past.tried {
-        Some(tried) => format!("; {} {}", tried.remedy.name(), tried.outcome.map_or("was tried", outcome)),
+    let attempt = match &past.attempt {
+        Some(attempt) => format!("; {} {}", attempt.remedy.name(), attempt.outcome.map_or("was tried", outcome)),
         None => "; it passed without a remedy".to_owned(),
     };
-    format!("over {}: {symptoms}{cause}{tried}", ago(past.at, now))
+    format!("over {}: {symptoms}{cause}{attempt}", ago(past.at, now))
 }
 
 fn outcome(outcome: hemostat_schema::action::Outcome) -> &'static str {
@@ -256,11 +256,11 @@ fn outcome(outcome: hemostat_schema::action::Outcome) -> &'static str {
     match outcome {
         Recovered => "helped",
         Relapsed => "did not help",
-        Inconclusive => "cannot be told to have helped",
+        Inconclusive => "had an unclear outcome",
     }
 }
 
-/// The newest lines that fit into `room`, in blocks whose numbers do not depend on how many fit.
+/// The newest log lines that fit into `room` bytes, in blocks whose ids do not depend on how many fit.
 fn output(examined: &Examined, room: usize) -> Vec<Exhibit> {
     let mut blocks: Vec<Exhibit> = vec![];
     let mut used = 0;
@@ -299,27 +299,27 @@ mod tests {
     };
 
     use super::*;
-    use crate::tests::patient::{Patient, unhealthy};
+    use crate::tests::case_builder::{CaseBuilder, unhealthy};
 
-    fn shown(patient: &Patient) -> Vec<(String, String)> {
-        patient.case(|case| exhibits(case).into_iter().map(|shown| (shown.id, shown.text)).collect())
+    fn shown(builder: &CaseBuilder) -> Vec<(String, String)> {
+        builder.case(|case| exhibits(case).into_iter().map(|shown| (shown.id, shown.text)).collect())
     }
 
     #[test]
-    fn a_case_is_told_piece_by_piece_with_ages_for_times() {
-        let patient = unhealthy(90)
+    fn a_case_becomes_exhibits_with_ages_for_times() {
+        let builder = unhealthy(90)
             .limited(Some(0.5), Some(64 << 20))
             .used(&[(97.0, 40.0, 3)])
             .checked(-1, "Health check exceeded timeout (3s)\n")
             .printed(4, &["listening on :80", "\u{1b}[31mslow\u{202e} query"])
-            .runs("node server.js")
+            .process("node server.js")
             .changed(6900, Changed::Started)
             .relative("db", Relation::Dependency, State::Running, Health::Healthy, 60)
-            .tried(Remedy::Restart, None, Outcome::Relapsed);
+            .attempted(Remedy::Restart, None, Outcome::Relapsed);
         let expected = [
             (
                 "facts",
-                "image api:1, made 2 h 1 min ago\nstate running, its run began 2 h ago; its health check fails\nDocker \
+                "image api:1, created 2 h 1 min ago\nstate running, its run began 2 h ago; its health check fails\nDocker \
                  restarts it never; it has done so 0 times\nat most 0.5 CPUs, at most 64.0 MiB of memory",
             ),
             ("unhealthy", "unhealthy; severity high; since 1 min 30 s ago"),
@@ -328,23 +328,23 @@ mod tests {
             ("output.1", "listening on :80\n[31mslow query"),
             ("processes", "0 ms CPU time, 0 B memory: node server.js"),
             ("changes", "5 min ago: a run began"),
-            ("relatives", "db (it depends on it): running, healthy, since 1 h 59 min ago"),
+            ("relatives", "db (a dependency of it): running, healthy, since 1 h 59 min ago"),
             ("tried", "5 min ago: restart: did not help"),
         ];
         let expected: Vec<_> = expected.map(|(id, text)| (id.to_owned(), text.to_owned())).into();
-        assert_eq!(shown(&patient), expected);
+        assert_eq!(shown(&builder), expected);
     }
 
     #[test]
-    fn of_much_output_the_newest_lines_that_fit_are_shown_in_blocks_that_keep_their_numbers() {
+    fn the_newest_log_lines_that_fit_are_shown_in_blocks_with_stable_ids() {
         let lines: Vec<String> = (0..200).map(|n| format!("{n:03} {}", "x".repeat(200))).collect();
         let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-        let patient = unhealthy(90).printed(1, &lines);
-        let output: Vec<_> = shown(&patient).into_iter().filter(|(id, _)| id.starts_with("output.")).collect();
+        let builder = unhealthy(90).printed(1, &lines);
+        let output: Vec<_> = shown(&builder).into_iter().filter(|(id, _)| id.starts_with("output.")).collect();
         let (first, last) = (&output[0], &output[output.len() - 1]);
         assert_eq!((last.0.as_str(), last.1.lines().last().map(|line| &line[..3])), ("output.17", Some("199")));
         assert!(first.0 != "output.1" && output.len() > 3, "{first:?}");
-        let size: usize = patient.case(|case| exhibits(case).iter().map(size).sum());
+        let size: usize = builder.case(|case| exhibits(case).iter().map(size).sum());
         assert!((EXHIBITS_BYTES - 300..=EXHIBITS_BYTES).contains(&size), "{size}");
     }
 }

@@ -1,4 +1,4 @@
-//! No rule does what must not be done, and no model is offered it, whatever the case.
+//! No rule gives a contraindicated remedy, and no model is offered one, in any case.
 
 use hemostat_schema::{
     ByteCount, Percent, Span,
@@ -10,15 +10,17 @@ use hemostat_schema::{
 };
 use proptest::prelude::*;
 
-use super::patient::{NOW, Patient, ended, ill, unhealthy};
+use super::case_builder::{CaseBuilder, NOW, ended, unhealthy, with_symptoms};
 use crate::{
-    Case, Contraindication, Past, conclude,
-    opinion::{EXHIBITS_BYTES, exhibits, fingerprint, question},
-    safe,
+    case::{Case, PastIncident},
+    conclude::conclude,
+    contraindications::{Contraindication, safe},
+    exhibits::{EXHIBITS_BYTES, exhibits},
+    opinion::question::{fingerprint, question},
 };
 use hemostat_core::Policy;
-use hemostat_core::condition::Halted;
-use hemostat_core::policy::{Allowed, Model};
+use hemostat_core::observe::condition::OperatorHalt;
+use hemostat_core::policy::{Model, RemedyKind};
 use hemostat_core::testing::{at, facts, run, vitals};
 
 pub(super) fn raised(symptom: Symptom) -> SymptomRaised {
@@ -31,7 +33,7 @@ pub(super) fn raised(symptom: Symptom) -> SymptomRaised {
     }
 }
 
-/// What such a symptom rests on.
+/// The evidence for a symptom.
 fn evidence(symptom: Symptom) -> Evidence {
     let (held, within) = (Span::from_secs(60), Span::from_secs(600));
     let (value, threshold) = (Percent::clamped(97.0), Percent::clamped(80.0));
@@ -65,18 +67,22 @@ pub(super) fn far_leak() -> Evidence {
 }
 
 #[test]
-fn what_must_not_be_done_is_known_with_its_reason() {
+fn each_contraindication_has_its_case() {
     use Contraindication::*;
     use Remedy::{Cleanup, Restart, Scale, Start};
-    let check = |patient: Patient, remedy: Remedy, expected: Option<Contraindication>| {
-        assert_eq!(patient.case(|case| safe(case, &remedy)).err(), expected, "{remedy:?} {patient:#?}");
+    let check = |builder: CaseBuilder, remedy: Remedy, expected: Option<Contraindication>| {
+        assert_eq!(builder.case(|case| safe(case, &remedy)).err(), expected, "{remedy:?} {builder:#?}");
     };
-    let state = |state| move |patient: &mut Patient| patient.facts.state = state;
-    let one = |symptom| ill([raised(symptom)]);
+    let state = |state| move |builder: &mut CaseBuilder| builder.facts.state = state;
+    let one = |symptom| with_symptoms([raised(symptom)]);
     check(unhealthy(9), Restart, None);
     check(ended(900, 1, ExitBy::Crash), Start, None);
-    check(ill([]), Restart, Some(NotIll));
-    check(ill([SymptomRaised { severity: Severity::Low, ..raised(Symptom::CpuUnusual) }]), Restart, Some(NotIll));
+    check(with_symptoms([]), Restart, Some(NoSymptom));
+    check(
+        with_symptoms([SymptomRaised { severity: Severity::Low, ..raised(Symptom::CpuUnusual) }]),
+        Restart,
+        Some(NoSymptom),
+    );
     check(unhealthy(9).with(state(State::Paused)), Restart, Some(OperatorStopped));
     check(ended(900, 143, ExitBy::Operator), Start, Some(OperatorStopped));
     check(unhealthy(9).with(state(State::Removing)), Restart, Some(Removing));
@@ -85,18 +91,18 @@ fn what_must_not_be_done_is_known_with_its_reason() {
     check(unhealthy(9).with(state(State::Restarting)), Restart, Some(DockerRestarts));
     check(unhealthy(9).with(state(State::Restarting)), Start, Some(DockerRestarts));
     check(unhealthy(9).also(raised(Symptom::RestartLoop)), Restart, Some(DockerRestarts));
-    let starting = |patient: &mut Patient| patient.facts.health = Health::Starting;
+    let starting = |builder: &mut CaseBuilder| builder.facts.health = Health::Starting;
     check(one(Symptom::MemoryHigh).with(starting), Restart, Some(Starting));
-    check(unhealthy(9).checked(1, "LOADING Redis is loading the dataset in memory"), Restart, Some(StillBegins));
-    let used_up = |patient: &mut Patient| {
-        patient.facts.restart_policy = RestartPolicy::OnFailure { max: 3 };
-        patient.facts.restarts = 3;
+    check(unhealthy(9).checked(1, "LOADING Redis is loading the dataset in memory"), Restart, Some(StillStarting));
+    let used_up = |builder: &mut CaseBuilder| {
+        builder.facts.restart_policy = RestartPolicy::OnFailure { max: 3 };
+        builder.facts.restarts = 3;
     };
-    check(ended(2, 1, ExitBy::Crash).with(used_up), Start, Some(Exhausted));
+    check(ended(2, 1, ExitBy::Crash).with(used_up), Start, Some(RestartsUsedUp));
     check(ended(0, 127, ExitBy::Crash), Start, Some(BadCommand));
-    let killed = ended(3, 137, ExitBy::Oom).was_killed(100, 104).was_killed(200, 204);
+    let killed = ended(3, 137, ExitBy::Oom).oom_killed(100, 104).oom_killed(200, 204);
     check(killed, Start, Some(OutOfMemoryAtStart));
-    let needs = |patient: Patient| patient.relative("db", Relation::Dependency, State::Exited, Health::None, 100);
+    let needs = |builder: CaseBuilder| builder.relative("db", Relation::Dependency, State::Exited, Health::None, 100);
     check(needs(unhealthy(9)), Restart, Some(DependencyDown { name: "db".into() }));
     check(needs(ended(900, 1, ExitBy::Crash)), Start, Some(DependencyDown { name: "db".into() }));
     check(one(Symptom::CpuThrottled), Restart, Some(OnlyThrottled));
@@ -104,7 +110,7 @@ fn what_must_not_be_done_is_known_with_its_reason() {
     check(one(Symptom::CpuThrottled).also(raised(Symptom::MemoryHigh)), Restart, None);
     check(one(Symptom::Pressure), Restart, Some(OnlyPressure));
     check(one(Symptom::Flapping), Restart, Some(OnlyFlapping));
-    check(one(Symptom::OomChild), Restart, Some(OnlyLostAChild));
+    check(one(Symptom::OomChild), Restart, Some(OnlyChildKilled));
     check(unhealthy(9).checked(127, "sh: wget: not found"), Restart, Some(BrokenCheck));
     check(
         unhealthy(9).checked(22, "curl: (22) The requested URL returned error: 401"),
@@ -113,52 +119,52 @@ fn what_must_not_be_done_is_known_with_its_reason() {
     );
     let elsewhere = |said: &str| unhealthy(9).printed(1, &[said]);
     let what = "a certificate is not valid";
-    check(elsewhere("x509: certificate has expired"), Restart, Some(Elsewhere { what }));
-    let what = "a lock that it needs is held by another";
-    check(elsewhere("Waiting for changelog lock...."), Restart, Some(Elsewhere { what }));
-    let what = "it is sealed until people open it";
-    check(elsewhere("core: vault is sealed"), Restart, Some(Elsewhere { what }));
-    let what = "another has the role that is asked for";
-    check(elsewhere("role is standby, expected primary"), Restart, Some(Elsewhere { what }));
-    let what = "it cannot reach what it needs";
-    check(elsewhere("connect: connection refused"), Restart, Some(Elsewhere { what }));
+    check(elsewhere("x509: certificate has expired"), Restart, Some(CauseIsElsewhere { what }));
+    let what = "another process holds a lock that it needs";
+    check(elsewhere("Waiting for changelog lock...."), Restart, Some(CauseIsElsewhere { what }));
+    let what = "it is sealed until an operator unseals it";
+    check(elsewhere("core: vault is sealed"), Restart, Some(CauseIsElsewhere { what }));
+    let what = "another instance has the role that its check asks for";
+    check(elsewhere("role is standby, expected primary"), Restart, Some(CauseIsElsewhere { what }));
+    let what = "it cannot reach a service that it needs";
+    check(elsewhere("connect: connection refused"), Restart, Some(CauseIsElsewhere { what }));
     check(unhealthy(900).printed(60, &["connect: connection refused"]), Restart, None);
-    check(ill([raised(Symptom::OomKilled)]), Restart, Some(RunsAgain));
+    check(with_symptoms([raised(Symptom::OomKilled)]), Restart, Some(RunsAgain));
     let corrupt = || ended(2, 1, ExitBy::Crash).printed(1, &["PANIC: could not locate a valid checkpoint record"]);
     check(corrupt(), Start, None);
-    let what = "its data is damaged or of another version";
-    check(corrupt().tried(Start, Some(1), Outcome::Relapsed), Start, Some(Elsewhere { what }));
+    let what = "its data is corrupt or of another version";
+    check(corrupt().attempted(Start, Some(1), Outcome::Relapsed), Start, Some(CauseIsElsewhere { what }));
     let anew = |said: &str| {
         unhealthy(9).checked(1, said).relative("db", Relation::Dependency, State::Running, Health::Healthy, 60)
     };
     check(anew("db: connection refused"), Restart, None);
-    check(anew("db: WRONGPASS"), Restart, Some(Elsewhere { what: "its name, password or key is not accepted" }));
+    check(anew("db: WRONGPASS"), Restart, Some(CauseIsElsewhere { what: "its user name, password or key is refused" }));
     let initial = |ago: i64| {
         unhealthy(1000).printed(ago, &["initial sync: 1 of 9", "initial sync: 2 of 9", "initial sync: 3 of 9"])
     };
-    check(initial(1), Restart, Some(StillBegins));
+    check(initial(1), Restart, Some(StillStarting));
     check(initial(61), Restart, None);
-    check(elsewhere("received SIGTERM, draining"), Restart, Some(Leaving));
+    check(elsewhere("received SIGTERM, draining"), Restart, Some(ShuttingDown));
     check(elsewhere("OperationalError: database is locked"), Restart, None);
     check(unhealthy(9).also(raised(Symptom::Flapping)), Restart, Some(OnlyFlapping));
     check(unhealthy(9).also(raised(Symptom::CpuThrottled)), Restart, Some(OnlyThrottled));
     check(unhealthy(301).also(raised(Symptom::CpuThrottled)), Restart, None);
     let served = ["10.0.0.1 - - \"GET /a HTTP/1.1\" 200 7"];
     check(unhealthy(301).also(raised(Symptom::CpuThrottled)).printed(1, &served), Restart, Some(OnlyThrottled));
-    let falls = |symptom| one(symptom).with(|patient| patient.vitals = Some(vitals(70.0, 70.0, 9)));
+    let falls = |symptom| one(symptom).with(|builder| builder.vitals = Some(vitals(70.0, 70.0, 9)));
     check(falls(Symptom::CpuHigh), Restart, Some(OnlyAtWork));
     check(falls(Symptom::MemoryHigh), Restart, Some(OnlyAtWork));
-    check(falls(Symptom::MemoryHigh).with(|patient| patient.facts.health = Health::Unhealthy), Restart, None);
+    check(falls(Symptom::MemoryHigh).with(|builder| builder.facts.health = Health::Unhealthy), Restart, None);
     check(one(Symptom::CpuHigh), Restart, None);
     let frames = ["frame= 171400 fps= 16", "frame= 171481 fps= 16", "frame= 171563 fps= 15"];
-    let critical = |symptom| ill([SymptomRaised { severity: Severity::Critical, ..raised(symptom) }]);
+    let critical = |symptom| with_symptoms([SymptomRaised { severity: Severity::Critical, ..raised(symptom) }]);
     check(critical(Symptom::CpuHigh).printed(1, &frames), Restart, Some(OnlyAtWork));
     check(critical(Symptom::CpuHigh).printed(61, &frames), Restart, None);
     check(critical(Symptom::MemoryHigh).printed(1, &frames), Restart, None);
-    let well = |patient: &mut Patient| patient.facts.health = Health::Healthy;
+    let well = |builder: &mut CaseBuilder| builder.facts.health = Health::Healthy;
     let compacts = ["Compacting (91bc) 4 sstables"];
     check(critical(Symptom::CpuHigh).printed(1, &compacts).with(well), Restart, Some(OnlyAtWork));
-    let unchecked = |patient: &mut Patient| patient.facts.health = Health::None;
+    let unchecked = |builder: &mut CaseBuilder| builder.facts.health = Health::None;
     check(critical(Symptom::CpuHigh).printed(1, &compacts).with(unchecked), Restart, None);
     check(critical(Symptom::CpuHigh).printed(61, &compacts).with(well), Restart, None);
     check(critical(Symptom::CpuHigh).printed(1, &["compaction failed"]).with(well), Restart, None);
@@ -170,36 +176,36 @@ fn what_must_not_be_done_is_known_with_its_reason() {
             }
             other => other,
         };
-        ill([SymptomRaised { severity, since: at(since), evidence, ..raised(Symptom::MemoryHigh) }])
+        with_symptoms([SymptomRaised { severity, since: at(since), evidence, ..raised(Symptom::MemoryHigh) }])
     };
-    check(held(Severity::High, NOW - 3600), Restart, Some(OnlyFull));
+    check(held(Severity::High, NOW - 3600), Restart, Some(MemoryIsSteady));
     check(held(Severity::High, NOW - 3599), Restart, None);
     check(held(Severity::Critical, NOW - 3600), Restart, None);
-    let sick = |patient: &mut Patient| patient.facts.health = Health::Unhealthy;
+    let sick = |builder: &mut CaseBuilder| builder.facts.health = Health::Unhealthy;
     check(held(Severity::High, NOW - 3600).with(sick), Restart, None);
     check(one(Symptom::NetworkUnusual), Restart, Some(OnlyUnusual));
     check(one(Symptom::PidsHigh), Restart, None);
-    check(one(Symptom::PidsHigh).used(&[(1.0, 1.0, 95); 8]), Restart, Some(OnlyMany));
-    check(one(Symptom::PidsHigh).used(&[(1.0, 1.0, 95); 8]).runs("[sh] <defunct>"), Restart, None);
+    check(one(Symptom::PidsHigh).used(&[(1.0, 1.0, 95); 8]), Restart, Some(ProcessCountIsSteady));
+    check(one(Symptom::PidsHigh).used(&[(1.0, 1.0, 95); 8]).process("[sh] <defunct>"), Restart, None);
     check(one(Symptom::MemoryLeak), Restart, None);
     let far = SymptomRaised { evidence: far_leak(), ..raised(Symptom::MemoryLeak) };
-    check(ill([far]), Restart, Some(FarFromLimit));
+    check(with_symptoms([far]), Restart, Some(FarFromLimit));
     check(unhealthy(9).disk(96.0), Restart, Some(DiskFull));
     check(unhealthy(9).disk(96.0), Cleanup, None);
     check(unhealthy(9), Cleanup, Some(DiskNotFull));
     check(unhealthy(9), Scale, Some(NotBusy));
-    check(one(Symptom::CpuHigh), Scale, Some(NoService));
+    check(one(Symptom::CpuHigh), Scale, Some(NotScalable));
     let service = Compose { project: "shop".into(), service: "api".into(), number: Some(1), depends_on: vec![] };
-    check(one(Symptom::CpuHigh).with(|patient| patient.facts.compose = Some(service)), Scale, None);
-    check(unhealthy(9), Remedy::Stop, Some(ForPeople));
-    check(unhealthy(9), Remedy::Exec { argv: vec!["true".into()] }, Some(ForPeople));
+    check(one(Symptom::CpuHigh).with(|builder| builder.facts.compose = Some(service)), Scale, None);
+    check(unhealthy(9), Remedy::Stop, Some(OnlyForOperators));
+    check(unhealthy(9), Remedy::Exec { argv: vec!["true".into()] }, Some(OnlyForOperators));
     let frozen = unhealthy(9);
-    let halted = frozen.case(|case| safe(&Case { halted: Some(Halted::Frozen), ..*case }, &Restart));
+    let halted = frozen.case(|case| safe(&Case { operator_halt: Some(OperatorHalt::Paused), ..*case }, &Restart));
     assert_eq!(halted, Err(OperatorStopped));
 }
 
-/// Any case at all.
-fn any_patient() -> impl Strategy<Value = Patient> {
+/// Any case.
+fn any_case() -> impl Strategy<Value = CaseBuilder> {
     let state = prop::sample::select(vec![
         State::Created,
         State::Running,
@@ -270,15 +276,15 @@ fn any_patient() -> impl Strategy<Value = Patient> {
         prop::sample::select(vec!["node a.js", "pg_dump -Fc", "ninja", "bash", "/tmp/kinsing", "memcached -m 64", ""]);
     let processes = prop::collection::vec((process, 0..900u64, 0..900u64), 0..4);
     let past = prop::collection::vec((prop::sample::select(Symptom::ALL.to_vec()), any::<bool>()), 0..4);
-    let tried = prop::collection::vec(
+    let attempt = prop::collection::vec(
         (
             prop::sample::select(vec![Remedy::Restart, Remedy::Start]),
             prop::sample::select(vec![Outcome::Recovered, Outcome::Relapsed, Outcome::Inconclusive]),
         ),
         0..4,
     );
-    (facts, symptoms, prop::option::of(found), tried, any::<bool>(), processes, past).prop_map(
-        |(facts, symptoms, found, tried, sampled, processes, past)| {
+    (facts, symptoms, prop::option::of(found), attempt, any::<bool>(), processes, past).prop_map(
+        |(facts, symptoms, found, attempt, sampled, processes, past)| {
             let target = facts.target();
             let symptoms = symptoms.into_iter().map(|(symptom, severity, ago, of_this_run)| SymptomRaised {
                 severity,
@@ -286,36 +292,42 @@ fn any_patient() -> impl Strategy<Value = Patient> {
                 target: if of_this_run { target.clone() } else { run(-1) },
                 ..raised(symptom)
             });
-            let mut patient = ill(symptoms).with(|patient| patient.facts = facts.clone());
-            patient.vitals = sampled.then(|| vitals(96.0, 97.0, 9));
+            let mut builder = with_symptoms(symptoms).with(|builder| builder.facts = facts.clone());
+            builder.vitals = sampled.then(|| vitals(96.0, 97.0, 9));
             let code = facts.exit.map(|exit| exit.code);
-            patient =
-                tried.into_iter().fold(patient, |patient, (remedy, outcome)| patient.tried(remedy, code, outcome));
+            builder = attempt
+                .into_iter()
+                .fold(builder, |builder, (remedy, outcome)| builder.attempted(remedy, code, outcome));
             for (symptom, healed) in past {
-                let tried = patient.tried.last().cloned().filter(|_| healed);
-                patient.past.push(Past { at: at(0), symptoms: vec![symptom], root_cause: None, tried });
+                let attempt = builder.attempts.last().cloned().filter(|_| healed);
+                builder.past_incidents.push(PastIncident {
+                    at: at(0),
+                    symptoms: vec![symptom],
+                    root_cause: None,
+                    attempt,
+                });
             }
-            let Some((lines, checks, relatives, samples, disk, runs, this_run)) = found else { return patient };
-            patient = patient.printed(2, &lines).used(&samples);
+            let Some((lines, checks, relatives, samples, disk, runs, this_run)) = found else { return builder };
+            builder = builder.printed(2, &lines).used(&samples);
             for (command, secs, mib) in processes {
-                patient = patient.works(command, secs, mib);
+                builder = builder.working_process(command, secs, mib);
             }
             for (code, said) in checks {
-                patient = patient.checked(code, said);
+                builder = builder.checked(code, said);
             }
             for ((relation, state, health, since), name) in relatives.into_iter().zip(["db", "cache", "vpn"]) {
-                patient = patient.relative(name, relation, state, health, since);
+                builder = builder.relative(name, relation, state, health, since);
             }
             for (second, killed) in runs {
-                patient = if killed {
-                    patient.was_killed(second, second + 3)
+                builder = if killed {
+                    builder.oom_killed(second, second + 3)
                 } else {
-                    patient.changed(second, Changed::Started)
+                    builder.changed(second, Changed::Started)
                 };
             }
-            patient = disk.into_iter().fold(patient, Patient::disk);
-            patient.with(|patient| {
-                if let Some(examined) = patient.examined.as_mut().filter(|_| !this_run) {
+            builder = disk.into_iter().fold(builder, CaseBuilder::disk);
+            builder.with(|builder| {
+                if let Some(examined) = builder.examined.as_mut().filter(|_| !this_run) {
                     examined.target = run(-2);
                 }
             })
@@ -325,8 +337,15 @@ fn any_patient() -> impl Strategy<Value = Patient> {
 
 fn all_allowed() -> Policy {
     let mut policy = Policy::default();
-    policy.care.remedies =
-        [Allowed::Restart, Allowed::Start, Allowed::Stop, Allowed::Scale, Allowed::Cleanup, Allowed::Exec].into();
+    policy.container_defaults.remedies = [
+        RemedyKind::Restart,
+        RemedyKind::Start,
+        RemedyKind::Stop,
+        RemedyKind::Scale,
+        RemedyKind::Cleanup,
+        RemedyKind::Exec,
+    ]
+    .into();
     policy
 }
 
@@ -334,9 +353,9 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2048, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_rule_gives_and_no_model_is_offered_what_must_not_be_done(patient in any_patient()) {
+    fn no_rule_gives_and_no_model_is_offered_a_contraindicated_remedy(builder in any_case()) {
         let policy = all_allowed();
-        patient.case(|case| {
+        builder.case(|case| {
             let Some(reached) = conclude(case, &policy, "api") else { return Ok(()) };
             if let Some(remedy) = &reached.remedy {
                 prop_assert_eq!(safe(case, remedy), Ok(()), "{:?}", &reached);
@@ -364,11 +383,11 @@ proptest! {
     }
 
     #[test]
-    fn a_fingerprint_does_not_depend_on_when_it_was_taken(patient in any_patient(), later in 0..100_000i64) {
-        patient.case(|case| {
+    fn a_fingerprint_does_not_depend_on_the_time(builder in any_case(), later in 0..100_000i64) {
+        builder.case(|case| {
             let then = Case { now: at(NOW + later), ..*case };
-            // An image that was changed lately is part of the case.
-            prop_assume!(case.changed_image() == then.changed_image());
+            // A recent image change is part of the case.
+            prop_assume!(case.previous_image() == then.previous_image());
             prop_assert_eq!(fingerprint(case, &[Remedy::Restart]), fingerprint(&then, &[Remedy::Restart]));
             prop_assert_ne!(fingerprint(case, &[Remedy::Restart]), fingerprint(case, &[]));
             Ok(())

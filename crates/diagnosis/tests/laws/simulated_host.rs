@@ -1,6 +1,5 @@
-//! A ward: patients in a pretended engine, looked at by the real `observe`, treated by the real deciders.
-//!
-//! The engine and whoever carries out remedies are pretended here; everything that is decided is decided by core.
+//! A simulated host: its containers are observed by the real `observe` and treated by the real deciders. Only the engine
+//! and the execution of remedies are simulated.
 
 use std::sync::Arc;
 
@@ -8,8 +7,8 @@ use hemostat_core::{
     Policy,
     alerting::Alerting,
     judge::Judge,
-    observe::{self, Sight},
-    remedy::Remedy,
+    observe::{self, ObservationInput},
+    remedy::Authorisation,
     testing::{Simulation, at, container, facts, host},
 };
 use hemostat_diagnosis::Triage;
@@ -21,58 +20,62 @@ use hemostat_schema::{
 };
 use proptest::prelude::*;
 
-/// What may happen; the first number says to whom.
+/// A step of a history; the first number is the container.
 #[derive(Debug, Clone)]
 pub enum Op {
-    Sicken(usize),
-    Mend(usize),
+    TurnUnhealthy(usize),
+    TurnHealthy(usize),
     Crash(usize),
     Fill(usize, u8),
     Stop(usize),
     Start(usize),
-    Freeze(usize),
-    Thaw(usize),
+    PauseContainer(usize),
+    UnpauseContainer(usize),
     Remove(usize),
-    /// From now on its remedies help, do not help, or cannot be carried out.
-    Nature(usize, Nature),
+    /// How it responds to remedies from now on.
+    RespondsBy(usize, Response),
     Pause,
     Resume,
     LoseEngine,
     FindEngine,
     Reset(usize),
     Answer(usize, bool),
-    /// Some workers get on by some decisions, in some order.
+    /// Some workers make some decisions, in some order.
     Steps(Vec<u8>),
-    /// Time passes, and everybody does his work.
+    /// Time passes, and all workers run.
     Pass(u16),
-    /// Time passes, and HemoStat is down.
+    /// Time passes while HemoStat is down.
     Away(u16),
 }
 
-/// How a patient takes a remedy.
+/// How a container responds to a remedy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Nature {
-    Curable,
-    Stubborn,
-    Crashing,
-    Untouchable,
+pub enum Response {
+    Recovers,
+    StaysUnhealthy,
+    Crashes,
+    CannotBeTouched,
 }
 
 pub fn op() -> impl Strategy<Value = Op> {
-    let who = 0..PATIENTS.len();
-    let nature =
-        prop_oneof![Just(Nature::Curable), Just(Nature::Stubborn), Just(Nature::Crashing), Just(Nature::Untouchable)];
+    let who = 0..CONTAINERS.len();
+    let response = prop_oneof![
+        Just(Response::Recovers),
+        Just(Response::StaysUnhealthy),
+        Just(Response::Crashes),
+        Just(Response::CannotBeTouched)
+    ];
     prop_oneof![
-        6 => who.clone().prop_map(Op::Sicken),
-        3 => who.clone().prop_map(Op::Mend),
+        6 => who.clone().prop_map(Op::TurnUnhealthy),
+        3 => who.clone().prop_map(Op::TurnHealthy),
         3 => who.clone().prop_map(Op::Crash),
         2 => (who.clone(), 0..100u8).prop_map(|(who, percent)| Op::Fill(who, percent)),
         1 => who.clone().prop_map(Op::Stop),
         2 => who.clone().prop_map(Op::Start),
-        1 => who.clone().prop_map(Op::Freeze),
-        2 => who.clone().prop_map(Op::Thaw),
+        1 => who.clone().prop_map(Op::PauseContainer),
+        2 => who.clone().prop_map(Op::UnpauseContainer),
         1 => who.clone().prop_map(Op::Remove),
-        3 => (who.clone(), nature).prop_map(|(who, nature)| Op::Nature(who, nature)),
+        3 => (who.clone(), response).prop_map(|(who, response)| Op::RespondsBy(who, response)),
         1 => Just(Op::Pause),
         2 => Just(Op::Resume),
         1 => Just(Op::LoseEngine),
@@ -86,78 +89,79 @@ pub fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// Names, and the labels that bend their care.
-const PATIENTS: [(&str, &[(&str, &str)]); 3] =
+/// Names, and labels that override the policy.
+const CONTAINERS: [(&str, &[(&str, &str)]); 3] =
     [("auto", &[]), ("brief", &[("hemostat.cooldown", "10m")]), ("asks", &[("hemostat.mode", "approve")])];
-/// How finely time is played.
+/// The step of simulated time.
 const TICK: Span = Span::from_secs(5);
 
-/// Patients, and those who care for them.
+/// Simulated containers, with HemoStat's deciders.
 #[derive(Debug)]
-pub struct Ward {
+pub struct SimulatedHost {
     pub simulation: Simulation,
     pub policy: Arc<Policy>,
-    patients: Vec<Patient>,
-    /// So much of the log has been looked through for remedies to carry out.
+    containers: Vec<SimulatedContainer>,
+    /// How many events of the log were searched for remedies to execute.
     carried_out: usize,
     engine_lost: bool,
 }
 
 #[derive(Debug)]
-struct Patient {
+struct SimulatedContainer {
     subject: Subject,
-    nature: Nature,
+    response: Response,
     memory: f64,
-    /// The engine's truth.
+    /// The facts according to Docker.
     facts: Facts,
-    /// What the monitor knows.
+    /// The facts according to the monitor.
     seen: observe::State,
-    /// When its health check next makes up its mind.
+    /// When its health check next has a result.
     checks_at: Option<Timestamp>,
 }
 
-impl Ward {
+impl SimulatedHost {
     pub fn open(policy: Policy) -> Self {
         let policy = Arc::new(policy);
         let simulation = Simulation::new(at(0))
             .with::<Triage>(&policy)
-            .with::<Remedy>(&policy)
+            .with::<Authorisation>(&policy)
             .with::<Judge>(&policy)
             .with::<Alerting>(&policy);
-        let patients = PATIENTS.iter().map(|(name, labels)| {
+        let containers = CONTAINERS.iter().map(|(name, labels)| {
             let labels = labels.iter().map(|(label, value)| ((*label).to_owned(), (*value).to_owned())).collect();
-            Patient {
+            SimulatedContainer {
                 subject: container(name),
-                nature: Nature::Curable,
+                response: Response::Recovers,
                 memory: 20.0,
                 facts: Facts { labels, ..facts() },
                 seen: observe::State::default(),
                 checks_at: None,
             }
         });
-        let mut ward = Self { simulation, policy, patients: patients.collect(), carried_out: 0, engine_lost: false };
-        ward.look();
-        ward
+        let mut host =
+            Self { simulation, policy, containers: containers.collect(), carried_out: 0, engine_lost: false };
+        host.observe_all();
+        host
     }
 
     pub fn play(&mut self, op: Op) {
         let now = self.simulation.now();
         match op {
-            Op::Sicken(who) if self.runs(who) => self.patients[who].facts.health = Health::Unhealthy,
-            Op::Mend(who) if self.runs(who) => {
-                self.patients[who].facts.health = Health::Healthy;
-                self.patients[who].memory = 20.0;
+            Op::TurnUnhealthy(who) if self.runs(who) => self.containers[who].facts.health = Health::Unhealthy,
+            Op::TurnHealthy(who) if self.runs(who) => {
+                self.containers[who].facts.health = Health::Healthy;
+                self.containers[who].memory = 20.0;
             }
-            Op::Crash(who) if self.runs(who) => drop(self.patients[who].end(now, 1, ExitBy::Crash)),
-            Op::Fill(who, percent) => self.patients[who].memory = f64::from(percent),
-            Op::Stop(who) if self.runs(who) => drop(self.patients[who].end(now, 143, ExitBy::Operator)),
-            Op::Start(who) if self.patients[who].facts.state == State::Exited => self.patients[who].begin(now),
-            Op::Freeze(who) if self.runs(who) => self.patients[who].facts.state = State::Paused,
-            Op::Thaw(who) if self.patients[who].facts.state == State::Paused => {
-                self.patients[who].facts.state = State::Running;
+            Op::Crash(who) if self.runs(who) => drop(self.containers[who].end(now, 1, ExitBy::Crash)),
+            Op::Fill(who, percent) => self.containers[who].memory = f64::from(percent),
+            Op::Stop(who) if self.runs(who) => drop(self.containers[who].end(now, 143, ExitBy::Operator)),
+            Op::Start(who) if self.containers[who].facts.state == State::Exited => self.containers[who].begin(now),
+            Op::PauseContainer(who) if self.runs(who) => self.containers[who].facts.state = State::Paused,
+            Op::UnpauseContainer(who) if self.containers[who].facts.state == State::Paused => {
+                self.containers[who].facts.state = State::Running;
             }
             Op::Remove(who) => self.recreate(who),
-            Op::Nature(who, nature) => self.patients[who].nature = nature,
+            Op::RespondsBy(who, response) => self.containers[who].response = response,
             Op::Pause => self.about_host(Paused { by: "me".into(), reason: "a test".into() }),
             Op::Resume => self.about_host(Resumed { by: "me".into() }),
             Op::LoseEngine if !self.engine_lost => {
@@ -178,26 +182,26 @@ impl Ward {
             }
             Op::Pass(seconds) => self.pass(Span::from_secs(seconds.into())),
             Op::Away(seconds) => self.simulation.be_away(Span::from_secs(seconds.into())),
-            Op::Sicken(_)
-            | Op::Mend(_)
+            Op::TurnUnhealthy(_)
+            | Op::TurnHealthy(_)
             | Op::Crash(_)
             | Op::Stop(_)
             | Op::Start(_)
-            | Op::Freeze(_)
-            | Op::Thaw(_)
+            | Op::PauseContainer(_)
+            | Op::UnpauseContainer(_)
             | Op::LoseEngine
             | Op::FindEngine => {}
         }
-        self.look();
+        self.observe_all();
     }
 
-    /// Lets everything come to its end: nobody interferes any more, and whatever ails them can be cured.
+    /// Ends the history: no operator interferes any more, and every remedy helps.
     pub fn close(&mut self) {
-        for who in 0..self.patients.len() {
-            self.play(Op::Nature(who, Nature::Curable));
-            self.play(Op::Thaw(who));
+        for who in 0..self.containers.len() {
+            self.play(Op::RespondsBy(who, Response::Recovers));
+            self.play(Op::UnpauseContainer(who));
             self.play(Op::Start(who));
-            self.play(Op::Mend(who));
+            self.play(Op::TurnHealthy(who));
         }
         self.play(Op::FindEngine);
         self.play(Op::Resume);
@@ -210,32 +214,32 @@ impl Ward {
             self.simulation.pass(TICK);
             self.carry_out();
             let now = self.simulation.now();
-            for patient in &mut self.patients {
-                patient.check(now);
+            for container in &mut self.containers {
+                container.check(now);
             }
-            self.look();
+            self.observe_all();
         }
         self.simulation.settle();
     }
 
-    /// The monitor looks at everybody.
-    fn look(&mut self) {
+    /// The monitor observes all containers.
+    fn observe_all(&mut self) {
         if self.engine_lost {
             return;
         }
         let now = self.simulation.now();
-        for patient in &mut self.patients {
-            let mut sights = vec![Sight::Facts(Box::new(patient.facts.clone())), Sight::Tick];
-            if patient.facts.state == State::Running {
-                sights.insert(1, Sight::Sample(patient.vitals()));
+        for container in &mut self.containers {
+            let mut inputs = vec![ObservationInput::Facts(Box::new(container.facts.clone())), ObservationInput::Tick];
+            if container.facts.state == State::Running {
+                inputs.insert(1, ObservationInput::Sample(container.vitals()));
             }
-            for sight in sights {
-                patient.observe(&mut self.simulation, &self.policy, sight, now);
+            for input in inputs {
+                container.observe(&mut self.simulation, &self.policy, input, now);
             }
         }
     }
 
-    /// Carries out what has been authorised, to the run that it was authorised for and to no other.
+    /// Executes authorised remedies, each on the run that it was authorised for only.
     fn carry_out(&mut self) {
         let new = &self.simulation.log()[self.carried_out..];
         let intents: Vec<(Recorded, Authorised)> = new
@@ -248,16 +252,25 @@ impl Ward {
         self.carried_out += new.len();
         for (Recorded { id: action, subject, incident, .. }, Authorised { remedy, target, .. }) in intents {
             let now = self.simulation.now();
-            let Some(patient) = self.patients.iter_mut().find(|patient| patient.subject == subject) else { continue };
-            let can = patient.facts.target() == target && patient.nature != Nature::Untouchable && !self.engine_lost;
+            let Some(container) = self.containers.iter_mut().find(|container| container.subject == subject) else {
+                continue;
+            };
+            let can = container.facts.target() == target
+                && container.response != Response::CannotBeTouched
+                && !self.engine_lost;
             let event: Event = if can {
-                if patient.facts.state == State::Running {
-                    let exit = patient.end(now, 143, ExitBy::Operator);
-                    patient.observe(&mut self.simulation, &self.policy, Sight::Exited(target.clone(), exit), now);
+                if container.facts.state == State::Running {
+                    let exit = container.end(now, 143, ExitBy::Operator);
+                    container.observe(
+                        &mut self.simulation,
+                        &self.policy,
+                        ObservationInput::Exited(target.clone(), exit),
+                        now,
+                    );
                 }
-                patient.begin(now);
-                let target = patient.facts.target();
-                patient.observe(&mut self.simulation, &self.policy, Sight::Started(target.clone()), now);
+                container.begin(now);
+                let target = container.facts.target();
+                container.observe(&mut self.simulation, &self.policy, ObservationInput::Started(target.clone()), now);
                 let (proof, took) = (Proof::Answered, Span::from_secs(1));
                 Succeeded { action, remedy, target: Some(target), called_at: Some(now), took, proof }.into()
             } else {
@@ -269,15 +282,15 @@ impl Ward {
 
     fn recreate(&mut self, who: usize) {
         let now = self.simulation.now();
-        let patient = &mut self.patients[who];
+        let container = &mut self.containers[who];
         let id = format!("{:016x}", now.as_millisecond()).parse().expect("hexadecimal");
-        patient.observe(&mut self.simulation, &self.policy, Sight::Removed, now);
-        patient.facts = Facts { id, created_at: now, labels: patient.facts.labels.clone(), ..facts() };
-        patient.begin(now);
+        container.observe(&mut self.simulation, &self.policy, ObservationInput::Removed, now);
+        container.facts = Facts { id, created_at: now, labels: container.facts.labels.clone(), ..facts() };
+        container.begin(now);
     }
 
     fn answer(&mut self, who: usize, yes: bool) {
-        let subject = &self.patients[who].subject;
+        let subject = &self.containers[who].subject;
         let asked = self.simulation.log().iter().rev().find(|event| {
             event.subject == *subject && matches!(event.event(), Some(Event::Action(Action::Proposed(_))))
         });
@@ -289,11 +302,11 @@ impl Ward {
     }
 
     fn runs(&self, who: usize) -> bool {
-        self.patients[who].facts.state == State::Running
+        self.containers[who].facts.state == State::Running
     }
 
     fn about(&mut self, who: usize, event: impl Into<Event>) {
-        let event = NewEvent::new(self.patients[who].subject.clone(), self.simulation.now(), event);
+        let event = NewEvent::new(self.containers[who].subject.clone(), self.simulation.now(), event);
         self.simulation.tell(event);
     }
 
@@ -302,9 +315,9 @@ impl Ward {
     }
 }
 
-impl Patient {
-    fn observe(&mut self, simulation: &mut Simulation, policy: &Policy, sight: Sight, now: Timestamp) {
-        for event in observe::observe(&mut self.seen, &self.subject, sight, policy, now) {
+impl SimulatedContainer {
+    fn observe(&mut self, simulation: &mut Simulation, policy: &Policy, input: ObservationInput, now: Timestamp) {
+        for event in observe::observe(&mut self.seen, &self.subject, input, policy, now) {
             simulation.tell(event);
         }
     }
@@ -328,21 +341,21 @@ impl Patient {
             ..self.facts.clone()
         };
         self.checks_at = Some(Span::from_secs(10).after(now));
-        if self.nature == Nature::Curable {
+        if self.response == Response::Recovers {
             self.memory = 20.0;
         }
     }
 
-    /// What its health check finds out some seconds after it started.
+    /// The result of its health check some seconds after the start.
     fn check(&mut self, now: Timestamp) {
         if self.checks_at.is_none_or(|at| now < at) {
             return;
         }
         self.checks_at = None;
-        match self.nature {
-            Nature::Curable => self.facts.health = Health::Healthy,
-            Nature::Stubborn | Nature::Untouchable => self.facts.health = Health::Unhealthy,
-            Nature::Crashing => drop(self.end(now, 1, ExitBy::Crash)),
+        match self.response {
+            Response::Recovers => self.facts.health = Health::Healthy,
+            Response::StaysUnhealthy | Response::CannotBeTouched => self.facts.health = Health::Unhealthy,
+            Response::Crashes => drop(self.end(now, 1, ExitBy::Crash)),
         }
     }
 

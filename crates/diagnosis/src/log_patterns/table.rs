@@ -1,11 +1,11 @@
-//! What programs of many makes print when they cannot go on, and what is wrong then.
+//! The messages of many programs, and the failure that each means.
 
-use super::Trouble;
+use crate::known_failure::KnownFailure;
 
-/// Patterns in small letters; of one with `&` all parts must be in the line. The first trouble that fits has the line.
-const PATTERNS: [(Trouble, &[&str]); 24] = [
+/// Patterns in lower case. If a pattern contains `&`, the line must contain all parts. The first match wins.
+const PATTERNS: [(KnownFailure, &[&str]); 24] = [
     (
-        Trouble::Unrunnable,
+        KnownFailure::CannotExecute,
         &[
             "exec format error",
             "cannot execute binary file",
@@ -14,10 +14,10 @@ const PATTERNS: [(Trouble, &[&str]); 24] = [
             "cannot execute: required file not found",
         ],
     ),
-    (Trouble::DiskFull, &["no space left on device", "enospc", "disk quota exceeded", "no space left on disk"]),
-    (Trouble::ReadOnly, &["read-only file system", "erofs"]),
+    (KnownFailure::DiskFull, &["no space left on device", "enospc", "disk quota exceeded", "no space left on disk"]),
+    (KnownFailure::ReadOnly, &["read-only file system", "erofs"]),
     (
-        Trouble::Certificate,
+        KnownFailure::Certificate,
         &[
             "certificate has expired",
             "certificate expired",
@@ -32,7 +32,7 @@ const PATTERNS: [(Trouble, &[&str]); 24] = [
         ],
     ),
     (
-        Trouble::PortTaken,
+        KnownFailure::PortTaken,
         &[
             "address already in use",
             "eaddrinuse",
@@ -42,7 +42,7 @@ const PATTERNS: [(Trouble, &[&str]); 24] = [
         ],
     ),
     (
-        Trouble::Credentials,
+        KnownFailure::Credentials,
         &[
             "password authentication failed",
             "access denied for user",
@@ -63,7 +63,7 @@ const PATTERNS: [(Trouble, &[&str]); 24] = [
         ],
     ),
     (
-        Trouble::Licence,
+        KnownFailure::Licence,
         &[
             "license has expired",
             "license expired",
@@ -75,7 +75,7 @@ const PATTERNS: [(Trouble, &[&str]); 24] = [
         ],
     ),
     (
-        Trouble::Pool,
+        KnownFailure::ConnectionPool,
         &[
             "queuepool limit",
             "pool exhausted",
@@ -88,7 +88,7 @@ const PATTERNS: [(Trouble, &[&str]); 24] = [
         ],
     ),
     (
-        Trouble::NotReady,
+        KnownFailure::NotReady,
         &[
             "redo in progress",
             "redo starts at",
@@ -133,7 +133,7 @@ const PATTERNS: [(Trouble, &[&str]); 24] = [
         ],
     ),
     (
-        Trouble::Leaving,
+        KnownFailure::ShuttingDown,
         &[
             "shutting down gracefully",
             "graceful shutdown",
@@ -144,7 +144,7 @@ const PATTERNS: [(Trouble, &[&str]); 24] = [
         ],
     ),
     (
-        Trouble::Standby,
+        KnownFailure::Standby,
         &[
             "role is standby",
             "expected primary",
@@ -155,9 +155,9 @@ const PATTERNS: [(Trouble, &[&str]); 24] = [
             "following a leader",
         ],
     ),
-    (Trouble::Sealed, &["vault is sealed", "sealed true", "unseal progress", "waiting for & passphrase"]),
+    (KnownFailure::Sealed, &["vault is sealed", "sealed true", "unseal progress", "waiting for & passphrase"]),
     (
-        Trouble::Unreachable,
+        KnownFailure::Unreachable,
         &[
             "connection refused",
             "econnrefused",
@@ -192,11 +192,11 @@ const PATTERNS: [(Trouble, &[&str]); 24] = [
         ],
     ),
     (
-        Trouble::OwnLock,
+        KnownFailure::OwnLock,
         &["database is locked", "lock file & already exists", "another instance is already running", "sqlite_busy"],
     ),
     (
-        Trouble::Locked,
+        KnownFailure::Locked,
         &[
             "lock wait timeout exceeded",
             "could not obtain lock",
@@ -210,7 +210,7 @@ const PATTERNS: [(Trouble, &[&str]); 24] = [
         ],
     ),
     (
-        Trouble::Data,
+        KnownFailure::Data,
         &[
             "database files are incompatible with server",
             "could not locate a valid checkpoint record",
@@ -231,7 +231,7 @@ const PATTERNS: [(Trouble, &[&str]); 24] = [
         ],
     ),
     (
-        Trouble::Rows,
+        KnownFailure::DataConstraint,
         &[
             "integrityerror",
             "notnullviolation",
@@ -253,7 +253,7 @@ const PATTERNS: [(Trouble, &[&str]); 24] = [
         ],
     ),
     (
-        Trouble::Unmounted,
+        KnownFailure::Unmounted,
         &[
             "data directory is invalid",
             "data directory & does not exist",
@@ -267,7 +267,7 @@ const PATTERNS: [(Trouble, &[&str]); 24] = [
         ],
     ),
     (
-        Trouble::Unset,
+        KnownFailure::MissingSetting,
         &[
             "environment variable & not set",
             "environment variable & required",
@@ -287,7 +287,7 @@ const PATTERNS: [(Trouble, &[&str]); 24] = [
         ],
     ),
     (
-        Trouble::Misconfigured,
+        KnownFailure::Misconfigured,
         &[
             "fatal config file error",
             "unknown directive",
@@ -315,9 +315,12 @@ const PATTERNS: [(Trouble, &[&str]); 24] = [
             "application failed to start",
         ],
     ),
-    (Trouble::Forbidden, &["permission denied", "eacces", "operation not permitted", "eperm", "has wrong ownership"]),
     (
-        Trouble::Missing,
+        KnownFailure::Forbidden,
+        &["permission denied", "eacces", "operation not permitted", "eperm", "has wrong ownership"],
+    ),
+    (
+        KnownFailure::Missing,
         &[
             "no such file or directory",
             "enoent",
@@ -336,7 +339,7 @@ const PATTERNS: [(Trouble, &[&str]); 24] = [
         ],
     ),
     (
-        Trouble::Heap,
+        KnownFailure::OutOfHeap,
         &[
             "java.lang.outofmemoryerror",
             "heap out of memory",
@@ -349,18 +352,18 @@ const PATTERNS: [(Trouble, &[&str]); 24] = [
             "out of memory",
         ],
     ),
-    (Trouble::Files, &["too many open files", "emfile"]),
+    (KnownFailure::TooManyOpenFiles, &["too many open files", "emfile"]),
 ];
 
-/// What a line says is wrong, where it does.
-pub(super) fn trouble(line: &str) -> Option<Trouble> {
+/// The failure that a line names.
+pub(super) fn failure(line: &str) -> Option<KnownFailure> {
     let line = line.to_lowercase();
     let fits = |pattern: &&str| pattern.split(" & ").all(|part| line.contains(part));
-    PATTERNS.iter().find(|(_, patterns)| patterns.iter().any(fits)).map(|(trouble, _)| *trouble)
+    PATTERNS.iter().find(|(_, patterns)| patterns.iter().any(fits)).map(|(failure, _)| *failure)
 }
 
-/// How programs say that they will try again by themselves.
-const AGAIN: [&str; 16] = [
+/// How programs announce a retry.
+const RETRY: [&str; 16] = [
     "again in",
     "again later",
     "attempt & of",
@@ -378,8 +381,8 @@ const AGAIN: [&str; 16] = [
     "retryafter",
     "retrying in",
 ];
-/// What others answer that cannot serve just now.
-const NOT_NOW: [&str; 13] = [
+/// How other services say that they are temporarily unavailable.
+const UNAVAILABLE: [&str; 13] = [
     "429",
     "502",
     "503",
@@ -395,19 +398,19 @@ const NOT_NOW: [&str; 13] = [
     "too many requests",
 ];
 
-/// Whether a line tells that somebody else cannot serve just now, and that it will be asked again.
-pub(super) fn waits_for_others(line: &str) -> bool {
+/// Whether a line says that another service is temporarily unavailable, and that the program will retry.
+pub(super) fn reports_retry(line: &str) -> bool {
     let line = line.to_lowercase();
     let fits = |pattern: &&str| pattern.split(" & ").all(|part| line.contains(part));
-    // A figure of three digits may be a part of a longer one.
-    let says = |words: &&str| match line.find(*words) {
-        Some(at) if words.starts_with(|c: char| c.is_ascii_digit()) => {
+    // A status code of three digits must not be a part of a longer number.
+    let contains = |phrase: &&str| match line.find(*phrase) {
+        Some(at) if phrase.starts_with(|c: char| c.is_ascii_digit()) => {
             let digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit() || c == '.');
-            !digit(line[..at].chars().next_back()) && !digit(line[at + words.len()..].chars().next())
+            !digit(line[..at].chars().next_back()) && !digit(line[at + phrase.len()..].chars().next())
         }
         found => found.is_some(),
     };
-    AGAIN.iter().any(fits) && NOT_NOW.iter().any(says)
+    RETRY.iter().any(fits) && UNAVAILABLE.iter().any(contains)
 }
 
 #[cfg(test)]

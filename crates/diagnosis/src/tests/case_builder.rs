@@ -1,4 +1,4 @@
-//! A case, put together for a table's row.
+//! Builds cases for tests.
 
 use hemostat_schema::{
     ByteCount, Percent, Span,
@@ -9,48 +9,56 @@ use hemostat_schema::{
     observation::{Severity, Symptom, SymptomRaised},
 };
 
-use crate::{Case, Past, Tried, Ward, conclude};
+use crate::{Attempt, Case, HostHealth, PastIncident, conclude};
 use hemostat_core::Policy;
-use hemostat_core::condition::Standing;
+use hemostat_core::observe::condition::ActiveSymptom;
 use hemostat_core::testing::{at, examined, facts, id, run, vitals};
 
-/// The second at which every case of a table is looked at.
+/// The second at which every case is evaluated.
 pub(crate) const NOW: i64 = 7200;
 
-/// A container that has run since second 0 and is looked at two hours later.
+/// A container that has run since second 0 and is evaluated two hours later.
 #[derive(Debug, Clone)]
-pub(crate) struct Patient {
+pub(crate) struct CaseBuilder {
     pub facts: Facts,
-    pub standing: Vec<(Symptom, Standing)>,
+    pub active_symptoms: Vec<(Symptom, ActiveSymptom)>,
     pub vitals: Option<Vitals>,
     pub examined: Option<Examined>,
-    pub tried: Vec<Tried>,
-    pub past: Vec<Past>,
-    pub ward: Option<Ward>,
+    pub attempts: Vec<Attempt>,
+    pub past_incidents: Vec<PastIncident>,
+    pub host: Option<HostHealth>,
 }
 
-/// Ill of these symptoms.
-pub(crate) fn ill(symptoms: impl IntoIterator<Item = SymptomRaised>) -> Patient {
-    let standing = symptoms.into_iter().map(|raised| {
+/// A case with these symptoms.
+pub(crate) fn with_symptoms(symptoms: impl IntoIterator<Item = SymptomRaised>) -> CaseBuilder {
+    let active = symptoms.into_iter().map(|raised| {
         let SymptomRaised { symptom, severity, since, target, evidence } = raised;
-        (symptom, Standing { incident: None, since, severity, target, evidence })
+        (symptom, ActiveSymptom { incident: None, since, severity, target, evidence })
     });
-    let standing = standing.collect();
-    Patient { facts: facts(), standing, vitals: None, examined: None, tried: vec![], past: vec![], ward: None }
+    let active = active.collect();
+    CaseBuilder {
+        facts: facts(),
+        active_symptoms: active,
+        vitals: None,
+        examined: None,
+        attempts: vec![],
+        past_incidents: vec![],
+        host: None,
+    }
 }
 
-/// Its health check fails since so many seconds.
-pub(crate) fn unhealthy(seconds: i64) -> Patient {
+/// Its health check has failed for this number of seconds.
+pub(crate) fn unhealthy(seconds: i64) -> CaseBuilder {
     let evidence = hemostat_schema::observation::Evidence::Health { held: Span::ZERO };
     let since = at(NOW - seconds);
     let raised =
         SymptomRaised { symptom: Symptom::Unhealthy, severity: Severity::High, since, target: run(0), evidence };
-    let patient = ill([raised]);
-    Patient { facts: Facts { health: Health::Unhealthy, ..facts() }, ..patient }
+    let builder = with_symptoms([raised]);
+    CaseBuilder { facts: Facts { health: Health::Unhealthy, ..facts() }, ..builder }
 }
 
-/// It ended with this code, so many seconds after its run began, a second ago.
-pub(crate) fn ended(lasted: i64, code: i64, by: ExitBy) -> Patient {
+/// Its run lasted this number of seconds and ended with this code a second ago.
+pub(crate) fn ended(lasted: i64, code: i64, by: ExitBy) -> CaseBuilder {
     let exit = Exit { at: at(NOW - 1), code, by };
     let target = run(NOW - 1 - lasted);
     let (symptom, severity) = match by {
@@ -59,12 +67,12 @@ pub(crate) fn ended(lasted: i64, code: i64, by: ExitBy) -> Patient {
     };
     let evidence = hemostat_schema::observation::Evidence::Exit { exit };
     let raised = SymptomRaised { symptom, severity, since: at(NOW - 1), target: target.clone(), evidence };
-    let patient = ill([raised]);
+    let builder = with_symptoms([raised]);
     let facts = Facts { state: State::Exited, exit: Some(exit), started_at: target.started_at, ..facts() };
-    Patient { facts, ..patient }
+    CaseBuilder { facts, ..builder }
 }
 
-impl Patient {
+impl CaseBuilder {
     pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
         change(&mut self);
         self
@@ -77,11 +85,11 @@ impl Patient {
     }
 
     pub fn also(mut self, symptom: SymptomRaised) -> Self {
-        self.standing.extend(ill([symptom]).standing);
+        self.active_symptoms.extend(with_symptoms([symptom]).active_symptoms);
         self
     }
 
-    /// It printed this, the last line `ago` seconds ago and each a second apart.
+    /// It printed these lines, a second apart, the last one `ago` seconds ago.
     pub fn printed(self, ago: i64, lines: &[&str]) -> Self {
         let count = i64::try_from(lines.len()).unwrap();
         self.examine(|examined| {
@@ -108,8 +116,8 @@ impl Patient {
         self.examine(|examined| examined.changes.push(Change { at: at(second), what }))
     }
 
-    /// A run that began and was killed for want of memory.
-    pub fn was_killed(self, from: i64, to: i64) -> Self {
+    /// A run that was killed by the OOM killer.
+    pub fn oom_killed(self, from: i64, to: i64) -> Self {
         let exit = Exit { at: at(to), code: 137, by: ExitBy::Oom };
         self.changed(from, Changed::Started).changed(to, Changed::Ended { exit })
     }
@@ -118,13 +126,13 @@ impl Patient {
         self.examine(|examined| examined.disk = Some(Percent::clamped(percent)))
     }
 
-    pub fn runs(self, command: &str) -> Self {
+    pub fn process(self, command: &str) -> Self {
         let process = Process { pid: 7, cpu: Span::ZERO, memory: ByteCount(0), command: command.to_owned() };
         self.examine(|examined| examined.processes.push(process))
     }
 
-    /// A process that has used so many seconds of CPU time, and holds so many MiB.
-    pub fn works(self, command: &str, secs: u64, mib: u64) -> Self {
+    /// A process with this CPU time in seconds and this memory in MiB.
+    pub fn working_process(self, command: &str, secs: u64, mib: u64) -> Self {
         let (cpu, memory) = (Span::from_secs(secs), ByteCount(mib << 20));
         self.examine(|examined| examined.processes.push(Process { pid: 8, cpu, memory, command: command.to_owned() }))
     }
@@ -138,30 +146,30 @@ impl Patient {
     }
 
     pub fn limited(self, cpus: Option<f64>, memory: Option<u64>) -> Self {
-        self.with(|patient| patient.facts.limits = Limits { cpus, memory: memory.map(ByteCount) })
+        self.with(|builder| builder.facts.limits = Limits { cpus, memory: memory.map(ByteCount) })
     }
 
-    pub fn tried(mut self, remedy: Remedy, code: Option<i64>, outcome: Outcome) -> Self {
-        let n = self.tried.len() as u64 + 1;
-        self.tried.push(Tried { action: id(n), at: at(NOW - 300), remedy, code, outcome: Some(outcome) });
+    pub fn attempted(mut self, remedy: Remedy, code: Option<i64>, outcome: Outcome) -> Self {
+        let n = self.attempts.len() as u64 + 1;
+        self.attempts.push(Attempt { action: id(n), at: at(NOW - 300), remedy, code, outcome: Some(outcome) });
         self
     }
 
     pub fn case<R>(&self, look: impl FnOnce(&Case<'_>) -> R) -> R {
-        let standing = self.standing.iter().cloned().collect();
+        let active = self.active_symptoms.iter().cloned().collect();
         look(&Case {
             vitals: self.vitals.as_ref(),
             examined: self.examined.as_ref(),
             examination: self.examined.as_ref().map(|_| id(9)),
-            tried: &self.tried,
-            past: &self.past,
-            ward: self.ward.as_ref(),
-            ..Case::new(&self.facts, &standing, at(NOW))
+            attempts: &self.attempts,
+            past_incidents: &self.past_incidents,
+            host: self.host.as_ref(),
+            ..Case::new(&self.facts, &active, at(NOW))
         })
     }
 
     #[track_caller]
     pub fn reached(&self) -> Reached {
-        self.case(|case| conclude(case, &Policy::default(), "api")).expect("a rule has something to say")
+        self.case(|case| conclude(case, &Policy::default(), "api")).expect("a rule applies")
     }
 }
