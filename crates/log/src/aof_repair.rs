@@ -1,12 +1,14 @@
-//! Cuts a commit that a killed server tore off its append-only file, before that server is started again.
+//! Repairs the append-only file of a server that was killed: truncates it before an incomplete (torn) commit at its end.
+//! Runs before that server is started again.
 //!
-//! A commit is several commands between MULTI and EXEC in the append-only file. A server that was killed while it wrote
-//! one finds, at its next start, a file that ends in the middle of it. Redis (seen with 7.0.15) leaves such a commit out,
-//! but cuts the file only behind its last whole command: the next commit is appended to a MULTI that is still open, and
-//! at the start after that what is left of the torn one is executed too. So we cut the file before the MULTI.
+//! In the append-only file a commit is several commands between MULTI and EXEC. If the server is killed while it writes
+//! one, the file ends in the middle of it. At the next start Redis (seen with 7.0.15) ignores that commit but truncates the
+//! file only after the last complete command. It then appends the next commit after a MULTI that is still open, and the
+//! start after that also executes the rest of the torn commit. So we truncate the file before the MULTI.
 //!
-//! Only an end that is missing is cut off. A file that says something else than commands is left to Redis, which refuses
-//! it and says so.
+//! Only an incomplete end is truncated. A file that contains anything but commands is left to Redis, which refuses it.
+//! That is why this does not run `redis-check-aof --fix`: it also deletes every complete commit after a damaged byte in the
+//! middle, and reports the same (`Expected \r\n`) for a torn end and for such damage (7.0.15), so the two cannot be told apart.
 
 use std::{
     fs::{self, File},
@@ -14,35 +16,34 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What was cut off.
+/// A torn commit that was removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cut {
-    /// Of which file.
+pub struct TornCommit {
+    /// The file.
     pub file: PathBuf,
-    /// How many bytes.
+    /// How many bytes were removed.
     pub bytes: u64,
 }
 
-/// Cuts a torn commit off the append-only file in `data_dir` (`dir` of `redis.conf`) of a server that does not run, where
-/// there is one.
+/// Removes a torn commit from the append-only file in `data_dir` (`dir` of `redis.conf`). The server must not run.
 ///
 /// # Errors
-/// When the file cannot be read or cut.
-pub fn cut_off(data_dir: &Path) -> io::Result<Option<Cut>> {
+/// If the file cannot be read or truncated.
+pub fn truncate_torn_commit(data_dir: &Path) -> io::Result<Option<TornCommit>> {
     let Some(path) = last_part(&data_dir.join("appendonlydir"))? else { return Ok(None) };
     let file = File::options().read(true).write(true).open(&path)?;
     let length = file.metadata()?.len();
-    match whole(&mut BufReader::with_capacity(1 << 20, &file))? {
-        Some(whole) if whole < length => {
-            file.set_len(whole)?;
+    match complete_length(&mut BufReader::with_capacity(1 << 20, &file))? {
+        Some(complete) if complete < length => {
+            file.set_len(complete)?;
             file.sync_all()?;
-            Ok(Some(Cut { file: path, bytes: length - whole }))
+            Ok(Some(TornCommit { file: path, bytes: length - complete }))
         }
         _ => Ok(None),
     }
 }
 
-/// The part of the file that was being appended to: of those that the manifest names, the last incremental one.
+/// The file that the server appends to: the last incremental one in the manifest.
 fn last_part(directory: &Path) -> io::Result<Option<PathBuf>> {
     let manifest = match fs::read_to_string(directory.join("appendonly.aof.manifest")) {
         Ok(manifest) => manifest,
@@ -58,9 +59,9 @@ fn last_part(directory: &Path) -> io::Result<Option<PathBuf>> {
     Ok(parts.next_back().map(|name| directory.join(name)))
 }
 
-/// How many bytes are whole commits; none where it is not commands that the file holds.
-fn whole(file: &mut impl BufRead) -> io::Result<Option<u64>> {
-    let (mut at, mut whole, mut is_open) = (0, 0, false);
+/// The length of all complete commits; none if the file contains anything but commands.
+fn complete_length(file: &mut impl BufRead) -> io::Result<Option<u64>> {
+    let (mut at, mut complete, mut is_open) = (0, 0, false);
     loop {
         match command(file)? {
             Read::Command { name, bytes } => {
@@ -71,33 +72,33 @@ fn whole(file: &mut impl BufRead) -> io::Result<Option<u64>> {
                     _ => is_open,
                 };
                 if !is_open {
-                    whole = at;
+                    complete = at;
                 }
             }
-            Read::End => return Ok(Some(whole)),
+            Read::End => return Ok(Some(complete)),
             Read::Garbled => return Ok(None),
         }
     }
 }
 
 enum Read {
-    /// A whole one; its name in small letters where it is one that matters.
+    /// A complete command. The name is in lower case, and empty if it is longer than [`MAX_NAME`].
     Command {
         name: Vec<u8>,
         bytes: u64,
     },
-    /// The file ends here, before a command or within one.
+    /// The file ends here, before or within a command.
     End,
     Garbled,
 }
 
-/// The longest name that matters: `multi`.
-const LONGEST: u64 = 5;
+/// The length of the longest name that matters: `multi`.
+const MAX_NAME: u64 = 5;
 
 fn command(file: &mut impl BufRead) -> io::Result<Read> {
     let (count, mut bytes) = match number(file, b'*')? {
         Number::Is(count, bytes) => (count, bytes),
-        Number::Note(bytes) => return Ok(Read::Command { name: vec![], bytes }),
+        Number::Annotation(bytes) => return Ok(Read::Command { name: vec![], bytes }),
         Number::End => return Ok(Read::End),
         Number::Garbled => return Ok(Read::Garbled),
     };
@@ -106,10 +107,10 @@ fn command(file: &mut impl BufRead) -> io::Result<Read> {
         let (length, head) = match number(file, b'$')? {
             Number::Is(length, head) => (length, head),
             Number::End => return Ok(Read::End),
-            Number::Note(_) | Number::Garbled => return Ok(Read::Garbled),
+            Number::Annotation(_) | Number::Garbled => return Ok(Read::Garbled),
         };
         let mut rest = length + 2;
-        if word == 0 && length <= LONGEST {
+        if word == 0 && length <= MAX_NAME {
             rest -= file.take(length).read_to_end(&mut name)? as u64;
             name.make_ascii_lowercase();
         }
@@ -122,27 +123,27 @@ fn command(file: &mut impl BufRead) -> io::Result<Read> {
 }
 
 enum Number {
-    /// The number, and how many bytes its line has.
+    /// The number, and the length of its line in bytes.
     Is(u64, u64),
-    /// A line that is for people: `#TS:1795462698`.
-    Note(u64),
+    /// An annotation: `#TS:1795462698`.
+    Annotation(u64),
     End,
     Garbled,
 }
 
-/// No line of a command is longer than this.
-const LINE: u64 = 64;
+/// Maximum length of a line with a number.
+const MAX_LINE: u64 = 64;
 
-/// Reads `*3` or `$14`, with the end of the line.
+/// Reads a line such as `*3` or `$14`.
 fn number(file: &mut impl BufRead, sign: u8) -> io::Result<Number> {
     let mut line = vec![];
-    let bytes = file.take(LINE).read_until(b'\n', &mut line)? as u64;
+    let bytes = file.take(MAX_LINE).read_until(b'\n', &mut line)? as u64;
     if !line.ends_with(b"\n") {
-        return Ok(if bytes < LINE { Number::End } else { Number::Garbled });
+        return Ok(if bytes < MAX_LINE { Number::End } else { Number::Garbled });
     }
     let number = |digits: &[u8]| str::from_utf8(digits).ok()?.parse().ok();
     Ok(match line.strip_suffix(b"\r\n").and_then(<[u8]>::split_first) {
-        Some((b'#', _)) => Number::Note(bytes),
+        Some((b'#', _)) => Number::Annotation(bytes),
         Some((found, digits)) if *found == sign => number(digits).map_or(Number::Garbled, |it| Number::Is(it, bytes)),
         _ => Number::Garbled,
     })
@@ -163,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn wherever_a_file_is_torn_it_is_cut_behind_the_last_whole_commit() {
+    fn a_file_is_truncated_after_the_last_complete_commit_wherever_it_is_torn() {
         let parts = [command(&["SELECT", "0"]), commit(1), "#TS:1795462698\r\n".into(), commit(2), commit(3)];
         let file = parts.concat();
         let mut ends: Vec<usize> = vec![0];
@@ -172,23 +173,23 @@ mod tests {
         }
         for torn in 0..=file.len() {
             let expected = ends.iter().copied().filter(|end| *end <= torn).max().unwrap() as u64;
-            assert_eq!(whole(&mut &file.as_bytes()[..torn]).unwrap(), Some(expected), "torn at {torn}");
+            assert_eq!(complete_length(&mut &file.as_bytes()[..torn]).unwrap(), Some(expected), "torn at {torn}");
         }
     }
 
     #[test]
-    fn a_file_that_holds_something_else_is_left_alone() {
+    fn a_file_with_anything_but_commands_is_left_alone() {
         let long = "9".repeat(100);
         for garbled in ["REDIS0010", "*1\r\n+PING\r\n", "*x\r\n", "*1\n", "\0\0\0\0\r\n", &long] {
             let file = commit(1) + garbled + "\r\n" + &commit(2);
-            assert_eq!(whole(&mut file.as_bytes()).unwrap(), None, "{garbled:?}");
+            assert_eq!(complete_length(&mut file.as_bytes()).unwrap(), None, "{garbled:?}");
         }
     }
 
     #[test]
-    fn the_last_part_that_the_manifest_names_is_the_one_that_was_written() {
+    fn the_last_incremental_file_of_the_manifest_is_repaired() {
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(last_part(dir.path()).unwrap(), None, "nothing was ever written");
+        assert_eq!(last_part(dir.path()).unwrap(), None, "without a manifest");
         let manifest = "file appendonly.aof.2.base.rdb seq 2 type b\n\
                         file appendonly.aof.1.incr.aof seq 1 type h\n\
                         file appendonly.aof.2.incr.aof seq 2 type i\n\

@@ -1,17 +1,17 @@
-//! Whether history is what it was: a chain of hashes over the events of one family of one partition.
+//! Tamper evidence: a hash chain over the events of one family of one partition.
 //!
-//! Pure: the notary keeps such chains, the archive's manifests carry where they stood, and `hemostat verify` folds them
-//! again. Who changes, deletes, inserts or swaps an event changes every hash from there on.
+//! Pure. The notary maintains the chains, the archive's manifests record their state, and `hemostat verify` computes them
+//! again. Changing, deleting, inserting or swapping an event changes every later hash.
 //!
 //! ```text
 //!   event          e1        e2        e3   ...
 //!   fingerprint    d1        d2        d3         dn = SHA-256(id ‖ family ‖ canonical fields)
 //!   chain     0 ──►h1 ──────►h2 ──────►h3 ...     hn = SHA-256(hn-1 ‖ dn)
-//!                  └─ block of N ─┘ checkpoint: h, and 8 bytes of each d, so that the first that differs has a name
+//!                  └─ block of N ─┘ checkpoint: h, and 8 bytes of each d, to name the first event that differs
 //! ```
 //!
-//! What it cannot show by itself: that somebody wrote a whole history anew, chain and all. For that, checkpoints are
-//! also sent where such a one cannot write (`notary.witness`).
+//! The chain alone cannot show that an attacker rewrote the whole history including the chain. Against that, checkpoints
+//! are also sent to a witness that the attacker cannot write to (`notary.witness`).
 
 #[cfg(test)]
 mod tests;
@@ -24,20 +24,20 @@ use sha2::{Digest as _, Sha256};
 
 use crate::RawEntry;
 
-/// The view in which the notary keeps tips and checkpoints.
+/// The view of the notary: tips and checkpoints.
 pub const VIEW: &str = "notary.1";
 
-/// The row of a family's [`Tip`].
+/// The key of a family's [`Tip`].
 pub fn tip_key(family: Family) -> String {
     family.name().to_owned()
 }
 
-/// The row of the [`Checkpoint`] after `count` events; such keys sort as their counts do.
+/// The key of the [`Checkpoint`] after `count` events; these keys sort by count.
 pub fn checkpoint_key(family: Family, count: u64) -> String {
     format!("{family}/{count:020}")
 }
 
-/// What the row `key` of [`VIEW`] is about; no count where it is a tip. None where it is no such key.
+/// Parses a key of [`VIEW`]: family, and the count of a checkpoint (none for a tip). None if it is no such key.
 pub fn parse_key(key: &str) -> Option<(Family, Option<u64>)> {
     match key.split_once('/') {
         None => Some((key.parse().ok()?, None)),
@@ -50,7 +50,7 @@ pub fn parse_key(key: &str) -> Option<(Family, Option<u64>)> {
 pub struct Hash([u8; 32]);
 
 impl Hash {
-    /// Of these bytes.
+    /// The hash of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
     }
@@ -108,7 +108,7 @@ impl<'de> Deserialize<'de> for Hash {
     }
 }
 
-/// The fingerprint of an event: of its place, its stream, and everything that is stored of it.
+/// The fingerprint of an event: the hash of its id, its family and all its stored fields.
 pub fn fingerprint(entry: &RawEntry) -> Hash {
     let mut hasher = Sha256::new();
     hasher.update(entry.id.to_string());
@@ -117,23 +117,23 @@ pub fn fingerprint(entry: &RawEntry) -> Hash {
     Hash(hasher.finalize().into())
 }
 
-/// Where a chain stands.
+/// The state of a chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Link {
-    /// After so many events.
+    /// How many events it has.
     pub count: u64,
     /// The hash of all of them; zeros before the first.
     pub hash: Hash,
 }
 
 impl Link {
-    /// Where it stands after `entry`.
+    /// The state after `entry`.
     #[must_use]
     pub fn then(self, entry: &RawEntry) -> Self {
         self.join(fingerprint(entry))
     }
 
-    /// Where it stands after the event with this fingerprint.
+    /// The state after the event with this fingerprint.
     #[must_use]
     pub fn join(self, fingerprint: Hash) -> Self {
         let mut hasher = Sha256::new();
@@ -143,7 +143,7 @@ impl Link {
     }
 }
 
-/// What is kept of one event of a block, so that it has a name when it differs.
+/// What a block records of one event, to name the first one that differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mark {
     ms: u64,
@@ -163,7 +163,7 @@ impl Mark {
         Self::new(entry.id, fingerprint(entry))
     }
 
-    /// Of which event of the partition.
+    /// The id of the event.
     pub fn id(&self, partition: Partition) -> EventId {
         EventId { partition, ms: self.ms, seq: self.seq }
     }
@@ -172,23 +172,23 @@ impl Mark {
 /// A chain with its last, open block.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Tip {
-    /// Where the chain stands.
+    /// The state of the chain.
     pub link: Link,
     /// The last event in it.
     pub last: Option<EventId>,
-    /// Where the open block begins: at the last checkpoint.
+    /// The state at the last checkpoint, where the open block begins.
     pub since: Link,
     /// The events since the last checkpoint.
     pub marks: Vec<Mark>,
 }
 
 impl Tip {
-    /// A chain that goes on behind this checkpoint.
+    /// A chain that continues after this checkpoint.
     pub fn after(checkpoint: &Checkpoint) -> Self {
         Self { link: checkpoint.link, last: Some(checkpoint.last), since: checkpoint.link, marks: vec![] }
     }
 
-    /// Adds `entry`. Every so many events (at least one) that closes the block and gives a checkpoint.
+    /// Adds `entry`. After `every` events (at least one) it closes the block and returns a checkpoint.
     pub fn fold(&mut self, entry: &RawEntry, every: usize) -> Option<Checkpoint> {
         let fingerprint = fingerprint(entry);
         self.link = self.link.join(fingerprint);
@@ -206,9 +206,9 @@ impl Tip {
 /// A closed block of a chain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
-    /// Where the chain stood behind it.
+    /// The state of the chain after it.
     pub link: Link,
-    /// Where it stood before it.
+    /// The state before it.
     pub since: Link,
     /// Its last event.
     pub last: EventId,
@@ -223,14 +223,14 @@ impl Checkpoint {
     }
 }
 
-/// How what is there differs from what the notary saw.
+/// How history differs from what the notary saw.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Difference {
-    /// This event says something else now.
+    /// This event was changed.
     Changed(EventId),
-    /// This event is gone.
+    /// This event was deleted.
     Missing(EventId),
-    /// This event was not there.
+    /// This event was added.
     Added(EventId),
 }
 
@@ -253,7 +253,7 @@ impl fmt::Display for Difference {
     }
 }
 
-/// The first event in which `found` differs from what was `seen`; both in the order of their ids.
+/// The first event in which `found` differs from `seen`; both in id order.
 pub fn first_difference(partition: Partition, seen: &[Mark], found: &[Mark]) -> Option<Difference> {
     let (mut seen, mut found) = (seen.iter(), found.iter());
     loop {
@@ -278,7 +278,7 @@ macro_rules! row {
             /// As a row of [`VIEW`].
             ///
             /// # Errors
-            /// When it cannot be written as MessagePack, which none of its parts allows for.
+            /// If it cannot be encoded as MessagePack, which does not happen with its fields.
             pub fn to_row(&self) -> Result<Vec<u8>, rmp_serde::encode::Error> {
                 rmp_serde::to_vec(self)
             }
@@ -286,7 +286,7 @@ macro_rules! row {
             /// From a row of [`VIEW`].
             ///
             /// # Errors
-            /// When the row is no such thing.
+            /// If the row cannot be decoded.
             pub fn from_row(row: &[u8]) -> Result<Self, rmp_serde::decode::Error> {
                 rmp_serde::from_slice(row)
             }

@@ -1,4 +1,4 @@
-//! The one way to change the log: everything that follows from what was read, all or nothing.
+//! The commit: the only way to change the log, atomic and fenced.
 
 use hemostat_schema::{
     Cause, EventId, Family, NewEvent, Partition, Subject, Timestamp,
@@ -7,36 +7,37 @@ use hemostat_schema::{
 
 use crate::{Error, Lease};
 
-/// Everything that follows from what was read. [`Log::commit`](crate::Log::commit) does all of it or nothing.
+/// Everything that follows from the entries that were handled. [`Log::commit`](crate::Log::commit) applies all of it or
+/// nothing.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Commit {
-    /// For whom it is done; an old epoch is refused as [`CommitError::Stale`].
+    /// The lease; an old epoch (fencing token) is refused as [`CommitError::Stale`].
     pub lease: Lease,
-    /// The producer's own sequence, for producers without an inbox: counts up from 1 since the lease was acquired. A
-    /// number that was committed before is not done again.
+    /// Idempotency for producers without an inbox: counts up from 1 since the lease was acquired. A sequence that was
+    /// committed before is not applied again.
     pub seq: Option<u64>,
-    /// On what the decisions rest; what moved since is refused as [`CommitError::Conflict`].
+    /// The versions that the decisions rest on; [`CommitError::Conflict`] if one has advanced.
     pub guards: Vec<Guard>,
-    /// Deliveries that are now dealt with; one that is not pending any more is refused as [`CommitError::Lost`].
+    /// Deliveries to acknowledge; [`CommitError::Lost`] if one is no longer pending.
     pub acks: Vec<(Family, EventId)>,
-    /// Timers that rang and are now dealt with; one that was changed or dealt with is [`CommitError::Lost`], too.
+    /// Fired timers to remove; [`CommitError::Lost`] if one was changed or removed meanwhile.
     pub fired: Vec<TimerKey>,
-    /// What is put on the log, in this order.
+    /// Events to append, in this order.
     pub events: Vec<NewEvent>,
-    /// Rows of views.
+    /// Rows of read models to write or delete.
     pub rows: Vec<RowChange>,
-    /// Timers of the lease's group; done after `fired`, in this order.
+    /// Timers of the lease's group to set or cancel; applied after `fired`, in this order.
     pub timers: Vec<TimerUpdate>,
-    /// Deliveries that the group gives up on. They are to be in `acks`, too, unless the group reads by position.
+    /// Deliveries that the group gives up on. They must also be in `acks`, unless the group reads by offset.
     pub dead_letters: Vec<NewDeadLetter>,
-    /// How far a group has come that reads by position instead of being handed deliveries.
+    /// The new offset of a group that reads by offset instead of receiving deliveries.
     pub cursor: Option<Cursor>,
-    /// Which views are read; done after `rows`, in this order.
+    /// Views to serve or retire; applied after `rows`, in this order.
     pub views: Vec<ViewChange>,
 }
 
 impl Commit {
-    /// Nothing yet, for whoever holds `lease`.
+    /// An empty commit of the holder of `lease`.
     pub fn new(lease: Lease) -> Self {
         Self {
             lease,
@@ -53,10 +54,10 @@ impl Commit {
         }
     }
 
-    /// Its events as they are stored.
+    /// Its events, encoded.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when something in the commit could not be read again or would break the order of causes.
+    /// [`Error::Invalid`] if something in the commit could not be decoded again or would break the order of causes.
     pub(crate) fn encode(&self) -> Result<Vec<Encoded>, Error> {
         let invalid = |reason: String| Error::Invalid { doing: DOING, reason };
         let names = self.timers.iter().map(TimerUpdate::name);
@@ -76,7 +77,7 @@ impl Commit {
     }
 }
 
-/// What a commit does, for messages.
+/// What a commit does, for error messages.
 pub(crate) const DOING: &str = "commit to the log";
 
 /// Optimistic concurrency: the commit fails with [`CommitError::Conflict`] if the version of `subject` in the stream of
@@ -92,45 +93,45 @@ pub struct Guard {
     pub expected_version: Option<EventId>,
 }
 
-/// A timer, as it was when it rang.
+/// A timer, as it was when it fired.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TimerKey {
-    /// Whom it is about.
+    /// The subject.
     pub subject: Subject,
-    /// What for.
+    /// Its name.
     pub name: String,
     /// When it was due, to the millisecond.
     pub due: Timestamp,
 }
 
-/// One row of a view, after the commit.
+/// A change of one row of a read model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RowChange {
     /// The view with its version, such as `containers.1`.
     pub view: String,
     /// The row's key.
     pub key: String,
-    /// The row; none deletes it.
+    /// The new row; none deletes it.
     pub row: Option<Vec<u8>>,
 }
 
-/// What becomes of a timer of the lease's group; one of a name for each subject.
+/// A change of a timer of the lease's group; a subject has at most one timer of each name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TimerUpdate {
-    /// Rings at `due`; replaces the one of the same name.
+    /// Sets a timer; replaces the one of the same name.
     Set {
-        /// Whom it is about.
+        /// The subject.
         subject: Subject,
-        /// What for; without `|`.
+        /// Its name; without `|`.
         name: String,
-        /// When, to the millisecond.
+        /// When it fires, to the millisecond.
         due: Timestamp,
     },
-    /// Does not ring.
+    /// Cancels a timer.
     Cancel {
-        /// Whom it was about.
+        /// The subject.
         subject: Subject,
-        /// What for.
+        /// Its name.
         name: String,
     },
 }
@@ -143,10 +144,10 @@ impl TimerUpdate {
     }
 }
 
-/// A delivery that the group gives up on.
+/// A delivery that the group gives up on, to be stored as a [`DeadLetter`](crate::DeadLetter).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewDeadLetter {
-    /// The stream that the entry stands on.
+    /// The stream of the entry.
     pub family: Family,
     /// The entry.
     pub id: EventId,
@@ -154,17 +155,18 @@ pub struct NewDeadLetter {
     pub error: String,
 }
 
-/// Up to and with where a group that reads by position has dealt with these families. Nothing later is trimmed.
+/// The offset of a group that reads by offset: it has handled these families up to and including `at`. Later entries are
+/// not trimmed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor {
-    /// The last event that it has dealt with.
+    /// The last handled event.
     pub at: EventId,
-    /// What it reads.
+    /// The families that it reads.
     pub families: Vec<Family>,
 }
 
 impl Cursor {
-    /// As it is kept: `1764000000000-3|observation,action`.
+    /// As it is stored: `1764000000000-3|observation,action`.
     pub(crate) fn text(&self) -> String {
         let families: Vec<&str> = self.families.iter().map(|family| family.name()).collect();
         format!("{}|{}", self.at.entry(), families.join(","))
@@ -180,10 +182,10 @@ impl Cursor {
     }
 }
 
-/// What becomes of a view as a whole.
+/// A change of a view as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ViewChange {
-    /// Whoever asks for `name` is given the rows of `view` from now on.
+    /// Readers of `name` get the rows of `view` from now on.
     Serve {
         /// Such as `containers`.
         name: String,
@@ -197,20 +199,20 @@ pub enum ViewChange {
     },
 }
 
-/// Why nothing of a commit was done; for [`CommitError::Log`], why it is not known whether it was done.
+/// Why a commit was not applied; for [`CommitError::Log`], why its outcome is unknown.
 #[derive(Debug, thiserror::Error)]
 pub enum CommitError {
-    /// The lease is somebody else's now.
-    #[error("the lease is no longer held: somebody else has taken it over")]
+    /// The lease is lost: the epoch is old.
+    #[error("the lease is no longer held: another process has acquired it")]
     Stale,
-    /// Something was added about this subject since the decision: read it, decide again.
-    #[error("something was added about {0} since the decision was made")]
+    /// The version of this subject has advanced since the decision: read on and decide again.
+    #[error("events about {0} were added since the decision was made")]
     Conflict(Subject),
-    /// A delivery or a timer was already dealt with: read the backlog again.
-    #[error("a delivery or a timer of the commit was already dealt with")]
+    /// A delivery or a timer was already handled: read the pending entries again.
+    #[error("a delivery or a timer of the commit was already handled")]
     Lost,
-    /// The log itself failed. When the error is transient the commit may or may not have been done; doing it again is
-    /// harmless, because its acknowledgements, timers or sequence let it happen only once.
+    /// The log failed. After a transient error the commit may or may not have been applied; a retry is idempotent, because
+    /// its acknowledgements, timers or sequence are accepted only once.
     #[error("could not commit")]
     Log(#[from] Error),
 }

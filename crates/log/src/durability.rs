@@ -1,17 +1,17 @@
-//! How safe an event must be before something is done in the world because of it.
+//! How durable an event must be before HemoStat executes a side effect because of it.
 
 use std::{fmt, num::NonZeroU8, str::FromStr};
 
-/// How safe an event must be before something is done because of it.
+/// How durable an event must be before HemoStat executes a side effect because of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Durability {
-    /// As safe as the store makes it by itself: of a Redis that appends every second, a crash of the machine loses the
-    /// last second.
+    /// As durable as the store makes it by default: with `appendfsync everysec`, a crash of the machine loses the last
+    /// second.
     #[default]
     Everysec,
-    /// On the disk of the server.
+    /// Written to the disk of the server.
     Always,
-    /// In the memory of so many replicas, too.
+    /// Also in the memory of this many replicas.
     Replicas(NonZeroU8),
 }
 
@@ -25,7 +25,7 @@ impl fmt::Display for Durability {
     }
 }
 
-/// It is none of `everysec`, `always` and `replicas:1` (to `replicas:255`).
+/// The text is none of `everysec`, `always` and `replicas:1` (to `replicas:255`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("it is none of everysec, always and replicas:N")]
 pub struct UnknownDurability;
@@ -45,17 +45,17 @@ impl FromStr for Durability {
     }
 }
 
-/// Whether an event is as safe as was asked for.
+/// The result of [`Log::confirm`](crate::Log::confirm).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Confirmed {
-    /// It is.
+    /// The event is as durable as requested.
     Safe,
-    /// It was not in time: so many replicas had it.
+    /// It was not durable in time.
     Short {
-        /// So many; 0 also where the server's own disk is what was waited for.
+        /// How many replicas had it; 0 if the server's own disk was waited for.
         replicas: u32,
     },
-    /// The event is not on the log any more: a failover has lost it.
+    /// The event is no longer on the log: a failover has lost it.
     Lost,
 }
 
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_durability_is_read_as_it_is_written() {
+    fn a_durability_is_parsed_as_it_is_written() {
         for text in ["everysec", "always", "replicas:1", "replicas:255"] {
             assert_eq!(text.parse::<Durability>().unwrap().to_string(), text);
         }

@@ -1,33 +1,33 @@
-//! What is read from the log.
+//! Entries, deliveries, timers and dead letters, as they are read from the log.
 
 use hemostat_schema::{EventId, Family, Recorded, Subject, Timestamp, codec};
 
-/// An entry of a stream, for whoever reads history.
+/// An entry of a stream, for a reader of history.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
     /// Its place in the total order.
     pub id: EventId,
-    /// The stream that it stands on.
+    /// Its stream.
     pub family: Family,
     /// The event, or why it could not be read.
     pub event: Result<Recorded, String>,
 }
 
-/// An entry handed to a group, to be acknowledged in a commit.
+/// An entry delivered to a consumer group, to be acknowledged in a commit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Delivery {
     /// Its place in the total order.
     pub id: EventId,
-    /// The stream that it stands on.
+    /// Its stream.
     pub family: Family,
-    /// The event, or why it could not be read: such an entry is to be parked.
+    /// The event, or why it could not be decoded: the group makes such an entry a dead letter.
     pub event: Result<Recorded, String>,
-    /// How often it was handed out, counting from 1. More than once means that somebody died or lost the connection
-    /// while holding it, so an effect of it may already be out in the world.
+    /// How often it was delivered, counting from 1. More than once means that an earlier holder died or lost its
+    /// connection, so a side effect of the event may already have been executed.
     pub times: u32,
 }
 
-/// What a group had been handed and has not acknowledged, and the right to read on.
+/// The pending entries of a group, and the token to read new ones.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Backlog {
     /// For [`Log::deliver`](crate::Log::deliver).
@@ -36,32 +36,32 @@ pub struct Backlog {
     pub deliveries: Vec<Delivery>,
 }
 
-/// The right to be handed new entries: each [`Log::pending`](crate::Log::pending) ends that of the one before.
+/// A token to receive new entries: each [`Log::pending`](crate::Log::pending) invalidates the one before.
 ///
-/// A read that was given up on may still reach the server later. It would then move entries into the group's backlog
-/// with nobody to see them; the reader's number makes the server refuse it instead.
+/// A read that was cancelled may still reach the server later. It would move entries into the group's pending list that no
+/// process receives; the server refuses it because its token is old.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reader(pub(crate) u64);
 
 /// A timer of a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredTimer {
-    /// Whom it is about.
+    /// The subject.
     pub subject: Subject,
-    /// What for.
+    /// Its name.
     pub name: String,
-    /// When it rings, to the millisecond.
+    /// When it is due, to the millisecond.
     pub due: Timestamp,
 }
 
-/// A delivery that its group gave up on (dead letter).
+/// A dead letter: a delivery that its consumer group gave up on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetter {
-    /// Its own place among what was parked, by which it is redriven or discarded; not the event's.
+    /// Its own id among the dead letters, by which it is redriven or discarded; not the id of the event.
     pub key: EventId,
-    /// The group that gave up.
+    /// The consumer group that gave up.
     pub group: String,
-    /// The stream that the entry stands on.
+    /// The stream of the entry.
     pub family: Family,
     /// The entry.
     pub id: EventId,
@@ -71,7 +71,7 @@ pub struct DeadLetter {
     pub at: Timestamp,
 }
 
-/// The event that stands at `id`, or why it could not be read, with the whole chain of reasons.
+/// The event at `id`, or why it could not be decoded, with the whole chain of reasons.
 pub(crate) fn decode(
     id: EventId,
     kind: &str,

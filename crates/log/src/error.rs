@@ -1,4 +1,4 @@
-//! What can go wrong with the store, and whether trying again may help.
+//! The errors of the store, and whether a retry may help.
 
 use std::time::Duration;
 
@@ -6,46 +6,46 @@ use hemostat_schema::Partition;
 
 use crate::Durability;
 
-/// Why the store did not do what it was asked.
+/// Why a call of the store failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// No connection, or it broke.
     #[error("could not {doing}: no connection to Redis at {server} ({reason})")]
     Unreachable {
-        /// What was to be done: `read the log`.
+        /// The operation: `read the log`.
         doing: &'static str,
         /// The address, without credentials.
         server: String,
-        /// What the client said.
+        /// The client's error.
         reason: String,
     },
     /// No answer in time.
     #[error("could not {doing}: Redis at {server} did not answer within {limit:?}")]
     TimedOut {
-        /// What was to be done.
+        /// The operation.
         doing: &'static str,
         /// The address, without credentials.
         server: String,
-        /// How long it had.
+        /// The time limit.
         limit: Duration,
     },
-    /// The server is there but cannot work at the moment: it loads its data, is a replica, cannot write its disk, or is
-    /// out of memory.
+    /// The server answers but cannot work at the moment: it loads its data, is a replica, cannot write its disk, or is out
+    /// of memory.
     #[error("could not {doing}: Redis at {server} is not ready ({reply})")]
     NotReady {
-        /// What was to be done.
+        /// The operation.
         doing: &'static str,
         /// The address, without credentials.
         server: String,
-        /// What the server said.
+        /// The reply of the server.
         reply: String,
     },
-    /// The server does not accept the credentials, or wants some.
+    /// The server rejects the credentials, or requires some.
     #[error("Redis at {server} refused the user or the password ({reply}); check redis.url and redis.password")]
     Auth {
         /// The address, without credentials.
         server: String,
-        /// What the server said.
+        /// The reply of the server.
         reply: String,
     },
     /// The server has no Redis Functions.
@@ -53,10 +53,10 @@ pub enum Error {
     TooOld {
         /// The address, without credentials.
         server: String,
-        /// What the server says it is.
+        /// The version that the server reports.
         version: String,
     },
-    /// The server may throw the log away when memory runs short.
+    /// The server may evict the log when it is short of memory.
     #[error(
         "Redis at {server} may evict data (maxmemory-policy is {policy}), and the log must not be evicted; \
          run `redis-cli CONFIG SET maxmemory-policy noeviction`, and write `maxmemory-policy noeviction` into redis.conf"
@@ -67,19 +67,19 @@ pub enum Error {
         /// Its `maxmemory-policy`.
         policy: String,
     },
-    /// The server cannot make events as safe as they are wanted to be.
+    /// The server cannot provide the configured durability.
     #[error("Redis at {server} cannot keep what redis.durability = \"{wanted}\" promises ({why}); {remedy}")]
     NotDurable {
         /// The address, without credentials.
         server: String,
-        /// What is wanted.
+        /// The configured durability.
         wanted: Durability,
-        /// What stands in the way.
+        /// What is missing.
         why: String,
-        /// What to do about it.
+        /// What the operator can do.
         remedy: &'static str,
     },
-    /// The server shows a certificate that nobody vouches for, or that is not for it.
+    /// The server's certificate is not trusted, or not valid for its name.
     #[error("the certificate of Redis at {server} is not trusted ({reason}); check redis.url and redis.ca_file")]
     Untrusted {
         /// The address, without credentials.
@@ -87,24 +87,24 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// The certificates to trust cannot be had.
+    /// The trusted certificates cannot be loaded.
     #[error("could not load the certificates of {whose}: {reason}")]
     Certificates {
-        /// Of which file, or of the machine.
+        /// The file, or the machine.
         whose: String,
         /// What is wrong with them.
         reason: String,
     },
-    /// The address cannot be understood.
+    /// `redis.url` is invalid.
     #[error(
-        "redis.url is not usable: {reason}; right would be redis://host:6379/0, rediss://host:6379, unix:///path, \
+        "redis.url is not valid: {reason}; valid are redis://host:6379/0, rediss://host:6379, unix:///path, \
          redis-cluster://host:6379,host:6379 or redis-sentinel://host:26379,host:26379/master"
     )]
     Url {
         /// What is wrong with it; never the address itself, which may hold a password.
         reason: String,
     },
-    /// The log was not set up for this program yet.
+    /// The log is not migrated to the level of this program yet.
     #[error("the log at {server} is not ready for this program ({missing}); run `hemostat migrate`")]
     NotMigrated {
         /// The address, without credentials.
@@ -112,7 +112,7 @@ pub enum Error {
         /// What is missing.
         missing: String,
     },
-    /// A later program has changed the log.
+    /// A later program has migrated the log.
     #[error(
         "the log at {server} was migrated by a later HemoStat (migration {migration}); use that version or a later one"
     )]
@@ -122,7 +122,7 @@ pub enum Error {
         /// The first migration that this program does not know.
         migration: String,
     },
-    /// What stands in the log under a migration's number is not what this program has under it.
+    /// The log has a migration with the same number and another content.
     #[error(
         "migration {migration} of the log at {server} differs from this program's; \
          it belongs to another build of HemoStat: use that one, or another database"
@@ -133,7 +133,7 @@ pub enum Error {
         /// The migration.
         migration: String,
     },
-    /// Somebody else migrates, and does not come to an end.
+    /// Another process holds the migration lock and does not release it.
     #[error("the log at {server} is being migrated by another process; if there is none, delete the key {key}")]
     MigrationLocked {
         /// The address, without credentials.
@@ -141,44 +141,44 @@ pub enum Error {
         /// The lock.
         key: &'static str,
     },
-    /// The number of partitions is not the one that was chosen at first.
+    /// The configured number of partitions is not the one of the log.
     #[error(
         "the log has {found} partitions, not {wanted}; the number was chosen when it was created and cannot change"
     )]
     Partitions {
-        /// What the configuration says.
+        /// The configured number.
         wanted: u16,
-        /// What the log says.
+        /// The number of the log.
         found: u16,
     },
     /// There is no such partition.
     #[error("there is no partition {partition}; the log has {partitions}, counted from 0")]
     NoPartition {
-        /// What was asked for.
+        /// The requested partition.
         partition: Partition,
         /// How many there are.
         partitions: u16,
     },
-    /// The lease, or the right to read, went to somebody else.
+    /// The lease, or the reader's token, is no longer valid.
     #[error("the lease of group {group} in partition {partition} is no longer held")]
     Fenced {
-        /// Whose.
+        /// The consumer group.
         group: String,
-        /// Where.
+        /// The partition.
         partition: Partition,
     },
-    /// Something that the caller wants to write cannot be written.
+    /// The caller's request is invalid.
     #[error("could not {doing}: {reason}")]
     Invalid {
-        /// What was to be done.
+        /// The operation.
         doing: &'static str,
         /// What is wrong.
         reason: String,
     },
-    /// What stands in the store is not what HemoStat wrote.
+    /// The store holds data that HemoStat did not write.
     #[error("could not {doing}: the store holds something unexpected ({reason})")]
     Corrupt {
-        /// What was to be done.
+        /// The operation.
         doing: &'static str,
         /// What was found.
         reason: String,
@@ -186,25 +186,25 @@ pub enum Error {
     /// The archive could not be read, or is damaged.
     #[error("{reason}")]
     Archive {
-        /// What it said, with the whole chain of reasons.
+        /// The error, with the whole chain of reasons.
         reason: String,
-        /// Whether trying again later may help.
+        /// Whether a retry may help.
         transient: bool,
     },
-    /// The server refused for another reason.
+    /// The server refused the command for another reason.
     #[error("could not {doing}: Redis at {server} refused ({reply})")]
     Refused {
-        /// What was to be done.
+        /// The operation.
         doing: &'static str,
         /// The address, without credentials.
         server: String,
-        /// What the server said.
+        /// The reply of the server.
         reply: String,
     },
 }
 
 impl Error {
-    /// Whether trying again later may help, with nothing changed by anybody but time.
+    /// Whether a later retry of the same call may succeed without an operator.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Archive { transient, .. } => *transient,

@@ -1,8 +1,8 @@
-//! All that ever happened: what the archive holds and what stands on the log, as one.
+//! The whole history: archive and log read as one.
 //!
 //! ```text
 //!   archive  ├─ segment ─┼─ segment ─┤
-//!   log                        · · · ├──────────────────►      up to `trimmed` the archive is asked, the log from there on
+//!   log                        · · · ├──────────────────►      up to `trimmed` from the archive, then from the log
 //! ```
 
 use std::{fmt::Debug, ops::Bound, sync::Arc};
@@ -12,10 +12,10 @@ use hemostat_schema::{EventId, Family, Partition};
 
 use crate::{Entry, Error, Log, Order, Range, RawEntry, Scan};
 
-/// History that is no longer in the streams.
+/// The archive: entries that were trimmed from the streams.
 #[async_trait]
 pub trait Archive: Send + Sync + Debug + 'static {
-    /// As [`Log::raw`] does, from what is archived.
+    /// As [`Log::raw`], from the archive.
     async fn raw(
         &self,
         partition: Partition,
@@ -25,7 +25,7 @@ pub trait Archive: Send + Sync + Debug + 'static {
         limit: usize,
     ) -> Result<Vec<RawEntry>, Error>;
 
-    /// Up to and with which event of the family everything is archived.
+    /// The last event of the family up to which everything is archived.
     async fn sealed(&self, partition: Partition, family: Family) -> Result<Option<EventId>, Error>;
 }
 
@@ -37,7 +37,7 @@ pub struct History {
 }
 
 impl History {
-    /// Of this log and, where there is one, its archive.
+    /// Of this log and its archive, if there is one.
     pub fn new(log: Arc<dyn Log>, archive: Option<Arc<dyn Archive>>) -> Self {
         Self { log, archive }
     }
@@ -47,12 +47,12 @@ impl History {
         &self.log
     }
 
-    /// The archive, where there is one.
+    /// The archive, if there is one.
     pub fn archive(&self) -> Option<&Arc<dyn Archive>> {
         self.archive.as_ref()
     }
 
-    /// As [`Log::raw`], over all that ever happened. What was trimmed without an archive is not there any more.
+    /// As [`Log::raw`], over archive and log. Entries that were trimmed without an archive are gone.
     ///
     /// # Errors
     /// When the log or the archive cannot be read.
@@ -76,7 +76,7 @@ impl History {
                     found.extend(archive.raw(partition, &[*family], range, order, limit).await?);
                 }
             }
-            // What was trimmed while this was read would be in neither.
+            // Entries that were trimmed during the read would be in neither result.
             if self.trimmed(partition, families).await? == trimmed {
                 found.sort_unstable_by_key(|entry| entry.id);
                 found.dedup_by_key(|entry| entry.id);
@@ -89,7 +89,7 @@ impl History {
         }
     }
 
-    /// As [`Log::read`], over all that ever happened.
+    /// As [`Log::read`], over archive and log.
     ///
     /// # Errors
     /// When the log or the archive cannot be read.
@@ -114,7 +114,7 @@ impl History {
         Ok(self.read(id.partition, &Family::ALL, only, Order::OldestFirst, 1).await?.pop())
     }
 
-    /// Goes through a part of history from its beginning, page by page.
+    /// Reads a part of history from its beginning, page by page.
     pub fn scan(&self, partition: Partition, families: impl Into<Vec<Family>>, range: Range) -> Scan {
         Scan::new(self, partition, &families.into(), range)
     }

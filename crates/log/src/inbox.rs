@@ -1,16 +1,16 @@
-//! In which order a group sees the log: by id across its families, each event once, nothing too early.
+//! Delivers the entries of several streams to a consumer group in one order: by id, each once.
 //!
-//! Redis hands out new entries family by family, at most `count` of each. A family that gave fewer than that has given
-//! all there is at that instant; one that gave `count` may have more, which can only be younger than its last. So
-//! everything up to the smallest such last entry is complete, and the rest is held back until the next read:
+//! Redis returns new entries family by family, at most `count` of each. A family that returned fewer has no more at that
+//! instant; one that returned `count` may have more, all of them later than its last. So everything up to the smallest such
+//! last entry is complete, and the rest is held back until the next read:
 //!
 //! ```text
-//!   count 3   observations  1  4  6 │ .. maybe more from here on
-//!             actions       2     7 │ all there is
-//!             given         1 2 4 6 │ 7 is held back, as an observation might come before it
+//!   count 3   observations  1  4  6 │ .. there may be more
+//!             actions       2     7 │ no more
+//!             delivered     1 2 4 6 │ 7 is held back, as an observation might come before it
 //! ```
 //!
-//! What the group was handed earlier and has not acknowledged comes first, put into the same order.
+//! Pending entries (delivered earlier and not acknowledged) come first, in the same order.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -33,7 +33,7 @@ pub struct Inbox {
 }
 
 impl Inbox {
-    /// The inbox of whoever holds `lease`; reads nothing yet.
+    /// The inbox of the holder of `lease`; reads nothing yet.
     pub fn new(log: Arc<dyn Log>, lease: Lease, families: impl Into<Vec<Family>>) -> Self {
         let mut families = families.into();
         families.sort_unstable();
@@ -41,18 +41,19 @@ impl Inbox {
         Self { log, lease, families, reader: None, ready: VecDeque::new(), held: BTreeMap::new() }
     }
 
-    /// The lease that it reads by.
+    /// The lease that it reads with.
     pub fn lease(&self) -> &Lease {
         &self.lease
     }
 
-    /// The next deliveries, at most `max`; empty when there is nothing new: then wait for the bell.
+    /// The next deliveries, at most `max`; empty when there is nothing new: then wait for
+    /// [`Log::append_signal`].
     ///
-    /// An event is given once until it is acknowledged in a commit, or until [`reset`](Self::reset).
+    /// An event is delivered once until a commit acknowledges it, or until [`reset`](Self::reset).
     ///
     /// # Errors
-    /// After any error the inbox has reset itself: what was given and not acknowledged will be given again, so the
-    /// caller forgets what it has in hand. [`Error::Fenced`] when the lease is lost.
+    /// After any error the inbox has reset itself: it will deliver unacknowledged events again, so the caller drops those
+    /// that it holds. [`Error::Fenced`] when the lease is lost.
     pub async fn next(&mut self, max: usize) -> Result<Vec<Delivery>, Error> {
         if self.ready.is_empty() {
             let filled = self.fill(max.max(1)).await;
@@ -62,8 +63,7 @@ impl Inbox {
         Ok(self.ready.drain(..count).collect())
     }
 
-    /// Begins again with what is not acknowledged. For after a commit that was lost, or of which it is not known
-    /// whether it was done.
+    /// Starts again with the unacknowledged events. For use after a commit that was lost or whose outcome is unknown.
     pub fn reset(&mut self) {
         self.reader = None;
         self.ready.clear();
@@ -94,7 +94,7 @@ impl Inbox {
     }
 }
 
-/// The last id up to which every family is known; none when all that there is was given.
+/// The id up to which every family is complete; none when no family has more.
 fn complete_up_to(families: &[Family], new: &[Delivery], count: usize) -> Option<EventId> {
     families
         .iter()

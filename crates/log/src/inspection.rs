@@ -1,4 +1,4 @@
-//! What a partition's store looks like from inside, for those who look after it: nothing is decoded or judged here.
+//! The internal state of a partition, for operators and `fsck`; nothing is decoded or judged here.
 
 use std::collections::BTreeMap;
 
@@ -6,25 +6,25 @@ use hemostat_schema::{EventId, Family};
 
 use crate::{Cursor, DeadLetter};
 
-/// Everything that a partition holds beside its events and rows, as it stood at one instant; leases, parked deliveries
-/// and the names of views are looked at right after it.
+/// Everything of a partition except events and rows, at one instant; leases, dead letters and the names of views are read
+/// right after it.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Inspection {
-    /// The id given last; none where the partition has no clock.
+    /// The last id that was assigned; none if the partition has no clock.
     pub clock: Option<EventId>,
-    /// The streams that are there.
+    /// The existing streams.
     pub streams: BTreeMap<Family, StreamState>,
-    /// `family/subject` and the entry id of its head, as they are written.
+    /// `family/subject` and its version (an entry id), as stored.
     pub versions: Vec<(String, String)>,
-    /// `group|subject|name` and when it is due, in milliseconds since the epoch, as they are written.
+    /// `group|subject|name` and when it is due, in milliseconds since the epoch, as stored.
     pub timers: Vec<(String, String)>,
-    /// How far each group has come that reads by position.
+    /// The offset of each group that reads by offset.
     pub cursors: BTreeMap<String, Cursor>,
-    /// What [`Log::views`](crate::Log::views) gives.
+    /// The same as [`Log::views`](crate::Log::views).
     pub served: BTreeMap<String, String>,
-    /// Up to and with where entries are no longer in the streams.
+    /// The last trimmed entry of each stream.
     pub trimmed: BTreeMap<Family, EventId>,
-    /// Deliveries that were given up on, the newest first.
+    /// The dead letters, the newest first.
     pub dead_letters: Vec<DeadLetter>,
     /// Every lease that was ever held.
     pub leases: Vec<LeaseState>,
@@ -45,38 +45,38 @@ pub struct StreamState {
     pub groups: Vec<GroupState>,
 }
 
-/// Where a consumer group stands in one stream.
+/// The state of a consumer group in one stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupState {
     /// Its name.
     pub name: String,
-    /// The entry that was handed out last.
+    /// The last delivered entry.
     pub delivered: EventId,
-    /// What it has not acknowledged, the oldest first; at most [`MOST_PENDING`].
+    /// Its unacknowledged entries, the oldest first; at most [`MAX_PENDING`].
     pub pending: Vec<EventId>,
 }
 
-/// As many pending entries of a group are told.
-pub const MOST_PENDING: usize = 10_000;
+/// Maximum pending entries of a group in an inspection.
+pub const MAX_PENDING: usize = 10_000;
 
 /// A lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeaseState {
-    /// Of which group.
+    /// The consumer group.
     pub group: String,
-    /// Who holds or held it last; none when it was given back.
+    /// The last holder; none when it was released.
     pub owner: Option<String>,
-    /// How often it was taken.
+    /// How often it was acquired (the fencing token).
     pub epoch: u64,
-    /// When it runs out, in milliseconds since the epoch by the server's clock.
+    /// When it expires, in milliseconds since the epoch by the server's clock.
     pub until: u64,
 }
 
-/// What was trimmed.
+/// The result of [`Log::trim`](crate::Log::trim).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trimmed {
-    /// How many entries are gone.
+    /// How many entries were deleted.
     pub removed: u64,
-    /// The group that has not consumed what would have been trimmed as well.
+    /// The consumer group that prevented more from being trimmed, as it has not handled those entries yet.
     pub held_by: Option<String>,
 }

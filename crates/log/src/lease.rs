@@ -1,19 +1,19 @@
-//! The right to speak for a group in a partition.
+//! The lease of a consumer group in a partition, with its fencing token.
 
 use hemostat_schema::Partition;
 
-/// The right to speak for a group in a partition, as [`Log::acquire`](crate::Log::acquire) gave it.
+/// The lease of a consumer group in a partition, returned by [`Log::acquire`](crate::Log::acquire).
 ///
-/// Every acquisition counts the epoch up, and every commit and every delivery is checked against it: whoever lost the
-/// lease without noticing (a paused process) can no longer change or take anything.
+/// The epoch is a fencing token: every acquisition increments it, and every commit and delivery is checked against it. A
+/// process that lost the lease without noticing (it was paused) can no longer commit or receive anything.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Lease {
-    /// Where.
+    /// The partition.
     pub partition: Partition,
-    /// For whom.
+    /// The consumer group.
     pub group: String,
-    /// Who holds it; one name for each process.
+    /// The holder: one name per process.
     pub owner: String,
-    /// Counts acquisitions, from 1.
+    /// The fencing token: counts acquisitions, from 1.
     pub epoch: u64,
 }

@@ -1,12 +1,12 @@
-//! The event store: what is kept, how it is read, and the one way to change it.
+//! The event store: an ordered log per partition, consumer groups, read models, timers, and one atomic, fenced commit.
 //!
-//! [`Log`] is the contract. It is kept by two stores: [`RedisLog`] (Redis Streams and one Redis Function, see
-//! `migrations/`) and [`MemoryLog`] for tests; one suite of laws runs on both. Nothing outside this crate knows that
-//! there is a Redis client, and nothing inside it knows what an event means.
+//! [`Log`] is the contract. Two stores implement it: [`RedisLog`] (Redis Streams and one Redis Function, see
+//! `migrations/`) and [`MemoryLog`] for tests; one test suite runs on both. No other crate knows the Redis
+//! client, and nothing in this crate knows what an event means.
 //!
 //! ```text
 //!                 ┌──────── partition p: one clock, one total order of ids ────────┐
-//!   commit ──────►│ observations   diagnoses   actions   alerts │ heads rows timers│
+//!   commit ──────►│ observations   diagnoses   actions   alerts │versions rows tmrs│
 //!   (fenced,      └───────┬──────────┬───────────┬────────┬─────┴─────────┬────────┘
 //!    atomic)              └──────────┴─ merged ──┴────────┘               │
 //!                                  by id: Inbox (a group's), read (anybody's)   rows, timers
@@ -37,11 +37,11 @@ pub use entry::{Backlog, DeadLetter, Delivery, Entry, Reader, StoredTimer};
 pub use error::Error;
 pub use history::{Archive, History};
 pub use inbox::Inbox;
-pub use inspection::{GroupState, Inspection, LeaseState, MOST_PENDING, StreamState, Trimmed};
+pub use inspection::{GroupState, Inspection, LeaseState, MAX_PENDING, StreamState, Trimmed};
 pub use lease::Lease;
 pub use log::{Log, Order, Range};
 pub use memory::MemoryLog;
-pub use options::Options;
+pub use options::{Options, ReadPassword};
 pub use raw::RawEntry;
 pub use redis::{Applied, Plan, RedisLog, Step, migrate, plan};
 pub use scan::Scan;

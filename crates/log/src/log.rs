@@ -11,23 +11,23 @@ use crate::{
     RawEntry, Reader, StoredTimer, Trimmed,
 };
 
-/// An event store: ordered histories, one for each partition, and what is folded from them.
+/// An event store: one ordered log per partition, and the read models, timers and leases of its consumer groups.
 ///
-/// Every call ends within the store's time limit, with an [`Error`] that says whether it is worth trying again.
+/// Every call ends within the store's time limit, with an [`Error`] that says whether a retry may help.
 #[async_trait]
 pub trait Log: Send + Sync + Debug + 'static {
-    /// How many partitions there are; never changes.
+    /// The number of partitions; never changes.
     fn partitions(&self) -> u16;
 
-    /// Rings (its value changes) when something was appended to the partition, and when the connection came back. It
-    /// may ring for nothing.
+    /// Changes when entries were appended to the partition, and when the connection came back. Spurious changes are
+    /// possible.
     fn append_signal(&self, partition: Partition) -> watch::Receiver<u64>;
 
-    /// The id given last in the partition, or [`EventId::start`]. Every later event gets a greater one.
+    /// The last id assigned in the partition, or [`EventId::start`]. Every later event gets a greater one.
     async fn clock(&self, partition: Partition) -> Result<EventId, Error>;
 
-    /// The first `limit` entries of `range` in `order`, merged by id over `families`; nothing that was appended after
-    /// the call began, so that a page never has a hole that is filled later.
+    /// The first `limit` entries of `range` in `order`, merged by id over `families`. Excludes entries appended after the
+    /// call began, so a page never has a gap that is filled later.
     async fn read(
         &self,
         partition: Partition,
@@ -40,7 +40,7 @@ pub trait Log: Send + Sync + Debug + 'static {
         Ok(raw.iter().map(RawEntry::decode).collect())
     }
 
-    /// As [`read`](Self::read), but as the entries stand in the store.
+    /// As [`read`](Self::read), undecoded.
     async fn raw(
         &self,
         partition: Partition,
@@ -56,24 +56,24 @@ pub trait Log: Send + Sync + Debug + 'static {
     /// Rows of a view (with its version, such as `containers.1`), in the order of `keys`.
     async fn rows(&self, partition: Partition, view: &str, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>, Error>;
 
-    /// All rows of a view, by key. Rows that change meanwhile are given as they were before or after.
+    /// All rows of a view, by key; not an atomic snapshot.
     async fn all_rows(&self, partition: Partition, view: &str) -> Result<Vec<(String, Vec<u8>)>, Error>;
 
-    /// All rows of a view, by key, as they stood at one instant.
+    /// All rows of a view, by key, as an atomic snapshot.
     async fn snapshot(&self, partition: Partition, view: &str) -> Result<Vec<(String, Vec<u8>)>, Error>;
 
-    /// Which view is served under which name (`containers` → `containers.1`), and which one a group is to fill
+    /// The served view of each name (`containers` → `containers.1`), and the requested view of each group
     /// (`containers.1+` → `containers.1~2`).
     async fn views(&self, partition: Partition) -> Result<BTreeMap<String, String>, Error>;
 
-    /// Asks the holder of the group's lease to fill `view` and serve it instead.
-    async fn want_view(&self, partition: Partition, group: &str, view: &str) -> Result<(), Error>;
+    /// Requests that the holder of the group's lease builds `view` and then serves it.
+    async fn request_view(&self, partition: Partition, group: &str, view: &str) -> Result<(), Error>;
 
     /// All timers of a group, the earliest first.
     async fn timers(&self, partition: Partition, group: &str) -> Result<Vec<StoredTimer>, Error>;
 
-    /// Takes the lease for `ttl` when it is free, has run out or is `owner`'s own already; none when another holds it.
-    /// A new epoch begins, and with it the producer's sequence.
+    /// Acquires the lease for `ttl` if it is free, expired or already held by `owner`; none if another process holds it.
+    /// Starts a new epoch (fencing token) and a new producer sequence.
     async fn acquire(
         &self,
         partition: Partition,
@@ -82,14 +82,14 @@ pub trait Log: Send + Sync + Debug + 'static {
         ttl: Duration,
     ) -> Result<Option<Lease>, Error>;
 
-    /// Holds the lease for another `ttl` from now; false when it is lost.
+    /// Extends the lease to `ttl` from now; false if it is lost.
     async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<bool, Error>;
 
-    /// Makes sure that an event, and everything before it, is as safe as `durability` says, whoever committed it; waits
-    /// for that no longer than `within`. Renews the lease for `ttl` on the way.
+    /// Waits up to `within` until an event and everything before it, whoever committed it, is as durable as `durability`
+    /// demands. Renews the lease for `ttl`.
     ///
     /// # Errors
-    /// [`Error::Fenced`] when the lease is lost.
+    /// [`Error::Fenced`] if the lease is lost.
     async fn confirm(
         &self,
         lease: &Lease,
@@ -99,30 +99,30 @@ pub trait Log: Send + Sync + Debug + 'static {
         within: Duration,
     ) -> Result<Confirmed, Error>;
 
-    /// Gives the lease back, so that the next one need not wait; nothing can be committed with it afterwards.
+    /// Releases the lease, so that the next holder need not wait for its expiry; nothing can be committed with it afterwards.
     async fn release(&self, lease: &Lease) -> Result<(), Error>;
 
-    /// Takes the lease away from whoever holds it, who therefore begins afresh, or somebody else does.
-    async fn recall(&self, partition: Partition, group: &str) -> Result<(), Error>;
+    /// Revokes the lease of the current holder, so that a process acquires it and starts again from the log.
+    async fn revoke(&self, partition: Partition, group: &str) -> Result<(), Error>;
 
-    /// Says for `ttl` that `owner` can do the group's work. Gives all who said so and whose time is not over, sorted.
+    /// Heartbeat: registers `owner` as a member of the group for `ttl`. Returns all live members, sorted.
     async fn heartbeat(&self, group: &str, owner: &str, ttl: Duration) -> Result<Vec<String>, Error>;
 
-    /// Takes back what [`heartbeat`](Self::attend) said.
+    /// Removes `owner` from the members of the group.
     async fn deregister(&self, group: &str, owner: &str) -> Result<(), Error>;
 
-    /// Everything that the group was handed and has not acknowledged, whoever had it; for [`Inbox`](crate::Inbox). The
-    /// group begins with the first event where it is new.
+    /// All pending entries of the group (delivered and not acknowledged), whichever process had them; for
+    /// [`Inbox`](crate::Inbox). A new group starts at the first event.
     ///
     /// # Errors
-    /// [`Error::Fenced`] when the lease is lost.
+    /// [`Error::Fenced`] if the lease is lost.
     async fn pending(&self, lease: &Lease, families: &[Family]) -> Result<Backlog, Error>;
 
-    /// New entries, at most `count` of each family, all looked at in one instant; for [`Inbox`](crate::Inbox), which
-    /// puts them in order.
+    /// New entries, at most `count` of each family, all read at one instant; for [`Inbox`](crate::Inbox), which orders
+    /// them.
     ///
     /// # Errors
-    /// [`Error::Fenced`] when the lease or the reader's right is lost.
+    /// [`Error::Fenced`] if the lease is lost or the reader's token is old.
     async fn deliver(
         &self,
         lease: &Lease,
@@ -131,23 +131,23 @@ pub trait Log: Send + Sync + Debug + 'static {
         count: usize,
     ) -> Result<Vec<Delivery>, Error>;
 
-    /// How many entries the group has yet to acknowledge, for metrics: the store's estimate.
+    /// How many entries the group has not acknowledged yet, for metrics: the store's estimate.
     async fn lag(&self, partition: Partition, group: &str, families: &[Family]) -> Result<u64, Error>;
 
-    /// Does everything in `commit`, or nothing. Gives the ids of its events.
+    /// Applies `commit` atomically. Returns the ids of its events.
     ///
-    /// A commit whose [`seq`](Commit::seq) was done before gives the ids that its events got then if it was the newest
-    /// one, and no ids otherwise.
+    /// Idempotent by [`seq`](Commit::seq): if that sequence was committed before, nothing is applied; the call returns the
+    /// ids assigned then if it was the newest sequence, and no ids otherwise.
     async fn commit(&self, commit: &Commit) -> Result<Vec<EventId>, CommitError>;
 
-    /// What groups gave up on, the newest first.
+    /// The dead letters of all groups, the newest first.
     async fn dead_letters(&self, partition: Partition, limit: usize) -> Result<Vec<DeadLetter>, Error>;
 
-    /// Puts a parked delivery back into its group's backlog, deletes the rows `forget` (view and key) and takes the
-    /// group's lease back, so that it is dealt with anew: all or nothing. None when there is no such parked delivery.
+    /// Redrives a dead letter, atomically: adds it to the pending entries of its group, deletes the rows `forget` (view and
+    /// key) and revokes the group's lease, so that it is handled again. None if there is no such dead letter.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when its event is no longer in the stream.
+    /// [`Error::Invalid`] if its event is no longer in the stream.
     async fn redrive(
         &self,
         partition: Partition,
@@ -155,33 +155,33 @@ pub trait Log: Send + Sync + Debug + 'static {
         forget: &[(String, String)],
     ) -> Result<Option<DeadLetter>, Error>;
 
-    /// Deletes a parked delivery; its event stays. None when there is no such one.
+    /// Deletes a dead letter; its event stays. None if there is no such dead letter.
     async fn discard(&self, partition: Partition, key: EventId) -> Result<Option<DeadLetter>, Error>;
 
-    /// Up to and with which event the family's entries are no longer in the stream; none when all are.
+    /// The last trimmed entry of the family; none if nothing was trimmed.
     async fn trimmed(&self, partition: Partition, family: Family) -> Result<Option<EventId>, Error>;
 
-    /// Deletes the family's entries that came before `before`, except for those that a group has yet to deal with, and
-    /// everything after them.
+    /// Deletes the family's entries before `before`, but none that a group has not handled yet, nor any entry after such
+    /// a one.
     async fn trim(&self, partition: Partition, family: Family, before: EventId) -> Result<Trimmed, Error>;
 
-    /// What the partition holds beside events and rows.
+    /// The state of the partition besides events and rows.
     async fn inspect(&self, partition: Partition) -> Result<Inspection, Error>;
 
     /// Whether the store answers.
     async fn ping(&self) -> Result<(), Error>;
 }
 
-/// In which direction to read.
+/// The direction of a read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
-    /// As it happened.
+    /// Ascending ids.
     OldestFirst,
-    /// Backwards.
+    /// Descending ids.
     NewestFirst,
 }
 
-/// A part of a partition's history.
+/// A range of ids in a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Range {
     /// Where it begins.
@@ -191,20 +191,20 @@ pub struct Range {
 }
 
 impl Range {
-    /// All of it.
+    /// Everything.
     pub const ALL: Self = Self { from: Bound::Unbounded, to: Bound::Unbounded };
 
-    /// What came after `id`.
+    /// Everything after `id`.
     pub fn after(id: EventId) -> Self {
         Self { from: Bound::Excluded(id), ..Self::ALL }
     }
 
-    /// What came before `id`.
+    /// Everything before `id`.
     pub fn before(id: EventId) -> Self {
         Self { to: Bound::Excluded(id), ..Self::ALL }
     }
 
-    /// Up to and with `id`, no further than before.
+    /// The same, but not beyond `id`.
     #[must_use]
     pub fn up_to(self, id: EventId) -> Self {
         let to = match self.to {
@@ -214,7 +214,7 @@ impl Range {
         Self { to, ..self }
     }
 
-    /// Whether nothing can lie in it.
+    /// Whether it can contain no id.
     pub fn is_empty(&self) -> bool {
         match (self.from, self.to) {
             (Bound::Included(from), Bound::Included(to)) => from > to,

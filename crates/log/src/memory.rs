@@ -1,6 +1,6 @@
-//! The log in memory, for tests: the same contract as the one in Redis, one suite of laws for both.
+//! The log in memory, for tests: the same contract as the log in Redis; one suite of tests runs on both.
 //!
-//! It forgets everything when it is dropped, and it never fails to answer.
+//! Dropping it deletes everything, and it never fails to answer.
 
 mod partition;
 mod upkeep;
@@ -25,40 +25,39 @@ use crate::{
 /// The log in memory, for tests.
 pub struct MemoryLog {
     now: Box<dyn Fn() -> Timestamp + Send + Sync>,
-    /// By group and owner: until when.
-    fleet: Mutex<BTreeMap<String, BTreeMap<String, Timestamp>>>,
-    /// What [`Log::confirm`] answers where the event is there.
+    /// By group and member: when its heartbeat expires.
+    members: Mutex<BTreeMap<String, BTreeMap<String, Timestamp>>>,
+    /// What [`Log::confirm`] answers if the event exists.
     confirmed: Mutex<Confirmed>,
     partitions: Vec<(Mutex<History>, watch::Sender<u64>)>,
 }
 
 impl MemoryLog {
-    /// With `partitions` (at least one), by the system's clock.
+    /// With `partitions` (at least one) and the system's clock.
     pub fn new(partitions: u16) -> Self {
         Self::with_clock(partitions, Timestamp::now)
     }
 
-    /// With `partitions` (at least one), by a clock of the caller's; it gives the ids their milliseconds and ends the
-    /// leases.
+    /// With `partitions` (at least one) and the caller's clock, which determines the ids and ends leases.
     pub fn with_clock(partitions: u16, now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         let history = |p| (Mutex::new(History::new(Partition(p))), watch::Sender::new(0));
         Self {
             now: Box::new(now),
-            fleet: Mutex::default(),
+            members: Mutex::default(),
             confirmed: Mutex::new(Confirmed::Safe),
             partitions: (0..partitions.max(1)).map(history).collect(),
         }
     }
 
-    /// Has [`Log::confirm`] answer this from now on; at first it is [`Confirmed::Safe`].
+    /// Sets what [`Log::confirm`] answers from now on; initially [`Confirmed::Safe`].
     pub fn pretend(&self, confirmed: Confirmed) {
         *lock(&self.confirmed) = confirmed;
     }
 
-    /// Puts an entry on the log as a broken or a later program might write it, past every check.
+    /// Appends an entry without any check, as a broken or a later program might.
     ///
     /// # Panics
-    /// When there is no such partition.
+    /// If there is no such partition.
     pub fn append_raw(
         &self,
         partition: Partition,
@@ -69,7 +68,7 @@ impl MemoryLog {
     ) -> EventId {
         let (history, append_signal) = &self.partitions[usize::from(partition.0)];
         let id = lock(history).append_raw(family, kind, subject, envelope, (self.now)());
-        append_signal.send_modify(|rung| *rung += 1);
+        append_signal.send_modify(|count| *count += 1);
         id
     }
 
@@ -79,7 +78,7 @@ impl MemoryLog {
     }
 }
 
-/// A history is changed only after everything was checked, so even a panic leaves it whole.
+/// A history is changed only after everything was checked, so it is consistent even after a panic.
 fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
     of.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -139,10 +138,10 @@ impl Log for MemoryLog {
         Ok(self.history(partition)?.served.clone())
     }
 
-    async fn want_view(&self, partition: Partition, group: &str, view: &str) -> Result<(), Error> {
+    async fn request_view(&self, partition: Partition, group: &str, view: &str) -> Result<(), Error> {
         let mut history = self.history(partition)?;
         history.served.insert(format!("{group}+"), view.to_owned());
-        history.recall(group);
+        history.revoke(group);
         Ok(())
     }
 
@@ -184,23 +183,23 @@ impl Log for MemoryLog {
         Ok(())
     }
 
-    async fn recall(&self, partition: Partition, group: &str) -> Result<(), Error> {
-        self.history(partition)?.recall(group);
+    async fn revoke(&self, partition: Partition, group: &str) -> Result<(), Error> {
+        self.history(partition)?.revoke(group);
         Ok(())
     }
 
     async fn heartbeat(&self, group: &str, owner: &str, ttl: Duration) -> Result<Vec<String>, Error> {
         let now = (self.now)();
-        let mut fleet = self.fleet.lock().unwrap_or_else(PoisonError::into_inner);
-        let owners = fleet.entry(group.to_owned()).or_default();
+        let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
+        let owners = members.entry(group.to_owned()).or_default();
         owners.retain(|_, until| *until > now);
         owners.insert(owner.to_owned(), Span::from(ttl).after(now));
         Ok(owners.keys().cloned().collect())
     }
 
     async fn deregister(&self, group: &str, owner: &str) -> Result<(), Error> {
-        let mut fleet = self.fleet.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(owners) = fleet.get_mut(group) {
+        let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(owners) = members.get_mut(group) {
             owners.remove(owner);
         }
         Ok(())
@@ -228,7 +227,7 @@ impl Log for MemoryLog {
         let partition = commit.lease.partition;
         let ids = self.history(partition)?.commit(commit, (self.now)())?;
         if !ids.is_empty() {
-            self.partitions[usize::from(partition.0)].1.send_modify(|rung| *rung += 1);
+            self.partitions[usize::from(partition.0)].1.send_modify(|count| *count += 1);
         }
         Ok(ids)
     }

@@ -1,18 +1,18 @@
-//! An entry as it stands in the store, undecoded: what is archived, and what is hashed.
+//! An undecoded entry, as the store has it: the unit of archive and hash chain.
 
 use bytes::Bytes;
 use hemostat_schema::{EventId, Family};
 
 use crate::{Entry, entry};
 
-/// An entry as it stands in the store. Whoever wrote it, whatever it says, it is kept as it is.
+/// An undecoded entry, exactly as the store has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RawEntry {
     /// Its place in the total order.
     pub id: EventId,
-    /// The stream that it stands on.
+    /// Its stream.
     pub family: Family,
-    /// Its fields in the order of the store: `k` kind and version, `s` subject, `c` cause where there is one, `e` envelope.
+    /// Its fields in the order of the store: `k` kind and version, `s` subject, `c` cause if any, `e` envelope.
     pub fields: Vec<(Bytes, Bytes)>,
 }
 
@@ -22,23 +22,23 @@ impl RawEntry {
         self.fields.iter().find_map(|(field, value)| (field == name.as_bytes()).then_some(value))
     }
 
-    /// Kind and version, such as `action.authorised.1`, without looking into the envelope.
+    /// Kind and version, such as `action.authorised.1`, without decoding the envelope.
     pub fn kind(&self) -> Option<&str> {
         std::str::from_utf8(self.field("k")?).ok()
     }
 
-    /// Whom it is about, such as `host/api`, without looking into the envelope.
+    /// The subject, such as `host/api`, without decoding the envelope.
     pub fn subject(&self) -> Option<&str> {
         std::str::from_utf8(self.field("s")?).ok()
     }
 
-    /// Whether its kind advances the version of its subject, without looking into the envelope.
+    /// Whether its kind advances the version of its subject, without decoding the envelope.
     pub fn advances_version(&self) -> bool {
         let kind = self.kind().unwrap_or_default();
         hemostat_schema::advances_version(kind.rsplit_once('.').map_or(kind, |(kind, _)| kind))
     }
 
-    /// The event, or why it cannot be read.
+    /// The event, or why it cannot be decoded.
     pub fn decode(&self) -> Entry {
         let text = |name: &str, missing: bool| match self.field(name).map(|value| std::str::from_utf8(value)) {
             Some(Ok(text)) => Ok(Some(text)),
@@ -56,13 +56,12 @@ impl RawEntry {
         Entry { id: self.id, family: self.family, event: event() }
     }
 
-    /// All its fields as one sequence of bytes, which no other fields give: each name and value, preceded by its length
-    /// (four bytes, little-endian).
+    /// An injective encoding of its fields: each name and value, preceded by its length (four bytes, little-endian).
     pub fn canonical(&self) -> Vec<u8> {
         let length = self.fields.iter().map(|(name, value)| 8 + name.len() + value.len()).sum();
         let mut bytes = Vec::with_capacity(length);
         for part in self.fields.iter().flat_map(|(name, value)| [name, value]) {
-            // Redis takes no value that is longer than 512 MB.
+            // Redis accepts no value longer than 512 MB.
             bytes.extend(u32::try_from(part.len()).unwrap_or(u32::MAX).to_le_bytes());
             bytes.extend_from_slice(part);
         }
@@ -72,9 +71,9 @@ impl RawEntry {
     /// The entry whose [`canonical`](Self::canonical) form is `bytes`.
     ///
     /// # Errors
-    /// When they are no such form.
+    /// If `bytes` are no such encoding.
     pub fn from_canonical(id: EventId, family: Family, bytes: impl Into<Bytes>) -> Result<Self, String> {
-        const CUT: &str = "the fields of an entry are cut short";
+        const CUT: &str = "the fields of an entry are truncated";
         let mut rest: Bytes = bytes.into();
         let mut fields = vec![];
         while !rest.is_empty() {
@@ -100,7 +99,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_as_it_was_and_nothing_else_is(
+        fn the_canonical_form_is_read_back_and_a_truncated_one_is_refused(
             fields in prop::collection::vec((prop::collection::vec(any::<u8>(), 0..9), prop::collection::vec(any::<u8>(), 0..40)), 0..5),
             cut in any::<prop::sample::Index>(),
         ) {
@@ -117,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_without_its_fields_says_which_one_is_missing() {
+    fn decoding_names_the_missing_field() {
         let entry = |fields: &[(&'static str, &'static [u8])]| RawEntry {
             id: EventId::start(Partition(0)),
             family: Family::Action,

@@ -1,7 +1,7 @@
 //! The log in Redis: Streams for the events, one Redis Function for the commit (`migrations/`).
 //!
-//! Three kinds of connections: one to each server for all commands, which none of them may block; one for each partition
-//! whose bell somebody listens to; and a few, for as long as they are used, by which history is read in bulk.
+//! Three kinds of connections: one to each server, shared by all commands, none of which may block it; one for each
+//! partition whose append signal is subscribed to; and a small pool for reading history in bulk.
 
 mod append_signal;
 mod bulk;
@@ -41,10 +41,10 @@ use crate::{
     Options, Order, Range, RawEntry, Reader, StoredTimer, Trimmed, commit::DOING as COMMIT,
 };
 
-/// Who asks for so many entries is on his way through history.
+/// A read of at least this many entries uses a bulk connection.
 const PAGE: usize = 500;
 
-/// No command takes a greater number.
+/// The greatest number that a command accepts.
 const MOST: usize = i64::MAX as usize;
 
 /// The log in Redis.
@@ -52,13 +52,13 @@ const MOST: usize = i64::MAX as usize;
 pub struct RedisLog {
     shared: Arc<Shared>,
     partitions: u16,
-    append_signals: Mutex<Bells>,
+    append_signals: Mutex<AppendSignals>,
 }
 
-/// The bells that somebody listens to; their tasks end with the log.
+/// The subscribed append signals; their tasks end with the log.
 #[derive(Debug, Default)]
-struct Bells {
-    rung: HashMap<Partition, watch::Sender<u64>>,
+struct AppendSignals {
+    senders: HashMap<Partition, watch::Sender<u64>>,
     tasks: JoinSet<()>,
 }
 
@@ -99,7 +99,7 @@ impl RedisLog {
         self.shared.call(doing, "FCALL", args.collect()).await
     }
 
-    /// The first entries of `range` in `order`, each stream by itself, as far as all of them are complete.
+    /// The first entries of `range` in `order` of each stream, up to where all of them are complete.
     async fn streams(
         &self,
         partition: Partition,
@@ -172,14 +172,14 @@ impl Log for RedisLog {
 
     fn append_signal(&self, partition: Partition) -> watch::Receiver<u64> {
         let mut append_signals = self.append_signals.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(append_signal) = append_signals.rung.get(&partition) {
+        if let Some(append_signal) = append_signals.senders.get(&partition) {
             return append_signal.subscribe();
         }
         let append_signal = watch::Sender::new(0);
         let heard = append_signal.subscribe();
-        append_signals.rung.insert(partition, append_signal.clone());
+        append_signals.senders.insert(partition, append_signal.clone());
         if partition.0 < self.partitions {
-            append_signals.tasks.spawn(append_signal::ring(Arc::clone(&self.shared), partition, append_signal));
+            append_signals.tasks.spawn(append_signal::run(Arc::clone(&self.shared), partition, append_signal));
         }
         heard
     }
@@ -202,7 +202,7 @@ impl Log for RedisLog {
             return Ok(vec![]);
         }
         let mut found = self.streams(partition, families, range, order, limit).await?;
-        // Not the unstable sort: this one knows what is sorted already.
+        // The stable sort is faster here: it detects sorted runs.
         found.sort_by_key(|entry| entry.id);
         found.dedup_by_key(|entry| entry.id);
         if order == Order::NewestFirst {
@@ -256,15 +256,15 @@ impl Log for RedisLog {
     }
 
     async fn views(&self, partition: Partition) -> Result<BTreeMap<String, String>, Error> {
-        const DOING: &str = "read which views are served";
+        const DOING: &str = "read the served views";
         let views = self.shared.call(DOING, "HGETALL", vec![self.keys(partition)?.views().into()]).await?;
         views.fields(DOING)?.into_iter().map(|(name, view)| Ok((name, view.text(DOING)?))).collect()
     }
 
-    async fn want_view(&self, partition: Partition, group: &str, view: &str) -> Result<(), Error> {
+    async fn request_view(&self, partition: Partition, group: &str, view: &str) -> Result<(), Error> {
         let args = vec![self.keys(partition)?.views().into(), format!("{group}+").into(), view.to_owned().into()];
-        self.shared.call("ask for a view", "HSET", args).await?;
-        self.recall(partition, group).await
+        self.shared.call("request a view", "HSET", args).await?;
+        self.revoke(partition, group).await
     }
 
     async fn timers(&self, partition: Partition, group: &str) -> Result<Vec<StoredTimer>, Error> {
@@ -317,7 +317,7 @@ impl Log for RedisLog {
         durability: Durability,
         within: Duration,
     ) -> Result<Confirmed, Error> {
-        self.make_sure(lease, ttl, event, durability, within).await
+        self.confirm_durability(lease, ttl, event, durability, within).await
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), Error> {
@@ -325,23 +325,23 @@ impl Log for RedisLog {
         self.fcall("release a lease", "hemostat_release", keys, [commit::fence(lease)]).await.map(drop)
     }
 
-    async fn recall(&self, partition: Partition, group: &str) -> Result<(), Error> {
+    async fn revoke(&self, partition: Partition, group: &str) -> Result<(), Error> {
         let keys = vec![self.keys(partition)?.lease(group)];
-        self.fcall("take a lease back", "hemostat_recall", keys, []).await.map(drop)
+        self.fcall("revoke a lease", "hemostat_recall", keys, []).await.map(drop)
     }
 
     async fn heartbeat(&self, group: &str, owner: &str, ttl: Duration) -> Result<Vec<String>, Error> {
-        const DOING: &str = "attend to a group's work";
+        const DOING: &str = "send a heartbeat";
         let args = [owner.to_owned(), millis(ttl)];
-        let owners = self.fcall(DOING, "hemostat_attend", vec![keys::fleet(group)], args).await?.list(DOING)?;
+        let owners = self.fcall(DOING, "hemostat_attend", vec![keys::members(group)], args).await?.list(DOING)?;
         let mut owners: Vec<String> = owners.into_iter().map(|owner| owner.text(DOING)).collect::<Result<_, _>>()?;
         owners.sort_unstable();
         Ok(owners)
     }
 
     async fn deregister(&self, group: &str, owner: &str) -> Result<(), Error> {
-        let args = vec![keys::fleet(group).into(), owner.to_owned().into()];
-        self.shared.call("leave a group's work", "ZREM", args).await.map(drop)
+        let args = vec![keys::members(group).into(), owner.to_owned().into()];
+        self.shared.call("deregister a member", "ZREM", args).await.map(drop)
     }
 
     async fn pending(&self, lease: &Lease, families: &[Family]) -> Result<Backlog, Error> {
@@ -384,7 +384,7 @@ impl Log for RedisLog {
             let [key, found] = stream.exactly(DOING)?;
             let key = key.text(DOING)?;
             let family = families.iter().copied().find(|family| keys.stream(*family) == key);
-            let family = family.ok_or_else(|| corrupt(DOING, format!("entries of {key}, which was not asked for")))?;
+            let family = family.ok_or_else(|| corrupt(DOING, format!("entries of {key}, which was not requested")))?;
             let found = entries(found, lease.partition, family, DOING)?;
             deliveries.extend(found.iter().map(RawEntry::decode).map(|Entry { id, family, event }| Delivery {
                 id,
@@ -406,7 +406,7 @@ impl Log for RedisLog {
             for info in groups.list(DOING)? {
                 let mut info = info.fields(DOING)?;
                 if info.remove("name") == Some(Reply::Data(group.to_owned().into())) {
-                    // After entries were deleted from within a stream Redis does not know the lag, and says nil.
+                    // After a deletion inside the stream Redis does not know the lag and replies nil.
                     let mut number = |name: &str| info.remove(name).map_or(0, |n| n.number(DOING).unwrap_or(0));
                     found = Some(number("pending") + number("lag"));
                 }
@@ -424,12 +424,12 @@ impl Log for RedisLog {
         self.keys(partition)?;
         let answer = self.shared.call(COMMIT, "FCALL", commit::arguments(commit)?).await;
         let first = match answer {
-            // The sequence was committed before: the function tells where it began, if it was the newest.
+            // The sequence was committed before: the function returns the first id, if it was the newest sequence.
             Ok(Reply::List(again)) => again.into_iter().nth(1).unwrap_or(Reply::Nil),
             Ok(first) => first,
             Err(Error::Refused { reply, .. }) if reply.starts_with("STALE") => return Err(CommitError::Stale),
             Err(Error::Refused { reply, .. }) if reply.starts_with("LOST") => return Err(CommitError::Lost),
-            // The group does not exist, so nothing of it is pending.
+            // The group does not exist, so it has no pending entry.
             Err(Error::Refused { reply, .. }) if reply.starts_with("NOGROUP") => return Err(CommitError::Lost),
             Err(Error::Refused { reply, .. }) if reply.starts_with("CONFLICT ") => {
                 let guard = reply.split(' ').nth(1).and_then(|index| commit.guards.get(index.parse::<usize>().ok()?));
@@ -454,15 +454,15 @@ impl Log for RedisLog {
         key: EventId,
         forget: &[(String, String)],
     ) -> Result<Option<DeadLetter>, Error> {
-        self.put_back(partition, key, forget).await
+        self.redrive_dead_letter(partition, key, forget).await
     }
 
     async fn discard(&self, partition: Partition, key: EventId) -> Result<Option<DeadLetter>, Error> {
-        self.throw_away(partition, key).await
+        self.discard_dead_letter(partition, key).await
     }
 
     async fn trimmed(&self, partition: Partition, family: Family) -> Result<Option<EventId>, Error> {
-        const DOING: &str = "read how far the log was trimmed";
+        const DOING: &str = "read up to where the log is trimmed";
         let args = vec![self.keys(partition)?.trimmed().into(), family.name().into()];
         match self.shared.call(DOING, "HGET", args).await? {
             Reply::Nil => Ok(None),
@@ -471,11 +471,11 @@ impl Log for RedisLog {
     }
 
     async fn trim(&self, partition: Partition, family: Family, before: EventId) -> Result<Trimmed, Error> {
-        self.shorten(partition, family, before).await
+        self.trim_stream(partition, family, before).await
     }
 
     async fn inspect(&self, partition: Partition) -> Result<Inspection, Error> {
-        self.look_inside(partition).await
+        self.inspect_partition(partition).await
     }
 
     async fn ping(&self) -> Result<(), Error> {

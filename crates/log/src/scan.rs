@@ -1,15 +1,15 @@
-//! How is a part of history walked through from its beginning to its end?
+//! Reads a part of history from beginning to end: prefetches pages per family and merges them by id.
 //!
 //! ```text
 //!   observations ─ page ─ page ─ page …  ┐
-//!   diagnoses    ─ page …                ├─► what all of them are read up to, in the order of ids
+//!   diagnoses    ─ page …                ├─► up to where all of them are complete, in id order
 //!   actions      ─ page …                ┘
 //! ```
 //!
-//! Each family is read by itself, so every entry is read once, and by the command that costs Redis least. While the user of
-//! the scan is busy with one page, the next is read. A family whose page was full is known up to its last entry; one that
-//! came to its end is known up to what the partition's clock said before that was seen, as every later event gets a later id.
-//! What lies beyond what all are known up to is held back, so that nothing comes too early.
+//! Each family is read separately, so every entry is read once, with the cheapest command for Redis. While the caller
+//! handles one page, the next is prefetched. A family whose page was full is complete up to its last entry; one that has no
+//! more is complete up to the partition's clock as it was before the last read, as every later event gets a later id.
+//! Entries beyond the point up to which all families are complete are held back.
 
 use std::{collections::VecDeque, fmt::Debug, ops::Bound};
 
@@ -19,34 +19,34 @@ use tokio::task::JoinHandle;
 
 use crate::{Error, History, Order, Range, RawEntry};
 
-/// How many entries of a family are read at once.
+/// Entries of a family per page.
 const PAGE: usize = 1_000;
-/// And so many where hardly any are left.
+/// Entries of the second read at the end of a family, where few are left.
 const REST: usize = 250;
 
-/// A walk through history.
+/// A sequential read of history.
 pub struct Scan {
     history: History,
     partition: Partition,
-    families: Vec<Reading>,
+    families: Vec<FamilyScan>,
 }
 
-/// One family, as far as it is read.
-struct Reading {
+/// The state of one family.
+struct FamilyScan {
     family: Family,
-    /// What is to be read yet.
+    /// The range that is not read yet.
     rest: Range,
-    /// Everything of the family up to here is read.
+    /// Everything of the family up to this id is read.
     known: EventId,
-    /// Its last page was not full: there was nothing more.
+    /// Its last page was not full.
     ended: bool,
-    /// What was read and is not given yet.
+    /// Entries that were read and are not returned yet.
     read: VecDeque<RawEntry>,
-    /// The page that is being read.
-    ahead: Option<JoinHandle<Result<Page, Error>>>,
+    /// The prefetched page.
+    prefetch: Option<JoinHandle<Result<Page, Error>>>,
 }
 
-/// A page of one family, and up to where that is all there is.
+/// A page of one family, complete up to `known`.
 struct Page {
     entries: Vec<RawEntry>,
     known: EventId,
@@ -55,38 +55,37 @@ struct Page {
 
 impl Scan {
     pub(crate) fn new(history: &History, partition: Partition, families: &[Family], range: Range) -> Self {
-        let reading = |family: &Family| Reading {
+        let scan = |family: &Family| FamilyScan {
             family: *family,
             rest: range,
             known: EventId::start(partition),
             ended: false,
             read: VecDeque::new(),
-            ahead: Some(fetch(history, partition, *family, range)),
+            prefetch: Some(fetch(history, partition, *family, range)),
         };
-        Self { history: history.clone(), partition, families: families.iter().map(reading).collect() }
+        Self { history: history.clone(), partition, families: families.iter().map(scan).collect() }
     }
 
-    /// The next entries, in the order of their ids; none at the end of the range. What is appended meanwhile is given as
-    /// well, as long as it lies in the range.
+    /// The next entries in id order; none at the end of the range. Includes entries of the range that are appended
+    /// meanwhile.
     ///
     /// # Errors
     /// When the log or the archive cannot be read; the scan then ends.
     pub async fn next(&mut self) -> Result<Option<Vec<RawEntry>>, Error> {
         loop {
-            let Some(known) = self.families.iter().map(|reading| reading.known).min() else { return Ok(None) };
-            let mut page: Vec<RawEntry> =
-                self.families.iter_mut().flat_map(|reading| reading.take_up_to(known)).collect();
+            let Some(known) = self.families.iter().map(|scan| scan.known).min() else { return Ok(None) };
+            let mut page: Vec<RawEntry> = self.families.iter_mut().flat_map(|scan| scan.take_up_to(known)).collect();
             if !page.is_empty() {
-                // Not the unstable sort: this one knows what is sorted already.
+                // The stable sort is faster here: it detects sorted runs.
                 page.sort_by_key(|entry| entry.id);
                 return Ok(Some(page));
             }
-            if self.families.iter().all(|reading| reading.ended && reading.read.is_empty()) {
+            if self.families.iter().all(|scan| scan.ended && scan.read.is_empty()) {
                 return Ok(None);
             }
             let (history, partition) = (&self.history, self.partition);
-            let behind = self.families.iter_mut().filter(|reading| reading.known <= known);
-            if let Err(error) = try_join_all(behind.map(|reading| reading.go_on(history, partition))).await {
+            let behind = self.families.iter_mut().filter(|scan| scan.known <= known);
+            if let Err(error) = try_join_all(behind.map(|scan| scan.advance(history, partition))).await {
                 self.families.clear();
                 return Err(error);
             }
@@ -94,22 +93,22 @@ impl Scan {
     }
 }
 
-impl Reading {
+impl FamilyScan {
     fn take_up_to(&mut self, known: EventId) -> impl Iterator<Item = RawEntry> {
         let count = self.read.partition_point(|entry| entry.id <= known);
         self.read.drain(..count)
     }
 
-    /// Takes in the next page.
-    async fn go_on(&mut self, history: &History, partition: Partition) -> Result<(), Error> {
+    /// Takes the next page.
+    async fn advance(&mut self, history: &History, partition: Partition) -> Result<(), Error> {
         let ended = |_| Error::Invalid { doing: "read history", reason: "the reading task was ended".to_owned() };
-        let ahead = self.ahead.take().unwrap_or_else(|| fetch(history, partition, self.family, self.rest));
-        let Page { entries, known, full } = ahead.await.map_err(ended)??;
+        let prefetch = self.prefetch.take().unwrap_or_else(|| fetch(history, partition, self.family, self.rest));
+        let Page { entries, known, full } = prefetch.await.map_err(ended)??;
         if let Some(last) = entries.last() {
-            self.rest = beyond(last, self.rest);
+            self.rest = range_after(last, self.rest);
         }
         if full {
-            self.ahead = Some(fetch(history, partition, self.family, self.rest));
+            self.prefetch = Some(fetch(history, partition, self.family, self.rest));
         }
         self.ended = !full;
         self.known = self.known.max(known);
@@ -118,12 +117,12 @@ impl Reading {
     }
 }
 
-/// What of `range` comes after `last`.
-fn beyond(last: &RawEntry, range: Range) -> Range {
+/// The part of `range` after `last`.
+fn range_after(last: &RawEntry, range: Range) -> Range {
     Range { from: Bound::Excluded(last.id), ..range }
 }
 
-/// Begins to read at once, not only when it is waited for.
+/// Starts to read at once, in a task.
 fn fetch(history: &History, partition: Partition, family: Family, range: Range) -> JoinHandle<Result<Page, Error>> {
     let history = history.clone();
     tokio::spawn(async move {
@@ -134,10 +133,10 @@ fn fetch(history: &History, partition: Partition, family: Family, range: Range) 
         let mut entries = read(range, PAGE).await?;
         let (mut clock, mut full) = (EventId::start(partition), entries.len() >= PAGE);
         if !full {
-            // What came between the page and the clock is read as well, so that everything up to the clock is known. A
-            // page may be of a server that is no longer in charge; a few entries are always asked of the one that is.
+            // Reads the entries between the page and the clock as well, so that everything up to the clock is known. A bulk
+            // page may come from a former master; a read of few entries always asks the current one.
             clock = history.log().clock(partition).await?;
-            let more = read(entries.last().map_or(range, |last| beyond(last, range)), REST).await?;
+            let more = read(entries.last().map_or(range, |last| range_after(last, range)), REST).await?;
             full = more.len() >= REST;
             entries.extend(more);
         }
@@ -152,8 +151,8 @@ fn fetch(history: &History, partition: Partition, family: Family, range: Range) 
 
 impl Drop for Scan {
     fn drop(&mut self) {
-        for ahead in self.families.iter().filter_map(|reading| reading.ahead.as_ref()) {
-            ahead.abort();
+        for prefetch in self.families.iter().filter_map(|scan| scan.prefetch.as_ref()) {
+            prefetch.abort();
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a cluster adds: slots that move, and masters that were never told of the functions.
+//! What a cluster adds: migrating slots, and masters without functions.
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something it relies on fails")]
 
@@ -13,7 +13,7 @@ use hemostat_log::{Commit, CommitError, Log, RedisLog, migrate};
 use hemostat_schema::{EventId, Family, Partition};
 use tokio::time::{sleep, timeout};
 
-/// Commits until it is known to be done, as the runtime does: the same commit again after every transient error.
+/// Retries the same commit after every transient error until it is acknowledged, as the runtime does.
 async fn commit_until_done(log: &RedisLog, commit: &Commit) -> Vec<EventId> {
     let done = async {
         loop {
@@ -28,7 +28,7 @@ async fn commit_until_done(log: &RedisLog, commit: &Commit) -> Vec<EventId> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cluster_may_move_a_slot_to_a_master_without_functions_while_the_log_is_used() {
+async fn a_slot_can_move_to_a_master_without_functions_while_the_log_is_in_use() {
     let cluster = Cluster::spawn();
     let options = cluster.options().partitions(Some(2)).timeout(Duration::from_secs(2));
     migrate(&options).await.unwrap();
@@ -45,7 +45,7 @@ async fn a_cluster_may_move_a_slot_to_a_master_without_functions_while_the_log_i
     assert!(log.clock(P).await.unwrap() >= ids[0], "its keys are where they were");
     cluster.move_keys(&slot, 1, 0);
     assert!(log.get(ids[0]).await.unwrap().is_some(), "they are asked for where they have been taken to");
-    // Redis refuses what touches keys that neither master has yet, for as long as the slot is on its way.
+    // While the slot migrates, Redis refuses commands on keys that neither master has yet.
     let refused = log.commit(&commit("on the way")).await.unwrap_err();
     assert!(matches!(&refused, CommitError::Log(error) if error.is_transient()), "{refused:?}");
     cluster.end_move(&slot, 1, 0);
@@ -60,7 +60,7 @@ async fn a_cluster_may_move_a_slot_to_a_master_without_functions_while_the_log_i
 }
 
 #[tokio::test]
-async fn every_master_of_a_cluster_is_checked_and_given_the_functions() {
+async fn every_master_of_a_cluster_is_checked_and_gets_the_functions() {
     let cluster = Cluster::spawn();
     let options = cluster.options().partitions(Some(2));
     cluster.cli(1, &["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]);

@@ -1,4 +1,4 @@
-//! For any history and any pace of reading, a group is given every event exactly once, in id order.
+//! For any history and any pace of reading, a consumer group receives every event exactly once, in id order.
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something it relies on fails")]
 
@@ -9,16 +9,16 @@ use hemostat_log::{Commit, Inbox, Log, MemoryLog};
 use hemostat_schema::{EventId, Family, Timestamp};
 use proptest::prelude::*;
 
-/// What happens next.
+/// A step of a random run.
 #[derive(Debug, Clone)]
 enum Step {
-    /// A commit of events of these families, so long after the last step.
+    /// A commit of events of these families, this long after the last step.
     Append(Vec<Family>, u8),
-    /// The group reads at most so many.
+    /// The group reads at most this many.
     Read(usize),
-    /// The group acknowledges the first so many of what it has in hand.
+    /// The group acknowledges this many of its deliveries, the first ones.
     Acknowledge(usize),
-    /// The group loses the connection, or another worker takes over.
+    /// The group loses its connection, or another worker takes over.
     Restart,
 }
 
@@ -32,7 +32,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Runs the steps, then reads to the end; gives what was appended and what was given since each restart.
+/// Runs the steps, then reads to the end. Returns the appended ids and the ids delivered since each restart.
 async fn run(steps: &[Step], families: &[Family]) -> (Vec<EventId>, Vec<Vec<EventId>>, Vec<EventId>) {
     let now = Arc::new(std::sync::atomic::AtomicI64::new(1_000));
     let clock = Arc::clone(&now);
@@ -89,7 +89,7 @@ proptest! {
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let (appended, given, _) = runtime.block_on(run(&steps, &families));
-        // Since any restart: what was acknowledged before it, then the rest, each once and in order.
+        // For each restart: the events acknowledged before it, then the rest, each once and in order.
         for since in &given {
             prop_assert!(appended.starts_with(since), "{since:?} of {appended:?}");
         }

@@ -1,4 +1,4 @@
-//! How a log is brought up to a program, and which logs a program refuses.
+//! Migration of a log to the level of the program, and the logs that it refuses.
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something it relies on fails")]
 
@@ -22,7 +22,7 @@ async fn a_log_is_migrated_once() {
 }
 
 #[tokio::test]
-async fn many_that_migrate_at_once_do_it_once() {
+async fn concurrent_migrations_apply_each_step_once() {
     let server = Server::spawn();
     let options = server.options();
     let applied = futures::future::try_join_all((0..6).map(|_| migrate(&options))).await.unwrap();
@@ -60,7 +60,7 @@ async fn a_log_of_a_later_or_another_program_is_refused() {
 }
 
 #[tokio::test]
-async fn functions_that_got_lost_are_loaded_again() {
+async fn lost_functions_are_loaded_again() {
     let server = Server::spawn();
     let log = server.log().await;
     server.cli(&["FUNCTION", "FLUSH"]);
@@ -73,7 +73,7 @@ async fn functions_that_got_lost_are_loaded_again() {
 }
 
 #[tokio::test]
-async fn a_migration_cut_short_is_done_again_without_harm() {
+async fn an_interrupted_migration_is_repeated_idempotently() {
     let server = Server::spawn();
     let log = server.log().await;
     let mine = hemostat_log::testing::events::lease(&log, "g", "me").await;
@@ -86,7 +86,7 @@ async fn a_migration_cut_short_is_done_again_without_harm() {
 }
 
 #[tokio::test]
-async fn a_plan_says_what_is_missing_and_changes_nothing() {
+async fn a_plan_lists_the_missing_migrations_and_changes_nothing() {
     let server = Server::spawn();
     let options = server.options().partitions(Some(3));
     let fresh = plan(&options).await.unwrap();
@@ -101,7 +101,7 @@ async fn a_plan_says_what_is_missing_and_changes_nothing() {
     for step in &done.steps {
         assert!(matches!(step, Step::Applied { at: Some(_), .. }), "{step:?}");
     }
-    // A log that a HemoStat of the step before has left.
+    // A log at the level of the step before.
     server.cli(&["HDEL", "hemostat:meta", "0002_history"]);
     server.cli(&["DEL", "hemostat:migrated"]);
     let half = plan(&options).await.unwrap();
@@ -111,7 +111,7 @@ async fn a_plan_says_what_is_missing_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_plan_names_the_server_whose_functions_got_lost() {
+async fn a_plan_names_the_server_that_lost_its_functions() {
     let server = Server::spawn();
     server.log().await;
     server.cli(&["FUNCTION", "FLUSH"]);
@@ -122,7 +122,7 @@ async fn a_plan_names_the_server_whose_functions_got_lost() {
 }
 
 #[tokio::test]
-async fn groups_of_views_that_are_read_by_position_now_are_gone() {
+async fn groups_of_views_that_now_read_by_offset_are_removed() {
     let server = Server::spawn();
     server.log().await;
     for group in ["containers.1", "judge"] {

@@ -1,4 +1,4 @@
-//! What a caller sees of a server that dies, freezes or is not what it should be.
+//! What a caller sees of a server that dies, hangs or is misconfigured.
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something it relies on fails")]
 
@@ -17,10 +17,10 @@ use hemostat_log::{Commit, CommitError, Confirmed, Durability, Error, Inbox, Log
 use hemostat_schema::{EventId, Family};
 use tokio::time::{sleep, timeout};
 
-/// The limit for calls in these tests.
+/// The time limit of calls in these tests.
 const LIMIT: Duration = Duration::from_millis(500);
 
-/// Commits until it is known to be done, as the runtime does: the same commit again after every transient error.
+/// Retries the same commit after every transient error until it is acknowledged, as the runtime does.
 async fn commit_until_done(log: &RedisLog, commit: &Commit) -> Vec<EventId> {
     loop {
         match log.commit(commit).await {
@@ -32,7 +32,7 @@ async fn commit_until_done(log: &RedisLog, commit: &Commit) -> Vec<EventId> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_acknowledged_is_lost_and_nothing_is_doubled_when_the_server_is_killed_again_and_again() {
+async fn repeated_kills_of_the_server_neither_lose_nor_duplicate_a_commit() {
     const ROUNDS: u64 = 6;
     let mut server = Server::spawn();
     server.log().await;
@@ -56,7 +56,7 @@ async fn nothing_acknowledged_is_lost_and_nothing_is_doubled_when_the_server_is_
     });
     let observer = RedisLog::connect(&server.options()).await.unwrap();
     for round in 0..ROUNDS {
-        // Let it commit something between the deaths, so that every death hits it at work.
+        // Something must be committed between the kills, so that every kill hits the server at work.
         let before = observer.clock(P).await.unwrap_or(EventId::start(P));
         let moved = async {
             while observer.clock(P).await.is_ok_and(|clock| clock <= before) {
@@ -93,7 +93,7 @@ async fn nothing_acknowledged_is_lost_and_nothing_is_doubled_when_the_server_is_
 }
 
 #[tokio::test]
-async fn a_dead_server_is_an_error_in_time_and_its_return_is_noticed() {
+async fn a_killed_server_is_an_error_within_the_limit_and_its_restart_is_noticed() {
     let mut server = Server::spawn();
     server.log().await;
     let log = Arc::new(RedisLog::connect(&server.options().timeout(LIMIT)).await.unwrap());
@@ -123,7 +123,7 @@ async fn a_dead_server_is_an_error_in_time_and_its_return_is_noticed() {
 }
 
 #[tokio::test]
-async fn a_frozen_server_is_an_error_in_time_and_its_thaw_is_noticed() {
+async fn a_stopped_server_is_an_error_within_the_limit_and_its_resumption_is_noticed() {
     let server = Server::spawn();
     server.log().await;
     let log = RedisLog::connect(&server.options().timeout(LIMIT)).await.unwrap();
@@ -137,7 +137,7 @@ async fn a_frozen_server_is_an_error_in_time_and_its_thaw_is_noticed() {
         assert!(began.elapsed() < LIMIT + DEADLINE / 4, "{:?}", began.elapsed());
     }
     server.signal("CONT");
-    // The commits that were given up on may still arrive, before or after this one.
+    // The cancelled commits may still arrive, before or after this one.
     let ids = commit_until_done(&log, &commit).await;
     assert_eq!(ids.len(), 1);
     log.commit(&Commit { seq: Some(2), ..of(&mine, [event(Family::Action, "a", "y")]) }).await.unwrap();
@@ -145,7 +145,7 @@ async fn a_frozen_server_is_an_error_in_time_and_its_thaw_is_noticed() {
 }
 
 #[tokio::test]
-async fn credentials_are_asked_for_and_never_shown() {
+async fn credentials_are_required_and_never_shown() {
     let server = Server::with(&["--requirepass", "s3cret"]);
     let options = |password: Option<&str>| server.options().password(password.map(Into::into).as_ref());
     for password in [None, Some("wr0ng")] {
@@ -170,8 +170,8 @@ async fn credentials_are_asked_for_and_never_shown() {
 }
 
 #[tokio::test]
-async fn a_server_that_may_evict_the_log_is_refused_with_the_line_that_mends_it() {
-    // Also without a limit: somebody may set one while HemoStat runs.
+async fn a_server_that_may_evict_the_log_is_refused_with_the_command_that_fixes_it() {
+    // Also without a memory limit: an operator may set one while HemoStat runs.
     for arguments in [&["--maxmemory", "100mb"][..], &[]] {
         let server = Server::with(&[arguments, &["--maxmemory-policy", "allkeys-lru"]].concat());
         let error = migrate(&server.options()).await.unwrap_err();
@@ -184,7 +184,7 @@ async fn a_server_that_may_evict_the_log_is_refused_with_the_line_that_mends_it(
 }
 
 #[tokio::test]
-async fn a_server_that_cannot_keep_what_is_promised_is_refused_with_the_line_that_mends_it() {
+async fn a_server_that_cannot_provide_the_durability_is_refused_with_the_command_that_fixes_it() {
     let server = Server::with(&["--appendonly", "no", "--appendfsync", "everysec"]);
     let always = || server.options().durability(Durability::Always);
     let refused = async || migrate(&always()).await.unwrap_err().to_string();
@@ -201,7 +201,7 @@ async fn a_server_that_cannot_keep_what_is_promised_is_refused_with_the_line_tha
 }
 
 #[tokio::test]
-async fn an_intent_that_disk_or_replicas_do_not_have_in_time_is_not_safe() {
+async fn an_intent_that_disk_or_replicas_do_not_have_in_time_is_not_durable() {
     let server = Server::spawn();
     let log: Arc<dyn Log> = Arc::new(server.log().await);
     let id = hemostat_log::testing::events::append(&log, event(Family::Action, "a", "x")).await;
@@ -219,7 +219,7 @@ async fn an_intent_that_disk_or_replicas_do_not_have_in_time_is_not_safe() {
 
 #[tokio::test]
 async fn a_server_without_functions_is_refused_with_its_version() {
-    // Speaks as Redis 6 does, which nobody has any more.
+    // A fake server that replies as Redis 6 does.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
@@ -238,7 +238,7 @@ async fn a_server_without_functions_is_refused_with_its_version() {
             Ok(())
         };
         for stream in listener.incoming() {
-            // The client goes away when it has seen enough.
+            // The client disconnects once it knows the version.
             drop(answer(stream.unwrap()));
         }
     });
@@ -250,7 +250,7 @@ async fn a_server_without_functions_is_refused_with_its_version() {
 }
 
 #[tokio::test]
-async fn an_address_where_nobody_listens_is_an_error_at_once() {
+async fn an_address_without_a_server_is_an_error_at_once() {
     let began = Instant::now();
     for url in ["unix:///nowhere/redis.sock", "redis://127.0.0.1:1"] {
         let error = RedisLog::connect(&Options::new(url).unwrap()).await.unwrap_err();
@@ -261,7 +261,7 @@ async fn an_address_where_nobody_listens_is_an_error_at_once() {
 }
 
 #[tokio::test]
-async fn a_server_out_of_memory_refuses_a_commit_as_a_whole_and_for_the_time_being() {
+async fn a_server_out_of_memory_refuses_a_whole_commit_with_a_transient_error() {
     let server = Server::spawn();
     let log = server.log().await;
     let mine = lease(&log, "g", "me").await;
@@ -274,7 +274,7 @@ async fn a_server_out_of_memory_refuses_a_commit_as_a_whole_and_for_the_time_bei
 }
 
 #[tokio::test]
-async fn at_rest_nothing_is_pending_and_only_the_holder_is_a_consumer() {
+async fn when_idle_nothing_is_pending_and_only_the_holder_is_a_consumer() {
     let server = Server::spawn();
     let log: Arc<dyn Log> = Arc::new(server.log().await);
     for (owner, mark) in [("first", "1"), ("second", "2"), ("third", "3")] {

@@ -36,7 +36,7 @@ fn history() -> impl Strategy<Value = Vec<RawEntry>> {
 
 proptest! {
     #[test]
-    fn whatever_is_done_to_history_shows_and_the_first_event_that_differs_is_named(
+    fn every_tampering_is_detected_and_the_first_different_event_is_named(
         before in history(),
         which in any::<prop::sample::Index>(),
         deed in 0..4u8,
@@ -73,7 +73,7 @@ proptest! {
     }
 
     #[test]
-    fn a_chain_is_the_same_however_it_is_cut_into_blocks_and_sittings(entries in history(), every in 1..20usize) {
+    fn a_chain_does_not_depend_on_blocks_or_restarts(entries in history(), every in 1..20usize) {
         let (tip, checkpoints) = fold(&entries, every);
         prop_assert_eq!(tip.link, entries.iter().fold(Link::default(), Link::then));
         prop_assert_eq!(checkpoints.len(), entries.len() / every);
@@ -101,7 +101,7 @@ proptest! {
 }
 
 #[test]
-fn an_event_has_another_fingerprint_at_another_place_and_in_another_stream() {
+fn the_fingerprint_covers_id_and_family() {
     let here = entry(1, b"x");
     let elsewhere = RawEntry { id: EventId { partition: Partition(4), ..here.id }, ..here.clone() };
     let other_stream = RawEntry { family: Family::Alert, ..here.clone() };
@@ -112,7 +112,7 @@ fn an_event_has_another_fingerprint_at_another_place_and_in_another_stream() {
 }
 
 #[test]
-fn a_hash_is_written_and_read_in_hexadecimal() {
+fn a_hash_is_written_and_parsed_in_hexadecimal() {
     // FIPS 180-2, appendix B.1.
     let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
     assert_eq!(Hash::of(b"abc").to_string(), abc);
@@ -123,7 +123,7 @@ fn a_hash_is_written_and_read_in_hexadecimal() {
 }
 
 #[test]
-fn keys_of_rows_say_what_they_are_about_and_sort_as_their_counts() {
+fn row_keys_are_parsed_and_sort_by_count() {
     assert_eq!(parse_key(&tip_key(FAMILY)), Some((FAMILY, None)));
     assert_eq!(parse_key(&checkpoint_key(FAMILY, 256)), Some((FAMILY, Some(256))));
     assert!(checkpoint_key(FAMILY, 256) < checkpoint_key(FAMILY, 1024));

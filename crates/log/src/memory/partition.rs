@@ -1,4 +1,4 @@
-//! One partition's history in memory: a plain state machine without locks or waiting.
+//! The state of one partition in memory: a plain state machine without locks or async.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -13,7 +13,7 @@ use crate::{
     StoredTimer, TimerUpdate, ViewChange,
 };
 
-/// Everything that one partition holds.
+/// Everything of one partition.
 #[derive(Debug)]
 pub(super) struct History {
     partition: Partition,
@@ -40,21 +40,21 @@ pub(super) struct Stored {
 /// A group's lease.
 #[derive(Debug)]
 pub(super) struct Held {
-    /// None once it was given back.
+    /// None once it was released.
     pub(super) owner: Option<String>,
     pub(super) epoch: u64,
     pub(super) until: Timestamp,
     reader: u64,
     seq: u64,
-    /// What the commit with that sequence gave.
+    /// The ids that the commit with that sequence returned.
     ids: Vec<EventId>,
 }
 
-/// Where a group stands in one stream.
+/// The state of a consumer group in one stream.
 #[derive(Debug)]
 pub(super) struct Group {
     pub(super) delivered: EventId,
-    /// How often each entry was handed out that is not acknowledged.
+    /// How often each unacknowledged entry was delivered.
     pub(super) pending: BTreeMap<EventId, u32>,
 }
 

@@ -1,4 +1,4 @@
-//! Looking after a partition in memory: trimming it, putting parked deliveries back, looking inside.
+//! Maintenance of a partition in memory: trim, redrive dead letters, inspect.
 
 use hemostat_schema::{EventId, Family};
 
@@ -6,7 +6,7 @@ use super::partition::History;
 use crate::{DeadLetter, Error, GroupState, Inspection, LeaseState, StreamState, Trimmed};
 
 impl History {
-    pub fn recall(&mut self, group: &str) {
+    pub fn revoke(&mut self, group: &str) {
         if let Some(held) = self.leases.get_mut(group) {
             held.owner = None;
         }
@@ -19,7 +19,7 @@ impl History {
         if let Some(group) = self.groups.get_mut(&(delivery.group.clone(), delivery.family)) {
             if !self.streams.get(&delivery.family).is_some_and(|stream| stream.contains_key(&delivery.id)) {
                 let reason = format!("its event {} is no longer in the stream; discard it instead", delivery.id);
-                return Err(Error::Invalid { doing: "put a parked delivery back", reason });
+                return Err(Error::Invalid { doing: "redrive a dead letter", reason });
             }
             group.pending.insert(delivery.id, 1);
         }
@@ -29,7 +29,7 @@ impl History {
                 rows.remove(row);
             }
         }
-        self.recall(&delivery.group);
+        self.revoke(&delivery.group);
         Ok(Some(delivery))
     }
 

@@ -1,4 +1,4 @@
-//! How an address of Redis is written, and what it says.
+//! Parses an address of Redis.
 
 use std::{fmt, path::PathBuf};
 
@@ -6,7 +6,7 @@ use fred::types::config::Config;
 
 use crate::Error;
 
-/// What an address says, but for TLS.
+/// A parsed address, without TLS.
 #[derive(Clone)]
 pub(super) struct Address {
     pub deployment: Deployment,
@@ -15,18 +15,18 @@ pub(super) struct Address {
     pub database: Option<u8>,
 }
 
-/// How the servers hang together.
+/// The kind of deployment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Deployment {
     /// One server.
     Single(Place),
-    /// A cluster, some of whose nodes are these.
+    /// A cluster, by some of its nodes.
     Cluster(Vec<Place>),
     /// The server that these sentinels call the master of that name.
     Sentinel { sentinels: Vec<Place>, master: String },
 }
 
-/// Where one server listens.
+/// The address of one server.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Place {
     Socket(PathBuf),
@@ -34,8 +34,7 @@ pub(crate) enum Place {
 }
 
 impl Place {
-    /// From `host[:port]`; an IPv6 address with a port stands in brackets, as in a URL, or is followed by the port's
-    /// colon, as Redis writes it.
+    /// From `host[:port]`; an IPv6 address with a port is in brackets, as in a URL, or without, as Redis writes it.
     pub fn parse(text: &str, default_port: u16) -> Option<Self> {
         let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
             Some((host, "")) => (host, default_port),
@@ -45,8 +44,8 @@ impl Place {
                 None => (text, default_port),
             },
         };
-        let right = !host.is_empty() && !host.contains(|c: char| c.is_whitespace() || "/?#@[]".contains(c));
-        right.then(|| Self::Host { host: host.to_owned(), port })
+        let is_valid = !host.is_empty() && !host.contains(|c: char| c.is_whitespace() || "/?#@[]".contains(c));
+        is_valid.then(|| Self::Host { host: host.to_owned(), port })
     }
 }
 
@@ -72,7 +71,7 @@ impl fmt::Display for Deployment {
 }
 
 impl Address {
-    /// What `url` says, and whether it asks for TLS. An error never repeats it, as it may hold a password.
+    /// Parses `url`; also returns whether it uses TLS. An error never repeats the URL, as it may contain a password.
     pub fn parse(url: &str) -> Result<(Self, bool), Error> {
         let (scheme, rest) = url.split_once("://").ok_or_else(|| bad("it has no scheme"))?;
         match scheme {
@@ -93,11 +92,11 @@ impl Address {
     fn single(rest: &str) -> Result<Self, Error> {
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
         let (address, host) = Self::login(authority, Deployment::Single(Place::Socket(PathBuf::new())))?;
-        let place = Place::parse(host, REDIS).ok_or_else(|| bad("the host or its port cannot be made out"))?;
+        let place = Place::parse(host, REDIS).ok_or_else(|| bad("the host or its port is not valid"))?;
         Ok(Self { deployment: Deployment::Single(place), database: database(path)?, ..address })
     }
 
-    /// A socket's path is taken as it is written, up to a `?`.
+    /// The path of a socket is taken literally, up to a `?`.
     fn unix(rest: &str) -> Result<Self, Error> {
         let slash = rest.find('/').ok_or_else(|| bad("the path of the socket is missing"))?;
         let (authority, path) = rest.split_at(slash);
@@ -137,21 +136,21 @@ impl Address {
         let Some((credentials, hosts)) = authority.rsplit_once('@') else {
             return Ok((Self { deployment, user: None, password: None, database: None }, authority));
         };
-        // The client's own parser takes off the percent-encoding; what it complains of may quote the password.
+        // The client's own parser decodes the percent-encoding; its error may quote the password.
         let config = Config::from_url(&format!("redis://{credentials}@host"))
-            .map_err(|_| bad("the user or the password cannot be made out; is it percent-encoded?"))?;
+            .map_err(|_| bad("the user or the password is not valid; is it percent-encoded?"))?;
         Ok((Self { deployment, user: config.username, password: config.password, database: None }, hosts))
     }
 }
 
-/// Where Redis listens by itself.
+/// The default port of Redis.
 const REDIS: u16 = 6379;
-/// Where a sentinel listens by itself.
+/// The default port of a sentinel.
 const SENTINEL: u16 = 26379;
 
 fn places(hosts: &str, default_port: u16) -> Result<Vec<Place>, Error> {
     let places = hosts.split(',').map(|host| Place::parse(host.trim(), default_port));
-    places.collect::<Option<_>>().ok_or_else(|| bad("one of the hosts or its port cannot be made out"))
+    places.collect::<Option<_>>().ok_or_else(|| bad("one of the hosts or its port is not valid"))
 }
 
 fn database(text: &str) -> Result<Option<u8>, Error> {
@@ -170,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_says_where_who_and_which_database() {
+    fn an_address_has_servers_login_and_database() {
         let check = |url: &str, server: &str, user: Option<&str>, password: Option<&str>, database: Option<u8>| {
             let (address, encrypted) = Address::parse(url).unwrap();
             assert_eq!(address.deployment.to_string(), server, "{url}");
@@ -196,17 +195,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_an_address_is_refused_without_repeating_it() {
+    fn an_invalid_address_is_refused_without_repeating_it() {
         for (url, says) in [
             ("", "no scheme"),
             ("host:s3cret", "no scheme"),
             ("http://:s3cret@host", "http is not supported"),
             ("redis-ring://:s3cret@host:1", "redis-ring is not supported"),
-            ("redis://:s3cret@host:port", "cannot be made out"),
-            ("redis://:s3cret@", "cannot be made out"),
+            ("redis://:s3cret@host:port", "is not valid"),
+            ("redis://:s3cret@", "is not valid"),
             ("redis://:s3cret@host/zero", "not a number"),
             ("redis://:s3cret@host/0/1", "not a number"),
-            ("redis://:s3cret@host?a=b", "cannot be made out"),
+            ("redis://:s3cret@host?a=b", "is not valid"),
             ("unix://:s3cret@", "path of the socket is missing"),
             ("unix:///run/redis.sock?db=s3cret", "not a number"),
             ("unix:///run/redis.sock?password=s3cret", "only ?db=n"),

@@ -1,4 +1,4 @@
-//! Whose certificates are trusted.
+//! The trusted certificates.
 
 use std::{
     path::{Path, PathBuf},
@@ -13,20 +13,20 @@ use rustls::{
 
 use crate::Error;
 
-/// Trust in certificates; read when first needed, and once.
+/// The trusted certificates; loaded once, when first needed.
 #[derive(Debug)]
 pub(super) struct Tls {
-    /// Those of this file; the system's where it is none.
+    /// The file of the certificates; none for the system's.
     file: Option<PathBuf>,
     connector: OnceLock<TlsConnector>,
 }
 
 impl Tls {
-    pub fn by_the_system() -> Self {
+    pub fn system() -> Self {
         Self { file: None, connector: OnceLock::new() }
     }
 
-    pub fn by_file(file: &Path) -> Self {
+    pub fn from_file(file: &Path) -> Self {
         Self { file: Some(file.to_owned()), connector: OnceLock::new() }
     }
 
@@ -46,7 +46,7 @@ impl Tls {
     fn roots(&self) -> Result<RootCertStore, Error> {
         let mut roots = RootCertStore::empty();
         let Some(file) = &self.file else {
-            // A certificate among the system's that cannot be read is one that is not trusted; the others are.
+            // A system certificate that cannot be parsed is not trusted; the others are.
             roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
             let none = || untrusted("this machine", "it trusts no certificate; set redis.ca_file");
             return if roots.is_empty() { Err(none()) } else { Ok(roots) };
@@ -56,7 +56,7 @@ impl Tls {
             let certificate = certificate.map_err(|error| unreadable(error.to_string()))?;
             roots.add(certificate).map_err(|error| unreadable(error.to_string()))?;
         }
-        if roots.is_empty() { Err(unreadable("there is no certificate in it".to_owned())) } else { Ok(roots) }
+        if roots.is_empty() { Err(unreadable("it contains no certificate".to_owned())) } else { Ok(roots) }
     }
 }
 

@@ -1,8 +1,8 @@
-//! Who wakes the readers: one plain, blocking XREAD for each partition, on a connection of its own.
+//! Wakes the local readers of a partition when entries are appended: one blocking XREAD per partition, on a connection of
+//! its own and outside any consumer group, so that cancelling it at any moment loses nothing.
 //!
-//! It reads for nobody and belongs to no group, so giving it up at any moment loses nothing. The order matters: the
-//! clock is read first, then the bell rings, then it waits for what comes after that clock. Whatever is appended in
-//! between is either seen by those who were woken or ends the wait at once.
+//! The order matters: read the clock, signal, then wait for entries after that clock. An entry that is appended in between
+//! is either seen by the readers that were woken or ends the wait at once.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,11 +13,11 @@ use tracing::{debug, info, warn};
 use super::{connection::Connection, keys::Keys, shared::Shared};
 use crate::Error;
 
-/// How long one XREAD waits. A peer that vanished without a word is found out after this and the time limit.
+/// How long one XREAD waits. A peer that vanished silently is noticed after this plus the time limit.
 const BLOCK: Duration = Duration::from_secs(5);
 
-/// Rings `append_signal` for `partition`, for ever.
-pub(super) async fn ring(shared: Arc<Shared>, partition: Partition, append_signal: watch::Sender<u64>) {
+/// Signals appends to `partition` for ever.
+pub(super) async fn run(shared: Arc<Shared>, partition: Partition, append_signal: watch::Sender<u64>) {
     const FIRST: Duration = Duration::from_millis(50);
     const LONGEST: Duration = Duration::from_secs(1);
     let mut delay = FIRST;
@@ -30,12 +30,12 @@ pub(super) async fn ring(shared: Arc<Shared>, partition: Partition, append_signa
                 }
                 delay = FIRST;
                 let error = listen(&connection, partition, shared.options().limit(), &append_signal).await;
-                shared.learn(connection.place(), &error).await;
-                debug!(%partition, %error, "listening for new events was interrupted");
+                shared.on_failure(connection.place(), &error).await;
+                debug!(%partition, %error, "the wait for new events was interrupted");
             }
             Err(error) if !broken => {
                 broken = true;
-                warn!(%partition, %error, "cannot listen for new events, trying again");
+                warn!(%partition, %error, "cannot wait for new events, trying again");
             }
             Err(_) => {}
         }
@@ -44,7 +44,7 @@ pub(super) async fn ring(shared: Arc<Shared>, partition: Partition, append_signa
     }
 }
 
-/// Rings until something fails.
+/// Signals until something fails.
 async fn listen(
     connection: &Connection,
     partition: Partition,
@@ -54,7 +54,7 @@ async fn listen(
     loop {
         let heard = match clock(connection, partition, limit).await {
             Ok(clock) => {
-                append_signal.send_modify(|rung| *rung += 1);
+                append_signal.send_modify(|count| *count += 1);
                 wait(connection, partition, clock, limit).await
             }
             Err(error) => Err(error),
@@ -65,14 +65,14 @@ async fn listen(
     }
 }
 
-const DOING: &str = "listen for new events";
+const DOING: &str = "wait for new events";
 
 async fn clock(connection: &Connection, partition: Partition, limit: Duration) -> Result<EventId, Error> {
     let reply = connection.call(DOING, "GET", vec![Keys(partition).clock().into()], limit).await?;
     super::clock_of(reply, partition, DOING)
 }
 
-/// Waits until something comes after `clock`. A wait that ends with nothing is waited again.
+/// Waits until an entry comes after `clock`.
 async fn wait(connection: &Connection, partition: Partition, clock: EventId, limit: Duration) -> Result<(), Error> {
     let mut args =
         vec!["COUNT".into(), "1".into(), "BLOCK".into(), BLOCK.as_millis().to_string().into(), "STREAMS".into()];

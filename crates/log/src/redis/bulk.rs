@@ -1,9 +1,11 @@
-//! Pages of a stream, read at the speed of the wire.
+//! Zero-copy paging: reads pages of a stream on raw connections, outside the client library.
 //!
-//! A page of a thousand entries is some ten thousand small parts, and the client makes several allocations of each. Whoever
-//! walks through history needs none of that: here a page is one buffer, of which the entries are slices. The connection can
-//! do nothing else, and it is only a short cut: whatever goes wrong with it, a server that moved or a password that was
-//! changed, is found out and told by asking once more through the client.
+//! A page of a thousand entries has some ten thousand values, and the client allocates several times for each. Here a page
+//! is one buffer and the entries are slices of it. After any error the caller reads the page through the client again,
+//! which handles redirections and reports errors.
+//!
+//! Why not the parser of the crate `redis-protocol`: it restarts at the first byte after each read from the socket and
+//! builds a tree of frames. Measured on pages of 1000 entries of 200 bytes to 1.6 kB: 0.7 to 2.6 ms instead of 0.25 ms.
 
 use std::{
     fmt, io,
@@ -24,69 +26,69 @@ use tokio::{
 use super::{connection::Arg, packed::usual};
 use crate::{Options, RawEntry, options::Place};
 
-/// How much is read from the socket at once.
+/// Bytes that are read from the socket at once.
 const READ: usize = 1 << 17;
-/// One that was not used for so long is closed.
-const IDLE: Duration = Duration::from_secs(10);
-/// So many are kept at most: a scan reads its families at once.
-const KEPT: usize = 8;
+/// How long an unused connection stays open.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Maximum idle connections: a scan reads its families concurrently.
+const MAX_IDLE: usize = 8;
 
-/// Connections that are not in use just now.
+/// The idle connections.
 #[derive(Debug, Default)]
-pub(super) struct Spare(Mutex<Vec<(Instant, Bulk)>>);
+pub(super) struct Pool(Mutex<Vec<(Instant, BulkConnection)>>);
 
-impl Spare {
-    /// One to the server at `place`.
-    pub async fn take(&self, options: &Options, place: &Place) -> io::Result<Bulk> {
+impl Pool {
+    /// A connection to the server at `place`; opens one if none is idle.
+    pub async fn take(&self, options: &Options, place: &Place) -> io::Result<BulkConnection> {
         let found = {
-            let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            spare.retain(|(since, _)| since.elapsed() < IDLE);
-            spare.iter().position(|(_, bulk)| bulk.place == *place).map(|at| spare.swap_remove(at).1)
+            let mut pool = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            pool.retain(|(since, _)| since.elapsed() < IDLE_TIMEOUT);
+            pool.iter().position(|(_, connection)| connection.place == *place).map(|at| pool.swap_remove(at).1)
         };
         match found {
-            Some(bulk) => Ok(bulk),
-            None => Bulk::open(options, place).await,
+            Some(connection) => Ok(connection),
+            None => BulkConnection::open(options, place).await,
         }
     }
 
-    /// Gives one back of which every answer was read.
-    pub fn keep(&self, bulk: Bulk) {
-        let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if spare.len() < KEPT {
-            spare.push((Instant::now(), bulk));
+    /// Returns a connection all of whose replies were read.
+    pub fn put_back(&self, connection: BulkConnection) {
+        let mut pool = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if pool.len() < MAX_IDLE {
+            pool.push((Instant::now(), connection));
         }
     }
 }
 
-/// One connection.
-pub(super) struct Bulk {
+/// A raw connection.
+pub(super) struct BulkConnection {
     place: Place,
     stream: Box<dyn Stream>,
     buffer: BytesMut,
     limit: Duration,
 }
 
-/// What can be read and written: a socket of some kind, with or without TLS.
+/// A socket, with or without TLS.
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send + Sync {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send + Sync> Stream for T {}
 
-impl Bulk {
+impl BulkConnection {
     async fn open(options: &Options, place: &Place) -> io::Result<Self> {
         let config = options.config(place).map_err(io::Error::other)?;
         let limit = options.limit();
         let stream = within(limit, connect(&config)).await?;
-        let mut bulk = Self { place: place.clone(), stream, buffer: BytesMut::new(), limit };
+        let mut connection = Self { place: place.clone(), stream, buffer: BytesMut::new(), limit };
         if let Some(password) = config.password {
             let user = config.username.unwrap_or_else(|| "default".to_owned());
-            bulk.answer(&["AUTH".into(), user.into(), password.into()]).await?;
+            connection.answer(&["AUTH".into(), user.into(), password.into()]).await?;
         }
         if let Some(database) = config.database.filter(|database| *database > 0) {
-            bulk.answer(&["SELECT".into(), database.to_string().into()]).await?;
+            connection.answer(&["SELECT".into(), database.to_string().into()]).await?;
         }
-        Ok(bulk)
+        Ok(connection)
     }
 
-    /// The entries that `command`, an XRANGE or XREVRANGE, gives.
+    /// The entries in the reply to `command`, an XRANGE or XREVRANGE.
     pub async fn entries(
         &mut self,
         command: &[Arg],
@@ -94,11 +96,11 @@ impl Bulk {
         family: Family,
     ) -> io::Result<Vec<RawEntry>> {
         let answer = self.answer(command).await?;
-        let malformed = || io::Error::new(io::ErrorKind::InvalidData, "the answer has no entries");
-        Answer { bytes: answer, at: 0 }.entries(partition, family).ok_or_else(malformed)
+        let malformed = || io::Error::new(io::ErrorKind::InvalidData, "the reply has no entries");
+        PageReader { bytes: answer, at: 0 }.entries(partition, family).ok_or_else(malformed)
     }
 
-    /// The whole answer to a command, as it stands on the wire. An error of the server is an error.
+    /// The bytes of the whole reply to a command. An error reply is an error.
     async fn answer(&mut self, command: &[Arg]) -> io::Result<Bytes> {
         let mut request = format!("*{}\r\n", command.len()).into_bytes();
         for arg in command {
@@ -108,7 +110,7 @@ impl Bulk {
         }
         within(self.limit, async {
             self.stream.write_all(&request).await?;
-            let mut end = End::default();
+            let mut end = ReplyEnd::default();
             while !end.is_reached(&self.buffer)? {
                 self.buffer.reserve(READ);
                 if self.stream.read_buf(&mut self.buffer).await? == 0 {
@@ -142,28 +144,28 @@ async fn within<T>(limit: Duration, work: impl Future<Output = io::Result<T>>) -
     timeout(limit, work).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
-impl fmt::Debug for Bulk {
+impl fmt::Debug for BulkConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Bulk").field("place", &self.place).finish_non_exhaustive()
     }
 }
 
-/// Looks for the end of an answer in what has arrived of it, and goes on where it stopped when more has.
+/// Finds the end of a reply incrementally, as more of it arrives.
 #[derive(Debug)]
-struct End {
-    /// What came before this is done with.
+struct ReplyEnd {
+    /// Everything before this is parsed.
     at: usize,
-    /// So many parts are missing.
+    /// How many values are still missing.
     parts: usize,
 }
 
-impl Default for End {
+impl Default for ReplyEnd {
     fn default() -> Self {
         Self { at: 0, parts: 1 }
     }
 }
 
-impl End {
+impl ReplyEnd {
     fn is_reached(&mut self, bytes: &[u8]) -> io::Result<bool> {
         while self.parts > 0 {
             let Some((marker, text, next)) = line(bytes, self.at) else { return Ok(false) };
@@ -175,7 +177,7 @@ impl End {
                     length => next + usize::try_from(length).map_err(|_| malformed())? + 2,
                 },
                 b'*' => {
-                    // Nil is a list without parts.
+                    // Nil has no elements.
                     self.parts += usize::try_from(length()?.max(0)).map_err(|_| malformed())?;
                     next
                 }
@@ -193,10 +195,10 @@ impl End {
 }
 
 fn malformed() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, "not an answer of Redis")
+    io::Error::new(io::ErrorKind::InvalidData, "not a reply of Redis")
 }
 
-/// The line at `at`: what it begins with, the rest of it, and where the next one begins.
+/// The line at `at`: its first byte, its rest, and where the next line begins.
 fn line(bytes: &[u8], at: usize) -> Option<(u8, &[u8], usize)> {
     let rest = bytes.get(at..)?;
     let end = rest.iter().position(|byte| *byte == b'\n').filter(|end| *end >= 2)?;
@@ -207,13 +209,13 @@ fn number(text: &[u8]) -> Option<i64> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
-/// A whole answer, read from its front; nothing where something else stands there.
-struct Answer {
+/// Reads the values of a whole reply one after the other; none if the next value is something else.
+struct PageReader {
     bytes: Bytes,
     at: usize,
 }
 
-impl Answer {
+impl PageReader {
     fn entries(mut self, partition: Partition, family: Family) -> Option<Vec<RawEntry>> {
         let count = self.list()?;
         let mut entries = Vec::with_capacity(count.min(self.bytes.remaining()));
@@ -242,7 +244,7 @@ impl Answer {
         usize::try_from(length.max(0)).ok()
     }
 
-    /// Where a text lies.
+    /// The range of a text.
     fn text(&mut self) -> Option<std::ops::Range<usize>> {
         let (marker, text, next) = line(&self.bytes, self.at)?;
         let length = number(text).filter(|_| marker == b'$')?;
@@ -272,14 +274,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn entries_are_read_as_they_came_however_they_are_cut(
+        fn entries_are_read_however_the_reply_is_split(
             entries in prop::collection::vec(
                 (any::<u64>(), prop::collection::vec(("[a-z]{1,3}", "[a-z\r\n*]{0,90}"), 0..5)), 0..20),
             cut in any::<prop::sample::Index>(),
         ) {
             let bytes = wire(&entries);
             let cut = cut.index(bytes.len());
-            let mut end = End::default();
+            let mut end = ReplyEnd::default();
             prop_assert!(!end.is_reached(&bytes[..cut]).unwrap(), "{cut} of {}", bytes.len());
             prop_assert!(end.is_reached(&bytes).unwrap());
             prop_assert_eq!(end.at, bytes.len());
@@ -288,29 +290,29 @@ mod tests {
                 family: Family::Action,
                 fields: fields.iter().map(|(name, value)| (name.clone().into(), value.clone().into())).collect(),
             }).collect();
-            let read = Answer { bytes: bytes.clone().into(), at: 0 }.entries(P, Family::Action);
+            let read = PageReader { bytes: bytes.clone().into(), at: 0 }.entries(P, Family::Action);
             prop_assert_eq!(read, Some(expected));
-            let short = Answer { bytes: bytes[..cut].to_vec().into(), at: 0 }.entries(P, Family::Action);
+            let short = PageReader { bytes: bytes[..cut].to_vec().into(), at: 0 }.entries(P, Family::Action);
             prop_assert_eq!(short, None);
         }
     }
 
     #[test]
-    fn what_is_no_page_is_an_error_or_nothing() {
+    fn a_reply_that_is_no_page_is_an_error_or_none() {
         for (answer, error) in [
             ("-NOAUTH Authentication required.\r\n", Some("NOAUTH Authentication required.")),
             ("-MOVED 3999 127.0.0.1:6381\r\n", Some("MOVED 3999 127.0.0.1:6381")),
-            ("?x\r\n", Some("not an answer of Redis")),
-            ("$-7\r\n", Some("not an answer of Redis")),
-            ("*x\r\n", Some("not an answer of Redis")),
+            ("?x\r\n", Some("not a reply of Redis")),
+            ("$-7\r\n", Some("not a reply of Redis")),
+            ("*x\r\n", Some("not a reply of Redis")),
         ] {
-            let found = End::default().is_reached(answer.as_bytes()).map_err(|error| error.to_string());
+            let found = ReplyEnd::default().is_reached(answer.as_bytes()).map_err(|error| error.to_string());
             assert_eq!(found.err().as_deref(), error, "{answer}");
         }
         for answer in ["+OK\r\n", ":1\r\n", "$3\r\nabc\r\n", "*1\r\n:1\r\n"] {
-            assert!(End::default().is_reached(answer.as_bytes()).unwrap(), "{answer}");
-            assert_eq!(Answer { bytes: answer.into(), at: 0 }.entries(P, Family::Action), None, "{answer}");
+            assert!(ReplyEnd::default().is_reached(answer.as_bytes()).unwrap(), "{answer}");
+            assert_eq!(PageReader { bytes: answer.into(), at: 0 }.entries(P, Family::Action), None, "{answer}");
         }
-        assert_eq!(Answer { bytes: "*-1\r\n".into(), at: 0 }.entries(P, Family::Action), Some(vec![]));
+        assert_eq!(PageReader { bytes: "*-1\r\n".into(), at: 0 }.entries(P, Family::Action), Some(vec![]));
     }
 }

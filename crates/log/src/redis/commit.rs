@@ -1,4 +1,4 @@
-//! A commit as the arguments of the function `hemostat_commit`; their layout is told in the newest of `migrations/`.
+//! Encodes a commit as the arguments of the function `hemostat_commit`; the newest file of `migrations/` documents them.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -7,7 +7,7 @@ use hemostat_schema::{Cause, EventId, Family, NewEvent, Subject, codec::Encoded}
 use super::{connection::Arg, keys::Keys};
 use crate::{Commit, Error, Lease, TimerUpdate, ViewChange, commit::DOING};
 
-/// Where the streams, and where the rows of views stand among the keys, counted from 1 as Lua does.
+/// Positions of the streams and of the rows of views among the keys, counted from 1 as Lua does.
 const FIRST_STREAM: usize = 6;
 const FIRST_VIEW: usize = FIRST_STREAM + Family::ALL.len() + 2;
 
@@ -67,9 +67,9 @@ pub(super) fn arguments(commit: &Commit) -> Result<Vec<Arg>, Error> {
         })?;
         out.0.push(plan.into());
         out.0.extend(encoded.into_iter().map(|encoded| encoded.envelope.into()));
-        let moving = commit.events.iter().enumerate().filter(|(_, event)| event.event.advances_version());
+        let advancing = commit.events.iter().enumerate().filter(|(_, event)| event.event.advances_version());
         let versions: BTreeMap<(Family, &Subject), usize> =
-            moving.map(|(index, event)| ((event.event.family(), &event.subject), index)).collect();
+            advancing.map(|(index, event)| ((event.event.family(), &event.subject), index)).collect();
         out.number(versions.len());
         for ((family, subject), index) in versions {
             out.text(version_key(family, subject));
@@ -123,22 +123,22 @@ pub(super) fn arguments(commit: &Commit) -> Result<Vec<Arg>, Error> {
     Ok(out.0)
 }
 
-/// Where the rows of `view` stand among the keys.
+/// The position of the rows of `view` among the keys.
 fn place(views: &[&str], view: &str) -> usize {
     FIRST_VIEW + views.binary_search(&view).unwrap_or_default()
 }
 
-/// What proves that the lease is still held.
+/// The fencing token of the lease: epoch and owner.
 pub(super) fn fence(lease: &Lease) -> String {
     format!("{}|{}", lease.epoch, lease.owner)
 }
 
-/// The ids of `count` events, the first of which got `first`: the function gives them without a gap.
+/// The ids of `count` events after the first got `first`: the function assigns them without a gap.
 pub(super) fn ids_from(first: EventId, count: usize) -> Vec<EventId> {
     (first.seq..).take(count).map(|seq| EventId { seq, ..first }).collect()
 }
 
-/// How a timer is named in the partition's sorted set.
+/// The member of a timer in the partition's sorted set.
 pub(super) fn member(group: &str, subject: &Subject, name: &str) -> String {
     format!("{group}|{subject}|{name}")
 }
@@ -151,8 +151,7 @@ fn stream(family: Family) -> usize {
     FIRST_STREAM + Family::ALL.iter().position(|one| *one == family).unwrap_or_default()
 }
 
-/// What kinds, subjects and causes events have, as one argument: the server takes that in at once, and each text once,
-/// however many events have it.
+/// The kinds, subjects and causes of the events as one MessagePack argument, in which each distinct text occurs once.
 fn plan(events: &[NewEvent], encoded: &[Encoded]) -> Result<Vec<u8>, rmp_serde::encode::Error> {
     let mut texts = Texts::default();
     let mut numbers = Vec::with_capacity(4 * events.len());
@@ -169,7 +168,7 @@ fn plan(events: &[NewEvent], encoded: &[Encoded]) -> Result<Vec<u8>, rmp_serde::
     rmp_serde::to_vec(&(texts.all, numbers))
 }
 
-/// Texts, each once, and their places counted from 1.
+/// Distinct texts and their positions, counted from 1.
 #[derive(Default)]
 struct Texts {
     all: Vec<String>,

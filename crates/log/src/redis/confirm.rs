@@ -1,9 +1,9 @@
-//! Making sure that an event is safe before something is done because of it.
+//! Confirms that an event is durable before a side effect is executed because of it.
 //!
-//! The event was committed by somebody else, on a connection that is not ours, and Redis tells only of what a connection
-//! itself has written. So a connection of its own renews the lease, which is a small write that comes after the event,
-//! and asks about that: replicas and the append-only file have what came before wherever they have this. It also looks
-//! whether the event is there at all: a failover may have lost it, and with it the right to act.
+//! Another connection committed the event, and WAIT and WAITAOF report only on the writes of their own connection. So a
+//! dedicated connection renews the lease, a small write after the event, and waits for that: a replica or an append-only
+//! file that has this write has every earlier one. It also checks that the event is still there: a failover may have lost it,
+//! and with it the right to act.
 
 use std::time::Duration;
 
@@ -17,10 +17,10 @@ use super::{
 };
 use crate::{Confirmed, Durability, Error, Lease};
 
-const DOING: &str = "make sure that an intent is safe";
+const DOING: &str = "confirm that an intent is durable";
 
 impl RedisLog {
-    pub(super) async fn make_sure(
+    pub(super) async fn confirm_durability(
         &self,
         lease: &Lease,
         ttl: Duration,
@@ -45,13 +45,13 @@ impl RedisLog {
         };
         let answer = answer.await;
         if let Err(error) = &answer {
-            self.shared.learn(connection.place(), error).await;
+            self.shared.on_failure(connection.place(), error).await;
         }
         answer
     }
 }
 
-/// A connection of its own, which may wait.
+/// A dedicated connection, which may block.
 struct Wait<'a> {
     connection: &'a Connection,
     limit: Duration,
@@ -89,12 +89,12 @@ impl Wait<'_> {
                 let safe = local.number(DOING)? > 0;
                 Ok(if safe { Confirmed::Safe } else { Confirmed::Short { replicas: 0 } })
             }
-            // Before 7.2. What appends before it answers has answered the renewal only when all was on its disk.
+            // Before 7.2. With appendfsync always the server replied to the renewal after everything was on its disk.
             Err(Error::Refused { reply, .. }) if reply.starts_with("ERR unknown command") => {
-                let always = server::appends_before_it_answers(self.connection, self.limit).await?;
+                let always = server::fsyncs_before_it_replies(self.connection, self.limit).await?;
                 Ok(if always { Confirmed::Safe } else { Confirmed::Short { replicas: 0 } })
             }
-            // Somebody has switched the append-only file off.
+            // The append-only file is switched off.
             Err(Error::Refused { .. }) => Ok(Confirmed::Short { replicas: 0 }),
             Err(error) => Err(error),
         }

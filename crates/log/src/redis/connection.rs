@@ -1,9 +1,8 @@
 //! One connection to one server.
 //!
-//! The client could reconnect by itself, but then it also sends commands again that may have been done, keeps using a
-//! half-open socket, and cannot always tell that the peer is gone. So every connection here is used until its first
-//! failure and is then thrown away. A command is sent at most once; whether to send it again is for the caller to say,
-//! who knows what is harmless.
+//! The client could reconnect by itself, but then it also resends commands that the server may have executed, keeps using a
+//! half-open socket, and cannot always tell that the peer is gone. So a connection is used until its first failure and then
+//! dropped. A command is sent at most once; the caller decides whether to retry, as it knows which commands are idempotent.
 
 use std::time::Duration;
 
@@ -21,16 +20,16 @@ use tokio::time::timeout;
 use super::reply::Reply;
 use crate::{Error, Options, options::Place};
 
-/// What a command is given.
+/// An argument of a command.
 pub(super) type Arg = bytes::Bytes;
 
-/// What is missing where a server has not been told of the functions.
+/// What [`Error::NotMigrated`] names as missing when a server has no functions.
 pub(super) const NO_FUNCTIONS: &str = "its functions are not loaded";
 
-/// How the client begins to tell what is wrong with a certificate, somewhere in its message.
+/// Marks a certificate error in the client's message.
 const BAD_CERTIFICATE: &str = "InvalidCertificate";
 
-/// A connected client. Its task outlives the client's handles, so it is ended with this.
+/// A connected client. Its task would outlive the client's handles, so dropping this aborts it.
 #[derive(Debug)]
 pub(super) struct Connection {
     client: Client,
@@ -50,7 +49,7 @@ impl Connection {
         Self::open_as(options.config(place)?, place, options.limit()).await
     }
 
-    /// The same, to a sentinel.
+    /// The same for a sentinel.
     pub async fn open_sentinel(options: &Options, place: &Place) -> Result<Self, Error> {
         Self::open_as(options.sentinel_config(place)?, place, options.limit()).await
     }
@@ -61,8 +60,7 @@ impl Connection {
             connection_timeout: limit,
             internal_command_timeout: limit,
             max_command_attempts: 1,
-            // Without bound: a full buffer stops this client for good. Callers wait for their answers, which is bound
-            // enough.
+            // Unbounded: a full buffer stops this client for good, and callers are bounded as they wait for their replies.
             max_command_buffer_len: 0,
             ..ConnectionConfig::default()
         };
@@ -71,14 +69,14 @@ impl Connection {
             Ok(Ok(task)) => Ok(Self { client, task, place: place.clone() }),
             Ok(Err(error)) => Err(fault(&error, DOING, place, limit)),
             Err(_) => {
-                // Its task goes on by itself; should it still connect, it finds this waiting and ends.
+                // Its task continues; if it still connects, this makes it quit.
                 tokio::spawn(async move { timeout(limit, client.quit()).await });
                 Err(Error::TimedOut { doing: DOING, server: place.to_string(), limit })
             }
         }
     }
 
-    /// Sends one command, once, and waits for its answer.
+    /// Sends one command, once, and waits for its reply.
     pub async fn call(
         &self,
         doing: &'static str,
@@ -96,7 +94,7 @@ impl Connection {
         }
     }
 
-    /// Whose it is.
+    /// The server.
     pub fn place(&self) -> &Place {
         &self.place
     }
@@ -106,7 +104,7 @@ impl Connection {
     }
 }
 
-/// What a failure inside the client means.
+/// The [`Error`] for an error of the client.
 fn fault(error: &ClientError, doing: &'static str, place: &Place, limit: Duration) -> Error {
     let (server, details) = (place.to_string(), error.details().to_owned());
     match error.kind() {
@@ -121,13 +119,13 @@ fn fault(error: &ClientError, doing: &'static str, place: &Place, limit: Duratio
     }
 }
 
-/// Redis begins its error replies with a code in capitals; the client does not begin its own messages so.
+/// An error reply of Redis begins with a code in capitals; the client's own messages do not.
 fn is_reply(details: &str) -> bool {
     let code = details.split(' ').next().unwrap_or_default();
     code.len() > 1 && code.bytes().all(|b| b.is_ascii_uppercase())
 }
 
-/// What an error reply means.
+/// The [`Error`] for an error reply.
 fn refusal(doing: &'static str, place: &Place, reply: String) -> Error {
     let server = place.to_string();
     match reply.split(' ').next().unwrap_or_default() {

@@ -1,8 +1,8 @@
-//! The names of all keys. A partition's keys carry it as their hash tag, so they lie in one slot of a Redis Cluster.
+//! The names of all keys. The keys of a partition have its number as hash tag, so they are in one slot of a Redis Cluster.
 
 use hemostat_schema::{Family, Partition};
 
-/// With what every key begins.
+/// The prefix of every key.
 pub(super) const PREFIX: &str = "hemostat:";
 
 /// When each migration was applied, in milliseconds.
@@ -11,7 +11,7 @@ pub(super) const MIGRATED: &str = "hemostat:migrated";
 /// What the migrations record: `partitions`, and each migration with its checksum.
 pub(super) const META: &str = "hemostat:meta";
 
-/// Held by whoever migrates.
+/// The lock of a running migration.
 pub(super) const MIGRATING: &str = "hemostat:migrating";
 
 /// The library of functions, as the migrations name it.
@@ -26,7 +26,7 @@ impl Keys {
         format!("hemostat:{{{}}}:{name}", self.0)
     }
 
-    /// With what all of them begin.
+    /// The prefix of all of them.
     pub fn prefix(self) -> String {
         self.of("")
     }
@@ -39,6 +39,7 @@ impl Keys {
         self.of("clock")
     }
 
+    /// The version of each `family/subject`.
     pub fn versions(self) -> String {
         self.of("heads")
     }
@@ -47,6 +48,7 @@ impl Keys {
         self.of("timers")
     }
 
+    /// The stream of dead letters.
     pub fn dead_letters(self) -> String {
         self.of("parked")
     }
@@ -55,7 +57,7 @@ impl Keys {
         self.of("cursors")
     }
 
-    /// Which views are served.
+    /// Which generation of each view is served.
     pub fn views(self) -> String {
         self.of("views")
     }
@@ -73,7 +75,7 @@ impl Keys {
     }
 }
 
-/// Who can do the work of `group`, in whatever partition.
-pub(super) fn fleet(group: &str) -> String {
+/// The members that can do the work of `group`, with when their heartbeats expire.
+pub(super) fn members(group: &str) -> String {
     format!("hemostat:fleet:{group}")
 }

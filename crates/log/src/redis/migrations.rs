@@ -1,10 +1,10 @@
-//! Bringing a log up to this program: what is done to it, in which order, once.
+//! Migrates a log to the level of this program: applies each migration once, in order.
 //!
 //! The migrations are the files of `migrations/`, in the order of their numbers. Each is a library of Redis Functions;
-//! its function `hemostat_up` runs once for each partition right after loading. What was applied stands in
-//! `hemostat:meta` with its checksum, so that a program of another age is refused instead of misunderstood.
+//! its function `hemostat_up` runs once for each partition right after loading. `hemostat:meta` records each applied
+//! migration with its checksum, so that an older or newer program refuses the log instead of misreading it.
 //!
-//! Functions are not among what a cluster's masters tell each other, so each of them is given the library.
+//! The masters of a cluster do not replicate functions to each other, so each master is given the library.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -39,7 +39,7 @@ const MIGRATIONS: &[Migration] = &[
 /// The field of [`META`] with the number of partitions.
 const PARTITIONS: &str = "partitions";
 
-/// How long a lock holds that nobody gives back, and so how long one waits for another's migration.
+/// How long an abandoned lock holds, and so how long a process waits for another's migration.
 const LOCK: Duration = Duration::from_secs(30);
 
 /// A migration that was applied just now.
@@ -66,21 +66,21 @@ pub struct Plan {
     pub wanted: u16,
     /// Every migration that this program knows, in order.
     pub steps: Vec<Step>,
-    /// Servers whose functions got lost and would be loaded again.
+    /// Servers that have lost their functions, which would be loaded again.
     pub without_functions: Vec<String>,
 }
 
 /// One migration of a [`Plan`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// It was done.
+    /// It is applied.
     Applied {
         /// Its number and name.
         name: String,
-        /// When; none where a HemoStat did it that did not note it.
+        /// When; none if an early HemoStat applied it, which did not record the time.
         at: Option<Timestamp>,
     },
-    /// It is to be done.
+    /// It is not applied yet.
     Missing {
         /// Its number and name.
         name: String,
@@ -88,14 +88,14 @@ pub enum Step {
 }
 
 impl Plan {
-    /// Whether nothing is to be done.
+    /// Whether nothing is missing.
     pub fn is_empty(&self) -> bool {
         let done = |step: &Step| matches!(step, Step::Applied { .. });
         self.steps.iter().all(done) && self.without_functions.is_empty()
     }
 }
 
-/// Says what [`migrate`] would do, and changes nothing.
+/// What [`migrate`] would do; changes nothing.
 ///
 /// # Errors
 /// As [`migrate`].
@@ -105,10 +105,11 @@ pub async fn plan(options: &Options) -> Result<Plan, Error> {
     Migrator { shared: &shared }.plan().await
 }
 
-/// Brings the log up to this program: applies what is missing, in order, while others wait. Gives what it applied.
+/// Migrates the log to the level of this program: applies the missing migrations in order, under a lock. Returns the
+/// applied ones.
 ///
 /// # Errors
-/// When the server cannot be used (see [`Error`]), when the log belongs to a later or another program, or when
+/// If the server cannot be used (see [`Error`]), if the log belongs to a later or another program, or if
 /// [`Options::partitions`] is not the number that was chosen when the log was created.
 pub async fn migrate(options: &Options) -> Result<Vec<Applied>, Error> {
     let shared = Shared::new(options.clone());
@@ -120,21 +121,21 @@ pub async fn migrate(options: &Options) -> Result<Vec<Applied>, Error> {
     applied
 }
 
-/// Checks that the log is at this program's level, and gives its number of partitions.
+/// Checks that the log is at the level of this program; returns its number of partitions.
 pub(super) async fn check(shared: &Shared) -> Result<u16, Error> {
     let migrator = Migrator { shared };
     let meta = migrator.meta().await?;
     if let Some(missing) = migrator.missing(&meta)?.first() {
         return Err(migrator.not_migrated(format!("migration {} is missing", missing.name)));
     }
-    // A master of a cluster that lacks them is given them when it is first called.
+    // In a cluster, a master without functions is given them at the first call.
     if !shared.is_cluster() && !migrator.unloaded().await?.is_empty() {
         return Err(migrator.not_migrated(NO_FUNCTIONS));
     }
     migrator.partitions(&meta)?.ok_or_else(|| migrator.not_migrated("the number of partitions is missing"))
 }
 
-/// Gives the functions to a master that joined a cluster, provided that the log is at this program's level.
+/// Loads the functions into a master that joined a cluster, if the log is at the level of this program.
 pub(super) fn restore<'a>(shared: &'a Shared, master: &'a Connection) -> BoxFuture<'a, Result<(), Error>> {
     async move {
         let migrator = Migrator { shared };
@@ -142,7 +143,7 @@ pub(super) fn restore<'a>(shared: &'a Shared, master: &'a Connection) -> BoxFutu
             return Err(migrator.not_migrated(format!("migration {} is missing", missing.name)));
         }
         info!(server = %master.place(), "{} has joined the cluster without HemoStat's functions, loading them", master.place());
-        // Never in place of what somebody else has loaded meanwhile.
+        // Without REPLACE: another process may have loaded them meanwhile.
         let load = vec!["LOAD".into(), newest().code.into()];
         match master.call(Migrator::DOING, "FUNCTION", load, shared.options().limit()).await {
             Err(Error::Refused { reply, .. }) if reply.contains("already exists") => Ok(()),
@@ -185,7 +186,7 @@ impl Migrator<'_> {
             info!(migration = migration.name, partitions, "applied migration {}", migration.name);
         }
         if missing.is_empty() && !self.unloaded().await?.is_empty() {
-            // The data came back without the functions, as from a copy of the keys alone.
+            // The keys were restored without the functions.
             self.load(newest()).await?;
         }
         Ok(missing.iter().map(|migration| Applied { name: migration.name.to_owned() }).collect())
@@ -217,7 +218,7 @@ impl Migrator<'_> {
         self.shared.options().wanted_partitions().unwrap_or(1).max(1)
     }
 
-    /// Those that are not applied yet.
+    /// The migrations that are not applied yet.
     fn missing(&self, meta: &BTreeMap<String, String>) -> Result<Vec<Migration>, Error> {
         let known = |name: &str| MIGRATIONS.iter().any(|migration| migration.name == name);
         if let Some(name) = meta.keys().find(|name| *name != PARTITIONS && !known(name)) {
@@ -232,7 +233,7 @@ impl Migrator<'_> {
         Ok(MIGRATIONS.iter().filter(|migration| !meta.contains_key(migration.name)).copied().collect())
     }
 
-    /// How many partitions were chosen; none when the log is new.
+    /// The number of partitions of the log; none when it is new.
     fn partitions(&self, meta: &BTreeMap<String, String>) -> Result<Option<u16>, Error> {
         let Some(found) = meta.get(PARTITIONS) else { return Ok(None) };
         let found = found.parse().map_err(|_| Error::Corrupt {
@@ -245,7 +246,7 @@ impl Migrator<'_> {
         }
     }
 
-    /// Gives a migration's library to every master.
+    /// Loads a migration's library into every master.
     async fn load(&self, migration: &Migration) -> Result<(), Error> {
         let load = vec!["LOAD".into(), "REPLACE".into(), migration.code.into()];
         for master in self.shared.masters().await? {
@@ -263,7 +264,7 @@ impl Migrator<'_> {
         self.call("FCALL", args).await.map(drop)
     }
 
-    /// The masters that have no library of ours.
+    /// The masters without HemoStat's library.
     async fn unloaded(&self) -> Result<Vec<Arc<Connection>>, Error> {
         let list: Vec<Arg> = vec!["LIST".into(), "LIBRARYNAME".into(), LIBRARY.into()];
         let mut unloaded = vec![];
@@ -290,7 +291,7 @@ impl Migrator<'_> {
         self.call("HSET", [META.into(), field.to_owned().into(), value.to_owned().into()]).await.map(drop)
     }
 
-    /// Waits for its turn; gives what proves that the lock is ours.
+    /// Acquires the lock; returns its token.
     async fn lock(&self) -> Result<Arg, Error> {
         let token = Arg::from(format!("{}-{}", std::process::id(), Timestamp::now().as_nanosecond()));
         let ttl = LOCK.as_millis().to_string();
@@ -308,8 +309,8 @@ impl Migrator<'_> {
     }
 
     async fn unlock(&self, token: Arg) -> Result<(), Error> {
-        const IF_OURS: &str = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end";
-        self.call("EVAL", [IF_OURS.into(), "1".into(), MIGRATING.into(), token]).await.map(drop)
+        const IF_OWNED: &str = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end";
+        self.call("EVAL", [IF_OWNED.into(), "1".into(), MIGRATING.into(), token]).await.map(drop)
     }
 
     async fn call(&self, command: &'static str, args: impl Into<Vec<Arg>>) -> Result<Reply, Error> {
@@ -337,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn every_file_of_the_folder_is_applied() {
+    fn every_file_of_the_folder_is_a_migration() {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations");
         let names = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
         let mut scripts: Vec<_> = names.filter_map(|name| name.strip_suffix(".lua").map(str::to_owned)).collect();

@@ -1,7 +1,7 @@
-//! Entries as XRANGE answers, and as the functions pack that: as MessagePack in one string.
+//! Decodes stream entries: the reply of XRANGE, and the same as the functions pack it (MessagePack in one string).
 //!
-//! A function reads several streams at one instant. What it hands on has been made a table of Lua and packed, which costs the
-//! server several times what XRANGE costs; but for the client it is one string, of which no byte is copied.
+//! A function reads several streams at one instant. It converts them to a Lua table and packs that, which costs the server
+//! several times what XRANGE costs; the client gets one string and slices it without copying.
 
 use std::ops::Range;
 
@@ -33,10 +33,10 @@ pub(super) fn entries(
     };
     let entries = packed.list().and_then(|count| (0..count).map(|_| entry(&mut packed)).collect());
     let whole = |_: &Vec<RawEntry>| packed.at == packed.bytes.len();
-    entries.filter(whole).ok_or_else(|| corrupt(doing, format!("entries of {family} that are packed otherwise")))
+    entries.filter(whole).ok_or_else(|| corrupt(doing, format!("entries of {family} that are not packed as expected")))
 }
 
-/// The entries of one stream, as XRANGE gives them.
+/// The entries of one stream in a reply of XRANGE.
 pub(super) fn listed(
     reply: Reply,
     partition: Partition,
@@ -55,10 +55,10 @@ pub(super) fn listed(
         fields.next().is_none().then_some(RawEntry { id, family, fields: pairs })
     };
     let entries: Option<Vec<_>> = reply.list(doing)?.into_iter().map(entry).collect();
-    entries.ok_or_else(|| corrupt(doing, format!("entries of {family} that are none")))
+    entries.ok_or_else(|| corrupt(doing, format!("entries of {family} that are malformed")))
 }
 
-/// The name of a field without the page that it came in, where it is a usual one.
+/// The name of a known field as a static value, so that it does not keep the page in memory.
 pub(super) fn usual(name: &[u8]) -> Option<Bytes> {
     Some(match name {
         b"k" => Bytes::from_static(b"k"),
@@ -69,51 +69,36 @@ pub(super) fn usual(name: &[u8]) -> Option<Bytes> {
     })
 }
 
-/// Reads lists and texts from the front of `bytes`; nothing where something else stands there.
+/// Reads lists and texts of a MessagePack buffer one after the other; none if the next value is something else.
 struct Packed {
     bytes: Bytes,
     at: usize,
 }
 
 impl Packed {
-    /// How many things a list has; they come next.
+    /// The length of a list, whose elements come next.
     fn list(&mut self) -> Option<usize> {
-        match self.byte()? {
-            marker @ 0x90..=0x9f => Some(usize::from(marker & 0x0f)),
-            0xdc => self.number(2),
-            0xdd => self.number(4),
-            _ => None,
-        }
+        self.length(|rest| rmp::decode::read_array_len(rest).ok())
     }
 
-    /// Where a text lies.
+    /// The range of a text.
     fn text(&mut self) -> Option<Range<usize>> {
-        let length = match self.byte()? {
-            marker @ 0xa0..=0xbf => usize::from(marker & 0x1f),
-            0xd9 => self.number(1)?,
-            0xda => self.number(2)?,
-            0xdb => self.number(4)?,
-            _ => return None,
-        };
+        let length = self.length(|rest| rmp::decode::read_str_len(rest).ok())?;
         let text = self.at..self.at.checked_add(length).filter(|end| *end <= self.bytes.len())?;
         self.at = text.end;
         Some(text)
     }
 
-    /// The name of a field; the usual ones need not keep the page alive.
+    /// The name of a field.
     fn name(&self, name: Range<usize>) -> Bytes {
         usual(&self.bytes[name.clone()]).unwrap_or_else(|| self.bytes.slice(name))
     }
 
-    fn byte(&mut self) -> Option<u8> {
-        let byte = self.bytes.get(self.at).copied();
-        self.at += 1;
-        byte
-    }
-
-    /// A big-endian number of so many bytes.
-    fn number(&mut self, width: usize) -> Option<usize> {
-        (0..width).try_fold(0, |number, _| Some(number << 8 | usize::from(self.byte()?)))
+    fn length(&mut self, read: fn(&mut &[u8]) -> Option<u32>) -> Option<usize> {
+        let mut rest = self.bytes.get(self.at..)?;
+        let length = read(&mut rest)?;
+        self.at = self.bytes.len() - rest.len();
+        usize::try_from(length).ok()
     }
 }
 
@@ -131,7 +116,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn entries_are_read_as_they_were_packed_and_nothing_else_is(
+        fn packed_entries_are_read_back_and_malformed_ones_are_refused(
             // For each entry the lengths of its values.
             packed in prop::collection::vec((any::<u64>(), prop::collection::vec(0..400_usize, 0..18)), 0..20),
             cut in any::<prop::sample::Index>(),

@@ -1,4 +1,4 @@
-//! What Redis answers.
+//! Replies of Redis.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use hemostat_schema::{EventId, Partition};
 
 use crate::Error;
 
-/// An answer of Redis, free of the client's types.
+/// A reply of Redis, independent of the client's types.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Reply {
     Nil,
@@ -33,13 +33,13 @@ impl From<Resp3Frame> for Reply {
             | Resp3Frame::SimpleString { data, .. }
             | Resp3Frame::VerbatimString { data, .. }
             | Resp3Frame::BigNumber { data, .. } => Self::Data(data),
-            _ => Self::Error("ERR an answer of a kind that RESP2 does not have".to_owned()),
+            _ => Self::Error("ERR a reply of a type that RESP2 does not have".to_owned()),
         }
     }
 }
 
 impl Reply {
-    /// A list; nil is an empty one.
+    /// A list; nil is the empty list.
     pub fn list(self, doing: &'static str) -> Result<Vec<Reply>, Error> {
         match self {
             Self::List(list) => Ok(list),
@@ -48,13 +48,13 @@ impl Reply {
         }
     }
 
-    /// A list of exactly `N`.
+    /// A list of exactly `N` elements.
     pub fn exactly<const N: usize>(self, doing: &'static str) -> Result<[Reply; N], Error> {
         let list = self.list(doing)?;
         <[Reply; N]>::try_from(list).map_err(|list| Self::List(list).unexpected(doing, "a list of another length"))
     }
 
-    /// A flat list of names and values, two by two.
+    /// A flat list of names and values, as pairs.
     pub fn pairs(self, doing: &'static str) -> Result<Vec<(Reply, Reply)>, Error> {
         let mut list = self.list(doing)?.into_iter();
         Ok(std::iter::from_fn(|| Some((list.next()?, list.next()?))).collect())
@@ -65,7 +65,7 @@ impl Reply {
         self.pairs(doing)?.into_iter().map(|(name, value)| Ok((name.text(doing)?, value))).collect()
     }
 
-    /// Text, or what can be shown of it.
+    /// Text; invalid UTF-8 is replaced.
     pub fn text(self, doing: &'static str) -> Result<String, Error> {
         match self {
             Self::Data(data) => Ok(String::from_utf8_lossy(&data).into_owned()),
@@ -103,7 +103,7 @@ impl Reply {
         corrupt(doing, format!("{wanted} was expected, not {}", self.shape()))
     }
 
-    /// What it looks like, without what it says.
+    /// Its type and size, without its content.
     fn shape(&self) -> String {
         match self {
             Self::Nil => "nil".to_owned(),

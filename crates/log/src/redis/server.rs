@@ -1,4 +1,4 @@
-//! Whether the servers can hold the log at all, and keep what they are to promise.
+//! Checks at connect time that the servers can hold the log and provide the configured durability.
 
 use std::time::Duration;
 
@@ -10,24 +10,24 @@ use crate::{Durability, Error};
 /// The first version with Redis Functions.
 const OLDEST: u32 = 7;
 
-const DOING: &str = "look at the server";
+const DOING: &str = "check the server";
 
-/// Refuses servers that are too old, may evict the log, or cannot make events as safe as they are to be.
+/// Refuses servers that are too old, may evict the log, or cannot provide the configured durability.
 pub(super) async fn check(shared: &Shared) -> Result<(), Error> {
     let (limit, durability) = (shared.options().limit(), shared.options().wanted_durability());
     for master in shared.masters().await? {
         let info = Info(master.call(DOING, "INFO", vec![], limit).await?.text(DOING)?);
         let server = master.place().to_string();
         info.judge(&server, durability)?;
-        if durability == Durability::Always && !info.knows_waitaof() {
+        if durability == Durability::Always && !info.has_waitaof() {
             check_appendfsync(&master, &server, limit).await?;
         }
     }
     Ok(())
 }
 
-/// Whether the server has everything on its disk before it answers.
-pub(super) async fn appends_before_it_answers(connection: &Connection, limit: Duration) -> Result<bool, Error> {
+/// Whether the server writes everything to its disk before it replies.
+pub(super) async fn fsyncs_before_it_replies(connection: &Connection, limit: Duration) -> Result<bool, Error> {
     let args = vec!["GET".into(), "append*".into()];
     let settings = connection.call(DOING, "CONFIG", args, limit).await?.fields(DOING)?;
     let is =
@@ -39,7 +39,7 @@ async fn check_appendfsync(master: &Connection, server: &str, limit: Duration) -
     let refused = |why: String, remedy| {
         Err(Error::NotDurable { server: server.to_owned(), wanted: Durability::Always, why, remedy })
     };
-    match appends_before_it_answers(master, limit).await {
+    match fsyncs_before_it_replies(master, limit).await {
         Ok(true) => Ok(()),
         Ok(false) => refused(
             "its appendfsync is not always".to_owned(),
@@ -47,7 +47,7 @@ async fn check_appendfsync(master: &Connection, server: &str, limit: Duration) -
              or set redis.durability to \"everysec\" or \"replicas:1\"",
         ),
         Err(error @ (Error::Refused { .. } | Error::Auth { .. })) => refused(
-            format!("it does not tell its appendfsync: {error}"),
+            format!("it does not show its appendfsync: {error}"),
             "allow this user CONFIG GET, use Redis 7.2 or later, \
              or set redis.durability to \"everysec\" or \"replicas:1\"",
         ),
@@ -55,7 +55,7 @@ async fn check_appendfsync(master: &Connection, server: &str, limit: Duration) -
     }
 }
 
-/// What a server says of itself.
+/// The reply to INFO.
 struct Info(String);
 
 impl Info {
@@ -64,13 +64,13 @@ impl Info {
         value.map_or("", |(_, value)| value.trim())
     }
 
-    /// Its version of Redis; Valkey says with which one it is compatible.
+    /// Its version of Redis; Valkey reports the Redis version that it is compatible with.
     fn version(&self) -> (u32, u32) {
         let mut numbers = self.field("redis_version").split('.').map(|number| number.parse().unwrap_or(0));
         (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
     }
 
-    fn knows_waitaof(&self) -> bool {
+    fn has_waitaof(&self) -> bool {
         self.version() >= (7, 2)
     }
 
@@ -79,7 +79,7 @@ impl Info {
             let version = self.field("redis_version").to_owned();
             return Err(Error::TooOld { server: server.to_owned(), version });
         }
-        // Also where there is no limit yet: somebody may set one while HemoStat runs.
+        // Also without a memory limit: an operator may set one while HemoStat runs.
         let policy = self.field("maxmemory_policy");
         if !matches!(policy, "" | "noeviction") {
             return Err(Error::Evicts { server: server.to_owned(), policy: policy.to_owned() });
@@ -97,7 +97,7 @@ impl Info {
                 if connected < count.get().into() {
                     warn!(
                         server,
-                        "redis.durability is {durability}, and {server} has {connected} replicas: nothing is done until \
+                        "redis.durability is {durability}, and {server} has {connected} replicas: HemoStat executes nothing until \
                          there are enough"
                     );
                 }
@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_that_cannot_keep_the_log_is_refused() {
+    fn a_server_that_cannot_hold_the_log_is_refused() {
         let info = |version: &str, maxmemory: &str, policy: &str, aof: &str| {
             Info(format!(
                 "# Server\r\nredis_version:{version}\r\n# Memory\r\nmaxmemory:{maxmemory}\r\n\
@@ -141,9 +141,9 @@ mod tests {
     }
 
     #[test]
-    fn waitaof_is_known_since_7_2() {
+    fn waitaof_exists_since_7_2() {
         for (version, knows) in [("7.0.15", false), ("7.2.0", true), ("7.2.4", true), ("8.0.0", true)] {
-            assert_eq!(Info(format!("redis_version:{version}\r\n")).knows_waitaof(), knows, "{version}");
+            assert_eq!(Info(format!("redis_version:{version}\r\n")).has_waitaof(), knows, "{version}");
         }
     }
 }

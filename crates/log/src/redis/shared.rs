@@ -1,14 +1,17 @@
-//! The connections that everybody shares: each command finds the server that has its keys, wherever that is by now.
+//! Routes each command to the server that holds its keys, over one shared connection per server.
 //!
 //! ```text
-//! command ──► slot of its first key ──► place (Topology) ──► connection to it ──► answer
+//! command ──► slot of its first key ──► place (Topology) ──► connection to it ──► reply
 //!                                          ▲                                        │
-//!                                          │   forget, and ask anew next time       ├─ broken, late, no longer master
-//!                                          └── the slot's new place, and once more ─┴─ MOVED, ASK
+//!                                          │   forget it, ask the servers next time ├─ broken, timed out, not the master
+//!                                          └── the slot's new place, then retry ────┴─ MOVED, ASK
 //! ```
 //!
-//! A server that answers MOVED or ASK has not done the command, so sending it to the one that it names keeps the rule
-//! that a command is sent at most once. Nothing else is sent again.
+//! Why HemoStat routes by itself instead of leaving it to the client library: a command must be executed at most once, and
+//! the caller must know at which server it was attempted. Cluster and sentinel clients resend a command on their own after
+//! a lost connection, although the server may have executed it, and then report only the last error. Here the client is a
+//! plain transport to one known server with exactly one attempt per command. A command is sent again only after MOVED or
+//! ASK, as the server that answers so has not executed it.
 
 use std::{
     collections::HashMap,
@@ -22,7 +25,7 @@ use hemostat_schema::{Family, Partition};
 use tokio::{sync::Mutex as AsyncMutex, time::timeout};
 
 use super::{
-    bulk::Spare,
+    bulk::Pool,
     connection::{Arg, Connection},
     keys::{Keys, META, PREFIX},
     migrations,
@@ -34,37 +37,37 @@ use crate::{
     options::{Deployment, Place},
 };
 
-/// So often at most a command is sent on to another server.
+/// Maximum redirections of one command.
 const REDIRECTIONS: usize = 5;
 
-/// The client's own limit fires first, so that it forgets the command.
+/// The client's own time limit must fire first, so that the client forgets the command.
 const GRACE: Duration = Duration::from_millis(100);
 
-/// Connections for everybody, each made again whenever it broke.
+/// The shared connections, each opened again after it broke.
 #[derive(Debug)]
 pub(super) struct Shared {
     options: Options,
     topology: AsyncMutex<Known>,
     connections: Mutex<HashMap<Place, Current>>,
-    bulk: Spare,
+    bulk: Pool,
 }
 
-/// The connection to one server, where there is one.
+/// The connection to one server, if there is one.
 type Current = Arc<AsyncMutex<Option<Arc<Connection>>>>;
 
 /// What is known of the servers.
 #[derive(Debug, Default)]
 struct Known {
-    /// None when it must be asked for.
+    /// None when the servers must be asked.
     topology: Option<Topology>,
-    /// Who was in charge when it was last known.
-    lately: Vec<Place>,
+    /// The masters as they were last known.
+    last_masters: Vec<Place>,
 }
 
 impl Shared {
-    /// With no connection yet.
+    /// Opens no connection yet.
     pub fn new(options: Options) -> Self {
-        Self { options, topology: AsyncMutex::default(), connections: Mutex::default(), bulk: Spare::default() }
+        Self { options, topology: AsyncMutex::default(), connections: Mutex::default(), bulk: Pool::default() }
     }
 
     pub fn options(&self) -> &Options {
@@ -75,17 +78,18 @@ impl Shared {
         self.options.server()
     }
 
-    /// Sends one command, at most once, to the server that has its first key. With the wait for a connection it takes
-    /// no longer than the time limit.
+    /// Sends one command, at most once, to the server that holds its first key. The time limit includes the wait for a
+    /// connection.
     pub async fn call(&self, doing: &'static str, command: &'static str, args: Vec<Arg>) -> Result<Reply, Error> {
         let limit = self.options.limit();
-        match timeout(limit + GRACE, self.follow(doing, command, args)).await {
-            Ok(answer) => answer.map_err(|error| about(error, doing)),
+        match timeout(limit + GRACE, self.send(doing, command, args)).await {
+            Ok(answer) => answer.map_err(|error| with_doing(error, doing)),
             Err(_) => Err(Error::TimedOut { doing, server: self.server(), limit }),
         }
     }
 
-    /// A page of a stream, on the short way (see [`bulk`](super::bulk)). An error says only that the long one is to be taken.
+    /// A page of a stream, read by a bulk connection (see [`bulk`](super::bulk)). After an error the caller reads it with
+    /// [`call`](Self::call).
     pub async fn page(
         &self,
         command: &'static str,
@@ -97,38 +101,38 @@ impl Shared {
         let mut bulk = self.bulk.take(&self.options, &place).await?;
         let words: Vec<Arg> = [Arg::from(command)].into_iter().chain(args.iter().cloned()).collect();
         let found = bulk.entries(&words, partition, family).await?;
-        self.bulk.keep(bulk);
+        self.bulk.put_back(bulk);
         Ok(found)
     }
 
-    /// A new connection to the server that has the partition.
+    /// A new connection to the server that holds the partition.
     pub async fn dedicated(&self, partition: Partition) -> Result<Connection, Error> {
         self.open(&self.place(slot(Keys(partition).clock().as_bytes())).await?).await
     }
 
-    /// A connection to every server that has keys.
+    /// A connection to every server that holds keys.
     pub async fn masters(&self) -> Result<Vec<Arc<Connection>>, Error> {
         let mut masters = vec![];
-        for place in self.known(Topology::places).await? {
+        for place in self.with_topology(Topology::places).await? {
             masters.push(self.connection(&place).await?);
         }
         Ok(masters)
     }
 
-    /// Whether keys are spread over several masters, which know nothing of each other's functions.
+    /// Whether several masters hold the keys. They do not share functions.
     pub fn is_cluster(&self) -> bool {
         matches!(self.options.deployment(), Deployment::Cluster(_))
     }
 
-    /// Takes note of what a failure on a connection to `place` tells about the servers.
-    pub async fn learn(&self, place: &Place, error: &Error) {
+    /// Drops the shared connection to `place` and the known topology if `error` says that they are outdated.
+    pub async fn on_failure(&self, place: &Place, error: &Error) {
         if lost(error) {
             drop(self.current(place).lock().await.take());
             self.forget().await;
         }
     }
 
-    async fn follow(&self, doing: &'static str, command: &'static str, args: Vec<Arg>) -> Result<Reply, Error> {
+    async fn send(&self, doing: &'static str, command: &'static str, args: Vec<Arg>) -> Result<Reply, Error> {
         let slot = slot(first_key(&args));
         let mut place = self.place(slot).await?;
         let mut redirections = 0;
@@ -143,20 +147,20 @@ impl Shared {
                     place = to;
                 }
                 Some(Redirection::Ask(to)) => return self.ask(&to, doing, command, args).await,
-                // A master that joined later has no functions, and has not called one.
+                // A master that joined the cluster later has no functions, so it has executed none.
                 None if self.is_cluster() && lacks_functions(&error) && redirections == 1 => {
                     migrations::restore(self, &connection).await?;
                 }
                 None => {
-                    self.fail(&connection, &error).await;
+                    self.discard_if_lost(&connection, &error).await;
                     return Err(error);
                 }
             }
         }
     }
 
-    /// Sends a command to the server that a slot is on its way to. ASKING is for the next command on its connection, so
-    /// that is one of its own.
+    /// Sends a command to the server that a slot is migrating to. ASKING applies to the next command of its connection, so
+    /// this uses a connection of its own.
     async fn ask(
         &self,
         to: &Place,
@@ -176,28 +180,28 @@ impl Shared {
     }
 
     async fn place(&self, slot: Slot) -> Result<Place, Error> {
-        let place = self.known(|topology| topology.place(slot).cloned()).await?;
+        let place = self.with_topology(|topology| topology.place(slot).cloned()).await?;
         if place.is_none() {
             self.forget().await;
         }
         place.ok_or_else(|| Error::NotReady {
-            doing: "find out which server is in charge",
+            doing: "find out which server is the master",
             server: self.server(),
             reply: format!("no node of the cluster has the slot {slot}"),
         })
     }
 
-    /// What `look` finds in the topology, which is asked for where it is not known.
-    async fn known<T>(&self, look: impl FnOnce(&Topology) -> T) -> Result<T, Error> {
+    /// What `look` finds in the topology; discovers the topology first if it is not known.
+    async fn with_topology<T>(&self, look: impl FnOnce(&Topology) -> T) -> Result<T, Error> {
         let mut known = self.topology.lock().await;
         if known.topology.is_none() {
-            let topology = Topology::discover(&self.options, &known.lately).await?;
+            let topology = Topology::discover(&self.options, &known.last_masters).await?;
             let places = topology.places();
             let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
             connections.retain(|place, _| places.contains(place));
-            *known = Known { topology: Some(topology), lately: places };
+            *known = Known { topology: Some(topology), last_masters: places };
         }
-        Ok(look(known.topology.as_ref().expect("it was asked for just now")))
+        Ok(look(known.topology.as_ref().expect("it was discovered above")))
     }
 
     async fn moved(&self, slot: Slot, to: &Place) {
@@ -227,7 +231,7 @@ impl Shared {
         }
     }
 
-    /// Connects to `place`. A sentinel may not know yet who is the master, so that one is asked itself.
+    /// Connects to `place`. A sentinel may be late to notice a failover, so the server is asked for its role.
     async fn open(&self, place: &Place) -> Result<Connection, Error> {
         let open = async {
             let connection = Connection::open(&self.options, place).await?;
@@ -235,7 +239,7 @@ impl Shared {
                 const DOING: &str = "ask the server for its role";
                 let role = connection.call(DOING, "ROLE", vec![], self.options.limit()).await?.list(DOING)?;
                 if role.first() != Some(&Reply::Data("master".into())) {
-                    let reply = "it is not the master any more".to_owned();
+                    let reply = "it is no longer the master".to_owned();
                     return Err(Error::NotReady { doing: DOING, server: place.to_string(), reply });
                 }
             }
@@ -248,8 +252,8 @@ impl Shared {
         opened
     }
 
-    /// Throws a connection away that has failed, unless that has been done.
-    async fn fail(&self, broken: &Arc<Connection>, error: &Error) {
+    /// Drops a connection that has failed, unless another task already did.
+    async fn discard_if_lost(&self, broken: &Arc<Connection>, error: &Error) {
         if !lost(error) {
             return;
         }
@@ -262,17 +266,17 @@ impl Shared {
     }
 }
 
-/// Where a cluster's node sends a command that is not for itself.
+/// Where a node of a cluster redirects a command for keys that it does not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Redirection {
-    /// There the slot is now.
+    /// The slot is there now.
     Moved(Place),
-    /// There the slot will be; this one key is there already, or will be made there.
+    /// The slot is migrating there; this key is already there or will be created there.
     Ask(Place),
 }
 
 impl Redirection {
-    /// `from` is who said so, whose host is meant where none is named.
+    /// `from` is the server that replied; its host is meant if the reply names none.
     fn of(error: &Error, from: &Place) -> Option<Self> {
         let Error::NotReady { reply, .. } = error else { return None };
         let mut words = reply.split(' ');
@@ -291,7 +295,7 @@ impl Redirection {
     }
 }
 
-/// Whether the connection is of no use any more, or the server at its end no longer in charge.
+/// Whether the connection is unusable, or its server no longer the master.
 fn lost(error: &Error) -> bool {
     match error {
         Error::Unreachable { .. } | Error::TimedOut { .. } => true,
@@ -307,19 +311,19 @@ fn lacks_functions(error: &Error) -> bool {
     matches!(error, Error::NotMigrated { missing, .. } if missing == super::connection::NO_FUNCTIONS)
 }
 
-/// The slot that Redis Cluster has a key in.
+/// The slot of a key in Redis Cluster.
 fn slot(key: &[u8]) -> Slot {
     redis_keyslot(key)
 }
 
-/// The first key of a command: all keys begin alike, and nothing else that stands before a key does. What has none, such
-/// as PING, goes where the log's own facts are.
+/// The first key of a command: all keys have the same prefix, and no argument before a key has it. A command without a
+/// key, such as PING, goes to the server that holds [`META`].
 fn first_key(args: &[Arg]) -> &[u8] {
     args.iter().find(|arg| arg.starts_with(PREFIX.as_bytes())).map_or(META.as_bytes(), |key| key)
 }
 
-/// The same failure, told as what the caller was about.
-fn about(error: Error, doing: &'static str) -> Error {
+/// The same error with the caller's `doing`.
+fn with_doing(error: Error, doing: &'static str) -> Error {
     match error {
         Error::Unreachable { server, reason, .. } => Error::Unreachable { doing, server, reason },
         Error::TimedOut { server, limit, .. } => Error::TimedOut { doing, server, limit },
@@ -333,7 +337,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_command_goes_where_its_first_key_is() {
+    fn a_command_is_routed_by_its_first_key() {
         let check = |args: &[&'static str], key: &str| {
             let args: Vec<Arg> = args.iter().map(|arg| Arg::from(*arg)).collect();
             assert_eq!(first_key(&args), key.as_bytes(), "{args:?}");

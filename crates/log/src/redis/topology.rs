@@ -1,7 +1,7 @@
-//! Which server has which keys, as the servers themselves tell it.
+//! Which server holds which keys, as the servers themselves report it.
 //!
-//! Nothing is remembered for longer than it is true: whoever meets a failure or a server that is no longer in charge
-//! forgets, and the next one asks anew. So a failover needs neither a restart nor a timer.
+//! A caller that meets a failure, or a server that is no longer the master, drops the topology; the next call discovers it
+//! again. So a failover needs neither a restart nor a timer.
 
 use std::ops::RangeInclusive;
 
@@ -16,22 +16,22 @@ use crate::{
     options::{Deployment, Place},
 };
 
-const DOING: &str = "find out which server is in charge";
+const DOING: &str = "find out which server is the master";
 
-/// A part of the keys in a cluster, from 0 to 16383.
+/// A hash slot of a cluster, from 0 to 16383.
 pub(super) type Slot = u16;
 
-/// Which server has which keys.
+/// Which server holds which keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Topology {
-    /// One has all.
+    /// One server holds all keys.
     One(Place),
-    /// Each has those of its slots.
+    /// Each server holds the keys of its slots.
     Slots(Vec<(RangeInclusive<Slot>, Place)>),
 }
 
 impl Topology {
-    /// Asks whoever knows. `known` are servers that were in charge lately, and may know more than those of the address.
+    /// Asks the sentinels or nodes. `known` are the last known masters; they may know more than the nodes of the address.
     pub async fn discover(options: &Options, known: &[Place]) -> Result<Self, Error> {
         match options.deployment() {
             Deployment::Single(place) => Ok(Self::One(place.clone())),
@@ -48,7 +48,7 @@ impl Topology {
         }
     }
 
-    /// Who has the keys of `slot`.
+    /// The server that holds the keys of `slot`.
     pub fn place(&self, slot: Slot) -> Option<&Place> {
         match self {
             Self::One(place) => Some(place),
@@ -56,7 +56,7 @@ impl Topology {
         }
     }
 
-    /// A slot was handed on.
+    /// Records that a slot has moved.
     pub fn moved(&mut self, slot: Slot, to: Place) {
         if let Self::Slots(slots) = self {
             slots.retain(|(range, _)| *range != (slot..=slot));
@@ -64,7 +64,7 @@ impl Topology {
         }
     }
 
-    /// Everybody who has keys.
+    /// Every server that holds keys.
     pub fn places(&self) -> Vec<Place> {
         match self {
             Self::One(place) => vec![place.clone()],
@@ -81,7 +81,7 @@ impl Topology {
     }
 }
 
-/// The first good answer, or else the last error: all are asked at once, so that one that hangs delays nobody.
+/// The first success, or else the last error. All are asked at once, so that one that hangs does not delay the others.
 async fn first<T>(asked: impl Iterator<Item = impl Future<Output = Result<T, Error>> + Unpin>) -> Result<T, Error> {
     select_ok(asked).await.map(|(answer, _)| answer)
 }
@@ -120,7 +120,7 @@ fn slots_of(range: Reply, node: &Place) -> Result<(RangeInclusive<Slot>, Place),
     let slot = |number: u64| Slot::try_from(number).map_err(|_| corrupt(DOING, format!("the slot {number}")));
     let mut master = next().list(DOING)?.into_iter();
     let (host, port) = (master.next().unwrap_or(Reply::Nil), master.next().unwrap_or(Reply::Nil));
-    // A node that does not know its own address means the one at which it was asked.
+    // A node that does not know its own address means the address at which it was asked.
     let host = match (host.data(DOING)?, node) {
         (Some(host), _) if !host.is_empty() && &*host != b"?" => String::from_utf8_lossy(&host).into_owned(),
         (_, Place::Host { host, .. }) => host.clone(),
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_cluster_slots_says_who_is_in_charge() {
+    fn a_line_of_cluster_slots_names_the_master() {
         let check = |host: &str, found: &str| {
             let line = Reply::List(vec![Reply::Number(0), Reply::Number(5460), master(host, 7001), master("x", 1)]);
             let (range, place) = slots_of(line, &place(1)).unwrap();
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slot_that_moved_is_looked_for_in_its_new_place() {
+    fn a_moved_slot_is_found_in_its_new_place() {
         let mut topology = Topology::Slots(vec![(0..=99, place(1)), (100..=16383, place(2))]);
         topology.moved(7, place(2));
         topology.moved(7, place(3));

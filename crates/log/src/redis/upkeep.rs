@@ -1,4 +1,4 @@
-//! Looking after the log in Redis: trimming it, putting parked deliveries back, looking inside.
+//! Maintenance of the log in Redis: trim, list and redrive dead letters, inspect.
 
 use std::collections::BTreeMap;
 
@@ -9,13 +9,13 @@ use super::{
     connection::Arg,
     reply::{Reply, corrupt},
 };
-use crate::{Cursor, DeadLetter, Error, GroupState, Inspection, LeaseState, MOST_PENDING, StreamState, Trimmed};
+use crate::{Cursor, DeadLetter, Error, GroupState, Inspection, LeaseState, MAX_PENDING, StreamState, Trimmed};
 
-/// As many parked deliveries are told in an inspection.
-const MOST_PARKED: usize = 10_000;
+/// Maximum dead letters in an inspection.
+const MAX_DEAD_LETTERS: usize = 10_000;
 
 impl RedisLog {
-    /// Parked deliveries of a part of their stream, the newest first.
+    /// Dead letters of a part of their stream, the newest first.
     pub(super) async fn dead_letters_in(
         &self,
         partition: Partition,
@@ -23,7 +23,7 @@ impl RedisLog {
         from: &str,
         limit: usize,
     ) -> Result<Vec<DeadLetter>, Error> {
-        const DOING: &str = "read what was parked";
+        const DOING: &str = "read the dead letters";
         let key = self.keys(partition)?.dead_letters().into();
         let args = vec![key, to.to_owned().into(), from.to_owned().into(), "COUNT".into(), limit.to_string().into()];
         let mut dead_letters = vec![];
@@ -49,13 +49,13 @@ impl RedisLog {
         Ok(self.dead_letters_in(key.partition, &key.entry(), &key.entry(), 1).await?.pop())
     }
 
-    pub(super) async fn put_back(
+    pub(super) async fn redrive_dead_letter(
         &self,
         partition: Partition,
         key: EventId,
         forget: &[(String, String)],
     ) -> Result<Option<DeadLetter>, Error> {
-        const DOING: &str = "put a parked delivery back";
+        const DOING: &str = "redrive a dead letter";
         let Some(delivery) = self.one_dead_letter(EventId { partition, ..key }).await? else { return Ok(None) };
         let keys = self.keys(partition)?;
         let mut all = vec![keys.dead_letters(), keys.lease(&delivery.group), keys.stream(delivery.family)];
@@ -74,15 +74,19 @@ impl RedisLog {
         }
     }
 
-    pub(super) async fn throw_away(&self, partition: Partition, key: EventId) -> Result<Option<DeadLetter>, Error> {
-        const DOING: &str = "discard a parked delivery";
+    pub(super) async fn discard_dead_letter(
+        &self,
+        partition: Partition,
+        key: EventId,
+    ) -> Result<Option<DeadLetter>, Error> {
+        const DOING: &str = "discard a dead letter";
         let Some(delivery) = self.one_dead_letter(EventId { partition, ..key }).await? else { return Ok(None) };
         let args = vec![self.keys(partition)?.dead_letters().into(), key.entry().into()];
         let deleted = self.shared.call(DOING, "XDEL", args).await?.number(DOING)?;
         Ok((deleted == 1).then_some(delivery))
     }
 
-    pub(super) async fn shorten(
+    pub(super) async fn trim_stream(
         &self,
         partition: Partition,
         family: Family,
@@ -97,12 +101,12 @@ impl RedisLog {
         Ok(Trimmed { removed: removed.number(DOING)?, held_by: (!held_by.is_empty()).then_some(held_by) })
     }
 
-    pub(super) async fn look_inside(&self, partition: Partition) -> Result<Inspection, Error> {
+    pub(super) async fn inspect_partition(&self, partition: Partition) -> Result<Inspection, Error> {
         const DOING: &str = "inspect the log";
         let keys = self.keys(partition)?;
         let mut all = vec![keys.clock(), keys.versions(), keys.timers(), keys.cursors(), keys.views(), keys.trimmed()];
         all.extend(Family::ALL.map(|family| keys.stream(family)));
-        let answer = self.fcall(DOING, "hemostat_inspect", all, vec![MOST_PENDING.to_string()]).await?;
+        let answer = self.fcall(DOING, "hemostat_inspect", all, vec![MAX_PENDING.to_string()]).await?;
         let [clock, versions, timers, cursors, served, trimmed, streams] = answer.exactly(DOING)?;
 
         let cursor = |(group, text): (String, String)| {
@@ -127,20 +131,20 @@ impl RedisLog {
             cursors: texts(cursors, DOING)?.into_iter().map(cursor).collect::<Result<_, Error>>()?,
             served: texts(served, DOING)?.into_iter().collect(),
             trimmed: texts(trimmed, DOING)?.into_iter().map(bound).collect::<Result<_, Error>>()?,
-            dead_letters: self.dead_letters_in(partition, "+", "-", MOST_PARKED).await?,
+            dead_letters: self.dead_letters_in(partition, "+", "-", MAX_DEAD_LETTERS).await?,
             leases,
             views,
         })
     }
 
-    /// What is found by the names of keys.
+    /// The leases and views, found by the names of their keys.
     async fn leases_and_views(&self, partition: Partition) -> Result<(Vec<LeaseState>, Vec<String>), Error> {
-        const DOING: &str = "look for leases and views";
+        const DOING: &str = "list leases and views";
         let keys = self.keys(partition)?;
         let (lease, view) = (keys.lease(""), keys.view(""));
         let (mut leases, mut views, mut cursor) = (BTreeMap::new(), vec![], "0".to_owned());
         loop {
-            // Brackets would mean a choice of characters; the tag's braces mean themselves.
+            // In a pattern brackets are special; the braces of the hash tag are not.
             let args = vec![cursor, format!("{}*", keys.prefix())];
             let step = self.fcall(DOING, "hemostat_names", vec![keys.clock()], args).await?;
             let [next, names] = step.exactly(DOING)?;
@@ -168,7 +172,7 @@ fn texts(reply: Reply, doing: &'static str) -> Result<Vec<(String, String)>, Err
     reply.pairs(doing)?.into_iter().map(text).collect()
 }
 
-/// An entry id, or nothing.
+/// An entry id; none if the text is empty.
 fn id(reply: Reply, partition: Partition, doing: &'static str) -> Result<Option<EventId>, Error> {
     match reply {
         Reply::Data(text) if text.is_empty() => Ok(None),

@@ -3,8 +3,12 @@
 use std::sync::Arc;
 
 use hemostat_schema::{
-    ByteCount, Event, Family, NewEvent, Partition, Percent, Recorded, Span, Subject, Timestamp, action::Resumed,
-    alert::Tested, container::Vitals, diagnosis, observation::EngineLost, observation::Sampled,
+    ByteCount, Event, Family, NewEvent, Partition, Percent, Recorded, Span, Subject, Timestamp,
+    action::Resumed,
+    alert::Tested,
+    container::{Target, Vitals},
+    diagnosis,
+    observation::{DiskMeasured, EngineLost, Sampled, Stored},
 };
 
 use super::DEADLINE;
@@ -37,8 +41,8 @@ pub fn event(family: Family, name: &str, mark: &str) -> NewEvent {
     NewEvent::new(subject(name), Timestamp::from_millisecond(1_000).unwrap(), event)
 }
 
-/// An event that does not advance its subject's version.
-pub fn sample(name: &str) -> NewEvent {
+/// One event of each kind that does not advance its subject's version.
+pub fn measurements(name: &str) -> [NewEvent; 3] {
     let vitals = Vitals {
         cpu: Percent::clamped(1.0),
         memory: Percent::clamped(2.0),
@@ -52,7 +56,11 @@ pub fn sample(name: &str) -> NewEvent {
         pids_limit: None,
         strain: hemostat_schema::container::Strain::default(),
     };
-    NewEvent::new(subject(name), Timestamp::from_millisecond(1_000).unwrap(), Sampled { vitals })
+    let target = Target { id: "0123456789ab".parse().unwrap(), started_at: None };
+    let stored = Stored { target, writable: ByteCount(10), volumes: vec![] };
+    let disk = DiskMeasured { path: "/".to_owned(), size: ByteCount(12), available: ByteCount(11) };
+    let events: [Event; 3] = [Sampled { vitals }.into(), stored.into(), disk.into()];
+    events.map(|event| NewEvent::new(subject(name), Timestamp::from_millisecond(1_000).unwrap(), event))
 }
 
 /// The marks of events made by [`event`], in order.

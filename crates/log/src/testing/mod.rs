@@ -69,7 +69,7 @@ impl Server {
 
     /// Starts it on the same data, after truncating a commit that the crash cut off.
     pub fn start(&mut self) {
-        aof_repair::cut_off(self.dir.path()).unwrap();
+        aof_repair::truncate_torn_commit(self.dir.path()).unwrap();
         self.child = spawn(&self.dir, &self.args);
         self.wait_until_ready();
     }

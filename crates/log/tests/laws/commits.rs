@@ -1,20 +1,20 @@
-//! Commits: all or nothing, with causes, guards, timers, rows and sequences.
+//! Commits: atomic, with causes, guards, timers, rows and sequences.
 
 use super::*;
 
 laws![
-    a_cause_within_the_commit_gets_its_siblings_id,
+    a_cause_in_the_same_commit_gets_the_id_of_its_sibling,
     a_cause_that_comes_later_is_refused,
-    a_decision_on_old_knowledge_is_a_conflict_and_changes_nothing,
-    a_sample_does_not_disturb_a_decision,
-    a_timer_rings_once_as_it_was_set,
+    a_guard_with_an_outdated_version_is_a_conflict_and_changes_nothing,
+    measurements_do_not_advance_the_version_of_their_subject,
+    a_timer_fires_once_as_it_was_set,
     timers_belong_to_their_group,
     rows_are_written_and_deleted_with_the_commit,
-    a_sequence_sent_again_is_not_done_again,
+    a_repeated_sequence_is_not_applied_again,
     a_large_commit_is_one_commit,
 ];
 
-async fn a_cause_within_the_commit_gets_its_siblings_id(TestLog { log, store: _store }: TestLog) {
+async fn a_cause_in_the_same_commit_gets_the_id_of_its_sibling(TestLog { log, store: _store }: TestLog) {
     let writer = lease(&*log, "g", "me").await;
     let root = log.commit(&of(&writer, [event(Family::Observation, "a", "root")])).await.unwrap()[0];
     let events = [
@@ -39,7 +39,7 @@ async fn a_cause_that_comes_later_is_refused(TestLog { log, store: _store }: Tes
     assert_eq!(log.clock(P).await.unwrap(), EventId::start(P));
 }
 
-async fn a_decision_on_old_knowledge_is_a_conflict_and_changes_nothing(TestLog { log, store: _store }: TestLog) {
+async fn a_guard_with_an_outdated_version_is_a_conflict_and_changes_nothing(TestLog { log, store: _store }: TestLog) {
     let writer = lease(&*log, "g", "me").await;
     let ids = log.commit(&of(&writer, ["1", "2"].map(|mark| event(Family::Observation, "a", mark)))).await.unwrap();
     let guard = |name: &str, family, expected_version| Guard { subject: subject(name), family, expected_version };
@@ -58,14 +58,14 @@ async fn a_decision_on_old_knowledge_is_a_conflict_and_changes_nothing(TestLog {
     }
 }
 
-async fn a_sample_does_not_disturb_a_decision(TestLog { log, store: _store }: TestLog) {
+async fn measurements_do_not_advance_the_version_of_their_subject(TestLog { log, store: _store }: TestLog) {
     let writer = lease(&*log, "g", "me").await;
-    log.commit(&of(&writer, [sample("a"), sample("a")])).await.unwrap();
+    log.commit(&of(&writer, measurements("a"))).await.unwrap();
     let guards = vec![Guard { subject: subject("a"), family: Family::Observation, expected_version: None }];
     log.commit(&Commit { guards, ..of(&writer, [event(Family::Action, "a", "x")]) }).await.unwrap();
 }
 
-async fn a_timer_rings_once_as_it_was_set(TestLog { log, store: _store }: TestLog) {
+async fn a_timer_fires_once_as_it_was_set(TestLog { log, store: _store }: TestLog) {
     let mine = lease(&*log, "g", "me").await;
     let set = |name: &str, due| TimerUpdate::Set { subject: subject("a"), name: name.to_owned(), due: at(due) };
     let cancel = |name: &str| TimerUpdate::Cancel { subject: subject("a"), name: name.to_owned() };
@@ -133,7 +133,7 @@ async fn rows_are_written_and_deleted_with_the_commit(TestLog { log, store: _sto
     assert_eq!(log.all_rows(P, "none.1").await.unwrap(), []);
 }
 
-async fn a_sequence_sent_again_is_not_done_again(TestLog { log, store: _store }: TestLog) {
+async fn a_repeated_sequence_is_not_applied_again(TestLog { log, store: _store }: TestLog) {
     let mine = lease(&*log, "g", "me").await;
     let numbered = |lease: &hemostat_log::Lease, seq, mark: &str| Commit {
         seq: Some(seq),

@@ -1,19 +1,21 @@
-//! Deliveries: every group is given every event, until it has dealt with it, once.
+//! Deliveries: every consumer group receives every event until it acknowledges it.
 
 use super::*;
 
 laws![
-    a_delivery_is_dealt_with_once_and_a_second_time_changes_nothing,
-    a_batch_of_which_one_delivery_is_gone_changes_nothing,
-    what_is_not_acknowledged_comes_again_and_says_how_often,
-    groups_read_for_themselves,
+    a_delivery_is_acknowledged_once_and_a_second_acknowledgement_changes_nothing,
+    a_batch_with_a_delivery_that_is_not_pending_changes_nothing,
+    an_unacknowledged_delivery_comes_again_with_its_count,
+    groups_read_independently,
     an_inbox_is_in_order_across_families,
-    an_entry_that_cannot_be_read_is_delivered_with_its_reason,
-    what_is_parked_says_who_gave_up_and_why,
-    the_lag_counts_what_is_not_acknowledged,
+    an_undecodable_entry_is_delivered_with_the_reason,
+    a_dead_letter_names_its_group_and_the_reason,
+    the_lag_counts_unacknowledged_entries,
 ];
 
-async fn a_delivery_is_dealt_with_once_and_a_second_time_changes_nothing(TestLog { log, store: _store }: TestLog) {
+async fn a_delivery_is_acknowledged_once_and_a_second_acknowledgement_changes_nothing(
+    TestLog { log, store: _store }: TestLog,
+) {
     let id = append(&log, event(Family::Observation, "a", "x")).await;
     let mine = lease(&*log, "g", "me").await;
     let acks = vec![(Family::Observation, id)];
@@ -30,7 +32,7 @@ async fn a_delivery_is_dealt_with_once_and_a_second_time_changes_nothing(TestLog
     assert_eq!(inbox.next(9).await.unwrap(), []);
 }
 
-async fn a_batch_of_which_one_delivery_is_gone_changes_nothing(TestLog { log, store: _store }: TestLog) {
+async fn a_batch_with_a_delivery_that_is_not_pending_changes_nothing(TestLog { log, store: _store }: TestLog) {
     let mut ids = vec![];
     for mark in ["0", "1", "2", "3", "4"] {
         ids.push((Family::Observation, append(&log, event(Family::Observation, "a", mark)).await));
@@ -53,7 +55,7 @@ async fn a_batch_of_which_one_delivery_is_gone_changes_nothing(TestLog { log, st
     assert_eq!(delivered(&inbox.next(9).await.unwrap()), ["3"]);
 }
 
-async fn what_is_not_acknowledged_comes_again_and_says_how_often(TestLog { log, store: _store }: TestLog) {
+async fn an_unacknowledged_delivery_comes_again_with_its_count(TestLog { log, store: _store }: TestLog) {
     for mark in ["0", "1", "2"] {
         append(&log, event(Family::Action, "a", mark)).await;
     }
@@ -77,7 +79,7 @@ async fn what_is_not_acknowledged_comes_again_and_says_how_often(TestLog { log, 
     assert_eq!(third.iter().map(|delivery| delivery.times).collect::<Vec<_>>(), [3, 3, 2]);
 }
 
-async fn groups_read_for_themselves(TestLog { log, store: _store }: TestLog) {
+async fn groups_read_independently(TestLog { log, store: _store }: TestLog) {
     append(&log, event(Family::Action, "a", "x")).await;
     for group in ["one", "two"] {
         let lease = lease(&*log, group, "me").await;
@@ -113,7 +115,7 @@ async fn an_inbox_is_in_order_across_families(TestLog { log, store: _store }: Te
     assert_eq!(seen, (0..30).map(|mark| mark.to_string()).collect::<Vec<_>>());
 }
 
-async fn an_entry_that_cannot_be_read_is_delivered_with_its_reason(bed: TestLog) {
+async fn an_undecodable_entry_is_delivered_with_the_reason(bed: TestLog) {
     bed.append_raw("action.resumed.1", "not MessagePack");
     bed.append_raw("nonsense", "");
     let log = Arc::clone(&bed.log);
@@ -133,21 +135,22 @@ async fn an_entry_that_cannot_be_read_is_delivered_with_its_reason(bed: TestLog)
     assert_eq!(read.iter().map(|entry| entry.event.is_ok()).collect::<Vec<_>>(), [false, false, true]);
 }
 
-async fn what_is_parked_says_who_gave_up_and_why(TestLog { log, store: _store }: TestLog) {
+async fn a_dead_letter_names_its_group_and_the_reason(TestLog { log, store: _store }: TestLog) {
     let id = append(&log, event(Family::Action, "a", "x")).await;
     for (group, error) in [("one", "first"), ("two", "second")] {
         let mine = lease(&*log, group, "me").await;
         let dead_letters = vec![NewDeadLetter { family: Family::Action, id, error: error.into() }];
         log.commit(&Commit { dead_letters, ..Commit::new(mine) }).await.unwrap();
     }
-    let dead_letters = log.dead_letters(P, 9).await.unwrap();
-    let told: Vec<_> = dead_letters.iter().map(|one| (&*one.group, one.family, one.id, &*one.error)).collect();
+    let letters = log.dead_letters(P, 9).await.unwrap();
+    let told: Vec<_> =
+        letters.iter().map(|letter| (&*letter.group, letter.family, letter.id, &*letter.error)).collect();
     assert_eq!(told, [("two", Family::Action, id, "second"), ("one", Family::Action, id, "first")]);
-    assert!(dead_letters[0].at.as_millisecond() >= i64::try_from(id.ms).unwrap());
-    assert_eq!(log.dead_letters(P, 1).await.unwrap(), dead_letters[..1]);
+    assert!(letters[0].at.as_millisecond() >= i64::try_from(id.ms).unwrap());
+    assert_eq!(log.dead_letters(P, 1).await.unwrap(), letters[..1]);
 }
 
-async fn the_lag_counts_what_is_not_acknowledged(TestLog { log, store: _store }: TestLog) {
+async fn the_lag_counts_unacknowledged_entries(TestLog { log, store: _store }: TestLog) {
     let families = [Family::Action, Family::Alert];
     for family in [Family::Action, Family::Action, Family::Alert, Family::Observation] {
         append(&log, event(family, "a", "x")).await;

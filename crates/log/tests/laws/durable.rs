@@ -1,18 +1,18 @@
-//! Making sure of an event before something is done because of it.
+//! Confirmation that an event is durable before a side effect.
 
 use hemostat_log::{Confirmed, Durability};
 
 use super::*;
 
 laws![
-    an_event_that_is_there_is_as_safe_as_the_store_makes_it_by_itself,
+    an_existing_event_has_the_default_durability,
     an_event_that_is_not_there_is_lost,
-    who_has_lost_the_lease_is_told_so_and_not_that_an_event_is_safe,
+    a_confirmation_with_a_lost_lease_is_fenced,
 ];
 
 const WITHIN: Duration = Duration::from_millis(50);
 
-async fn an_event_that_is_there_is_as_safe_as_the_store_makes_it_by_itself(TestLog { log, store: _store }: TestLog) {
+async fn an_existing_event_has_the_default_durability(TestLog { log, store: _store }: TestLog) {
     let id = append(&log, event(Family::Action, "a", "x")).await;
     let mine = lease(&*log, "g", "me").await;
     let confirmed = log.confirm(&mine, DEADLINE, (Family::Action, id), Durability::Everysec, WITHIN).await.unwrap();
@@ -27,7 +27,7 @@ async fn an_event_that_is_not_there_is_lost(TestLog { log, store: _store }: Test
     assert_eq!(confirmed, Confirmed::Lost);
 }
 
-async fn who_has_lost_the_lease_is_told_so_and_not_that_an_event_is_safe(TestLog { log, store: _store }: TestLog) {
+async fn a_confirmation_with_a_lost_lease_is_fenced(TestLog { log, store: _store }: TestLog) {
     let id = append(&log, event(Family::Action, "a", "x")).await;
     let mine = lease(&*log, "g", "me").await;
     log.release(&mine).await.unwrap();

@@ -1,17 +1,17 @@
-//! Leases: one speaks for a group at a time, and whoever lost that right can neither change nor take anything.
+//! Leases: one holder at a time, and a process that lost its lease can neither commit nor receive anything.
 
 use super::*;
 
 laws![
-    one_holds_a_lease_until_it_is_given_back,
-    a_lease_that_ran_out_can_be_taken_and_is_lost_to_the_first,
-    taking_ones_own_lease_again_begins_a_new_epoch,
+    a_lease_is_held_by_one_owner_until_it_is_released,
+    an_expired_lease_can_be_acquired_by_another_and_is_lost_to_the_first,
+    acquiring_ones_own_lease_again_starts_a_new_epoch,
     a_commit_with_a_lost_lease_changes_nothing,
-    a_read_of_an_earlier_reader_takes_nothing,
-    a_reader_without_its_lease_takes_nothing,
+    a_read_with_an_old_reader_token_receives_nothing,
+    a_reader_without_its_lease_receives_nothing,
 ];
 
-async fn one_holds_a_lease_until_it_is_given_back(TestLog { log, store: _store }: TestLog) {
+async fn a_lease_is_held_by_one_owner_until_it_is_released(TestLog { log, store: _store }: TestLog) {
     let mine = lease(&*log, "g", "me").await;
     assert_eq!(log.acquire(P, "g", "you", DEADLINE).await.unwrap(), None);
     assert!(log.acquire(P, "other", "you", DEADLINE).await.unwrap().is_some(), "another group is free");
@@ -24,7 +24,7 @@ async fn one_holds_a_lease_until_it_is_given_back(TestLog { log, store: _store }
     assert!(log.renew(&yours, DEADLINE).await.unwrap(), "a late release takes nothing from the next");
 }
 
-async fn a_lease_that_ran_out_can_be_taken_and_is_lost_to_the_first(TestLog { log, store: _store }: TestLog) {
+async fn an_expired_lease_can_be_acquired_by_another_and_is_lost_to_the_first(TestLog { log, store: _store }: TestLog) {
     let mine = log.acquire(P, "g", "me", Duration::from_millis(30)).await.unwrap().unwrap();
     let take = async {
         loop {
@@ -41,7 +41,7 @@ async fn a_lease_that_ran_out_can_be_taken_and_is_lost_to_the_first(TestLog { lo
     assert!(log.commit(&Commit::new(yours)).await.is_ok());
 }
 
-async fn taking_ones_own_lease_again_begins_a_new_epoch(TestLog { log, store: _store }: TestLog) {
+async fn acquiring_ones_own_lease_again_starts_a_new_epoch(TestLog { log, store: _store }: TestLog) {
     let first = lease(&*log, "g", "me").await;
     let second = lease(&*log, "g", "me").await;
     assert!(second.epoch > first.epoch);
@@ -60,7 +60,7 @@ async fn a_commit_with_a_lost_lease_changes_nothing(TestLog { log, store: _store
     assert_eq!(state(&log, "g").await, before);
 }
 
-async fn a_read_of_an_earlier_reader_takes_nothing(TestLog { log, store: _store }: TestLog) {
+async fn a_read_with_an_old_reader_token_receives_nothing(TestLog { log, store: _store }: TestLog) {
     let families = [Family::Action];
     let mine = lease(&*log, "g", "me").await;
     let early = log.pending(&mine, &families).await.unwrap().reader;
@@ -71,7 +71,7 @@ async fn a_read_of_an_earlier_reader_takes_nothing(TestLog { log, store: _store 
     assert_eq!(delivered(&log.deliver(&mine, late, &families, 9).await.unwrap()), ["x"]);
 }
 
-async fn a_reader_without_its_lease_takes_nothing(TestLog { log, store: _store }: TestLog) {
+async fn a_reader_without_its_lease_receives_nothing(TestLog { log, store: _store }: TestLog) {
     let families = [Family::Action];
     let mine = lease(&*log, "g", "me").await;
     let reader = log.pending(&mine, &families).await.unwrap().reader;

@@ -1,7 +1,7 @@
-//! The laws of the log, each tried on both stores.
+//! The laws of the log (a conformance suite), run on both stores.
 //!
 //! A law is a function of a [`TestLog`]; `laws!` makes one test of it in memory and one on a real redis-server. On a real
-//! cluster all of them are one test, as a cluster takes its time to form.
+//! cluster all of them are one test, as starting a cluster is slow.
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something it relies on fails")]
 
@@ -33,7 +33,7 @@ use std::{sync::Arc, time::Duration};
 use hemostat_log::testing::{
     DEADLINE, Server,
     cluster::Cluster,
-    events::{P, append, delivered, event, lease, marks, of, sample, subject},
+    events::{P, append, delivered, event, lease, marks, measurements, of, subject},
 };
 use hemostat_log::{
     Commit, CommitError, Error, Guard, Inbox, Log, MemoryLog, NewDeadLetter, Order, Range, RowChange, StoredTimer,
@@ -42,7 +42,7 @@ use hemostat_log::{
 use hemostat_schema::{Cause, EventId, Family, NewEvent, Partition, Timestamp};
 use tokio::time::timeout;
 
-/// A fresh log of two partitions, and a way past its checks.
+/// An empty log of two partitions, and a way to bypass its checks.
 struct TestLog {
     log: Arc<dyn Log>,
     store: Store,
@@ -76,7 +76,7 @@ impl TestLog {
         Self { log: Arc::new(log), store: Store::Cluster(Arc::clone(cluster)) }
     }
 
-    /// An action as a broken program might write it.
+    /// Appends an action as a broken program might.
     fn append_raw(&self, kind: &str, envelope: &str) {
         match &self.store {
             Store::Memory(log) => {
@@ -95,7 +95,7 @@ impl TestLog {
     }
 }
 
-/// `base` with a change of everything that a commit can change.
+/// `base` with one change of each kind that a commit can make.
 fn change_all(base: Commit, due: Timestamp) -> Commit {
     let timer = |name: &str| TimerUpdate::Set { subject: subject("a"), name: name.to_owned(), due };
     Commit {
@@ -107,7 +107,7 @@ fn change_all(base: Commit, due: Timestamp) -> Commit {
     }
 }
 
-/// What `change_all` changes.
+/// Everything that `change_all` changes.
 async fn state(log: &Arc<dyn Log>, group: &str) -> impl PartialEq + std::fmt::Debug + use<> {
     (
         log.read(P, &Family::ALL, Range::ALL, Order::OldestFirst, 1_000).await.unwrap(),

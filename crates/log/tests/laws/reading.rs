@@ -1,13 +1,13 @@
-//! Reading: one total order, in ranges, and the bell that says when to look.
+//! Reading: one total order, ranges, and the append signal.
 
 use super::*;
 
 laws![
     ids_ascend_across_families_and_the_clock_is_the_last,
     a_range_is_read_in_either_direction_up_to_its_limit,
-    one_entry_is_found_whatever_its_family,
-    the_bell_rings_for_an_append,
-    partitions_are_apart,
+    an_entry_is_found_by_id_in_any_family,
+    an_append_is_signalled,
+    partitions_are_independent,
     a_partition_that_does_not_exist_is_an_error,
 ];
 
@@ -55,7 +55,7 @@ async fn a_range_is_read_in_either_direction_up_to_its_limit(TestLog { log, stor
     check(&[], Range::ALL, OldestFirst, 9, &[]).await;
 }
 
-async fn one_entry_is_found_whatever_its_family(TestLog { log, store: _store }: TestLog) {
+async fn an_entry_is_found_by_id_in_any_family(TestLog { log, store: _store }: TestLog) {
     let writer = lease(&*log, "g", "me").await;
     let events = Family::ALL.map(|family| event(family, "a", family.name()));
     let ids = log.commit(&of(&writer, events.clone())).await.unwrap();
@@ -67,12 +67,12 @@ async fn one_entry_is_found_whatever_its_family(TestLog { log, store: _store }: 
     assert_eq!(log.get(EventId { seq: 99, ..ids[0] }).await.unwrap(), None);
 }
 
-async fn the_bell_rings_for_an_append(TestLog { log, store: _store }: TestLog) {
+async fn an_append_is_signalled(TestLog { log, store: _store }: TestLog) {
     let mut append_signal = log.append_signal(P);
     for mark in ["1", "2", "3"] {
         append_signal.mark_unchanged();
         let id = append(&log, event(Family::Alert, "a", mark)).await;
-        // It may ring for nothing, but it rings until the event can be read.
+        // Spurious signals are allowed; there must be one once the event can be read.
         let heard = async {
             loop {
                 append_signal.changed().await.unwrap();
@@ -81,11 +81,11 @@ async fn the_bell_rings_for_an_append(TestLog { log, store: _store }: TestLog) {
                 }
             }
         };
-        timeout(DEADLINE, heard).await.expect("the bell rings");
+        timeout(DEADLINE, heard).await.expect("the append is signalled");
     }
 }
 
-async fn partitions_are_apart(TestLog { log, store: _store }: TestLog) {
+async fn partitions_are_independent(TestLog { log, store: _store }: TestLog) {
     assert_eq!(log.partitions(), 2);
     append(&log, event(Family::Action, "a", "x")).await;
     let other = Partition(1);

@@ -1,23 +1,23 @@
-//! Looking after a log: nothing is trimmed that somebody needs, what was given up on can be put back, views change hands.
+//! Maintenance: trimming, dead letters, revoked leases, served views, members, inspection.
 
 use hemostat_log::{Cursor, History, ViewChange};
 
 use super::*;
 
 laws![
-    nothing_is_trimmed_that_a_group_has_not_dealt_with,
-    nothing_is_trimmed_that_a_cursor_has_not_passed,
-    what_is_trimmed_is_gone_and_nothing_else_is,
-    a_parked_delivery_that_is_put_back_is_delivered_again_and_who_reads_begins_afresh,
-    a_parked_delivery_whose_event_is_gone_is_not_put_back,
-    what_is_discarded_is_parked_no_more_and_its_event_stays,
-    a_lease_that_was_taken_back_commits_nothing,
+    an_entry_that_a_group_has_not_handled_is_not_trimmed,
+    an_entry_beyond_an_offset_is_not_trimmed,
+    a_trim_deletes_exactly_the_entries_before_its_bound,
+    a_redriven_dead_letter_is_delivered_again_to_a_new_epoch,
+    a_dead_letter_whose_event_is_gone_cannot_be_redriven,
+    a_discarded_dead_letter_is_gone_and_its_event_stays,
+    a_revoked_lease_commits_nothing,
     an_epoch_of_another_owner_commits_nothing,
     a_view_is_served_and_another_retired_in_one_commit,
     a_snapshot_has_every_row,
-    who_attends_is_known_until_its_time_is_over_or_it_leaves,
-    an_inspection_tells_what_is_there,
-    history_is_walked_through_in_order_to_its_end,
+    a_member_is_listed_until_its_heartbeat_expires_or_it_deregisters,
+    an_inspection_lists_the_state_of_a_partition,
+    a_scan_reads_history_in_order_to_its_end,
 ];
 
 async fn three(log: &Arc<dyn Log>) -> Vec<EventId> {
@@ -33,7 +33,7 @@ async fn left(log: &Arc<dyn Log>) -> Vec<EventId> {
     read.into_iter().map(|entry| entry.id).collect()
 }
 
-async fn nothing_is_trimmed_that_a_group_has_not_dealt_with(TestLog { log, store: _store }: TestLog) {
+async fn an_entry_that_a_group_has_not_handled_is_not_trimmed(TestLog { log, store: _store }: TestLog) {
     let ids = three(&log).await;
     let mine = lease(&*log, "g", "me").await;
     let trim = async || log.trim(P, Family::Action, EventId::end(P)).await.unwrap();
@@ -54,7 +54,7 @@ async fn nothing_is_trimmed_that_a_group_has_not_dealt_with(TestLog { log, store
     assert_eq!(left(&log).await, []);
 }
 
-async fn nothing_is_trimmed_that_a_cursor_has_not_passed(TestLog { log, store: _store }: TestLog) {
+async fn an_entry_beyond_an_offset_is_not_trimmed(TestLog { log, store: _store }: TestLog) {
     let ids = three(&log).await;
     let mine = lease(&*log, "v.1", "me").await;
     let pass = async |at, families: &[Family]| {
@@ -69,7 +69,7 @@ async fn nothing_is_trimmed_that_a_cursor_has_not_passed(TestLog { log, store: _
     assert_eq!((free.removed, free.held_by), (1, None), "who does not read a family does not hold it back");
 }
 
-async fn what_is_trimmed_is_gone_and_nothing_else_is(TestLog { log, store: _store }: TestLog) {
+async fn a_trim_deletes_exactly_the_entries_before_its_bound(TestLog { log, store: _store }: TestLog) {
     assert_eq!(log.trimmed(P, Family::Action).await.unwrap(), None);
     let ids = three(&log).await;
     let other = append(&log, event(Family::Alert, "a", "x")).await;
@@ -81,8 +81,8 @@ async fn what_is_trimmed_is_gone_and_nothing_else_is(TestLog { log, store: _stor
     assert_eq!(log.clock(P).await.unwrap(), other, "ids are never given again");
 }
 
-/// One of three deliveries is given up on, all are acknowledged.
-async fn one_parked(log: &Arc<dyn Log>) -> (Vec<EventId>, hemostat_log::Lease, Inbox) {
+/// Makes one of three deliveries a dead letter and acknowledges all.
+async fn one_dead_letter(log: &Arc<dyn Log>) -> (Vec<EventId>, hemostat_log::Lease, Inbox) {
     let ids = three(log).await;
     let mine = lease(&**log, "g", "me").await;
     let mut inbox = Inbox::new(Arc::clone(log), mine.clone(), [Family::Action]);
@@ -94,13 +94,11 @@ async fn one_parked(log: &Arc<dyn Log>) -> (Vec<EventId>, hemostat_log::Lease, I
     (ids, mine, inbox)
 }
 
-async fn a_parked_delivery_that_is_put_back_is_delivered_again_and_who_reads_begins_afresh(
-    TestLog { log, store: _store }: TestLog,
-) {
-    let (ids, _, mut inbox) = one_parked(&log).await;
-    let dead_letters = log.dead_letters(P, 9).await.unwrap()[0].clone();
+async fn a_redriven_dead_letter_is_delivered_again_to_a_new_epoch(TestLog { log, store: _store }: TestLog) {
+    let (ids, _, mut inbox) = one_dead_letter(&log).await;
+    let letter = log.dead_letters(P, 9).await.unwrap()[0].clone();
     let forget = [("g.1".to_owned(), "forgotten".to_owned())];
-    assert_eq!(log.redrive(P, dead_letters.key, &forget).await.unwrap(), Some(dead_letters.clone()));
+    assert_eq!(log.redrive(P, letter.key, &forget).await.unwrap(), Some(letter.clone()));
     assert!(matches!(inbox.next(9).await, Err(Error::Fenced { .. })));
     let mine = lease(&*log, "g", "me").await;
     let again = Inbox::new(Arc::clone(&log), mine, [Family::Action]).next(9).await.unwrap();
@@ -108,36 +106,36 @@ async fn a_parked_delivery_that_is_put_back_is_delivered_again_and_who_reads_beg
     assert_eq!(again[0].times, 2, "something may have been done about it before");
     assert_eq!(log.all_rows(P, "g.1").await.unwrap(), [("kept".to_owned(), vec![1])]);
     assert_eq!(log.dead_letters(P, 9).await.unwrap(), []);
-    assert_eq!(log.redrive(P, dead_letters.key, &forget).await.unwrap(), None, "it is not parked any more");
+    assert_eq!(log.redrive(P, letter.key, &forget).await.unwrap(), None, "it is no longer a dead letter");
 }
 
-async fn a_parked_delivery_whose_event_is_gone_is_not_put_back(TestLog { log, store: _store }: TestLog) {
-    let (_, mine, _) = one_parked(&log).await;
+async fn a_dead_letter_whose_event_is_gone_cannot_be_redriven(TestLog { log, store: _store }: TestLog) {
+    let (_, mine, _) = one_dead_letter(&log).await;
     assert_eq!(log.trim(P, Family::Action, EventId::end(P)).await.unwrap().removed, 3);
-    let dead_letters = log.dead_letters(P, 9).await.unwrap()[0].clone();
-    let refused = log.redrive(P, dead_letters.key, &[]).await.unwrap_err();
+    let letter = log.dead_letters(P, 9).await.unwrap()[0].clone();
+    let refused = log.redrive(P, letter.key, &[]).await.unwrap_err();
     assert!(refused.to_string().contains("discard it instead"), "{refused}");
-    assert_eq!(log.dead_letters(P, 9).await.unwrap(), [dead_letters]);
+    assert_eq!(log.dead_letters(P, 9).await.unwrap(), [letter]);
     log.commit(&Commit::new(mine)).await.expect("the lease is as it was");
 }
 
-async fn what_is_discarded_is_parked_no_more_and_its_event_stays(TestLog { log, store: _store }: TestLog) {
-    let (ids, ..) = one_parked(&log).await;
-    let dead_letters = log.dead_letters(P, 9).await.unwrap()[0].clone();
-    assert_eq!(log.discard(P, dead_letters.key).await.unwrap(), Some(dead_letters.clone()));
-    assert_eq!(log.discard(P, dead_letters.key).await.unwrap(), None);
+async fn a_discarded_dead_letter_is_gone_and_its_event_stays(TestLog { log, store: _store }: TestLog) {
+    let (ids, ..) = one_dead_letter(&log).await;
+    let letter = log.dead_letters(P, 9).await.unwrap()[0].clone();
+    assert_eq!(log.discard(P, letter.key).await.unwrap(), Some(letter.clone()));
+    assert_eq!(log.discard(P, letter.key).await.unwrap(), None);
     assert_eq!(log.dead_letters(P, 9).await.unwrap(), []);
     assert_eq!(left(&log).await, ids);
 }
 
-async fn a_lease_that_was_taken_back_commits_nothing(TestLog { log, store: _store }: TestLog) {
+async fn a_revoked_lease_commits_nothing(TestLog { log, store: _store }: TestLog) {
     let mine = lease(&*log, "g", "me").await;
-    log.recall(P, "g").await.unwrap();
+    log.revoke(P, "g").await.unwrap();
     let refused = log.commit(&of(&mine, [event(Family::Action, "a", "x")])).await;
     assert!(matches!(refused, Err(CommitError::Stale)), "{refused:?}");
     assert!(!log.renew(&mine, DEADLINE).await.unwrap());
     assert_eq!(lease(&*log, "g", "other").await.epoch, mine.epoch + 1, "anybody may take it at once");
-    log.recall(P, "nobody's").await.unwrap();
+    log.revoke(P, "nobody's").await.unwrap();
 }
 
 async fn an_epoch_of_another_owner_commits_nothing(TestLog { log, store: _store }: TestLog) {
@@ -163,7 +161,7 @@ async fn a_view_is_served_and_another_retired_in_one_commit(TestLog { log, store
     assert_eq!(served().await.as_deref(), Some("v.2"));
     assert_eq!(log.all_rows(P, "v.1").await.unwrap(), []);
     assert_eq!(log.all_rows(P, "v.2").await.unwrap().len(), 1);
-    log.want_view(P, "v.2", "v.2~2").await.unwrap();
+    log.request_view(P, "v.2", "v.2~2").await.unwrap();
     assert_eq!(log.views(P).await.unwrap().get("v.2+").map(String::as_str), Some("v.2~2"));
 }
 
@@ -177,7 +175,7 @@ async fn a_snapshot_has_every_row(TestLog { log, store: _store }: TestLog) {
     assert_eq!(log.snapshot(P, "nothing.1").await.unwrap(), []);
 }
 
-async fn who_attends_is_known_until_its_time_is_over_or_it_leaves(TestLog { log, store: _store }: TestLog) {
+async fn a_member_is_listed_until_its_heartbeat_expires_or_it_deregisters(TestLog { log, store: _store }: TestLog) {
     let heartbeat = async |owner, ttl| log.heartbeat("g", owner, ttl).await.unwrap();
     assert_eq!(heartbeat("b", DEADLINE).await, ["b"]);
     assert_eq!(heartbeat("a", DEADLINE).await, ["a", "b"], "sorted");
@@ -190,8 +188,8 @@ async fn who_attends_is_known_until_its_time_is_over_or_it_leaves(TestLog { log,
     }
 }
 
-async fn an_inspection_tells_what_is_there(TestLog { log, store: _store }: TestLog) {
-    let (ids, mine, _) = one_parked(&log).await;
+async fn an_inspection_lists_the_state_of_a_partition(TestLog { log, store: _store }: TestLog) {
+    let (ids, mine, _) = one_dead_letter(&log).await;
     let late = append(&log, event(Family::Action, "b", "late")).await;
     let timers = vec![TimerUpdate::Set { subject: subject("a"), name: "retry".into(), due: at(7) }];
     let cursor = Some(Cursor { at: ids[2], families: vec![Family::Action, Family::Alert] });
@@ -218,7 +216,7 @@ async fn an_inspection_tells_what_is_there(TestLog { log, store: _store }: TestL
     assert_eq!(found.views, ["g.1"]);
 }
 
-async fn history_is_walked_through_in_order_to_its_end(TestLog { log, store: _store }: TestLog) {
+async fn a_scan_reads_history_in_order_to_its_end(TestLog { log, store: _store }: TestLog) {
     let mine = lease(&*log, "writer", "writer").await;
     let mut ids = vec![];
     for _ in 0..5 {
