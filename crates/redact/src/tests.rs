@@ -1,12 +1,12 @@
 use proptest::prelude::*;
 
-use super::*;
+use crate::{KnownSecrets, MARK, Patterns, Redacted, Redactor, patterns::MAX_PATTERNS, strip_control_characters};
 
 fn redacted(text: &str) -> String {
     Redactor::default().redact(text).text
 }
 
-/// Each text with what must be left of it.
+/// Texts and their redacted form.
 fn check(rows: &[(&str, &str)]) {
     for (text, left) in rows {
         assert_eq!(redacted(text), *left, "{text:?}");
@@ -14,8 +14,8 @@ fn check(rows: &[(&str, &str)]) {
 }
 
 #[test]
-fn tokens_are_known_by_their_shape() {
-    // Put together here, so that no scanner of sources takes them for real ones.
+fn tokens_are_found_by_their_format() {
+    // Assembled here, so that no secret scanner takes them for real ones.
     let of = |prefix: &str, body: &str| format!("{prefix}{body}");
     let (hex, letters) = ("0123456789abcdef0123456789abcdef", "Ab1Cd2Ef3Gh4Ij5Kl6Mn7Op8Qr9St0Uv1Wx2");
     for token in [
@@ -73,7 +73,7 @@ fn tokens_are_known_by_their_shape() {
 }
 
 #[test]
-fn values_are_known_by_their_names() {
+fn values_are_found_by_their_names() {
     check(&[
         ("password=hunter2", "password=[redacted]"),
         ("DB_PASSWORD=hunter2 DB_HOST=db", "DB_PASSWORD=[redacted] DB_HOST=db"),
@@ -130,7 +130,7 @@ fn values_are_known_by_their_names() {
 }
 
 #[test]
-fn credentials_in_addresses_go() {
+fn credentials_in_urls_are_removed() {
     check(&[
         ("postgres://app:hunter2@db:5432/shop", "postgres://[redacted]@db:5432/shop"),
         ("to postgresql+asyncpg://app:p%40ss@db/shop?x=1,", "to postgresql+asyncpg://[redacted]@db/shop?x=1,"),
@@ -150,7 +150,7 @@ fn credentials_in_addresses_go() {
 }
 
 #[test]
-fn people_are_nobodys_business() {
+fn personal_data_is_removed() {
     check(&[
         ("mail to bob.smith+x@mail.example.org failed", "mail to [redacted] failed"),
         ("<jürgen@müller.de>", "<[redacted]>"),
@@ -166,7 +166,7 @@ fn people_are_nobodys_business() {
 }
 
 #[test]
-fn what_looks_like_chance_goes() {
+fn random_text_is_removed() {
     check(&[
         ("read Zm9vYmFyMTIzNDU2Nzg5MGFiY2RlZmdoaWprbG1ub3A= from disk", "read [redacted] from disk"),
         ("x=wJalrXUtnFE9I/K7MdENG/bPxRfiCYzX4mPl3KeY", "x=[redacted]"),
@@ -175,9 +175,9 @@ fn what_looks_like_chance_goes() {
     ]);
 }
 
-/// What a diagnosis rests on.
+/// Text that a diagnosis rests on.
 #[test]
-fn evidence_stays() {
+fn evidence_is_kept() {
     for text in [
         "",
         " ",
@@ -222,7 +222,7 @@ fn evidence_stays() {
 }
 
 #[test]
-fn a_private_key_goes_as_a_whole() {
+fn a_private_key_is_removed_as_a_whole() {
     let (begin, end) = ("-----BEGIN EC PRIVATE KEY-----", "-----END EC PRIVATE KEY-----");
     check(&[
         (&format!("a\n{begin}\nMIIE\nAg==\n{end}\nb"), "a\n[redacted]\nb"),
@@ -236,7 +236,7 @@ fn a_private_key_goes_as_a_whole() {
 }
 
 #[test]
-fn what_a_containers_environment_holds_is_known_by_its_value() {
+fn secrets_in_a_containers_environment_are_found_by_value() {
     let environment = [
         "PATH=/usr/bin",
         "DB_PASSWORD=Tr0ub4dor",
@@ -247,7 +247,7 @@ fn what_a_containers_environment_holds_is_known_by_its_value() {
         "SETTINGS={\"clientSecret\":\"inner-value\"}",
         "API_KEY=with \"quotes\"",
     ];
-    let redactor = Redactor::default().knowing(Literals::new(environment, ["app --token flagged1"]));
+    let redactor = Redactor::default().with_known(KnownSecrets::new(environment, ["app --token flagged1"]));
     for (text, left) in [
         ("login with Tr0ub4dor failed", "login with [redacted] failed"),
         ("xTr0ub4dorx", "x[redacted]x"),
@@ -265,7 +265,7 @@ fn what_a_containers_environment_holds_is_known_by_its_value() {
 }
 
 #[test]
-fn patterns_of_ones_own_are_tried_before_they_are_used() {
+fn the_installations_patterns_are_validated() {
     let redactor = Redactor::new(Patterns::new([r"ACME-\d{4}", "x+y"]).unwrap());
     assert_eq!(
         redactor.redact("badge ACME-1234, xxy"),
@@ -277,8 +277,8 @@ fn patterns_of_ones_own_are_tried_before_they_are_used() {
         let error = Patterns::new([pattern]).unwrap_err().to_string();
         assert!(error.contains(reason), "{error}");
     }
-    assert!(Patterns::new(vec!["a"; PATTERNS]).is_ok());
-    assert!(Patterns::new(vec!["a"; PATTERNS + 1]).is_err());
+    assert!(Patterns::new(vec!["a"; MAX_PATTERNS]).is_ok());
+    assert!(Patterns::new(vec!["a"; MAX_PATTERNS + 1]).is_err());
 }
 
 #[test]
@@ -295,7 +295,7 @@ fn secrets_are_counted_once() {
 }
 
 #[test]
-fn a_long_text_takes_no_more_than_its_length_asks_for() {
+fn a_long_text_takes_linear_time() {
     let began = std::time::Instant::now();
     for piece in
         ["password=[", "password=\"", "a", "a,", "://", "x@", "-----BEGIN PRIVATE KEY-----\n", "4", "\\\"", "key=a "]
@@ -306,7 +306,7 @@ fn a_long_text_takes_no_more_than_its_length_asks_for() {
     assert!(began.elapsed().as_secs() < 30, "{:?}", began.elapsed());
 }
 
-/// Text of the kind that trips up whoever looks for structure.
+/// Text with misleading structure.
 fn text() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         Just("password=".to_owned()),
@@ -329,25 +329,25 @@ fn text() -> impl Strategy<Value = String> {
     proptest::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
 }
 
-/// A secret that no word in the frames around it is a part of, and that is told apart from its surroundings.
+/// A secret that is distinct from the text around it.
 fn secret() -> impl Strategy<Value = String> {
     "[A-Za-z0-9!#$%*+/^_~-]{3,24}[0-9][A-Za-z0-9]{2,8}".prop_map(|body| format!("Zq9{body}"))
 }
 
 proptest! {
     #[test]
-    fn every_text_has_an_answer_and_the_answer_is_its_own(text in text()) {
+    fn redaction_works_for_every_text_and_is_idempotent(text in text()) {
         let once = Redactor::default().redact(&text);
         let twice = Redactor::default().redact(&once.text);
         prop_assert_eq!(&twice.text, &once.text);
         prop_assert_eq!(twice.count, 0);
         if !text.contains(MARK) {
-            prop_assert_eq!(once.text == clean(&text), once.count == 0);
+            prop_assert_eq!(once.text == strip_control_characters(&text), once.count == 0);
         }
     }
 
     #[test]
-    fn lines_are_as_many_as_before(lines in proptest::collection::vec(text(), 0..6)) {
+    fn the_number_of_lines_does_not_change(lines in proptest::collection::vec(text(), 0..6)) {
         let redacted = Redactor::default().redact_lines(lines.iter().map(String::as_str));
         prop_assert_eq!(redacted.len(), lines.len());
     }
@@ -396,7 +396,7 @@ proptest! {
         let quoted = matches!(quote, '"' | '\'') && secret.ends_with(quote);
         let value = if quoted { &secret[1..secret.len() - 1] } else { secret.as_str() };
         prop_assume!(value.len() >= 8);
-        let redactor = Redactor::default().knowing(Literals::new([variable.as_str()], []));
+        let redactor = Redactor::default().with_known(KnownSecrets::new([variable.as_str()], []));
         let left = redactor.redact(&format!("{before} {secret} {after}")).text;
         prop_assert!(!left.contains(value), "{left}");
     }

@@ -1,10 +1,9 @@
-//! What of a text is for a terminal, and not for a reader?
+//! Removes escape sequences, control characters and invisible characters.
 //!
-//! Escape sequences, control characters, and characters that show nothing: they hide words from whoever looks for
-//! them, and may do things to the terminal on which an event is printed.
+//! They can hide a secret from the detectors, and can manipulate the terminal on which an event is printed.
 
-/// `text` without escape sequences, control characters and invisible ones. Tabs become spaces, line breaks stay.
-pub fn clean(text: &str) -> String {
+/// `text` without escape sequences, control characters and invisible characters. Tabs become spaces, line breaks stay.
+pub fn strip_control_characters(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();
     while let Some(char) = chars.next() {
@@ -12,8 +11,8 @@ pub fn clean(text: &str) -> String {
             '\n' => clean.push('\n'),
             '\t' => clean.push(' '),
             '\u{1b}' => match chars.next() {
-                Some('[') => sequence(&mut chars),
-                // A command to the terminal, such as its title, up to BEL or ESC \.
+                Some('[') => skip_sequence(&mut chars),
+                // An operating system command, such as the window title, up to BEL or ESC \.
                 Some(']' | 'P' | 'X' | '^' | '_') => {
                     while let Some(char) = chars.next_if(|char| *char != '\n') {
                         if char == '\u{7}' || (char == '\u{1b}' && chars.next_if_eq(&'\\').is_some()) {
@@ -25,7 +24,7 @@ pub fn clean(text: &str) -> String {
                 Some('\n') => clean.push('\n'),
                 _ => {}
             },
-            '\u{9b}' => sequence(&mut chars),
+            '\u{9b}' => skip_sequence(&mut chars),
             char if char.is_control() || is_invisible(char) => {}
             char => clean.push(char),
         }
@@ -33,13 +32,13 @@ pub fn clean(text: &str) -> String {
     clean
 }
 
-/// Passes over the rest of `ESC [ 1 ; 31 m`.
-fn sequence(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) {
+/// Skips the rest of a control sequence: `ESC [ 1 ; 31 m`.
+fn skip_sequence(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) {
     while chars.next_if(|char| matches!(char, '\u{20}'..='\u{3f}')).is_some() {}
     _ = chars.next_if(|char| matches!(char, '\u{40}'..='\u{7e}'));
 }
 
-/// Without width, or steering the direction of writing; also what stands for bytes that are no text.
+/// Zero-width characters, direction marks and replacement characters.
 fn is_invisible(char: char) -> bool {
     matches!(
         char,
@@ -54,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_steers_a_terminal_goes_and_what_is_read_stays() {
+    fn control_characters_are_removed_and_text_stays() {
         for (text, cleaned) in [
             ("plain, with ümläuts and 漢字", "plain, with ümläuts and 漢字"),
             ("\u{1b}[1;31mERROR\u{1b}[0m it broke", "ERROR it broke"),
@@ -69,7 +68,7 @@ mod tests {
             ("cut \u{1b}", "cut "),
             ("\u{1b}]never ended\nnext", "\nnext"),
         ] {
-            assert_eq!(clean(text), cleaned, "{text:?}");
+            assert_eq!(strip_control_characters(text), cleaned, "{text:?}");
         }
     }
 }

@@ -1,13 +1,13 @@
-//! Where is a private key, in PEM?
+//! Finds private keys in PEM.
 //!
-//! A key stretches over many lines, so its lines have to be looked at together: from BEGIN to END, and where the
-//! beginning was cut away, back from END over what looks like base64.
+//! A key spans many lines, so its lines are searched together: from BEGIN to END, and if the beginning is missing, from
+//! END back over lines that look like base64.
 
 use std::{ops::Range, sync::LazyLock};
 
 use regex::Regex;
 
-use super::shapes::compiled;
+use crate::patterns::compiled;
 
 const BEGIN: &str = r"-----BEGIN [A-Z0-9 ]{0,32}PRIVATE KEY(?: BLOCK)?-----";
 const END: &str = r"-----END [A-Z0-9 ]{0,32}PRIVATE KEY(?: BLOCK)?-----";
@@ -18,13 +18,13 @@ static LAST: LazyLock<Regex> = LazyLock::new(|| compiled(END));
 static BASE64: LazyLock<Regex> =
     LazyLock::new(|| compiled(r"(?:^\s*|[|>\]]\s*)[A-Za-z0-9+/=]+\s*$|[A-Za-z0-9+/=]{32,}\s*$"));
 
-/// Keys within one text.
+/// The keys in one text.
 pub(super) fn find(text: &str) -> Vec<Range<usize>> {
     if !text.contains("PRIVATE KEY") {
         return vec![];
     }
     let mut found: Vec<_> = WHOLE.find_iter(text).map(|found| found.range()).collect();
-    // An end whose beginning was cut away.
+    // An END without its BEGIN.
     if found.is_empty()
         && let Some(end) = LAST.find(text)
     {
@@ -42,7 +42,7 @@ pub(super) fn find(text: &str) -> Vec<Range<usize>> {
     found
 }
 
-/// Which of these lines are part of a key that stretches over several of them.
+/// Which of these lines belong to a key that spans several lines.
 pub(super) fn inside(lines: &[String]) -> Vec<bool> {
     let mut inside = vec![false; lines.len()];
     let mut begun = None;
@@ -52,7 +52,7 @@ pub(super) fn inside(lines: &[String]) -> Vec<bool> {
         }
         let (first, last) = (FIRST.find(line), LAST.find(line));
         match (begun, first, last) {
-            // All on one line: not for us.
+            // A whole key on one line: `find` handles it.
             (None, Some(first), Some(last)) if first.start() < last.start() => {}
             (None, Some(_), _) => begun = Some(index),
             (None, None, Some(_)) => {
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_lines_of_a_key_are_known_also_where_an_end_was_cut_away() {
+    fn the_lines_of_a_key_are_found_even_if_one_end_is_missing() {
         let (begin, end) = ("-----BEGIN RSA PRIVATE KEY-----", "-----END RSA PRIVATE KEY-----");
         for (lines, expected) in [
             (vec!["a", begin, "MIIE", "Ag==", end, "b"], "-++++-"),

@@ -1,24 +1,23 @@
-//! Where does an address carry credentials?
+//! Finds credentials in URLs.
 //!
-//! `postgres://app:hunter2@db/shop`: what stands between `://` and the `@` before the host goes, the user's name too, as
-//! it is often a token. Secrets among an address's parameters are [`pairs`](super::pairs)' and
-//! [`shapes`](super::shapes)' to find.
+//! In `postgres://app:hunter2@db/shop` everything between `://` and the `@` before the host is removed, including the user
+//! name, which is often a token. Secrets in URL parameters are found by `key_values` and `token_formats`.
 
 use std::ops::Range;
 
-/// Credentials in addresses.
+/// Credentials in URLs.
 pub(super) fn find(text: &str) -> Vec<Range<usize>> {
     let mut found: Vec<Range<usize>> = vec![];
     let mut from = 0;
     while let Some(colon) = text[from..].find("://") {
         let (scheme_end, start) = (from + colon, from + colon + "://".len());
         from = start;
-        let scheme = text[..scheme_end].rsplit(|char: char| !is_of_scheme(char)).next().unwrap_or_default();
+        let scheme = text[..scheme_end].rsplit(|char: char| !is_scheme_character(char)).next().unwrap_or_default();
         if !scheme.contains(|char: char| char.is_ascii_alphabetic()) {
             continue;
         }
         let rest = &text[start..];
-        let address = &rest[..rest.find(ends).unwrap_or(rest.len())];
+        let address = &rest[..rest.find(ends_url).unwrap_or(rest.len())];
         if let Some(length) = credentials(&scheme.to_ascii_lowercase(), address) {
             found.push(start..start + length);
             from = start + length;
@@ -27,14 +26,14 @@ pub(super) fn find(text: &str) -> Vec<Range<usize>> {
     found
 }
 
-/// How long the credentials are at the beginning of an address without its scheme.
+/// The length of the credentials at the beginning of a URL without its scheme.
 fn credentials(scheme: &str, address: &str) -> Option<usize> {
-    // An `@` may be in a password, so the last one counts, but not one that is in the path or the query.
+    // A password may contain `@`, so the last one counts, but not one in the path or the query.
     let path = address.find(['/', '?', '#']).unwrap_or(address.len());
     if let Some(at) = address[..path].rfind('@') {
         return Some(at).filter(|at| *at > 0);
     }
-    // A password that has a slash in it is not allowed so, and met all the same.
+    // A slash in a password is not valid, but occurs.
     let at = address.rfind('@')?;
     let (_, after_user) = address[..at].split_once(':').filter(|(user, _)| !user.contains(['/', '?', '#']))?;
     let is_port = {
@@ -45,10 +44,10 @@ fn credentials(scheme: &str, address: &str) -> Option<usize> {
     (!is_port || !is_web).then_some(at)
 }
 
-fn is_of_scheme(char: char) -> bool {
+fn is_scheme_character(char: char) -> bool {
     char.is_ascii_alphanumeric() || matches!(char, '+' | '-' | '.')
 }
 
-fn ends(char: char) -> bool {
+fn ends_url(char: char) -> bool {
     char.is_whitespace() || matches!(char, '"' | '\'' | '<' | '>' | '`' | '\\')
 }

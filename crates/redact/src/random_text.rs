@@ -1,29 +1,28 @@
-//! What looks like chance, and so like a key?
+//! Finds keys that have no known format and no name, because they look random.
 //!
-//! Words repeat, keys do not: 32 characters or more in which small and large letters and digits alternate without a
-//! pattern are taken for a key. Chance in hexadecimal is mostly an identity or a digest (a container, a commit, a
-//! trace), and those are evidence: it is taken for a key only where it is the value of something whose name does not say
-//! that it identifies.
+//! 32 characters or more in which lower case, upper case and digits alternate irregularly count as a key. Random
+//! hexadecimal is mostly an id or a digest (of a container, a commit, a trace), which is evidence: it counts as a key only
+//! as a value whose name does not mean an id.
 
 use std::{ops::Range, sync::LazyLock};
 
 use regex::Regex;
 
-use super::{names::identifies, shapes::compiled};
+use crate::{patterns::compiled, secret_names::is_id_name};
 
-/// So long is a key at least.
-const LEAST: usize = 32;
-/// So much of it must look like chance.
-const LEAST_CHANCE: usize = 20;
+/// Minimum length of a key.
+const MIN_LENGTH: usize = 32;
+/// Minimum number of its characters that look random.
+const MIN_RANDOM: usize = 20;
 
 static RUN: LazyLock<Regex> = LazyLock::new(|| compiled(r"[A-Za-z0-9+/_=-]{32,}"));
 
-/// Keys without a shape or a name.
+/// Keys without a known format or name.
 pub(super) fn find(text: &str) -> Vec<Range<usize>> {
     RUN.find_iter(text).flat_map(|run| parts(text, run.range())).filter(|range| is_secret(text, range)).collect()
 }
 
-/// `name=value` is one run: its name is none of the key. An `=` at the end pads base64.
+/// The parts of a run at `=`: in `name=value` the name is no part of the key. An `=` at the end is base64 padding.
 fn parts(text: &str, run: Range<usize>) -> Vec<Range<usize>> {
     let body = text[run.clone()].trim_end_matches('=');
     let mut start = run.start;
@@ -40,7 +39,7 @@ fn parts(text: &str, run: Range<usize>) -> Vec<Range<usize>> {
 
 fn is_secret(text: &str, range: &Range<usize>) -> bool {
     let found = text[range.clone()].trim_end_matches('=');
-    if found.len() < LEAST {
+    if found.len() < MIN_LENGTH {
         return false;
     }
     let before = &text[..range.start];
@@ -48,12 +47,12 @@ fn is_secret(text: &str, range: &Range<usize>) -> bool {
     if is_hex || is_uuid(found) {
         return is_hex && is_value(before, &text[range.end..]);
     }
-    // `sha512-…` is how packages write their digests.
+    // Package managers write digests as `sha512-…`.
     let digest = ["sha256-", "sha384-", "sha512-"].iter().any(|prefix| found.starts_with(prefix));
-    !digest && !is_path(before, found) && random(found) >= LEAST_CHANCE
+    !digest && !is_path(before, found) && random_characters(found) >= MIN_RANDOM
 }
 
-/// Whether what follows `before` is the value of something that does not say it identifies, or stands alone.
+/// Whether it is a value whose name does not mean an id, or alone on its line.
 fn is_value(before: &str, after: &str) -> bool {
     let quotes = |char: char| matches!(char, '"' | '\'' | '`' | '\\' | '(' | ' ');
     let Some(named) = before.trim_end_matches(quotes).strip_suffix([':', '=']) else {
@@ -66,13 +65,13 @@ fn is_value(before: &str, after: &str) -> bool {
         .rfind(|char: char| !(char.is_alphanumeric() || matches!(char, '_' | '-' | '.')))
         .map_or(0, |at| at + named[at..].chars().next().map_or(1, char::len_utf8));
     let name = &named[start..];
-    !name.is_empty() && !identifies(name)
+    !name.is_empty() && !is_id_name(name)
 }
 
-/// Whether it is a part of a path: it has a root, and its first parts are words.
+/// Whether it is part of a path: it follows a root, and its first part is a word.
 fn is_path(before: &str, found: &str) -> bool {
     let rooted = found.starts_with('/') || before.ends_with(['/', '.', '~']);
-    rooted && found.trim_start_matches('/').split('/').next().is_some_and(|first| random(first) < 8)
+    rooted && found.trim_start_matches('/').split('/').next().is_some_and(|first| random_characters(first) < 8)
 }
 
 fn is_uuid(found: &str) -> bool {
@@ -80,31 +79,31 @@ fn is_uuid(found: &str) -> bool {
     lengths == [8, 4, 4, 4, 12] && found.chars().all(|char| char == '-' || char.is_ascii_hexdigit())
 }
 
-/// How many characters belong to pieces in which chance is at work.
-fn random(found: &str) -> usize {
+/// How many characters belong to pieces that look random.
+fn random_characters(found: &str) -> usize {
     found.split(['-', '_', '/', '+', '=']).filter(|piece| is_random(piece)).map(str::len).sum()
 }
 
 #[derive(PartialEq, Clone, Copy)]
 enum Kind {
-    Small,
-    Large,
+    Lower,
+    Upper,
     Digit,
 }
 
-/// Letters of both kinds and digits change places all the time in chance, and seldom in words and numbers.
+/// In random text lower case, upper case and digits alternate often, in words and numbers rarely.
 fn is_random(piece: &str) -> bool {
     let kinds: Vec<Kind> = piece
         .bytes()
         .map(|byte| match byte {
             b'0'..=b'9' => Kind::Digit,
-            b'A'..=b'Z' => Kind::Large,
-            _ => Kind::Small,
+            b'A'..=b'Z' => Kind::Upper,
+            _ => Kind::Lower,
         })
         .collect();
     let changes = kinds.windows(2).filter(|pair| pair[0] != pair[1]).count();
-    let (small, large) = (kinds.contains(&Kind::Small), kinds.contains(&Kind::Large));
-    // In hundredths of the piece's length; of chance one expects 62 with both kinds of letters, 40 with one.
-    let least = if small && large { 36 } else { 20 };
+    let (lower, upper) = (kinds.contains(&Kind::Lower), kinds.contains(&Kind::Upper));
+    // Changes per 100 characters; random text has about 62 with both cases, 40 with one.
+    let least = if lower && upper { 36 } else { 20 };
     piece.len() >= 8 && changes * 100 >= least * piece.len()
 }

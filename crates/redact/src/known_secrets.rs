@@ -1,45 +1,44 @@
-//! Which values does a container hold that are secret?
+//! The secret values of one container, from its environment and its arguments.
 //!
-//! Its environment and its arguments tell: the value of a variable whose name means a secret, and what is secret within
-//! other values, such as the password in an address. They are known only as long as this lives, and never shown.
+//! These are the values of variables whose names mean a secret, and secrets within other values, such as the password in
+//! a URL. They are kept in memory only, and never shown.
 
 use std::{collections::BTreeSet, fmt, ops::Range};
 
-use super::{Redactor, names::name_a_secret};
+use crate::{detectors::secrets, redacted::MARK, secret_names::is_secret_name};
 
-/// A shorter value would be found everywhere.
-const LEAST: usize = 4;
-/// A shorter value counts only as a whole word.
-const ANYWHERE: usize = 8;
-/// At most so many values are looked for.
-const MOST: usize = 256;
+/// Minimum length of a value; a shorter one would match everywhere.
+const MIN_LENGTH: usize = 4;
+/// Minimum length of a value that is found within words; a shorter one only as a whole word.
+const MIN_LENGTH_IN_WORD: usize = 8;
+/// Maximum number of values.
+const MAX_VALUES: usize = 256;
 
-/// Values that are secret; the longest first.
+/// Secret values, the longest first.
 #[derive(Clone, Default)]
-pub struct Literals(Vec<String>);
+pub struct KnownSecrets(Vec<String>);
 
-impl Literals {
-    /// From an environment (`NAME=value` each) and from texts that hold secrets as others do, such as a command line.
+impl KnownSecrets {
+    /// Collects them from an environment (`NAME=value` each) and from other texts, such as a command line.
     pub fn new<'a>(environment: impl IntoIterator<Item = &'a str>, texts: impl IntoIterator<Item = &'a str>) -> Self {
-        let redactor = Redactor::default();
         let mut values = BTreeSet::new();
         for variable in environment {
             let Some((name, value)) = variable.split_once('=') else { continue };
-            if name_a_secret(name) {
+            if is_secret_name(name) {
                 add(&mut values, value);
             }
-            add_within(&mut values, &redactor, value);
+            add_within(&mut values, value);
         }
         for text in texts {
-            add_within(&mut values, &redactor, text);
+            add_within(&mut values, text);
         }
         let mut values: Vec<String> = values.into_iter().collect();
         values.sort_by_key(|value| std::cmp::Reverse(value.len()));
-        values.truncate(MOST);
+        values.truncate(MAX_VALUES);
         Self(values)
     }
 
-    /// Where they stand in `text`.
+    /// Where they occur in `text`.
     pub(super) fn find(&self, text: &str) -> Vec<Range<usize>> {
         let mut found: Vec<Range<usize>> = vec![];
         for value in &self.0 {
@@ -47,7 +46,7 @@ impl Literals {
                 |range| {
                     let letter = |char: char| char.is_alphanumeric();
                     let word = !text[..range.start].ends_with(letter) && !text[range.end..].starts_with(letter);
-                    word || value.len() >= ANYWHERE
+                    word || value.len() >= MIN_LENGTH_IN_WORD
                 },
             ));
         }
@@ -56,15 +55,15 @@ impl Literals {
     }
 }
 
-impl fmt::Debug for Literals {
+impl fmt::Debug for KnownSecrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} values", self.0.len())
     }
 }
 
-fn add_within(values: &mut BTreeSet<String>, redactor: &Redactor, text: &str) {
-    for secret in redactor.secrets(text) {
-        // Of an address's `user:password` also the password alone.
+fn add_within(values: &mut BTreeSet<String>, text: &str) {
+    for secret in secrets(text) {
+        // Of `user:password` in a URL, the password alone is secret, too.
         if let Some((_, password)) = secret.split_once(':') {
             add(values, password);
         }
@@ -72,17 +71,17 @@ fn add_within(values: &mut BTreeSet<String>, redactor: &Redactor, text: &str) {
     }
 }
 
-/// A value in the forms in which it may be met.
+/// Adds a value in all forms in which it may occur.
 fn add(values: &mut BTreeSet<String>, value: &str) {
     const COMMON: [&str; 10] =
         ["true", "false", "none", "null", "default", "disabled", "enabled", "required", "auto", "name"];
     let value = value.trim();
     let value = ['"', '\''].iter().find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote)).unwrap_or(value);
     let is_common = COMMON.iter().any(|common| common.eq_ignore_ascii_case(value));
-    if value.len() < LEAST || is_common || super::MARK.contains(value) {
+    if value.len() < MIN_LENGTH || is_common || MARK.contains(value) {
         return;
     }
-    // As it is, as a part of an address, and as a text in JSON.
+    // Percent-encoded, as in a URL; escaped, as in JSON; decoded, if it is percent-encoded; and as it is.
     let mut encoded = String::new();
     for byte in value.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~') {
@@ -96,14 +95,14 @@ fn add(values: &mut BTreeSet<String>, value: &str) {
         values.insert(decoded);
     }
     values.insert(encoded);
-    // Of one that has several lines each is met alone.
-    for line in value.lines().map(str::trim).filter(|line| line.len() >= ANYWHERE) {
+    // The lines of a multi-line value may occur alone.
+    for line in value.lines().map(str::trim).filter(|line| line.len() >= MIN_LENGTH_IN_WORD) {
         values.insert(line.to_owned());
     }
     values.insert(value.to_owned());
 }
 
-/// What a percent-encoded text says, where it is one.
+/// The decoded text, if it is percent-encoded.
 fn decoded(text: &str) -> Option<String> {
     let mut bytes = vec![];
     let mut rest = text;
@@ -113,5 +112,5 @@ fn decoded(text: &str) -> Option<String> {
         rest = coded.get(2..)?;
     }
     bytes.extend(rest.bytes());
-    String::from_utf8(bytes).ok().filter(|decoded| decoded != text && decoded.len() >= LEAST)
+    String::from_utf8(bytes).ok().filter(|decoded| decoded != text && decoded.len() >= MIN_LENGTH)
 }

@@ -1,35 +1,34 @@
-//! Which names say that what they name is secret?
-//!
-//! `DB_PASSWORD`, `apiKey`, `X-Auth-Token`, `aws_secret_access_key`; but not `PASSWORD_FILE`, `token_ttl`,
-//! `max_tokens` or `key`.
+//! Decides by its name whether a value is secret: yes for
+//! `DB_PASSWORD`, `apiKey`, `X-Auth-Token`, `aws_secret_access_key`; no for `PASSWORD_FILE`, `token_ttl`,
+//! `max_tokens` and `key`.
 
-/// One of these words is enough.
+/// A name with one of these words means a secret.
 const WORDS: &str = "\
     authorization bearer clave contrasena contraseña cookie cookies credential credentials csrf dsn jwt kennwort \
     masterauth mdp otp parola pass passcode passphrase passwd password passwords passwort pat pgpassword psk pw pwd \
     requirepass secret secrets senha session sessionid sessid phpsessid jsessionid signature token tokens totp webhook \
     xsrf пароль 密码 密碼 パスワード";
 
-/// Anywhere in a word: `mypassword`, `authtoken`.
+/// Parts of a word that mean a secret: `mypassword`, `authtoken`.
 const PARTS: &str = "\
     accesskey apikey apitoken authtoken credential passphrase passwd password privatekey secret accesstoken \
     refreshtoken sessiontoken";
 
-/// Before `key`: `api_key`, `PrivateKey`.
+/// Words before `key` that mean a secret: `api_key`, `PrivateKey`.
 const KEYS: &str = "\
     access account admin api app application auth client cookie decryption deploy encrypt encryption hmac ingest jwt \
     license master private registration root rsa secret service session shared sign signing ssh ssl storage \
     subscription tls webhook write";
 
-/// A name that ends so is about a secret, and is none: where it is kept, how long it lives, how many there are.
+/// Last words of names that describe a secret but hold none: its location, lifetime or number.
 const ABOUT: &str = "\
     age alg algorithm attempts budget bytes count dir directory domain enabled encoding endpoint error errors exp \
     expiration expires expiry field file format header hint issuer len length lifetime limit max min name path policy \
     port provider rate required rotation samesite size status store timeout ttl type usage valid version";
 
 /// Whether a value under this name is secret.
-pub(super) fn name_a_secret(name: &str) -> bool {
-    // A name is short; what is longer is none.
+pub(crate) fn is_secret_name(name: &str) -> bool {
+    // A longer text is no name.
     if name.len() > 128 {
         return false;
     }
@@ -48,33 +47,33 @@ pub(super) fn name_a_secret(name: &str) -> bool {
         || words.windows(2).any(|pair| pair == ["connection", "string"])
 }
 
-/// Whether a name counts many: `max_tokens=512` is a number of them, `tokens=abc` is not.
-pub(super) fn counts(name: &str) -> bool {
+/// Whether a name may hold a count: `max_tokens=512` is a count, `tokens=abc` is not.
+pub(crate) fn is_count_name(name: &str) -> bool {
     words(name).last().is_some_and(|last| matches!(last.as_str(), "tokens" | "sessions" | "cookies" | "secrets"))
 }
 
-/// Whether a name is that of an identity or a digest, which looks like chance and is evidence.
-pub(super) fn identifies(name: &str) -> bool {
-    const IDENTITIES: &str = "\
+/// Whether a name means an id or a digest, which looks random but is evidence.
+pub(crate) fn is_id_name(name: &str) -> bool {
+    const ID_WORDS: &str = "\
         checksum commit container digest etag fingerprint guid hash id ids image integrity layer md5 node request rev \
         revision sandbox sha sha1 sha256 span task trace traceid spanid uuid version";
-    words(name).iter().any(|word| is_among(IDENTITIES, word))
+    words(name).iter().any(|word| is_among(ID_WORDS, word))
 }
 
 fn is_among(words: &str, word: &str) -> bool {
     words.split_whitespace().any(|one| one == word)
 }
 
-/// The words of a name, small: `dbPassword2`, `DB_PASSWORD` and `db.password` are `db` and `password`.
+/// The words of a name in lower case: `dbPassword2`, `DB_PASSWORD` and `db.password` are `db` and `password`.
 fn words(name: &str) -> Vec<String> {
     let mut words = vec![];
     let mut word = String::new();
     let mut before: Option<char> = None;
     let mut chars = name.chars().peekable();
     while let Some(char) = chars.next() {
-        let small_follows = chars.peek().is_some_and(|next| next.is_lowercase());
+        let lower_follows = chars.peek().is_some_and(|next| next.is_lowercase());
         let begins = match before {
-            Some(before) if char.is_uppercase() => before.is_lowercase() || (before.is_uppercase() && small_follows),
+            Some(before) if char.is_uppercase() => before.is_lowercase() || (before.is_uppercase() && lower_follows),
             _ => false,
         };
         if (begins || !char.is_alphanumeric()) && !word.is_empty() {
@@ -99,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_says_whether_its_value_is_secret() {
+    fn a_name_decides_whether_its_value_is_secret() {
         for name in [
             "password",
             "PASSWORD",
@@ -144,7 +143,7 @@ mod tests {
             "passphrase",
             "csrf_token",
         ] {
-            assert!(name_a_secret(name), "{name}");
+            assert!(is_secret_name(name), "{name}");
         }
         for name in [
             "",
@@ -171,7 +170,7 @@ mod tests {
             "secret_name",
             "sessions_count",
         ] {
-            assert!(!name_a_secret(name), "{name}");
+            assert!(!is_secret_name(name), "{name}");
         }
     }
 }

@@ -1,17 +1,18 @@
-//! Which secrets are known by their shape alone?
+//! Finds secrets by their format.
 //!
-//! Most issuers give their tokens a beginning of their own, so that they can be found. The beginnings are public
-//! knowledge; each stands here with a test.
+//! Most issuers give their tokens a distinctive prefix. The prefixes are public; each has a test.
 
 use std::{ops::Range, sync::LazyLock};
 
 use regex::{Regex, RegexSet};
 
-/// A pattern each; where it has a group, only that is secret.
-const SHAPES: &[&str] = &[
+use crate::patterns::compiled;
+
+/// One pattern each. If a pattern has a group, only the group is the secret.
+const FORMATS: &[&str] = &[
     // JSON web tokens, signed, unsigned and encrypted.
     r"eyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]{2,}(?:\.[A-Za-z0-9_-]*)*",
-    // What follows the scheme of an authorization.
+    // The credentials after an authorization scheme.
     r"(?i)\bbearer[ :=]+([A-Za-z0-9._~+/=:-]{16,}|[A-Za-z._~+/-]*[0-9][A-Za-z0-9._~+/=-]{4,})",
     r"(?i)\bbasic +([A-Za-z0-9+/]{8,}={0,2})",
     r#"(?i)\b(?:digest|hmac|aws4-hmac-sha256)\s+(\w+=[^\r\n'`]{8,})"#,
@@ -43,28 +44,28 @@ const SHAPES: &[&str] = &[
     r"\bSG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}",
     r"\b(?:AC|SK)[0-9a-f]{32}\b",
     r"\bkey-[0-9a-f]{32}\b",
-    // Models.
+    // Model providers.
     r"\bsk-[A-Za-z0-9_-]{16,}",
     r"\bgsk_[A-Za-z0-9]{20,}",
     r"\bhf_[A-Za-z0-9]{20,}",
     r"\b(?:r8|xai|pplx|csk|nvapi)[_-][A-Za-z0-9_-]{24,}",
-    // Money and shops.
+    // Payment and shops.
     r"(?:pk|rk|sk)_(?:live|test)_[A-Za-z0-9]{8,}",
     r"\bwhsec_[A-Za-z0-9+/=]{16,}",
     r"\bshp(?:at|ca|pa|ss)_[A-Za-z0-9]{24,}",
     r"\bsq0[a-z]{3}-[A-Za-z0-9_-]{20,}",
-    // Watching.
+    // Monitoring.
     r"\bgl(?:sa|c)_[A-Za-z0-9+/=_]{20,}",
     r"\bNR(?:AK|II|JS)-[A-Za-z0-9_-]{16,}",
     // Other keys.
     r"AGE-SECRET-KEY-1[A-Z0-9]{20,}",
     r"\bsbp_[a-f0-9]{32,}",
     r"\b(?:lin_api|ntn|secret)_[A-Za-z0-9]{32,}",
-    // Hashes of passwords, which can be guessed at.
+    // Password hashes, which can be cracked.
     r"\$(?:2[abxy]|[156]|argon2(?:id|i|d)|scrypt|pbkdf2[a-z0-9-]*|y)\$[A-Za-z0-9./+=,$-]{16,}",
-    // Parameters of an address whose names mean this only there.
+    // URL parameters whose names mean a secret only there.
     r#"[?&;](?:access_?key|auth|code|key|p|pw|sid|sig|sign)=([^&\s"'<>#]+)"#,
-    // Connections and commands that have a syntax of their own.
+    // Connection strings and commands with a syntax of their own.
     r"(?i)jdbc:oracle:[a-z]+:([^\s@]+)@",
     r"\b[A-Za-z0-9_.-]+:([^\s@:/]+)@(?:tcp|unix)\(",
     r#"(?i)\bidentified\s+(?:with\s+\S+\s+)?(?:by|as)\s+(?:password\s+)?["']([^"']+)["']"#,
@@ -75,26 +76,21 @@ const SHAPES: &[&str] = &[
     r"(?i)^\s*(?:AUTH|HELLO [23] AUTH \S+)\s+(\S+)\s*$",
 ];
 
-/// People: they are no secrets of the installation, and nobody's business.
+/// Personal data: no secret of the installation, but not for its log either.
 static EMAIL: LazyLock<Regex> = LazyLock::new(|| {
     compiled(r#"[^\s@<>"'`(),:;=\[\]{}|\\/&?]{1,64}@(?:[\p{L}\p{N}](?:[\p{L}\p{N}-]*[\p{L}\p{N}])?\.)+\p{L}{2,24}"#)
 });
 static CARD: LazyLock<Regex> = LazyLock::new(|| compiled(r"[2-6][0-9](?:[ -]?[0-9]){11,17}"));
 
-static ALL: LazyLock<RegexSet> = LazyLock::new(|| RegexSet::new(SHAPES).expect("each shape is tried by a test"));
-static EACH: LazyLock<Vec<Regex>> = LazyLock::new(|| SHAPES.iter().map(|shape| compiled(shape)).collect());
+static ALL: LazyLock<RegexSet> = LazyLock::new(|| RegexSet::new(FORMATS).expect("a test compiles each format"));
+static EACH: LazyLock<Vec<Regex>> = LazyLock::new(|| FORMATS.iter().map(|format| compiled(format)).collect());
 
-/// A pattern that stands in the source.
-pub(super) fn compiled(pattern: &str) -> Regex {
-    Regex::new(pattern).expect("the patterns of the source are tried by tests")
-}
-
-/// Tokens and the like.
+/// Tokens, hashes and credentials with a known format.
 pub(super) fn find(text: &str) -> Vec<Range<usize>> {
     let mut found = vec![];
-    for shape in ALL.matches(text) {
-        let Some(shape) = EACH.get(shape) else { continue };
-        found.extend(shape.captures_iter(text).filter_map(|captures| {
+    for format in ALL.matches(text) {
+        let Some(format) = EACH.get(format) else { continue };
+        found.extend(format.captures_iter(text).filter_map(|captures| {
             let secret = captures.get(1).or_else(|| captures.get(0))?;
             Some(secret.range())
         }));
@@ -104,14 +100,14 @@ pub(super) fn find(text: &str) -> Vec<Range<usize>> {
 }
 
 /// E-mail addresses and card numbers.
-pub(super) fn find_people(text: &str) -> Vec<Range<usize>> {
+pub(super) fn find_personal_data(text: &str) -> Vec<Range<usize>> {
     let mut found: Vec<_> = EMAIL.find_iter(text).map(|found| found.range()).collect();
     found.extend(CARD.find_iter(text).map(|found| found.range()).filter(|range| is_card(text, range)));
     found.sort_by_key(|range| (range.start, std::cmp::Reverse(range.end)));
     found
 }
 
-/// Whether the digits there can be a card's: as many as one has, a checksum that fits, and no part of a longer number.
+/// Whether the digits can be a card number: the right length, a valid Luhn checksum, and no part of a longer number.
 fn is_card(text: &str, range: &Range<usize>) -> bool {
     let is_part = |char: char| char.is_alphanumeric() || matches!(char, '.' | '_');
     let alone = !text[..range.start].ends_with(is_part) && !text[range.end..].starts_with(char::is_alphanumeric);
@@ -131,9 +127,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_pattern_can_be_used_and_matches_no_nothing() {
-        for shape in SHAPES {
-            assert!(!compiled(shape).is_match(""), "{shape}");
+    fn every_pattern_compiles_and_does_not_match_the_empty_text() {
+        for format in FORMATS {
+            assert!(!compiled(format).is_match(""), "{format}");
         }
         assert_eq!(ALL.len(), EACH.len());
         assert!(!EMAIL.is_match("") && !CARD.is_match(""));

@@ -1,19 +1,19 @@
-//! Which values are secret by the name that they are given?
+//! Finds secret values by their names: `password=…`, `"token": "…"`, `API Key: …`, `--secret …`, `<password>…</password>`,
+//! `Authorization: …`, with any quoting.
 //!
-//! `password=…`, `"token": "…"`, `API Key: …`, `--secret …`, `<password>…</password>`, `Authorization: …`, in whatever
-//! way it was quoted. A name is found first, then whether it means a secret, then where its value ends.
+//! It finds a name first, then decides whether it means a secret, then finds where its value ends.
 
 use std::{ops::Range, sync::LazyLock};
 
 use regex::Regex;
 
-use super::{
-    MARK,
-    names::{counts, name_a_secret},
-    shapes::compiled,
+use crate::{
+    patterns::compiled,
+    redacted::MARK,
+    secret_names::{is_count_name, is_secret_name},
 };
 
-/// A name and what parts it from its value: `name=`, `"name": `, `\"name\":`, `:name=>`, `name%3D`.
+/// A name and the separator before its value: `name=`, `"name": `, `\"name\":`, `:name=>`, `name%3D`.
 static NAMED: LazyLock<Regex> = LazyLock::new(|| {
     compiled(
         r#"(?<open>\\*["'`])?(?<name>[\p{L}_][\p{L}\p{N}_.\[\]-]*)(?<close>\\*["'`])?(?<sep>[ ]*(?:=>|:=|==|=|:|%3[AaDd])[ ]*)"#,
@@ -23,7 +23,7 @@ static NAMED: LazyLock<Regex> = LazyLock::new(|| {
 static FLAG: LazyLock<Regex> =
     LazyLock::new(|| compiled(r#"(?:^|[\s"'\[,(])--?(?<name>\p{L}[\p{L}\p{N}_-]*)(?:\\*["'],[ ]*|[ ]+)"#));
 /// `password 'value'`, `password is value`.
-static SAID: LazyLock<Regex> = LazyLock::new(|| {
+static IN_SENTENCE: LazyLock<Regex> = LazyLock::new(|| {
     compiled(
         r#"(?<name>\p{L}[\p{L}\p{N}_-]*)[ ]+(?:(?:is|was|changed to|set to)[ ]*:?[ ]+(?<word>\S+)|(?<quote>["'`]))"#,
     )
@@ -31,20 +31,20 @@ static SAID: LazyLock<Regex> = LazyLock::new(|| {
 /// `<name>value</`.
 static ELEMENT: LazyLock<Regex> =
     LazyLock::new(|| compiled(r"<(?:\w+:)?(?<name>\p{L}[\p{L}\p{N}_.-]*)(?:\s[^<>]*)?>(?<value>[^<]+)</"));
-/// Another pair follows: the value before it has ended.
+/// The next pair, which ends the value before it.
 static NEXT: LazyLock<Regex> =
     LazyLock::new(|| compiled(r#"^[,;&][ ]*\\*["'`]?[\p{L}_][\p{L}\p{N}_.\[\]-]*\\*["'`]?[ ]*(?:=|:|%3[AaDd])"#));
 static NEXT_ON_LINE: LazyLock<Regex> =
     LazyLock::new(|| compiled(r"(?:[ ]+-{0,2}|[,;&][ ]*)[\p{L}_][\p{L}\p{N}_.-]*(?:=|:[ ])"));
 
-/// Words that follow `token:` and `password is` in sentences, and say nothing that is secret.
-const SENTENCES: &str = "\
+/// Words that follow `token:` and `password is` in sentences and are no secret.
+const SENTENCE_WORDS: &str = "\
     all an and are as at authentication bad be being but by cannot could denied did does empty error expected expired \
     failed failure false for found from has have in incorrect invalid is it malformed missing mismatch must nil no \
     none not null of off ok on only or please required should stored the this to too true unable undefined unexpected \
     unknown unset used valid was weak were when while will with wrong yes you your";
 
-/// Values of names that mean a secret, in order.
+/// The values of names that mean a secret, in order.
 pub(super) fn find(text: &str) -> Vec<Range<usize>> {
     let mut found = vec![];
     let mut from = 0;
@@ -52,7 +52,7 @@ pub(super) fn find(text: &str) -> Vec<Range<usize>> {
         let (Some(whole), Some(name)) = (captures.get(0), captures.name("name")) else { break };
         from = whole.end();
         let named = full_name(text, name.range());
-        if !name_a_secret(named) {
+        if !is_secret_name(named) {
             continue;
         }
         let enclosing = match (captures.name("open"), captures.name("close")) {
@@ -62,7 +62,7 @@ pub(super) fn find(text: &str) -> Vec<Range<usize>> {
         let place = Place { named, start: whole.end(), enclosing, begins: begins_line(&text[..whole.start()]) };
         let value = value(text, &place);
         let prose = captures.name("sep").is_some_and(|sep| sep.as_str().trim_start().starts_with(": "));
-        if !is_said(named, &text[value.clone()], prose && value.start == place.start) {
+        if !is_no_secret(named, &text[value.clone()], prose && value.start == place.start) {
             from = value.end.max(from);
             found.push(value);
         }
@@ -71,13 +71,13 @@ pub(super) fn find(text: &str) -> Vec<Range<usize>> {
         let (Some(whole), Some(name)) = (captures.get(0), captures.name("name")) else { continue };
         let place = Place { named: name.as_str(), start: whole.end(), enclosing: None, begins: false };
         let value = value(text, &place);
-        if name_a_secret(name.as_str()) && !text[value.clone()].starts_with('-') {
+        if is_secret_name(name.as_str()) && !text[value.clone()].starts_with('-') {
             found.push(value);
         }
     }
-    for captures in SAID.captures_iter(text) {
+    for captures in IN_SENTENCE.captures_iter(text) {
         let Some(name) = captures.name("name") else { continue };
-        if !name_a_secret(full_name(text, name.range())) {
+        if !is_secret_name(full_name(text, name.range())) {
             continue;
         }
         let plain = |word: &str| word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_punctuation());
@@ -96,7 +96,7 @@ pub(super) fn find(text: &str) -> Vec<Range<usize>> {
     }
     let secret = |captures: regex::Captures<'_>| {
         let (name, value) = (captures.name("name")?, captures.name("value")?);
-        name_a_secret(name.as_str()).then(|| value.range())
+        is_secret_name(name.as_str()).then(|| value.range())
     };
     found.extend(ELEMENT.captures_iter(text).filter_map(secret));
     found.retain(|range| !range.is_empty());
@@ -104,7 +104,7 @@ pub(super) fn find(text: &str) -> Vec<Range<usize>> {
     found
 }
 
-/// A name with the word before it, where only both together mean something: `API Key`, `connection string`.
+/// A name with the word before it, if only both together have a meaning: `API Key`, `connection string`.
 fn full_name(text: &str, name: Range<usize>) -> &str {
     let word = &text[name.clone()];
     if !["key", "keys", "string"].iter().any(|half| half.eq_ignore_ascii_case(word)) {
@@ -115,30 +115,30 @@ fn full_name(text: &str, name: Range<usize>) -> &str {
     &text[before.len() - length..name.end]
 }
 
-/// Whether a name is the first thing on its line, as in a file of settings.
+/// Whether a name is the first word on its line, as in a settings file.
 fn begins_line(before: &str) -> bool {
     let line = before.rsplit('\n').next().unwrap_or_default().trim();
     matches!(line, "" | "-" | "#" | "export" | "ENV" | "set")
 }
 
-/// Whether a value is nothing, a number of things or, in prose, a word of a sentence, rather than a secret.
-fn is_said(name: &str, value: &str, prose: bool) -> bool {
+/// Whether a value is empty, a count or, in prose, a word of a sentence, rather than a secret.
+fn is_no_secret(name: &str, value: &str, prose: bool) -> bool {
     const NOTHING: [&str; 10] = ["", "true", "false", "null", "nil", "none", "undefined", "yes", "no", MARK];
     let word = value.split_whitespace().next().unwrap_or_default();
     let word = word.trim_end_matches(['.', ',', ';', ':', '!', ')']);
     let is_number = value.len() <= 9 && value.bytes().all(|byte| byte.is_ascii_digit());
-    let is_in_sentence = || SENTENCES.split_whitespace().any(|said| said.eq_ignore_ascii_case(word));
+    let is_in_sentence = || SENTENCE_WORDS.split_whitespace().any(|common| common.eq_ignore_ascii_case(word));
     let is_nothing = NOTHING.iter().any(|nothing| nothing.eq_ignore_ascii_case(value));
-    is_nothing || (counts(name) && is_number) || (prose && is_in_sentence())
+    is_nothing || (is_count_name(name) && is_number) || (prose && is_in_sentence())
 }
 
-/// Where a value stands.
+/// The position of a value.
 struct Place<'a> {
     named: &'a str,
     start: usize,
-    /// The quote that began before the name and has not ended: `'Authorization: …'`.
+    /// The quote that began before the name and is still open: `'Authorization: …'`.
     enclosing: Option<&'a str>,
-    /// The name is the first thing on its line.
+    /// Whether the name is the first word on its line.
     begins: bool,
 }
 
@@ -171,18 +171,18 @@ fn value(text: &str, place: &Place<'_>) -> Range<usize> {
     };
     let value = line[..length].trim_end();
     let trimmed = value.trim_end_matches([',', ';', ')', ']', '}', '"', '\'', '`', '.']);
-    // What was taken out before ends with a bracket of its own.
+    // A mark ends with a bracket of its own.
     let kept = if value.starts_with(MARK) && trimmed.len() < MARK.len() { MARK.len() } else { trimmed.len() };
     start..start + kept
 }
 
-/// A quote with the backslashes before it.
+/// An opening quote with the backslashes before it.
 fn leading_quote(text: &str) -> Option<&str> {
     let slashes = text.len() - text.trim_start_matches('\\').len();
     text[slashes..].starts_with(['"', '\'', '`']).then(|| &text[..=slashes])
 }
 
-/// Where a value that began with `quote` ends. More backslashes before a quote make it a part of the value.
+/// The end of a value that began with `quote`. A quote after more backslashes is part of the value.
 fn closing(text: &str, from: usize, quote: &str) -> Option<usize> {
     let mark = quote.chars().last()?;
     let slashes = quote.len() - 1;
@@ -194,7 +194,7 @@ fn closing(text: &str, from: usize, quote: &str) -> Option<usize> {
     })
 }
 
-/// How long a value is that stands in brackets, where nothing follows the closing one.
+/// The length of a value in brackets, if nothing follows the closing one.
 fn bracketed(line: &str) -> Option<usize> {
     let (open, close) = match line.chars().next()? {
         '{' => ('{', '}'),
@@ -215,7 +215,7 @@ fn bracketed(line: &str) -> Option<usize> {
     follows.is_none_or(|char| char.is_whitespace() || ",;&}])\"'`.".contains(char)).then_some(end)
 }
 
-/// How long a value is that ends with the word, or where another pair begins.
+/// The length of a value that ends with the word, or where another pair begins.
 fn word(line: &str) -> usize {
     let scheme = ["bearer ", "basic ", "token ", "digest "]
         .iter()
@@ -228,7 +228,7 @@ fn word(line: &str) -> usize {
     line[from..].char_indices().find(|at| ends(*at)).map_or(line.len(), |(index, _)| from + index)
 }
 
-/// Whether it is a header whose value goes on to the end of the line.
+/// Whether it is a header whose value extends to the end of the line.
 fn is_header(name: &str) -> bool {
     let name = name.to_lowercase();
     ["authorization", "cookie"].iter().any(|header| name.ends_with(header))
