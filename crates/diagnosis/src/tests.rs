@@ -16,7 +16,7 @@ use hemostat_schema::{
 
 use crate::{case_history::CaseHistory, conclude::rule_of, host_health::HostHealth, rules::SETTLING, triage::Triage};
 use hemostat_core::testing::{
-    Then, at, cleared, event, exited, facts, given, health, id, ill, labelled, raised, run, seen, started, vitals,
+    Then, at, cleared, event, exited, facts, given, health, id, incident_event, labelled, raised, run, seen, started, vitals,
 };
 use hemostat_core::{Decider, Decision, Policy, Trigger, policy::Opinion};
 
@@ -79,8 +79,8 @@ fn only(then: &Then) -> Reached {
 #[track_caller]
 fn diagnosed(facts: Facts, mut symptoms: Vec<SymptomRaised>) -> Reached {
     let last = symptoms.pop().expect("a table's row has a symptom");
-    let history = std::iter::once(seen(0, facts)).chain(symptoms.into_iter().map(|symptom| ill(10, symptom)));
-    only(&given::<Triage>(&Policy::default(), history).when(ill(10, last), at(10)))
+    let history = std::iter::once(seen(0, facts)).chain(symptoms.into_iter().map(|symptom| incident_event(10, symptom)));
+    only(&given::<Triage>(&Policy::default(), history).when(incident_event(10, last), at(10)))
 }
 
 #[test]
@@ -190,9 +190,9 @@ fn a_diagnosis_belongs_to_its_incident() {
 fn symptoms_at_the_same_moment_get_one_diagnosis() {
     let policy = Policy::default();
     let sick = || Facts { health: Health::Unhealthy, ..facts() };
-    let first = ill(10, level(Symptom::CpuHigh, Severity::High, 99.0, Trend::Steady));
+    let first = incident_event(10, level(Symptom::CpuHigh, Severity::High, 99.0, Trend::Steady));
     let reached = diagnosed(sick(), vec![level(Symptom::CpuHigh, Severity::High, 99.0, Trend::Steady), failing()]);
-    let log: Vec<Recorded> = [seen(0, sick()), first, ill(10, failing()), ill(11, reached)]
+    let log: Vec<Recorded> = [seen(0, sick()), first, incident_event(10, failing()), incident_event(11, reached)]
         .into_iter()
         .zip(1..)
         .map(|(event, n)| event.recorded(id(n), &[]))
@@ -214,7 +214,7 @@ fn a_symptom_that_worsens_gets_a_new_diagnosis() {
     let worse = level(memory, Severity::Critical, 97.0, Trend::Steady);
     let worsened =
         SymptomWorsened { symptom: memory, severity: worse.severity, target: run(0), evidence: worse.evidence };
-    let then = given::<Triage>(&policy, [seen(0, facts()), ill(10, high)]).when(ill(70, worsened), at(70));
+    let then = given::<Triage>(&policy, [seen(0, facts()), incident_event(10, high)]).when(incident_event(70, worsened), at(70));
     assert_eq!(rule_of(&only(&then)), "at_the_limit");
 }
 
@@ -222,8 +222,8 @@ fn a_symptom_that_worsens_gets_a_new_diagnosis() {
 fn after_a_remedy_that_did_not_help_the_case_is_evaluated_again() {
     let policy = Policy::default();
     let check = |facts: Facts, since: Vec<NewEvent>, outcome: Outcome, expected: Option<(&str, Target)>| {
-        let sick = [seen(0, facts), health(10, run(0), Health::Unhealthy), ill(10, failing())];
-        let then = given::<Triage>(&policy, sick).and(since).when(ill(90, verified(outcome)), at(90));
+        let sick = [seen(0, facts), health(10, run(0), Health::Unhealthy), incident_event(10, failing())];
+        let then = given::<Triage>(&policy, sick).and(since).when(incident_event(90, verified(outcome)), at(90));
         match expected {
             Some((name, target)) => {
                 let reached = only(&then);
@@ -246,9 +246,9 @@ fn a_level_after_a_restart_is_judged_by_the_samples_of_that_run() {
     let policy = Policy::default();
     let check = |since: Vec<NewEvent>, expected: &str| {
         let high = level(Symptom::MemoryHigh, Severity::Critical, 97.0, Trend::Rising);
-        let then = given::<Triage>(&policy, [seen(0, facts()), ill(10, high)])
+        let then = given::<Triage>(&policy, [seen(0, facts()), incident_event(10, high)])
             .and(since)
-            .when(ill(90, verified(Outcome::Relapsed)), at(90));
+            .when(incident_event(90, verified(Outcome::Relapsed)), at(90));
         assert_eq!(rule_of(&only(&then)), expected);
     };
     check(vec![], "at_the_limit");
@@ -268,7 +268,7 @@ fn after_settling_triage_diagnoses_again_only_on_new_evidence() {
         let crash = ended(Symptom::Exited, 1, ExitBy::Crash);
         let reached = diagnosed(facts(), vec![crash.clone()]);
         assert_eq!(rule_of(&reached), SETTLING);
-        given::<Triage>(&policy, [seen(0, facts()), ill(10, crash), ill(10, reached)])
+        given::<Triage>(&policy, [seen(0, facts()), incident_event(10, crash), incident_event(10, reached)])
     };
     waiting().when(health(20, run(0), Health::Starting), at(20)).then_nothing();
     waiting().when(used(20, 1.0, 1.0), at(20)).then_nothing();
@@ -279,9 +279,9 @@ fn after_settling_triage_diagnoses_again_only_on_new_evidence() {
 #[test]
 fn a_settled_diagnosis_is_not_repeated() {
     let policy = Policy::default();
-    let history = || [seen(0, facts()), health(10, run(0), Health::Unhealthy), ill(10, failing())];
+    let history = || [seen(0, facts()), health(10, run(0), Health::Unhealthy), incident_event(10, failing())];
     let reached = diagnosed(Facts { health: Health::Unhealthy, ..facts() }, vec![failing()]);
-    let told = || given::<Triage>(&policy, history()).and([ill(10, reached.clone())]);
+    let told = || given::<Triage>(&policy, history()).and([incident_event(10, reached.clone())]);
     told().when(health(20, run(0), Health::Healthy), at(20)).then_nothing();
     told().when(health(25, run(0), Health::Unhealthy), at(25)).then_nothing();
     told().when(exited(30, run(0), ExitBy::Crash), at(30)).then_nothing();
@@ -294,7 +294,7 @@ fn when_one_symptom_clears_the_remaining_ones_may_get_another_diagnosis() {
     let check = |first: SymptomRaised, expected: Option<&str>| {
         let over = cleared(60, first.symptom);
         let reached = diagnosed(sick.clone(), vec![failing(), first.clone()]);
-        let history = [seen(0, sick.clone()), ill(10, failing()), ill(10, first), ill(10, reached)];
+        let history = [seen(0, sick.clone()), incident_event(10, failing()), incident_event(10, first), incident_event(10, reached)];
         let then = given::<Triage>(&policy, history).when(over, at(60));
         match expected {
             Some(expected) => assert_eq!(rule_of(&only(&then)), expected),
@@ -311,7 +311,7 @@ fn containers_that_are_excluded_or_halted_get_no_diagnosis() {
     let policy = Policy { exclude: hemostat_core::policy::NamePatterns::new(["api"]).unwrap(), ..Policy::default() };
     let sick = |facts: Facts| vec![seen(0, facts), health(10, run(0), Health::Unhealthy)];
     let check = |policy: &Policy, history: Vec<NewEvent>| {
-        given::<Triage>(policy, history).when(ill(10, failing()), at(11)).then_nothing();
+        given::<Triage>(policy, history).when(incident_event(10, failing()), at(11)).then_nothing();
     };
     check(&policy, sick(facts()));
     check(&Policy::default(), vec![]);
@@ -325,7 +325,7 @@ fn containers_that_are_excluded_or_halted_get_no_diagnosis() {
 #[test]
 fn a_cleared_symptom_gets_no_diagnosis() {
     let over = SymptomCleared { symptom: Symptom::Unhealthy, why: Cleared::Well, stood: Span::ZERO };
-    let log: Vec<Recorded> = [event(0, Seen { facts: facts() }), ill(10, failing()), ill(20, over)]
+    let log: Vec<Recorded> = [event(0, Seen { facts: facts() }), incident_event(10, failing()), incident_event(20, over)]
         .into_iter()
         .zip(1..)
         .map(|(event, n)| event.recorded(id(n), &[]))
@@ -342,7 +342,7 @@ fn a_cleared_symptom_gets_no_diagnosis() {
 #[test]
 fn an_event_that_is_delivered_again_changes_nothing() {
     let log =
-        [seen(0, facts()), ill(10, failing()), event(20, Exited { target: run(0), exit: exit(20, 1, ExitBy::Crash) })];
+        [seen(0, facts()), incident_event(10, failing()), event(20, Exited { target: run(0), exit: exit(20, 1, ExitBy::Crash) })];
     let (mut once, mut twice) = (CaseHistory::default(), CaseHistory::default());
     for (event, n) in log.into_iter().zip(1..) {
         let event = event.recorded(id(n), &[]);
@@ -351,4 +351,19 @@ fn an_event_that_is_delivered_again_changes_nothing() {
         Triage::evolve(&mut twice, &mut HostHealth::default(), &event);
     }
     assert_eq!(once, twice);
+}
+
+#[test]
+fn rows_keep_the_field_names_under_which_they_were_stored() {
+    let names = |value: serde_json::Value| {
+        value.as_object().expect("a row is a map").keys().map(String::to_owned).collect::<Vec<_>>()
+    };
+    let history = serde_json::to_value(CaseHistory::default()).unwrap();
+    let stored = ["asked", "condition", "examined", "illness", "last", "once", "past", "tried", "vitals", "was_well"];
+    assert_eq!(names(history), stored);
+    let past = crate::PastIncident { at: at(0), symptoms: vec![], root_cause: None, attempt: None };
+    assert_eq!(names(serde_json::to_value(past).unwrap()), ["at", "root_cause", "symptoms", "tried"]);
+    let mut host = HostHealth::default();
+    host.update(&"db".parse().unwrap(), Some(&down(1, ExitBy::Crash)), at(0));
+    assert_eq!(names(serde_json::to_value(host).unwrap()["db"].take()), ["exit", "health", "state", "well"]);
 }

@@ -181,7 +181,7 @@ impl SimulatedHost {
                 }
             }
             Op::Pass(seconds) => self.pass(Span::from_secs(seconds.into())),
-            Op::Away(seconds) => self.simulation.be_away(Span::from_secs(seconds.into())),
+            Op::Away(seconds) => self.simulation.skip(Span::from_secs(seconds.into())),
             Op::TurnUnhealthy(_)
             | Op::TurnHealthy(_)
             | Op::Crash(_)
@@ -211,7 +211,7 @@ impl SimulatedHost {
     fn pass(&mut self, span: Span) {
         let until = span.after(self.simulation.now());
         while self.simulation.now() < until {
-            self.simulation.pass(TICK);
+            self.simulation.advance(TICK);
             self.carry_out();
             let now = self.simulation.now();
             for container in &mut self.containers {
@@ -276,7 +276,7 @@ impl SimulatedHost {
             } else {
                 Failed { action, remedy, error: "it cannot be touched".into(), took: Span::ZERO }.into()
             };
-            self.simulation.tell(NewEvent::new(subject, now, event).in_incident(incident));
+            self.simulation.append(NewEvent::new(subject, now, event).in_incident(incident));
         }
     }
 
@@ -307,18 +307,18 @@ impl SimulatedHost {
 
     fn about(&mut self, who: usize, event: impl Into<Event>) {
         let event = NewEvent::new(self.containers[who].subject.clone(), self.simulation.now(), event);
-        self.simulation.tell(event);
+        self.simulation.append(event);
     }
 
     fn about_host(&mut self, event: impl Into<Event>) {
-        self.simulation.tell(NewEvent::new(host(), self.simulation.now(), event));
+        self.simulation.append(NewEvent::new(host(), self.simulation.now(), event));
     }
 }
 
 impl SimulatedContainer {
     fn observe(&mut self, simulation: &mut Simulation, policy: &Policy, input: ObservationInput, now: Timestamp) {
         for event in observe::observe(&mut self.seen, &self.subject, input, policy, now) {
-            simulation.tell(event);
+            simulation.append(event);
         }
     }
 
