@@ -1,6 +1,7 @@
 //! Actions: what was allowed, refused, done, and what came of it.
 
 use jiff::Timestamp;
+#[cfg(feature = "json-schema")]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -39,7 +40,8 @@ family! {
 }
 
 /// What can be done for a sick container.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Remedy {
     /// Stop it gracefully and start it again.
@@ -84,7 +86,8 @@ impl Remedy {
 }
 
 /// A remedy without its arguments, for what policy allows and for lists.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum RemedyKind {
     /// [`Remedy::Restart`].
@@ -131,7 +134,8 @@ impl From<&Remedy> for RemedyKind {
 }
 
 /// A person is asked for leave.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Proposed {
     /// To do what.
     pub remedy: Remedy,
@@ -144,7 +148,8 @@ pub struct Proposed {
 }
 
 /// A person gave leave.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Approved {
     /// The question.
     pub proposal: EventId,
@@ -153,7 +158,8 @@ pub struct Approved {
 }
 
 /// A person said no.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Denied {
     /// The question.
     pub proposal: EventId,
@@ -162,14 +168,16 @@ pub struct Denied {
 }
 
 /// Nobody answered in time.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Expired {
     /// The question.
     pub proposal: EventId,
 }
 
 /// The intent: from here on the remedy may be carried out, once.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Authorised {
     /// What is to be done.
     pub remedy: Remedy,
@@ -186,7 +194,8 @@ pub struct Authorised {
 }
 
 /// Where each limit stood when a remedy was authorised: why nothing stood against it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Limits {
     /// Which attempt within the rolling window, from 1.
     pub attempt: u32,
@@ -205,7 +214,8 @@ impl Limits {
 }
 
 /// How far the other limits were from forbidding a remedy.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct LimitsSnapshot {
     /// How far HemoStat may go with the container; in mode `approve` a person gave leave.
     pub mode: Mode,
@@ -232,7 +242,8 @@ pub struct LimitsSnapshot {
 }
 
 /// How far HemoStat may go with a container.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
     /// Watch and tell.
@@ -246,7 +257,8 @@ pub enum Mode {
 wire_names!(Mode { Observe = "observe", Approve = "approve", Auto = "auto" });
 
 /// How a circuit breaker lets an attempt pass.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Passage {
     /// It is closed: attempts pass.
@@ -258,7 +270,8 @@ pub enum Passage {
 wire_names!(Passage { Passing = "passing", Probing = "probing" });
 
 /// The remedy is not carried out, and why.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Refused {
     /// What was asked for.
     pub remedy: Remedy,
@@ -269,7 +282,8 @@ pub struct Refused {
 }
 
 /// Why a remedy is not carried out, in the order in which the reasons are looked at.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 #[serde(rename_all = "snake_case", tag = "reason")]
 pub enum Refusal {
     /// An operator stopped all healing.
@@ -456,7 +470,8 @@ impl std::fmt::Display for Refusal {
 }
 
 /// The remedy was carried out; whether it helped is not known yet.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Succeeded {
     /// The intent.
     pub action: EventId,
@@ -473,7 +488,8 @@ pub struct Succeeded {
 }
 
 /// How it is known that a remedy was carried out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Proof {
     /// The engine answered our call.
@@ -498,7 +514,8 @@ impl Proof {
 }
 
 /// The remedy could not be carried out.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Failed {
     /// The intent.
     pub action: EventId,
@@ -511,7 +528,8 @@ pub struct Failed {
 }
 
 /// Whether it helped, after the stabilisation window.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Verified {
     /// The intent.
     pub action: EventId,
@@ -526,7 +544,8 @@ pub struct Verified {
 }
 
 /// Whether a remedy helped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// The symptoms are gone and health is good.
@@ -540,7 +559,8 @@ pub enum Outcome {
 wire_names!(Outcome { Recovered = "recovered", Relapsed = "relapsed", Inconclusive = "inconclusive" });
 
 /// The circuit breaker tripped: attempt after attempt did not help.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct GaveUp {
     /// So many attempts did not help.
     pub attempts: u32,
@@ -549,14 +569,16 @@ pub struct GaveUp {
 }
 
 /// An operator closed a tripped breaker.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct BreakerReset {
     /// Who.
     pub by: String,
 }
 
 /// An operator stopped all healing on the host.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Paused {
     /// Who.
     pub by: String,
@@ -565,7 +587,8 @@ pub struct Paused {
 }
 
 /// An operator let healing go on.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Resumed {
     /// Who.
     pub by: String,

@@ -1,5 +1,6 @@
 //! Alerts: what people are told, and whether it reached them.
 
+#[cfg(feature = "json-schema")]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -26,7 +27,8 @@ family! {
 }
 
 /// An incident is worth telling.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Raised {
     /// How bad it is.
     pub severity: Severity,
@@ -37,7 +39,8 @@ pub struct Raised {
 }
 
 /// A raised alert turned out to need a person.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Escalated {
     /// The alert.
     pub alert: EventId,
@@ -48,7 +51,8 @@ pub struct Escalated {
 }
 
 /// The incident of a raised alert is over.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Resolved {
     /// The alert.
     pub alert: EventId,
@@ -63,7 +67,8 @@ pub struct Resolved {
 }
 
 /// How an incident ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Resolution {
     /// A remedy of HemoStat's helped.
@@ -91,7 +96,8 @@ impl Resolution {
 }
 
 /// Something was worth telling but is not told.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Suppressed {
     /// Why.
     pub why: Suppression,
@@ -100,7 +106,8 @@ pub struct Suppressed {
 }
 
 /// Why something is not told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Suppression {
     /// It has been told: the incident's alert stands.
@@ -122,14 +129,16 @@ impl Suppression {
 }
 
 /// An operator wants to see whether alerts arrive.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Tested {
     /// Who.
     pub by: String,
 }
 
 /// A channel took the message.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Delivered {
     /// The raised, escalated, resolved or tested event that it tells.
     pub alert: EventId,
@@ -142,7 +151,8 @@ pub struct Delivered {
 }
 
 /// A channel did not take the message, and no more attempts are made.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Undelivered {
     /// The raised, escalated, resolved or tested event that it tells.
     pub alert: EventId,

@@ -1,9 +1,9 @@
-//! From an event to the fields of a stream entry, and back.
+//! The codec between an event and the fields of a stream entry.
 //!
 //! A stream entry has few fields, because each costs time in Redis: `k` the kind and version (`observation.sampled.1`),
-//! `s` the subject, `c` the cause's id where there is one, and `e` the envelope as MessagePack with named fields:
-//! `at`, `incident`, `trace`, `data`. A version older than the program's is lifted step by step ([`UPCASTS`]); a kind or
-//! a version that only a later program knows stays readable as raw data.
+//! `s` the subject, `c` the id of the cause if there is one, and `e` the envelope as MessagePack with named fields:
+//! `at`, `incident`, `trace`, `data`. An older version is upcast step by step ([`UPCASTS`]); a kind or version that only a
+//! later program knows is read as raw data.
 
 use std::borrow::Cow;
 
@@ -16,13 +16,13 @@ use crate::{
     TraceParent,
 };
 
-/// An entry that cannot be read.
+/// Why an entry cannot be decoded, or an event not encoded.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// `k` is not `family.name.version`.
     #[error("the kind {0:?} is not family.name.version")]
     Kind(String),
-    /// `s` or `c` is not what it should be.
+    /// `s` or `c` is malformed.
     #[error("a field of the entry is malformed")]
     Field(#[from] crate::InvalidId),
     /// `e` is not the MessagePack of this kind.
@@ -30,15 +30,15 @@ pub enum Error {
     Data {
         /// The kind as written.
         kind: String,
-        /// What the decoder said.
+        /// The error of the decoder.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The event cannot be written as MessagePack.
+    /// The event cannot be encoded as MessagePack.
     #[error("could not encode an event")]
     Encode(#[from] rmp_serde::encode::Error),
 }
 
-/// The fields of a stream entry, but for the cause, which the commit may have to fill in.
+/// The fields of a stream entry except the cause, which the commit may have to fill in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Encoded {
     /// `k`.
@@ -59,33 +59,33 @@ struct Envelope<T> {
     data: T,
 }
 
-/// Lifts the data of one kind from one version to the next.
+/// An upcast: converts the data of one kind from one version to the next.
 #[derive(Debug, Clone, Copy)]
 pub struct Upcast {
     /// The full kind, such as `observation.sampled`.
     pub kind: &'static str,
-    /// From this version to the next.
+    /// The version that it converts from.
     pub from: u16,
-    /// How.
+    /// The conversion.
     pub lift: fn(Value) -> Value,
 }
 
-/// Every step from an old version to the next; see schema/README.md for how one is added.
+/// Every upcast; schema/README.md explains how one is added.
 pub const UPCASTS: &[Upcast] = &[
     Upcast { kind: "action.authorised", from: 1, lift: gather_limits },
-    // Version 2 has one reason more.
+    // Version 2 has one more reason.
     Upcast { kind: "action.refused", from: 1, lift: std::convert::identity },
-    // Version 2 knows more symptoms, more evidence and more about a diagnosis; what version 1 says means the same.
+    // Version 2 has more symptoms, more evidence and more fields of a diagnosis; the data of version 1 mean the same.
     Upcast { kind: "observation.symptom_raised", from: 1, lift: std::convert::identity },
     Upcast { kind: "observation.symptom_worsened", from: 1, lift: std::convert::identity },
     Upcast { kind: "observation.symptom_cleared", from: 1, lift: std::convert::identity },
     Upcast { kind: "diagnosis.reached", from: 1, lift: std::convert::identity },
-    Upcast { kind: "diagnosis.opinion_sought", from: 1, lift: show_nothing },
-    Upcast { kind: "diagnosis.failed", from: 1, lift: tell_no_trouble },
+    Upcast { kind: "diagnosis.opinion_sought", from: 1, lift: add_empty_evidence },
+    Upcast { kind: "diagnosis.failed", from: 1, lift: add_unknown_trouble },
 ];
 
-/// Version 1 did not say what the model was shown.
-fn show_nothing(mut data: Value) -> Value {
+/// Version 1 did not record what the model was shown.
+fn add_empty_evidence(mut data: Value) -> Value {
     if let Some(data) = data.as_object_mut() {
         for (key, value) in [
             ("part", serde_json::json!("decides")),
@@ -99,8 +99,8 @@ fn show_nothing(mut data: Value) -> Value {
     data
 }
 
-/// Version 1 had no names for what may go wrong.
-fn tell_no_trouble(mut data: Value) -> Value {
+/// Version 1 did not classify failures.
+fn add_unknown_trouble(mut data: Value) -> Value {
     if let Some(data) = data.as_object_mut() {
         data.insert("trouble".to_owned(), serde_json::json!("other"));
         data.insert("usage".to_owned(), Value::Null);
@@ -108,7 +108,7 @@ fn tell_no_trouble(mut data: Value) -> Value {
     data
 }
 
-/// Version 1 told the attempt and how many there may be; version 2 tells every limit, in one place.
+/// Version 1 recorded the attempt and the maximum; version 2 records every limit, in one object.
 fn gather_limits(mut data: Value) -> Value {
     if let Some(data) = data.as_object_mut() {
         let (attempt, of) = (data.remove("attempt"), data.remove("of"));
@@ -120,7 +120,7 @@ fn gather_limits(mut data: Value) -> Value {
 /// The entry's fields for `event`.
 ///
 /// # Errors
-/// When a value cannot be written as MessagePack, which no type of this crate allows for.
+/// If a value cannot be encoded as MessagePack, which does not happen with the types of this crate.
 pub fn encode(event: &NewEvent) -> Result<Encoded, Error> {
     let envelope = Envelope { at: event.at, incident: event.incident.clone(), trace: event.trace, data: &event.event };
     Ok(Encoded {
@@ -133,7 +133,7 @@ pub fn encode(event: &NewEvent) -> Result<Encoded, Error> {
 /// The event of an entry.
 ///
 /// # Errors
-/// When a field is malformed, or the data are not those of their kind and version.
+/// If a field is malformed, or the data do not match their kind and version.
 pub fn decode(id: EventId, kind: &str, subject: &str, cause: Option<&str>, envelope: &[u8]) -> Result<Recorded, Error> {
     decode_with(UPCASTS, id, kind, subject, cause, envelope)
 }
@@ -182,10 +182,10 @@ fn decode_with(
     Ok(Recorded { id, subject: subject.parse::<Subject>()?, at, incident, cause, trace, body })
 }
 
-/// Reads data of a known kind, current version, from JSON.
+/// Decodes data of a known kind and current version from JSON.
 ///
 /// # Errors
-/// When the data are not those of the kind.
+/// If the data do not match the kind.
 pub fn event_of(family: Family, name: &str, data: Value) -> Result<Event, serde_json::Error> {
     family_decode(family, name, data).unwrap_or_else(|| Err(serde::de::Error::custom("unknown kind")))
 }
@@ -215,7 +215,7 @@ fn family_decode<'de, D: serde::Deserializer<'de>>(
     }
 }
 
-/// Reads an envelope whose data's type is known only at run time.
+/// Decodes an envelope whose type of data is known only at run time.
 fn deserialize_known<'de, D: serde::Deserializer<'de>>(
     family: Family,
     name: &str,
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kind_of_a_later_program_is_kept_raw() {
+    fn a_kind_of_a_later_program_stays_raw() {
         let data = serde_json::json!({ "smell": "smoke" });
         for kind in ["observation.smelled.1", "observation.sampled.9"] {
             let read = decode(ID, kind, "h/c", None, &packed(&data)).unwrap();
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_an_entry_is_an_error_that_says_so() {
+    fn a_malformed_entry_is_an_error_that_names_the_field() {
         let check = |kind: &str, subject: &str, cause: Option<&str>, envelope: &[u8], says: &str| {
             let error = decode(ID, kind, subject, cause, envelope).unwrap_err();
             assert!(error.to_string().contains(says), "{error}");
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn an_old_version_is_lifted_step_by_step() {
+    fn an_old_version_is_upcast_step_by_step() {
         const STEPS: &[Upcast] = &[Upcast {
             kind: "action.resumed",
             from: 0,
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_added_later_does_not_disturb() {
+    fn an_unknown_field_is_ignored() {
         let data = serde_json::json!({ "by": "me", "mood": "good" });
         let read = decode(ID, "action.resumed.1", "h", Some("0.3-0"), &packed(&data)).unwrap();
         assert_eq!(read.event(), Some(&crate::action::Resumed { by: "me".into() }.into()));

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+#[cfg(feature = "json-schema")]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{ByteCount, ContainerId, Percent, Span, words::wire_names};
 
 /// Everything about a container that a decision may rest on, as `docker inspect` told it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Facts {
     /// Which container carries the name at present.
     pub id: ContainerId,
@@ -53,7 +55,8 @@ impl Facts {
 }
 
 /// One run of one container: what an act was decided for, and what it must still find when it acts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Target {
     /// Docker's id.
     pub id: ContainerId,
@@ -62,7 +65,8 @@ pub struct Target {
 }
 
 /// Docker's life cycle of a container.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// Made, never started.
@@ -102,7 +106,8 @@ impl State {
 }
 
 /// What the health check says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Health {
     /// There is no health check.
@@ -130,7 +135,8 @@ impl Health {
 }
 
 /// Docker's own restart policy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 #[serde(rename_all = "snake_case", tag = "name")]
 pub enum RestartPolicy {
     /// Never.
@@ -147,7 +153,8 @@ pub enum RestartPolicy {
 }
 
 /// How a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Exit {
     /// When.
     pub at: Timestamp,
@@ -171,7 +178,8 @@ impl Exit {
 }
 
 /// Who ended a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ExitBy {
     /// The program, with code 0: it had finished.
@@ -202,7 +210,8 @@ impl ExitBy {
 }
 
 /// What a container may use at most.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Limits {
     /// CPUs, from `--cpus` or quota and period.
     pub cpus: Option<f64>,
@@ -211,7 +220,8 @@ pub struct Limits {
 }
 
 /// A container's place in a Compose project.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Compose {
     /// The project.
     pub project: String,
@@ -224,7 +234,8 @@ pub struct Compose {
 }
 
 /// The Swarm service that a container is a task of.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Swarm {
     /// The service's id.
     pub service_id: String,
@@ -233,7 +244,8 @@ pub struct Swarm {
 }
 
 /// What a container uses at one instant.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Vitals {
     /// CPU as a share of the container's own limit, or of all the host's cores where it has none.
     pub cpu: Percent,
@@ -262,7 +274,8 @@ pub struct Vitals {
 }
 
 /// What a container had to wait for; none where the kernel or the source of the figures does not tell.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Strain {
     /// In which share of the scheduler's periods its CPU limit stopped it, since the sample before.
     #[serde(default, skip_serializing_if = "Option::is_none")]

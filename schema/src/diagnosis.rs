@@ -1,5 +1,6 @@
 //! Diagnoses: what was concluded from the symptoms, and what was asked of a model.
 
+#[cfg(feature = "json-schema")]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +24,8 @@ family! {
 }
 
 /// A conclusion.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Reached {
     /// Whether it is an illness.
     pub verdict: Verdict,
@@ -53,7 +55,8 @@ pub struct Reached {
 }
 
 /// Whether it is an illness. Three answers, because "nothing can be done" and "I am not sure" are not "all is well".
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// It is.
@@ -78,7 +81,8 @@ impl Verdict {
 }
 
 /// Who concluded it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 #[serde(rename_all = "snake_case", tag = "by")]
 pub enum Method {
     /// A rule of `core::diagnose`.
@@ -96,7 +100,8 @@ pub enum Method {
 }
 
 /// A model is about to be asked.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct OpinionSought {
     /// Whose model.
     pub provider: String,
@@ -115,7 +120,8 @@ pub struct OpinionSought {
 }
 
 /// What a model's answer is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Part {
     /// It is the diagnosis.
@@ -137,7 +143,8 @@ impl Part {
 }
 
 /// One piece of evidence, as a model is shown it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Exhibit {
     /// By which it can be cited, such as `facts` or `output.2`.
     pub id: String,
@@ -148,7 +155,8 @@ pub struct Exhibit {
 }
 
 /// A model has answered, and its answer is only to be compared with that of the rules.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Opined {
     /// What it would have concluded.
     pub opinion: Reached,
@@ -159,7 +167,8 @@ pub struct Opined {
 }
 
 /// What asking a model cost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Usage {
     /// Tokens of the question; zero where the provider did not say.
     pub tokens_in: u64,
@@ -176,7 +185,8 @@ pub struct Usage {
 }
 
 /// A model did not answer usefully.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Failed {
     /// Whose model.
     pub provider: String,
@@ -193,7 +203,8 @@ pub struct Failed {
 }
 
 /// In which way a model did not answer usefully.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Trouble {
     /// It could not be reached.

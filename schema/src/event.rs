@@ -1,38 +1,40 @@
-//! An event of any family, and the list of all kinds.
+//! An event of any family, and the metadata of all kinds.
 
 use std::{fmt, str::FromStr};
 
+#[cfg(feature = "json-schema")]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{Action, Alert, Diagnosis, InvalidId, Observation};
 
-/// A fact, of any family.
+/// An event of any family.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 #[allow(clippy::large_enum_variant, reason = "events are handled one at a time; a box would cost more than it saves")]
 pub enum Event {
-    /// What was seen.
+    /// What the monitor saw.
     Observation(Observation),
-    /// What was concluded.
+    /// What was diagnosed.
     Diagnosis(Diagnosis),
-    /// What was decided and done.
+    /// What was decided about healing, and executed.
     Action(Action),
-    /// What was told.
+    /// What people were notified of.
     Alert(Alert),
 }
 
-/// The four streams of a partition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+/// The families of events; each is a stream of a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Family {
-    /// What was seen.
+    /// What the monitor saw.
     Observation,
-    /// What was concluded.
+    /// What was diagnosed.
     Diagnosis,
-    /// What was decided and done.
+    /// What was decided about healing, and executed.
     Action,
-    /// What was told.
+    /// What people were notified of.
     Alert,
 }
 
@@ -53,6 +55,7 @@ pub struct KindInfo {
     /// every sweep of the monitor would turn down every decision under way.
     pub advances_version: bool,
     /// The JSON Schema of its data.
+    #[cfg(feature = "json-schema")]
     pub schema: fn() -> schemars::Schema,
 }
 
@@ -70,7 +73,7 @@ impl KindInfo {
 }
 
 impl Family {
-    /// All of them, in the order of a story.
+    /// All of them, in causal order.
     pub const ALL: [Self; 4] = [Self::Observation, Self::Diagnosis, Self::Action, Self::Alert];
 
     /// The wire name: `observation`.

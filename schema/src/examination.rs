@@ -3,6 +3,7 @@
 //! Everything here comes from outside and is bounded and redacted before it becomes an event: secrets never reach the log.
 
 use jiff::Timestamp;
+#[cfg(feature = "json-schema")]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +15,8 @@ use crate::{
 };
 
 /// What was found out about a sick container before anything is done to it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Examined {
     /// The run that was looked at.
     pub target: Target,
@@ -51,7 +53,8 @@ pub struct Examined {
 }
 
 /// One run of the health check.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Check {
     /// When it began.
     pub at: Timestamp,
@@ -62,7 +65,8 @@ pub struct Check {
 }
 
 /// One line that a container printed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Line {
     /// When.
     pub at: Option<Timestamp>,
@@ -73,7 +77,8 @@ pub struct Line {
 }
 
 /// Where a container prints to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Stream {
     /// Its standard output, or its terminal.
@@ -85,7 +90,8 @@ pub enum Stream {
 wire_names!(Stream { Stdout = "stdout", Stderr = "stderr" });
 
 /// One process of a container.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Process {
     /// Its number on the host.
     pub pid: u32,
@@ -98,7 +104,8 @@ pub struct Process {
 }
 
 /// What a container used at one instant.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Sample {
     /// When.
     pub at: Timestamp,
@@ -107,7 +114,8 @@ pub struct Sample {
 }
 
 /// Something about a container that changed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Change {
     /// When.
     pub at: Timestamp,
@@ -116,7 +124,8 @@ pub struct Change {
 }
 
 /// What can change about a container.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 #[serde(rename_all = "snake_case", tag = "is")]
 pub enum Changed {
     /// It was made anew from another image.
@@ -145,7 +154,8 @@ pub enum Changed {
 }
 
 /// A container that another belongs with.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Relative {
     /// What it is called.
     pub name: ContainerName,
@@ -160,7 +170,8 @@ pub struct Relative {
 }
 
 /// What one container is to another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Relation {
     /// The sick one depends on it (Compose's `depends_on`).

@@ -1,18 +1,19 @@
-//! Identities: of events, containers, hosts, incidents. Each parses at the edge and is believed afterwards.
+//! Ids of events, containers, hosts and incidents. Each is parsed at the boundary and valid afterwards.
 
 use std::{fmt, str::FromStr};
 
 use jiff::Timestamp;
+#[cfg(feature = "json-schema")]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A text that is not the identity it claims to be.
+/// A text that is not a valid id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not {expected}")]
 pub struct InvalidId {
-    /// What was given.
+    /// The text, shortened.
     pub text: String,
-    /// What would have been right, with its article: `an event id such as 0.1732391234567-3`.
+    /// What was expected, with an article: `an event id such as 0.1732391234567-3`.
     pub expected: &'static str,
 }
 
@@ -34,6 +35,7 @@ macro_rules! as_text {
                 String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
             }
         }
+        #[cfg(feature = "json-schema")]
         impl JsonSchema for $name {
             fn schema_name() -> std::borrow::Cow<'static, str> {
                 stringify!($name).into()
@@ -45,13 +47,14 @@ macro_rules! as_text {
     };
 }
 
-/// One ordered history of the log. A Docker host belongs to exactly one, by hash of its name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema)]
+/// A partition of the log, with a total order of its events. A Docker host belongs to exactly one, by hash of its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 #[serde(transparent)]
 pub struct Partition(pub u16);
 
 impl Partition {
-    /// The partition of `host` among `count`: FNV-1a (64 bit) of the name, modulo. Stable for ever: the log depends on it.
+    /// The partition of `host` among `count`: [`fnv1a`] of the name, modulo `count`. Must never change: the log depends on it.
     pub fn of(host: &HostName, count: u16) -> Self {
         Self(u16::try_from(fnv1a(host.as_str().as_bytes()) % u64::from(count.max(1))).unwrap_or(0))
     }
@@ -68,13 +71,13 @@ pub fn fnv1a(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-/// Where an event stands: its partition and its place in that partition's one total order, across all families.
+/// The id of an event: its partition and its position in the total order of that partition, across all families.
 ///
-/// The commit gives it from the partition's own clock, so it is unique, and a cause is always smaller than its effect.
+/// The commit assigns it from the partition's own clock, so it is unique, and a cause is always smaller than its effect.
 /// Written `partition.milliseconds-sequence`, such as `0.1732391234567-3`; the part after the dot is the stream entry id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EventId {
-    /// The ordered history it belongs to.
+    /// The partition.
     pub partition: Partition,
     /// Milliseconds since the Unix epoch by the partition's clock.
     pub ms: u64,
@@ -93,7 +96,7 @@ impl EventId {
         Self { partition, ms: u64::MAX, seq: u64::MAX }
     }
 
-    /// The first id that `at` could have been given; for ranges by time.
+    /// The first id that could be assigned at `at`; for ranges by time.
     pub fn at(partition: Partition, at: Timestamp) -> Self {
         Self { partition, ms: u64::try_from(at.as_millisecond()).unwrap_or(0), seq: 0 }
     }
@@ -112,7 +115,7 @@ impl EventId {
     /// From a Redis stream entry id.
     ///
     /// # Errors
-    /// When `entry` is not two decimal numbers joined by a dash.
+    /// If `entry` is not two decimal numbers joined by a dash.
     pub fn from_entry(partition: Partition, entry: &str) -> Result<Self, InvalidId> {
         let parse = || {
             let (ms, seq) = entry.split_once('-')?;
@@ -141,7 +144,7 @@ impl FromStr for EventId {
 
 as_text!(EventId, r"^\d+\.\d+-\d+$");
 
-/// The name by which HemoStat knows a Docker host: 1 to 128 visible characters, no slash.
+/// The name of a Docker host in HemoStat: 1 to 128 visible characters, no slash.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct HostName(String);
 
@@ -191,7 +194,7 @@ name!(ContainerId, "a container id: 12 to 64 hexadecimal digits", r"^[0-9a-f]{12
 });
 
 impl ContainerId {
-    /// A number that is the same for one container always, and spread evenly over many.
+    /// A constant number of the container, evenly distributed over containers.
     pub fn spread(&self) -> u64 {
         fnv1a(self.0.as_bytes())
     }
@@ -255,10 +258,10 @@ impl FromStr for Subject {
 
 as_text!(Subject, r"^[^/\s]+(/[^/\s]+)?$");
 
-/// One illness of one container, from the first symptom to the end of the last.
+/// One incident of one container, from its first symptom until its last has cleared.
 ///
-/// Made from the subject and the instant at which it fell ill, so that deciding the same thing twice names the same
-/// incident: 48 bits of milliseconds and 32 bits of the subject's hash, in Crockford's base 32. Sorts by time.
+/// Derived from the subject and the time of the first symptom, so that deciding the same thing twice names the same
+/// incident (idempotent): 48 bits of milliseconds and 32 bits of the subject's hash, in Crockford's base 32. Sorts by time.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct IncidentId(String);
 
@@ -305,7 +308,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_are_read_as_they_are_written() {
+    fn ids_are_parsed_as_they_are_written() {
         for text in ["0.0-0", "3.1732391234567-42"] {
             assert_eq!(text.parse::<EventId>().unwrap().to_string(), text);
         }
@@ -325,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_an_id_is_refused() {
+    fn a_malformed_id_is_refused() {
         for text in ["", "1-2", "0.1", "0.a-b", "x.1-2", "0.1-2-3", "0.-1-2"] {
             assert!(text.parse::<EventId>().is_err(), "{text}");
         }
@@ -339,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn an_incident_is_named_by_whom_and_when() {
+    fn an_incident_id_depends_on_subject_and_time() {
         let at = |ms| Timestamp::from_millisecond(ms).unwrap();
         let (a, b) = ("h/a".parse().unwrap(), "h/b".parse().unwrap());
         assert_eq!(IncidentId::begun(&a, at(5)), IncidentId::begun(&a, at(5)));

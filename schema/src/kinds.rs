@@ -29,6 +29,7 @@ macro_rules! family {
                     name: $name,
                     version: $version,
                     advances_version: $crate::kinds::advances_version!($($measurement)?),
+                    #[cfg(feature = "json-schema")]
                     schema: || schemars::schema_for!($variant),
                 } ),+
             ];

@@ -1,8 +1,8 @@
-//! The vocabulary of HemoStat: what may stand on the event log.
+//! The event schema of HemoStat: every event that can be on the log.
 //!
-//! Four families of facts ([`Observation`], [`Diagnosis`], [`Action`], [`Alert`]), the identities and units that they
-//! are made of, and the codec that turns them into stream entries and back. Nothing here is async, reads a clock or
-//! decides anything: decisions are in `hemostat-core`, storage is in `hemostat-log`.
+//! Four families of events ([`Observation`], [`Diagnosis`], [`Action`], [`Alert`]), the ids and units that they are made
+//! of, and the codec between events and stream entries. Nothing here is async, reads a clock or decides anything:
+//! decisions are in `hemostat-core`, storage is in `hemostat-log`.
 
 pub mod action;
 pub mod alert;

@@ -1,6 +1,7 @@
 //! Observations: what the monitor saw.
 
 use jiff::Timestamp;
+#[cfg(feature = "json-schema")]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -13,66 +14,70 @@ use crate::{
 };
 
 family! {
-    /// What was seen, and what of it is a symptom.
+    /// What the monitor saw, and the symptoms in it.
     Observation {
-        /// A container's facts, when it was first seen and whenever they changed.
+        /// The facts of a container: when it was first seen, and after each change.
         Seen = "seen" @ 1,
-        /// A container is gone.
+        /// A container was removed.
         Removed = "removed" @ 1,
         /// A run began.
         Started = "started" @ 1,
         /// A run ended.
         Exited = "exited" @ 1,
-        /// An operator froze the container.
+        /// An operator paused the container (`docker pause`).
         Paused = "paused" @ 1,
-        /// An operator thawed the container.
+        /// An operator unpaused the container (`docker unpause`).
         Unpaused = "unpaused" @ 1,
-        /// The health check changed its mind.
+        /// The status of the health check changed.
         HealthChanged = "health_changed" @ 1,
-        /// What the container used at one instant.
+        /// The resource usage of a container at one instant.
         Sampled = "sampled" @ 1 measurement,
-        /// What a container keeps on disk, at one instant.
+        /// The disk usage of a container at one instant.
         Stored = "stored" @ 1 measurement,
-        /// A container fell ill in one way; once, not once a poll.
+        /// A symptom began; recorded once, not at each poll.
         SymptomRaised = "symptom_raised" @ 2,
-        /// A symptom that stands grew more severe.
+        /// An active symptom became more severe.
         SymptomWorsened = "symptom_worsened" @ 2,
-        /// A symptom is over.
+        /// A symptom cleared.
         SymptomCleared = "symptom_cleared" @ 2,
-        /// What was found out about a sick container before anything is done to it.
+        /// The examination of a sick container before a remedy is executed.
         Examined = "examined" @ 1,
-        /// How full a disk of the host is, at one instant.
+        /// The usage of a disk of the host at one instant.
         DiskMeasured = "disk_measured" @ 1 measurement,
-        /// The Docker engine of a host cannot be reached, or hangs.
+        /// The Docker engine of a host is unreachable or hangs.
         EngineLost = "engine_lost" @ 1,
         /// The Docker engine of a host answers (again).
         EngineFound = "engine_found" @ 1,
     }
 }
 
-/// A container's facts, when it was first seen and whenever they changed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// The facts of a container: when it was first seen, and after each change.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Seen {
-    /// All that is known of it.
+    /// Its facts.
     pub facts: Facts,
 }
 
-/// A container is gone.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// A container was removed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Removed {
     /// The run that it last had.
     pub target: Target,
 }
 
 /// A run began.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Started {
     /// The new run.
     pub target: Target,
 }
 
 /// A run ended.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Exited {
     /// The run that ended.
     pub target: Target,
@@ -80,115 +85,124 @@ pub struct Exited {
     pub exit: Exit,
 }
 
-/// An operator froze the container.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// An operator paused the container (`docker pause`).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Paused {
-    /// The frozen run.
+    /// The paused run.
     pub target: Target,
 }
 
-/// An operator thawed the container.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// An operator unpaused the container (`docker unpause`).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Unpaused {
-    /// The thawed run.
+    /// The unpaused run.
     pub target: Target,
 }
 
-/// The health check changed its mind.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// The status of the health check changed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct HealthChanged {
     /// The run that was checked.
     pub target: Target,
-    /// What it said before.
+    /// The status before.
     pub from: Health,
-    /// What it says now.
+    /// The status now.
     pub to: Health,
 }
 
-/// What the container used at one instant.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// The resource usage of a container at one instant.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Sampled {
     /// The figures.
     pub vitals: Vitals,
 }
 
-/// What a container keeps on disk, at one instant.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// The disk usage of a container at one instant.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Stored {
     /// The run that was measured.
     pub target: Target,
-    /// What it has written into its own layer.
+    /// The size of its writable layer.
     pub writable: ByteCount,
-    /// Its volumes, where their sizes are known.
+    /// Its volumes whose sizes are known.
     pub volumes: Vec<VolumeSize>,
 }
 
-/// How much a volume holds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// The size of a volume.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct VolumeSize {
     /// Its name.
     pub name: String,
-    /// How much it holds.
+    /// Its size.
     pub size: ByteCount,
 }
 
-/// How full a disk of the host is, at one instant.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// The usage of a disk of the host at one instant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct DiskMeasured {
-    /// Where it is mounted or what on it is meant, such as `/var/lib/docker`.
+    /// The mount point, or a directory on the disk, such as `/var/lib/docker`.
     pub path: String,
-    /// What it can hold.
+    /// Its capacity.
     pub size: ByteCount,
-    /// What is left for those who are not root.
+    /// The space available to users other than root.
     pub available: ByteCount,
 }
 
 impl DiskMeasured {
-    /// How full it is.
-    #[expect(clippy::cast_precision_loss, reason = "a share")]
+    /// The used share of the capacity.
+    #[expect(clippy::cast_precision_loss, reason = "a percentage")]
     pub fn used(&self) -> Percent {
         let used = self.size.0.saturating_sub(self.available.0) as f64;
         Percent::clamped(if self.size.0 == 0 { 0.0 } else { used / self.size.0 as f64 * 100.0 })
     }
 }
 
-/// One way of being ill.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+/// A symptom of a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Symptom {
     /// The health check fails.
     Unhealthy,
-    /// It ended with an error, and Docker will not start it again.
+    /// It exited with an error, and Docker will not restart it.
     Exited,
-    /// It ended for want of memory, and Docker will not start it again.
+    /// The kernel killed it because it ran out of memory, and Docker will not restart it.
     OomKilled,
-    /// Docker restarts it again and again.
+    /// Docker restarts it repeatedly.
     RestartLoop,
     /// It has used too much CPU for too long.
     CpuHigh,
     /// It has used too much memory for too long.
     MemoryHigh,
-    /// The kernel killed a process of it for want of memory, and it runs on or ended as if nothing had been.
+    /// The kernel killed one of its processes because it ran out of memory, and the container still runs or exited without
+    /// an error.
     OomChild,
-    /// Its health check changes its mind again and again.
+    /// Its health check switches between healthy and unhealthy repeatedly.
     Flapping,
-    /// Its CPU limit has made it wait for too large a share of the time.
+    /// Its CPU limit throttles it for too large a share of the time.
     CpuThrottled,
-    /// It waits too much for CPU, memory or disk, as the kernel's pressure figures say.
+    /// It waits too much for CPU, memory or disk (PSI).
     Pressure,
-    /// It has nearly as many processes and threads as it may.
+    /// It has nearly reached its limit of processes and threads.
     PidsHigh,
-    /// Its memory grows so steadily that it will reach the limit before long.
+    /// Its memory grows steadily and will soon reach the limit.
     MemoryLeak,
-    /// What it writes fills the disk.
+    /// It fills the disk.
     DiskFilling,
-    /// It uses far more CPU than is usual for it.
+    /// It uses far more CPU than its baseline.
     CpuUnusual,
-    /// It uses far more memory than is usual for it.
+    /// It uses far more memory than its baseline.
     MemoryUnusual,
-    /// It sends and receives far more than is usual for it.
+    /// It sends and receives far more than its baseline.
     NetworkUnusual,
-    /// It reads and writes far more than is usual for it.
+    /// It reads and writes far more than its baseline.
     BlockUnusual,
 }
 
@@ -213,7 +227,7 @@ wire_names!(Symptom {
 });
 
 impl Symptom {
-    /// What the container does while the symptom stands, after its name: `uses too much CPU`.
+    /// What the container does while the symptom is active, after its name: `uses too much CPU`.
     pub const fn phrase(self) -> &'static str {
         match self {
             Self::Unhealthy => "is unhealthy",
@@ -236,7 +250,7 @@ impl Symptom {
         }
     }
 
-    /// The same once the symptom is over: `no longer uses too much CPU`.
+    /// The same once the symptom has cleared: `no longer uses too much CPU`.
     pub const fn cleared_phrase(self) -> &'static str {
         match self {
             Self::Unhealthy => "is no longer unhealthy",
@@ -266,31 +280,33 @@ impl std::fmt::Display for Symptom {
     }
 }
 
-/// How bad it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+/// The severity of a symptom or alert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
-    /// Worth knowing; nobody is told, and it does not need healing.
+    /// Recorded only: no alert, no remedy.
     Low,
     /// Needs healing.
     High,
-    /// Needs healing at once: above 95 % of a limit, or killed for want of memory.
+    /// Needs healing at once: above 95 % of a limit, or killed because it ran out of memory.
     Critical,
 }
 
 wire_names!(Severity { Low = "low", High = "high", Critical = "critical" });
 
-/// Where a measured value is going.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+/// The trend of a measured value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Trend {
     /// Too few samples to tell.
     Unknown,
-    /// Up.
+    /// It rises.
     Rising,
-    /// Neither.
+    /// It neither rises nor falls.
     Steady,
-    /// Down.
+    /// It falls.
     Falling,
 }
 
@@ -306,195 +322,203 @@ impl Trend {
     }
 }
 
-/// What a symptom rests on.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// The evidence of a symptom.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 #[serde(rename_all = "snake_case", tag = "is")]
 pub enum Evidence {
-    /// A value stood above its threshold.
+    /// A value is above its threshold.
     Level {
         /// The last value.
         value: Percent,
-        /// What it should stay below.
+        /// The threshold.
         threshold: Percent,
-        /// For how long it has been above.
+        /// How long it has been above the threshold.
         held: Span,
-        /// Where it is going.
+        /// Its trend.
         trend: Trend,
     },
     /// A run ended.
     Exit {
-        /// How.
+        /// How it ended.
         exit: Exit,
     },
-    /// Docker restarted it so often.
+    /// Docker restarted it too often.
     Restarts {
         /// How often.
         count: u32,
-        /// In how long a time.
+        /// The period.
         within: Span,
-        /// How the last run ended, where that was seen.
+        /// How the last run ended, if that was seen.
         last: Option<Exit>,
     },
-    /// The health check's own word.
+    /// The health check fails.
     Health {
-        /// For how long it has been failing.
+        /// How long it has been failing.
         held: Span,
     },
-    /// The kernel killed processes of it, and it went on.
+    /// The kernel killed processes of the container, which continued.
     Killed {
         /// How many.
         count: u32,
-        /// In how long a time.
+        /// The period.
         within: Span,
     },
-    /// The health check changed its mind so often.
+    /// The status of the health check changed too often.
     Flips {
         /// How often.
         count: u32,
-        /// In how long a time.
+        /// The period.
         within: Span,
     },
-    /// It stood still for want of something for too large a share of the time.
+    /// The container waited for a resource for too large a share of the time.
     Stalled {
-        /// For want of what.
+        /// The resource.
         resource: Resource,
-        /// Which share of the time.
+        /// The share of the time.
         value: Percent,
-        /// What that should stay below.
+        /// The threshold.
         threshold: Percent,
-        /// For how long it has been above.
+        /// How long it has been above the threshold.
         held: Span,
     },
-    /// It has nearly as many of something as it may.
+    /// A number has nearly reached its limit.
     Count {
-        /// How many.
+        /// The number.
         value: u64,
-        /// How many it may have.
+        /// The limit.
         limit: u64,
-        /// For how long it has had so many.
+        /// How long it has been so high.
         held: Span,
     },
-    /// Memory grows along a line.
+    /// Memory grows linearly.
     Growth {
-        /// What it uses now.
+        /// The memory in use.
         used: ByteCount,
-        /// What it may use.
+        /// The memory limit.
         limit: ByteCount,
-        /// How fast it grows.
+        /// The growth per hour.
         per_hour: ByteCount,
-        /// How well the line fits, 0 to 1: the coefficient of determination.
+        /// The coefficient of determination of the linear fit, 0 to 1.
         fit: f64,
-        /// Over how long a time that was seen.
+        /// The observed period.
         over: Span,
-        /// When, at this rate, the limit is reached.
+        /// The time until the limit is reached at this rate.
         limit_in: Span,
     },
-    /// A disk is filling, and it is this container that writes.
+    /// A disk fills up because of this container.
     Disk {
-        /// Which disk.
+        /// The disk.
         path: String,
-        /// How full it is.
+        /// The used share of the disk.
         value: Percent,
-        /// What that should stay below.
+        /// The threshold.
         threshold: Percent,
-        /// What the container keeps on it.
+        /// The space that the container uses on it.
         writable: ByteCount,
-        /// How fast that grows.
+        /// The growth of that space per hour.
         per_hour: ByteCount,
     },
-    /// A value is far from what is usual for this container.
+    /// A value is far from the baseline of this container.
     Unusual {
-        /// The last value, in the unit of the signal: per cent, or bytes a second.
+        /// The last value, in the unit of the signal: per cent, or bytes per second.
         value: f64,
-        /// What is usual.
+        /// The baseline.
         expected: f64,
-        /// How far values usually are from that: a robust standard deviation.
+        /// The robust standard deviation of the baseline.
         deviation: f64,
-        /// For how long it has been so far away.
+        /// How long it has been unusual.
         held: Span,
     },
 }
 
-/// What a container may have to wait for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+/// A resource that a container may wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Resource {
-    /// A turn on a CPU.
+    /// CPU time.
     Cpu,
-    /// Memory that is free.
+    /// Free memory.
     Memory,
-    /// A disk.
+    /// Disk I/O.
     Disk,
 }
 
 wire_names!(Resource { Cpu = "cpu", Memory = "memory", Disk = "disk" });
 
-/// A container fell ill in one way; once, not once a poll.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// A symptom began; recorded once, not at each poll.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct SymptomRaised {
-    /// In which way.
+    /// The symptom.
     pub symptom: Symptom,
-    /// How badly.
+    /// Its severity.
     pub severity: Severity,
-    /// Since when.
+    /// When it began.
     pub since: Timestamp,
-    /// Which run.
+    /// The affected run.
     pub target: Target,
-    /// What says so.
+    /// Its evidence.
     pub evidence: Evidence,
 }
 
-/// A symptom that stands grew more severe.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// An active symptom became more severe.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct SymptomWorsened {
-    /// Which symptom.
+    /// The symptom.
     pub symptom: Symptom,
-    /// How bad it is now.
+    /// Its severity now.
     pub severity: Severity,
-    /// Which run.
+    /// The affected run.
     pub target: Target,
-    /// What says so.
+    /// Its evidence.
     pub evidence: Evidence,
 }
 
-/// A symptom is over.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// A symptom cleared.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct SymptomCleared {
-    /// Which symptom.
+    /// The symptom.
     pub symptom: Symptom,
-    /// Why it counts as over.
+    /// Why it cleared.
     pub why: Cleared,
-    /// How long it stood.
+    /// How long it was active.
     pub stood: Span,
 }
 
-/// Why a symptom counts as over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+/// Why a symptom cleared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Cleared {
-    /// The container has been well for as long as it takes to believe it.
+    /// The container has been well for long enough.
     Well,
-    /// An operator stopped or froze it: there is nothing to heal.
+    /// An operator stopped or paused it: there is nothing to heal.
     Stopped,
-    /// The container is gone.
+    /// The container was removed.
     Removed,
 }
 
 wire_names!(Cleared { Well = "well", Stopped = "stopped", Removed = "removed" });
 
-/// The Docker engine of a host cannot be reached, or hangs.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// The Docker engine of a host is unreachable or hangs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct EngineLost {
-    /// What happened when it was asked.
+    /// The error of the last call.
     pub error: String,
 }
 
 /// The Docker engine of a host answers (again).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct EngineFound {
     /// The engine's version.
     pub version: String,
-    /// The version of its API that is spoken.
+    /// The API version in use.
     pub api_version: String,
     /// The host's CPUs.
     pub cpus: u32,

@@ -1,10 +1,10 @@
-//! An event with what stands around it: before it is on the log, and after.
+//! The envelope of an event: before it is appended to the log, and after.
 
 use jiff::Timestamp;
 
 use crate::{Event, EventId, Family, IncidentId, Subject, TraceParent};
 
-/// What led to an event that is not on the log yet.
+/// The cause of an event that is not on the log yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
     /// An event on the log.
@@ -13,20 +13,20 @@ pub enum Cause {
     Sibling(usize),
 }
 
-/// An event that is to be put on the log.
+/// An event to append to the log.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewEvent {
-    /// Whom it is about.
+    /// The container or host that it is about.
     pub subject: Subject,
-    /// When it happened: the world's time, not the log's.
+    /// When it happened, which is earlier than when it was appended.
     pub at: Timestamp,
-    /// The illness that it is part of.
+    /// The incident that it belongs to.
     pub incident: Option<IncidentId>,
-    /// What led to it.
+    /// The event that caused it.
     pub cause: Option<Cause>,
-    /// The trace that it belongs to; the runtime fills it in.
+    /// The trace that it belongs to; the runtime sets it.
     pub trace: Option<TraceParent>,
-    /// What happened.
+    /// The event itself.
     pub event: Event,
 }
 
@@ -36,19 +36,19 @@ impl NewEvent {
         Self { subject, at, incident: None, cause: None, trace: None, event: event.into() }
     }
 
-    /// As part of `incident`.
+    /// The same event as part of `incident`.
     #[must_use]
     pub fn in_incident(self, incident: Option<IncidentId>) -> Self {
         Self { incident, ..self }
     }
 
-    /// As led to by `cause`.
+    /// The same event with this cause.
     #[must_use]
     pub fn caused_by(self, cause: Cause) -> Self {
         Self { cause: Some(cause), ..self }
     }
 
-    /// As it stands on the log once the commit gave it `id` and its siblings theirs.
+    /// The event as recorded on the log, once the commit has assigned `id` and the ids of its siblings.
     pub fn recorded(self, id: EventId, siblings: &[EventId]) -> Recorded {
         Recorded {
             id,
@@ -68,31 +68,31 @@ impl NewEvent {
 /// An event on the log.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recorded {
-    /// Its place in the partition's total order.
+    /// Its position in the partition's total order.
     pub id: EventId,
-    /// Whom it is about.
+    /// The container or host that it is about.
     pub subject: Subject,
-    /// When it happened: the world's time, not the log's.
+    /// When it happened, which is earlier than when it was appended.
     pub at: Timestamp,
-    /// The illness that it is part of.
+    /// The incident that it belongs to.
     pub incident: Option<IncidentId>,
-    /// What led to it.
+    /// The event that caused it.
     pub cause: Option<EventId>,
     /// The trace that it belongs to.
     pub trace: Option<TraceParent>,
-    /// What happened.
+    /// The event itself.
     pub body: Body,
 }
 
-/// What an event on the log says.
+/// The content of an event on the log.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "almost every event is of a known kind")]
 pub enum Body {
     /// A kind that this program knows.
     Known(Event),
-    /// A kind, or a version, that only a later program knows: passed over by folds, shown raw by the API.
+    /// A kind or version that only a later program knows: folds ignore it, the API shows it raw.
     Unknown {
-        /// Which stream it stands on.
+        /// Its stream.
         family: Family,
         /// The kind as written, such as `observation.smelled`.
         kind: String,
@@ -104,7 +104,7 @@ pub enum Body {
 }
 
 impl Recorded {
-    /// What happened, where this program knows the kind.
+    /// The event, if this program knows the kind.
     pub fn event(&self) -> Option<&Event> {
         match &self.body {
             Body::Known(event) => Some(event),

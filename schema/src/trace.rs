@@ -1,7 +1,8 @@
-//! The trace that an event belongs to, as W3C Trace Context writes it.
+//! The trace of an event, in the format of W3C Trace Context.
 
 use std::{fmt, str::FromStr};
 
+#[cfg(feature = "json-schema")]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -10,9 +11,9 @@ use crate::InvalidId;
 /// A `traceparent` of version 00 (W3C Trace Context, section 3.2): one trace runs from the sample to the Slack message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TraceParent {
-    /// Shared by every event of one story; never zero.
+    /// Shared by all events of one causal chain; never zero.
     pub trace: u128,
-    /// This event's own span; never zero.
+    /// The span of this event; never zero.
     pub span: u64,
     /// Whether the trace is recorded by a tracing backend.
     pub sampled: bool,
@@ -64,6 +65,7 @@ impl<'de> Deserialize<'de> for TraceParent {
     }
 }
 
+#[cfg(feature = "json-schema")]
 impl JsonSchema for TraceParent {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "TraceParent".into()
@@ -79,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_traceparent_is_read_as_it_is_written_and_nothing_else_is() {
+    fn a_traceparent_is_parsed_as_it_is_written_and_others_are_refused() {
         let text = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         assert_eq!(text.parse::<TraceParent>().unwrap().to_string(), text);
         for bad in [

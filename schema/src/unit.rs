@@ -1,8 +1,9 @@
-//! Units: numbers that know their range and say what they are.
+//! Units: numbers with a range and a display format.
 
 use std::{fmt, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
+#[cfg(feature = "json-schema")]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +24,7 @@ macro_rules! bounded {
         pub struct $name(f64);
 
         impl $name {
-            /// `None` when the value is not a number or outside the range.
+            /// `None` if the value is not a number or outside the range.
             pub fn new(value: f64) -> Option<Self> {
                 (0.0..=$max).contains(&value).then_some(Self(value))
             }
@@ -52,6 +53,7 @@ macro_rules! bounded {
             }
         }
 
+        #[cfg(feature = "json-schema")]
         impl JsonSchema for $name {
             fn schema_name() -> std::borrow::Cow<'static, str> {
                 stringify!($name).into()
@@ -64,12 +66,12 @@ macro_rules! bounded {
 }
 
 bounded!(
-    /// A share of a whole, 0 to 100.
+    /// A percentage, 0 to 100.
     Percent,
     100.0
 );
 bounded!(
-    /// How sure a diagnosis is, 0 to 1.
+    /// The confidence of a diagnosis, 0 to 1.
     Confidence,
     1.0
 );
@@ -87,7 +89,8 @@ impl fmt::Display for Confidence {
 }
 
 /// A number of bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 #[serde(transparent)]
 pub struct ByteCount(pub u64);
 
@@ -103,12 +106,13 @@ impl fmt::Display for ByteCount {
 }
 
 /// A length of time, on the log in whole milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 #[serde(transparent)]
 pub struct Span(u64);
 
 impl Span {
-    /// No time at all.
+    /// Zero.
     pub const ZERO: Self = Self(0);
 
     /// From whole milliseconds.
@@ -137,17 +141,17 @@ impl Span {
         self.0 as f64 / 1000.0
     }
 
-    /// `factor` times as long, at most the longest that can be told.
+    /// `factor` times as long; saturates.
     pub const fn times(self, factor: u64) -> Self {
         Self(self.0.saturating_mul(factor))
     }
 
-    /// The instant this long after `at`; the end of time where there is none.
+    /// The instant this long after `at`; saturates at [`Timestamp::MAX`].
     pub fn after(self, at: Timestamp) -> Timestamp {
         at.checked_add(self.signed()).unwrap_or(Timestamp::MAX)
     }
 
-    /// The instant this long before `at`; the beginning of time where there is none.
+    /// The instant this long before `at`; saturates at [`Timestamp::MIN`].
     pub fn before(self, at: Timestamp) -> Timestamp {
         at.checked_sub(self.signed()).unwrap_or(Timestamp::MIN)
     }
@@ -189,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_outside_its_range_is_not_a_value() {
+    fn a_value_outside_its_range_is_refused() {
         for bad in [-0.1, 100.1, f64::NAN, f64::INFINITY] {
             assert_eq!(Percent::new(bad), None, "{bad}");
         }
@@ -200,14 +204,14 @@ mod tests {
     }
 
     #[test]
-    fn spans_are_shown_as_people_say_them() {
+    fn spans_are_shown_in_readable_units() {
         let shown = |ms| Span::from_millis(ms).to_string();
         assert_eq!([shown(20), shown(1_500), shown(42_000)], ["20 ms", "1.5 s", "42 s"]);
         assert_eq!([shown(60_000), shown(90_000), shown(3_600_000)], ["1 min", "1 min 30 s", "1 h"]);
     }
 
     #[test]
-    fn time_does_not_run_out() {
+    fn arithmetic_of_instants_saturates() {
         assert_eq!(Span::from_millis(u64::MAX).after(Timestamp::MAX), Timestamp::MAX);
         assert_eq!(Span::from_millis(u64::MAX).before(Timestamp::MIN), Timestamp::MIN);
         assert_eq!(Span::between(Timestamp::MAX, Timestamp::MIN), Span::ZERO);
