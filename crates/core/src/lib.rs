@@ -11,7 +11,7 @@
 //! | [`alerting`] | what people are told about an incident |
 //! | [`policy`] | the limits that all of this obeys, their defaults, and the labels that override them |
 //! | [`views`] | the read models |
-//! | [`decider`], [`projection`], [`last_applied`], [`schedule`] | what a decider and a projection are, and their tools |
+//! | [`decider`], [`projection`], [`fold`], [`last_applied`], [`schedule`] | what deciders and projections are, how they are folded, and their tools |
 
 pub mod alerting;
 pub mod decider;

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     decider::TimerChange,
     policy::AlertPolicy,
-    testing::{self, at, cleared, given, id, ill, incident, reached, run},
+    testing::{self, at, cleared, given, id, incident, incident_event, reached, run},
 };
 use hemostat_schema::{
     action::{Authorised, Failed, GaveUp, Limits, Outcome, Refusal, Refused, Remedy, Verified},
@@ -23,18 +23,21 @@ fn raised() -> Raised {
 }
 
 fn gave_up() -> NewEvent {
-    ill(60, GaveUp { attempts: 3, until: at(3660) })
+    incident_event(60, GaveUp { attempts: 3, until: at(3660) })
 }
 
 fn refused(refusal: Refusal) -> NewEvent {
-    ill(11, Refused { remedy: Remedy::Restart, diagnosis: id(4), refusal })
+    incident_event(11, Refused { remedy: Remedy::Restart, diagnosis: id(4), refusal })
 }
 
 /// Unhealthy, diagnosed (event 4) and its alert raised (event 5) by second 10.
 fn alerted() -> Vec<NewEvent> {
     testing::unhealthy()
         .into_iter()
-        .chain([ill(10, reached(run(0))), ill(10, raised()).caused_by(hemostat_schema::Cause::Event(id(4)))])
+        .chain([
+            incident_event(10, reached(run(0))),
+            incident_event(10, raised()).caused_by(hemostat_schema::Cause::Event(id(4))),
+        ])
         .collect()
 }
 
@@ -45,7 +48,7 @@ fn suppressed(why: Suppression) -> Event {
 #[test]
 fn the_first_diagnosis_of_an_incident_raises_an_alert_with_symptoms_and_cause() {
     let policy = Policy::default();
-    let then = given::<Alerting>(&policy, testing::unhealthy()).when(ill(10, reached(run(0))), at(10));
+    let then = given::<Alerting>(&policy, testing::unhealthy()).when(incident_event(10, reached(run(0))), at(10));
     let text =
         "Symptoms: unhealthy.\nCause: its health check fails.\nNext: HemoStat tries a restart, if the limits allow it.";
     then.then([Raised { text: text.into(), ..raised() }.into()], &[]);
@@ -55,10 +58,10 @@ fn the_first_diagnosis_of_an_incident_raises_an_alert_with_symptoms_and_cause() 
 #[test]
 fn a_duplicate_alert_is_suppressed_and_that_is_recorded_once() {
     let policy = Policy::default();
-    let again = || ill(20, reached(run(0)));
+    let again = || incident_event(20, reached(run(0)));
     let first = given::<Alerting>(&policy, alerted()).when(again(), at(20));
     first.then([suppressed(Suppression::Duplicate)], &[]);
-    let second = alerted().into_iter().chain([ill(20, suppressed(Suppression::Duplicate))]);
+    let second = alerted().into_iter().chain([incident_event(20, suppressed(Suppression::Duplicate))]);
     given::<Alerting>(&policy, second).when(again(), at(30)).then_nothing();
 }
 
@@ -66,8 +69,8 @@ fn a_duplicate_alert_is_suppressed_and_that_is_recorded_once() {
 fn a_false_alarm_raises_no_alert_and_an_unclear_diagnosis_does() {
     let policy = Policy::default();
     let check = |verdict, remedy: Option<Remedy>, alerts: usize| {
-        let said = Reached { verdict, remedy, ..reached(run(0)) };
-        let then = given::<Alerting>(&policy, testing::unhealthy()).when(ill(10, said), at(10));
+        let diagnosis = Reached { verdict, remedy, ..reached(run(0)) };
+        let then = given::<Alerting>(&policy, testing::unhealthy()).when(incident_event(10, diagnosis), at(10));
         assert_eq!(then.events().len(), alerts, "{verdict:?}");
     };
     check(Verdict::FalseAlarm, None, 0);
@@ -86,8 +89,8 @@ fn an_alert_is_escalated_once() {
     let title = "api on host needs you: it is unhealthy".to_owned();
     let escalated = Escalated { alert: id(5), title, text: text.into() };
     then.then([escalated.clone().into()], &[]);
-    let called = alerted().into_iter().chain([ill(60, escalated)]);
-    let again = given::<Alerting>(&policy, called).when(gave_up(), at(70));
+    let escalated_before = alerted().into_iter().chain([incident_event(60, escalated)]);
+    let again = given::<Alerting>(&policy, escalated_before).when(gave_up(), at(70));
     again.then([suppressed(Suppression::Duplicate)], &[]);
 }
 
@@ -117,13 +120,13 @@ fn only_a_refusal_that_leaves_the_container_to_people_escalates() {
 #[test]
 fn with_scope_failures_only_failures_raise_alerts() {
     let policy = policy(true, AlertScope::Failures);
-    given::<Alerting>(&policy, testing::unhealthy()).when(ill(10, reached(run(0))), at(10)).then_nothing();
-    let ill_since = || testing::unhealthy().into_iter().chain([ill(10, reached(run(0)))]);
+    given::<Alerting>(&policy, testing::unhealthy()).when(incident_event(10, reached(run(0))), at(10)).then_nothing();
+    let ill_since = || testing::unhealthy().into_iter().chain([incident_event(10, reached(run(0)))]);
     let then = given::<Alerting>(&policy, ill_since()).when(gave_up(), at(60));
     assert!(matches!(then.events()[..], [Event::Alert(hemostat_schema::Alert::Raised(_))]), "{then:?}");
 
     // An alert that an event raised which needs a person is escalated already.
-    let raised = ill(60, raised()).caused_by(hemostat_schema::Cause::Event(id(5)));
+    let raised = incident_event(60, raised()).caused_by(hemostat_schema::Cause::Event(id(5)));
     let raised = given::<Alerting>(&policy, ill_since().chain([gave_up(), raised]));
     raised.when(refused(Refusal::Tripped { until: at(3660) }), at(61)).then([suppressed(Suppression::Duplicate)], &[]);
 }
@@ -132,9 +135,10 @@ fn with_scope_failures_only_failures_raise_alerts() {
 fn disabled_alerts_are_recorded_once_per_incident() {
     let policy = policy(false, AlertScope::Incidents);
     let off = || suppressed(Suppression::Disabled);
-    let then = given::<Alerting>(&policy, testing::unhealthy()).when(ill(10, reached(run(0))), at(10));
+    let then = given::<Alerting>(&policy, testing::unhealthy()).when(incident_event(10, reached(run(0))), at(10));
     then.then([off()], &[]);
-    let events = testing::unhealthy().into_iter().chain([ill(10, reached(run(0))), ill(10, off())]);
+    let events =
+        testing::unhealthy().into_iter().chain([incident_event(10, reached(run(0))), incident_event(10, off())]);
     given::<Alerting>(&policy, events).when(gave_up(), at(60)).then_nothing();
 }
 
@@ -152,10 +156,10 @@ fn an_alert_is_resolved_when_its_symptoms_have_been_cleared_for_the_window() {
         text: "It recovered without a remedy.\nResolved 1 min 30 s after the alert was raised.".into(),
         took: Span::from_secs(90),
     };
-    over().ring(RESOLVE, at(100), at(100)).then([resolved.clone().into()], &[]);
-    over().and([ill(100, resolved)]).ring(RESOLVE, at(100), at(100)).then_nothing();
+    over().when_due(RESOLVE, at(100), at(100)).then([resolved.clone().into()], &[]);
+    over().and([incident_event(100, resolved)]).when_due(RESOLVE, at(100), at(100)).then_nothing();
     let back = testing::raised(60, Symptom::Unhealthy, run(0));
-    over().and([back]).ring(RESOLVE, at(100), at(100)).then_nothing();
+    over().and([back]).when_due(RESOLVE, at(100), at(100)).then_nothing();
 }
 
 #[test]
@@ -164,9 +168,10 @@ fn an_alert_is_not_resolved_while_a_remedy_is_pending() {
     let (remedy, target, diagnosis) = (Remedy::Restart, run(0), id(4));
     let intent =
         Authorised { remedy, target, diagnosis, limits: Limits::of_attempt(2, 3), stop_timeout: None, dry_run: false };
-    let pending =
-        || given::<Alerting>(&policy, alerted()).and([ill(10, intent.clone()), cleared(30, Symptom::Unhealthy)]);
-    pending().ring(RESOLVE, at(200), at(200)).then_nothing();
+    let pending = || {
+        given::<Alerting>(&policy, alerted()).and([incident_event(10, intent.clone()), cleared(30, Symptom::Unhealthy)])
+    };
+    pending().when_due(RESOLVE, at(200), at(200)).then_nothing();
     let (action, why) = (id(6), "its health check passes".into());
     let verdict =
         Verified { action, remedy: Remedy::Restart, outcome: Outcome::Recovered, why, took: Span::from_secs(90) };
@@ -177,7 +182,7 @@ fn an_alert_is_not_resolved_while_a_remedy_is_pending() {
         text: "HemoStat restarted it (attempt 2 of 3).\nResolved 1 min 30 s after the alert was raised.".into(),
         took: Span::from_secs(90),
     };
-    pending().when(ill(100, verdict), at(100)).then([resolved.into()], &[]);
+    pending().when(incident_event(100, verdict), at(100)).then([resolved.into()], &[]);
 }
 
 #[test]
@@ -185,7 +190,8 @@ fn an_alert_is_resolved_at_once_when_an_operator_stops_or_removes_the_container(
     let policy = Policy::default();
     let (symptom, stood) = (Symptom::Unhealthy, Span::from_secs(30));
     for (why, how) in [(Cleared::Stopped, Resolution::Stopped), (Cleared::Removed, Resolution::Removed)] {
-        let over = given::<Alerting>(&policy, alerted()).when(ill(40, SymptomCleared { symptom, why, stood }), at(40));
+        let over = given::<Alerting>(&policy, alerted())
+            .when(incident_event(40, SymptomCleared { symptom, why, stood }), at(40));
         match over.events().as_slice() {
             [Event::Alert(hemostat_schema::Alert::Resolved(resolved))] => assert_eq!(resolved.how, how),
             other => panic!("{other:?}"),
@@ -204,10 +210,10 @@ fn a_resolved_incident_whose_symptom_comes_back_raises_a_new_alert() {
         text: String::new(),
         took: Span::from_secs(30),
     };
-    let stopped = ill(40, SymptomCleared { symptom, why: Cleared::Stopped, stood });
+    let stopped = incident_event(40, SymptomCleared { symptom, why: Cleared::Stopped, stood });
     let back = testing::raised(50, Symptom::Unhealthy, run(0)).in_incident(Some(incident(10)));
-    let again = given::<Alerting>(&policy, alerted()).and([stopped, ill(40, resolved), back]);
-    let again = again.when(ill(50, reached(run(0))), at(50));
+    let again = given::<Alerting>(&policy, alerted()).and([stopped, incident_event(40, resolved), back]);
+    let again = again.when(incident_event(50, reached(run(0))), at(50));
     assert!(matches!(again.events().as_slice(), [Event::Alert(hemostat_schema::Alert::Raised(_))]), "{again:?}");
 }
 
@@ -221,8 +227,9 @@ fn a_container_that_a_failed_remedy_left_stopped_was_not_stopped_by_an_operator(
     let failed = Failed { action, remedy, error: "the port is taken".into(), took: Span::from_secs(9) };
     let ended = testing::exited(15, run(0), ExitBy::Operator);
     let (symptom, stood) = (Symptom::Unhealthy, Span::from_secs(30));
-    let cleared = ill(40, SymptomCleared { symptom, why: Cleared::Stopped, stood });
-    let given = given::<Alerting>(&policy, alerted()).and([ill(10, intent), ended, ill(20, failed)]);
+    let cleared = incident_event(40, SymptomCleared { symptom, why: Cleared::Stopped, stood });
+    let given =
+        given::<Alerting>(&policy, alerted()).and([incident_event(10, intent), ended, incident_event(20, failed)]);
     given.when(cleared, at(40)).then_nothing();
 }
 
@@ -232,10 +239,12 @@ fn an_unusual_symptom_raises_no_alert_and_keeps_none_open() {
     let unusual = |second| testing::unusual(second, Symptom::CpuUnusual, run(0));
     given::<Alerting>(&policy, [testing::seen(0, testing::facts())]).when(unusual(5), at(5)).then_nothing();
     // Nor does its diagnosis, which belongs to no incident.
-    let said = testing::event(6, reached(run(0)));
-    given::<Alerting>(&policy, [testing::seen(0, testing::facts()), unusual(5)]).when(said, at(6)).then_nothing();
+    let diagnosis = testing::event(6, reached(run(0)));
+    given::<Alerting>(&policy, [testing::seen(0, testing::facts()), unusual(5)]).when(diagnosis, at(6)).then_nothing();
 
     let over = given::<Alerting>(&policy, alerted()).and([unusual(20), cleared(40, Symptom::Unhealthy)]);
-    let [resolved] = &over.ring(RESOLVE, at(100), at(100)).events()[..] else { panic!("one alert was to be resolved") };
+    let [resolved] = &over.when_due(RESOLVE, at(100), at(100)).events()[..] else {
+        panic!("one alert was to be resolved")
+    };
     assert_eq!(resolved.name(), "resolved");
 }

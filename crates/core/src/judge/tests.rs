@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     decider::TimerChange,
-    testing::{self, at, cleared, event, exited, given, health, host, id, ill, run, started},
+    testing::{self, at, cleared, event, exited, given, health, host, id, incident_event, run, started},
 };
 use hemostat_schema::{
     action::{Authorised, Failed, Limits, Proof, Refusal, Refused, Succeeded},
@@ -16,12 +16,15 @@ fn verdict_due(second: i64) -> TimerChange {
 
 fn authorised(dry_run: bool) -> NewEvent {
     let (remedy, target, diagnosis) = (Remedy::Restart, run(0), id(9));
-    ill(10, Authorised { remedy, target, diagnosis, limits: Limits::of_attempt(1, 3), stop_timeout: None, dry_run })
+    incident_event(
+        10,
+        Authorised { remedy, target, diagnosis, limits: Limits::of_attempt(1, 3), stop_timeout: None, dry_run },
+    )
 }
 
 fn succeeded() -> NewEvent {
     let (action, remedy, took, proof) = (id(4), Remedy::Restart, Span::from_secs(1), Proof::Answered);
-    ill(12, Succeeded { action, remedy, target: Some(run(12)), called_at: Some(at(11)), took, proof })
+    incident_event(12, Succeeded { action, remedy, target: Some(run(12)), called_at: Some(at(11)), took, proof })
 }
 
 /// Unhealthy, authorised (event 4), stopped, started again and done at second 12; the window is over at 72.
@@ -49,19 +52,19 @@ fn the_window_starts_when_the_remedy_was_carried_out() {
     let outcome = done.pop().unwrap();
     given::<Judge>(&policy, done).when(outcome, at(12)).then([], &[verdict_due(72)]);
     let failed = Failed { action: id(4), remedy: Remedy::Restart, error: "no".into(), took: Span::ZERO };
-    let failed = given::<Judge>(&policy, before).and([authorised(false), ill(11, failed)]);
-    failed.ring(VERDICT, at(910), at(910)).then_nothing();
+    let failed = given::<Judge>(&policy, before).and([authorised(false), incident_event(11, failed)]);
+    failed.when_due(VERDICT, at(910), at(910)).then_nothing();
     let refusal = Refusal::NotDurable { action: id(4), wanted: "replicas:1".into(), replicas: 0 };
-    let withheld = Refused { remedy: Remedy::Restart, diagnosis: id(9), refusal };
-    let withheld = given::<Judge>(&policy, testing::unhealthy()).and([authorised(false), ill(12, withheld)]);
-    withheld.ring(VERDICT, at(910), at(910)).then_nothing();
+    let not_executed = Refused { remedy: Remedy::Restart, diagnosis: id(9), refusal };
+    let not_executed = given::<Judge>(&policy, testing::unhealthy()).and([authorised(false), incident_event(12, not_executed)]);
+    not_executed.when_due(VERDICT, at(910), at(910)).then_nothing();
 }
 
 #[test]
 fn the_verdict_at_the_end_of_the_window_is_what_was_observed() {
     let policy = Policy::default();
     let check = |more: Vec<NewEvent>, outcome, why| {
-        let then = given::<Judge>(&policy, treated()).and(more).ring(VERDICT, at(72), at(72));
+        let then = given::<Judge>(&policy, treated()).and(more).when_due(VERDICT, at(72), at(72));
         judged(&then.decision, outcome, why);
     };
     let healthy = || health(20, run(12), Health::Healthy);
@@ -110,16 +113,16 @@ fn what_happens_in_the_earlier_run_is_no_relapse() {
 fn a_container_that_may_still_recover_is_looked_at_again_for_at_most_three_windows() {
     let policy = Policy::default();
     let starting = || given::<Judge>(&policy, treated()).and([cleared(30, Symptom::Unhealthy)]);
-    starting().ring(VERDICT, at(72), at(72)).then([], &[verdict_due(132)]);
-    starting().ring(VERDICT, at(132), at(132)).then([], &[verdict_due(192)]);
-    let last = starting().ring(VERDICT, at(192), at(192));
+    starting().when_due(VERDICT, at(72), at(72)).then([], &[verdict_due(132)]);
+    starting().when_due(VERDICT, at(132), at(132)).then([], &[verdict_due(192)]);
+    let last = starting().when_due(VERDICT, at(192), at(192));
     judged(&last.decision, Outcome::Inconclusive, "its health check has no result yet");
 
     let nearly = || given::<Judge>(&policy, treated()).and([health(70, run(12), Health::Healthy)]);
-    nearly().ring(VERDICT, at(72), at(72)).then([], &[verdict_due(132)]);
+    nearly().when_due(VERDICT, at(72), at(72)).then([], &[verdict_due(132)]);
     let over = nearly().when(cleared(80, Symptom::Unhealthy), at(80));
     judged(&over.decision, Outcome::Recovered, "its health check passes");
-    let last = nearly().ring(VERDICT, at(192), at(192));
+    let last = nearly().when_due(VERDICT, at(192), at(192));
     judged(&last.decision, Outcome::Relapsed, "symptom unhealthy was not cleared in time");
 }
 
@@ -128,13 +131,13 @@ fn without_docker_or_observations_the_outcome_is_inconclusive() {
     let policy = Policy::default();
     let lost = || NewEvent::new(host(), at(40), EngineLost { error: "gone".into() });
     let away = || given::<Judge>(&policy, treated()).and([lost()]);
-    away().ring(VERDICT, at(72), at(72)).then([], &[verdict_due(132)]);
-    let last = away().ring(VERDICT, at(192), at(192));
+    away().when_due(VERDICT, at(72), at(72)).then([], &[verdict_due(132)]);
+    let last = away().when_due(VERDICT, at(192), at(192));
     judged(&last.decision, Outcome::Inconclusive, "its Docker engine does not answer");
 
     let mut blind = testing::unhealthy();
     blind.extend([authorised(false), succeeded()]);
-    let then = given::<Judge>(&policy, blind).ring(VERDICT, at(72), at(72));
+    let then = given::<Judge>(&policy, blind).when_due(VERDICT, at(72), at(72));
     judged(&then.decision, Outcome::Inconclusive, "it was not observed after the remedy");
 }
 
@@ -142,10 +145,10 @@ fn without_docker_or_observations_the_outcome_is_inconclusive() {
 fn an_action_without_a_result_is_judged_inconclusive() {
     let policy = Policy::default();
     let lost = || given::<Judge>(&policy, testing::unhealthy()).and([authorised(false)]);
-    let then = lost().ring(VERDICT, at(910), at(910));
+    let then = lost().when_due(VERDICT, at(910), at(910));
     judged(&then.decision, Outcome::Inconclusive, "no result of the remedy was recorded");
     // After an outage the responder gets its time first.
-    lost().ring(VERDICT, at(910), at(5000)).then([], &[verdict_due(5900)]);
+    lost().when_due(VERDICT, at(910), at(5000)).then([], &[verdict_due(5900)]);
 }
 
 #[test]
@@ -153,7 +156,7 @@ fn a_dry_run_is_judged_by_observation() {
     let policy = Policy::default();
     let mut dry = testing::unhealthy();
     dry.extend([authorised(true), succeeded(), health(40, run(0), Health::Healthy), cleared(50, Symptom::Unhealthy)]);
-    let then = given::<Judge>(&policy, dry.clone()).ring(VERDICT, at(72), at(72));
+    let then = given::<Judge>(&policy, dry.clone()).when_due(VERDICT, at(72), at(72));
     judged(&then.decision, Outcome::Recovered, "its health check passes");
     dry.truncate(5);
     dry.push(event(
@@ -162,7 +165,7 @@ fn a_dry_run_is_judged_by_observation() {
             facts: hemostat_schema::container::Facts { health: Health::Unhealthy, ..testing::facts() },
         },
     ));
-    let then = given::<Judge>(&policy, dry).ring(VERDICT, at(72), at(72));
+    let then = given::<Judge>(&policy, dry).when_due(VERDICT, at(72), at(72));
     judged(&then.decision, Outcome::Relapsed, "symptom unhealthy is still active");
 }
 
@@ -175,7 +178,7 @@ fn a_symptom_that_a_new_run_cannot_change_does_not_count_against_a_restart() {
             health(20, run(12), Health::Healthy),
             cleared(30, Symptom::Unhealthy),
         ];
-        let then = given::<Judge>(&policy, treated()).and(well).ring(VERDICT, at(192), at(192));
+        let then = given::<Judge>(&policy, treated()).and(well).when_due(VERDICT, at(192), at(192));
         judged(&then.decision, outcome, why);
     };
     let passes = "its health check passes";
@@ -194,7 +197,7 @@ fn a_symptom_that_a_new_run_cannot_change_does_not_count_against_a_restart() {
 
     let unusual = testing::unusual(20, Symptom::CpuUnusual, run(12));
     let well = [unusual, health(20, run(12), Health::Healthy), cleared(30, Symptom::Unhealthy)];
-    let then = given::<Judge>(&policy, treated()).and(well).ring(VERDICT, at(72), at(72));
+    let then = given::<Judge>(&policy, treated()).and(well).when_due(VERDICT, at(72), at(72));
     judged(&then.decision, Outcome::Recovered, passes);
 }
 
@@ -213,7 +216,7 @@ fn a_symptom_of_resource_use_shows_if_the_last_sample_of_the_new_run_has_it() {
             cleared(30, Symptom::Unhealthy),
             sampled(pids),
         ];
-        given::<Judge>(&policy, treated()).and(crowded).ring(VERDICT, at(72), at(72))
+        given::<Judge>(&policy, treated()).and(crowded).when_due(VERDICT, at(72), at(72))
     };
     judged(&judge(95).decision, Outcome::Relapsed, "symptom pids high is still active");
     judge(20).then([], &[verdict_due(132)]);

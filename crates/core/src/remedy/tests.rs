@@ -6,8 +6,8 @@ use super::*;
 use crate::{
     decider::TimerChange,
     testing::{
-        self, Then, at, cleared, event, exited, given, health, id, ill, incident, labelled, raised, reached, run,
-        started,
+        self, Then, at, cleared, event, exited, given, health, id, incident, incident_event, labelled, raised, reached,
+        run, started,
     },
 };
 use hemostat_schema::{
@@ -59,12 +59,12 @@ fn unsuccessful(second: i64, action: u64, old: i64) -> Vec<NewEvent> {
     let why = "symptom unhealthy is still active".into();
     let verdict = Verified { action: id(action), remedy, outcome: Outcome::Relapsed, why, took: Span::from_secs(5) };
     vec![
-        ill(second, authorised(1, 4, run(old))),
+        incident_event(second, authorised(1, 4, run(old))),
         exited(second, run(old), ExitBy::Operator),
         started(new),
-        ill(new, did),
+        incident_event(new, did),
         health(second + 5, run(new), Health::Unhealthy),
-        ill(second + 5, verdict),
+        incident_event(second + 5, verdict),
     ]
 }
 
@@ -74,13 +74,13 @@ fn three_unsuccessful() -> Vec<NewEvent> {
 }
 
 fn sick() -> impl Iterator<Item = NewEvent> {
-    testing::unhealthy().into_iter().chain([ill(10, reached(run(0)))])
+    testing::unhealthy().into_iter().chain([incident_event(10, reached(run(0)))])
 }
 
 #[test]
 fn a_sure_diagnosis_of_a_sick_container_is_authorised() {
     let policy = Policy::default();
-    let then = given::<Authorisation>(&policy, testing::unhealthy()).when(ill(10, reached(run(0))), at(10));
+    let then = given::<Authorisation>(&policy, testing::unhealthy()).when(incident_event(10, reached(run(0))), at(10));
     let then = without_snapshot(then);
     then.then([authorised(1, 4, run(0))], &RETRY_CANCELLED);
     let authorised = &then.decision.events[0];
@@ -91,9 +91,9 @@ fn a_sure_diagnosis_of_a_sick_container_is_authorised() {
 fn the_first_reason_in_order_is_the_refusal() {
     let storm = Policy { storm_threshold: 0, ..Policy::default() };
     let usual = Policy::default();
-    let check = |policy: &Policy, facts: Facts, more: Vec<NewEvent>, said: Reached, late: i64, reason: Refusal| {
+    let check = |policy: &Policy, facts: Facts, more: Vec<NewEvent>, diagnosis: Reached, late: i64, reason: Refusal| {
         let events = testing::unhealthy_with(facts).into_iter().chain(more);
-        let then = given::<Authorisation>(policy, events).when(ill(10, said), at(10 + late));
+        let then = given::<Authorisation>(policy, events).when(incident_event(10, diagnosis), at(10 + late));
         match then.events().as_slice() {
             [Event::Action(Action::Refused(refused))] => assert_eq!(refused.refusal, reason),
             other => panic!("expected {reason:?}, but: {other:?}"),
@@ -103,9 +103,9 @@ fn the_first_reason_in_order_is_the_refusal() {
     let paused = || host(hemostat_schema::action::Paused { by: "me".into(), reason: String::new() }.into());
     let lost = || host(EngineLost { error: "gone".into() }.into());
     let frozen = || event(10, Paused { target: run(0) });
-    let with = |said: fn(&mut Reached)| {
+    let with = |change: fn(&mut Reached)| {
         let mut reached = reached(run(0));
-        said(&mut reached);
+        change(&mut reached);
         reached
     };
     let asis = || with(|_| {});
@@ -124,16 +124,16 @@ fn the_first_reason_in_order_is_the_refusal() {
     check(&usual, observe, vec![frozen()], asis(), 0, Refusal::Observing);
     let maintenance = labelled("hemostat.maintenance", "true");
     check(&usual, maintenance.clone(), vec![frozen()], asis(), 0, Refusal::OperatorStopped);
-    let doubtful = || with(|said| said.confidence = Confidence::clamped(0.69));
+    let doubtful = || with(|reached| reached.confidence = Confidence::clamped(0.69));
     check(&usual, maintenance, none(), doubtful(), 0, Refusal::Maintenance { until: None });
     check(&usual, labelled("hemostat.actions", "start"), none(), doubtful(), 0, unsure(0.69));
-    check(&usual, facts(), none(), with(|said| said.verdict = Verdict::Unclear), 0, unsure(0.9));
+    check(&usual, facts(), none(), with(|reached| reached.verdict = Verdict::Unclear), 0, unsure(0.9));
     check(&storm, labelled("hemostat.actions", "start"), none(), asis(), 0, Refusal::NotPermitted);
     check(&storm, labelled("hemostat.max_retries", "0"), none(), asis(), 0, Refusal::NotPermitted);
-    let in_hand = || vec![ill(10, authorised(1, 4, run(0)))];
+    let in_hand = || vec![incident_event(10, authorised(1, 4, run(0)))];
     check(&storm, facts(), in_hand(), asis(), 0, Refusal::Storm { sick: 1, limit: 0 });
-    check(&usual, facts(), in_hand(), with(|said| said.symptoms = vec![Symptom::CpuHigh]), 0, Refusal::InHand);
-    check(&usual, facts(), none(), with(|said| said.symptoms = vec![Symptom::CpuHigh]), 0, Refusal::Moot);
+    check(&usual, facts(), in_hand(), with(|reached| reached.symptoms = vec![Symptom::CpuHigh]), 0, Refusal::InHand);
+    check(&usual, facts(), none(), with(|reached| reached.symptoms = vec![Symptom::CpuHigh]), 0, Refusal::Moot);
     check(
         &usual,
         facts(),
@@ -150,12 +150,12 @@ fn an_unusual_symptom_is_no_reason_to_act_and_does_not_count_for_a_storm() {
     let one_alone = Policy { storm_threshold: 1, ..Policy::default() };
     let of_another = NewEvent { subject: testing::container("db"), ..unusual(5) };
     let events = [of_another].into_iter().chain(testing::unhealthy()).chain([unusual(10)]);
-    let then = given::<Authorisation>(&one_alone, events.clone()).when(ill(10, reached(run(0))), at(10));
+    let then = given::<Authorisation>(&one_alone, events.clone()).when(incident_event(10, reached(run(0))), at(10));
     without_snapshot(then).then([authorised(1, 6, run(0))], &RETRY_CANCELLED);
 
-    let said = Reached { symptoms: vec![Symptom::Unhealthy, Symptom::CpuUnusual], ..reached(run(0)) };
+    let diagnosis = Reached { symptoms: vec![Symptom::Unhealthy, Symptom::CpuUnusual], ..reached(run(0)) };
     let well = events.chain([health(11, run(0), Health::Healthy), cleared(12, Symptom::Unhealthy)]);
-    let then = given::<Authorisation>(&one_alone, well).when(ill(13, said), at(13));
+    let then = given::<Authorisation>(&one_alone, well).when(incident_event(13, diagnosis), at(13));
     then.then([refused(8, Refusal::Moot)], &[]);
 }
 
@@ -165,15 +165,15 @@ fn an_unusual_symptom_does_not_drop_the_requested_remedy() {
     let unusual = testing::unusual(12, Symptom::CpuUnusual, run(0));
     let until = at(40);
     let refusal = refused(4, Refusal::BackingOff { until });
-    let events = sick().chain([ill(11, refusal), unusual]);
-    let then = given::<Authorisation>(&policy, events).ring(RETRY, until, until);
+    let events = sick().chain([incident_event(11, refusal), unusual]);
+    let then = given::<Authorisation>(&policy, events).when_due(RETRY, until, until);
     without_snapshot(then).then([authorised(1, 4, run(0))], &RETRY_CANCELLED);
 }
 
 #[test]
 fn no_remedy_for_a_container_that_was_never_seen() {
     let policy = Policy::default();
-    let then = given::<Authorisation>(&policy, []).when(ill(10, reached(run(0))), at(10));
+    let then = given::<Authorisation>(&policy, []).when(incident_event(10, reached(run(0))), at(10));
     then.then([refused(1, Refusal::Protected { why: "HemoStat knows nothing about it".into() })], &[]);
 }
 
@@ -182,7 +182,7 @@ fn no_remedy_for_a_container_that_is_recovering() {
     let policy = Policy::default();
     let events = testing::unhealthy().into_iter().chain([health(12, run(0), Health::Healthy)]);
     given::<Authorisation>(&policy, events)
-        .when(ill(13, reached(run(0))), at(13))
+        .when(incident_event(13, reached(run(0))), at(13))
         .then([refused(5, Refusal::Moot)], &[retry(43)]);
 }
 
@@ -194,9 +194,9 @@ fn the_next_attempt_waits_for_the_backoff_and_needs_no_new_diagnosis() {
     let until = at(25);
     given::<Authorisation>(&policy, events.clone()).when(verdict.clone(), at(15)).then([], &[retry(25)]);
     events.push(verdict);
-    let again = given::<Authorisation>(&policy, events.clone()).when(ill(16, reached(run(11))), at(16));
+    let again = given::<Authorisation>(&policy, events.clone()).when(incident_event(16, reached(run(11))), at(16));
     again.then([refused(11, Refusal::BackingOff { until })], &[retry(25)]);
-    without_snapshot(given::<Authorisation>(&policy, events).ring(RETRY, until, until))
+    without_snapshot(given::<Authorisation>(&policy, events).when_due(RETRY, until, until))
         .then([authorised(2, 4, run(11))], &RETRY_CANCELLED);
 }
 
@@ -204,8 +204,9 @@ fn the_next_attempt_waits_for_the_backoff_and_needs_no_new_diagnosis() {
 fn a_refusal_is_recorded_once() {
     let policy = Policy::default();
     let until = at(25);
-    let events = sick().chain(unsuccessful(10, 5, 0)).chain([ill(16, refused(4, Refusal::BackingOff { until }))]);
-    given::<Authorisation>(&policy, events).when(ill(17, reached(run(11))), at(17)).then([], &[retry(25)]);
+    let events =
+        sick().chain(unsuccessful(10, 5, 0)).chain([incident_event(16, refused(4, Refusal::BackingOff { until }))]);
+    given::<Authorisation>(&policy, events).when(incident_event(17, reached(run(11))), at(17)).then([], &[retry(25)]);
 }
 
 #[test]
@@ -218,12 +219,12 @@ fn the_third_unsuccessful_attempt_trips_the_breaker_and_one_passes_after_the_hol
     let tripping = given::<Authorisation>(&policy, events.clone()).when(verdict.clone(), at(65));
     tripping.then([gave_up.clone().into()], &[retry(3665)]);
 
-    events.extend([verdict, ill(65, gave_up)]);
-    let now = given::<Authorisation>(&policy, events.clone()).when(ill(70, reached(run(61))), at(70));
+    events.extend([verdict, incident_event(65, gave_up)]);
+    let now = given::<Authorisation>(&policy, events.clone()).when(incident_event(70, reached(run(61))), at(70));
     now.then([refused(24, Refusal::Tripped { until })], &[retry(3665)]);
 
     let sampled = || health(3660, run(61), Health::Unhealthy);
-    let probe = given::<Authorisation>(&policy, events.clone()).and([sampled()]).ring(RETRY, until, until);
+    let probe = given::<Authorisation>(&policy, events.clone()).and([sampled()]).when_due(RETRY, until, until);
     without_snapshot(probe).then([authorised(1, 4, run(61))], &RETRY_CANCELLED);
 
     let reset = given::<Authorisation>(&policy, events).when(event(100, BreakerReset { by: "me".into() }), at(100));
@@ -234,8 +235,8 @@ fn the_third_unsuccessful_attempt_trips_the_breaker_and_one_passes_after_the_hol
 fn a_failed_attempt_counts() {
     let policy = Policy::default();
     let failed = Failed { action: id(5), remedy: What::Restart, error: "no".into(), took: Span::ZERO };
-    let events = sick().chain([ill(10, authorised(1, 4, run(0)))]);
-    given::<Authorisation>(&policy, events).when(ill(20, failed), at(20)).then([], &[retry(30)]);
+    let events = sick().chain([incident_event(10, authorised(1, 4, run(0)))]);
+    given::<Authorisation>(&policy, events).when(incident_event(20, failed), at(20)).then([], &[retry(30)]);
 }
 
 #[test]
@@ -250,12 +251,12 @@ fn a_new_incident_within_the_cooldown_is_refused() {
     };
     let other = |event: NewEvent| event.in_incident(Some(incident(500)));
     let events = sick().chain([
-        ill(10, authorised(1, 4, run(0))),
+        incident_event(10, authorised(1, 4, run(0))),
         cleared(30, Symptom::Unhealthy),
-        ill(70, verdict(Outcome::Recovered)),
+        incident_event(70, verdict(Outcome::Recovered)),
         other(raised(500, Symptom::Unhealthy, run(0))),
     ]);
-    let then = given::<Authorisation>(&policy, events).when(other(ill(500, reached(run(0)))), at(500));
+    let then = given::<Authorisation>(&policy, events).when(other(incident_event(500, reached(run(0)))), at(500));
     then.then([refused(9, Refusal::CoolingDown { until: at(3670) })], &[retry(3670)]);
 }
 
@@ -264,18 +265,20 @@ fn a_timer_that_is_late_after_an_outage_restarts_nothing_at_once() {
     let policy = Policy::default();
     let stale = Refusal::Stale { age: Span::from_secs(7180), limit: Span::from_secs(600) };
     given::<Authorisation>(&policy, sick())
-        .ring(RETRY, at(20), at(7200))
+        .when_due(RETRY, at(20), at(7200))
         .then([refused(4, Refusal::Stale { age: Span::from_secs(7190), limit: Span::from_secs(600) })], &[retry(7260)]);
     let observed = sick().chain([health(7195, run(0), Health::Unhealthy)]);
-    given::<Authorisation>(&policy, observed).ring(RETRY, at(20), at(7200)).then([refused(4, stale)], &[retry(7260)]);
+    given::<Authorisation>(&policy, observed)
+        .when_due(RETRY, at(20), at(7200))
+        .then([refused(4, stale)], &[retry(7260)]);
     let still_sick = sick().chain([health(7195, run(0), Health::Unhealthy)]);
-    without_snapshot(given::<Authorisation>(&policy, still_sick).ring(RETRY, at(7260), at(7260)))
+    without_snapshot(given::<Authorisation>(&policy, still_sick).when_due(RETRY, at(7260), at(7260)))
         .then([authorised(1, 4, run(0))], &RETRY_CANCELLED);
 }
 
 #[test]
 fn the_exit_of_hemostats_own_restart_is_no_stop_by_an_operator() {
-    let open = || sick().chain([ill(10, authorised(1, 4, run(0)))]);
+    let open = || sick().chain([incident_event(10, authorised(1, 4, run(0)))]);
     let is_halted = |events: Vec<NewEvent>| {
         let log: Vec<_> =
             events.into_iter().enumerate().map(|(n, event)| event.recorded(id(n as u64 + 1), &[])).collect();
@@ -295,11 +298,16 @@ fn a_remedy_is_proposed_once_and_every_limit_is_checked_again_on_approval() {
     let ask = || Proposed { remedy: What::Restart, target: run(0), diagnosis: id(4), expires: at(3610) };
     let expiry = TimerChange::Set { name: EXPIRY, due: at(3610) };
     let ill_since = || testing::unhealthy_with(facts()).into_iter();
-    let first = given::<Authorisation>(&policy, ill_since()).when(ill(10, reached(run(0))), at(10));
+    let first = given::<Authorisation>(&policy, ill_since()).when(incident_event(10, reached(run(0))), at(10));
     first.then([ask().into()], &[RETRY_CANCELLED[0].clone(), expiry]);
 
-    let asked = || given::<Authorisation>(&policy, ill_since().chain([ill(10, reached(run(0))), ill(10, ask())]));
-    asked().when(ill(20, reached(run(0))), at(20)).then_nothing();
+    let asked = || {
+        given::<Authorisation>(
+            &policy,
+            ill_since().chain([incident_event(10, reached(run(0))), incident_event(10, ask())]),
+        )
+    };
+    asked().when(incident_event(20, reached(run(0))), at(20)).then_nothing();
     let yes = || event(30, Approved { proposal: id(5), by: "me".into() });
     let done = [RETRY_CANCELLED[0].clone(), TimerChange::Cancel { name: EXPIRY }];
     without_snapshot(asked().when(yes(), at(30))).then([authorised(1, 4, run(0))], &done);
@@ -310,17 +318,17 @@ fn a_remedy_is_proposed_once_and_every_limit_is_checked_again_on_approval() {
     paused.then([refused(4, Refusal::OperatorStopped)], &[]);
 
     asked()
-        .ring(EXPIRY, at(3610), at(3610))
+        .when_due(EXPIRY, at(3610), at(3610))
         .then([Expired { proposal: id(5) }.into()], &[TimerChange::Cancel { name: EXPIRY }]);
     let denied = asked().and([event(30, Denied { proposal: id(5), by: "me".into() })]);
-    denied.when(ill(40, reached(run(0))), at(40)).then_nothing();
+    denied.when(incident_event(40, reached(run(0))), at(40)).then_nothing();
 }
 
 #[test]
 fn a_proposal_is_withdrawn_when_its_symptoms_are_cleared() {
     let policy = Policy::default();
     let ask = Proposed { remedy: What::Restart, target: run(0), diagnosis: id(4), expires: at(3610) };
-    let asked = given::<Authorisation>(&policy, sick().chain([ill(10, ask)]));
+    let asked = given::<Authorisation>(&policy, sick().chain([incident_event(10, ask)]));
     let cancelled = |name| TimerChange::Cancel { name };
     asked
         .when(cleared(40, Symptom::Unhealthy), at(40))
@@ -333,11 +341,11 @@ fn after_a_pause_the_sick_containers_are_evaluated_again() {
     let host = |event: Event| NewEvent::new(testing::host(), at(9), event);
     let paused = host(hemostat_schema::action::Paused { by: "me".into(), reason: String::new() }.into());
     let events = || [paused.clone()].into_iter().chain(testing::unhealthy());
-    let then = given::<Authorisation>(&policy, events()).when(ill(10, reached(run(0))), at(10));
+    let then = given::<Authorisation>(&policy, events()).when(incident_event(10, reached(run(0))), at(10));
     then.then([refused(5, Refusal::Paused)], &[retry(40)]);
     let resumed = host(Resumed { by: "me".into() }.into());
-    let events = events().chain([ill(10, reached(run(0))), resumed]);
-    without_snapshot(given::<Authorisation>(&policy, events).ring(RETRY, at(40), at(40)))
+    let events = events().chain([incident_event(10, reached(run(0))), resumed]);
+    without_snapshot(given::<Authorisation>(&policy, events).when_due(RETRY, at(40), at(40)))
         .then([authorised(1, 5, run(0))], &RETRY_CANCELLED);
 }
 
@@ -347,28 +355,28 @@ fn successful_attempts_count_in_the_window_too() {
     let helped = |second: i64, action: u64| {
         let (action, remedy, outcome) = (id(action), What::Restart, Outcome::Recovered);
         let verdict = Verified { action, remedy, outcome, why: String::new(), took: Span::from_secs(60) };
-        [ill(second, authorised(1, 4, run(0))), ill(second + 60, verdict)]
+        [incident_event(second, authorised(1, 4, run(0))), incident_event(second + 60, verdict)]
     };
     let events = sick().chain([helped(10, 5), helped(80, 7), helped(150, 9)].concat());
-    let then = given::<Authorisation>(&policy, events).when(ill(220, reached(run(0))), at(220));
+    let then = given::<Authorisation>(&policy, events).when(incident_event(220, reached(run(0))), at(220));
     then.then([refused(11, Refusal::BackingOff { until: at(3610) })], &[retry(3610)]);
 }
 
 #[test]
 fn an_intent_that_is_not_durable_is_tried_again_after_the_backoff_and_counts_as_no_attempt() {
     let policy = Policy::default();
-    let intent = |second| ill(second, authorised(1, 4, run(0)));
-    let withheld = |action, second| {
+    let intent = |second| incident_event(second, authorised(1, 4, run(0)));
+    let not_executed = |action, second| {
         let refusal = Refusal::NotDurable { action: id(action), wanted: "replicas:1".into(), replicas: 0 };
-        ill(second, refused(4, refusal))
+        incident_event(second, refused(4, refusal))
     };
     let first = || given::<Authorisation>(&policy, sick()).and([intent(10)]);
-    first().when(withheld(5, 12), at(12)).then([], &[retry(22)]);
-    let once = || first().and([withheld(5, 12)]);
-    without_snapshot(once().ring(RETRY, at(22), at(22))).then([authorised(1, 4, run(0))], &RETRY_CANCELLED);
-    once().and([intent(22)]).when(withheld(7, 24), at(24)).then([], &[retry(44)]);
+    first().when(not_executed(5, 12), at(12)).then([], &[retry(22)]);
+    let once = || first().and([not_executed(5, 12)]);
+    without_snapshot(once().when_due(RETRY, at(22), at(22))).then([authorised(1, 4, run(0))], &RETRY_CANCELLED);
+    once().and([intent(22)]).when(not_executed(7, 24), at(24)).then([], &[retry(44)]);
     // However often it happens, HemoStat does not give up on the container for it.
-    let often = (0..5).flat_map(|n| [intent(100 + n), withheld(9 + 2 * n as u64, 100 + n)]);
-    let often = once().and([intent(22), withheld(7, 24)]).and(often);
-    without_snapshot(often.ring(RETRY, at(500), at(500))).then([authorised(1, 4, run(0))], &RETRY_CANCELLED);
+    let often = (0..5).flat_map(|n| [intent(100 + n), not_executed(9 + 2 * n as u64, 100 + n)]);
+    let often = once().and([intent(22), not_executed(7, 24)]).and(often);
+    without_snapshot(often.when_due(RETRY, at(500), at(500))).then([authorised(1, 4, run(0))], &RETRY_CANCELLED);
 }

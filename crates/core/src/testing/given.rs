@@ -1,10 +1,10 @@
-//! Given this history, when this happens, then that is decided.
+//! Given this history, when this happens, then this is decided.
 
 use std::collections::BTreeMap;
 
 use hemostat_schema::{Event, HostName, NewEvent, Recorded, Subject, Timestamp};
 
-use super::{id, subject};
+use super::events::{id, subject};
 use crate::decider::{Decider, Decision, Timer, TimerChange, Trigger};
 
 /// A decider that has read a history.
@@ -14,19 +14,19 @@ pub struct Given<'a, D: Decider> {
     log: Vec<Recorded>,
 }
 
-/// What was decided.
+/// A decision to check.
 #[derive(Debug)]
 pub struct Then {
-    /// All of it.
+    /// The whole decision.
     pub decision: Decision,
 }
 
-/// A decider of this policy that has read these events; they get the ids 1, 2, 3, …
+/// A decider with this policy that has read these events; they get the ids 1, 2, 3, …
 pub fn given<D: Decider>(policy: &D::Policy, events: impl IntoIterator<Item = NewEvent>) -> Given<'_, D> {
     Given { policy, log: vec![] }.and(events)
 }
 
-/// The states of all subjects and hosts after `log`.
+/// The states of all subjects and hosts after this log.
 pub fn fold<'a, D: Decider>(
     log: impl IntoIterator<Item = &'a Recorded>,
 ) -> (BTreeMap<Subject, D::State>, BTreeMap<HostName, D::Shared>) {
@@ -39,7 +39,7 @@ pub fn fold<'a, D: Decider>(
 }
 
 impl<D: Decider> Given<'_, D> {
-    /// And then these events.
+    /// Then it reads these events too.
     #[must_use]
     pub fn and(mut self, events: impl IntoIterator<Item = NewEvent>) -> Self {
         for event in events {
@@ -49,15 +49,15 @@ impl<D: Decider> Given<'_, D> {
         self
     }
 
-    /// When this is read at `now`.
+    /// When it reads this event at `now`.
     pub fn when(self, event: NewEvent, now: Timestamp) -> Then {
         let given = self.and([event]);
         let last = given.log.last().expect("the event was just added");
         given.decide(&Trigger::Event(last), now)
     }
 
-    /// When the timer of this name, due at `due`, is read at `now`.
-    pub fn ring(self, name: &str, due: Timestamp, now: Timestamp) -> Then {
+    /// When it reads the timer with this name, due at `due`, at `now`.
+    pub fn when_due(self, name: &str, due: Timestamp, now: Timestamp) -> Then {
         self.decide(&Trigger::Timer(&Timer { subject: subject(), name: name.to_owned(), due }), now)
     }
 
@@ -74,7 +74,7 @@ impl<D: Decider> Given<'_, D> {
 }
 
 impl Then {
-    /// Then these events follow, and these changes of timers.
+    /// Then these events and changes of timers follow.
     #[track_caller]
     pub fn then(&self, events: impl IntoIterator<Item = Event>, timers: &[TimerChange]) {
         assert_eq!(self.events(), events.into_iter().collect::<Vec<_>>());

@@ -1,7 +1,7 @@
-//! A simulated loop: several deciders on one log, with timers, in a time that stands still until it is moved.
+//! A simulated loop: several deciders on one log, with timers, on a clock that only the test advances.
 //!
-//! It does what the runtime does, and nothing else: fold all there is, decide on the next trigger, append, set timers. Who
-//! comes next is the test's choice, so that laws can be proven for every order in which workers may get on.
+//! It does what the runtime does: fold everything on the log, decide on the next trigger, append, set timers. The test chooses
+//! which worker is next, so that laws can be checked for every order of workers.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -11,7 +11,7 @@ use std::{
 
 use hemostat_schema::{Cause, EventId, HostName, NewEvent, Recorded, Span, Subject, Timestamp};
 
-use super::id;
+use super::events::id;
 use crate::decider::{Decider, Decision, Timer, TimerChange, Trigger};
 
 /// Several deciders on one log.
@@ -23,12 +23,12 @@ pub struct Simulation {
 }
 
 impl Simulation {
-    /// An empty log at this instant.
+    /// An empty log at this time.
     pub fn new(now: Timestamp) -> Self {
         Self { log: vec![], workers: vec![], now }
     }
 
-    /// With a worker for this decider.
+    /// Adds a worker for this decider.
     #[must_use]
     pub fn with<D: Decider>(mut self, policy: &Arc<D::Policy>) -> Self {
         self.workers.push(Box::new(Of::<D> {
@@ -42,24 +42,24 @@ impl Simulation {
         self
     }
 
-    /// What has happened so far.
+    /// The log so far.
     pub fn log(&self) -> &[Recorded] {
         &self.log
     }
 
-    /// The present instant.
+    /// The present time.
     pub fn now(&self) -> Timestamp {
         self.now
     }
 
-    /// Puts an event on the log.
-    pub fn tell(&mut self, event: NewEvent) -> EventId {
+    /// Appends an event to the log.
+    pub fn append(&mut self, event: NewEvent) -> EventId {
         let id = id(self.log.len() as u64 + 1);
         self.log.push(event.recorded(id, &[]));
         id
     }
 
-    /// One worker that has something to do takes one decision; `choice` says which. False when nobody has.
+    /// One busy worker takes one decision; `choice` selects the worker. False if no worker is busy.
     pub fn step(&mut self, choice: usize) -> bool {
         for worker in &mut self.workers {
             worker.read(&self.log);
@@ -79,7 +79,7 @@ impl Simulation {
         true
     }
 
-    /// Lets everybody do everything that is to be done now.
+    /// Runs all workers until none is busy.
     pub fn settle(&mut self) {
         let mut steps = 0;
         while self.step(steps) {
@@ -92,8 +92,8 @@ impl Simulation {
         }
     }
 
-    /// Moves time on; with every timer that rings on the way, everybody settles.
-    pub fn pass(&mut self, span: Span) {
+    /// Advances the clock; runs all workers at every timer that is due on the way.
+    pub fn advance(&mut self, span: Span) {
         let until = span.after(self.now);
         self.settle();
         while let Some(due) =
@@ -105,8 +105,8 @@ impl Simulation {
         self.now = until;
     }
 
-    /// Moves time on while everybody is away: nothing is read and no timer rings before it is over.
-    pub fn be_away(&mut self, span: Span) {
+    /// Advances the clock while no worker runs, as in an outage.
+    pub fn skip(&mut self, span: Span) {
         self.now = span.after(self.now);
     }
 }
@@ -115,7 +115,7 @@ trait Worker: fmt::Debug {
     fn read(&mut self, log: &[Recorded]);
     fn is_busy(&self, now: Timestamp) -> bool;
     fn next_due(&self) -> Option<Timestamp>;
-    /// Takes the next decision; with the event that led to it, where it was one.
+    /// Takes the next decision; returns it with its triggering event, unless a timer triggered it.
     fn decide(&mut self, now: Timestamp) -> (Option<EventId>, Decision);
 }
 

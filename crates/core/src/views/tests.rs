@@ -12,8 +12,8 @@ use super::{Containers, Dedup, Incidents, Timeline, containers, incidents, story
 use crate::{
     Projection,
     testing::{
-        self, at, cleared, event, exited, facts, health, id, ill, incident, raised, reached, run, seen, started,
-        unhealthy,
+        self, at, cleared, event, exited, facts, health, id, incident, incident_event, raised, reached, run, seen,
+        started, unhealthy,
     },
 };
 
@@ -42,7 +42,7 @@ fn and(mut events: Vec<NewEvent>, more: impl IntoIterator<Item = NewEvent>) -> V
 }
 
 fn authorised(second: i64) -> NewEvent {
-    ill(
+    incident_event(
         second,
         Authorised {
             remedy: Remedy::Restart,
@@ -57,16 +57,16 @@ fn authorised(second: i64) -> NewEvent {
 
 fn verified(second: i64, action: u64, outcome: Outcome) -> NewEvent {
     let (why, took) = ("its health check passes".into(), Span::from_secs(8));
-    ill(second, Verified { action: id(action), remedy: Remedy::Restart, outcome, why, took })
+    incident_event(second, Verified { action: id(action), remedy: Remedy::Restart, outcome, why, took })
 }
 
 fn refused(second: i64, refusal: Refusal) -> NewEvent {
-    ill(second, Refused { remedy: Remedy::Restart, diagnosis: id(4), refusal })
+    incident_event(second, Refused { remedy: Remedy::Restart, diagnosis: id(4), refusal })
 }
 
 /// Seen (1), unhealthy (2, 3), diagnosed (4), authorised (5).
 fn treated() -> Vec<NewEvent> {
-    and(unhealthy(), [ill(11, reached(run(0))), authorised(12)])
+    and(unhealthy(), [incident_event(11, reached(run(0))), authorised(12)])
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn attention_says_why_a_container_is_or_is_not_being_healed() {
     check(and(unhealthy(), well), "unusual", is_unusual);
     check(unhealthy(), "sick", "sick (unhealthy); HemoStat is deciding what to do");
     check(
-        and(unhealthy(), [ill(11, hemostat_schema::diagnosis::Reached { remedy: None, ..reached(run(0)) })]),
+        and(unhealthy(), [incident_event(11, hemostat_schema::diagnosis::Reached { remedy: None, ..reached(run(0)) })]),
         "no_remedy",
         "sick; no remedy of HemoStat's would help: its health check fails",
     );
@@ -127,7 +127,10 @@ fn attention_says_why_a_container_is_or_is_not_being_healed() {
     check(
         and(
             unhealthy(),
-            [ill(12, Proposed { remedy: Remedy::Restart, target: run(0), diagnosis: id(4), expires: at(3600) })],
+            [incident_event(
+                12,
+                Proposed { remedy: Remedy::Restart, target: run(0), diagnosis: id(4), expires: at(3600) },
+            )],
         ),
         "waiting_for_approval",
         "sick; restart waits for a person's approval until 2026-01-01T01:00:00Z",
@@ -139,7 +142,7 @@ fn attention_says_why_a_container_is_or_is_not_being_healed() {
         "sick; the last attempt did not help, the next is due at 2026-01-01T00:00:30Z",
     );
     check(
-        and(relapsed(), [ill(21, GaveUp { attempts: 3, until: at(3600) })]),
+        and(relapsed(), [incident_event(21, GaveUp { attempts: 3, until: at(3600) })]),
         "given_up",
         "sick; several attempts did not help, HemoStat has given up on it until 2026-01-01T01:00:00Z",
     );
@@ -170,7 +173,7 @@ fn a_removed_container_is_deleted_once_nothing_about_it_is_pending() {
     assert_eq!(pending.removed, Some(at(15)));
     let over = [
         removed(15),
-        ill(16, SymptomCleared { symptom: Symptom::Unhealthy, why: Cleared::Removed, stood: Span::ZERO }),
+        incident_event(16, SymptomCleared { symptom: Symptom::Unhealthy, why: Cleared::Removed, stood: Span::ZERO }),
         verified(17, 5, Outcome::Inconclusive),
     ];
     assert_eq!(row::<Containers>(and(treated(), over)), None);
@@ -194,10 +197,11 @@ fn an_incident_ends_when_no_symptom_is_active_and_no_attempt_is_pending() {
         let row = incident_row(events);
         assert_eq!((row.state, row.ended), (state, ended.map(at)));
     };
-    let over =
-        |second, why| ill(second, SymptomCleared { symptom: Symptom::Unhealthy, why, stood: Span::from_secs(1) });
+    let over = |second, why| {
+        incident_event(second, SymptomCleared { symptom: Symptom::Unhealthy, why, stood: Span::from_secs(1) })
+    };
     let given_up = || {
-        let gave_up = ill(21, GaveUp { attempts: 3, until: at(3600) });
+        let gave_up = incident_event(21, GaveUp { attempts: 3, until: at(3600) });
         and(treated(), [verified(20, 5, Outcome::Relapsed), gave_up])
     };
     check(unhealthy(), incidents::State::Open, None);
@@ -215,7 +219,7 @@ fn an_incident_ends_when_no_symptom_is_active_and_no_attempt_is_pending() {
         text: String::new(),
         took: Span::from_secs(8),
     };
-    check(and(healed(), [ill(30, resolved)]), incidents::State::Recovered, Some(20));
+    check(and(healed(), [incident_event(30, resolved)]), incidents::State::Recovered, Some(20));
     check(given_up(), incidents::State::GivenUp, Some(21));
     check(and(given_up(), [authorised(3700)]), incidents::State::Open, None);
     check(and(given_up(), [over(40, Cleared::Well)]), incidents::State::Passed, Some(40));
@@ -234,7 +238,7 @@ fn an_incident_keeps_its_first_and_last_events() {
 #[test]
 fn an_incident_has_one_open_alert_until_it_is_resolved() {
     let alert = Raised { severity: Severity::High, title: "api is sick".into(), text: String::new() };
-    let open = row::<Dedup>(vec![ill(12, alert.clone())]).map(|row| (row.alert, row.title));
+    let open = row::<Dedup>(vec![incident_event(12, alert.clone())]).map(|row| (row.alert, row.title));
     assert_eq!(open, Some((id(1), "api is sick".to_owned())));
     let resolved = Resolved {
         alert: id(1),
@@ -243,7 +247,7 @@ fn an_incident_has_one_open_alert_until_it_is_resolved() {
         text: String::new(),
         took: Span::from_secs(8),
     };
-    assert_eq!(row::<Dedup>(vec![ill(12, alert), ill(20, resolved)]), None);
+    assert_eq!(row::<Dedup>(vec![incident_event(12, alert), incident_event(20, resolved)]), None);
 }
 
 #[test]
@@ -263,12 +267,12 @@ fn every_step_of_a_healing_has_a_line() {
     let healing = and(
         treated(),
         [
-            ill(13, succeeded),
+            incident_event(13, succeeded),
             health(14, run(13), Health::Healthy),
             cleared(15, Symptom::Unhealthy),
             verified(20, 5, Outcome::Recovered),
             refused(21, Refusal::CoolingDown { until: at(3600) }),
-            ill(22, GaveUp { attempts: 3, until: at(3600) }),
+            incident_event(22, GaveUp { attempts: 3, until: at(3600) }),
         ],
     );
     let refusal = format!("restart of api refused: {}", Refusal::CoolingDown { until: at(3600) });

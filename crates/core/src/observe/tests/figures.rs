@@ -1,4 +1,4 @@
-//! What is told by figures: what it uses, waits for and keeps.
+//! Symptoms of resource use: what a container uses, waits for and keeps on disk.
 
 use super::*;
 use hemostat_schema::{
@@ -8,31 +8,31 @@ use hemostat_schema::{
 
 const MIB: u64 = 1 << 20;
 
-/// Samples every 5 s over a range of seconds, each made by `sample`; what they told besides themselves.
+/// Samples every 5 s over a range of seconds, each made by `sample`; the emitted events but the samples.
 fn watched(
-    bed: &mut ObservedContainer,
+    observed: &mut ObservedContainer,
     seconds: std::ops::RangeInclusive<i64>,
     sample: impl Fn(i64) -> Vitals,
 ) -> Vec<(i64, String)> {
-    let told = seconds.step_by(5).flat_map(|second| {
-        let told = bed.when(second, ObservationInput::Sample(sample(second)));
-        told.into_iter().map(move |told| (second, told))
+    let emitted = seconds.step_by(5).flat_map(|second| {
+        let emitted = observed.when(second, ObservationInput::Sample(sample(second)));
+        emitted.into_iter().map(move |emitted| (second, emitted))
     });
-    told.filter(|(_, told)| told != "sampled").collect()
+    emitted.filter(|(_, emitted)| emitted != "sampled").collect()
 }
 
-fn evidence(bed: &ObservedContainer, symptom: Symptom) -> Evidence {
-    let found = bed.log.iter().find_map(|event| match &event.event {
+fn evidence(observed: &ObservedContainer, symptom: Symptom) -> Evidence {
+    let found = observed.log.iter().find_map(|event| match &event.event {
         Event::Observation(Observation::SymptomRaised(raised)) if raised.symptom == symptom => {
             Some(raised.evidence.clone())
         }
         _ => None,
     });
-    found.unwrap_or_else(|| panic!("{symptom} was not raised: {:?}", bed.log))
+    found.unwrap_or_else(|| panic!("{symptom} was not raised: {:?}", observed.log))
 }
 
-fn at_second(second: i64, told: &str) -> (i64, String) {
-    (second, told.to_owned())
+fn at_second(second: i64, emitted: &str) -> (i64, String) {
+    (second, emitted.to_owned())
 }
 
 fn strained(strain: Strain) -> Vitals {
@@ -47,37 +47,37 @@ fn waiting_for_disk(percent: f64) -> Vitals {
     strained(Strain { disk: Some(Percent::clamped(percent)), ..Strain::default() })
 }
 
-fn crowded(pids: u64) -> Vitals {
+fn many_pids(pids: u64) -> Vitals {
     Vitals { pids, pids_limit: Some(100), ..vitals(10.0, 10.0) }
 }
 
 #[test]
-fn each_held_signal_is_told_once_and_is_over_once() {
+fn each_debounced_signal_is_raised_once_and_cleared_once() {
     let check = |name: &str, severity: &str, high: fn() -> Vitals, hovers: fn() -> Vitals, low: fn() -> Vitals| {
-        let mut bed = ObservedContainer::given(facts());
-        assert_eq!(watched(&mut bed, 5..=30, |_| high()), [], "{name}");
-        assert_eq!(bed.when(31, ObservationInput::Tick), [""; 0]);
+        let mut observed = ObservedContainer::given(facts());
+        assert_eq!(watched(&mut observed, 5..=30, |_| high()), [], "{name}");
+        assert_eq!(observed.when(31, ObservationInput::Tick), [""; 0]);
         let raised = format!("raised {name} {severity}");
-        assert_eq!(watched(&mut bed, 35..=200, |_| high()), [at_second(35, &raised)], "{name}");
-        assert_eq!(watched(&mut bed, 205..=300, |_| hovers()), [], "{name}");
+        assert_eq!(watched(&mut observed, 35..=200, |_| high()), [at_second(35, &raised)], "{name}");
+        assert_eq!(watched(&mut observed, 205..=300, |_| hovers()), [], "{name}");
         let cleared = format!("cleared {name} Well");
-        assert_eq!(watched(&mut bed, 305..=400, |_| low()), [at_second(315, &cleared)], "{name}");
-        assert_eq!(bed.wakes(), None);
+        assert_eq!(watched(&mut observed, 305..=400, |_| low()), [at_second(315, &cleared)], "{name}");
+        assert_eq!(observed.deadline(), None);
     };
     check("cpu throttled", "High", || throttled(100.0), || throttled(22.0), || throttled(10.0));
     check("pressure", "High", || waiting_for_disk(99.0), || waiting_for_disk(38.0), || waiting_for_disk(5.0));
-    check("pids high", "High", || crowded(93), || crowded(88), || crowded(20));
-    check("pids high", "Critical", || crowded(99), || crowded(88), || crowded(20));
-    // What is no longer measured is no longer high.
+    check("pids high", "High", || many_pids(93), || many_pids(88), || many_pids(20));
+    check("pids high", "Critical", || many_pids(99), || many_pids(88), || many_pids(20));
+    // A signal that is no longer measured is cleared.
     check("cpu throttled", "High", || throttled(80.0), || throttled(22.0), || vitals(10.0, 10.0));
     check("pressure", "High", || waiting_for_disk(80.0), || waiting_for_disk(38.0), || vitals(10.0, 10.0));
-    check("pids high", "High", || crowded(93), || crowded(88), || vitals(10.0, 10.0));
+    check("pids high", "High", || many_pids(93), || many_pids(88), || vitals(10.0, 10.0));
 }
 
 #[test]
-fn the_evidence_says_what_for_how_much_and_how_long() {
-    let mut bed = ObservedContainer::given(facts());
-    watched(&mut bed, 5..=60, |_| Vitals {
+fn the_evidence_has_the_resource_the_value_and_the_duration() {
+    let mut observed = ObservedContainer::given(facts());
+    watched(&mut observed, 5..=60, |_| Vitals {
         pids: 95,
         pids_limit: Some(100),
         ..strained(Strain {
@@ -94,21 +94,21 @@ fn the_evidence_says_what_for_how_much_and_how_long() {
         held,
         trend: Trend::Steady,
     };
-    assert_eq!(evidence(&bed, Symptom::CpuThrottled), level);
+    assert_eq!(evidence(&observed, Symptom::CpuThrottled), level);
     let stalled = Evidence::Stalled {
         resource: Resource::Memory,
         value: Percent::clamped(55.0),
         threshold: Percent::clamped(40.0),
         held,
     };
-    assert_eq!(evidence(&bed, Symptom::Pressure), stalled);
-    assert_eq!(evidence(&bed, Symptom::PidsHigh), Evidence::Count { value: 95, limit: 100, held });
+    assert_eq!(evidence(&observed, Symptom::Pressure), stalled);
+    assert_eq!(evidence(&observed, Symptom::PidsHigh), Evidence::Count { value: 95, limit: 100, held });
 }
 
 #[test]
-fn without_a_limit_there_is_neither_throttling_nor_crowding() {
-    let mut bed = ObservedContainer::given(facts());
-    assert_eq!(watched(&mut bed, 5..=600, |_| Vitals { pids: 1_000_000, ..vitals(10.0, 10.0) }), []);
+fn without_limits_there_is_neither_throttling_nor_pids_high() {
+    let mut observed = ObservedContainer::given(facts());
+    assert_eq!(watched(&mut observed, 5..=600, |_| Vitals { pids: 1_000_000, ..vitals(10.0, 10.0) }), []);
 }
 
 /// Memory in MiB of a limit of 1,000.
@@ -124,94 +124,94 @@ fn leaking(second: i64) -> Vitals {
 }
 
 #[test]
-fn a_leak_is_told_long_before_the_limit_and_once() {
-    let mut bed = ObservedContainer::given(facts());
-    let told = watched(&mut bed, 5..=2400, leaking);
-    assert_eq!(told.iter().map(|(_, told)| told.as_str()).collect::<Vec<_>>(), ["raised memory leak High"]);
-    assert!((1200..1320).contains(&told[0].0), "{told:?}");
-    assert!(matches!(evidence(&bed, Symptom::MemoryLeak), Evidence::Growth { .. }));
-    let told = watched(&mut bed, 2405..=3000, |_| memory(100.0));
-    assert_eq!(told.iter().map(|(_, told)| told.as_str()).collect::<Vec<_>>(), ["cleared memory leak Well"]);
+fn a_leak_is_raised_once_long_before_the_limit() {
+    let mut observed = ObservedContainer::given(facts());
+    let emitted = watched(&mut observed, 5..=2400, leaking);
+    assert_eq!(emitted.iter().map(|(_, emitted)| emitted.as_str()).collect::<Vec<_>>(), ["raised memory leak High"]);
+    assert!((1200..1320).contains(&emitted[0].0), "{emitted:?}");
+    assert!(matches!(evidence(&observed, Symptom::MemoryLeak), Evidence::Growth { .. }));
+    let emitted = watched(&mut observed, 2405..=3000, |_| memory(100.0));
+    assert_eq!(emitted.iter().map(|(_, emitted)| emitted.as_str()).collect::<Vec<_>>(), ["cleared memory leak Well"]);
 }
 
 #[test]
-fn a_leak_is_over_when_another_run_is_well() {
-    let mut bed = ObservedContainer::given(with(RestartPolicy::No, Health::None));
-    watched(&mut bed, 5..=1400, leaking);
-    assert!(bed.state.active_symptoms().contains_key(&Symptom::MemoryLeak));
-    bed.exited(1401, 143, ExitBy::Operator);
-    bed.started(1402);
-    assert_eq!(bed.wakes(), Some(at(1412)));
-    assert_eq!(bed.when(1412, ObservationInput::Tick), ["cleared memory leak Well"]);
-    assert_eq!(watched(&mut bed, 1415..=2000, |second| leaking(second - 1400)), []);
+fn a_leak_is_cleared_when_another_run_is_well() {
+    let mut observed = ObservedContainer::given(with(RestartPolicy::No, Health::None));
+    watched(&mut observed, 5..=1400, leaking);
+    assert!(observed.state.active_symptoms().contains_key(&Symptom::MemoryLeak));
+    observed.exited(1401, 143, ExitBy::Operator);
+    observed.started(1402);
+    assert_eq!(observed.deadline(), Some(at(1412)));
+    assert_eq!(observed.when(1412, ObservationInput::Tick), ["cleared memory leak Well"]);
+    assert_eq!(watched(&mut observed, 1415..=2000, |second| leaking(second - 1400)), []);
 }
 
 #[test]
-fn what_is_unusual_is_worth_knowing_and_no_illness() {
-    let mut bed = ObservedContainer::given(facts());
-    assert_eq!(watched(&mut bed, 5..=600, |second| vitals(5.0 + (second % 3) as f64, 10.0)), []);
-    let told = watched(&mut bed, 605..=900, |_| vitals(60.0, 10.0));
-    assert_eq!(told, [at_second(635, "raised cpu unusual Low")]);
-    assert!(!bed.state.is_sick());
-    let raised = bed.log.last().expect("it was told");
+fn an_unusual_symptom_belongs_to_no_incident() {
+    let mut observed = ObservedContainer::given(facts());
+    assert_eq!(watched(&mut observed, 5..=600, |second| vitals(5.0 + (second % 3) as f64, 10.0)), []);
+    let emitted = watched(&mut observed, 605..=900, |_| vitals(60.0, 10.0));
+    assert_eq!(emitted, [at_second(635, "raised cpu unusual Low")]);
+    assert!(!observed.state.is_sick());
+    let raised = observed.log.last().expect("it was emitted");
     assert_eq!((raised.event.name(), &raised.incident), ("sampled", &None));
-    assert_eq!(bed.state.incident(), None);
-    let told = watched(&mut bed, 905..=960, |_| vitals(6.0, 10.0));
-    assert_eq!(told, [at_second(915, "cleared cpu unusual Well")]);
-    assert!(bed.log.iter().all(|event| event.incident.is_none()));
+    assert_eq!(observed.state.incident(), None);
+    let emitted = watched(&mut observed, 905..=960, |_| vitals(6.0, 10.0));
+    assert_eq!(emitted, [at_second(915, "cleared cpu unusual Well")]);
+    assert!(observed.log.iter().all(|event| event.incident.is_none()));
 }
 
 #[test]
-fn what_is_above_its_threshold_is_not_told_as_unusual_too() {
-    let mut bed = ObservedContainer::given(facts());
-    watched(&mut bed, 5..=600, |_| vitals(5.0, 10.0));
-    assert_eq!(watched(&mut bed, 605..=900, |_| vitals(92.0, 10.0)), [at_second(635, "raised cpu high High")]);
-    let told = watched(&mut bed, 905..=1000, |_| vitals(5.0, 10.0));
-    assert_eq!(told, [at_second(915, "cleared cpu high Well")]);
+fn a_signal_above_its_threshold_is_not_also_unusual() {
+    let mut observed = ObservedContainer::given(facts());
+    watched(&mut observed, 5..=600, |_| vitals(5.0, 10.0));
+    assert_eq!(watched(&mut observed, 605..=900, |_| vitals(92.0, 10.0)), [at_second(635, "raised cpu high High")]);
+    let emitted = watched(&mut observed, 905..=1000, |_| vitals(5.0, 10.0));
+    assert_eq!(emitted, [at_second(915, "cleared cpu high Well")]);
 }
 
 #[test]
-fn what_goes_in_and_out_is_measured_as_a_rate() {
+fn network_and_block_io_are_compared_as_rates() {
     let network = |second: i64| {
         let quiet = second.min(600) as u64 * 10_000;
         let loud = (second - 600).max(0) as u64 * 20 * MIB;
         Vitals { network_rx: ByteCount(quiet + loud), ..vitals(5.0, 10.0) }
     };
-    let mut bed = ObservedContainer::given(facts());
-    let told = watched(&mut bed, 5..=700, network);
-    assert_eq!(told, [at_second(635, "raised network unusual Low")]);
-    let Evidence::Unusual { value, expected, .. } = evidence(&bed, Symptom::NetworkUnusual) else { panic!() };
+    let mut observed = ObservedContainer::given(facts());
+    let emitted = watched(&mut observed, 5..=700, network);
+    assert_eq!(emitted, [at_second(635, "raised network unusual Low")]);
+    let Evidence::Unusual { value, expected, .. } = evidence(&observed, Symptom::NetworkUnusual) else { panic!() };
     assert!((value - 20.0 * MIB as f64).abs() < 1.0, "{value}");
     assert!(expected < 2.0 * MIB as f64, "{expected}");
 
     let written = |second| Vitals { block_write: network(second).network_rx, ..vitals(5.0, 10.0) };
-    let mut bed = ObservedContainer::given(facts());
-    assert_eq!(watched(&mut bed, 5..=700, written), [at_second(635, "raised block unusual Low")]);
+    let mut observed = ObservedContainer::given(facts());
+    assert_eq!(watched(&mut observed, 5..=700, written), [at_second(635, "raised block unusual Low")]);
 }
 
 #[test]
-fn nothing_is_unusual_where_nobody_wants_to_know() {
-    let mut bed = ObservedContainer::given(facts());
-    watched(&mut bed, 5..=600, |_| vitals(5.0, 10.0));
-    watched(&mut bed, 605..=700, |_| vitals(60.0, 10.0));
-    assert!(bed.state.active_symptoms().contains_key(&Symptom::CpuUnusual));
-    bed.policy.sensitivity.adaptive = false;
-    assert_eq!(bed.when(701, ObservationInput::Tick), ["cleared cpu unusual Well"]);
-    assert_eq!(watched(&mut bed, 705..=900, |_| vitals(60.0, 10.0)), []);
+fn nothing_is_unusual_when_baselines_are_switched_off() {
+    let mut observed = ObservedContainer::given(facts());
+    watched(&mut observed, 5..=600, |_| vitals(5.0, 10.0));
+    watched(&mut observed, 605..=700, |_| vitals(60.0, 10.0));
+    assert!(observed.state.active_symptoms().contains_key(&Symptom::CpuUnusual));
+    observed.policy.sensitivity.adaptive = false;
+    assert_eq!(observed.when(701, ObservationInput::Tick), ["cleared cpu unusual Well"]);
+    assert_eq!(watched(&mut observed, 705..=900, |_| vitals(60.0, 10.0)), []);
 }
 
 #[test]
-fn an_illness_that_comes_while_something_is_unusual_has_an_incident_of_its_own() {
-    let mut bed = ObservedContainer::given(facts());
-    watched(&mut bed, 5..=600, |_| vitals(5.0, 10.0));
-    watched(&mut bed, 605..=700, |_| vitals(60.0, 10.0));
-    bed.when(702, ObservationInput::Health(Health::Unhealthy));
-    assert_eq!(bed.state.incident(), Some(&IncidentId::begun(&subject(), at(702))));
-    bed.when(705, ObservationInput::Health(Health::Healthy));
-    assert_eq!(bed.when(715, ObservationInput::Tick), ["cleared unhealthy Well"]);
-    assert!(bed.state.active_symptoms().contains_key(&Symptom::CpuUnusual));
-    bed.when(900, ObservationInput::Health(Health::Unhealthy));
-    assert_eq!(bed.state.incident(), Some(&IncidentId::begun(&subject(), at(900))));
+fn a_symptom_that_is_raised_while_another_is_unusual_opens_its_own_incident() {
+    let mut observed = ObservedContainer::given(facts());
+    watched(&mut observed, 5..=600, |_| vitals(5.0, 10.0));
+    watched(&mut observed, 605..=700, |_| vitals(60.0, 10.0));
+    observed.when(702, ObservationInput::Health(Health::Unhealthy));
+    assert_eq!(observed.state.incident(), Some(&IncidentId::begun(&subject(), at(702))));
+    observed.when(705, ObservationInput::Health(Health::Healthy));
+    assert_eq!(observed.when(715, ObservationInput::Tick), ["cleared unhealthy Well"]);
+    assert!(observed.state.active_symptoms().contains_key(&Symptom::CpuUnusual));
+    observed.when(900, ObservationInput::Health(Health::Unhealthy));
+    assert_eq!(observed.state.incident(), Some(&IncidentId::begun(&subject(), at(900))));
 }
 
 fn kept(mib: u64, left: u64, largest: bool) -> ObservationInput {
@@ -221,24 +221,24 @@ fn kept(mib: u64, left: u64, largest: bool) -> ObservationInput {
 }
 
 #[test]
-fn what_is_kept_is_told_when_it_has_changed_and_when_it_fills_the_disk() {
-    let mut bed = ObservedContainer::given(facts());
-    assert_eq!(bed.when(0, kept(10, 500, true)), ["stored"]);
-    assert_eq!(bed.when(300, kept(10, 500, true)), [""; 0]);
-    assert_eq!(bed.when(600, kept(12, 500, true)), ["stored"]);
-    assert_eq!(bed.when(900, kept(12, 80, false)), [""; 0]);
-    assert_eq!(bed.when(1200, kept(12, 80, true)), ["stored", "raised disk filling High"]);
-    assert_eq!(bed.when(1500, kept(12, 30, true)), ["stored", "worsened disk filling"]);
-    assert_eq!(bed.when(1800, kept(12, 120, true)), [""; 0]);
-    assert_eq!(bed.when(2100, kept(12, 300, true)), ["stored", "cleared disk filling Well"]);
-    assert_eq!(bed.wakes(), None);
+fn disk_usage_is_recorded_when_it_has_changed_and_when_it_fills_the_disk() {
+    let mut observed = ObservedContainer::given(facts());
+    assert_eq!(observed.when(0, kept(10, 500, true)), ["stored"]);
+    assert_eq!(observed.when(300, kept(10, 500, true)), [""; 0]);
+    assert_eq!(observed.when(600, kept(12, 500, true)), ["stored"]);
+    assert_eq!(observed.when(900, kept(12, 80, false)), [""; 0]);
+    assert_eq!(observed.when(1200, kept(12, 80, true)), ["stored", "raised disk filling High"]);
+    assert_eq!(observed.when(1500, kept(12, 30, true)), ["stored", "worsened disk filling"]);
+    assert_eq!(observed.when(1800, kept(12, 120, true)), [""; 0]);
+    assert_eq!(observed.when(2100, kept(12, 300, true)), ["stored", "cleared disk filling Well"]);
+    assert_eq!(observed.deadline(), None);
 }
 
 #[test]
-fn what_another_container_keeps_is_not_this_ones() {
-    let mut bed = ObservedContainer::given(facts());
+fn the_disk_usage_of_another_container_is_ignored() {
+    let mut observed = ObservedContainer::given(facts());
     let another = Target { id: "fedcba9876543210".parse().unwrap(), ..facts().target() };
     let ObservationInput::Stored { stored, disk, largest } = kept(10, 10, true) else { panic!() };
-    let sight = ObservationInput::Stored { stored: Stored { target: another, ..stored }, disk, largest };
-    assert_eq!(bed.when(0, sight), [""; 0]);
+    let input = ObservationInput::Stored { stored: Stored { target: another, ..stored }, disk, largest };
+    assert_eq!(observed.when(0, input), [""; 0]);
 }

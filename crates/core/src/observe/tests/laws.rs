@@ -1,4 +1,4 @@
-//! What holds whatever happens to a container.
+//! Laws that hold for every sequence of inputs.
 
 use std::collections::BTreeMap;
 
@@ -10,13 +10,13 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// What may happen to a container, without saying to which run.
+/// What may happen to a container; the run is filled in later.
 #[derive(Debug, Clone)]
 enum Step {
     Start,
     Exit(i64, ExitBy),
-    Freeze,
-    Thaw,
+    Pause,
+    Unpause,
     Health(Health),
     Sample(f64, f64),
     Strain(f64, u64),
@@ -42,8 +42,8 @@ fn steps() -> impl Strategy<Value = Vec<(i64, Step)>> {
     let step = prop_oneof![
         6 => Just(Step::Start),
         6 => by.prop_map(|(code, by)| Step::Exit(code, by)),
-        1 => Just(Step::Freeze),
-        1 => Just(Step::Thaw),
+        1 => Just(Step::Pause),
+        1 => Just(Step::Unpause),
         4 => health.prop_map(Step::Health),
         10 => (level.clone(), level).prop_map(|(cpu, memory)| Step::Sample(cpu, memory)),
         4 => (prop_oneof![Just(5.0), Just(23.0), Just(60.0)], prop_oneof![Just(5), Just(92), Just(99)])
@@ -55,7 +55,7 @@ fn steps() -> impl Strategy<Value = Vec<(i64, Step)>> {
         1 => Just(Step::Remove),
         2 => (restart, any::<bool>()).prop_map(|(restart, check)| Step::Create(restart, check)),
     ];
-    // Now and then the same for long, so that what is usual is learnt.
+    // Some steps are repeated for long, so that baselines are learnt.
     let repeated = prop_oneof![40 => Just(1_usize), 1 => Just(70)];
     let steps = prop::collection::vec((0_i64..20, step, repeated), 1..120);
     steps.prop_map(|steps| {
@@ -64,22 +64,22 @@ fn steps() -> impl Strategy<Value = Vec<(i64, Step)>> {
     })
 }
 
-/// Everything that `steps` put on the log, and the state after; `each` looks at every moment.
-fn live(steps: Vec<(i64, Step)>, mut each: impl FnMut(&ObservedContainer, i64, &[NewEvent])) -> ObservedContainer {
-    let mut bed = ObservedContainer { state: State::default(), policy: policy(), log: vec![] };
+/// Runs `steps`; `each` checks after every step.
+fn play(steps: Vec<(i64, Step)>, mut each: impl FnMut(&ObservedContainer, i64, &[NewEvent])) -> ObservedContainer {
+    let mut observed = ObservedContainer { state: State::default(), policy: policy(), log: vec![] };
     let mut now = 0;
     for (pause, step) in steps {
         now += pause;
-        let run = bed.state.facts().map(Facts::target);
-        let sight = match (step, run) {
+        let run = observed.state.facts().map(Facts::target);
+        let input = match (step, run) {
             (Step::Create(restart_policy, check), None) => {
                 let health = if check { Health::Starting } else { Health::None };
                 ObservationInput::Facts(Box::new(Facts { started_at: Some(at(now)), ..with(restart_policy, health) }))
             }
             (Step::Start, Some(run)) => ObservationInput::Started(Target { started_at: Some(at(now)), ..run }),
             (Step::Exit(code, by), Some(run)) => ObservationInput::Exited(run, exit(now, code, by)),
-            (Step::Freeze, _) => ObservationInput::Paused,
-            (Step::Thaw, _) => ObservationInput::Unpaused,
+            (Step::Pause, _) => ObservationInput::Paused,
+            (Step::Unpause, _) => ObservationInput::Unpaused,
             (Step::Health(health), _) => ObservationInput::Health(health),
             (Step::Sample(cpu, memory), _) => ObservationInput::Sample(vitals(cpu, memory)),
             (Step::Strain(throttled, pids), _) => {
@@ -101,19 +101,19 @@ fn live(steps: Vec<(i64, Step)>, mut each: impl FnMut(&ObservedContainer, i64, &
                 ObservationInput::Tick
             }
         };
-        let before = bed.log.len();
-        bed.when(now, sight);
-        each(&bed, now, &bed.log[before..]);
+        let before = observed.log.len();
+        observed.when(now, input);
+        each(&observed, now, &observed.log[before..]);
     }
-    bed
+    observed
 }
 
-/// The symptoms that are no illnesses.
+/// The symptoms that belong to no incident.
 const UNUSUAL: [Symptom; 4] =
     [Symptom::CpuUnusual, Symptom::MemoryUnusual, Symptom::NetworkUnusual, Symptom::BlockUnusual];
 
 /// The symptom that the event raises (true) or clears (false).
-fn turn(event: &NewEvent) -> Option<(Symptom, bool)> {
+fn change(event: &NewEvent) -> Option<(Symptom, bool)> {
     match &event.event {
         Event::Observation(Observation::SymptomRaised(raised)) => Some((raised.symptom, true)),
         Event::Observation(Observation::SymptomCleared(cleared)) => Some((cleared.symptom, false)),
@@ -123,83 +123,83 @@ fn turn(event: &NewEvent) -> Option<(Symptom, bool)> {
 
 proptest! {
     #[test]
-    fn each_symptom_is_raised_and_cleared_by_turns(steps in steps()) {
-        let bed = live(steps, |_, _, _| {});
-        let mut standing: BTreeMap<Symptom, bool> = BTreeMap::new();
-        for (symptom, raised) in bed.log.iter().filter_map(turn) {
-            prop_assert_ne!(standing.insert(symptom, raised).unwrap_or(false), raised, "{} twice", symptom);
+    fn each_symptom_is_raised_and_cleared_in_turn(steps in steps()) {
+        let observed = play(steps, |_, _, _| {});
+        let mut active: BTreeMap<Symptom, bool> = BTreeMap::new();
+        for (symptom, raised) in observed.log.iter().filter_map(change) {
+            prop_assert_ne!(active.insert(symptom, raised).unwrap_or(false), raised, "{} twice", symptom);
         }
-        standing.retain(|_, raised| *raised);
-        prop_assert!(standing.keys().eq(bed.state.active_symptoms().keys()));
+        active.retain(|_, raised| *raised);
+        prop_assert!(active.keys().eq(observed.state.active_symptoms().keys()));
     }
 
     #[test]
-    fn the_incident_does_not_change_while_a_symptom_stands(steps in steps()) {
-        let bed = live(steps, |_, _, _| {});
-        let (mut standing, mut incident) = (0_u32, None);
-        for event in &bed.log {
-            let turn = turn(event);
-            if turn.is_some_and(|(symptom, _)| UNUSUAL.contains(&symptom)) {
+    fn the_incident_does_not_change_while_a_symptom_is_active(steps in steps()) {
+        let observed = play(steps, |_, _, _| {});
+        let (mut active, mut incident) = (0_u32, None);
+        for event in &observed.log {
+            let change = change(event);
+            if change.is_some_and(|(symptom, _)| UNUSUAL.contains(&symptom)) {
                 continue;
             }
-            if standing > 0 {
+            if active > 0 {
                 prop_assert_eq!(&event.incident, &incident);
             }
-            match turn {
+            match change {
                 Some((_, true)) => {
                     prop_assert!(event.incident.is_some());
                     incident = event.incident.clone();
-                    standing += 1;
+                    active += 1;
                 }
-                Some((_, false)) => standing -= 1,
+                Some((_, false)) => active -= 1,
                 None => {}
             }
         }
     }
 
     #[test]
-    fn what_is_merely_worth_knowing_belongs_to_no_incident(steps in steps()) {
-        live(steps, |_, _, events| {
+    fn a_symptom_of_low_severity_belongs_to_no_incident(steps in steps()) {
+        play(steps, |_, _, events| {
             for event in events {
-                let Some((symptom, raised)) = turn(event) else { continue };
+                let Some((symptom, raised)) = change(event) else { continue };
                 assert_eq!(event.incident.is_none(), UNUSUAL.contains(&symptom), "{event:?}");
-                if let (true, Event::Observation(Observation::SymptomRaised(told))) = (raised, &event.event) {
-                    assert_eq!(told.severity == Severity::Low, UNUSUAL.contains(&symptom), "{event:?}");
+                if let (true, Event::Observation(Observation::SymptomRaised(emitted))) = (raised, &event.event) {
+                    assert_eq!(emitted.severity == Severity::Low, UNUSUAL.contains(&symptom), "{event:?}");
                 }
             }
         });
     }
 
     #[test]
-    fn the_state_is_the_fold_of_what_went_on_the_log(steps in steps()) {
-        let bed = live(steps, |_, _, _| {});
+    fn the_state_is_the_fold_of_the_emitted_events(steps in steps()) {
+        let observed = play(steps, |_, _, _| {});
         let mut folded = State::default();
-        for event in &bed.log {
+        for event in &observed.log {
             let Event::Observation(seen) = &event.event else { panic!("not an observation: {event:?}") };
             folded.evolve(event.at, event.incident.as_ref(), seen);
         }
-        folded.signals = bed.state.signals.clone();
-        prop_assert_eq!(&folded, &bed.state);
-        let row: State = serde_json::from_value(serde_json::to_value(&bed.state).unwrap()).unwrap();
+        folded.signals = observed.state.signals.clone();
+        prop_assert_eq!(&folded, &observed.state);
+        let row: State = serde_json::from_value(serde_json::to_value(&observed.state).unwrap()).unwrap();
         folded.signals = super::super::signals::Signals::default();
         prop_assert_eq!(row, folded);
     }
 
     #[test]
-    fn nothing_that_is_due_is_left_behind(steps in steps()) {
-        live(steps, |bed, now, _| {
-            assert!(bed.wakes().is_none_or(|due| due > at(now)), "{:?} at {now}: {:?}", bed.wakes(), bed.state);
+    fn no_change_that_is_due_is_left_pending(steps in steps()) {
+        play(steps, |observed, now, _| {
+            assert!(observed.deadline().is_none_or(|due| due > at(now)), "{:?} at {now}: {:?}", observed.deadline(), observed.state);
         });
     }
 
     #[test]
-    fn nobody_falls_ill_by_being_stopped_and_nothing_is_sick_while_frozen(steps in steps()) {
-        live(steps, |bed, _, events| {
-            let falls_ill = events.iter().any(|event| matches!(turn(event), Some((_, true))));
-            let stopped = bed.state.facts().is_some_and(|facts| {
+    fn no_symptom_is_raised_by_a_stop_or_while_paused(steps in steps()) {
+        play(steps, |observed, _, events| {
+            let is_raised = events.iter().any(|event| matches!(change(event), Some((_, true))));
+            let stopped = observed.state.facts().is_some_and(|facts| {
                 facts.state == Life::Paused || facts.exit.is_some_and(|exit| exit.by == ExitBy::Operator)
             });
-            assert!(!(falls_ill && stopped), "{events:?}");
+            assert!(!(is_raised && stopped), "{events:?}");
         });
     }
 }

@@ -1,7 +1,7 @@
-//! What is told of real containers, whose counters were recorded (`series/*.json` say where and how).
+//! Symptoms of real containers, from recorded counters (each `series/*.json` says where and how it was recorded).
 //!
-//! Each was recorded for five minutes, so a leak is looked for over a minute and a half, and thresholds lie where the
-//! recorded workloads cross them.
+//! Each series is five minutes long, so the leak window is a minute and a half, and the thresholds are set so that the recorded
+//! workloads cross them.
 
 use hemostat_schema::container::Limits;
 use serde::Deserialize;
@@ -51,7 +51,7 @@ impl Series {
 }
 
 #[test]
-fn real_containers_are_told_by_what_ails_them_and_by_nothing_else() {
+fn real_containers_raise_the_symptoms_of_their_workload_and_no_others() {
     let sensitivity = Sensitivity {
         throttled: Percent::clamped(15.0),
         pids: Percent::clamped(60.0),
@@ -61,32 +61,34 @@ fn real_containers_are_told_by_what_ails_them_and_by_nothing_else() {
     let check = |name: &str, json: &str, expected: &[&str]| {
         let series = Series::read(json);
         let limits = Limits { cpus: series.cpus, memory: Some(ByteCount(series.memory_limit)) };
-        let mut bed = ObservedContainer::given(Facts { limits, ..facts() });
-        bed.policy.sensitivity = sensitivity.clone();
-        bed.policy.container_defaults.sustained = Span::from_secs(20);
+        let mut observed = ObservedContainer::given(Facts { limits, ..facts() });
+        observed.policy.sensitivity = sensitivity.clone();
+        observed.policy.container_defaults.sustained = Span::from_secs(20);
         let mut before: Option<RawSample> = None;
-        let mut looked = 0;
+        let mut evaluated = 0;
         for raw in series.raw() {
             let (now, seen) = (raw.at, vitals(&raw, before.as_ref(), &limits));
             before = Some(raw);
             let Some(seen) = seen else { continue };
-            looked += 1;
-            let events = observe(&mut bed.state, &subject(), ObservationInput::Sample(seen), &bed.policy, now);
-            bed.log.extend(events);
+            evaluated += 1;
+            let events =
+                observe(&mut observed.state, &subject(), ObservationInput::Sample(seen), &observed.policy, now);
+            observed.log.extend(events);
         }
-        let told: Vec<_> = bed.log.iter().filter(|event| event.event.name() != "sampled").skip(1).map(told).collect();
-        assert_eq!(told, expected, "{name}");
-        assert!(looked >= 149, "{name}: {looked}");
+        let emitted: Vec<_> =
+            observed.log.iter().filter(|event| event.event.name() != "sampled").skip(1).map(emitted).collect();
+        assert_eq!(emitted, expected, "{name}");
+        assert!(evaluated >= 149, "{name}: {evaluated}");
     };
     check("idle", include_str!("series/idle.json"), &[]);
     check("cpu", include_str!("series/cpu.json"), &[]);
-    // The host had less and less to give, so that its limit stopped it less and less often.
+    // The host had less and less CPU to give, so the limit throttled the container less and less.
     let throttled =
         ["raised cpu throttled High", "raised cpu high High", "cleared cpu high Well", "cleared cpu throttled Well"];
     check("throttled", include_str!("series/throttled.json"), &throttled);
     check("leak", include_str!("series/leak.json"), &["raised memory leak High"]);
     check("cache", include_str!("series/cache.json"), &[]);
     check("gc", include_str!("series/gc.json"), &[]);
-    // Every process takes its share of memory, too.
+    // Every process uses memory too.
     check("pids", include_str!("series/pids.json"), &["raised memory leak High", "raised pids high High"]);
 }

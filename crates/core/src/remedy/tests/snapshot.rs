@@ -31,7 +31,7 @@ fn first() -> LimitsSnapshot {
 #[test]
 fn the_first_attempt_has_all_the_leeway_there_is() {
     let policy = Policy::default();
-    let then = given::<Authorisation>(&policy, testing::unhealthy()).when(ill(10, reached(run(0))), at(12));
+    let then = given::<Authorisation>(&policy, testing::unhealthy()).when(incident_event(10, reached(run(0))), at(12));
     let snapshot = LimitsSnapshot { age: Span::from_secs(2), ..first() };
     assert_eq!(limits(&then), &Limits { attempt: 1, of: 3, snapshot: Some(snapshot) });
 }
@@ -40,7 +40,7 @@ fn the_first_attempt_has_all_the_leeway_there_is() {
 fn an_attempt_after_one_in_vain_says_until_when_it_had_to_wait() {
     let policy = Policy::default();
     let events = sick().chain(unsuccessful(10, 5, 0));
-    let then = given::<Authorisation>(&policy, events).ring(RETRY, at(25), at(26));
+    let then = given::<Authorisation>(&policy, events).when_due(RETRY, at(25), at(26));
     let snapshot = LimitsSnapshot { backoff: Some(at(25)), age: Span::from_secs(11), ..first() };
     assert_eq!(limits(&then), &Limits { attempt: 2, of: 3, snapshot: Some(snapshot) });
 }
@@ -48,9 +48,9 @@ fn an_attempt_after_one_in_vain_says_until_when_it_had_to_wait() {
 #[test]
 fn an_attempt_after_the_hold_is_a_probe_and_tells_of_the_rest_after_giving_up() {
     let policy = Policy::default();
-    let gave_up = ill(65, GaveUp { attempts: 3, until: at(3665) });
+    let gave_up = incident_event(65, GaveUp { attempts: 3, until: at(3665) });
     let events = sick().chain(three_unsuccessful()).chain([gave_up, health(3660, run(61), Health::Unhealthy)]);
-    let then = given::<Authorisation>(&policy, events).ring(RETRY, at(3665), at(3665));
+    let then = given::<Authorisation>(&policy, events).when_due(RETRY, at(3665), at(3665));
     let snapshot = LimitsSnapshot {
         age: Span::from_secs(5),
         backoff: Some(at(105)),
@@ -66,7 +66,8 @@ fn what_a_person_allowed_is_told_by_the_mode() {
     let policy = Policy::default();
     let ask = Proposed { remedy: What::Restart, target: run(0), diagnosis: id(4), expires: at(3610) };
     let ill_since = testing::unhealthy_with(labelled("hemostat.mode", "approve"));
-    let asked = given::<Authorisation>(&policy, ill_since).and([ill(10, reached(run(0))), ill(10, ask)]);
+    let asked =
+        given::<Authorisation>(&policy, ill_since).and([incident_event(10, reached(run(0))), incident_event(10, ask)]);
     let then = asked.when(event(30, Approved { proposal: id(5), by: "me".into() }), at(30));
     let snapshot = LimitsSnapshot { mode: Mode::Approve, age: Span::from_secs(20), ..first() };
     assert_eq!(limits(&then), &Limits { attempt: 1, of: 3, snapshot: Some(snapshot) });
