@@ -1,410 +1,294 @@
-//! Every key of the configuration: its name, type, default, meaning, and the older names of its variable.
+//! Every key of the configuration but those outside of sections: its type, default, meaning and the other names of its
+//! variable.
 //!
-//! One list makes the struct, its defaults, the keys and the reading, so that none can be forgotten in one of them.
+//! The doc comment of a key is also its comment in `hemostat.example.toml`.
 
 use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, time::Duration};
 
-use hemostat_core::policy::{Allowed, Mode, Tell};
+use hemostat_core::policy::{AlertScope, ContainerPolicy, Mode, Policy, RemedyKind, Sensitivity};
 use hemostat_log::Durability;
 use hemostat_redact::Patterns;
-use hemostat_schema::{Confidence, HostName, Percent, Span};
-use secrecy::SecretString;
+use hemostat_schema::{Confidence, Percent, Span};
 
-use super::{
-    Dollars, Error, WebAddress,
-    hosts::Hosts,
-    setting::Setting,
-    source::{Alias, Key, Sources},
+use crate::{
+    address::WebAddress,
+    choices::{DiagnosisBy, ModelProvider, SampleSource},
+    dollars::Dollars,
+    secret::Secret,
+    section::section,
 };
 
-/// How lines of the log look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
-/// Where containers' counters come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum SampleSource {
-    /// From the kernel's files where they can be read, and from the engine else.
-    #[default]
-    Auto,
-    /// From the kernel's files alone.
-    Cgroup,
-    /// From the engine alone.
-    Api,
-}
-
-/// Who concludes what is wrong with a container.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DiagnosisBy {
-    /// The rules alone.
-    Rules,
-    /// A language model; the rules where it fails.
-    Model,
-    /// The rules; a language model is asked as well, and compared with them.
-    Both,
-}
-
-/// Whose API a language model is asked by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ModelProvider {
-    /// OpenAI's, which many servers speak.
-    OpenAi,
-    /// Anthropic's.
-    Anthropic,
-}
-
-impl ModelProvider {
-    /// On the log: `openai`, `anthropic`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::OpenAi => "openai",
-            Self::Anthropic => "anthropic",
-        }
-    }
-}
-
-impl Analyzer {
-    /// By whose API the model is asked; none where there is no model.
-    pub fn provider(&self) -> Option<ModelProvider> {
-        let model = self.model.as_ref()?;
-        let is_claude = model.to_ascii_lowercase().starts_with("claude");
-        Some(self.api.unwrap_or(if is_claude { ModelProvider::Anthropic } else { ModelProvider::OpenAi }))
-    }
-}
-
-/// A group of keys that is read as one.
-pub(super) trait Section: Sized + Default {
-    /// Hands out every key.
-    fn keys(each: &mut dyn FnMut(Key));
-    /// Reads every key; one that no source sets keeps its default.
-    fn read(sources: &Sources) -> Result<Self, Error>;
-    /// Hands out every key with its value as it is written in a file.
-    fn show(&self, each: &mut dyn FnMut(&'static str, String));
-}
-
-macro_rules! section {
-    (
-        $(#[$meta:meta])*
-        $name:ident {
-            $( $(#[$doc:meta])* $field:ident: $type:ty = $default:expr, $key:literal $(, $alias:expr)* ; )*
-        }
-        $( nested { $( $(#[$inner_doc:meta])* $inner:ident: $section:ty ; )* } )?
-    ) => {
-        $(#[$meta])*
-        #[derive(Debug, Clone)]
-        pub struct $name {
-            $( $(#[$doc])* pub $field: $type, )*
-            $( $( $(#[$inner_doc])* pub $inner: $section, )* )?
-        }
-
-        impl Default for $name {
-            fn default() -> Self {
-                Self { $( $field: $default, )* $( $( $inner: <$section>::default(), )* )? }
-            }
-        }
-
-        impl Section for $name {
-            fn keys(each: &mut dyn FnMut(Key)) {
-                $( each(Key { name: $key, aliases: &[$( $alias ),*], secret: <$type as Setting>::SECRET }); )*
-                $( $( <$section>::keys(each); )* )?
-            }
-
-            fn read(sources: &Sources) -> Result<Self, Error> {
-                let default = Self::default();
-                Ok(Self {
-                    $( $field: sources.read($key)?.unwrap_or(default.$field), )*
-                    $( $( $inner: <$section>::read(sources)?, )* )?
-                })
-            }
-
-            fn show(&self, each: &mut dyn FnMut(&'static str, String)) {
-                $( each($key, Setting::show(&self.$field)); )*
-                $( $( self.$inner.show(each); )* )?
-            }
-        }
-    };
-}
-
-/// In seconds.
 const DAY: u64 = 86_400;
 
 fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
 
-section! {
-    /// The whole configuration, section by section.
-    Settings {
-        /// The name of this host in events and in the API; the machine's own where it is none.
-        host: Option<HostName> = None, "host";
-        /// The Docker hosts that are watched; this one where it names none.
-        hosts: Hosts = Hosts::default(), "hosts";
-        /// Where the embedded Redis keeps its data; `$XDG_STATE_HOME/hemostat`, or `/var/lib/hemostat` for root, where
-        /// it is none.
-        data_dir: Option<PathBuf> = None, "data_dir";
-        /// What is worth a line: error, warn, info, debug, trace, or directives as `tracing_subscriber::EnvFilter` reads.
-        log_level: String = "info".into(), "log_level", Alias::Plain("LOG_LEVEL");
-        /// How lines look.
-        log_format: LogFormat = LogFormat::Text, "log_format", Alias::Plain("LOG_FORMAT");
-    }
-    nested {
-        /// The event log.
-        redis: Redis;
-        /// History that is no longer on the log.
-        archive: Archive;
-        /// How long events stay on the log.
-        retention: Retention;
-        /// Proof that history is what it was.
-        notary: Notary;
-        /// The engine that is watched.
-        docker: Docker;
-        /// Looking.
-        monitor: Monitor;
-        /// What is too much.
-        thresholds: Thresholds;
-        /// Concluding.
-        analyzer: Analyzer;
-        /// Acting.
-        responder: Responder;
-        /// Telling people.
-        alerts: Alerts;
-        /// The API.
-        query: Query;
-        /// The process itself.
-        runtime: Runtime;
-    }
+/// What HemoStat decides by has its defaults in the core.
+fn policy() -> Policy {
+    Policy::default()
+}
+
+fn container() -> ContainerPolicy {
+    ContainerPolicy::default()
+}
+
+fn sensitivity() -> Sensitivity {
+    Sensitivity::default()
 }
 
 section! {
-    /// The event log.
+    /// The event log, which is kept in Redis.
     Redis {
-        /// Where it is; HemoStat starts a Redis of its own where it is none.
-        url: Option<SecretString> = None, "redis.url", Alias::Plain("REDIS_URL");
-        /// Its password, where it is not in the address.
-        password: Option<SecretString> = None, "redis.password", Alias::Plain("REDIS_PASSWORD");
-        /// A PEM file with the certificates to trust; the system's where it is none.
+        /// The address of Redis: redis://user:password@host:6379/0, rediss:// (TLS), unix:///path,
+        /// redis-cluster://host:6379,host:6379 or redis-sentinel://host:26379,host:26379/master, and with TLS
+        /// rediss-cluster:// or rediss-sentinel://. With "", `hemostat up` starts a Redis of its own.
+        url: Option<Secret> = None, "redis.url", "REDIS_URL";
+        /// The password, if the address contains none. A password in a file is read again at each reconnect.
+        password: Option<Secret> = None, "redis.password", "REDIS_PASSWORD";
+        /// A PEM file with the certificates to trust; "" trusts those that the system trusts.
         ca_file: Option<PathBuf> = None, "redis.ca_file";
-        /// The password of the sentinels, where they have one.
-        sentinel_password: Option<SecretString> = None, "redis.sentinel_password";
-        /// How safe an intent must be before HemoStat acts on it.
+        /// The password of the sentinels, if they have one.
+        sentinel_password: Option<Secret> = None, "redis.sentinel_password";
+        /// How durable HemoStat's intent to restart or start a container must be before it does so: "always" means
+        /// written to the disk of Redis, "replicas:1" (2, 3 ...) means copied to that number of replicas, "everysec"
+        /// means whatever Redis does by itself. HemoStat's own Redis writes its disk accordingly.
         durability: Durability = Durability::Always, "redis.durability";
-        /// How long to wait for that before the act is refused.
+        /// How long HemoStat waits for that durability before it gives up and tries again later.
         durable_within: Duration = secs(2), "redis.durable_within";
-        /// Into how many partitions a new log is divided; as many as it has, or one for a new one, where it is none.
+        /// The number of partitions of a new log (each Docker host belongs to one); it cannot be changed later. "" takes
+        /// the number that the log has, and 1 for a new log.
         partitions: Option<u16> = None, "redis.partitions";
     }
 }
 
 section! {
-    /// History that is no longer on the log.
+    /// Old events, moved from Redis to Parquet files.
     Archive {
-        /// Where it lies: a directory, `file://`, `s3://bucket/prefix`, or `none`; where it is not set, `archive` in the data
-        /// directory of the embedded Redis, and none for any other.
+        /// Where archived events are kept: a directory, s3://bucket/prefix (credentials, region and endpoint from
+        /// AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL) or "none". "" is the directory
+        /// "archive" in data_dir with HemoStat's own Redis, and "none" with any other Redis.
         url: Option<String> = None, "archive.url";
-        /// A segment is sealed when there are so many events of its family ...
+        /// A file is completed when it has this number of events ...
         segment_events: u32 = 50_000, "archive.segment_events";
-        /// ... or when its first one is so old.
+        /// ... or when its oldest event is older than this.
         segment_age: Span = Span::from_secs(3600), "archive.segment_age";
     }
 }
 
 section! {
-    /// How long events stay on the log; zero is for ever.
+    /// How long events stay in Redis; "0s" keeps them for ever.
     Retention {
-        /// What was seen: most of what there is.
+        /// What HemoStat observed: samples, state changes, symptoms.
         observations: Span = Span::from_secs(DAY), "retention.observations";
-        /// What was concluded.
+        /// What HemoStat diagnosed.
         diagnoses: Span = Span::from_secs(90 * DAY), "retention.diagnoses";
-        /// What was decided and done.
+        /// What HemoStat decided and did.
         actions: Span = Span::from_secs(90 * DAY), "retention.actions";
-        /// What was told.
+        /// Alerts and their delivery.
         alerts: Span = Span::from_secs(90 * DAY), "retention.alerts";
-        /// At most so many events of each of these stay in each partition; 0 is any number.
+        /// Maximum number of events of each of the four kinds in each partition; 0 sets no limit.
         max_events: u32 = 0, "retention.max_events";
-        /// Whether events may go that no archive has.
+        /// Whether events are deleted that no archive has. They are then lost. Without it and without an archive, Redis
+        /// keeps everything.
         discard: bool = false, "retention.discard";
     }
 }
 
 section! {
-    /// Proof that history is what it was.
+    /// Evidence that nobody changed the history: a chain of hashes over all events.
     Notary {
-        /// A checkpoint of the chain of hashes after so many events of a family.
+        /// A checkpoint of the chain is written after this number of events of a kind.
         every: u32 = 256, "notary.every";
-        /// Where checkpoints are also kept: a directory or `s3://bucket/prefix` that whoever can write in Redis cannot.
+        /// A second place for checkpoints that a person with access to Redis cannot write: a directory or
+        /// s3://bucket/prefix; "" is none.
         witness: Option<String> = None, "notary.witness";
     }
 }
 
 section! {
-    /// The engine that is watched.
+    /// How HemoStat reaches Docker.
     Docker {
-        /// Its socket or address; where it is none, the context says it, or it is found by itself.
-        host: Option<String> = None, "docker.host", Alias::Plain("DOCKER_HOST");
-        /// The Docker context that says where it is; where it is none, the one that Docker's own client uses.
-        context: Option<String> = None, "docker.context", Alias::Plain("DOCKER_CONTEXT");
-        /// How long it may take to answer.
+        /// The address of Docker: unix:///var/run/docker.sock, tcp://host:2375, tcp://host:2376 with TLS, or
+        /// ssh://user@host:22 (which runs `docker system dial-stdio` there). "" takes the Docker context, or the first
+        /// socket that exists: Docker's own, rootless, Docker Desktop's, Colima's, OrbStack's, Podman's. `hemostat config`
+        /// says which.
+        host: Option<String> = None, "docker.host", "DOCKER_HOST";
+        /// The Docker context to use if host is not set; "" is the one that `docker context use` chose.
+        context: Option<String> = None, "docker.context", "DOCKER_CONTEXT";
+        /// How long Docker may take to answer.
         timeout: Duration = secs(30), "docker.timeout";
-        /// Whether it is spoken to over TLS; where it is not said, it is when there is a certificate or a directory of them.
-        tls: Option<bool> = None, "docker.tls", Alias::Plain("DOCKER_TLS_VERIFY");
-        /// Where `ca.pem`, `cert.pem` and `key.pem` are.
-        tls_dir: Option<PathBuf> = None, "docker.tls_dir", Alias::Plain("DOCKER_CERT_PATH");
-        /// A PEM file with the certificates that vouch for the engine; the system's where it is none.
+        /// Whether HemoStat uses TLS; "" means yes if a certificate is set below. It always checks Docker's certificate.
+        tls: Option<bool> = None, "docker.tls", "DOCKER_TLS_VERIFY";
+        /// The directory with ca.pem, cert.pem and key.pem; each of them can also be set by itself (tls_ca, tls_cert, tls_key).
+        tls_dir: Option<PathBuf> = None, "docker.tls_dir", "DOCKER_CERT_PATH";
+        /// A PEM file with the certificates that Docker's certificate is checked against; "" trusts those that the system
+        /// trusts.
         tls_ca: Option<PathBuf> = None, "docker.tls_ca";
-        /// A PEM file with the certificate that vouches for HemoStat.
+        /// A PEM file with HemoStat's own certificate.
         tls_cert: Option<PathBuf> = None, "docker.tls_cert";
-        /// A PEM file with the key to that.
+        /// A PEM file with the key of that certificate.
         tls_key: Option<PathBuf> = None, "docker.tls_key";
-        /// A configuration file for ssh; the user's own where it is none.
+        /// A configuration file of ssh (keys, known hosts, jumps), as `ssh -F` reads it; "" is that of the user who runs
+        /// HemoStat. HemoStat never types a password, and refuses an unknown host.
         ssh_config: Option<PathBuf> = None, "docker.ssh_config";
     }
 }
 
 section! {
-    /// Looking.
+    /// What HemoStat looks at, and how often.
     Monitor {
         /// How often CPU and memory are read.
-        interval: Duration = secs(5), "monitor.interval", Alias::Seconds("AGENT_POLL_INTERVAL");
-        /// Names (globs) of containers that are never diagnosed or touched.
-        exclude: Vec<String> = vec!["hemostat-*".into()], "monitor.exclude", Alias::Plain("MONITOR_CONTAINER_BLACKLIST");
-        /// Names (globs) of the only containers that are diagnosed and touched; all, where there is none.
+        interval: Duration = secs(5), "monitor.interval", "AGENT_POLL_INTERVAL";
+        /// Names of containers that HemoStat never diagnoses or touches; * stands for any text.
+        exclude: Vec<String> = vec!["hemostat-*".into()], "monitor.exclude", "MONITOR_CONTAINER_BLACKLIST";
+        /// If not empty, HemoStat diagnoses and touches only containers of these names.
         only: Vec<String> = vec![], "monitor.only";
-        /// How often a sample is put on the log for each container.
-        sample_every: Span = Span::from_secs(30), "monitor.sample_every";
-        /// Where counters come from.
+        /// How often a sample of each container is written to the event log.
+        sample_every: Span = policy().sample_every, "monitor.sample_every";
+        /// Where CPU, memory and other figures are read: "cgroup" reads the kernel's files, "api" asks Docker for each
+        /// container, "auto" reads the files if it can, and asks Docker otherwise.
         source: SampleSource = SampleSource::Auto, "monitor.source";
-        /// Where the kernel shows its control groups.
+        /// The kernel's control groups. If HemoStat runs in a container: the host's /sys/fs/cgroup, mounted for example
+        /// as /host/sys/fs/cgroup.
         cgroup_root: PathBuf = "/sys/fs/cgroup".into(), "monitor.cgroup_root";
-        /// Where the kernel shows its processes.
+        /// The kernel's processes. If HemoStat runs in a container: the host's /proc, mounted for example as /host/proc.
         proc_root: PathBuf = "/proc".into(), "monitor.proc_root";
-        /// How often disks are measured; zero is never.
+        /// How often disks are measured (the host's, and what containers and volumes hold), for which Docker counts all
+        /// files; "0s" is never.
         disk_every: Duration = secs(300), "monitor.disk_every";
-        /// Whether a container that fell ill is examined before anything is done to it.
+        /// Whether HemoStat examines a sick container before it diagnoses it: its output, its health check, its processes.
         examine: bool = true, "monitor.examine";
-        /// Who stays ill is examined again after this time, then after twice that, up to an hour; zero is never.
+        /// A container that stays sick is examined again after this time, then after twice that, up to an hour, because
+        /// what it waits for (a restore, a lock) may end without a Docker event; "0s" is never.
         examine_again: Duration = secs(300), "monitor.examine_again";
-        /// So many lines of its output are kept then, at most ...
+        /// Maximum number of lines of a container's output that an examination keeps.
         log_lines: u32 = 60, "monitor.log_lines";
-        /// ... and so many bytes of it.
+        /// Maximum number of bytes of that output.
         log_bytes: u32 = 8192, "monitor.log_bytes";
-        /// What else is secret, as regular expressions.
+        /// HemoStat removes secrets from all that: tokens, keys, passwords, credentials in addresses, e-mail addresses.
+        /// Regular expressions for what else is secret: ['ACME-\d{8}'].
         redact: Patterns = Patterns::default(), "monitor.redact";
     }
 }
 
 section! {
-    /// What is too much.
+    /// When a container counts as sick.
     Thresholds {
-        /// CPU, as a share of the container's own limit or of the host.
-        cpu_percent: Percent = Percent::clamped(85.0), "thresholds.cpu_percent", Alias::Plain("THRESHOLD_CPU_PERCENT");
-        /// Memory without page cache, as a share of the container's own limit or of the host.
-        memory_percent: Percent = Percent::clamped(80.0), "thresholds.memory_percent",
-            Alias::Plain("THRESHOLD_MEMORY_PERCENT");
-        /// For how long CPU or memory must be above.
-        sustained: Span = Span::from_secs(60), "thresholds.for";
-        /// For how long Docker must call a container unhealthy.
-        unhealthy_for: Span = Span::ZERO, "thresholds.unhealthy_for";
-        /// For how long a container must be well until a symptom counts as over.
-        clear_after: Span = Span::from_secs(10), "thresholds.clear_after";
-        /// So many restarts by Docker ...
-        loop_restarts: u32 = 5, "thresholds.loop_restarts";
-        /// ... within this time are a restart loop.
-        loop_within: Span = Span::from_secs(600), "thresholds.loop_within";
-        /// For how long after a container was made what is wrong with it may pass by itself.
-        grace: Span = Span::from_secs(30), "thresholds.grace";
-        /// The share of the scheduler's periods in which its CPU limit may stop a container.
-        throttled_percent: Percent = Percent::clamped(25.0), "thresholds.throttled_percent";
-        /// The share of the time in which it may wait for CPU, memory or disk.
-        pressure_percent: Percent = Percent::clamped(40.0), "thresholds.pressure_percent";
-        /// The share of its processes and threads that it may have.
-        pids_percent: Percent = Percent::clamped(90.0), "thresholds.pids_percent";
-        /// Memory that grows steadily for this time ...
-        leak_over: Span = Span::from_secs(900), "thresholds.leak_over";
-        /// ... and reaches the limit within this time is a leak.
-        leak_within: Span = Span::from_secs(3600), "thresholds.leak_within";
-        /// So many changes of mind of a health check ...
-        flaps: u32 = 6, "thresholds.flaps";
-        /// ... within this time are flapping.
-        flaps_within: Span = Span::from_secs(600), "thresholds.flaps_within";
-        /// How full a disk may be before whoever fills it is told of.
-        disk_percent: Percent = Percent::clamped(90.0), "thresholds.disk_percent";
-        /// Whether what is unusual for a container is told, too.
-        adaptive: bool = true, "thresholds.adaptive";
+        /// CPU above this is a symptom, in percent of the container's own limit, or of the host if it has none.
+        cpu_percent: Percent = container().cpu, "thresholds.cpu_percent", "THRESHOLD_CPU_PERCENT";
+        /// Memory (without page cache) above this is a symptom, in percent of the container's own limit, or of the host
+        /// if it has none.
+        memory_percent: Percent = container().memory, "thresholds.memory_percent", "THRESHOLD_MEMORY_PERCENT";
+        /// How long CPU or memory must stay above its threshold before it is a symptom.
+        sustained: Span = container().sustained, "thresholds.for";
+        /// How long Docker must report a container as unhealthy before that is a symptom.
+        unhealthy_for: Span = container().unhealthy, "thresholds.unhealthy_for";
+        /// How long a container must be well before a symptom is over.
+        clear_after: Span = policy().clear_after, "thresholds.clear_after";
+        /// This number of restarts by Docker ...
+        loop_restarts: u32 = policy().loop_restarts, "thresholds.loop_restarts";
+        /// ... within this time is a restart loop.
+        loop_within: Span = policy().loop_within, "thresholds.loop_within";
+        /// How long after a container was created (deployed or updated) HemoStat waits for a problem to pass by itself.
+        grace: Span = container().grace, "thresholds.grace";
+        /// A container that its CPU limit stops in more than this percentage of the scheduler's periods is throttled.
+        throttled_percent: Percent = sensitivity().throttled, "thresholds.throttled_percent";
+        /// A container that waits for CPU, memory or disk for more than this percentage of the time is under pressure
+        /// (where the kernel reports it).
+        pressure_percent: Percent = sensitivity().pressure, "thresholds.pressure_percent";
+        /// A container that has more than this percentage of its allowed processes and threads is near its limit.
+        pids_percent: Percent = sensitivity().pids, "thresholds.pids_percent";
+        /// Memory that grows steadily for this time (at least ten times monitor.interval) ...
+        leak_over: Span = sensitivity().leak_over, "thresholds.leak_over";
+        /// ... and would reach its limit within this time is a leak; "0s" reports no leaks.
+        leak_within: Span = sensitivity().leak_within, "thresholds.leak_within";
+        /// This number of changes between healthy and unhealthy ...
+        flaps: u32 = sensitivity().flaps, "thresholds.flaps";
+        /// ... within this time is flapping.
+        flaps_within: Span = sensitivity().flaps_within, "thresholds.flaps_within";
+        /// If a disk is fuller than this, in percent, HemoStat reports the container that holds or writes the most.
+        disk_percent: Percent = sensitivity().disk, "thresholds.disk_percent";
+        /// Whether HemoStat also reports what is unusual for a container (with low severity; it never acts on it).
+        adaptive: bool = sensitivity().adaptive, "thresholds.adaptive";
     }
 }
 
 section! {
-    /// Concluding.
+    /// How HemoStat diagnoses, and which language model it asks, if any.
     Analyzer {
-        /// A diagnosis must be at least this sure to be acted on.
-        confidence_threshold: Confidence = Confidence::clamped(0.7), "analyzer.confidence_threshold",
-            Alias::Plain("ANALYZER_CONFIDENCE_THRESHOLD");
-        /// A diagnosis waits at most so long for the examination of a container that fell ill.
+        /// HemoStat acts only on a diagnosis that is at least this certain, from 0 to 1.
+        confidence_threshold: Confidence = policy().min_confidence, "analyzer.confidence_threshold",
+            "ANALYZER_CONFIDENCE_THRESHOLD";
+        /// How long a diagnosis waits for the examination of a sick container.
         examine_within: Span = Span::from_secs(5), "analyzer.examine_within";
-        /// Who concludes.
+        /// Who diagnoses: "rules"; "model" (a language model; the rules if it fails); "both" (the rules; a model is asked
+        /// as well, and only compared with them).
         mode: DiagnosisBy = DiagnosisBy::Rules, "analyzer.mode";
-        /// The model that is asked.
-        model: Option<String> = None, "analyzer.model", Alias::Plain("AI_MODEL");
-        /// Whose API it is asked by; told from the model's name where it is none.
+        /// The language model, such as "gpt-4o-mini", "claude-sonnet-4-5", "meta-llama/Llama-3.1-8B-Instruct" (Hugging
+        /// Face), or a model of your own server; "" is none.
+        model: Option<String> = None, "analyzer.model", "AI_MODEL";
+        /// Whose API is used: "openai", "anthropic" or "huggingface". "" tells it from the model: Anthropic's for
+        /// claude-..., Hugging Face's for a name with a slash unless openai_base_url is set, OpenAI's otherwise.
         api: Option<ModelProvider> = None, "analyzer.provider";
-        /// The key for OpenAI, or for the server at `openai_base_url`.
-        openai_api_key: Option<SecretString> = None, "analyzer.openai_api_key", Alias::Plain("OPENAI_API_KEY");
-        /// A server that speaks OpenAI's API; OpenAI itself where it is none.
-        openai_base_url: Option<WebAddress> = None, "analyzer.openai_base_url", Alias::Plain("OPENAI_BASE_URL");
+        /// The key for OpenAI, or for the server at openai_base_url (which may need none).
+        openai_api_key: Option<Secret> = None, "analyzer.openai_api_key", "OPENAI_API_KEY";
         /// The key for Anthropic.
-        anthropic_api_key: Option<SecretString> = None, "analyzer.anthropic_api_key", Alias::Plain("ANTHROPIC_API_KEY");
-        /// A server that speaks Anthropic's API; Anthropic itself where it is none.
-        anthropic_base_url: Option<WebAddress> = None, "analyzer.anthropic_base_url",
-            Alias::Plain("ANTHROPIC_BASE_URL");
-        /// How long a model may take, with everything; the rules' answer then stands.
+        anthropic_api_key: Option<Secret> = None, "analyzer.anthropic_api_key", "ANTHROPIC_API_KEY";
+        /// The token for Hugging Face.
+        huggingface_api_key: Option<Secret> = None, "analyzer.huggingface_api_key", "HUGGINGFACE_API_KEY", "HF_TOKEN";
+        /// Another server that speaks OpenAI's API, such as "http://localhost:11434/v1" (Ollama); "" is OpenAI.
+        openai_base_url: Option<WebAddress> = None, "analyzer.openai_base_url", "OPENAI_BASE_URL";
+        /// Another server that speaks Anthropic's API; "" is Anthropic.
+        anthropic_base_url: Option<WebAddress> = None, "analyzer.anthropic_base_url", "ANTHROPIC_BASE_URL";
+        /// The address of a dedicated Hugging Face endpoint; "" is Hugging Face's router.
+        huggingface_base_url: Option<WebAddress> = None, "analyzer.huggingface_base_url", "HF_ENDPOINT_URL";
+        /// How long the model may take for an answer, including retries; then the rules decide.
         timeout: Duration = secs(20), "analyzer.timeout";
-        /// How long its answer may be, in tokens.
+        /// Maximum length of an answer, in tokens. A model that thinks before it answers needs more.
         max_tokens: u32 = 600, "analyzer.max_tokens";
-        /// How often a request that failed is made again within that time.
+        /// How often a failed request is repeated within the timeout.
         retries: u32 = 2, "analyzer.retries";
-        /// Requests at the same time.
+        /// Maximum number of concurrent requests.
         concurrency: u32 = 4, "analyzer.concurrency";
-        /// At most so many tokens in any hour; any number where it is none.
+        /// Maximum number of tokens in any hour; "" sets no limit.
         tokens_per_hour: Option<u32> = None, "analyzer.tokens_per_hour";
-        /// At most so much money in any hour; any amount where it is none.
+        /// Maximum cost in any hour, in US dollars; "" sets no limit. It needs both prices.
         dollars_per_hour: Option<Dollars> = None, "analyzer.dollars_per_hour";
-        /// What a million tokens of a question cost.
+        /// The price of a million tokens of a question, in US dollars; "" is unknown.
         price_in: Option<Dollars> = None, "analyzer.price_in";
-        /// What a million tokens of an answer cost.
+        /// The price of a million tokens of an answer, in US dollars; "" is unknown.
         price_out: Option<Dollars> = None, "analyzer.price_out";
-        /// For how long an answer stands for the same evidence; zero: the model is asked each time.
+        /// How long an answer is reused for the same evidence; "0s" asks each time.
         cache: Span = Span::from_secs(3600), "analyzer.cache";
     }
 }
 
 section! {
-    /// Acting.
+    /// What HemoStat may do to containers.
     Responder {
-        /// How far HemoStat may go where a container's labels do not say.
-        mode: Mode = Mode::Auto, "responder.mode";
-        /// What it may do where a container's labels do not say: restart and start are what it can do today.
-        actions: BTreeSet<Allowed> = BTreeSet::from([Allowed::Restart, Allowed::Start]), "responder.actions";
-        /// How long after an incident a new one of the same container is not acted on.
-        cooldown: Span = Span::from_secs(3600), "responder.cooldown", Alias::Seconds("RESPONDER_COOLDOWN_SECONDS");
-        /// Attempts in a rolling `window`.
-        max_retries_per_hour: u32 = 3, "responder.max_retries_per_hour", Alias::Plain("RESPONDER_MAX_RETRIES_PER_HOUR");
-        /// Everything is decided, nothing is done.
-        dry_run: bool = false, "responder.dry_run", Alias::Plain("RESPONDER_DRY_RUN");
-        /// How long after a remedy it is judged.
-        stabilisation: Span = Span::from_secs(60), "responder.stabilisation";
-        /// An older diagnosis is not acted on.
-        stale_after: Span = Span::from_secs(600), "responder.stale_after";
-        /// More sick containers than this on one host at once are a storm: one incident of the host, no acts.
-        storm: u32 = 10, "responder.storm";
-        /// How long nothing is done after all attempts have failed.
-        hold: Span = Span::from_secs(3600), "responder.hold";
+        /// How far HemoStat may go if a container's labels do not say: "observe" does nothing, "approve" waits for an
+        /// operator, "auto" acts.
+        mode: Mode = container().mode, "responder.mode";
+        /// What HemoStat may do if a container's labels do not say. It can do "restart" and "start".
+        actions: BTreeSet<RemedyKind> = container().remedies, "responder.actions";
+        /// How long HemoStat leaves a container alone after an incident.
+        cooldown: Span = container().cooldown, "responder.cooldown", "RESPONDER_COOLDOWN_SECONDS";
+        /// Maximum number of attempts for a container within the window (see below).
+        max_retries_per_hour: u32 = container().max_retries, "responder.max_retries_per_hour",
+            "RESPONDER_MAX_RETRIES_PER_HOUR";
+        /// With true, HemoStat decides everything and does nothing.
+        dry_run: bool = policy().dry_run, "responder.dry_run", "RESPONDER_DRY_RUN";
+        /// How long after a remedy HemoStat checks whether it helped.
+        stabilisation: Span = policy().stabilisation, "responder.stabilisation";
+        /// HemoStat does not act on a diagnosis that is older than this.
+        stale_after: Span = policy().stale_after, "responder.stale_after";
+        /// If more containers than this are sick on one host, HemoStat does nothing and reports one incident of the host.
+        storm: u32 = policy().storm_threshold, "responder.storm";
+        /// How long HemoStat leaves a container alone after all attempts have failed.
+        hold: Span = policy().breaker_hold, "responder.hold";
         /// The rolling window in which attempts are counted.
-        window: Span = Span::from_secs(3600), "responder.window";
+        window: Span = policy().attempt_window, "responder.window";
     }
     nested {
         /// The pauses between attempts.
@@ -413,37 +297,38 @@ section! {
 }
 
 section! {
-    /// The pauses between attempts.
+    /// The pauses between the attempts of one incident.
     Backoff {
-        /// After the first attempt.
-        first: Span = Span::from_secs(10), "responder.backoff.first";
-        /// Each next one is so many times longer.
-        factor: u32 = 2, "responder.backoff.factor";
-        /// At most so long.
-        cap: Span = Span::from_secs(300), "responder.backoff.cap";
+        /// The pause after the first attempt.
+        first: Span = policy().backoff.first, "responder.backoff.first";
+        /// Each further pause is longer by this factor.
+        factor: u32 = policy().backoff.factor, "responder.backoff.factor";
+        /// The longest pause.
+        cap: Span = policy().backoff.cap, "responder.backoff.cap";
     }
 }
 
 section! {
-    /// Telling people.
+    /// Who is told what.
     Alerts {
-        /// Whether anything is told at all.
-        enabled: bool = true, "alerts.enabled", Alias::Plain("ALERT_ENABLED");
-        /// What is worth telling: every incident, or only failures.
-        tell: Tell = Tell::Incidents, "alerts.tell";
-        /// A Slack incoming webhook.
-        slack_webhook_url: Option<SecretString> = None, "alerts.slack_webhook_url", Alias::Plain("SLACK_WEBHOOK_URL");
+        /// Whether HemoStat sends alerts at all.
+        enabled: bool = policy().alerts.enabled, "alerts.enabled", "ALERT_ENABLED";
+        /// Which alerts it sends: "incidents" is every incident, when it begins and when it ends; "failures" is only what
+        /// HemoStat could not, or must not, heal.
+        tell: AlertScope = policy().alerts.scope, "alerts.tell";
+        /// The address of a Slack incoming webhook; "" is none.
+        slack_webhook_url: Option<Secret> = None, "alerts.slack_webhook_url", "SLACK_WEBHOOK_URL";
         /// How long Slack may take to answer.
         slack_timeout: Duration = secs(10), "alerts.slack_timeout";
-        /// For how long delivery is tried again.
+        /// How long a failed delivery is retried.
         retry_for: Span = Span::from_secs(3600), "alerts.retry_for";
     }
 }
 
 section! {
-    /// The API.
+    /// The HTTP API.
     Query {
-        /// Where it listens.
+        /// The address and port of the API, on this machine only.
         listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8501)), "query.listen";
     }
 }
@@ -451,9 +336,38 @@ section! {
 section! {
     /// The process itself.
     Runtime {
-        /// How long a process that fell silent keeps its work before another takes it over.
+        /// How long a process that has died or frozen keeps its work before another process takes it over.
         lease_ttl: Duration = secs(10), "runtime.lease_ttl";
-        /// Where a role that runs alone serves /healthz, /readyz and /metrics; nowhere where it is none.
+        /// Where /healthz, /readyz and /metrics are served, on this machine only, besides the API (which serves them too);
+        /// "" is nowhere.
         health_listen: Option<SocketAddr> = None, "runtime.health_listen";
+    }
+}
+
+/// The router of Hugging Face, which speaks OpenAI's API.
+const HUGGINGFACE: &str = "https://router.huggingface.co/v1";
+
+impl Analyzer {
+    /// Whose API the model is asked through; `None` without a model.
+    pub fn provider(&self) -> Option<ModelProvider> {
+        let model = self.model.as_ref()?;
+        Some(self.api.unwrap_or_else(|| {
+            if model.to_ascii_lowercase().starts_with("claude") {
+                ModelProvider::Anthropic
+            } else if model.contains('/') && self.openai_base_url.is_none() {
+                ModelProvider::HuggingFace
+            } else {
+                ModelProvider::OpenAi
+            }
+        }))
+    }
+
+    /// The base address of Hugging Face's API: its router's, or the configured endpoint's, whose API begins at `/v1`.
+    pub fn huggingface_url(&self) -> String {
+        match self.huggingface_base_url.as_deref().map(|url| url.trim_end_matches('/')) {
+            None => HUGGINGFACE.to_owned(),
+            Some(url) if url.ends_with("/v1") => url.to_owned(),
+            Some(url) => format!("{url}/v1"),
+        }
     }
 }

@@ -1,246 +1,117 @@
 //! How one value of the configuration is read and shown, whichever source it comes from.
 //!
-//! The environment and `--set` know only text, a TOML file knows numbers, booleans and lists: each type takes all of
-//! these forms, and nothing else. What it would have taken is said by [`Setting::right`].
+//! The environment and `--set` have only text, a TOML file has numbers, booleans and lists: each type accepts all of
+//! these forms. What it accepts is said by [`Setting::right`].
 
-use std::{collections::BTreeSet, fmt::Write as _, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, time::Duration};
 
-use config::ValueKind;
-use hemostat_core::policy::{Allowed, Mode, Tell};
+use hemostat_core::policy::{AlertScope, Mode, NamePatterns, RemedyKind};
 use hemostat_log::Durability;
 use hemostat_redact::Patterns;
-use hemostat_schema::{Confidence, HostName, Percent, Span};
-use secrecy::{ExposeSecret, SecretString};
+use hemostat_schema::{Confidence, HostName, Percent, RIGHT_SWITCH, Span, parse_switch};
+use toml::Value;
 
-use super::{
-    Dollars, WebAddress,
-    sections::{DiagnosisBy, LogFormat, ModelProvider, SampleSource},
-    source::written,
+use crate::{
+    address::WebAddress,
+    dollars::Dollars,
+    error::Wrong,
+    log_filter::LogFilter,
+    secret::Secret,
+    value::{bracketed, list, number, quoted, text, written},
 };
 
 /// A type that a key of the configuration can have.
-pub(super) trait Setting: Sized {
-    /// What is right, with its article: `a time such as "10s"`.
+pub(crate) trait Setting: Sized {
+    /// Whether its value is a secret, which may be kept in a file of its own.
+    const SECRET: bool = false;
+    /// Whether an error must not repeat its value.
+    const HIDDEN: bool = Self::SECRET;
+    /// What is right, with its article: `a path`.
     fn right() -> String;
-    /// None when `value` is not right.
-    fn read(value: &ValueKind) -> Option<Self>;
-    /// As [`read`](Self::read), with what is wrong where only a part is.
-    fn parse(value: &ValueKind) -> Result<Self, Wrong> {
+    /// `None` when `value` is invalid.
+    fn read(value: &Value) -> Option<Self>;
+    /// As [`read`](Self::read), with what is wrong.
+    fn parse(value: &Value) -> Result<Self, Wrong> {
         Self::read(value).ok_or_else(|| Wrong::Value {
             at: String::new(),
-            value: if Self::SECRET { "***".to_owned() } else { written(value) },
+            value: if Self::HIDDEN { "***".to_owned() } else { written(value) },
             right: Self::right(),
         })
     }
     /// As it is written in a file.
     fn show(&self) -> String;
-    /// Whether it is never to be shown.
-    const SECRET: bool = false;
 }
 
-/// What is wrong with a value, and in which part of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Wrong {
-    /// This part is not right.
-    Value {
-        /// Its place after the key, such as `[1].name`.
-        at: String,
-        /// As it was written.
-        value: String,
-        /// What would be right.
-        right: String,
-    },
-    /// There is no such part.
-    Unknown {
-        /// Its place after the key.
-        at: String,
-        /// What was probably meant.
-        near: Option<String>,
-    },
-}
+/// A setting that a TOML file has as a number, a boolean or a text of its own, and shows without quotes.
+macro_rules! plain {
+    ($type:ty, $right:expr, $read:expr) => {
+        impl Setting for $type {
+            fn right() -> String {
+                $right.into()
+            }
 
-impl Wrong {
-    /// The same, in a part of something larger.
-    pub(super) fn under(self, place: &str) -> Self {
-        match self {
-            Self::Value { at, value, right } => Self::Value { at: format!("{place}{at}"), value, right },
-            Self::Unknown { at, near } => Self::Unknown { at: format!("{place}{at}"), near },
+            fn read(value: &Value) -> Option<Self> {
+                let read: fn(&Value) -> Option<Self> = $read;
+                read(value)
+            }
+
+            fn show(&self) -> String {
+                self.to_string()
+            }
         }
-    }
+    };
 }
 
-fn text(value: &ValueKind) -> Option<&str> {
-    match value {
-        ValueKind::String(text) => Some(text.trim()),
-        _ => None,
-    }
-}
+plain!(bool, RIGHT_SWITCH, |value| match value {
+    Value::Boolean(value) => Some(*value),
+    Value::Integer(number @ (0 | 1)) => Some(*number == 1),
+    value => parse_switch(text(value)?).ok(),
+});
+plain!(u32, "a whole number such as 3", |value| match value {
+    Value::Integer(number) => (*number).try_into().ok(),
+    value => text(value)?.parse().ok(),
+});
+plain!(u16, "a whole number from 1 to 65535", |value| {
+    u32::read(value).and_then(|number| number.try_into().ok()).filter(|number| *number > 0)
+});
+plain!(Dollars, "a number of US dollars such as 2.5", |value| Self::new(number(value)?));
 
-fn number(value: &ValueKind) -> Option<f64> {
-    #[expect(clippy::cast_precision_loss, reason = "no setting has more than 2^53 as its value")]
-    match value {
-        ValueKind::I64(number) => Some(*number as f64),
-        ValueKind::Float(number) => Some(*number),
-        ValueKind::String(text) => text.trim().parse().ok(),
-        _ => None,
-    }
-}
+/// A number in a range of its own, shown without its unit.
+macro_rules! bounded {
+    ($type:ty, $right:literal) => {
+        impl Setting for $type {
+            fn right() -> String {
+                $right.into()
+            }
 
-pub(super) fn quoted(text: impl std::fmt::Display) -> String {
-    let text = text.to_string().replace('\\', "\\\\").replace('"', "\\\"");
-    format!("\"{text}\"")
-}
+            fn read(value: &Value) -> Option<Self> {
+                Self::new(number(value)?)
+            }
 
-impl Setting for bool {
-    fn right() -> String {
-        "true or false".into()
-    }
-
-    fn read(value: &ValueKind) -> Option<Self> {
-        match value {
-            ValueKind::Boolean(value) => Some(*value),
-            ValueKind::String(text) => match text.trim().to_ascii_lowercase().as_str() {
-                "true" | "yes" | "on" | "1" => Some(true),
-                "false" | "no" | "off" | "0" => Some(false),
-                _ => None,
-            },
-            _ => None,
+            fn show(&self) -> String {
+                self.get().to_string()
+            }
         }
-    }
-
-    fn show(&self) -> String {
-        self.to_string()
-    }
+    };
 }
 
-impl Setting for u32 {
-    fn right() -> String {
-        "a whole number such as 3".into()
-    }
-
-    fn read(value: &ValueKind) -> Option<Self> {
-        match value {
-            ValueKind::I64(number) => (*number).try_into().ok(),
-            ValueKind::String(text) => text.trim().parse().ok(),
-            _ => None,
-        }
-    }
-
-    fn show(&self) -> String {
-        self.to_string()
-    }
-}
-
-impl Setting for u16 {
-    fn right() -> String {
-        "a whole number from 1 to 65535".into()
-    }
-
-    fn read(value: &ValueKind) -> Option<Self> {
-        u32::read(value).and_then(|number| number.try_into().ok()).filter(|number| *number > 0)
-    }
-
-    fn show(&self) -> String {
-        self.to_string()
-    }
-}
-
-impl Setting for Percent {
-    fn right() -> String {
-        "a number from 0 to 100".into()
-    }
-
-    fn read(value: &ValueKind) -> Option<Self> {
-        Self::new(number(value)?)
-    }
-
-    fn show(&self) -> String {
-        self.get().to_string()
-    }
-}
-
-impl Setting for Confidence {
-    fn right() -> String {
-        "a number from 0 to 1".into()
-    }
-
-    fn read(value: &ValueKind) -> Option<Self> {
-        Self::new(number(value)?)
-    }
-
-    fn show(&self) -> String {
-        self.get().to_string()
-    }
-}
-
-impl Setting for Dollars {
-    fn right() -> String {
-        "a number of US dollars such as 2.5".into()
-    }
-
-    fn read(value: &ValueKind) -> Option<Self> {
-        Self::new(number(value)?)
-    }
-
-    fn show(&self) -> String {
-        self.to_string()
-    }
-}
-
-/// It may hold a password, so what cannot be read is not repeated.
-impl Setting for WebAddress {
-    fn right() -> String {
-        "a web address such as \"http://localhost:11434/v1\"".into()
-    }
-
-    fn read(value: &ValueKind) -> Option<Self> {
-        text(value)?.parse().ok()
-    }
-
-    fn show(&self) -> String {
-        quoted(self)
-    }
-
-    const SECRET: bool = true;
-}
-
-/// Units of time, the longest first; `ms` before `m` and `s`.
-const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+bounded!(Percent, "a number from 0 to 100");
+bounded!(Confidence, "a number from 0 to 1");
 
 impl Setting for Span {
     fn right() -> String {
-        "a time such as \"500ms\", \"10s\", \"5m\", \"1h\" or \"1h30m\"".into()
+        Self::RIGHT.into()
     }
 
-    fn read(value: &ValueKind) -> Option<Self> {
-        let mut rest = text(value)?;
-        let mut total: u64 = 0;
-        if rest.is_empty() {
-            return None;
+    fn read(value: &Value) -> Option<Self> {
+        match value {
+            Value::Integer(seconds) => Some(Self::from_secs((*seconds).try_into().ok()?)),
+            value => text(value)?.parse().ok(),
         }
-        while !rest.is_empty() {
-            let digits = rest.find(|c: char| !c.is_ascii_digit())?;
-            let (number, after) = rest.split_at(digits);
-            let length = after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len());
-            let (unit, after) = after.split_at(length);
-            let (_, ms) = UNITS.iter().find(|(name, _)| *name == unit.trim())?;
-            total = total.checked_add(number.parse::<u64>().ok()?.checked_mul(*ms)?)?;
-            rest = after;
-        }
-        Some(Self::from_millis(total))
     }
 
     fn show(&self) -> String {
-        let mut left = self.as_millis();
-        let mut shown = String::new();
-        for (unit, ms) in UNITS {
-            if left >= ms && (unit != "d" || left.is_multiple_of(ms)) {
-                // Writing to a String cannot fail.
-                let _ = write!(shown, "{}{unit}", left / ms);
-                left %= ms;
-            }
-        }
-        quoted(if shown.is_empty() { "0s" } else { &shown })
+        quoted(self.written())
     }
 }
 
@@ -249,7 +120,7 @@ impl Setting for Duration {
         Span::right()
     }
 
-    fn read(value: &ValueKind) -> Option<Self> {
+    fn read(value: &Value) -> Option<Self> {
         Span::read(value).map(Self::from)
     }
 
@@ -265,7 +136,7 @@ macro_rules! from_text {
                 $right.into()
             }
 
-            fn read(value: &ValueKind) -> Option<Self> {
+            fn read(value: &Value) -> Option<Self> {
                 text(value).filter(|text| !text.is_empty())?.parse().ok()
             }
 
@@ -280,13 +151,31 @@ from_text!(String, "a text that is not empty");
 from_text!(HostName, "a host name: 1 to 128 visible characters without a slash");
 from_text!(Durability, "\"always\", \"everysec\", or \"replicas:1\" (any number from 1 to 255)");
 from_text!(SocketAddr, "an address and a port such as \"127.0.0.1:8501\"");
+from_text!(LogFilter, "error, warn, info, debug or trace, or directives such as info,hemostat_monitor=debug");
+
+/// It may hold a password, so an error does not repeat what cannot be read.
+impl Setting for WebAddress {
+    const HIDDEN: bool = true;
+
+    fn right() -> String {
+        "a web address such as \"http://localhost:11434/v1\"".into()
+    }
+
+    fn read(value: &Value) -> Option<Self> {
+        text(value)?.parse().ok()
+    }
+
+    fn show(&self) -> String {
+        quoted(self)
+    }
+}
 
 impl Setting for PathBuf {
     fn right() -> String {
         "a path".into()
     }
 
-    fn read(value: &ValueKind) -> Option<Self> {
+    fn read(value: &Value) -> Option<Self> {
         text(value).filter(|text| !text.is_empty()).map(Self::from)
     }
 
@@ -295,74 +184,79 @@ impl Setting for PathBuf {
     }
 }
 
-impl Setting for SecretString {
+/// A text, or as `{ file = "..." }` the path of the file that holds it: so the sources write `<key>_file`.
+impl Setting for Secret {
+    const SECRET: bool = true;
+
     fn right() -> String {
         "a text that is not empty".into()
     }
 
-    fn read(value: &ValueKind) -> Option<Self> {
+    fn read(value: &Value) -> Option<Self> {
         text(value).filter(|text| !text.is_empty()).map(Self::from)
     }
 
-    fn show(&self) -> String {
-        if self.expose_secret().is_empty() { quoted("") } else { quoted("***") }
+    fn parse(value: &Value) -> Result<Self, Wrong> {
+        match value.get("file").and_then(text) {
+            Some(path) => Self::from_file(path.into()).map_err(Wrong::SecretFile),
+            None => Self::read(value).ok_or_else(|| Wrong::Value {
+                at: String::new(),
+                value: "***".to_owned(),
+                right: Self::right(),
+            }),
+        }
     }
 
-    const SECRET: bool = true;
+    fn show(&self) -> String {
+        quoted("***")
+    }
 }
 
 /// An empty text is as good as none, so that a variable passed on empty (as Compose does) sets nothing.
 impl<T: Setting> Setting for Option<T> {
+    const SECRET: bool = T::SECRET;
+    const HIDDEN: bool = T::HIDDEN;
+
     fn right() -> String {
         format!("{}, or \"\" for none", T::right())
     }
 
-    fn read(value: &ValueKind) -> Option<Self> {
-        match text(value) {
-            Some("") => Some(None),
-            _ => T::read(value).map(Some),
+    fn read(value: &Value) -> Option<Self> {
+        Self::parse(value).ok()
+    }
+
+    fn parse(value: &Value) -> Result<Self, Wrong> {
+        if text(value) == Some("") {
+            return Ok(None);
         }
+        T::parse(value).map(Some).map_err(|wrong| match wrong {
+            Wrong::Value { at, value, .. } if at.is_empty() => Wrong::Value { at, value, right: Self::right() },
+            part => part,
+        })
     }
 
     fn show(&self) -> String {
         self.as_ref().map_or_else(|| quoted(""), T::show)
     }
-
-    const SECRET: bool = T::SECRET;
 }
 
-/// The texts of a list, from a list or from a text with commas.
-fn list(value: &ValueKind) -> Option<Vec<String>> {
-    match value {
-        ValueKind::Array(items) => items.iter().map(|item| text(&item.kind).map(str::to_owned)).collect(),
-        ValueKind::String(text) => {
-            Some(text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect())
-        }
-        _ => None,
-    }
-}
-
-fn show_list(items: impl Iterator<Item = String>) -> String {
-    format!("[{}]", items.collect::<Vec<_>>().join(", "))
-}
-
-/// Globs, each of which is tried here, so that [`super::Config::policy`] cannot fail.
+/// Globs, each of which is tried here, so that making the policy cannot fail.
 impl Setting for Vec<String> {
     fn right() -> String {
         "a list of names such as [\"hemostat-*\"], * stands for any text".into()
     }
 
-    fn read(value: &ValueKind) -> Option<Self> {
+    fn read(value: &Value) -> Option<Self> {
         let names = list(value)?;
-        hemostat_core::policy::Names::new(names.iter().map(String::as_str)).is_ok().then_some(names)
+        NamePatterns::new(names.iter().map(String::as_str)).is_ok().then_some(names)
     }
 
     fn show(&self) -> String {
-        show_list(self.iter().map(quoted))
+        bracketed(self.iter().map(quoted))
     }
 }
 
-/// A text is one pattern: commas have a meaning of their own in it.
+/// A text is one pattern, as a comma has a meaning of its own in a regular expression.
 impl Setting for Patterns {
     fn right() -> String {
         "a list of regular expressions such as ['ACME-\\d{8}'], each no larger than a few kilobytes, and none that \
@@ -370,89 +264,98 @@ impl Setting for Patterns {
             .into()
     }
 
-    fn read(value: &ValueKind) -> Option<Self> {
-        let patterns = match value {
-            ValueKind::String(text) => {
-                vec![text.trim().to_owned()].into_iter().filter(|text| !text.is_empty()).collect()
-            }
-            value => list(value)?,
+    fn read(value: &Value) -> Option<Self> {
+        let patterns = match text(value) {
+            Some("") => vec![],
+            Some(pattern) => vec![pattern.to_owned()],
+            None => list(value)?,
         };
         Self::new(patterns.iter().map(String::as_str)).ok()
     }
 
     fn show(&self) -> String {
-        show_list(self.iter().map(quoted))
+        bracketed(self.iter().map(quoted))
     }
 }
 
-macro_rules! one_of {
-    ($type:ty, $( $variant:path = $name:literal ),+) => {
-        impl Named for $type {
-            const ALL: &'static [(Self, &'static str)] = &[ $( ($variant, $name) ),+ ];
+/// One of a few names.
+pub(crate) trait Named: Copy + 'static {
+    /// All of them.
+    fn all() -> Vec<Self>;
+    /// As it is written in a file.
+    fn word(self) -> &'static str;
+
+    fn words() -> String {
+        Self::all().into_iter().map(|value| quoted(value.word())).collect::<Vec<_>>().join(", ")
+    }
+
+    fn named(text: &str) -> Option<Self> {
+        Self::all().into_iter().find(|value| value.word().eq_ignore_ascii_case(text))
+    }
+}
+
+macro_rules! named {
+    // An enum of the schema, which knows its own words.
+    ($type:ty) => {
+        impl $crate::setting::Named for $type {
+            fn all() -> Vec<Self> {
+                Self::ALL.to_vec()
+            }
+
+            fn word(self) -> &'static str {
+                self.name()
+            }
         }
-
-        impl Setting for $type {
-            fn right() -> String {
-                format!("one of {}", Self::names())
+    };
+    ($type:ty, $( $variant:path = $word:literal ),+) => {
+        impl $crate::setting::Named for $type {
+            fn all() -> Vec<Self> {
+                vec![ $( $variant ),+ ]
             }
 
-            fn read(value: &ValueKind) -> Option<Self> {
-                Self::named(text(value)?)
-            }
-
-            fn show(&self) -> String {
-                quoted(self.name())
+            fn word(self) -> &'static str {
+                match self { $( $variant => $word ),+ }
             }
         }
     };
 }
 
-/// One of a few names.
-trait Named: Copy + PartialEq + 'static {
-    const ALL: &'static [(Self, &'static str)];
+macro_rules! one_of {
+    ($type:ty $( , $variant:path = $word:literal )*) => {
+        $crate::setting::named!($type $( , $variant = $word )*);
 
-    fn names() -> String {
-        Self::ALL.iter().map(|(_, name)| quoted(name)).collect::<Vec<_>>().join(", ")
-    }
+        impl $crate::setting::Setting for $type {
+            fn right() -> String {
+                format!("one of {}", <Self as $crate::setting::Named>::words())
+            }
 
-    fn named(text: &str) -> Option<Self> {
-        Self::ALL.iter().find(|(_, name)| name.eq_ignore_ascii_case(text)).map(|(value, _)| *value)
-    }
+            fn read(value: &toml::Value) -> Option<Self> {
+                $crate::setting::Named::named($crate::value::text(value)?)
+            }
 
-    fn name(self) -> &'static str {
-        Self::ALL.iter().find(|(value, _)| *value == self).map_or("", |(_, name)| name)
-    }
+            fn show(&self) -> String {
+                $crate::value::quoted($crate::setting::Named::word(*self))
+            }
+        }
+    };
 }
+pub(crate) use {named, one_of};
 
-one_of!(Mode, Mode::Observe = "observe", Mode::Approve = "approve", Mode::Auto = "auto");
-one_of!(Tell, Tell::Incidents = "incidents", Tell::Failures = "failures");
-one_of!(LogFormat, LogFormat::Text = "text", LogFormat::Json = "json");
-one_of!(SampleSource, SampleSource::Auto = "auto", SampleSource::Cgroup = "cgroup", SampleSource::Api = "api");
-one_of!(DiagnosisBy, DiagnosisBy::Rules = "rules", DiagnosisBy::Model = "model", DiagnosisBy::Both = "both");
-one_of!(ModelProvider, ModelProvider::OpenAi = "openai", ModelProvider::Anthropic = "anthropic");
+one_of!(Mode);
+one_of!(AlertScope, AlertScope::Incidents = "incidents", AlertScope::Failures = "failures");
+named!(RemedyKind);
 
-impl Named for Allowed {
-    const ALL: &'static [(Self, &'static str)] = &[
-        (Self::Restart, "restart"),
-        (Self::Start, "start"),
-        (Self::Stop, "stop"),
-        (Self::Scale, "scale"),
-        (Self::Cleanup, "cleanup"),
-        (Self::Exec, "exec"),
-    ];
-}
-
-impl Setting for BTreeSet<Allowed> {
+impl Setting for BTreeSet<RemedyKind> {
     fn right() -> String {
-        format!("a list of some of {}", Allowed::names())
+        format!("a list of some of {}", RemedyKind::words())
     }
 
-    fn read(value: &ValueKind) -> Option<Self> {
-        list(value)?.iter().map(|name| Allowed::named(name)).collect()
+    fn read(value: &Value) -> Option<Self> {
+        list(value)?.iter().map(|name| RemedyKind::named(name)).collect()
     }
 
     fn show(&self) -> String {
-        show_list(self.iter().map(|remedy| quoted(remedy.name())))
+        bracketed(self.iter().map(|remedy| quoted(remedy.word())))
     }
 }
 
@@ -461,27 +364,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_is_read_as_people_write_it() {
-        let read = |text: &str| Span::read(&ValueKind::String(text.into())).map(Span::as_millis);
-        for (text, ms) in [
-            ("500ms", Some(500)),
-            ("10s", Some(10_000)),
-            (" 5m ", Some(300_000)),
-            ("1h", Some(3_600_000)),
-            ("2d", Some(172_800_000)),
-            ("1h30m", Some(5_400_000)),
-            ("0s", Some(0)),
-            ("10", None),
-            ("", None),
-            ("s", None),
-            ("1.5s", None),
-            ("-1s", None),
-            ("10 parsecs", None),
-            ("99999999999999999999d", None),
-        ] {
-            assert_eq!(read(text), ms, "{text:?}");
-        }
-        assert_eq!(Span::read(&ValueKind::I64(10)), None, "a number alone does not say of what");
+    fn times_and_switches_may_be_plain_numbers_in_a_file() {
+        assert_eq!(Span::read(&Value::Integer(10)), Some(Span::from_secs(10)));
+        assert_eq!(Span::read(&Value::Integer(-10)), None);
+        assert_eq!(Span::read(&Value::Float(1.5)), None, "a fraction is written with its unit");
+        assert_eq!(bool::read(&Value::Integer(1)), Some(true));
+        assert_eq!(bool::read(&Value::Integer(2)), None);
     }
 
     #[test]
@@ -490,7 +378,7 @@ mod tests {
             let shown = value.show();
             let inner = shown.strip_prefix('"').and_then(|shown| shown.strip_suffix('"')).unwrap_or(&shown);
             let plain = inner.replace("\\\"", "\"").replace("\\\\", "\\");
-            assert_eq!(T::read(&ValueKind::String(plain)), Some(value), "{shown}");
+            assert_eq!(T::read(&Value::String(plain)), Some(value), "{shown}");
         }
         for ms in [0, 1, 999, 1_000, 61_500, 3_600_000, 86_400_000, 90_000_001] {
             check(Span::from_millis(ms));
@@ -504,14 +392,11 @@ mod tests {
 
     #[test]
     fn a_list_is_read_from_a_file_and_from_a_variable() {
-        let both = [
-            ValueKind::Array(vec![config::Value::new(None, "restart"), config::Value::new(None, "start")]),
-            ValueKind::String("restart, start,".into()),
-        ];
+        let both = [Value::Array(vec!["restart".into(), "start".into()]), Value::String("restart, start,".into())];
         for value in both {
-            assert_eq!(BTreeSet::read(&value), Some(BTreeSet::from([Allowed::Restart, Allowed::Start])));
+            assert_eq!(BTreeSet::read(&value), Some(BTreeSet::from([RemedyKind::Restart, RemedyKind::Start])));
         }
-        assert_eq!(BTreeSet::<Allowed>::read(&ValueKind::String("dance".into())), None);
-        assert_eq!(Vec::<String>::read(&ValueKind::String("a[".into())), None, "not a glob");
+        assert_eq!(BTreeSet::<RemedyKind>::read(&Value::String("dance".into())), None);
+        assert_eq!(Vec::<String>::read(&Value::String("a[".into())), None, "not a glob");
     }
 }

@@ -1,4 +1,7 @@
-//! Where values come from: a file, then the environment, then the command line; the later one wins.
+//! Where values come from: a file, then the environment, then the command line; a later source wins over an earlier one.
+//!
+//! A secret may also be in a file of its own: `<key>_file` in the configuration file or with `--set`, `<variable>_FILE`
+//! in the environment, or a systemd credential of the key's name. Within one source it is either a value or a file.
 
 use std::{
     collections::BTreeMap,
@@ -6,52 +9,29 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use config::{FileFormat, Map, Source, Value, ValueKind};
+use toml::{Table, Value};
 
-use super::{
-    Error, Origin,
-    setting::{Setting, Wrong},
+use crate::{
+    error::{Error, Origin},
+    python,
+    section::{Key, PREFIX},
+    suggestion::nearest,
+    value::text,
 };
-
-/// A key of the configuration.
-#[derive(Debug, Clone, Copy)]
-pub struct Key {
-    /// As in `hemostat.toml`, with dots: `responder.cooldown`.
-    pub name: &'static str,
-    /// Names that its variable had in the Python HemoStat or has everywhere.
-    pub aliases: &'static [Alias],
-    /// Whether its value is never shown.
-    pub secret: bool,
-}
-
-/// Another name of a key's environment variable.
-#[derive(Debug, Clone, Copy)]
-pub enum Alias {
-    /// Holds what the key holds.
-    Plain(&'static str),
-    /// Holds a time, as a plain number of seconds or as the key holds it.
-    Seconds(&'static str),
-}
-
-impl Key {
-    /// The name of its environment variable: `HEMOSTAT_RESPONDER__COOLDOWN`.
-    pub fn variable(&self) -> String {
-        format!("{PREFIX}{}", self.name.to_uppercase().replace('.', "__"))
-    }
-}
-
-const PREFIX: &str = "HEMOSTAT_";
 
 /// Read by the command line itself: which file to read.
 pub const FILE_VARIABLE: &str = "HEMOSTAT_CONFIG";
 
-/// Where files are looked for when none is named.
+/// Set by systemd: the directory with a unit's credentials.
+const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
+
+/// Where the configuration file is looked for when none is named.
 const FILES: [&str; 2] = ["hemostat.toml", "/etc/hemostat/hemostat.toml"];
 
-/// What is read, before it is read.
+/// The sources, before they are read.
 #[derive(Debug, Clone, Default)]
 pub struct Input {
-    /// The file; where it is none, the first that there is of `hemostat.toml` and `/etc/hemostat/hemostat.toml`.
+    /// The configuration file, if any.
     pub file: Option<PathBuf>,
     /// The environment.
     pub environment: Vec<(String, String)>,
@@ -60,7 +40,8 @@ pub struct Input {
 }
 
 impl Input {
-    /// This process's environment, with a file and overrides from the command line.
+    /// This process's environment, with a file and overrides from the command line. Without a file, the first of
+    /// `hemostat.toml` and `/etc/hemostat/hemostat.toml` that exists.
     pub fn of_process(file: Option<PathBuf>, overrides: Vec<(String, String)>) -> Self {
         let environment = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -70,152 +51,158 @@ impl Input {
     }
 }
 
-/// Every value that is set, with where it was set.
+/// Every value that is set, with its origin, and warnings about what is odd but no reason to refuse.
 #[derive(Debug, Default)]
-pub(super) struct Sources {
-    values: BTreeMap<&'static str, (Value, Origin)>,
-    /// What is odd, but no reason to refuse.
+pub(crate) struct Sources {
+    pub values: Values,
     pub warnings: Vec<String>,
 }
 
+pub(crate) type Values = BTreeMap<&'static str, (Value, Origin)>;
+
 impl Sources {
-    /// Reads all sources, the later ones over the earlier ones.
+    /// Reads all sources.
     pub fn read_all(keys: &[Key], input: &Input) -> Result<Self, Error> {
         let mut sources = Self::default();
+        let mut layers = vec![];
         if let Some(path) = &input.file {
-            sources.take_file(keys, path)?;
+            layers.push(file(keys, path)?);
         }
-        sources.take_environment(keys, &input.environment);
+        layers.push(sources.environment(keys, &input.environment)?);
+        let mut overrides = Layer::default();
         for (name, value) in &input.overrides {
-            let key = find(keys, name, || "the command line".to_owned())?;
-            sources.values.insert(key.name, (Value::new(None, value.clone()), Origin::CommandLine));
+            overrides.put_named(keys, name, Value::String(value.clone()), Origin::CommandLine)?;
+        }
+        layers.push(overrides);
+        for Layer(values) in layers {
+            sources.values.extend(values);
         }
         Ok(sources)
     }
 
-    fn take_file(&mut self, keys: &[Key], path: &Path) -> Result<(), Error> {
-        let unreadable = |reason: String| Error::File { path: path.to_owned(), reason };
-        let text = fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
-        let table = config::File::from_str(&text, FileFormat::Toml)
-            .collect()
-            .map_err(|error| unreadable(error.to_string().trim().to_owned()))?;
-        let mut flat = vec![];
-        flatten(keys, "", table, &mut flat);
-        for (name, value) in flat {
-            let key = find(keys, &name, || path.display().to_string())?;
-            self.values.insert(key.name, (value, Origin::File(path.to_owned())));
-        }
-        Ok(())
-    }
-
-    /// An empty variable sets nothing: Compose passes on what is not set as empty.
-    fn take_environment(&mut self, keys: &[Key], environment: &[(String, String)]) {
+    /// An empty variable sets nothing: Compose passes a variable that is not set as an empty one.
+    fn environment(&mut self, keys: &[Key], environment: &[(String, String)]) -> Result<Layer, Error> {
         let get = |name: &str| {
-            environment.iter().find(|(is, value)| is == name && !value.trim().is_empty()).map(|(_, value)| value.trim())
+            let mut set = environment.iter().filter(|(is, _)| is == name).map(|(_, value)| value.trim());
+            set.find(|value| !value.is_empty())
         };
+        let origin = |name: &str| Origin::Environment(name.to_owned());
+        let mut layer = Layer::default();
         for key in keys {
-            let own = key.variable();
-            let aliases = key.aliases.iter().map(|alias| match alias {
-                Alias::Plain(name) => (*name, get(name).map(str::to_owned)),
-                Alias::Seconds(name) => (*name, get(name).map(with_seconds)),
-            });
-            let mut found = std::iter::once((own.as_str(), get(&own).map(str::to_owned))).chain(aliases);
-            if let Some((name, value)) = found.find_map(|(name, value)| Some((name, value?))) {
-                let origin = Origin::Environment(name.to_owned());
-                self.values.insert(key.name, (Value::new(None, value), origin));
+            // The last name that is put wins: the key's own.
+            for variable in key.variables().rev() {
+                if let Some(value) = get(&variable) {
+                    layer.put(key, Value::String(value.to_owned()), origin(&variable))?;
+                }
+                let variable = format!("{variable}_FILE");
+                if let Some(path) = get(&variable).filter(|_| key.secret) {
+                    layer.put_file(key, path.into(), origin(&variable))?;
+                }
+            }
+            let credential =
+                get(CREDENTIALS).filter(|_| key.secret).map(|directory| Path::new(directory).join(key.name));
+            if let Some(path) = credential.filter(|path| path.exists()) {
+                layer.put_file(key, path, origin(CREDENTIALS))?;
             }
         }
-        for (name, _) in environment.iter().filter(|(name, _)| name.starts_with(PREFIX) && name != FILE_VARIABLE) {
-            if !keys.iter().any(|key| key.variable() == *name) {
-                let hint = nearest(name, keys.iter().map(Key::variable)).map(|near| format!("; did you mean {near}?"));
-                self.warnings.push(format!(
-                    "the environment variable {name} means nothing to HemoStat{}",
-                    hint.unwrap_or_default()
-                ));
-            }
+        let python::Translation { values, warnings } = python::translate(environment, &get);
+        self.warnings.extend(warnings);
+        for (key, value, variable) in values {
+            layer.0.entry(key).or_insert_with(|| (Value::String(value), origin(variable)));
         }
+        self.warn_of_unknown(keys, environment);
+        Ok(layer)
     }
 
-    /// The value of `key`, where a source sets it.
-    pub fn read<T: Setting>(&self, key: &'static str) -> Result<Option<T>, Error> {
-        let Some((value, origin)) = self.values.get(key) else { return Ok(None) };
-        T::parse(&value.kind).map(Some).map_err(|wrong| match wrong {
-            Wrong::Value { at, value, right } => {
-                Error::Value { key: format!("{key}{at}"), value, origin: origin.clone(), right }
-            }
-            Wrong::Unknown { at, near } => {
-                Error::Unknown { key: format!("{key}{at}"), origin: origin.to_string(), near }
-            }
-        })
-    }
-
-    pub fn origin(&self, key: &str) -> Origin {
-        self.values.get(key).map_or(Origin::Default, |(_, origin)| origin.clone())
+    fn warn_of_unknown(&mut self, keys: &[Key], environment: &[(String, String)]) {
+        let known: Vec<String> = keys
+            .iter()
+            .flat_map(|key| [Some(key.variable()), key.secret.then(|| format!("{}_FILE", key.variable()))])
+            .flatten()
+            .collect();
+        let ours = environment.iter().map(|(name, _)| name).filter(|name| name.starts_with(PREFIX));
+        for name in ours.filter(|name| *name != FILE_VARIABLE && !known.contains(*name)) {
+            let hint = nearest(name, known.iter().cloned()).map(|near| format!("; did you mean {near}?"));
+            self.warnings
+                .push(format!("the environment variable {name} means nothing to HemoStat{}", hint.unwrap_or_default()));
+        }
     }
 }
 
-/// A plain number becomes seconds; anything else is left for the key's own reading.
-fn with_seconds(text: &str) -> String {
-    if text.bytes().all(|b| b.is_ascii_digit()) { format!("{text}s") } else { text.to_owned() }
+fn file(keys: &[Key], path: &Path) -> Result<Layer, Error> {
+    let unreadable = |reason: String| Error::File { path: path.to_owned(), reason };
+    let text = fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
+    let table: Table = toml::from_str(&text).map_err(|error| unreadable(error.to_string().trim().to_owned()))?;
+    let mut flat = vec![];
+    flatten(keys, "", table, &mut flat);
+    let mut layer = Layer::default();
+    for (name, value) in flat {
+        layer.put_named(keys, &name, value, Origin::File(path.to_owned()))?;
+    }
+    Ok(layer)
 }
 
-pub(super) fn written(value: &ValueKind) -> String {
-    match value {
-        ValueKind::String(text) => format!("{text:?}"),
-        ValueKind::Array(items) => {
-            format!("[{}]", items.iter().map(|item| written(&item.kind)).collect::<Vec<_>>().join(", "))
+/// The values of one source.
+#[derive(Debug, Default)]
+struct Layer(Values);
+
+impl Layer {
+    /// Puts the value of the key `name`, or the path that `<key>_file` names.
+    fn put_named(&mut self, keys: &[Key], name: &str, value: Value, origin: Origin) -> Result<(), Error> {
+        let find = |name: &str| keys.iter().find(|key| key.name == name);
+        if let Some(key) = find(name) {
+            return self.put(key, value, origin);
         }
-        ValueKind::Table(_) => "a table".into(),
-        other => other.to_string(),
+        let key = name.strip_suffix("_file").and_then(find).filter(|key| key.secret).ok_or_else(|| Error::Unknown {
+            key: name.to_owned(),
+            origin: origin.to_string(),
+            near: nearest(name, keys.iter().map(|key| key.name.to_owned())),
+        })?;
+        match text(&value) {
+            Some("") => Ok(()),
+            Some(path) => self.put_file(key, path.into(), origin),
+            None => Err(Error::Value {
+                key: name.to_owned(),
+                value: crate::value::written(&value),
+                origin,
+                right: "a path".to_owned(),
+            }),
+        }
+    }
+
+    fn put_file(&mut self, key: &Key, path: PathBuf, named_by: Origin) -> Result<(), Error> {
+        let value =
+            Value::Table([("file".to_owned(), path.to_string_lossy().into_owned().into())].into_iter().collect());
+        self.put(key, value, Origin::SecretFile { path, named_by: Box::new(named_by) })
+    }
+
+    fn put(&mut self, key: &Key, value: Value, origin: Origin) -> Result<(), Error> {
+        let is_file = |origin: &Origin| matches!(origin, Origin::SecretFile { .. });
+        let is_empty = |value: &Value| key.secret && text(value) == Some("");
+        if let Some((earlier, set)) = self.0.get(key.name)
+            && is_file(set) != is_file(&origin)
+        {
+            if is_empty(&value) {
+                return Ok(());
+            }
+            if !is_empty(earlier) {
+                let (file, value) = if is_file(set) { (set.clone(), origin) } else { (origin, set.clone()) };
+                return Err(Error::Twice { key: key.name.to_owned(), value, file });
+            }
+        }
+        self.0.insert(key.name, (value, origin));
+        Ok(())
     }
 }
 
 /// Keys with dots instead of tables in tables; a table that stands where a key should be is given as it is.
-fn flatten(keys: &[Key], prefix: &str, table: Map<String, Value>, flat: &mut Vec<(String, Value)>) {
+fn flatten(keys: &[Key], prefix: &str, table: Table, flat: &mut Vec<(String, Value)>) {
     for (name, value) in table {
         let name = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };
         let is_key = keys.iter().any(|key| key.name == name);
-        match value.kind {
-            ValueKind::Table(inner) if !is_key => flatten(keys, &name, inner, flat),
-            _ => flat.push((name, value)),
+        match value {
+            Value::Table(inner) if !is_key => flatten(keys, &name, inner, flat),
+            value => flat.push((name, value)),
         }
     }
-}
-
-fn find<'a>(keys: &'a [Key], name: &str, origin: impl FnOnce() -> String) -> Result<&'a Key, Error> {
-    keys.iter().find(|key| key.name == name).ok_or_else(|| Error::Unknown {
-        key: name.to_owned(),
-        origin: origin(),
-        near: nearest(name, keys.iter().map(|key| key.name.to_owned())),
-    })
-}
-
-/// The name that was probably meant: at most a third of its letters away, the same key in another section, or one that begins so.
-pub(super) fn nearest(name: &str, names: impl Iterator<Item = String>) -> Option<String> {
-    let last = |name: &str| name.rsplit('.').next().unwrap_or_default().to_owned();
-    names
-        .map(|candidate| {
-            let close = last(&candidate) == last(name) || candidate.starts_with(name);
-            let distance = if close { 1 } else { distance(name, &candidate) };
-            (distance, candidate)
-        })
-        .min()
-        .filter(|(distance, candidate)| *distance * 3 <= candidate.len())
-        .map(|(_, candidate)| candidate)
-}
-
-/// The number of letters to insert, delete or replace (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(row[j + 1] + 1);
-        }
-    }
-    row[b.len()]
 }

@@ -1,7 +1,7 @@
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fs, time::Duration};
 
-use hemostat_core::policy::{Allowed, Mode};
-use hemostat_schema::Percent;
+use hemostat_core::policy::{Mode, Model, NamePatterns, Opinion, Policy, RemedyKind};
+use hemostat_schema::{Percent, Span};
 use secrecy::ExposeSecret as _;
 
 use super::*;
@@ -10,7 +10,7 @@ const EXAMPLE: &str = include_str!("../../../hemostat.example.toml");
 const ENVIRONMENT_EXAMPLE: &str = include_str!("../../../.env.example");
 
 /// A configuration from a file's text, the environment and the command line.
-pub(super) fn load(file: &str, environment: &[(&str, &str)], overrides: &[(&str, &str)]) -> Result<Config, Error> {
+pub(crate) fn load(file: &str, environment: &[(&str, &str)], overrides: &[(&str, &str)]) -> Result<Config, Error> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("hemostat.toml");
     fs::write(&path, file).unwrap();
@@ -47,7 +47,7 @@ fn the_defaults_of_the_configuration_are_those_of_the_policy() {
     // A policy by itself knows of nobody who examines.
     let theirs = Policy { examine_within: Span::from_secs(5), ..Policy::default() };
     let without_names = |policy: &Policy| {
-        format!("{:?}", Policy { exclude: Names::default(), only: Names::default(), ..policy.clone() })
+        format!("{:?}", Policy { exclude: NamePatterns::default(), only: NamePatterns::default(), ..policy.clone() })
     };
     assert_eq!(without_names(&ours), without_names(&theirs));
     assert!(ours.exclude.contains("hemostat-redis") && !ours.exclude.contains("api-1"));
@@ -63,10 +63,8 @@ fn the_environment_example_names_only_variables_that_mean_something() {
     let known: BTreeSet<String> = Config::keys()
         .iter()
         .flat_map(|key| {
-            let aliases = key.aliases.iter().map(|alias| match alias {
-                Alias::Plain(name) | Alias::Seconds(name) => (*name).to_owned(),
-            });
-            aliases.chain([key.variable()]).collect::<Vec<_>>()
+            let files = key.variables().filter(|_| key.secret).map(|name| format!("{name}_FILE"));
+            key.variables().chain(files).collect::<Vec<_>>()
         })
         .collect();
     for (name, _) in &pairs {
@@ -93,7 +91,7 @@ fn later_sources_win_and_each_value_knows_where_it_is_from() {
     assert_eq!(config.monitor.interval, Duration::from_secs(15));
     assert!(!config.responder.dry_run, "an empty variable sets nothing");
     assert_eq!(config.responder.mode, Mode::Observe);
-    assert_eq!(config.responder.actions, BTreeSet::from([Allowed::Start]));
+    assert_eq!(config.responder.actions, BTreeSet::from([RemedyKind::Start]));
 
     let origin = |key| config.shown().into_iter().find(|shown| shown.key == key).unwrap().origin.to_string();
     assert_eq!(origin("responder.cooldown"), "environment variable HEMOSTAT_RESPONDER__COOLDOWN");
@@ -117,7 +115,7 @@ fn a_bad_value_is_refused_with_key_value_origin_and_what_would_be_right() {
         &[],
         &["responder.cooldown", "\"soon\"", "hemostat.toml", "\"1h30m\""],
     );
-    check("[responder]\ncooldown = 60", &[], &[], &["responder.cooldown = 60", "a time such as"]);
+    check("[responder]\ncooldown = true", &[], &[], &["responder.cooldown = true", "a time such as"]);
     check(
         "",
         &[("RESPONDER_COOLDOWN_SECONDS", "soon")],
@@ -218,9 +216,95 @@ fn a_secret_is_never_shown() {
     ];
     let config = load("", &secrets, &[]).unwrap();
     assert!(!format!("{config:?} {:?}", config.shown()).contains("s3cret"));
-    assert_eq!(config.redis.password.as_ref().unwrap().expose_secret(), "s3cret");
+    assert_eq!(config.redis.password.as_ref().unwrap().current().expose_secret(), "s3cret");
     assert_eq!(values(&config).iter().filter(|(_, value)| value == "\"***\"").count(), 5);
 
     let error = load("[alerts]\nslack_webhook_url = [\"s3cret\"]", &[], &[]).unwrap_err().to_string();
     assert!(!error.contains("s3cret"), "{error}");
+}
+
+#[test]
+fn a_secret_is_read_from_a_file_that_a_key_a_variable_or_systemd_names_and_read_again_at_each_use() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("redis.password");
+    let text = path.to_str().unwrap();
+    let in_file = format!("redis.password_file = {text:?}");
+    let nothing: &[(&str, &str)] = &[];
+    let cases = [
+        (in_file.as_str(), nothing, nothing, "hemostat.toml"),
+        ("", &[("REDIS_PASSWORD_FILE", text)], nothing, "environment variable REDIS_PASSWORD_FILE"),
+        ("", &[("HEMOSTAT_REDIS__PASSWORD_FILE", text)], nothing, "variable HEMOSTAT_REDIS__PASSWORD_FILE"),
+        (
+            "",
+            &[("CREDENTIALS_DIRECTORY", directory.path().to_str().unwrap())],
+            nothing,
+            "variable CREDENTIALS_DIRECTORY",
+        ),
+        ("", nothing, &[("redis.password_file", text)], "command line"),
+        // A later source wins; an empty value sets nothing.
+        (
+            "redis.password = \"old\"",
+            &[("REDIS_PASSWORD", ""), ("REDIS_PASSWORD_FILE", text)],
+            nothing,
+            "variable REDIS_",
+        ),
+        (&format!("redis.password = \"\"\n{in_file}"), nothing, nothing, "hemostat.toml"),
+    ];
+    for (file, environment, overrides, named_by) in cases {
+        fs::write(&path, "s3cret\n").unwrap();
+        let config = load(file, environment, overrides).unwrap();
+        let password = || config.redis.password.as_ref().unwrap().current().expose_secret().to_owned();
+        assert_eq!(password(), "s3cret");
+        fs::write(&path, "r0tated\n").unwrap();
+        assert_eq!(password(), "r0tated");
+
+        let Shown { value, origin, .. } =
+            config.shown().into_iter().find(|shown| shown.key == "redis.password").unwrap();
+        let origin = origin.to_string();
+        assert_eq!(value, "\"***\"");
+        assert!(origin.starts_with(text) && origin.contains(named_by), "{origin}");
+        assert!(!format!("{config:?} {:?} {:?}", config.shown(), config.warnings()).contains("s3cret"));
+        assert!(config.warnings().is_empty(), "{:?}", config.warnings());
+    }
+}
+
+#[test]
+fn a_file_of_a_secret_that_cannot_be_used_is_refused_with_key_path_and_what_to_do() {
+    let directory = tempfile::tempdir().unwrap();
+    let (missing, empty) = (directory.path().join("missing"), directory.path().join("empty"));
+    fs::write(&empty, "\n").unwrap();
+    for (path, reason) in
+        [(&missing, "No such file"), (&empty, "it is empty"), (&directory.path().to_owned(), "directory")]
+    {
+        let path = path.to_str().unwrap();
+        let error = load("", &[("SLACK_WEBHOOK_URL_FILE", path)], &[]).unwrap_err().to_string();
+        let parts =
+            ["alerts.slack_webhook_url", path, "variable SLACK_WEBHOOK_URL_FILE", reason, "write the secret into"];
+        assert!(parts.iter().all(|part| error.contains(part)), "{error}");
+    }
+    let error = load("redis.password_file = 3", &[], &[]).unwrap_err().to_string();
+    assert!(error.contains("redis.password_file = 3") && error.contains("a path"), "{error}");
+    let error = load("", &[], &[("monitor.interval_file", "x")]).unwrap_err().to_string();
+    assert!(error.contains("there is no key monitor.interval_file"), "only secrets are read from files: {error}");
+}
+
+#[test]
+fn a_secret_that_one_source_sets_as_a_value_and_as_a_file_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("redis.password");
+    fs::write(&path, "s3cret").unwrap();
+    let (path, credentials) = (path.to_str().unwrap(), directory.path().to_str().unwrap());
+    let file = format!("redis.password = \"s3cret\"\nredis.password_file = {path:?}");
+    let nothing: &[(&str, &str)] = &[];
+    for (file, environment, overrides) in [
+        (file.as_str(), nothing, nothing),
+        ("", &[("REDIS_PASSWORD", "s3cret"), ("REDIS_PASSWORD_FILE", path)], nothing),
+        ("", &[("HEMOSTAT_REDIS__PASSWORD", "s3cret"), ("REDIS_PASSWORD_FILE", path)], nothing),
+        ("", &[("REDIS_PASSWORD", "s3cret"), ("CREDENTIALS_DIRECTORY", credentials)], nothing),
+        ("", nothing, &[("redis.password_file", path), ("redis.password", "s3cret")]),
+    ] {
+        let error = load(file, environment, overrides).unwrap_err().to_string();
+        assert!(error.contains("redis.password is set twice") && error.contains(path), "{error}");
+        assert!(!error.contains("s3cret\""), "{error}");
+    }
 }
