@@ -1,7 +1,7 @@
-//! HemoStat's own Redis, for who has none: a `redis-server` child on a unix socket in the data directory.
+//! HemoStat's own Redis: a `redis-server` child process on a unix socket in the data directory.
 //!
-//! It is started before everything and stopped after everything, started again when it dies, and adopted when it has
-//! outlived a HemoStat that was killed. A lock on the data directory keeps a second HemoStat away.
+//! It is started before all roles and stopped after them, restarted if it dies, and adopted if it outlived a HemoStat that
+//! was killed. A lock on the data directory excludes a second HemoStat.
 
 mod directory;
 mod resp;
@@ -19,15 +19,15 @@ use tokio_util::sync::CancellationToken;
 use self::{directory::Directory, server::Server};
 use hemostat_log::Durability;
 
-/// Why there is no embedded Redis.
+/// Why the embedded Redis cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The data directory cannot be made or used.
-    #[error("could not use the data directory {}; make it writable, or name another (data_dir)", path.display())]
+    /// The data directory cannot be created or used.
+    #[error("could not use the data directory {}; make it writable, or set another one (data_dir)", path.display())]
     Directory {
-        /// Which.
+        /// The directory.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
     /// Another HemoStat uses the data directory.
@@ -37,36 +37,36 @@ pub enum Error {
         path.display()
     )]
     InUse {
-        /// Which.
+        /// The directory.
         path: PathBuf,
-        /// Its process, where it is known.
+        /// The process id of that HemoStat, if known.
         pid: Option<String>,
     },
-    /// There is no `redis-server`.
+    /// `redis-server` is not installed.
     #[error(
         "redis-server is not installed; install Redis 7 or later (on Debian and Ubuntu: apt install redis-server), \
-         or name a Redis that runs already (redis.url)"
+         or set the address of a running Redis (redis.url)"
     )]
     Missing,
     /// `redis-server` is too old.
     #[error(
-        "redis-server is version {found}, but version 7.0 or later is needed; update it, or name another Redis (redis.url)"
+        "redis-server is version {found}, but version 7.0 or later is needed; update it, or set the address of another Redis (redis.url)"
     )]
     TooOld {
-        /// What it says it is.
+        /// Its version.
         found: String,
     },
     /// `redis-server` did not start.
     #[error("redis-server did not start: {reason} (see {})", log.display())]
     NotStarted {
-        /// What it said last.
+        /// The last line of its log, or how it ended.
         reason: String,
-        /// Where it says more.
+        /// Its log file.
         log: PathBuf,
     },
 }
 
-/// The address of the embedded Redis of `data_dir`, when another process runs it.
+/// The address of the embedded Redis of `data_dir`, if another process runs it.
 pub fn running(data_dir: &Path) -> Option<String> {
     let socket = directory::socket(&data_dir.canonicalize().ok()?).ok()?;
     socket.exists().then(|| address(&socket))
@@ -76,18 +76,18 @@ fn address(socket: &Path) -> String {
     format!("unix://{}", socket.display())
 }
 
-/// A running Redis of our own. When it is dropped without [`stop`](Self::stop), the child is killed; what it had
-/// confirmed is on disk.
+/// A running embedded Redis. If it is dropped without [`stop`](Self::stop), the child is killed; what it has confirmed
+/// is on disk.
 #[derive(Debug)]
 pub struct Embedded {
     socket: PathBuf,
     owner: String,
     stopping: CancellationToken,
-    keeper: JoinHandle<()>,
+    supervisor: JoinHandle<()>,
 }
 
 impl Embedded {
-    /// Starts it in `data_dir`, which is made where it is missing, or adopts the one that still runs there.
+    /// Starts it in `data_dir`, which is created if missing, or adopts the one that still runs there.
     ///
     /// # Errors
     /// See [`Error`].
@@ -103,8 +103,8 @@ impl Embedded {
             }
         };
         let stopping = CancellationToken::new();
-        let keeper = tokio::spawn(server.keep(directory, durability, stopping.clone()));
-        Ok(Self { socket, owner, stopping, keeper })
+        let supervisor = tokio::spawn(server.supervise(directory, durability, stopping.clone()));
+        Ok(Self { socket, owner, stopping, supervisor })
     }
 
     /// Its address.
@@ -112,16 +112,16 @@ impl Embedded {
         address(&self.socket)
     }
 
-    /// As whom leases are held on it. The lock on the data directory sees to it that there is only one, so the next
-    /// start after a crash takes its leases up at once instead of waiting until they run out.
+    /// The owner of the leases on it. The lock on the data directory admits only one HemoStat, so all its runs share this
+    /// owner: after a crash the next run resumes its leases at once instead of waiting until they expire.
     pub fn owner(&self) -> String {
         self.owner.clone()
     }
 
-    /// Stops it, having written everything to disk; last of all, when nobody uses it any more.
+    /// Lets it write everything to disk and stops it. Call this last, when no role uses it any more.
     pub async fn stop(self) {
         self.stopping.cancel();
-        if tokio::time::timeout(Duration::from_secs(20), self.keeper).await.is_err() {
+        if tokio::time::timeout(Duration::from_secs(20), self.supervisor).await.is_err() {
             tracing::warn!("redis-server did not stop in time");
         }
     }

@@ -10,7 +10,7 @@ use axum::{
     response::IntoResponse,
     routing::get,
 };
-use hemostat_runtime::{Context, Task, health::Condition};
+use hemostat_runtime::{Context, Task, health::WorkerStatus};
 use serde::Serialize;
 use tokio::{net::TcpListener, time::timeout};
 
@@ -20,11 +20,11 @@ use crate::metrics;
 struct Readiness {
     ready: bool,
     log: &'static str,
-    workers: BTreeMap<String, Condition>,
+    workers: BTreeMap<String, WorkerStatus>,
 }
 
-/// `GET /healthz` (the process runs), `/readyz` (the log answers, and every worker serves or stands by), `/metrics`
-/// (Prometheus).
+/// Serves `GET /healthz` (the process runs), `/readyz` (the log answers, and every worker serves or stands by) and
+/// `/metrics` (Prometheus).
 pub fn router(ctx: &Context) -> Router {
     Router::new()
         .route("/healthz", get(async || "ok\n"))
@@ -35,8 +35,9 @@ pub fn router(ctx: &Context) -> Router {
 
 async fn ready(State(ctx): State<Context>) -> impl IntoResponse {
     let reachable = matches!(timeout(Duration::from_secs(1), ctx.log.ping()).await, Ok(Ok(())));
-    let workers = ctx.health.conditions();
-    let ready = reachable && workers.values().all(|is| matches!(is, Condition::Serving | Condition::StandingBy));
+    let workers = ctx.health.statuses();
+    let ready =
+        reachable && workers.values().all(|status| matches!(status, WorkerStatus::Serving | WorkerStatus::StandingBy));
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(Readiness { ready, log: if reachable { "reachable" } else { "unreachable" }, workers }))
 }
@@ -45,24 +46,24 @@ async fn exposition() -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics::render())
 }
 
-/// Refuses an address that `key` sets where other machines could reach it: nothing here asks who is there.
+/// Refuses an address, set by `key`, that other machines could reach: nothing here authenticates a client.
 ///
 /// # Errors
-/// When `listen` is not loopback.
+/// When `listen` is not a loopback address.
 pub fn ensure_loopback(key: &str, listen: SocketAddr) -> anyhow::Result<()> {
     ensure!(
         listen.ip().is_loopback(),
         "{key} is {listen}: the API has no access tokens yet, so it may only listen on this machine; \
-         set it to 127.0.0.1:{port} and let a proxy that asks for a password make it public",
+         set it to 127.0.0.1:{port}, and publish it through a proxy that asks for a password",
         port = listen.port()
     );
     Ok(())
 }
 
-/// Serves [`router`] for a role that runs alone.
+/// Serves [`router`] at `listen` (`runtime.health_listen`).
 ///
 /// # Errors
-/// When `listen` is not loopback, or cannot be listened on.
+/// When `listen` is not a loopback address, or is in use.
 pub async fn serve(ctx: &Context, listen: SocketAddr) -> anyhow::Result<Task> {
     ensure_loopback("runtime.health_listen", listen)?;
     let listener = TcpListener::bind(listen)
@@ -90,23 +91,23 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn ready_is_who_serves_or_stands_by() {
+    async fn a_process_is_ready_when_every_worker_serves_or_stands_by() {
         let ctx = Context::new(Arc::new(MemoryLog::new(1)));
         for (condition, expected) in [
-            (Condition::Starting, StatusCode::SERVICE_UNAVAILABLE),
-            (Condition::Serving, StatusCode::OK),
-            (Condition::Retrying, StatusCode::SERVICE_UNAVAILABLE),
-            (Condition::StandingBy, StatusCode::OK),
+            (WorkerStatus::Starting, StatusCode::SERVICE_UNAVAILABLE),
+            (WorkerStatus::Serving, StatusCode::OK),
+            (WorkerStatus::Retrying, StatusCode::SERVICE_UNAVAILABLE),
+            (WorkerStatus::StandingBy, StatusCode::OK),
         ] {
             ctx.health.set("responder/0", condition);
             assert_eq!(status(&ctx).await, expected, "{condition:?}");
         }
-        ctx.health.set("alerter/0", Condition::Starting);
-        assert_eq!(status(&ctx).await, StatusCode::SERVICE_UNAVAILABLE, "all of them must be");
+        ctx.health.set("alerter/0", WorkerStatus::Starting);
+        assert_eq!(status(&ctx).await, StatusCode::SERVICE_UNAVAILABLE, "all workers must be ready");
     }
 
     #[tokio::test]
-    async fn nothing_but_loopback_is_listened_on() {
+    async fn only_a_loopback_address_is_accepted() {
         let ctx = Context::new(Arc::new(MemoryLog::new(1)));
         for public in ["0.0.0.0:0", "[::]:0", "192.0.2.1:8501"] {
             let error = serve(&ctx, public.parse().unwrap()).await.unwrap_err().to_string();

@@ -1,4 +1,4 @@
-//! The process around the workers: supervision, telemetry, the health endpoint and the embedded Redis.
+//! The process around the workers: supervision, logging, metrics, the health endpoint and the embedded Redis.
 
 pub mod embedded;
 pub mod endpoint;

@@ -11,21 +11,21 @@ use metrics::{describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use metrics_util::MetricKindMask;
 
-/// A gauge that was not set for so long is shown no more: its container is gone or does not run. Whatever is to stay
-/// is set again sooner (a lease with each step or renewal).
-const IDLE: Duration = Duration::from_secs(300);
+/// How long a gauge is exported after it was last set: its container is then gone or stopped. A gauge that must stay is
+/// set more often (a lease's at each step or renewal).
+const GAUGE_TIMEOUT: Duration = Duration::from_secs(300);
 
 static EXPORTER: OnceLock<PrometheusHandle> = OnceLock::new();
 
-/// From here on, figures are counted. Once for each process; again does nothing.
+/// Installs the recorder of metrics. A second call in the same process does nothing.
 ///
 /// # Errors
-/// When somebody else has already set up metrics.
+/// When another recorder is installed already.
 pub fn init() -> anyhow::Result<()> {
     if EXPORTER.get().is_some() {
         return Ok(());
     }
-    let handle = exporter(IDLE)?.install_recorder().context("could not set up metrics")?;
+    let handle = exporter(GAUGE_TIMEOUT)?.install_recorder().context("could not set up metrics")?;
     let _ = EXPORTER.set(handle);
     for metric in Metric::ALL {
         let Info { name, unit, help, kind } = metric.info();
@@ -38,25 +38,25 @@ pub fn init() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// With the buckets of every histogram; gauges that were not set for `idle` are dropped.
+/// An exporter with the buckets of every histogram, which drops gauges that were not set for `idle`.
 fn exporter(idle: Duration) -> anyhow::Result<PrometheusBuilder> {
     let mut builder = PrometheusBuilder::new().idle_timeout(MetricKindMask::GAUGE, Some(idle));
     for metric in Metric::ALL {
         if let Info { name, kind: Kind::Histogram(buckets), .. } = metric.info() {
             builder = builder
                 .set_buckets_for_metric(Matcher::Full(name.to_owned()), buckets)
-                .with_context(|| format!("the buckets of {name} are not right"))?;
+                .with_context(|| format!("the buckets of {name} are invalid"))?;
         }
     }
     Ok(builder)
 }
 
-/// All figures, as Prometheus reads them; nothing before [`init`].
+/// All metrics in Prometheus' text format; empty before [`init`].
 pub fn render() -> String {
     EXPORTER.get().map(PrometheusHandle::render).unwrap_or_default()
 }
 
-/// Puts measured values into their buckets now and then, so that they do not pile up where nobody asks for them.
+/// Periodically sorts recorded values into their buckets, so that they do not accumulate when no one scrapes.
 pub(crate) async fn upkeep() {
     let mut tick = tokio::time::interval(Duration::from_secs(10));
     loop {
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_counted_is_shown_with_its_meaning() {
+    fn a_metric_is_exported_with_its_help_text() {
         init().unwrap();
         init().unwrap();
         Metric::EventsParked.counter(&[("group", "test")]).increment(2);
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gauge_that_nobody_sets_any_more_is_dropped_and_counters_stay() {
+    fn a_gauge_that_is_no_longer_set_is_dropped_and_counters_stay() {
         let recorder = exporter(Duration::from_millis(50)).unwrap().build_recorder();
         let handle = recorder.handle();
         metrics::with_local_recorder(&recorder, || {
@@ -95,7 +95,7 @@ mod tests {
             assert!(handle.render().contains("container=\"gone\""));
             let deadline = Instant::now() + Duration::from_secs(30);
             while handle.render().contains("container=\"gone\"") {
-                assert!(Instant::now() < deadline, "it is shown for ever");
+                assert!(Instant::now() < deadline, "it is never dropped");
                 std::thread::sleep(Duration::from_millis(10));
             }
             Metric::ContainerCpu.gauge(&[("container", "back")]).set(1.0);

@@ -1,22 +1,21 @@
-//! Opening the event log that the configuration names.
+//! Opens the event log that the configuration names.
 
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use hemostat_log::{Archive, History, Options, Plan, RedisLog};
+use hemostat_log::{Archive, History, Options, Plan, ReadPassword, RedisLog};
 use secrecy::ExposeSecret as _;
 
 use hemostat_runtime::Context;
-use hemostat_settings::Config;
+use hemostat_settings::{Config, Secret};
 
 use crate::{Embedded, embedded};
 
-/// Brings the log up to date and opens it: the embedded one where there is one, else the one at `redis.url`, else the
-/// embedded one of a `hemostat up` that runs on this data directory. What is archived is read as if it stood on it.
+/// Migrates the log and opens it: the embedded one if given, else the one at `redis.url`, else the embedded one of a
+/// `hemostat up` that runs on this data directory. Archived events are read as if they were still on the log.
 ///
 /// # Errors
-/// When there is none, it does not answer, or it is not one that this program can use; when the archive's address is
-/// none.
+/// When there is no log, it does not answer, or this program cannot use it; when the archive's address is invalid.
 pub async fn open(config: &Config, embedded: Option<&Embedded>) -> anyhow::Result<Context> {
     let options = options(config, embedded)?;
     hemostat_log::migrate(&options).await?;
@@ -31,16 +30,16 @@ pub async fn open(config: &Config, embedded: Option<&Embedded>) -> anyhow::Resul
     Ok(ctx)
 }
 
-/// Brings the log up to date; gives what was done, by name.
+/// Migrates the log; gives the names of the migrations that it applied.
 ///
 /// # Errors
-/// When there is none, it does not answer, or a later program has changed it.
+/// When there is no log, it does not answer, or a later version of HemoStat has migrated it.
 pub async fn migrate(config: &Config) -> anyhow::Result<Vec<String>> {
     let applied = hemostat_log::migrate(&options(config, None)?).await?;
     Ok(applied.into_iter().map(|migration| migration.name).collect())
 }
 
-/// Says what [`migrate`] would do, and changes nothing.
+/// What [`migrate`] would do; changes nothing.
 ///
 /// # Errors
 /// As [`migrate`].
@@ -63,9 +62,8 @@ fn address(config: &Config, embedded: Option<&Embedded>) -> anyhow::Result<Optio
     let redis = &config.redis;
     match (embedded, &redis.url) {
         (Some(embedded), _) => Ok(Options::new(&embedded.url())?),
-        (None, Some(url)) => Ok(Options::new(url.expose_secret())?
-            .password(redis.password.as_ref())
-            .sentinel_password(redis.sentinel_password.as_ref())
+        (None, Some(url)) => Ok(Options::new(url.current().expose_secret())?
+            .rotating_passwords(reader(&redis.password), reader(&redis.sentinel_password))
             .ca_file(redis.ca_file.as_deref())),
         (None, None) => {
             let directory = config.data_directory();
@@ -75,4 +73,9 @@ fn address(config: &Config, embedded: Option<&Embedded>) -> anyhow::Result<Optio
             Ok(Options::new(&url)?)
         }
     }
+}
+
+fn reader(password: &Option<Secret>) -> Option<ReadPassword> {
+    let password = password.clone()?;
+    Some(Arc::new(move || password.current()))
 }

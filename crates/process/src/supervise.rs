@@ -1,4 +1,4 @@
-//! Running all tasks of a process until it is told to end, and ending them in order.
+//! Runs all tasks of a process until it is told to stop, and then lets them finish.
 
 use std::time::Duration;
 
@@ -14,11 +14,11 @@ use hemostat_runtime::{Context, Task};
 
 use crate::metrics;
 
-/// How long tasks have to finish what is in hand: a little longer than the longest of them allows itself.
+/// How long tasks may take to finish their current work: a little longer than the longest timeout of any of them.
 const GRACE: Duration = Duration::from_secs(15);
 
-/// Runs `tasks` until one fails, `Context::shutdown` is cancelled, or SIGINT or SIGTERM comes; then lets all finish
-/// what they have in hand. A second signal ends it at once.
+/// Runs `tasks` until one fails, `Context::shutdown` is cancelled, or SIGINT or SIGTERM arrives; then lets all finish
+/// their current work. A second signal ends them at once.
 ///
 /// # Errors
 /// The failure of the first task that failed.
@@ -37,11 +37,11 @@ pub async fn run(ctx: &Context, tasks: Vec<Task>) -> anyhow::Result<()> {
         tokio::select! {
             () = ctx.shutdown.cancelled() => break,
             _ = interrupt.recv() => {
-                info!("interrupted; finishing what is in hand (once more to stop at once)");
+                info!("interrupted; finishing current work (interrupt again to stop at once)");
                 break;
             }
             _ = terminate.recv() => {
-                info!("told to stop; finishing what is in hand");
+                info!("told to stop; finishing current work");
                 break;
             }
             ended = running.join_next() => match ended {
@@ -67,7 +67,7 @@ pub async fn run(ctx: &Context, tasks: Vec<Task>) -> anyhow::Result<()> {
     });
     tokio::select! {
         finished = finished => if finished.is_err() {
-            warn!("not everything ended within {GRACE:?}; what is left is taken up at the next start");
+            warn!("not all work ended within {GRACE:?}; HemoStat resumes the rest at the next start");
         },
         _ = interrupt.recv() => warn!("interrupted again; stopping at once"),
         _ = terminate.recv() => warn!("told to stop again; stopping at once"),
@@ -77,10 +77,10 @@ pub async fn run(ctx: &Context, tasks: Vec<Task>) -> anyhow::Result<()> {
     failure.map_or(Ok(()), Err)
 }
 
-/// How a task ended. One that panicked is a failure: what it kept in memory cannot be trusted.
+/// How a task ended. A panic is a failure of the process, because state in memory may be inconsistent.
 fn outcome(ended: Result<(String, anyhow::Result<()>), tokio::task::JoinError>) -> anyhow::Result<()> {
     match ended {
-        Ok((name, result)) => result.with_context(|| format!("{name} cannot go on")),
+        Ok((name, result)) => result.with_context(|| format!("{name} failed")),
         Err(error) if error.is_cancelled() => Ok(()),
         Err(error) => Err(anyhow::Error::new(error).context("a task panicked")),
     }
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_failure_of_one_task_ends_the_others_in_order() {
+    async fn the_failure_of_one_task_lets_the_others_finish() {
         let ctx = context();
         let (ended, mut end) = tokio::sync::oneshot::channel();
         let shutdown = ctx.shutdown.clone();
@@ -110,12 +110,12 @@ mod tests {
         });
         let bad = Task::new("bad", async { anyhow::bail!("the password is wrong") });
         let error = run(&ctx, vec![good, bad]).await.unwrap_err();
-        assert_eq!(format!("{error:#}"), "bad cannot go on: the password is wrong");
+        assert_eq!(format!("{error:#}"), "bad failed: the password is wrong");
         assert_eq!(end.try_recv(), Ok("finished"));
     }
 
     #[tokio::test]
-    async fn a_panic_is_a_failure_that_says_so() {
+    async fn a_panic_is_reported_as_a_failure() {
         let error = run(&context(), vec![Task::new("odd", async { panic!("odd") })]).await.unwrap_err();
         assert!(format!("{error:#}").starts_with("a task panicked"), "{error:#}");
     }

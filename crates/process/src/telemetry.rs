@@ -1,4 +1,4 @@
-//! What HemoStat says on the terminal: one line for what a person wants to know, on standard error.
+//! Logging: sets up `tracing` to write to standard error, as text or as JSON.
 
 use std::{fmt, io::IsTerminal};
 
@@ -12,16 +12,16 @@ use tracing_subscriber::{
 
 use hemostat_settings::LogFormat;
 
-/// What other crates say below a warning is of no use to who runs HemoStat.
+/// Other crates log only warnings: below that, their lines are of no use to an operator.
 const QUIET: &str = "axum=warn,bollard=warn,fred=error,h2=warn,hyper=warn,hyper_util=warn,object_store=warn,reqwest=warn,rustls=warn,\
      tower=warn";
 
-/// From here on, `tracing` writes to standard error.
+/// Makes `tracing` write to standard error.
 ///
 /// # Errors
-/// When `level` is not right, or somebody else has already set up tracing.
+/// When `level` is invalid, or a subscriber is set already.
 pub fn init(level: &str, format: LogFormat) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(directives(level)).with_context(|| format!("log_level {level:?} is not right"))?;
+    let filter = EnvFilter::try_new(directives(level)).with_context(|| format!("log_level {level:?} is invalid"))?;
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {
         LogFormat::Text => lines
@@ -31,15 +31,15 @@ pub fn init(level: &str, format: LogFormat) -> anyhow::Result<()> {
             .try_init(),
         LogFormat::Json => lines.json().flatten_event(true).with_timer(Instant).try_init(),
     }
-    .map_err(|error| anyhow::anyhow!("could not set up the log of the process: {error}"))
+    .map_err(|error| anyhow::anyhow!("could not set up logging: {error}"))
 }
 
-/// A plain level holds for HemoStat and keeps other crates quiet; directives are taken as they are.
+/// A plain level applies to HemoStat and keeps other crates quiet; directives are taken as they are.
 fn directives(level: &str) -> String {
     if level.contains(['=', ',']) { level.to_owned() } else { format!("{level},{QUIET}") }
 }
 
-/// For people: the local time of day.
+/// The local time of day, for people.
 struct TimeOfDay;
 
 impl FormatTime for TimeOfDay {
@@ -48,7 +48,7 @@ impl FormatTime for TimeOfDay {
     }
 }
 
-/// For machines: RFC 3339, in UTC.
+/// RFC 3339 in UTC, for machines.
 struct Instant;
 
 impl FormatTime for Instant {

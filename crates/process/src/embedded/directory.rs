@@ -1,4 +1,4 @@
-//! The data directory: made, locked, and with a socket whose path is short enough.
+//! The data directory of the embedded Redis: creates and locks it, and chooses a path for its socket that is short enough.
 
 use std::{
     fs::{self, DirBuilder, File, TryLockError},
@@ -10,10 +10,10 @@ use std::{
 
 use super::Error;
 
-/// A unix socket's path has at most 107 bytes (sun_path of Linux, less the closing zero).
-const LONGEST_SOCKET: usize = 107;
+/// Maximum length of a unix socket's path in bytes (`sun_path` on Linux, without the closing zero).
+const MAX_SOCKET_PATH: usize = 107;
 
-/// A data directory that is ours alone as long as this value lives.
+/// A data directory, locked for this process while the value lives.
 #[derive(Debug)]
 pub(super) struct Directory {
     path: PathBuf,
@@ -22,7 +22,7 @@ pub(super) struct Directory {
 }
 
 impl Directory {
-    /// Makes it where it is missing, readable only by us, and locks it.
+    /// Creates it if missing, readable only by this user, and locks it.
     pub fn lock(path: &Path) -> Result<Self, Error> {
         let unusable = |source| Error::Directory { path: path.to_owned(), source };
         private_directory(path).map_err(unusable)?;
@@ -44,12 +44,12 @@ impl Directory {
             }
             Err(TryLockError::Error(error)) => return Err(unusable(error)),
         }
-        let note = |file: &mut File| {
+        let write_pid = |file: &mut File| {
             file.set_len(0)?;
             file.rewind()?;
             writeln!(file, "{}", std::process::id())
         };
-        note(&mut lock).map_err(unusable)?;
+        write_pid(&mut lock).map_err(unusable)?;
         let socket = socket(&path).map_err(unusable)?;
         Ok(Self { path, socket, _lock: lock })
     }
@@ -62,7 +62,7 @@ impl Directory {
         &self.socket
     }
 
-    /// Where redis-server writes what it has to say.
+    /// The log file of redis-server.
     pub fn log(&self) -> PathBuf {
         self.path.join("redis.log")
     }
@@ -70,18 +70,18 @@ impl Directory {
 
 impl Drop for Directory {
     fn drop(&mut self) {
-        // A place of the socket's own is of no use any more, unless a redis-server that we did not stop still listens
-        // there: then the directory is not empty, and stays.
+        // Removes a separate directory of the socket. If a redis-server still listens there, the directory is not empty and
+        // stays.
         if let Some(place) = self.socket.parent().filter(|place| *place != self.path) {
             drop(fs::remove_dir(place));
         }
     }
 }
 
-/// In the directory itself, or where its path is too long in one of our own with a name made from it.
+/// In the directory itself, or if that path is too long, in a separate directory whose name is a hash of it.
 pub(super) fn socket(directory: &Path) -> io::Result<PathBuf> {
     let socket = directory.join("redis.sock");
-    if socket.as_os_str().len() <= LONGEST_SOCKET {
+    if socket.as_os_str().len() <= MAX_SOCKET_PATH {
         return Ok(socket);
     }
     let mut hasher = DefaultHasher::new();
@@ -89,15 +89,15 @@ pub(super) fn socket(directory: &Path) -> io::Result<PathBuf> {
     let name = format!("hemostat-{:016x}", hasher.finish());
     let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_dir());
     let short = runtime.into_iter().chain([PathBuf::from("/tmp")]).map(|base| base.join(&name).join("redis.sock"));
-    let Some(socket) = short.into_iter().find(|socket| socket.as_os_str().len() <= LONGEST_SOCKET) else {
-        return Err(io::Error::other("no place for a unix socket has a path that is short enough"));
+    let Some(socket) = short.into_iter().find(|socket| socket.as_os_str().len() <= MAX_SOCKET_PATH) else {
+        return Err(io::Error::other("no directory for its unix socket has a path that is short enough"));
     };
     let place = socket.parent().unwrap_or(directory);
     private_directory(place)?;
-    // Anybody may make a directory in /tmp: ours is only the one that belongs to who owns the data, and to nobody else.
+    // Every user can create a directory in /tmp, so ours must belong to the owner of the data and be closed to others.
     let (mine, found) = (fs::metadata(directory)?, fs::symlink_metadata(place)?);
     if !found.is_dir() || found.uid() != mine.uid() || found.mode() & 0o077 != 0 {
-        return Err(io::Error::other(format!("{} belongs to somebody else", place.display())));
+        return Err(io::Error::other(format!("{} belongs to another user, or is open to others", place.display())));
     }
     Ok(socket)
 }
@@ -111,14 +111,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_socket_is_in_the_directory_unless_its_path_is_too_long() {
+    fn the_socket_is_in_the_directory_unless_its_path_is_too_long() {
         assert_eq!(socket(Path::new("/data")).unwrap(), Path::new("/data/redis.sock"));
         let deep = tempfile::tempdir().unwrap();
         let deep = deep.path().join("d".repeat(120));
         private_directory(&deep).unwrap();
         let short = socket(&deep).unwrap();
-        assert!(short.as_os_str().len() <= LONGEST_SOCKET, "{}", short.display());
-        assert_eq!(short, socket(&deep).unwrap(), "the next start must find it again");
+        assert!(short.as_os_str().len() <= MAX_SOCKET_PATH, "{}", short.display());
+        assert_eq!(short, socket(&deep).unwrap(), "the next run must find it");
         fs::remove_dir(short.parent().unwrap()).unwrap();
     }
 }

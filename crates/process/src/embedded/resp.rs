@@ -1,57 +1,58 @@
-//! The few words of the Redis protocol (RESP2) that it takes to look after a server. Everything else is `hemostat-log`.
+//! Single commands to a Redis server on its socket, in RESP2: what starting, adopting and stopping a server takes.
+//! Everything else goes through `hemostat-log`.
 
 use std::{io, path::Path, time::Duration};
 
+use redis_protocol::resp2::{
+    decode::decode,
+    encode::encode,
+    types::{OwnedFrame, Resp2Frame as _},
+};
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::UnixStream,
     time::timeout,
 };
 
-/// What the server answers to `command`: its one text, or the texts of its list. Nothing where it hangs up instead.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The server's reply to `command`: its one text, or the texts of its list. Empty if the server hangs up instead, as it
+/// does on SHUTDOWN.
 pub(super) async fn call(socket: &Path, command: &[&str]) -> io::Result<Vec<String>> {
-    timeout(Duration::from_secs(5), async {
-        let mut stream = BufReader::new(UnixStream::connect(socket).await?);
-        let mut request = format!("*{}\r\n", command.len());
-        for word in command {
-            request.push_str(&format!("${}\r\n{word}\r\n", word.len()));
-        }
-        stream.write_all(request.as_bytes()).await?;
-        let head = line(&mut stream).await?;
-        match head.split_at_checked(1) {
-            None => Ok(vec![]),
-            Some(("*", count)) => {
-                let mut texts = vec![];
-                for _ in 0..count.parse::<usize>().unwrap_or(0) {
-                    let head = line(&mut stream).await?;
-                    texts.push(text(&mut stream, &head).await?);
-                }
-                Ok(texts)
-            }
-            Some(_) => Ok(vec![text(&mut stream, &head).await?]),
-        }
-    })
-    .await
-    .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    let reply = timeout(TIMEOUT, exchange(socket, command)).await;
+    match reply.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))? {
+        None => Ok(vec![]),
+        Some(OwnedFrame::Array(items)) => items.into_iter().map(text).collect(),
+        Some(item) => Ok(vec![text(item)?]),
+    }
 }
 
-async fn line(stream: &mut BufReader<UnixStream>) -> io::Result<String> {
-    let mut line = String::new();
-    stream.read_line(&mut line).await?;
-    Ok(line.trim_end().to_owned())
+async fn exchange(socket: &Path, command: &[&str]) -> io::Result<Option<OwnedFrame>> {
+    let words = command.iter().map(|word| OwnedFrame::BulkString(word.as_bytes().to_vec()));
+    let request = OwnedFrame::Array(words.collect());
+    let mut bytes = vec![0; request.encode_len(false)];
+    encode(&mut bytes, &request, false).map_err(io::Error::other)?;
+    let mut stream = UnixStream::connect(socket).await?;
+    stream.write_all(&bytes).await?;
+
+    let mut received = vec![];
+    loop {
+        if let Some((reply, _)) = decode(&received).map_err(io::Error::other)? {
+            return Ok(Some(reply));
+        }
+        if stream.read_buf(&mut received).await? == 0 {
+            return if received.is_empty() { Ok(None) } else { Err(io::ErrorKind::UnexpectedEof.into()) };
+        }
+    }
 }
 
-async fn text(stream: &mut BufReader<UnixStream>, head: &str) -> io::Result<String> {
-    match head.split_at_checked(1) {
-        Some(("+" | ":", text)) => Ok(text.to_owned()),
-        Some(("$", length)) => {
-            let length: usize = length.parse().map_err(io::Error::other)?;
-            let mut bytes = vec![0; length + 2];
-            stream.read_exact(&mut bytes).await?;
-            bytes.truncate(length);
-            String::from_utf8(bytes).map_err(io::Error::other)
+fn text(reply: OwnedFrame) -> io::Result<String> {
+    match reply {
+        OwnedFrame::SimpleString(text) | OwnedFrame::BulkString(text) => {
+            String::from_utf8(text).map_err(io::Error::other)
         }
-        Some(("-", error)) => Err(io::Error::other(error.to_owned())),
-        _ => Err(io::Error::other(format!("not an answer of Redis: {head:?}"))),
+        OwnedFrame::Integer(number) => Ok(number.to_string()),
+        OwnedFrame::Error(error) => Err(io::Error::other(error)),
+        OwnedFrame::Null | OwnedFrame::Array(_) => Err(io::Error::other("the reply has no text")),
     }
 }

@@ -1,4 +1,4 @@
-//! One redis-server: started or adopted, watched, started again, stopped.
+//! One redis-server process: starts or adopts it, restarts it if it dies, stops it.
 
 use std::{fs, io, path::Path, process::Stdio, time::Duration};
 
@@ -14,26 +14,29 @@ use tracing::{debug, error, info, warn};
 use super::{Error, directory::Directory, resp};
 use hemostat_log::{
     Durability,
-    torn::{self, Cut},
+    aof_repair::{self, TornCommit},
 };
 
 use hemostat_runtime::retry::Backoff;
 
 const PROGRAM: &str = "redis-server";
 
-/// How long a new server may take to listen; how long it then loads its data is its own affair.
-const TO_LISTEN: Duration = Duration::from_secs(10);
+/// How long a new server may take until it listens. Loading its data after that has no limit.
+const LISTEN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a server must run before its next failure counts as the first one again.
+const STABLE: Duration = Duration::from_secs(60);
 
 /// A server that listens on the socket of a data directory.
 #[derive(Debug)]
 pub(super) enum Server {
-    /// Ours.
+    /// A child of this process.
     Child(Child),
-    /// Of a HemoStat that was killed. The connection ends when the server does.
+    /// Started by a HemoStat that was killed. The connection ends when the server does.
     Adopted(UnixStream),
 }
 
-/// Refuses a program that is missing or has no Redis Functions.
+/// Refuses a redis-server that is missing, or too old to have Redis Functions.
 pub(super) async fn check_version() -> Result<(), Error> {
     let output = Command::new(PROGRAM).arg("--version").stdin(Stdio::null()).output().await;
     let output = output.map_err(|_| Error::Missing)?;
@@ -45,7 +48,7 @@ pub(super) async fn check_version() -> Result<(), Error> {
     }
 }
 
-/// The version in `Redis server v=7.0.15 sha=00000000:0 malloc=…`, whole and its first number.
+/// The version in `Redis server v=7.0.15 sha=00000000:0 malloc=…`, and its major number.
 fn version(text: &str) -> Option<(&str, u32)> {
     let found = text.split_whitespace().find_map(|word| word.strip_prefix("v="))?;
     Some((found, found.split('.').next()?.parse().ok()?))
@@ -59,7 +62,7 @@ fn fsync(durability: Durability) -> &'static str {
 }
 
 impl Server {
-    /// The server that still runs on this directory, where there is one and it is this directory's.
+    /// The server that still runs on this directory, if there is one and its data are this directory's.
     pub async fn adopt(directory: &Directory, durability: Durability) -> Option<Self> {
         let socket = directory.socket();
         let dir = resp::call(socket, &["CONFIG", "GET", "dir"]).await.ok()?;
@@ -68,16 +71,16 @@ impl Server {
         }
         resp::call(socket, &["CONFIG", "SET", "appendfsync", fsync(durability)]).await.ok()?;
         let connection = UnixStream::connect(socket).await.ok()?;
-        info!("the redis-server of the run before still runs in {}; going on with it", directory.path().display());
+        info!("the redis-server of the previous run still runs in {}; using it", directory.path().display());
         Some(Self::Adopted(connection))
     }
 
     /// Starts one, and waits until it has loaded its data.
     pub async fn start(directory: &Directory, durability: Durability) -> Result<Self, Error> {
         let not_started = |reason: String| Error::NotStarted { reason, log: directory.log() };
-        cut_off_torn(directory).await;
-        let said_before = fs::metadata(directory.log()).map_or(0, |log| log.len());
-        // A socket that a killed server left behind would look like one that listens.
+        repair(directory).await;
+        let log_before = fs::metadata(directory.log()).map_or(0, |log| log.len());
+        // The socket of a killed server would look like one that listens.
         let _ = fs::remove_file(directory.socket());
         let mut child = Command::new(PROGRAM)
             .args(["--port", "0", "--daemonize", "no", "--loglevel", "warning"])
@@ -93,7 +96,7 @@ impl Server {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            // Ctrl-C is for us: the server ends when everybody has finished with it.
+            // Ctrl-C must not reach the server: HemoStat stops it after all roles.
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
@@ -101,49 +104,49 @@ impl Server {
                 io::ErrorKind::NotFound => Error::Missing,
                 _ => not_started(error.to_string()),
             })?;
-        let began = Instant::now();
+        let started = Instant::now();
         loop {
             match resp::call(directory.socket(), &["PING"]).await {
                 Ok(_) => return Ok(Self::Child(child)),
-                Err(error) if error.to_string().starts_with("LOADING") => debug!("redis-server loads its data"),
-                Err(error) if began.elapsed() > TO_LISTEN => return Err(not_started(error.to_string())),
+                Err(error) if error.to_string().starts_with("LOADING") => debug!("redis-server is loading its data"),
+                Err(error) if started.elapsed() > LISTEN_TIMEOUT => return Err(not_started(error.to_string())),
                 Err(_) => {}
             }
             if let Ok(Some(status)) = child.try_wait() {
-                let last = last_words(&directory.log(), said_before).unwrap_or_else(|| status.to_string());
+                let last = last_line(&directory.log(), log_before).unwrap_or_else(|| status.to_string());
                 return Err(not_started(last));
             }
             sleep(Duration::from_millis(10)).await;
         }
     }
 
-    /// Watches over it until `stopping`, starting it again when it dies; then stops it.
-    pub async fn keep(mut self, directory: Directory, durability: Durability, stopping: CancellationToken) {
+    /// Restarts it with backoff if it dies, until `stopping`; then stops it.
+    pub async fn supervise(mut self, directory: Directory, durability: Durability, stopping: CancellationToken) {
         let mut backoff = Backoff::connection();
         loop {
-            let began = Instant::now();
+            let started = Instant::now();
             tokio::select! {
                 () = stopping.cancelled() => return self.stop(directory.socket()).await,
-                how = self.ended() => error!("redis-server ended unexpectedly ({how}); starting it again"),
+                how = self.ended() => error!("redis-server ended unexpectedly ({how}); HemoStat restarts it"),
             }
-            if began.elapsed() > Duration::from_secs(60) {
+            if started.elapsed() > STABLE {
                 backoff.reset();
             }
             self = loop {
                 match Self::start(&directory, durability).await {
                     Ok(server) => break server,
-                    Err(error) => error!("{error}; trying again"),
+                    Err(error) => error!("{error}; HemoStat tries again"),
                 }
                 tokio::select! {
                     () = stopping.cancelled() => return,
                     () = sleep(backoff.next()) => {}
                 }
             };
-            info!("redis-server runs again");
+            info!("redis-server is running again");
         }
     }
 
-    /// Resolves when it has ended, with how.
+    /// Resolves when it has ended; tells how.
     async fn ended(&mut self) -> String {
         match self {
             Self::Child(child) => match child.wait().await {
@@ -151,20 +154,20 @@ impl Server {
                 Err(error) => error.to_string(),
             },
             Self::Adopted(connection) => {
-                let mut nothing = [0; 1];
-                while matches!(connection.read(&mut nothing).await, Ok(read) if read > 0) {}
+                let mut ignored = [0; 1];
+                while matches!(connection.read(&mut ignored).await, Ok(read) if read > 0) {}
                 "connection closed".to_owned()
             }
         }
     }
 
-    /// Lets it write everything to disk and end.
+    /// Lets it write everything to disk and end; kills it if it does not end in time.
     async fn stop(&mut self, socket: &Path) {
         if let Err(error) = resp::call(socket, &["SHUTDOWN"]).await {
-            debug!("redis-server was told to stop: {error}");
+            debug!("could not tell redis-server to stop: {error}");
         }
         if timeout(Duration::from_secs(10), self.ended()).await.is_err() {
-            warn!("redis-server does not stop; it is killed");
+            warn!("redis-server does not stop; HemoStat kills it");
             if let Self::Child(child) = self {
                 let _ = child.kill().await;
             }
@@ -172,26 +175,27 @@ impl Server {
     }
 }
 
-/// Before a start: what a server that was killed left half written is in nobody's way any more.
-async fn cut_off_torn(directory: &Directory) {
+/// Removes a torn commit that a killed server left at the end of its append-only file. Run this before a start.
+async fn repair(directory: &Directory) {
     let path = directory.path().to_owned();
-    match tokio::task::spawn_blocking(move || torn::cut_off(&path)).await.unwrap_or_else(|error| Err(error.into())) {
+    let repaired = tokio::task::spawn_blocking(move || aof_repair::truncate_torn_commit(&path)).await;
+    match repaired.unwrap_or_else(|error| Err(error.into())) {
         Ok(None) => {}
-        Ok(Some(Cut { file, bytes })) => warn!(
-            "redis-server was killed while it wrote a commit, which nobody was told of; cut these {bytes} bytes off {}",
+        Ok(Some(TornCommit { file, bytes })) => warn!(
+            "redis-server was killed while it wrote a commit, which it had not confirmed; removed these {bytes} bytes from {}",
             file.display()
         ),
-        Err(error) => warn!("could not look for a torn commit in {}: {error}", directory.path().display()),
+        Err(error) => warn!("could not check {} for a torn commit: {error}", directory.path().display()),
     }
 }
 
-/// The last line that the server wrote since `from`, without its preamble.
-fn last_words(log: &Path, from: u64) -> Option<String> {
+/// The last line that the server logged after byte `from`, without its prefix.
+fn last_line(log: &Path, from: u64) -> Option<String> {
     let text = fs::read(log).ok()?;
     let new = text.get(usize::try_from(from).ok()?..)?;
     let new = String::from_utf8_lossy(new);
     let line = new.lines().rev().find(|line| !line.trim().is_empty())?;
-    Some(line.split_once(" # ").map_or(line, |(_, said)| said).trim().to_owned())
+    Some(line.split_once(" # ").map_or(line, |(_, message)| message).trim().to_owned())
 }
 
 #[cfg(test)]
@@ -199,7 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_version_is_read_from_what_the_server_says() {
+    fn the_version_is_parsed_from_the_servers_output() {
         let text = "Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc-5.3.0 bits=64 build=1\n";
         assert_eq!(version(text), Some(("7.0.15", 7)));
         assert_eq!(version("Redis server v=6.2.7 sha=1"), Some(("6.2.7", 6)));
