@@ -1,11 +1,14 @@
-//! How the rows of a view stood at an instant: history up to it, folded as the view's own worker folds it.
+//! The rows of a view as they were at an instant: history up to it, folded as the projection's worker folds it.
 //!
-//! The instant is one of the log's clock, or an event: what stood there is what a reader of rows saw who had everything
-//! up to and with it. The fold is that of this program; a row of an earlier version of the view may have looked different.
+//! The instant is a time of the log's clock or an event; the rows are those that a reader saw after that event. They are
+//! folded by this version of HemoStat: an earlier version of the view may have had other rows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use hemostat_core::Projection;
+use hemostat_core::{
+    Projection,
+    fold::{Rows, existing, fold_all},
+};
 use hemostat_log::{Error, History, RawEntry};
 use hemostat_schema::{IncidentId, Partition, Recorded, Subject};
 
@@ -15,45 +18,8 @@ use crate::{
     window::{Position, Window},
 };
 
-/// Rows of a view, by key, as events make them.
-#[derive(Debug, Clone)]
-pub struct Fold<P: Projection> {
-    rows: BTreeMap<String, P::Row>,
-}
-
-impl<P: Projection> Default for Fold<P> {
-    fn default() -> Self {
-        Self { rows: BTreeMap::new() }
-    }
-}
-
-impl<P: Projection> Fold<P> {
-    /// Takes in the next event of its partition.
-    pub fn take(&mut self, event: &Recorded) {
-        if event.event().is_none() {
-            return;
-        }
-        for key in P::keys(event) {
-            let row = self.rows.remove(&key);
-            if let Some(row) = P::evolve(row, &key, event) {
-                self.rows.insert(key, row);
-            }
-        }
-    }
-
-    /// The rows, by key.
-    pub fn rows(&self) -> &BTreeMap<String, P::Row> {
-        &self.rows
-    }
-
-    /// The rows, by key.
-    pub fn into_rows(self) -> BTreeMap<String, P::Row> {
-        self.rows
-    }
-}
-
-/// All rows of the view `P` as they stood at a place in history. What cannot be read is passed over, as the view's worker
-/// passes over it.
+/// All rows of the view `P` at a position in history. Events that cannot be decoded or folded are skipped, as by the
+/// projection's worker.
 ///
 /// # Errors
 /// When the log or the archive cannot be read.
@@ -64,13 +30,12 @@ pub async fn rows<P: Projection>(
 ) -> Result<BTreeMap<String, P::Row>, Error> {
     let mut all = BTreeMap::new();
     for partition in (0..history.log().partitions()).map(Partition) {
-        let fold: Fold<P> = fold(history, partition, at, progress, |_| true).await?;
-        all.extend(fold.into_rows());
+        all.extend(existing(fold::<P>(history, partition, at, progress, |_| true).await?));
     }
     Ok(all)
 }
 
-/// One row of the view `P` as it stood at a place in history. Only what is about it is decoded.
+/// One row of the view `P` at a position in history. Only the events about it are decoded.
 ///
 /// # Errors
 /// When the log or the archive cannot be read.
@@ -81,12 +46,12 @@ pub async fn row<P: Projection>(
     progress: &Progress,
 ) -> Result<Option<P::Row>, Error> {
     let partitions = history.log().partitions();
-    // Views are kept by incident or by subject.
+    // The key of a row is an incident or a subject.
     if let Ok(incident) = key.parse::<IncidentId>() {
         for partition in (0..partitions).map(Partition) {
-            let about = |entry: &RawEntry| mentions(entry, incident.as_str());
-            let fold: Fold<P> = fold(history, partition, at, progress, about).await?;
-            if let Some(row) = fold.into_rows().remove(key) {
+            let is_about = |entry: &RawEntry| mentions(entry, incident.as_str());
+            let mut rows = fold::<P>(history, partition, at, progress, is_about).await?;
+            if let Some(row) = rows.remove(key).flatten() {
                 return Ok(Some(row));
             }
         }
@@ -94,9 +59,9 @@ pub async fn row<P: Projection>(
     }
     let Ok(subject) = key.parse::<Subject>() else { return Ok(None) };
     let partition = Partition::of(&subject.host, partitions);
-    let about = |entry: &RawEntry| entry.subject() == Some(key);
-    let fold: Fold<P> = fold(history, partition, at, progress, about).await?;
-    Ok(fold.into_rows().remove(key))
+    let is_about = |entry: &RawEntry| entry.subject() == Some(key);
+    let mut rows = fold::<P>(history, partition, at, progress, is_about).await?;
+    Ok(rows.remove(key).flatten())
 }
 
 async fn fold<P: Projection>(
@@ -104,15 +69,15 @@ async fn fold<P: Projection>(
     partition: Partition,
     at: Position,
     progress: &Progress,
-    about: impl Fn(&RawEntry) -> bool,
-) -> Result<Fold<P>, Error> {
-    let mut fold = Fold::default();
+    is_about: impl Fn(&RawEntry) -> bool,
+) -> Result<Rows<P>, Error> {
+    let mut rows: Rows<P> = HashMap::new();
     let mut scan = history.scan(partition, P::READS, Window::until(at).range(partition));
     while let Some(page) = scan.next().await? {
-        for event in page.iter().filter(|entry| about(entry)).filter_map(|entry| entry.decode().event.ok()) {
-            fold.take(&event);
-        }
+        let events = page.iter().filter(|entry| is_about(entry)).filter_map(|entry| entry.decode().event.ok());
+        let events: Vec<Recorded> = events.collect();
+        fold_all::<P>(&mut rows, &events);
         progress.add(page.len(), page.last().map_or(0, |last| last.id.ms));
     }
-    Ok(fold)
+    Ok(rows)
 }

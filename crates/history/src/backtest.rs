@@ -1,31 +1,31 @@
-//! What would have been decided under another policy?
+//! Backtest: what would HemoStat have decided under another policy?
 //!
-//! Two worlds go through the same history side by side, each with the deciders of the real one (`triage`, `authorise`,
-//! `judge`): in the *recorded* world the reference policy decides and what stands on the log happens; in the *simulated*
-//! one the proposed policy decides and what it decides happens.
+//! Two worlds replay the same history side by side, each with the deciders `triage`, `authorise` and `judge`. In the
+//! *recorded* world the reference policy decides, and the events of the log happen. In the *simulated* world the proposed
+//! policy decides, and its decisions happen.
 //!
 //! ```text
 //!   history ──┬─► recorded world   fold ─► which trigger led to this decision? ──┐
-//!             │                                                                  ├─ the same trigger, the same instant
-//!             └─► simulated world  fold ─► what does the proposed policy say? ◄──┘
-//!                                    └─► agrees: the recorded event goes on in both
-//!                                        differs: a change; its own event is folded, a remedy counts as carried out
+//!             │                                                                  ├─ the same trigger, the same time
+//!             └─► simulated world  fold ─► what does the proposed policy decide? ┘
+//!                                    └─► the same: the recorded event happens in both worlds
+//!                                        another: a change; its own event is folded, a remedy succeeds at once
 //! ```
 //!
-//! A decision's trigger is not on the log, but it can be found: the state is that of everything before the decision (the
-//! commit's guards see to that), the instant is the decision's own, so it is the first open trigger for which the
-//! reference policy gives what is recorded. Where none does, another policy was in force then: the decision stands as it
-//! is recorded, and is told as unexplained. Timers ring by the history's clock.
+//! The log does not hold the trigger of a decision, but it can be found. The commit's guards ensure that the decision rests
+//! on everything before it, and it carries its own time. So its trigger is the first pending one upon which the reference
+//! policy makes the recorded decision. If there is none, another policy was in force: the decision counts as recorded and is
+//! reported as unexplained. Timers fire by the time of the history.
 //!
-//! What a model answered is no decision that could be taken again. An answer that is on the log goes on in both worlds, where
-//! both asked; where only one of them asked, the rules have the word in the simulated one.
+//! The answer of a model cannot be computed again. A recorded answer happens in both worlds if both asked the model; if only
+//! one of them asked, the rules decide in the simulated world.
 //!
-//! What it cannot know is how a container would have behaved: a remedy that is simulated is judged by what was really
-//! observed afterwards.
+//! A backtest cannot know how a container would have behaved: a simulated remedy is judged by the observations that really
+//! followed.
 
-mod essence;
+mod decision_key;
+mod pair;
 mod report;
-mod seat;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -33,7 +33,7 @@ use std::{
     sync::Arc,
 };
 
-use hemostat_core::{Policy, judge::Judge, remedy::Remedy, view::story};
+use hemostat_core::{Policy, judge::Judge, remedy::Authorisation, views::story};
 use hemostat_diagnosis::Triage;
 use hemostat_log::{History, Range};
 use hemostat_schema::{
@@ -44,14 +44,14 @@ use hemostat_schema::{
 };
 
 use crate::{Filter, Progress};
-use essence::Essence;
-pub use report::{Change, Report, Said, Totals};
-use seat::{Pair, Seat};
+use decision_key::DecisionKey;
+use pair::{InBothWorlds, Pair};
+pub use report::{Change, DecisionSummary, Report, Totals};
 
-/// Simulated events come after all recorded ones of their millisecond.
+/// The first sequence number of simulated events: they come after all recorded ones of their millisecond.
 const SIMULATED: u64 = 1 << 40;
 
-/// Goes through all of history that bears on what `filter` asks for.
+/// Replays all history on which the events that `filter` selects may rest.
 ///
 /// # Errors
 /// When the log or the archive cannot be read.
@@ -65,7 +65,7 @@ pub async fn run(
     let mut report = Report::default();
     for partition in filter.partitions(history.log().partitions()) {
         let mut backtest = Backtest::new(partition, reference, proposed, filter);
-        // What is after the part that is asked for changes nothing in it.
+        // Events after the selected window change nothing in it.
         let upto = Range { from: std::ops::Bound::Unbounded, ..filter.range(partition) };
         let mut scan = history.scan(partition, READS, upto);
         while let Some(page) = scan.next().await? {
@@ -79,26 +79,27 @@ pub async fn run(
     Ok(report)
 }
 
-/// What the deciders read.
+/// The families that the deciders read.
 const READS: [Family; 3] = [Family::Observation, Family::Diagnosis, Family::Action];
 
-/// A walk through the history of one partition.
+/// The replay of one partition.
 pub struct Backtest<'a> {
     partition: Partition,
     filter: &'a Filter,
-    seats: Vec<Box<dyn Seat + Send + 'a>>,
+    deciders: Vec<Box<dyn InBothWorlds + Send + 'a>>,
     now: Timestamp,
-    /// The millisecond of the log that is being read.
+    /// The time of the log, in milliseconds.
     ms: u64,
+    /// How many simulated events have an id.
     simulated: u64,
-    /// Outcomes of simulated remedies, which are folded next.
-    deeds: Vec<NewEvent>,
-    /// Authorities that the simulated world does not have.
-    foreign: HashSet<EventId>,
-    /// Questions on the log whose answer is the diagnosis.
-    sought: HashSet<EventId>,
-    /// What the rules say in place of the answer to a question that the simulated world does not ask.
-    words: HashMap<EventId, Body>,
+    /// Outcomes of simulated decisions, to be folded next.
+    outcomes: Vec<NewEvent>,
+    /// Recorded decisions that do not happen in the simulated world.
+    only_recorded: HashSet<EventId>,
+    /// Recorded questions to a model whose answer is the diagnosis.
+    asked: HashSet<EventId>,
+    /// The diagnosis by rules that replaces the answer to a question that the simulated world does not ask.
+    rule_diagnoses: HashMap<EventId, Body>,
     refused: HashSet<EventId>,
     ran: HashSet<EventId>,
     would_run: HashSet<EventId>,
@@ -106,24 +107,24 @@ pub struct Backtest<'a> {
 }
 
 impl<'a> Backtest<'a> {
-    /// Of the proposed policy against the reference, by which history is thought to have been decided. `filter` says
-    /// which decisions are reported; history itself has to be given whole, as decisions rest on all of it.
+    /// Compares the proposed policy with the reference policy, which is assumed to have been in force. `filter` selects the
+    /// decisions that are reported; [`take`](Self::take) needs the whole history, as decisions rest on all of it.
     pub fn new(partition: Partition, reference: &'a Policy, proposed: &'a Policy, filter: &'a Filter) -> Self {
         Self {
             partition,
             filter,
-            seats: vec![
+            deciders: vec![
                 Box::new(Pair::<Triage>::new(reference, proposed)),
-                Box::new(Pair::<Remedy>::new(reference, proposed)),
+                Box::new(Pair::<Authorisation>::new(reference, proposed)),
                 Box::new(Pair::<Judge>::new(reference, proposed)),
             ],
             now: Timestamp::UNIX_EPOCH,
             ms: 0,
             simulated: 0,
-            deeds: vec![],
-            foreign: HashSet::new(),
-            sought: HashSet::new(),
-            words: HashMap::new(),
+            outcomes: vec![],
+            only_recorded: HashSet::new(),
+            asked: HashSet::new(),
+            rule_diagnoses: HashMap::new(),
             refused: HashSet::new(),
             ran: HashSet::new(),
             would_run: HashSet::new(),
@@ -135,21 +136,21 @@ impl<'a> Backtest<'a> {
     pub fn take(&mut self, event: Recorded) {
         self.report.events += 1;
         if event.id.ms > self.ms {
-            self.pass(event.id.ms);
+            self.advance_to(event.id.ms);
         }
         let Body::Known(what) = &event.body else { return };
         if matches!(what, Event::Diagnosis(Diagnosis::OpinionSought(sought)) if sought.part == Part::Decides) {
-            self.sought.insert(event.id);
+            self.asked.insert(event.id);
         }
-        // Also where the rules had to answer, because the model did not.
-        let is_answer = event.family() == Family::Diagnosis && event.cause.is_some_and(|id| self.sought.contains(&id));
-        match self.seats.iter().position(|seat| seat.decides(what)).filter(|_| !is_answer) {
-            Some(seat) => self.decision(seat, Arc::new(event)),
+        // The rules answer when the model does not: that is an answer, too.
+        let is_answer = event.family() == Family::Diagnosis && event.cause.is_some_and(|id| self.asked.contains(&id));
+        match self.deciders.iter().position(|decider| decider.decides(what)).filter(|_| !is_answer) {
+            Some(decider) => self.decision(decider, Arc::new(event)),
             None => self.input(Arc::new(event)),
         }
     }
 
-    /// What was found, after the last event.
+    /// The report, after the last event.
     pub fn finish(mut self) -> Report {
         self.settle();
         let refused = self.refused.intersection(&self.would_run);
@@ -158,67 +159,66 @@ impl<'a> Backtest<'a> {
         self.report
     }
 
-    /// Something that happened whatever the policy is.
+    /// An event that does not depend on the policy.
     fn input(&mut self, event: Arc<Recorded>) {
         let of = match event.event() {
             Some(Event::Action(Action::Succeeded(done))) => Some(done.action),
             Some(Event::Action(Action::Failed(failed))) => Some(failed.action),
-            Some(Event::Action(Action::Refused(refused))) => refused.refusal.withholds(),
+            Some(Event::Action(Action::Refused(refused))) => refused.refusal.unexecuted_intent(),
             Some(Event::Diagnosis(_)) => event.cause,
             _ => None,
         };
-        let is_foreign = of.is_some_and(|of| self.foreign.contains(&of));
-        let word = of.and_then(|of| self.words.get(&of));
-        let simulated = match (word, event.event()) {
-            (Some(word), Some(Event::Diagnosis(Diagnosis::Reached(_)))) => {
-                Some(Arc::new(Recorded { body: word.clone(), ..(*event).clone() }))
+        let is_only_recorded = of.is_some_and(|of| self.only_recorded.contains(&of));
+        let by_rules = of.and_then(|of| self.rule_diagnoses.get(&of));
+        let simulated = match (by_rules, event.event()) {
+            (Some(by_rules), Some(Event::Diagnosis(Diagnosis::Reached(_)))) => {
+                Some(Arc::new(Recorded { body: by_rules.clone(), ..(*event).clone() }))
             }
             (Some(_), _) => None,
-            (None, _) => (!is_foreign).then(|| Arc::clone(&event)),
+            (None, _) => (!is_only_recorded).then(|| Arc::clone(&event)),
         };
-        for seat in &mut self.seats {
-            seat.record(&event);
+        for decider in &mut self.deciders {
+            decider.fold_recorded(&event);
             if let Some(event) = &simulated {
-                seat.simulate(event);
+                decider.fold_simulated(event);
             }
         }
     }
 
-    /// A decision on the log, which is decided again in the simulated world.
-    fn decision(&mut self, seat: usize, event: Arc<Recorded>) {
-        let answer = self.seats[seat].decide_again(&event);
-        for seat in &mut self.seats {
-            seat.record(&event);
+    /// A recorded decision: the simulated world decides upon the same trigger.
+    fn decision(&mut self, decider: usize, event: Arc<Recorded>) {
+        let redecision = self.deciders[decider].decide_again(&event);
+        for decider in &mut self.deciders {
+            decider.fold_recorded(&event);
         }
         let wanted = self.wants(event.id, &event.subject, event.incident.as_ref());
         if wanted {
             self.report.decisions += 1;
-            self.report.unexplained += u64::from(!answer.explained);
+            self.report.unexplained += u64::from(!redecision.explained);
         }
-        let essence = |new: &Option<NewEvent>| new.as_ref().and_then(|new| Essence::of(&new.event));
-        let recorded = event.event().and_then(Essence::of);
-        let by_proposal = essence(&answer.by_proposal);
+        let key = |new: &Option<NewEvent>| new.as_ref().and_then(|new| DecisionKey::of(&new.event));
+        let recorded = event.event().and_then(DecisionKey::of);
+        let by_proposal = key(&redecision.by_proposal);
         let simulated = if by_proposal == recorded {
-            // The same decision, but its times are those of the proposed policy.
-            answer.by_proposal.map(|new| Arc::new(Recorded { body: Body::Known(new.event), ..(*event).clone() }))
-        } else if !answer.explained && by_proposal == essence(&answer.by_reference) {
+            // The same decision, with the times of the proposed policy.
+            redecision.by_proposal.map(|new| Arc::new(Recorded { body: Body::Known(new.event), ..(*event).clone() }))
+        } else if !redecision.explained && by_proposal == key(&redecision.by_reference) {
             Some(Arc::clone(&event))
         } else {
-            let instead = answer.by_proposal.map(|new| Arc::new(new.recorded(event.id, &[])));
+            let instead = redecision.by_proposal.map(|new| Arc::new(new.recorded(event.id, &[])));
             self.change(Some(&event), instead.as_deref());
             self.instead(&event, instead)
         };
         self.count(Some(&event), simulated.as_deref());
         if let Some(simulated) = simulated {
-            for seat in &mut self.seats {
-                seat.simulate(&simulated);
+            for decider in &mut self.deciders {
+                decider.fold_simulated(&simulated);
             }
         }
     }
 
-    /// What the simulated world has at the place of a decision that it does not share. Where only one of the worlds asks a
-    /// model, the rules' word comes at the place of the diagnosis on the log, so that what follows is compared with what
-    /// followed.
+    /// What happens in the simulated world in place of a recorded decision. If only one of the worlds asks a model, the
+    /// diagnosis by rules takes the place of the recorded diagnosis, so that the decisions that follow can be compared.
     fn instead(&mut self, was: &Recorded, instead: Option<Arc<Recorded>>) -> Option<Arc<Recorded>> {
         match (was.event(), instead.as_deref().and_then(Recorded::event)) {
             (
@@ -228,51 +228,56 @@ impl<'a> Backtest<'a> {
                 let body = Body::Known(sought.fallback.clone().into());
                 Some(Arc::new(Recorded { body, ..was.clone() }))
             }
-            (Some(Event::Diagnosis(Diagnosis::OpinionSought(_))), Some(Event::Diagnosis(Diagnosis::Reached(word)))) => {
-                self.words.insert(was.id, Body::Known(word.clone().into()));
+            (
+                Some(Event::Diagnosis(Diagnosis::OpinionSought(_))),
+                Some(Event::Diagnosis(Diagnosis::Reached(reached))),
+            ) => {
+                self.rule_diagnoses.insert(was.id, Body::Known(reached.clone().into()));
                 None
             }
             _ => {
-                self.foreign.insert(was.id);
-                self.deeds.extend(instead.as_deref().and_then(|event| done(event, self.now)));
+                self.only_recorded.insert(was.id);
+                self.outcomes.extend(instead.as_deref().and_then(|event| outcome(event, self.now)));
                 instead
             }
         }
     }
 
-    /// Time goes on: what is due until then is decided.
-    fn pass(&mut self, ms: u64) {
+    /// Advances the time of the log and fires the timers due until then.
+    fn advance_to(&mut self, ms: u64) {
         self.settle();
         let until = instant(ms);
-        while let Some(due) = self.seats.iter().filter_map(|seat| seat.next_due()).min().filter(|due| *due <= until) {
+        while let Some(due) =
+            self.deciders.iter().filter_map(|decider| decider.next_due()).min().filter(|due| *due <= until)
+        {
             self.now = self.now.max(due);
             self.ms = self.ms.max(u64::try_from(due.as_millisecond()).unwrap_or(0).saturating_sub(1));
-            for seat in &mut self.seats {
-                seat.ring(due);
+            for decider in &mut self.deciders {
+                decider.fire_timers(due);
             }
             self.settle();
         }
         (self.now, self.ms) = (self.now.max(until), ms);
     }
 
-    /// Lets the simulated world decide whatever it does not share with the recorded one.
+    /// Decides upon the triggers that only the simulated world has.
     fn settle(&mut self) {
         loop {
-            for deed in mem::take(&mut self.deeds) {
-                let event = Arc::new(deed.recorded(self.next_id(), &[]));
-                for seat in &mut self.seats {
-                    seat.simulate(&event);
+            for outcome in mem::take(&mut self.outcomes) {
+                let event = Arc::new(outcome.recorded(self.next_id(), &[]));
+                for decider in &mut self.deciders {
+                    decider.fold_simulated(&event);
                 }
             }
             let now = self.now;
-            let Some(new) = self.seats.iter_mut().find_map(|seat| seat.settle(now)) else { break };
+            let Some(new) = self.deciders.iter_mut().find_map(|decider| decider.settle(now)) else { break };
             let event = Arc::new(new.recorded(self.next_id(), &[]));
             self.change(None, Some(&event));
             self.count(None, Some(&event));
-            for seat in &mut self.seats {
-                seat.simulate(&event);
+            for decider in &mut self.deciders {
+                decider.fold_simulated(&event);
             }
-            self.deeds.extend(done(&event, now));
+            self.outcomes.extend(outcome(&event, now));
         }
     }
 
@@ -289,8 +294,8 @@ impl<'a> Backtest<'a> {
                 id: was.map(|was| was.id),
                 subject: event.subject.clone(),
                 incident: event.incident.clone(),
-                was: was.and_then(said),
-                would_be: would_be.and_then(said),
+                was: was.and_then(summary),
+                would_be: would_be.and_then(summary),
             });
         }
     }
@@ -315,12 +320,12 @@ impl<'a> Backtest<'a> {
     }
 
     fn wants(&self, id: EventId, subject: &Subject, incident: Option<&IncidentId>) -> bool {
-        let Filter { window, kind: _, host, container, incident: illness } = self.filter;
+        let Filter { window, kind: _, host, container, incident: of_incident, notable_only: _ } = self.filter;
         let (on, name) = (subject.host.as_str(), subject.container.as_ref().map(|name| name.as_str()));
         window.contains(id)
             && host.as_ref().is_none_or(|host| *host == subject.host)
-            && container.as_ref().is_none_or(|whom| name.is_some_and(|name| whom.is(on, name)))
-            && illness.as_ref().is_none_or(|illness| incident == Some(illness))
+            && container.as_ref().is_none_or(|pattern| name.is_some_and(|name| pattern.matches(on, name)))
+            && of_incident.as_ref().is_none_or(|wanted| incident == Some(wanted))
     }
 }
 
@@ -330,9 +335,8 @@ impl std::fmt::Debug for Backtest<'_> {
     }
 }
 
-/// What a simulated decision leads to in the world outside: a remedy is carried out at once, a question is answered by the
-/// rules.
-fn done(decision: &Recorded, now: Timestamp) -> Option<NewEvent> {
+/// The outcome of a simulated decision: a remedy succeeds at once, a question is answered by the rules.
+fn outcome(decision: &Recorded, now: Timestamp) -> Option<NewEvent> {
     let outcome: Event = match decision.event()? {
         Event::Action(Action::Authorised(intent)) => {
             let proof = if intent.dry_run { Proof::DryRun } else { Proof::Answered };
@@ -348,12 +352,12 @@ fn done(decision: &Recorded, now: Timestamp) -> Option<NewEvent> {
     Some(outcome.in_incident(decision.incident.clone()))
 }
 
-fn said(event: &Recorded) -> Option<Said> {
-    let essence = Essence::of(event.event()?)?;
-    Some(Said { kind: event.kind(), short: essence.to_string(), why: story::line(event) })
+fn summary(event: &Recorded) -> Option<DecisionSummary> {
+    let key = DecisionKey::of(event.event()?)?;
+    Some(DecisionSummary { kind: event.kind(), short: key.to_string(), why: story::line(event) })
 }
 
-/// The instant of a millisecond of the log's clock.
+/// A time of the log.
 fn instant(ms: u64) -> Timestamp {
-    Timestamp::from_millisecond(i64::try_from(ms).unwrap_or(i64::MAX)).unwrap_or(Timestamp::MAX)
+    EventId { ms, ..EventId::start(Partition(0)) }.appended_at()
 }

@@ -1,8 +1,7 @@
-//! Do streams, groups, heads, timers, leases and views agree with each other?
+//! Checks that streams, groups, versions, timers, leases and views are consistent with each other.
 //!
-//! `verify` asks whether rows are what events say; this asks whether the machinery around them is sound. The partition is
-//! inspected in one instant, history is read up to that instant without being decoded, and [`check`] judges, pure, what
-//! was found.
+//! `verify` compares rows with their events; `fsck` checks the data structures around them. A partition is inspected as one
+//! snapshot, history is read up to it without decoding the events, and [`check`], which is pure, finds inconsistencies.
 
 mod check;
 #[cfg(test)]
@@ -17,6 +16,7 @@ use std::{
 use hemostat_core::{
     Decider, Projection,
     alerting::Alerting,
+    fold::{decider_view, projection_group, shared_view},
     judge::Judge,
     remedy::Authorisation,
     views::{Breaker, Calibration, Containers, Cooldown, Dedup, Incidents, Timeline},
@@ -30,16 +30,16 @@ use serde::Serialize;
 use crate::Progress;
 pub use check::check;
 
-/// Something that is not sound.
+/// An inconsistency.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Finding {
-    /// In which partition.
+    /// The partition.
     pub partition: Partition,
-    /// Where: the key, and what in it.
+    /// The Redis key, and what in it.
     pub place: String,
     /// What is wrong.
     pub what: String,
-    /// What to do.
+    /// What the operator can do.
     pub advice: String,
 }
 
@@ -49,21 +49,21 @@ impl fmt::Display for Finding {
     }
 }
 
-/// What a program of this version keeps.
+/// The names that this version of HemoStat uses.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Known {
-    /// Groups that are handed deliveries.
+pub struct KnownNames {
+    /// Consumer groups of deciders and effects.
     pub groups: BTreeSet<String>,
-    /// Groups that have timers.
+    /// Consumer groups with timers.
     pub deciders: BTreeSet<String>,
-    /// Groups that read by position.
+    /// Groups that read by cursor.
     pub readers: BTreeSet<String>,
-    /// Views that are there whatever is served.
+    /// Views that no projection maintains.
     pub views: BTreeSet<String>,
 }
 
-impl Known {
-    /// Of this program.
+impl KnownNames {
+    /// Of all roles.
     pub fn of_this_version() -> Self {
         let mut known = Self {
             groups: ["consult", "execute", "deliver"].map(str::to_owned).into(),
@@ -88,37 +88,37 @@ impl Known {
     fn decider<D: Decider>(&mut self) {
         self.groups.insert(D::GROUP.to_owned());
         self.deciders.insert(D::GROUP.to_owned());
-        self.views.extend([format!("{}.{}", D::GROUP, D::VERSION), format!("{}-shared.{}", D::GROUP, D::VERSION)]);
+        self.views.extend([decider_view::<D>(), shared_view::<D>()]);
     }
 
     fn view<P: Projection>(&mut self) {
-        self.readers.insert(format!("{}.{}", P::NAME, P::VERSION));
+        self.readers.insert(projection_group::<P>());
     }
 }
 
-/// What history says of what was inspected.
+/// What history says about an inspected partition.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Seen {
+pub struct ScannedHistory {
     /// The version of each `family/subject`: its last event of a kind that advances it.
     pub versions: BTreeMap<String, EventId>,
-    /// Those events that something refers to and that are there.
-    pub there: BTreeSet<EventId>,
-    /// Streams whose entries do not ascend, or are not those of the stream, each with the first that is wrong.
+    /// The events that exist, among those that pending entries and dead letters refer to.
+    pub existing: BTreeSet<EventId>,
+    /// Entries that do not belong to their stream, and why.
     pub misplaced: Vec<(Family, EventId, String)>,
-    /// Up to where a reader's rows go.
-    pub positions: BTreeMap<String, EventId>,
-    /// Up to where the archive goes; not there where there is no archive.
+    /// The offset of each reader's rows.
+    pub offsets: BTreeMap<String, EventId>,
+    /// The last archived event of each family; `None` without an archive.
     pub sealed: Option<BTreeMap<Family, EventId>>,
 }
 
-impl Seen {
-    /// Takes in an entry that is one of `wanted`, or the newest of its subject.
+impl ScannedHistory {
+    /// Reads the next entry. `wanted` are the events whose existence is checked.
     pub fn take(&mut self, entry: &RawEntry, wanted: &BTreeSet<EventId>) {
         if wanted.contains(&entry.id) {
-            self.there.insert(entry.id);
+            self.existing.insert(entry.id);
         }
         let kind = entry.kind().unwrap_or_default();
-        if !kind.starts_with(&format!("{}.", entry.family)) && self.misplaced.len() < MOST {
+        if !kind.starts_with(&format!("{}.", entry.family)) && self.misplaced.len() < MAX_FINDINGS {
             self.misplaced.push((entry.family, entry.id, format!("its kind is {kind:?}")));
         }
         if entry.advances_version()
@@ -129,47 +129,48 @@ impl Seen {
     }
 }
 
-/// So many findings of a sort are told.
-const MOST: usize = 20;
+/// Maximum findings of one kind.
+const MAX_FINDINGS: usize = 20;
 
-/// Inspects every partition.
+/// Checks every partition.
 ///
 /// # Errors
 /// When the log or the archive cannot be read.
 pub async fn run(history: &History, progress: &Progress) -> Result<Vec<Finding>, Error> {
-    let known = Known::of_this_version();
+    let known = KnownNames::of_this_version();
     let mut findings = vec![];
     for partition in (0..history.log().partitions()).map(Partition) {
         let inspection = history.log().inspect(partition).await?;
-        let seen = look(history, partition, &inspection, progress).await?;
-        findings.extend(check(partition, &inspection, &known, &seen));
+        let scanned = scan(history, partition, &inspection, progress).await?;
+        findings.extend(check(partition, &inspection, &known, &scanned));
     }
     Ok(findings)
 }
 
-/// Reads what history says of what was inspected.
-async fn look(
+/// Reads history up to the inspection.
+async fn scan(
     history: &History,
     partition: Partition,
     inspection: &Inspection,
     progress: &Progress,
-) -> Result<Seen, Error> {
+) -> Result<ScannedHistory, Error> {
     let log = history.log();
-    let mut seen = Seen::default();
+    let mut scanned = ScannedHistory::default();
     let pending = inspection.streams.values().flat_map(|stream| &stream.groups).flat_map(|group| &group.pending);
-    let wanted: BTreeSet<EventId> = pending.copied().chain(inspection.dead_letters.iter().map(|parked| parked.id)).collect();
+    let wanted: BTreeSet<EventId> =
+        pending.copied().chain(inspection.dead_letters.iter().map(|letter| letter.id)).collect();
     let upto =
         Range { from: Bound::Unbounded, to: Bound::Included(inspection.clock.unwrap_or(EventId::start(partition))) };
-    let mut scan = history.scan(partition, Family::ALL, upto);
-    while let Some(page) = scan.next().await? {
-        page.iter().for_each(|entry| seen.take(entry, &wanted));
+    let mut pages = history.scan(partition, Family::ALL, upto);
+    while let Some(page) = pages.next().await? {
+        page.iter().for_each(|entry| scanned.take(entry, &wanted));
         progress.add(page.len(), page.last().map_or(0, |last| last.id.ms));
     }
     for group in inspection.cursors.keys() {
         let view = inspection.served.get(group).unwrap_or(group);
         let row = log.rows(partition, view, &[OFFSET.to_owned()]).await?.into_iter().next().flatten();
-        if let Some(position) = row.and_then(|row| read_model::decode(&row).ok()) {
-            seen.positions.insert(group.clone(), position);
+        if let Some(offset) = row.and_then(|row| read_model::decode(&row).ok()) {
+            scanned.offsets.insert(group.clone(), offset);
         }
     }
     if let Some(archive) = history.archive() {
@@ -177,7 +178,7 @@ async fn look(
         for family in Family::ALL {
             sealed.extend(archive.sealed(partition, family).await?.map(|last| (family, last)));
         }
-        seen.sealed = Some(sealed);
+        scanned.sealed = Some(sealed);
     }
-    Ok(seen)
+    Ok(scanned)
 }

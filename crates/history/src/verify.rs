@@ -1,81 +1,81 @@
-//! Is everything what the log says, and is the log what it was?
+//! Verifies the stored rows against the log, and the log against its chain of hashes.
 //!
-//! One walk through all of history (archive and log) feeds every fold: the rows of each view and each decider are folded
-//! anew and compared with those that are kept, and each family's chain of hashes is computed anew and compared with what
-//! the notary, and where there is one its witness, has seen.
+//! One scan of all history (archive and log) feeds every check: the rows of each view and each decider are folded again and
+//! compared with the stored ones, and the chain of hashes of each family is computed again and compared with the notary's
+//! checkpoints and, if there is one, with the records of its witness.
 //!
-//! HemoStat may go on meanwhile: rows and their position are read in one instant, and each fold goes up to its own.
-//! What can no longer be folded, because events were discarded without an archive, is told and not guessed.
+//! HemoStat may run meanwhile: rows and their offset are read as one snapshot, and each fold ends at its own offset. Rows
+//! whose events were discarded without an archive are reported as unchecked.
 
 mod chains;
-mod folds;
+mod refold;
 
 use std::{collections::BTreeMap, fmt};
 
-use hemostat_archive::{Archive, Broken, Error as ArchiveError, Witness};
+use hemostat_archive::{Archive, DamagedObject, Error as ArchiveError, Witness};
 use hemostat_core::{
     alerting::Alerting,
     judge::Judge,
-    remedy::Remedy,
-    view::{Breaker, Calibration, Containers, Cooldown, Dedup, Incidents, Timeline},
+    remedy::Authorisation,
+    views::{Breaker, Calibration, Containers, Cooldown, Dedup, Incidents, Timeline},
 };
 use hemostat_diagnosis::Triage;
-use hemostat_log::{Error, History, Range};
+use hemostat_log::{Entry, Error, History, Range, RawEntry};
 use hemostat_schema::{EventId, Family, Partition};
 use serde::Serialize;
 
 use crate::Progress;
 use chains::Chains;
-use folds::{Fold, Source};
+use refold::{Refold, Source};
 
-/// What was found.
+/// The result of a verification.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Report {
     /// How many events were read.
     pub events: u64,
     /// How many rows were compared.
     pub rows: u64,
-    /// How many events lie in chains of hashes that were computed anew.
+    /// How many events are in the chains of hashes that were computed again.
     pub chained: u64,
-    /// What is not as it should be.
+    /// What differs.
     pub differences: Vec<Difference>,
     /// What could not be checked, and why.
     pub unchecked: Vec<String>,
-    /// What explains something, or is worth knowing.
+    /// Remarks that explain the result.
     pub notes: Vec<String>,
 }
 
-/// Something that is not as it should be.
+/// Something that differs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "what")]
 pub enum Difference {
-    /// A row is not what its events say.
+    /// A stored row differs from the fold of its events.
     Row {
         /// The view, such as `containers.1`.
         view: String,
-        /// The row.
+        /// The key of the row.
         key: String,
-        /// What the events say; none where they say that there is no such row.
+        /// The folded row; `None` when there should be none.
         expected: Option<serde_json::Value>,
-        /// What is kept; none where there is no row.
+        /// The stored row; `None` when there is none.
         found: Option<serde_json::Value>,
     },
-    /// History is not what the notary has seen.
+    /// History differs from what the notary has seen.
     History {
         /// The partition.
         partition: Partition,
         /// The family.
         family: Family,
-        /// The first event that differs, where that can be told.
+        /// The first event that differs, if it is known.
         event: Option<EventId>,
-        /// How.
+        /// In which way.
         why: String,
     },
-    /// The archive is not what was sealed.
+    /// An object of the archive differs from what was sealed.
     Archive {
         /// The object.
         object: String,
-        /// How.
+        /// In which way.
         why: String,
     },
 }
@@ -86,7 +86,7 @@ impl fmt::Display for Difference {
             |row: &Option<serde_json::Value>| row.as_ref().map_or("no row".to_owned(), |row| format!("{row:#}"));
         match self {
             Self::Row { view, key, expected: Some(expected), found: Some(found) } => {
-                write!(f, "row {key} of the view {view} is not what its events say")?;
+                write!(f, "row {key} of the view {view} differs from the fold of its events")?;
                 let mut fields = vec![];
                 differing(String::new(), expected, found, &mut fields);
                 fields.iter().try_for_each(|(path, expected, found)| {
@@ -94,7 +94,7 @@ impl fmt::Display for Difference {
                 })
             }
             Self::Row { view, key, expected, found } => {
-                write!(f, "row {key} of the view {view} is not what its events say")?;
+                write!(f, "row {key} of the view {view} differs from the fold of its events")?;
                 write!(f, "\n  expected {}\n  found    {}", shown(expected), shown(found))
             }
             Self::History { partition, family, why, .. } => {
@@ -136,16 +136,16 @@ fn differing(
     }
 }
 
-/// What is checked beside the log.
+/// What is checked besides the log.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Others<'a> {
-    /// The archive, where there is one.
+    /// The archive, if there is one.
     pub archive: Option<&'a Archive>,
-    /// The notary's witness, where there is one.
+    /// The notary's witness, if there is one.
     pub witness: Option<&'a Witness>,
 }
 
-/// Checks everything.
+/// Verifies every partition.
 ///
 /// # Errors
 /// When the log cannot be read.
@@ -167,44 +167,39 @@ async fn check(
     let log = history.log();
     let trimmed = trimmed(history, partition).await?;
     let source = Source { log: &**log, partition, lost: if history.archive().is_none() { &trimmed } else { &NOTHING } };
-    let mut folds: Vec<Box<dyn Fold>> = vec![];
-    let mut sit = |fold: Result<Box<dyn Fold>, String>| match fold {
+    let mut folds: Vec<Box<dyn Refold>> = vec![];
+    let mut add = |fold: Result<Box<dyn Refold>, String>| match fold {
         Ok(fold) => folds.push(fold),
         Err(why) => report.unchecked.push(why),
     };
-    sit(source.view::<Containers>().await?);
-    sit(source.view::<Incidents>().await?);
-    sit(source.view::<Timeline>().await?);
-    sit(source.view::<Cooldown>().await?);
-    sit(source.view::<Breaker>().await?);
-    sit(source.view::<Dedup>().await?);
-    sit(source.view::<Calibration>().await?);
-    sit(source.decider::<Triage>().await?);
-    sit(source.decider::<Remedy>().await?);
-    sit(source.decider::<Judge>().await?);
-    sit(source.decider::<Alerting>().await?);
+    add(source.view::<Containers>().await?);
+    add(source.view::<Incidents>().await?);
+    add(source.view::<Timeline>().await?);
+    add(source.view::<Cooldown>().await?);
+    add(source.view::<Breaker>().await?);
+    add(source.view::<Dedup>().await?);
+    add(source.view::<Calibration>().await?);
+    add(source.decider::<Triage>().await?);
+    add(source.decider::<Authorisation>().await?);
+    add(source.decider::<Judge>().await?);
+    add(source.decider::<Alerting>().await?);
     let mut chains = Chains::load(history, others, partition, &trimmed, report).await?;
-    for parked in log.parked(partition, PARKED).await? {
+    for letter in log.dead_letters(partition, MAX_DEAD_LETTERS).await? {
         report.notes.push(format!(
-            "{} has put event {} aside ({}): rows that rest on it are as if it had not been",
-            parked.group, parked.id, parked.error
+            "event {} is a dead letter of {} ({}): the rows of that group are folded without it",
+            letter.id, letter.group, letter.error
         ));
     }
     archive(others, partition, report).await;
 
-    let upto = folds.iter().map(|fold| fold.position()).chain(chains.upto()).max();
+    let upto = folds.iter().map(|fold| fold.offset()).chain(chains.upto()).max();
     let mut scan = history.scan(partition, Family::ALL, upto.map_or(Range::before(EventId::start(partition)), up_to));
     let read = async {
         while let Some(page) = scan.next().await? {
-            for entry in &page {
-                chains.take(entry);
-                if folds.iter().any(|fold| fold.wants(entry.id, entry.family)) {
-                    let entry = entry.decode();
-                    for fold in folds.iter_mut().filter(|fold| fold.wants(entry.id, entry.family)) {
-                        fold.take(&entry);
-                    }
-                }
-            }
+            page.iter().for_each(|entry| chains.take(entry));
+            let is_wanted = |entry: &&RawEntry| folds.iter().any(|fold| fold.wants(entry.id, entry.family));
+            let entries: Vec<Entry> = page.iter().filter(is_wanted).map(RawEntry::decode).collect();
+            folds.iter_mut().for_each(|fold| fold.fold_page(&entries));
             report.events += page.len() as u64;
             progress.add(page.len(), page.last().map_or(0, |last| last.id.ms));
         }
@@ -212,7 +207,7 @@ async fn check(
     };
     let read: Result<(), Error> = read.await;
     if let Err(error) = read {
-        // A damaged archive has been named by now; what lies behind it cannot be folded.
+        // A damaged archive is in the report by now; the events behind it cannot be folded.
         if error.is_transient() || report.differences.is_empty() {
             return Err(error);
         }
@@ -234,8 +229,8 @@ async fn check(
 
 static NOTHING: BTreeMap<Family, EventId> = BTreeMap::new();
 
-/// So many parked deliveries are told of.
-const PARKED: usize = 1_000;
+/// Maximum dead letters in the report.
+const MAX_DEAD_LETTERS: usize = 1_000;
 
 fn up_to(id: EventId) -> Range {
     Range { from: std::ops::Bound::Unbounded, to: std::ops::Bound::Included(id) }
@@ -255,8 +250,8 @@ async fn archive(others: Others<'_>, partition: Partition, report: &mut Report) 
     for family in Family::ALL {
         match archive.verify_chain(partition, family).await {
             Ok(()) => {}
-            Err(ArchiveError::Broken(Broken { which, why })) => {
-                report.differences.push(Difference::Archive { object: which, why: why.to_string() });
+            Err(ArchiveError::Damaged(DamagedObject { object, why })) => {
+                report.differences.push(Difference::Archive { object, why: why.to_string() });
             }
             Err(error) => {
                 report
@@ -267,7 +262,7 @@ async fn archive(others: Others<'_>, partition: Partition, report: &mut Report) 
     }
 }
 
-/// An error with everything that led to it.
+/// An error with its sources.
 fn chain_of(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

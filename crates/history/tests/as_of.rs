@@ -1,7 +1,5 @@
-//! Rows as they stood at an instant are the rows that a reader saw at that instant.
+//! The rows of a view at an instant are the rows that a reader saw at that instant.
 #![allow(clippy::unwrap_used, reason = "a test may fail loudly, in its helpers, too")]
-
-mod support;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -14,11 +12,12 @@ use std::{
 
 use hemostat_core::{
     Policy, Projection,
-    view::{Breaker, Calibration, Containers, Cooldown, Dedup, Incidents, Timeline},
+    views::{Breaker, Calibration, Containers, Cooldown, Dedup, Incidents, Timeline},
 };
+use hemostat_history::testing::{Plan, history};
 use hemostat_history::{History, Position, Progress, as_of};
 use hemostat_log::{Commit, Log, MemoryLog};
-use hemostat_runtime::{Context, ProjectWorker, Stage, Step, rows};
+use hemostat_runtime::{Context, LeasedWorker, ProjectWorker, Step, read_model};
 use hemostat_schema::{
     Body, Cause, Event, EventId, NewEvent, Observation, Partition, Recorded, Span, Timestamp,
     alert::{Raised, Resolution, Resolved},
@@ -27,9 +26,8 @@ use proptest::{
     sample::subsequence,
     strategy::{Strategy as _, ValueTree as _},
 };
-use support::{Plan, history};
 
-/// Half a day of four containers that fall ill, each symptom with an alert.
+/// Half a day of four containers that fall ill, with an alert for each symptom.
 fn half_a_day() -> Vec<Recorded> {
     let plan = Plan {
         containers: 4,
@@ -37,7 +35,7 @@ fn half_a_day() -> Vec<Recorded> {
         sample_every: Span::from_secs(1800),
         ill_every: Span::from_secs(5400),
     };
-    let told = |event: Recorded| {
+    let with_alert = |event: Recorded| {
         let alert: Option<Event> = match event.event() {
             Some(Event::Observation(Observation::SymptomRaised(raised))) => {
                 let (title, text) = ("ill".into(), "so".into());
@@ -49,22 +47,22 @@ fn half_a_day() -> Vec<Recorded> {
             }
             _ => None,
         };
-        // Nobody else's place: no millisecond of this history has so many events.
+        // A free id: no millisecond of this history has so many events.
         let id = EventId { seq: event.id.seq + 1_000_000, ..event.id };
         let alert =
             alert.map(|alert| Recorded { id, cause: Some(event.id), body: Body::Known(alert), ..event.clone() });
         std::iter::once(event).chain(alert)
     };
-    history(plan, &Policy::default()).into_iter().flat_map(told).collect()
+    history(plan, &Policy::default()).into_iter().flat_map(with_alert).collect()
 }
 
-/// A log that is written in pieces, and a projector that keeps up with it.
+/// A log that is written in pieces, and a projector that follows it.
 struct Written<P: Projection> {
     log: Arc<MemoryLog>,
     ctx: Context,
     now: Arc<AtomicI64>,
-    projector: Stage<ProjectWorker<P>>,
-    /// From the ids of the history that is told to those on this log.
+    projector: LeasedWorker<ProjectWorker<P>>,
+    /// The ids on this log, by the ids of the generated history.
     ids: HashMap<EventId, EventId>,
 }
 
@@ -74,7 +72,7 @@ impl<P: Projection> Written<P> {
         let clock = Arc::clone(&now);
         let log = Arc::new(MemoryLog::with_clock(1, move || Timestamp::from_millisecond(clock.load(Relaxed)).unwrap()));
         let ctx = Context::new(log.clone());
-        let projector = Stage::new(ctx.clone(), ProjectWorker::<P>::new(ctx.clone(), Partition(0)));
+        let projector = LeasedWorker::new(ctx.clone(), ProjectWorker::<P>::new(ctx.clone(), Partition(0)));
         Self { log, ctx, now, projector, ids: HashMap::new() }
     }
 
@@ -85,7 +83,7 @@ impl<P: Projection> Written<P> {
         let siblings: HashMap<EventId, usize> =
             events.iter().enumerate().map(|(index, event)| (event.id, index)).collect();
         let new = |event: &Recorded| {
-            let Body::Known(known) = &event.body else { panic!("an unknown event is told") };
+            let Body::Known(known) = &event.body else { panic!("the generated history has an unknown event") };
             let cause = event.cause.map(|cause| match siblings.get(&cause) {
                 Some(index) => Cause::Sibling(*index),
                 None => Cause::Event(self.ids[&cause]),
@@ -101,50 +99,50 @@ impl<P: Projection> Written<P> {
                 return;
             }
         }
-        panic!("the projector never comes to rest");
+        panic!("the projector never becomes idle");
     }
 
     async fn rows(&self) -> BTreeMap<String, P::Row> {
-        rows::all::<P>(&*self.log).await.unwrap().into_iter().collect()
+        read_model::all::<P>(&*self.log).await.unwrap().into_iter().collect()
     }
 }
 
-/// What the rows were after each of these pieces of history is what they are said to have been.
+/// Compares the rows after each piece of the history with the rows of [`as_of`] at the same instant.
 async fn check<P: Projection>(history: &[Recorded], ends: &[usize]) {
     let mut written = Written::<P>::new();
-    let mut stood = vec![];
+    let mut seen = vec![];
     let mut begin = 0;
     for end in ends.iter().copied().chain([history.len()]) {
         written.write(&history[begin..end]).await;
-        stood.push((written.log.clock(Partition(0)).await.unwrap(), written.rows().await));
+        seen.push((written.log.clock(Partition(0)).await.unwrap(), written.rows().await));
         begin = end;
     }
-    assert!(stood.iter().any(|(_, rows)| !rows.is_empty()), "{} is never empty here", P::NAME);
+    assert!(seen.iter().any(|(_, rows)| !rows.is_empty()), "{} is never empty here", P::NAME);
 
     let (past, progress) = (History::new(written.ctx.log.clone(), None), Progress::default());
-    for (id, expected) in &stood {
+    for (id, expected) in &seen {
         let by_event = as_of::rows::<P>(&past, Position::after(*id), &progress).await.unwrap();
         assert_eq!(by_event, *expected, "{} as of {id}", P::NAME);
         let instant = Timestamp::from_millisecond(i64::try_from(id.ms).unwrap()).unwrap();
         let by_time = as_of::rows::<P>(&past, Position::by(instant), &progress).await.unwrap();
         assert_eq!(by_time, *expected, "{} as of {instant}", P::NAME);
     }
-    let (id, _) = stood[stood.len() / 2];
-    for key in stood.iter().flat_map(|(_, rows)| rows.keys()).collect::<std::collections::BTreeSet<_>>() {
-        let expected = stood[stood.len() / 2].1.get(key);
+    let (id, _) = seen[seen.len() / 2];
+    for key in seen.iter().flat_map(|(_, rows)| rows.keys()).collect::<std::collections::BTreeSet<_>>() {
+        let expected = seen[seen.len() / 2].1.get(key);
         let row = as_of::row::<P>(&past, key, Position::after(id), &progress).await.unwrap();
         assert_eq!(row.as_ref(), expected, "{} of {key} as of {id}", P::NAME);
     }
 }
 
-/// Fifty instants, of which a seed says which.
+/// Fifty instants, chosen by a fixed seed.
 fn fifty(length: usize) -> Vec<usize> {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     subsequence((1..length).collect::<Vec<_>>(), 50).new_tree(&mut runner).unwrap().current()
 }
 
 #[tokio::test]
-async fn containers_and_incidents_stood_as_they_are_said_to_have_stood_at_fifty_instants() {
+async fn containers_and_incidents_as_of_fifty_instants_are_the_rows_seen_then() {
     let history = half_a_day();
     let ends = fifty(history.len());
     check::<Containers>(&history, &ends).await;
@@ -152,7 +150,7 @@ async fn containers_and_incidents_stood_as_they_are_said_to_have_stood_at_fifty_
 }
 
 #[tokio::test]
-async fn every_other_view_stood_as_it_is_said_to_have_stood_at_fifty_instants() {
+async fn every_other_view_as_of_fifty_instants_is_the_rows_seen_then() {
     let history = half_a_day();
     let ends = fifty(history.len());
     check::<Timeline>(&history, &ends).await;
@@ -163,7 +161,7 @@ async fn every_other_view_stood_as_it_is_said_to_have_stood_at_fifty_instants() 
 }
 
 #[tokio::test]
-async fn before_anything_happened_there_were_no_rows() {
+async fn before_the_first_event_there_are_no_rows() {
     let mut written = Written::<Containers>::new();
     written.write(&half_a_day()).await;
     let past = History::new(written.ctx.log.clone(), None);

@@ -1,4 +1,4 @@
-//! What time it is: the only place that asks the machine.
+//! The current time: the only place that reads the machine's clock.
 
 use std::{
     fmt::Debug,
@@ -7,9 +7,9 @@ use std::{
 
 use hemostat_schema::{Span, Timestamp};
 
-/// Tells the time.
+/// A source of the current time.
 pub trait Clock: Send + Sync + Debug + 'static {
-    /// Now.
+    /// The current time.
     fn now(&self) -> Timestamp;
 }
 
@@ -23,17 +23,17 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still until it is told to go on, for tests.
+/// A clock that a test advances by hand.
 #[derive(Debug)]
 pub struct ManualClock(Mutex<Timestamp>);
 
 impl ManualClock {
-    /// Stands at `now`.
+    /// A clock that shows `now`.
     pub fn at(now: Timestamp) -> Self {
         Self(Mutex::new(now))
     }
 
-    /// Goes on by `span`.
+    /// Advances by `span`.
     pub fn advance(&self, span: Span) {
         let mut now = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *now = span.after(*now);

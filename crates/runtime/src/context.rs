@@ -1,4 +1,4 @@
-//! What every worker is given.
+//! The dependencies of every worker.
 
 use std::{process, sync::Arc, time::Duration};
 
@@ -6,33 +6,36 @@ use hemostat_log::{Durability, History, Log};
 use hemostat_schema::{HostName, Partition};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Clock, Health, SystemClock};
+use crate::{
+    clock::{Clock, SystemClock},
+    health::Health,
+};
 
-/// What every worker is given. Cheap to clone; clones share the shutdown and the health.
+/// The dependencies of every worker. Cheap to clone; clones share the shutdown and the health.
 #[derive(Debug, Clone)]
 pub struct Context {
     /// The event log.
     pub log: Arc<dyn Log>,
-    /// All that ever happened: the log, and the archive where there is one.
+    /// The log together with the archive, if there is one.
     pub history: History,
-    /// The time.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// As whom this process holds leases.
+    /// The name under which this process holds leases. No two processes have the same.
     pub owner: String,
-    /// How long a lease holds when its owner falls silent.
+    /// How long a lease is valid after its last renewal.
     pub lease_ttl: Duration,
-    /// How safe an event must be before an effect follows from it.
+    /// How durable an event must be before an effect is executed because of it.
     pub durability: Durability,
-    /// How long an effect waits for that before it is withheld.
+    /// How long an effect waits for that durability before it is not executed.
     pub durable_within: Duration,
-    /// Cancelled when the process is to end.
+    /// Cancelled when the process shuts down.
     pub shutdown: CancellationToken,
-    /// How the workers are doing.
+    /// The status of every worker.
     pub health: Health,
 }
 
 impl Context {
-    /// On this log, by the system's clock, with the default time to live of leases.
+    /// With the system's clock and defaults for the rest.
     pub fn new(log: Arc<dyn Log>) -> Self {
         Self {
             history: History::new(Arc::clone(&log), None),
@@ -52,13 +55,13 @@ impl Context {
         (0..self.log.partitions()).map(Partition)
     }
 
-    /// The partition in which the history of `host` is kept.
+    /// The partition of `host`'s events.
     pub fn partition_of(&self, host: &HostName) -> Partition {
         Partition::of(host, self.log.partitions())
     }
 }
 
-/// A name that no other process has: a second process must not take a lease for its own.
+/// A name that no other process has: two processes of one name would both take a lease for their own.
 fn unique_owner() -> String {
     format!("{}-{:08x}", process::id(), fastrand::u32(..))
 }

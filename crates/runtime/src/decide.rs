@@ -1,20 +1,20 @@
-//! Running a decider: state is what the log says, folded in the order of ids, and nothing else.
+//! Deciders: fold the log into state, decide upon triggers, commit with optimistic concurrency.
 //!
 //! ```text
-//!   inbox ──► fold everything ──► decide trigger by trigger ──► one commit: events, acks, rows, timers
-//!     ▲                                  │                          │ guarded by the heads that were folded
-//!     └──── conflict: read on ◄──────────┼──────────────────────────┤
-//!                                        ▼                          ▼
-//!              a subject that has just emitted waits      own events come back through the inbox
+//!   inbox ──► fold everything ──► decide, trigger by trigger ──► one commit: events, acknowledgements, rows, timers
+//!     ▲                                  │                           │ guarded by the versions that were folded
+//!     └──── conflict: read on ◄──────────┼───────────────────────────┤
+//!                                        ▼                           ▼
+//!       a subject waits while events about it are in flight      own events come back through the inbox
 //! ```
 //!
-//! Rows are written in the same commit as the acknowledgements, together with the position up to which the partition
-//! was folded. So the rows are always one consistent cut through the log: what is newer than the position is folded,
-//! what is not has been. Where there is no position (a new group, a new version of the rows, rows that were deleted),
-//! the whole log is folded again, without deciding anything.
+//! State is what the log says, folded in the order of event ids, and nothing else. The materialised rows and their offset
+//! are written in the commit that acknowledges the deliveries, so the rows are always a consistent cut of the log: every
+//! event up to the offset is in them, no later one is. Without an offset (a new group, a new version of the rows, deleted
+//! rows) the worker folds the whole log again, without deciding anything.
 
-mod memory;
 mod round;
+mod state_cache;
 mod timers;
 mod worker;
 
@@ -22,15 +22,15 @@ use std::sync::Arc;
 
 use hemostat_core::Decider;
 
-pub use self::{memory::Known, worker::DecideWorker};
-use crate::{Context, Stage, Task};
+pub use self::worker::DecideWorker;
+use crate::{context::Context, task::Task, worker::LeasedWorker};
 
 /// The workers of a decider, one for each partition.
 pub fn decider<D: Decider>(ctx: &Context, policy: Arc<D::Policy>) -> Vec<Task> {
     ctx.partitions()
         .map(|partition| {
             let worker = DecideWorker::<D>::new(ctx.clone(), partition, policy.clone());
-            Task::new(format!("{}/{partition}", D::GROUP), Stage::new(ctx.clone(), worker).run())
+            Task::new(format!("{}/{partition}", D::GROUP), LeasedWorker::new(ctx.clone(), worker).run())
         })
         .collect()
 }

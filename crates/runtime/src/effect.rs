@@ -1,9 +1,17 @@
-//! What an effect is: something that is done in the world because of an event, and told by another event.
+//! Effects: something is executed in the world because of an event, and its outcome is appended as another event.
 //!
-//! Redis and the world cannot change in one commit, so an effect happens at least once. It is made safe from three sides:
-//! [`Permit::check`] refuses when this process is not certain to be the one that may act, [`Permit::redelivered`]
-//! says that the effect may already have happened, so that it first asks the world, and [`Permit::confirm`] makes sure
-//! that the event that asks for it is not lost with a server.
+//! Redis and the world cannot change in one commit, so an effect is executed at least once. Three checks make it safe:
+//!
+//! ```text
+//!   intent (event) ──► check ──► confirm_durable ──► redelivered? ──► execute ──► commit: outcome, acknowledgement
+//!                        │             │                  │ ask the world whether it was executed before
+//!                        │             └ the intent is not replicated: do not execute, say why
+//!                        └ the lease may have expired: wait, or leave it to the next holder
+//! ```
+//!
+//! [`ExecutionGuard::check`] refuses when this process may no longer hold the lease, [`ExecutionGuard::redelivered`] says
+//! that an earlier attempt may have succeeded, and [`ExecutionGuard::confirm_durable`] ensures that the event cannot be lost
+//! with a server.
 
 mod worker;
 
@@ -24,36 +32,37 @@ use tracing::debug;
 
 pub use self::worker::EffectWorker;
 use crate::{
-    Context, Task,
-    lease::{Tenure, Uncertain},
-    worker::Stage,
+    context::Context,
+    lease::{LeaseGuard, LeaseUncertain},
+    task::Task,
+    worker::LeasedWorker,
 };
 
-/// Something that is done in the world because of an event.
+/// Something that is executed in the world because of an event.
 #[async_trait]
 pub trait Effect: Send + Sync + 'static {
     /// The consumer group.
     const GROUP: &'static str;
-    /// The families in which its events are.
+    /// The families of its events.
     const READS: &'static [Family];
 
     /// Whether `event` asks for this effect.
     fn wants(&self, event: &Recorded) -> bool;
 
-    /// Until when an event is left to a process that serves its host, as this one does not; none where it does. It is
-    /// neither handled nor parked until then, and the work is handed over to such a process as soon as one is there; where
-    /// none has come by that time, [`run`](Self::run) is to say so. Only for [`effect_on`].
-    fn leaves(&self, _event: &Recorded) -> Option<Timestamp> {
+    /// How long an event waits for a process that serves its host; `None` where this process does. Until then it is neither
+    /// executed nor dead-lettered, and the lease is handed over as soon as such a process runs. After that
+    /// [`run`](Self::run) is called here and must say that nothing was executed. Only for [`effect_on_hosts`].
+    fn delegated_until(&self, _event: &Recorded) -> Option<Timestamp> {
         None
     }
 
-    /// One effect, ended by one or more outcome events; one without a cause gets `event` as its cause.
+    /// Executes the effect and returns its outcome: one or more events. An event without a cause gets `event` as its cause.
     ///
-    /// [`Permit::check`] is called right before the world is touched. The effects of one subject come one after another
-    /// in the order of their events; those of several subjects at the same time.
-    async fn run(&self, event: &Recorded, permit: &Permit) -> Result<Vec<NewEvent>, Fault>;
+    /// Call [`ExecutionGuard::check`] right before touching the world. The effects of one subject run one after another in
+    /// the order of their events; those of several subjects run concurrently.
+    async fn run(&self, event: &Recorded, guard: &ExecutionGuard) -> Result<Vec<NewEvent>, Fault>;
 
-    /// How often an effect that failed with [`Fault::Retry`] is tried again before it is parked.
+    /// How often [`Fault::Retry`] is retried before the event is dead-lettered.
     fn retries(&self) -> u32 {
         10
     }
@@ -62,88 +71,90 @@ pub trait Effect: Send + Sync + 'static {
 /// Why an effect has no outcome.
 #[derive(Debug)]
 pub enum Fault {
-    /// It may do better later: tried again after a while, a limited number of times.
+    /// A later attempt may succeed: retried with backoff, [`Effect::retries`] times.
     Retry(anyhow::Error),
-    /// It will never do better: put aside, visible in the API.
-    Park(anyhow::Error),
+    /// No attempt can succeed: the event becomes a dead letter, visible in the API.
+    DeadLetter(anyhow::Error),
 }
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Retry(error) | Self::Park(error) => write!(f, "{error:#}"),
+            Self::Retry(error) | Self::DeadLetter(error) => write!(f, "{error:#}"),
         }
     }
 }
 
-/// The permission to act, and what is to be known before acting.
+/// The checks before a side effect: of the lease and of the intent's durability.
 #[derive(Debug)]
-pub struct Permit {
+pub struct ExecutionGuard {
     ctx: Context,
-    tenure: Tenure,
+    lease: LeaseGuard,
     event: (Family, EventId),
     redelivered: bool,
     now: Timestamp,
-    /// The event was safe when it was asked, and so is for good.
-    safe: AtomicBool,
+    /// The event was durable when it was checked, and stays so.
+    durable: AtomicBool,
 }
 
-/// An event is not as safe as it must be before something is done because of it.
+/// An event is less durable than the configuration demands before an effect is executed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Undurable {
-    /// What it must be.
+pub struct NotDurable {
+    /// The durability that the configuration demands.
     pub wanted: Durability,
-    /// So many replicas had it in time.
+    /// How many replicas had it in time.
     pub replicas: u32,
 }
 
-impl Permit {
-    pub(crate) fn new(ctx: &Context, tenure: Tenure, event: &Recorded, redelivered: bool) -> Self {
+impl ExecutionGuard {
+    pub(crate) fn new(ctx: &Context, lease: LeaseGuard, event: &Recorded, redelivered: bool) -> Self {
         let (now, event) = (ctx.clock.now(), (event.family(), event.id));
-        Self { ctx: ctx.clone(), tenure, event, redelivered, now, safe: AtomicBool::new(false) }
+        Self { ctx: ctx.clone(), lease, event, redelivered, now, durable: AtomicBool::new(false) }
     }
 
-    /// Whether this effect was begun before, here or by a process that died: it may already have happened.
+    /// Whether an earlier attempt was begun, here or by a process that crashed: it may have succeeded.
     pub fn redelivered(&self) -> bool {
         self.redelivered
     }
 
-    /// Whether this process may still act. To be asked right before the world is touched, each time.
+    /// Checks that this process certainly holds the lease. Call it right before touching the world, each time.
     ///
     /// # Errors
-    /// When the lease is not certainly ours, as in a process that was frozen and woke up. To be passed on as it is.
+    /// When the lease may have expired, as in a process that was frozen. Return the error as it is.
     pub fn check(&self) -> Result<(), Fault> {
-        if self.tenure.is_certain() { Ok(()) } else { Err(Fault::Retry(anyhow!(Uncertain))) }
+        if self.lease.is_certain() { Ok(()) } else { Err(Fault::Retry(anyhow!(LeaseUncertain))) }
     }
 
-    /// Whether the event that asks for the effect is as safe as the configuration wants it to be; none when it is. To be
-    /// asked before the world is touched; asking again costs nothing.
+    /// Checks that the event is as durable as the configuration demands; `None` when it is. Call it before touching the
+    /// world; a second call costs nothing.
     ///
     /// # Errors
-    /// When it cannot be told now. To be passed on as it is.
-    pub async fn confirm(&self) -> Result<Option<Undurable>, Fault> {
+    /// When it cannot be checked now. Return the error as it is.
+    pub async fn confirm_durable(&self) -> Result<Option<NotDurable>, Fault> {
         let (wanted, log) = (self.ctx.durability, &self.ctx.log);
-        if wanted == Durability::Everysec || self.safe.load(Ordering::Relaxed) {
+        if wanted == Durability::Everysec || self.durable.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        let (lease, ttl) = (self.tenure.lease(), self.ctx.lease_ttl);
+        let (lease, ttl) = (self.lease.lease(), self.ctx.lease_ttl);
         match log.confirm(lease, ttl, self.event, wanted, self.ctx.durable_within).await {
             Ok(Confirmed::Safe) => {
-                self.safe.store(true, Ordering::Relaxed);
+                self.durable.store(true, Ordering::Relaxed);
                 Ok(None)
             }
-            Ok(Confirmed::Short { replicas }) => Ok(Some(Undurable { wanted, replicas })),
-            Ok(Confirmed::Lost) => Err(Fault::Park(anyhow!("the intent {} is not on the log any more", self.event.1))),
-            // As with the lease: it is waited until the log is back, or somebody else does it.
+            Ok(Confirmed::Short { replicas }) => Ok(Some(NotDurable { wanted, replicas })),
+            Ok(Confirmed::Lost) => {
+                Err(Fault::DeadLetter(anyhow!("the intent {} is not on the log any more", self.event.1)))
+            }
+            // As with the lease: the worker waits until the log is back, or another process takes over.
             Err(error) if error.is_transient() || matches!(error, Error::Fenced { .. }) => {
                 debug!("{error}");
-                Err(Fault::Retry(anyhow!(Uncertain)))
+                Err(Fault::Retry(anyhow!(LeaseUncertain)))
             }
             Err(error) => Err(Fault::Retry(error.into())),
         }
     }
 
-    /// When this try of the effect began.
+    /// When this attempt began.
     pub fn now(&self) -> Timestamp {
         self.now
     }
@@ -155,9 +166,9 @@ pub fn effect<E: Effect>(ctx: &Context, effect: E) -> Vec<Task> {
     tasks(ctx, ctx.partitions(), |partition| EffectWorker::new(ctx.clone(), partition, effect.clone()))
 }
 
-/// The workers of an effect that this process can have on these hosts only, one for each partition in which there are any.
-/// It shares each with those who can have the effect on hosts in there, too: what is for a host of theirs is left to them.
-pub fn effect_on<E: Effect>(ctx: &Context, hosts: impl IntoIterator<Item = HostName>, effect: E) -> Vec<Task> {
+/// The workers of an effect that this process can execute on these hosts only, one for each partition with such a host.
+/// Other processes may serve other hosts of the same partition: their events are left to them.
+pub fn effect_on_hosts<E: Effect>(ctx: &Context, hosts: impl IntoIterator<Item = HostName>, effect: E) -> Vec<Task> {
     let effect = Arc::new(effect);
     let mut served: BTreeMap<Partition, Vec<HostName>> = BTreeMap::new();
     for host in hosts {
@@ -175,7 +186,8 @@ fn tasks<E: Effect>(
     partitions: impl IntoIterator<Item = Partition>,
     worker: impl Fn(Partition) -> EffectWorker<E>,
 ) -> Vec<Task> {
-    let task =
-        |partition| Task::new(format!("{}/{partition}", E::GROUP), Stage::new(ctx.clone(), worker(partition)).run());
+    let task = |partition| {
+        Task::new(format!("{}/{partition}", E::GROUP), LeasedWorker::new(ctx.clone(), worker(partition)).run())
+    };
     partitions.into_iter().map(task).collect()
 }

@@ -1,5 +1,5 @@
-//! How the process is doing, for people (one line when the log is lost, one when it is back) and for machines
-//! (/healthz, /readyz, /metrics).
+//! The status of every worker: for people one log line when the log is lost and one when it is back, for machines
+//! `/healthz`, `/readyz` and `/metrics`.
 
 use std::{
     collections::BTreeMap,
@@ -11,61 +11,59 @@ use hemostat_log::Error;
 use serde::Serialize;
 use tracing::{info, warn};
 
-/// How a worker is doing.
+/// The status of a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Condition {
-    /// It has not taken its lease yet, nor seen that another has it.
+pub enum WorkerStatus {
+    /// It has not yet tried to acquire its lease.
     Starting,
-    /// It holds its lease and works.
+    /// It holds the lease and works.
     Serving,
-    /// Another process does the work.
+    /// Another process holds the lease.
     StandingBy,
-    /// The log cannot be reached.
+    /// The log cannot be reached; it retries.
     Retrying,
 }
 
-/// How all workers of a process are doing. Clones are views of the same one.
+/// The status of all workers of a process. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Health(Arc<Mutex<Workers>>);
 
 #[derive(Debug, Default)]
 struct Workers {
-    conditions: BTreeMap<String, Condition>,
+    statuses: BTreeMap<String, WorkerStatus>,
     outage: Option<Instant>,
 }
 
 impl Health {
-    /// Says how `worker` is doing; whether that is new.
-    ///
-    /// When the last worker has got over an outage of the log, this says so.
-    pub fn set(&self, worker: &str, condition: Condition) -> bool {
+    /// Sets the status of `worker`; returns whether it changed. Logs the end of an outage when the last worker is over it.
+    pub fn set(&self, worker: &str, status: WorkerStatus) -> bool {
         let mut workers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = workers.conditions.insert(worker.to_owned(), condition);
-        if !workers.conditions.values().any(|condition| *condition == Condition::Retrying)
+        let before = workers.statuses.insert(worker.to_owned(), status);
+        if !workers.statuses.values().any(|status| *status == WorkerStatus::Retrying)
             && let Some(since) = workers.outage.take()
         {
-            info!("the log is back after {:.1} s; going on where it stopped", since.elapsed().as_secs_f64());
+            info!("the log is back after {:.1} s; continuing", since.elapsed().as_secs_f64());
         }
-        before != Some(condition)
+        before != Some(status)
     }
 
-    /// Says that `worker` cannot reach the log, and why; the first to notice says so to people.
+    /// Sets that `worker` cannot reach the log. Logs the outage once, when the first worker notices it.
     pub fn outage(&self, worker: &str, error: &Error) {
         let first = {
             let mut workers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            workers.conditions.insert(worker.to_owned(), Condition::Retrying);
+            workers.statuses.insert(worker.to_owned(), WorkerStatus::Retrying);
             let first = workers.outage.is_none();
             workers.outage.get_or_insert_with(Instant::now);
             first
         };
         if first {
-            warn!("lost the log: {error}; nothing is done until it is back, trying again");
+            warn!("lost the log: {error}; nothing is done until it is back, retrying");
         }
     }
 
-    /// Every worker with its condition.
-    pub fn conditions(&self) -> BTreeMap<String, Condition> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).conditions.clone()
+    /// Every worker with its status.
+    pub fn statuses(&self) -> BTreeMap<String, WorkerStatus> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).statuses.clone()
     }
 }

@@ -1,9 +1,17 @@
-//! Holding a lease: taking it, renewing it, knowing for certain that it is still ours, giving it back.
+//! The lease of a group's work in a partition: acquire, renew, know for certain that it is still held, release.
 //!
-//! The log refuses commits of an old epoch, but it cannot refuse an effect in the world. So the holder keeps a deadline
-//! of its own: counted from *before* the last successful renewal was asked for, less a margin. It is kept on two
-//! clocks, as the monotonic one stands still while the machine sleeps and the wall clock may be set back; where either
-//! is past it, the lease is not certain.
+//! The lease carries an epoch, which is the fencing token: the log rejects commits of an older epoch. It cannot reject a
+//! side effect in the world. The holder therefore keeps a deadline of its own, counted from *before* it sent the last
+//! renewal that succeeded, less a safety margin:
+//!
+//! ```text
+//!   renewal sent ──────────────────────────────────────┬────────────► time
+//!   │◄──────────── certain: 9/10 of the ttl ──────────►│ margin │ the log may grant the lease to another process
+//!        │◄── renewed every ttl/3
+//! ```
+//!
+//! The deadline is kept on two clocks: the monotonic clock stands still while the machine sleeps, and the wall clock may be
+//! set back. The lease is certain only before the deadline on both.
 
 use std::{
     fmt,
@@ -21,73 +29,74 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::debug;
 
 use crate::{
-    Context, Metric,
-    fleet::{Seat, Turn},
+    context::Context,
+    membership::{Assignment, Member},
+    metrics::Metric,
 };
 
-/// The lease is not certainly ours: an effect must not happen.
+/// The lease may have expired, so a side effect must not happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the lease is not certainly held any more, so nothing may be done")]
-pub struct Uncertain;
+#[error("the lease may have expired, so nothing may be executed")]
+pub struct LeaseUncertain;
 
-/// A lease that is held and renewed. Clones are views of the same one.
+/// A view of a held lease, renewed in the background. Clones share the same lease.
 #[derive(Clone)]
-pub struct Tenure(Arc<Shared>);
+pub struct LeaseGuard(Arc<Shared>);
 
 struct Shared {
     lease: Lease,
     ttl: Duration,
-    until: Mutex<(Instant, SystemTime)>,
-    /// Cancelled when the lease is lost or given back.
-    over: CancellationToken,
-    /// To whom it is to be handed over.
-    heir: watch::Sender<Option<String>>,
+    /// Until when the lease is certainly held, on each clock.
+    deadline: Mutex<(Instant, SystemTime)>,
+    /// Cancelled when the lease is lost or released.
+    ended: CancellationToken,
+    /// The member to which the partition has been reassigned.
+    hand_over_to: watch::Sender<Option<String>>,
 }
 
-/// The one that holds the lease; when it is dropped, the lease is renewed no more and runs out.
+/// The owner of a held lease. Dropping it ends the renewal, and the lease expires.
 #[derive(Debug)]
-pub(crate) struct Held {
-    pub tenure: Tenure,
+pub(crate) struct HeldLease {
+    pub guard: LeaseGuard,
     log: Arc<dyn Log>,
     _renewal: DropGuard,
 }
 
-impl Held {
-    /// Takes the lease where it is free and renews it every third of its time to live; none when another holds it. With a
-    /// seat, it attends with each renewal and notices when the work has become another's.
+impl HeldLease {
+    /// Acquires the lease if it is free and renews it every third of its time to live; `None` when another process holds
+    /// it. As a `member`, it heartbeats with each renewal and learns when the partition is reassigned.
     pub async fn acquire(
         ctx: &Context,
         partition: Partition,
         group: &str,
-        seat: Option<Seat>,
+        member: Option<Member>,
     ) -> Result<Option<Self>, Error> {
-        let asked = (Instant::now(), SystemTime::now());
+        let sent = (Instant::now(), SystemTime::now());
         let Some(lease) = ctx.log.acquire(partition, group, &ctx.owner, ctx.lease_ttl).await? else { return Ok(None) };
-        let tenure = Tenure::new(lease, ctx.lease_ttl, asked);
-        let shutdown = ctx.shutdown.clone();
-        tokio::spawn(tenure.clone().renew(ctx.log.clone(), seat, shutdown));
-        let renewal = tenure.0.over.clone().drop_guard();
-        Ok(Some(Self { tenure, log: ctx.log.clone(), _renewal: renewal }))
+        let guard = LeaseGuard::new(lease, ctx.lease_ttl, sent);
+        tokio::spawn(guard.clone().renew(ctx.log.clone(), member, ctx.shutdown.clone()));
+        let renewal = guard.0.ended.clone().drop_guard();
+        Ok(Some(Self { guard, log: ctx.log.clone(), _renewal: renewal }))
     }
 
-    /// Gives the lease back, so that whoever stands by takes over at once. Where the log does not answer soon, the
-    /// lease runs out by itself.
+    /// Releases the lease, so that a standby takes over at once. It expires by itself when the log does not answer within
+    /// two seconds.
     pub async fn release(self) {
-        self.tenure.0.over.cancel();
-        match timeout(Duration::from_secs(2), self.log.release(self.tenure.lease())).await {
+        self.guard.0.ended.cancel();
+        match timeout(Duration::from_secs(2), self.log.release(self.guard.lease())).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => debug!("could not release the lease of {}: {error}", self.tenure.lease().group),
-            Err(_) => debug!("could not release the lease of {} in time", self.tenure.lease().group),
+            Ok(Err(error)) => debug!("could not release the lease of {}: {error}", self.guard.lease().group),
+            Err(_) => debug!("could not release the lease of {} in time", self.guard.lease().group),
         }
     }
 }
 
-impl Tenure {
-    fn new(lease: Lease, ttl: Duration, asked: (Instant, SystemTime)) -> Self {
-        let (until, over, heir) = (Mutex::new(asked), CancellationToken::new(), watch::Sender::new(None));
-        let tenure = Self(Arc::new(Shared { lease, ttl, until, over, heir }));
-        tenure.extend(asked);
-        tenure
+impl LeaseGuard {
+    fn new(lease: Lease, ttl: Duration, sent: (Instant, SystemTime)) -> Self {
+        let (deadline, ended, hand_over_to) = (Mutex::new(sent), CancellationToken::new(), watch::Sender::new(None));
+        let guard = Self(Arc::new(Shared { lease, ttl, deadline, ended, hand_over_to }));
+        guard.extend(sent);
+        guard
     }
 
     /// The lease itself.
@@ -95,88 +104,88 @@ impl Tenure {
         &self.0.lease
     }
 
-    /// Whether the lease is certainly ours at this moment.
+    /// Whether this process certainly holds the lease at this moment.
     pub fn is_certain(&self) -> bool {
-        let (monotonic, wall) = *self.0.until.lock().unwrap_or_else(PoisonError::into_inner);
-        !self.0.over.is_cancelled() && Instant::now() < monotonic && SystemTime::now() < wall
+        let (monotonic, wall) = *self.0.deadline.lock().unwrap_or_else(PoisonError::into_inner);
+        !self.has_ended() && Instant::now() < monotonic && SystemTime::now() < wall
     }
 
-    /// Whether it was lost or given back, for good.
-    pub fn is_over(&self) -> bool {
-        self.0.over.is_cancelled()
+    /// Whether the lease was lost or released, for good.
+    pub fn has_ended(&self) -> bool {
+        self.0.ended.is_cancelled()
     }
 
-    /// Resolves when it was lost or given back.
-    pub async fn over(&self) {
-        self.0.over.cancelled().await;
+    /// Resolves when the lease is lost or released.
+    pub async fn ended(&self) {
+        self.0.ended.cancelled().await;
     }
 
-    /// To whom the work is to be handed over, where it has become another's.
-    pub(crate) fn heir(&self) -> Option<String> {
-        self.0.heir.borrow().clone()
+    /// The member to which this process must hand over, once the partition has been reassigned.
+    pub(crate) fn hand_over_to(&self) -> Option<String> {
+        self.0.hand_over_to.borrow().clone()
     }
 
-    /// Resolves when it was lost or given back, or is to be handed over.
-    pub(crate) async fn ends(&self) {
-        let mut heir = self.0.heir.subscribe();
+    /// Resolves when the lease is lost or released, or the partition has been reassigned.
+    pub(crate) async fn ended_or_reassigned(&self) {
+        let mut hand_over_to = self.0.hand_over_to.subscribe();
         tokio::select! {
-            () = self.over() => {}
-            _ = heir.wait_for(Option::is_some) => {}
+            () = self.ended() => {}
+            _ = hand_over_to.wait_for(Option::is_some) => {}
         }
     }
 
-    /// Certain for the time to live, less a tenth, from when that was asked for.
+    /// Sets the deadline: the time to live, less a tenth as margin, after the renewal was sent.
     fn extend(&self, (monotonic, wall): (Instant, SystemTime)) {
         let certain = self.0.ttl - self.0.ttl / 10;
-        *self.0.until.lock().unwrap_or_else(PoisonError::into_inner) = (monotonic + certain, wall + certain);
+        *self.0.deadline.lock().unwrap_or_else(PoisonError::into_inner) = (monotonic + certain, wall + certain);
     }
 
-    /// Says again in the figures that it is held: a gauge that nobody sets is dropped.
-    fn show(&self) {
-        if !self.is_over() {
+    /// Sets the gauge again: the exporter drops a gauge that is not set for some time.
+    fn set_gauge(&self) {
+        if !self.has_ended() {
             let partition = self.lease().partition.to_string();
             Metric::LeaseHeld.gauge(&[("group", &self.lease().group), ("partition", &partition)]).set(1.0);
         }
     }
 
-    async fn renew(self, log: Arc<dyn Log>, seat: Option<Seat>, shutdown: CancellationToken) {
+    async fn renew(self, log: Arc<dyn Log>, member: Option<Member>, shutdown: CancellationToken) {
         let pause = self.0.ttl / 3;
-        let mut before = Turn::Ours;
+        let mut previous = Assignment::ThisProcess;
         loop {
             tokio::select! {
-                () = self.over() => return,
+                () = self.ended() => return,
                 () = sleep(pause) => {}
             }
-            let asked = (Instant::now(), SystemTime::now());
+            let sent = (Instant::now(), SystemTime::now());
             match log.renew(self.lease(), self.0.ttl).await {
                 Ok(true) => {
-                    self.extend(asked);
-                    self.show();
+                    self.extend(sent);
+                    self.set_gauge();
                 }
-                Ok(false) => return self.0.over.cancel(),
-                // The worker meets the same error and says so; the lease may still be ours when the log is back.
+                Ok(false) => return self.0.ended.cancel(),
+                // The worker meets the same error and reports it; the lease may still be held when the log is back.
                 Err(error) => debug!("could not renew the lease of {}: {error}", self.lease().group),
             }
-            // Who is ending has left, and does not come back.
-            let Some(seat) = seat.as_ref().filter(|_| !shutdown.is_cancelled()) else { continue };
-            match seat.attend().await {
-                Ok(turn) => {
-                    if let Turn::Of(heir) = &turn
-                        && turn == before
+            // A process that shuts down has deregistered and must not join again.
+            let Some(member) = member.as_ref().filter(|_| !shutdown.is_cancelled()) else { continue };
+            match member.heartbeat().await {
+                Ok(assignment) => {
+                    if let Assignment::Other(owner) = &assignment
+                        && assignment == previous
                     {
-                        self.0.heir.send_replace(Some(heir.clone()));
+                        self.0.hand_over_to.send_replace(Some(owner.clone()));
                     }
-                    before = turn;
+                    previous = assignment;
                 }
-                Err(error) => debug!("could not attend to {}: {error}", self.lease().group),
+                Err(error) => debug!("could not heartbeat for {}: {error}", self.lease().group),
             }
         }
     }
 }
 
-impl fmt::Debug for Tenure {
+impl fmt::Debug for LeaseGuard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tenure").field("lease", self.lease()).field("certain", &self.is_certain()).finish()
+        f.debug_struct("LeaseGuard").field("lease", self.lease()).field("certain", &self.is_certain()).finish()
     }
 }
 
@@ -188,26 +197,26 @@ mod tests {
         Lease { partition: Partition(0), group: "g".into(), owner: "me".into(), epoch: 1 }
     }
 
-    /// A tenure of ten seconds that was asked for so long ago, by each clock.
-    fn asked(monotonic: Duration, wall: Duration) -> Tenure {
+    /// A lease of ten seconds whose renewal was sent this long ago, by each clock.
+    fn renewed(monotonic: Duration, wall: Duration) -> LeaseGuard {
         let monotonic =
             Instant::now().checked_sub(monotonic).expect("the machine runs longer than this test looks back");
-        Tenure::new(lease(), Duration::from_secs(10), (monotonic, SystemTime::now() - wall))
+        LeaseGuard::new(lease(), Duration::from_secs(10), (monotonic, SystemTime::now() - wall))
     }
 
     #[test]
-    fn a_lease_is_certain_only_until_a_margin_before_its_end() {
+    fn a_lease_is_certain_only_until_a_margin_before_it_expires() {
         let secs = Duration::from_secs;
-        assert!(asked(secs(0), secs(0)).is_certain());
-        assert!(asked(secs(5), secs(5)).is_certain());
-        assert!(!asked(Duration::from_millis(9_001), secs(0)).is_certain(), "a process that was frozen must not act");
-        assert!(!asked(secs(0), secs(60)).is_certain(), "the machine slept, and its monotonic clock with it");
+        assert!(renewed(secs(0), secs(0)).is_certain());
+        assert!(renewed(secs(5), secs(5)).is_certain());
+        assert!(!renewed(Duration::from_millis(9_001), secs(0)).is_certain(), "a process that was frozen must not act");
+        assert!(!renewed(secs(0), secs(60)).is_certain(), "the machine slept, and its monotonic clock with it");
     }
 
     #[test]
-    fn what_was_given_back_is_not_certain() {
-        let tenure = asked(Duration::ZERO, Duration::ZERO);
-        tenure.0.over.cancel();
-        assert!(!tenure.is_certain());
+    fn a_released_lease_is_not_certain() {
+        let guard = renewed(Duration::ZERO, Duration::ZERO);
+        guard.0.ended.cancel();
+        assert!(!guard.is_certain());
     }
 }

@@ -1,46 +1,47 @@
-//! Everything around decisions: the only place that loops, waits, and asks the time.
+//! The runtime around pure decisions: the only place that loops, waits, and reads a clock.
 //!
-//! Services bring deciders, projections and effects; [`decider`], [`projection`] and [`effect`] make tasks of them, and
-//! [`run`] runs these until the process is told to end. What decisions are is in `hemostat-core`, how events are stored
-//! in `hemostat-log`.
+//! Services bring deciders, projections and effects; [`decider`], [`projection`] and [`effect`] turn them into tasks, and
+//! `hemostat-process` runs the tasks until the process shuts down. The decisions are in `hemostat-core`, the storage of
+//! events is in `hemostat-log`.
 //!
 //! ```text
-//!            ┌─ Stage: lease, standby, reconnect ──────────────────────────────┐
-//!   inbox ──►│ fold ─► decide ─► commit     (Decider)                          │──► log
-//!   timers ─►│ fold ─► commit               (Projection)                       │
-//!            │ intent ─► permit ─► world ─► outcome ─► commit     (Effect)     │
-//!            └─────────────────────────────────────────────────────────────────┘
+//!            ┌─ LeasedWorker: membership, lease, standby, outages ─────────────────┐
+//!   inbox ──►│ fold ─► decide ─► commit                              (Decider)     │──► log
+//!   log   ──►│ fold ─► commit rows and offset                        (Projection)  │
+//!   inbox ──►│ intent ─► ExecutionGuard ─► world ─► outcome ─► commit (Effect)     │
+//!            └─────────────────────────────────────────────────────────────────────┘
 //! ```
+//!
+//! [`Producer`] is for roles that append events and read none.
 
 mod clock;
 mod context;
+pub mod dead_letters;
 mod decide;
 mod effect;
-mod fleet;
+mod event_metrics;
 pub mod health;
 mod lease;
+mod membership;
 pub mod metrics;
-pub mod parked;
 mod producer;
 mod project;
+pub mod read_model;
 pub mod rebuild;
 pub mod retry;
-pub mod rows;
-mod tally;
 mod task;
 pub mod trace;
-pub mod views;
 mod worker;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use context::Context;
-pub use decide::{DecideWorker, Known, decider};
-pub use effect::{Effect, EffectWorker, Fault, Permit, Undurable, effect, effect_on};
-pub use health::{Condition, Health};
+pub use decide::{DecideWorker, decider};
+pub use effect::{Effect, EffectWorker, ExecutionGuard, Fault, NotDurable, effect, effect_on_hosts};
+pub use health::{Health, WorkerStatus};
 pub use hemostat_log as log;
-pub use lease::{Tenure, Uncertain};
+pub use lease::{LeaseGuard, LeaseUncertain};
 pub use metrics::Metric;
-pub use producer::{Lost, Producer};
+pub use producer::{Producer, ProducerError};
 pub use project::{ProjectWorker, projection};
 pub use task::Task;
-pub use worker::{Halt, Stage, Step, Worker};
+pub use worker::{LeasedWorker, Step, Worker, WorkerError};

@@ -1,44 +1,45 @@
-//! Every figure that HemoStat counts: name, unit and meaning, in one list.
+//! Every metric of HemoStat: name, unit and help text, in one list.
 //!
-//! No label grows without end: containers are labels only of gauges, and a gauge that nobody sets any more is dropped.
+//! The number of label values is bounded: containers are labels of gauges only, and the exporter drops a gauge that is no
+//! longer set.
 
 use metrics::{Counter, Gauge, Histogram, Label, Unit};
 
-/// What a figure does.
+/// The type of a metric.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Kind {
     /// Only grows.
     Counter,
     /// Goes up and down.
     Gauge,
-    /// Is counted by size, in buckets with these upper bounds.
+    /// A distribution, in buckets with these upper bounds.
     Histogram(&'static [f64]),
 }
 
-/// What is to be known of a figure.
+/// The description of a metric.
 #[derive(Debug, Clone, Copy)]
 pub struct Info {
-    /// With prefix and unit.
+    /// Its name, with prefix and unit.
     pub name: &'static str,
-    /// Of what.
+    /// Its unit.
     pub unit: Unit,
-    /// What it means.
+    /// Its help text.
     pub help: &'static str,
-    /// What it does.
+    /// Its type.
     pub kind: Kind,
 }
 
-macro_rules! figures {
+macro_rules! define_metrics {
     ($( $(#[$doc:meta])* $metric:ident = $kind:expr, $name:literal, $unit:ident, $help:literal; )*) => {
-        /// A figure.
+        /// A metric.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum Metric { $( #[doc = $help] $metric, )* }
 
         impl Metric {
-            /// All of them.
+            /// All metrics.
             pub const ALL: &'static [Self] = &[ $( Self::$metric ),* ];
 
-            /// What is to be known of it.
+            /// Its description.
             pub const fn info(self) -> Info {
                 match self { $(
                     Self::$metric => Info {
@@ -56,7 +57,7 @@ const FAST: Kind = Kind::Histogram(&[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 
 const ACTS: Kind = Kind::Histogram(&[0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0]);
 const WAITS: Kind = Kind::Histogram(&[0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0]);
 
-figures! {
+define_metrics! {
     EventsHandled = COUNTER, "events_handled_total", Count, "Events that a group has dealt with, by group.";
     EventsEmitted = COUNTER, "events_emitted_total", Count, "Events that a group has put on the log, by group.";
     EventsParked = COUNTER, "events_parked_total", Count, "Deliveries that a group gave up on, by group.";

@@ -1,57 +1,59 @@
-//! Putting events on the log for roles that read nothing from it, such as the monitor.
+//! Appends events for roles that read nothing from the log, such as the monitor.
 //!
-//! There is no delivery to acknowledge, so what makes an append happen only once is a sequence that the log checks:
-//! after an error of which it is not known whether the append was done, the same one is sent again.
+//! There is no delivery whose acknowledgement would make an append idempotent, so the log checks a sequence number: when a
+//! reply is lost, the producer sends the same append again, and it is done once.
 
 use hemostat_log::{Commit, CommitError, Error, RowChange};
 use hemostat_schema::{EventId, NewEvent, Partition};
 use tokio::time::{Instant, sleep};
 use tracing::info;
 
-use crate::{Condition, Context, Metric, lease::Held, retry::Backoff, trace};
+use crate::{
+    context::Context, event_metrics, health::WorkerStatus, lease::HeldLease, metrics::Metric, retry::Backoff, trace,
+};
 
-/// Appends to one partition, as the only one of its group.
+/// The one producer of its group in a partition.
 #[derive(Debug)]
 pub struct Producer {
     ctx: Context,
     name: String,
-    held: Held,
+    lease: HeldLease,
     seq: u64,
 }
 
 /// Why a producer cannot append any more.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Lost {
-    /// Another process has taken over: take the lease again, and look at the world afresh.
+pub enum ProducerError {
+    /// Another process has taken over: acquire the lease again, and read the state of the world again.
     #[error("another process has taken over this work")]
-    Lease,
-    /// The process is to end.
-    #[error("the process is to end")]
+    LeaseLost,
+    /// The process shuts down.
+    #[error("the process shuts down")]
     Shutdown,
-    /// The log failed for a reason that no waiting mends.
+    /// The log failed in a way that no retry mends.
     #[error(transparent)]
     Log(#[from] Error),
 }
 
 impl Producer {
-    /// Takes the lease, standing by as long as another process holds it and waiting while the log cannot be reached.
+    /// Acquires the lease; stands by while another process holds it, and retries while the log cannot be reached.
     ///
     /// # Errors
-    /// [`Lost::Shutdown`] when the process is to end before that, [`Lost::Log`] when no waiting helps.
-    pub async fn acquire(ctx: &Context, partition: Partition, group: &str) -> Result<Self, Lost> {
+    /// [`ProducerError::Shutdown`] and [`ProducerError::Log`].
+    pub async fn acquire(ctx: &Context, partition: Partition, group: &str) -> Result<Self, ProducerError> {
         let name = format!("{group}/{partition}");
         let mut backoff = Backoff::connection();
-        ctx.health.set(&name, Condition::Starting);
+        ctx.health.set(&name, WorkerStatus::Starting);
         loop {
-            let pause = match Held::acquire(ctx, partition, group, None).await {
-                Ok(Some(held)) => {
-                    ctx.health.set(&name, Condition::Serving);
-                    let producer = Self { ctx: ctx.clone(), name, held, seq: 0 };
-                    producer.gauge(1.0);
+            let pause = match HeldLease::acquire(ctx, partition, group, None).await {
+                Ok(Some(lease)) => {
+                    ctx.health.set(&name, WorkerStatus::Serving);
+                    let producer = Self { ctx: ctx.clone(), name, lease, seq: 0 };
+                    producer.set_gauge(1.0);
                     return Ok(producer);
                 }
                 Ok(None) => {
-                    if ctx.health.set(&name, Condition::StandingBy) {
+                    if ctx.health.set(&name, WorkerStatus::StandingBy) {
                         info!("{name}: another process does this work; standing by");
                     }
                     ctx.lease_ttl / 10
@@ -63,20 +65,24 @@ impl Producer {
                 Err(error) => return Err(error.into()),
             };
             tokio::select! {
-                () = ctx.shutdown.cancelled() => return Err(Lost::Shutdown),
+                () = ctx.shutdown.cancelled() => return Err(ProducerError::Shutdown),
                 () = sleep(pause) => {}
             }
         }
     }
 
-    /// Puts `events` on the log and changes `rows`, all or nothing and only once; waits while the log cannot be reached.
+    /// Appends `events` and changes `rows`, all or nothing and exactly once; retries while the log cannot be reached.
     ///
     /// # Errors
-    /// See [`Lost`]. After [`Lost::Shutdown`] it is not known whether it was done.
-    pub async fn append(&mut self, mut events: Vec<NewEvent>, rows: Vec<RowChange>) -> Result<Vec<EventId>, Lost> {
+    /// See [`ProducerError`]. After [`ProducerError::Shutdown`] the append may have been done or not.
+    pub async fn append(
+        &mut self,
+        mut events: Vec<NewEvent>,
+        rows: Vec<RowChange>,
+    ) -> Result<Vec<EventId>, ProducerError> {
         trace::stamp_all(&mut events);
         self.seq += 1;
-        let lease = self.held.tenure.lease().clone();
+        let lease = self.lease.guard.lease().clone();
         let group = lease.group.clone();
         let commit = Commit { seq: Some(self.seq), events, rows, ..Commit::new(lease) };
         let mut backoff = Backoff::connection();
@@ -86,20 +92,20 @@ impl Producer {
                 Ok(ids) => {
                     Metric::CommitDuration.histogram(&[("group", &group)]).record(began.elapsed());
                     Metric::EventsEmitted.counter(&[("group", &group)]).increment(commit.events.len() as u64);
-                    crate::tally::tally(&commit.events);
-                    self.ctx.health.set(&self.name, Condition::Serving);
+                    event_metrics::record(&commit.events);
+                    self.ctx.health.set(&self.name, WorkerStatus::Serving);
                     return Ok(ids);
                 }
                 Err(CommitError::Log(error)) if error.is_transient() => self.ctx.health.outage(&self.name, &error),
                 Err(CommitError::Log(error)) => return Err(error.into()),
                 Err(CommitError::Stale | CommitError::Lost | CommitError::Conflict(_)) => {
-                    self.ctx.health.set(&self.name, Condition::StandingBy);
-                    self.gauge(0.0);
-                    return Err(Lost::Lease);
+                    self.ctx.health.set(&self.name, WorkerStatus::StandingBy);
+                    self.set_gauge(0.0);
+                    return Err(ProducerError::LeaseLost);
                 }
             }
             tokio::select! {
-                () = self.ctx.shutdown.cancelled() => return Err(Lost::Shutdown),
+                () = self.ctx.shutdown.cancelled() => return Err(ProducerError::Shutdown),
                 () = sleep(backoff.next()) => {}
             }
         }
@@ -107,18 +113,18 @@ impl Producer {
 
     /// Resolves when another process has taken over.
     pub async fn lost(&self) {
-        self.held.tenure.over().await;
+        self.lease.guard.ended().await;
     }
 
-    /// Gives the lease back, so that whoever stands by takes over at once.
+    /// Releases the lease, so that a standby takes over at once.
     pub async fn release(self) {
-        self.gauge(0.0);
-        self.held.release().await;
+        self.set_gauge(0.0);
+        self.lease.release().await;
     }
 
-    fn gauge(&self, held: f64) {
-        let lease = self.held.tenure.lease();
+    fn set_gauge(&self, is_held: f64) {
+        let lease = self.lease.guard.lease();
         let partition = lease.partition.to_string();
-        Metric::LeaseHeld.gauge(&[("group", &lease.group), ("partition", &partition)]).set(held);
+        Metric::LeaseHeld.gauge(&[("group", &lease.group), ("partition", &partition)]).set(is_held);
     }
 }

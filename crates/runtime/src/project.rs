@@ -1,18 +1,18 @@
-//! Keeping the rows of a projection: a cursor over history, whose rows and position change in one commit.
+//! Projections: fold the log into the rows of a read model. Rows and offset change in one commit.
 //!
 //! ```text
-//!   history ─┬─► fold ─► one commit: rows, position        the view that is served
-//!            └─► fold ─► one commit: rows, position        one that is filled from the beginning beside it
+//!   history ─┬─► fold ─► commit: rows, offset      the generation of the view that is served
+//!            └─► fold ─► commit: rows, offset      one that is built from the beginning of the log beside it
 //!                          └ at the end of the log, with the last page: serve this one, delete the other
 //! ```
 //!
-//! A view is filled where there is none yet (a new log, a new version), where one has lost its position, and where somebody
-//! asks for it (`hemostat rebuild`). Readers see the old rows until the switch. As the position stands among the rows, a
-//! crash at any point costs only what was not committed. An event that cannot be read or whose fold panics is parked, and
-//! the rest goes on.
+//! The worker builds a view where there is none (a new log, a new version), where a view lost its offset, and on request
+//! (`hemostat rebuild`). Readers see the old rows until the switch. A crash at any point costs only what was not committed,
+//! as the offset is one of the rows. An event that cannot be decoded or whose fold panics becomes a dead letter; the
+//! worker continues with the next one.
 
-mod fold;
 mod pages;
+mod view_fold;
 
 use std::{
     collections::HashSet,
@@ -21,33 +21,34 @@ use std::{
 };
 
 use async_trait::async_trait;
-use hemostat_core::Projection;
+use hemostat_core::{Projection, fold::projection_group};
 use hemostat_log::{Commit, Cursor, History, Lease, RowChange, ViewChange};
 use hemostat_schema::{EventId, Family, Partition, Span, Timestamp};
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
-use self::fold::{Fold, Folded};
+use self::view_fold::{FoldedPage, ViewFold};
 use crate::{
-    Context, Halt, Metric, Stage, Step, Task, Worker,
-    lease::Tenure,
-    rows,
-    views::{self, FOLDED, Views},
-    worker::{commit_of, put_at, rest},
+    context::Context,
+    lease::LeaseGuard,
+    metrics::Metric,
+    read_model::{FOLDED_COUNT, Generations, decode_row, offset},
+    task::Task,
+    worker::{LeasedWorker, Step, Worker, WorkerError, commit_sized, wait_for_append},
 };
 
-/// Parked deliveries that are looked through for those of the group.
-const PARKED: usize = 10_000;
+/// Maximum dead letters that are searched for those of the group.
+const MAX_DEAD_LETTERS: usize = 10_000;
 
-/// How often it is looked whether the programs of earlier versions are gone.
-const TIDY: Duration = Duration::from_secs(600);
+/// How often the worker looks for views of earlier versions of HemoStat that no process maintains.
+const CLEANUP_INTERVAL: Duration = Duration::from_secs(600);
 
 /// The workers of a projection, one for each partition.
 pub fn projection<P: Projection>(ctx: &Context) -> Vec<Task> {
     ctx.partitions()
         .map(|partition| {
             let worker = ProjectWorker::<P>::new(ctx.clone(), partition);
-            Task::new(format!("{}/{partition}", worker.group), Stage::new(ctx.clone(), worker).run())
+            Task::new(format!("{}/{partition}", worker.group), LeasedWorker::new(ctx.clone(), worker).run())
         })
         .collect()
 }
@@ -56,55 +57,54 @@ pub fn projection<P: Projection>(ctx: &Context) -> Vec<Task> {
 pub struct ProjectWorker<P: Projection> {
     ctx: Context,
     partition: Partition,
-    /// Name and version; whose lease is held, and whose cursor is kept.
+    /// The consumer group, `{name}.{version}`: it has the lease and the cursor.
     group: String,
-    bell: watch::Receiver<u64>,
+    append_signal: watch::Receiver<u64>,
     lease: Option<Lease>,
-    /// What is served.
-    live: Option<Fold<P>>,
-    /// What is to be served instead.
-    filling: Option<Fold<P>>,
-    /// What the group has parked.
-    parked: HashSet<EventId>,
-    tidied: Option<Instant>,
+    /// The view that is served.
+    served: Option<ViewFold<P>>,
+    /// The view that is being built to replace it.
+    building: Option<ViewFold<P>>,
+    /// The events that are dead letters of the group.
+    dead_letters: HashSet<EventId>,
+    cleaned_up_at: Option<Instant>,
 }
 
 impl<P: Projection> ProjectWorker<P> {
     /// With nothing in memory.
     pub fn new(ctx: Context, partition: Partition) -> Self {
-        let (bell, group) = (ctx.log.bell(partition), views::group::<P>());
-        let (live, filling, parked) = (None, None, HashSet::new());
-        Self { ctx, partition, group, bell, lease: None, live, filling, parked, tidied: None }
+        let (append_signal, group) = (ctx.log.append_signal(partition), projection_group::<P>());
+        let (served, building, dead_letters) = (None, None, HashSet::new());
+        Self { ctx, partition, group, append_signal, lease: None, served, building, dead_letters, cleaned_up_at: None }
     }
 
-    /// Goes on with filling `view`, or begins.
-    async fn fill(&mut self, view: String, lease: &Lease) -> Result<Fold<P>, Halt> {
+    /// Continues building `view`, or begins.
+    async fn build(&mut self, view: String, lease: &Lease) -> Result<ViewFold<P>, WorkerError> {
         let log = &self.ctx.log;
-        if let Some(at) = views::position(&**log, self.partition, &view).await? {
-            let read = log.rows(self.partition, &view, &[FOLDED.to_owned()]).await?.into_iter().next().flatten();
-            let folded = read.map(|bytes| rows::decode_row(&view, FOLDED, &bytes)).transpose()?;
-            return Ok(Fold::new(&self.ctx, view, at, Some(folded.unwrap_or(0))));
+        if let Some(at) = offset(&**log, self.partition, &view).await? {
+            let read = log.rows(self.partition, &view, &[FOLDED_COUNT.to_owned()]).await?.into_iter().next().flatten();
+            let folded = read.map(|bytes| decode_row(&view, FOLDED_COUNT, &bytes)).transpose()?;
+            return Ok(ViewFold::new(&self.ctx, view, at, Some(folded.unwrap_or(0))));
         }
-        self.warn_of_what_is_gone().await?;
-        // Rows without a position are not folds of anything that is known, and what could not be folded before is tried
-        // again.
+        self.warn_of_trimmed_history().await?;
+        // Rows without an offset are worthless, and what could not be folded before is tried again.
         let clear = vec![ViewChange::Retire { view: view.clone() }];
         log.commit(&Commit { views: clear, ..Commit::new(lease.clone()) }).await?;
-        for delivery in log.parked(self.partition, PARKED).await? {
-            if delivery.group == self.group {
-                log.discard(self.partition, delivery.key).await?;
+        for letter in log.dead_letters(self.partition, MAX_DEAD_LETTERS).await? {
+            if letter.group == self.group {
+                log.discard(self.partition, letter.key).await?;
             }
         }
-        self.parked.clear();
-        debug!("{view}/{}: filling from the beginning", self.partition);
-        Ok(Fold::new(&self.ctx, view, EventId::start(self.partition), Some(0)))
+        self.dead_letters.clear();
+        debug!("{view}/{}: building from the beginning of the log", self.partition);
+        Ok(ViewFold::new(&self.ctx, view, EventId::start(self.partition), Some(0)))
     }
 
-    async fn warn_of_what_is_gone(&self) -> Result<(), Halt> {
-        let gone = missing(&self.ctx.history, self.partition, P::READS).await?;
-        if let Some((family, last)) = gone {
+    async fn warn_of_trimmed_history(&self) -> Result<(), WorkerError> {
+        let trimmed = trimmed_without_archive(&self.ctx.history, self.partition, P::READS).await?;
+        if let Some((family, last)) = trimmed {
             warn!(
-                "{}/{}: {} up to {last} are no longer on the log and there is no archive; the view is filled without them",
+                "{}/{}: {} up to {last} were trimmed and there is no archive; the view is built without them",
                 self.group,
                 self.partition,
                 family.stream()
@@ -113,62 +113,62 @@ impl<P: Projection> ProjectWorker<P> {
         Ok(())
     }
 
-    /// Commits the last page of the view that was filled, and serves it from then on.
-    async fn switch(&mut self, mut filled: Fold<P>, mut page: Folded) -> Result<(), Halt> {
-        filled.settle().await?;
-        // A commit of the view before would bring it back.
-        if let Some(live) = &mut self.live {
-            live.settle().await?;
+    /// Commits the last page of the view that was built, and serves it from then on.
+    async fn switch(&mut self, mut built: ViewFold<P>, mut page: FoldedPage) -> Result<(), WorkerError> {
+        built.settle().await?;
+        // A later commit of the old view would restore it.
+        if let Some(served) = &mut self.served {
+            served.settle().await?;
         }
-        let views = Views::read(&*self.ctx.log, self.partition, &self.group).await?;
-        let serve = |name: &str| ViewChange::Serve { name: name.to_owned(), view: filled.view.clone() };
-        page.change.rows.push(RowChange { view: filled.view.clone(), key: FOLDED.to_owned(), row: None });
+        let generations = Generations::read(&*self.ctx.log, self.partition, &self.group).await?;
+        let serve = |name: &str| ViewChange::Serve { name: name.to_owned(), view: built.view.clone() };
+        page.change.rows.push(RowChange { view: built.view.clone(), key: FOLDED_COUNT.to_owned(), row: None });
         page.change.views.push(serve(&self.group));
-        if !views.is_superseded() {
+        if !generations.is_superseded() {
             page.change.views.push(serve(P::NAME));
         }
-        if let Some(before) = views.served().filter(|before| *before != filled.view) {
+        if let Some(before) = generations.served().filter(|before| *before != built.view) {
             page.change.views.push(ViewChange::Retire { view: before.to_owned() });
-            info!("{}/{}: filled; served instead of {before}", filled.view, self.partition);
+            info!("{}/{}: built; it replaces {before}", built.view, self.partition);
         } else {
-            debug!("{}/{}: filled and served", filled.view, self.partition);
+            debug!("{}/{}: built and served", built.view, self.partition);
         }
-        commit_of(&self.ctx, &page.change, page.size).await?;
-        filled.is_served();
-        self.live = Some(filled);
-        self.tidied = None;
+        commit_sized(&self.ctx, &page.change, page.size).await?;
+        built.set_served();
+        self.served = Some(built);
+        self.cleaned_up_at = None;
         Ok(())
     }
 
-    /// Deletes what programs of earlier versions served, once nobody keeps it any more: their cursors would hold back
-    /// for ever what is to be trimmed.
-    async fn tidy(&mut self) -> Result<(), Halt> {
-        if self.live.is_none() || self.tidied.is_some_and(|at| at.elapsed() < TIDY) {
+    /// Deletes the views of earlier versions of HemoStat that no process maintains: their cursors would keep the log from
+    /// being trimmed.
+    async fn clean_up(&mut self) -> Result<(), WorkerError> {
+        if self.served.is_none() || self.cleaned_up_at.is_some_and(|at| at.elapsed() < CLEANUP_INTERVAL) {
             return Ok(());
         }
         let (log, partition) = (&self.ctx.log, self.partition);
-        let views = Views::read(&**log, partition, &self.group).await?;
-        for (group, view) in views.older() {
-            if views::position(&**log, partition, view).await?.is_none() {
+        let generations = Generations::read(&**log, partition, &self.group).await?;
+        for (group, view) in generations.older() {
+            if offset(&**log, partition, view).await?.is_none() {
                 continue;
             }
-            // Under a name of its own, so that not even this process is robbed of a lease.
-            let owner = format!("{}-tidy", self.ctx.owner);
+            // Under another owner name, as a lease could be held by this very process.
+            let owner = format!("{}-cleanup", self.ctx.owner);
             let Some(lease) = log.acquire(partition, group, &owner, self.ctx.lease_ttl).await? else { continue };
             let none = Cursor { at: EventId::start(partition), families: vec![] };
             let retire = vec![ViewChange::Retire { view: view.to_owned() }];
             log.commit(&Commit { cursor: Some(none), views: retire, ..Commit::new(lease.clone()) }).await?;
             log.release(&lease).await?;
-            info!("{view}/{partition}: deleted, as no program of that version runs any more");
+            info!("{view}/{partition}: deleted, as no process of that version runs");
         }
-        self.tidied = Some(Instant::now());
+        self.cleaned_up_at = Some(Instant::now());
         Ok(())
     }
 
-    /// How far a view is behind: nothing when all was read, else since when the last event that was read stands there.
-    fn show(&self, view: &str, page: &Folded) {
-        let behind = match page.last.filter(|_| !page.all) {
-            Some(last) => Span::between(put_at(last), self.ctx.clock.now()).as_secs_f64(),
+    /// Sets the gauge of the view's lag: zero at the end of the log, else the age of the last event that was folded.
+    fn set_gauge(&self, view: &str, page: &FoldedPage) {
+        let behind = match page.last.filter(|_| !page.at_end) {
+            Some(last) => Span::between(last.appended_at(), self.ctx.clock.now()).as_secs_f64(),
             None => 0.0,
         };
         let partition = self.partition.to_string();
@@ -176,8 +176,8 @@ impl<P: Projection> ProjectWorker<P> {
     }
 }
 
-/// The first of `families` of which something is neither on the log nor in an archive, and up to where.
-pub(crate) async fn missing(
+/// The first of `families` with events that were trimmed and are in no archive, and the last such event.
+pub(crate) async fn trimmed_without_archive(
     history: &History,
     partition: Partition,
     families: &[Family],
@@ -203,71 +203,72 @@ impl<P: Projection> Worker for ProjectWorker<P> {
         self.partition
     }
 
-    async fn begin(&mut self, tenure: &Tenure) -> Result<(), Halt> {
-        (self.live, self.filling, self.lease, self.tidied) = (None, None, Some(tenure.lease().clone()), None);
+    async fn load(&mut self, guard: &LeaseGuard) -> Result<(), WorkerError> {
+        (self.served, self.building, self.lease, self.cleaned_up_at) = (None, None, Some(guard.lease().clone()), None);
         let log = self.ctx.log.clone();
-        let parked = log.parked(self.partition, PARKED).await?;
-        self.parked = parked.into_iter().filter(|one| one.group == self.group).map(|one| one.id).collect();
+        let dead_letters = log.dead_letters(self.partition, MAX_DEAD_LETTERS).await?;
+        self.dead_letters =
+            dead_letters.into_iter().filter(|letter| letter.group == self.group).map(|letter| letter.id).collect();
 
-        let views = Views::read(&*log, self.partition, &self.group).await?;
-        if let Some(view) = views.served()
-            && let Some(at) = views::position(&*log, self.partition, view).await?
+        let generations = Generations::read(&*log, self.partition, &self.group).await?;
+        if let Some(view) = generations.served()
+            && let Some(at) = offset(&*log, self.partition, view).await?
         {
-            self.live = Some(Fold::new(&self.ctx, view.to_owned(), at, None));
+            self.served = Some(ViewFold::new(&self.ctx, view.to_owned(), at, None));
         }
-        let wanted = views.wanted().map(str::to_owned);
-        if let Some(view) = wanted.or_else(|| self.live.is_none().then(|| views.next())) {
-            self.filling = Some(self.fill(view, tenure.lease()).await?);
+        let requested = generations.requested().map(str::to_owned);
+        if let Some(view) = requested.or_else(|| self.served.is_none().then(|| generations.next())) {
+            self.building = Some(self.build(view, guard.lease()).await?);
         }
         Ok(())
     }
 
-    async fn step(&mut self) -> Result<Step, Halt> {
-        self.bell.borrow_and_update();
-        let Some(lease) = self.lease.clone() else { return Err(Halt::Astray) };
+    async fn step(&mut self) -> Result<Step, WorkerError> {
+        self.append_signal.borrow_and_update();
+        let Some(lease) = self.lease.clone() else { return Err(WorkerError::StaleState) };
         let (mut handled, mut more) = (0, false);
-        if let Some(mut live) = self.live.take() {
-            let page = live.page(&self.ctx, lease.clone(), &mut self.parked).await?;
+        if let Some(mut served) = self.served.take() {
+            let page = served.next_page(&self.ctx, lease.clone(), &mut self.dead_letters).await?;
             handled += page.size.handled;
-            more |= !page.all;
-            self.show(&live.view, &page);
+            more |= !page.at_end;
+            self.set_gauge(&served.view, &page);
             if page.size.handled > 0 {
-                live.send(&self.ctx, page).await?;
+                served.commit(&self.ctx, page).await?;
             }
-            self.live = Some(live);
+            self.served = Some(served);
         }
-        if let Some(mut filling) = self.filling.take() {
-            let page = filling.page(&self.ctx, lease, &mut self.parked).await?;
+        if let Some(mut building) = self.building.take() {
+            let page = building.next_page(&self.ctx, lease, &mut self.dead_letters).await?;
             handled += page.size.handled;
-            more |= !page.all;
-            self.show(&filling.view, &page);
-            if page.all {
-                self.switch(filling, page).await?;
+            more |= !page.at_end;
+            self.set_gauge(&building.view, &page);
+            if page.at_end {
+                self.switch(building, page).await?;
             } else {
-                filling.send(&self.ctx, page).await?;
-                self.filling = Some(filling);
+                building.commit(&self.ctx, page).await?;
+                self.building = Some(building);
             }
         }
         if !more {
-            for fold in self.live.iter_mut().chain(&mut self.filling) {
+            for fold in self.served.iter_mut().chain(&mut self.building) {
                 fold.settle().await?;
             }
         }
         if handled == 0 && !more {
-            self.tidy().await?;
+            self.clean_up().await?;
             return Ok(Step::Idle { until: None });
         }
         Ok(Step::Worked { handled, emitted: 0 })
     }
 
-    async fn rest(&mut self, until: Option<Timestamp>) {
-        rest(&mut self.bell, &*self.ctx.clock, until).await;
+    async fn wait(&mut self, until: Option<Timestamp>) {
+        wait_for_append(&mut self.append_signal, &*self.ctx.clock, until).await;
     }
 
-    async fn finish(&mut self) {
-        for fold in self.live.iter_mut().chain(&mut self.filling) {
+    async fn drain(&mut self) {
+        for fold in self.served.iter_mut().chain(&mut self.building) {
             if let Err(error) = fold.settle().await {
-                debug!("{}/{}: the last commit was not done: {error}", fold.view, self.partition);
+                debug!("{}/{}: the last commit failed: {error}", fold.view, self.partition);
             }
         }
     }

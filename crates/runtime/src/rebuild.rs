@@ -1,26 +1,32 @@
-//! Having rows made anew from the beginning of history: views beside the ones that are served, deciders in place.
+//! Rebuilds materialised rows from the beginning of history: views beside the ones that are served, deciders in place.
 
 use std::time::Duration;
 
-use hemostat_core::{Decider, Projection};
+use hemostat_core::{
+    Decider, Projection,
+    fold::{decider_view, projection_group},
+};
 use hemostat_log::{Commit, Error, History, Log, Order, Range, RowChange};
 use hemostat_schema::{EventId, Family, Partition};
 use tokio::time::sleep;
 
 use crate::{
-    Context, Task, project, rows,
-    views::{self, FOLDED, POSITION, Views},
+    context::Context,
+    project,
+    read_model::{FOLDED_COUNT, Generations, OFFSET, decode_row, offset},
+    task::Task,
 };
 
-/// What can be made anew: a view or a decider's state.
+/// What can be rebuilt: the view of a projection or the state of a decider.
 #[derive(Debug, Clone, Copy)]
 pub struct Rebuildable {
-    /// By what name people ask for it.
+    /// The name on the command line.
     pub name: &'static str,
-    /// Of this program.
+    /// The version of its rows.
     pub version: u16,
-    /// What it reads.
+    /// The families that it reads.
     pub reads: &'static [Family],
+    group: fn() -> String,
     kind: Kind,
 }
 
@@ -33,15 +39,17 @@ enum Kind {
 impl Rebuildable {
     /// The view `P`.
     pub fn view<P: Projection>() -> Self {
-        Self { name: P::NAME, version: P::VERSION, reads: P::READS, kind: Kind::View(project::projection::<P>) }
+        let kind = Kind::View(project::projection::<P>);
+        Self { name: P::NAME, version: P::VERSION, reads: P::READS, group: projection_group::<P>, kind }
     }
 
     /// The state of `D`.
     pub fn decider<D: Decider>() -> Self {
-        Self { name: D::GROUP, version: D::VERSION, reads: D::READS, kind: Kind::Decider }
+        let kind = Kind::Decider;
+        Self { name: D::GROUP, version: D::VERSION, reads: D::READS, group: decider_view::<D>, kind }
     }
 
-    /// The workers that keep it, where it is a view.
+    /// The workers that maintain it; `None` for a decider.
     pub fn workers(&self, ctx: &Context) -> Option<Vec<Task>> {
         match self.kind {
             Kind::View(tasks) => Some(tasks(ctx)),
@@ -49,14 +57,14 @@ impl Rebuildable {
         }
     }
 
-    /// Whether it is a view; otherwise a decider's state.
+    /// Whether it is the view of a projection.
     pub fn is_view(&self) -> bool {
         matches!(self.kind, Kind::View(_))
     }
 
-    /// The name of its rows, and, for a view, of the group that keeps them.
+    /// The name of its view; for a projection also that of the group that maintains it.
     pub fn group(&self) -> String {
-        format!("{}.{}", self.name, self.version)
+        (self.group)()
     }
 
     /// The first event that it reads.
@@ -68,88 +76,89 @@ impl Rebuildable {
         Ok(first.first().map(|entry| entry.id))
     }
 
-    /// What is neither on the log nor in an archive, so that nothing can be made of it again: up to which event.
+    /// The last event that was trimmed and is in no archive, so that its rows cannot be rebuilt.
     ///
     /// # Errors
     /// When the log cannot be read.
     pub async fn missing(&self, history: &History, partition: Partition) -> Result<Option<EventId>, Error> {
-        Ok(project::missing(history, partition, self.reads).await?.map(|(_, last)| last))
+        Ok(project::trimmed_without_archive(history, partition, self.reads).await?.map(|(_, last)| last))
     }
 }
 
-/// Asks for the view that `group` keeps in `partition` to be filled anew; gives the name of the one that will be served
-/// then. One that is already being filled is not begun again.
+/// Requests that the view of `group` in `partition` is rebuilt; returns the name of the view that will be served then. A
+/// rebuild that is under way is not started again.
 ///
 /// # Errors
 /// When the log cannot be read or written.
-pub async fn ask(log: &dyn Log, partition: Partition, group: &str) -> Result<String, Error> {
-    let views = Views::read(log, partition, group).await?;
-    if let Some(wanted) = views.wanted() {
-        return Ok(wanted.to_owned());
+pub async fn request(log: &dyn Log, partition: Partition, group: &str) -> Result<String, Error> {
+    let generations = Generations::read(log, partition, group).await?;
+    if let Some(requested) = generations.requested() {
+        return Ok(requested.to_owned());
     }
-    let next = views.next();
-    let is_whole = match views.served() {
-        Some(served) => views::position(log, partition, served).await?.is_some(),
+    let next = generations.next();
+    let is_complete = match generations.served() {
+        Some(served) => offset(log, partition, served).await?.is_some(),
         None => false,
     };
-    if is_whole {
-        log.want_view(partition, group, &next).await?;
+    if is_complete {
+        log.request_view(partition, group, &next).await?;
     }
     Ok(next)
 }
 
-/// Whether any process keeps what `group` keeps, or stands by for it.
+/// Whether any other process is a member of `group`.
 ///
 /// # Errors
 /// When the log cannot be read or written.
-pub async fn is_attended(ctx: &Context, group: &str) -> Result<bool, Error> {
-    let members = ctx.log.attend(group, &ctx.owner, ctx.lease_ttl).await?;
-    ctx.log.leave(group, &ctx.owner).await?;
+pub async fn has_members(ctx: &Context, group: &str) -> Result<bool, Error> {
+    let members = ctx.log.heartbeat(group, &ctx.owner, ctx.lease_ttl).await?;
+    ctx.log.deregister(group, &ctx.owner).await?;
     Ok(members.iter().any(|member| *member != ctx.owner))
 }
 
-/// How far the filling of a view has come.
+/// The progress of a rebuild.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    /// Up to here it is filled; none when that has not begun.
+    /// The offset of the view; `None` before the projector has begun.
     pub at: Option<EventId>,
-    /// Up to here the log goes.
+    /// The end of the log.
     pub clock: EventId,
-    /// So many events were folded.
+    /// How many events were folded.
     pub folded: u64,
-    /// Whether it is served.
+    /// Whether the view is served.
     pub served: bool,
 }
 
-/// How far the filling of `view`, which `group` keeps, has come.
+/// The progress of the rebuild of `group`'s `view`.
 ///
 /// # Errors
 /// When the log cannot be read.
 pub async fn progress(log: &dyn Log, partition: Partition, group: &str, view: &str) -> Result<Progress, Error> {
     let clock = log.clock(partition).await?;
-    let keys = [POSITION, FOLDED].map(str::to_owned);
+    let keys = [OFFSET, FOLDED_COUNT].map(str::to_owned);
     let mut read = log.rows(partition, view, &keys).await?.into_iter();
     let mut next = |key| read.next().flatten().map(|bytes| (key, bytes));
-    let (at, folded) = (next(POSITION), next(FOLDED));
-    let at = at.map(|(key, bytes)| rows::decode_row(view, key, &bytes)).transpose()?;
-    let folded = folded.map(|(key, bytes)| rows::decode_row(view, key, &bytes)).transpose()?;
-    let served = Views::read(log, partition, group).await?.has_served(view);
+    let (at, folded) = (next(OFFSET), next(FOLDED_COUNT));
+    let at = at.map(|(key, bytes)| decode_row(view, key, &bytes)).transpose()?;
+    let folded = folded.map(|(key, bytes)| decode_row(view, key, &bytes)).transpose()?;
+    let served = Generations::read(log, partition, group).await?.has_served(view);
     Ok(Progress { at, clock, folded: folded.unwrap_or(0), served })
 }
 
-/// Has the decider `group` fold its state anew: its position is deleted, and whoever decides begins afresh.
+/// Makes a decider fold its state again: deletes its offset, so that the next lease holder folds all of history.
 ///
 /// # Errors
-/// When the log cannot be read or written, or others were always faster to take the lease.
-pub async fn refold(ctx: &Context, partition: Partition, group: &str, version: u16) -> Result<(), Error> {
-    const TRIES: u32 = 50;
-    for _ in 0..TRIES {
-        ctx.log.recall(partition, group).await?;
+/// When the log cannot be read or written, or other processes always acquired the lease first.
+pub async fn refold(ctx: &Context, partition: Partition, decider: &Rebuildable) -> Result<(), Error> {
+    const ATTEMPTS: u32 = 50;
+    let group = decider.name;
+    for _ in 0..ATTEMPTS {
+        ctx.log.revoke(partition, group).await?;
         let Some(lease) = ctx.log.acquire(partition, group, &ctx.owner, ctx.lease_ttl).await? else {
             sleep(Duration::from_millis(20)).await;
             continue;
         };
-        let row = RowChange { view: format!("{group}.{version}"), key: POSITION.to_owned(), row: None };
+        let row = RowChange { view: decider.group(), key: OFFSET.to_owned(), row: None };
         let done = ctx.log.commit(&Commit { rows: vec![row], ..Commit::new(lease.clone()) }).await;
         ctx.log.release(&lease).await?;
         match done {
@@ -158,6 +167,6 @@ pub async fn refold(ctx: &Context, partition: Partition, group: &str, version: u
             Err(_) => {}
         }
     }
-    let reason = format!("others took its lease {TRIES} times; try again");
-    Err(Error::Invalid { doing: "have a decider fold its state anew", reason })
+    let reason = format!("other processes acquired its lease {ATTEMPTS} times; try again");
+    Err(Error::Invalid { doing: "fold the state of a decider again", reason })
 }

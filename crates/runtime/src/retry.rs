@@ -1,13 +1,16 @@
-//! How long to wait before trying again.
+//! Exponential backoff with jitter.
+//!
+//! Not backon, which the alerter and the analyzer use: these loops run for ever, reset after a success and wait in a `select!`
+//! beside the shutdown; backon has no reset, and its jitter exceeds the cap.
 
 use std::time::Duration;
 
-/// Waits that double up to a cap, each a little random so that many do not come at once.
+/// Delays that double up to a cap, with jitter, so that many processes do not retry at the same time.
 #[derive(Debug)]
 pub struct Backoff {
     first: Duration,
     cap: Duration,
-    tries: u32,
+    attempts: u32,
 }
 
 impl Backoff {
@@ -18,19 +21,19 @@ impl Backoff {
 
     /// From `first`, at most `cap`.
     pub fn between(first: Duration, cap: Duration) -> Self {
-        Self { first, cap, tries: 0 }
+        Self { first, cap, attempts: 0 }
     }
 
-    /// The next wait: at least half of the full length, at most all of it.
+    /// The next delay: between half of the full length and all of it.
     pub fn next(&mut self) -> Duration {
-        let full = self.first.saturating_mul(2_u32.saturating_pow(self.tries)).min(self.cap);
-        self.tries = self.tries.saturating_add(1);
+        let full = self.first.saturating_mul(2_u32.saturating_pow(self.attempts)).min(self.cap);
+        self.attempts = self.attempts.saturating_add(1);
         full.mul_f64(0.5 + fastrand::f64() / 2.0)
     }
 
-    /// Begins with the first wait again.
+    /// Starts again with the first delay.
     pub fn reset(&mut self) {
-        self.tries = 0;
+        self.attempts = 0;
     }
 }
 
@@ -39,12 +42,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_double_up_to_the_cap_and_never_vanish() {
+    fn delays_double_up_to_the_cap_and_never_vanish() {
         let mut backoff = Backoff::connection();
         for full in [100, 200, 400, 800, 1600, 3200, 5000, 5000] {
-            let wait = backoff.next();
+            let delay = backoff.next();
             let full = Duration::from_millis(full);
-            assert!(wait >= full / 2 && wait <= full, "{wait:?} of {full:?}");
+            assert!(delay >= full / 2 && delay <= full, "{delay:?} of {full:?}");
         }
         for _ in 0..100 {
             assert!(backoff.next() <= Duration::from_secs(5));

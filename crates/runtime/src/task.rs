@@ -1,18 +1,18 @@
-//! A named future that runs as long as the process.
+//! A named future that runs until the process shuts down.
 
 use std::{fmt, future::Future, pin::Pin};
 
-/// Something that runs as long as the process.
+/// A named future that runs until the process shuts down.
 pub struct Task {
     /// Its name, such as `responder/0`.
     pub name: String,
-    /// What runs.
+    /// The future.
     pub future: Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send>>,
 }
 
 impl Task {
-    /// A task by this name, such as `responder/0`. It ends when `Context::shutdown` is cancelled, having finished what
-    /// was in hand; an error ends the whole process, so it returns one only for what no waiting mends.
+    /// The future ends, having drained, when `Context::shutdown` is cancelled. Its error ends the whole process, so it
+    /// returns only errors that no retry mends.
     pub fn new(name: impl Into<String>, future: impl Future<Output = anyhow::Result<()>> + Send + 'static) -> Self {
         Self { name: name.into(), future: Box::pin(future) }
     }

@@ -1,8 +1,8 @@
-//! Which trace an event belongs to: its cause's, or a new one.
+//! Trace context of events: an event joins the trace of its cause or starts a new one.
 
 use hemostat_schema::{Cause, NewEvent, TraceParent};
 
-/// Puts `event` into a trace, where it is in none: a child of `parent`, or the beginning of a new one.
+/// Gives `event` a trace context if it has none: a child span of `parent`, or the root of a new trace.
 pub fn stamp(event: &mut NewEvent, parent: Option<TraceParent>) {
     if event.trace.is_none() {
         let span = fastrand::u64(1..);
@@ -13,7 +13,7 @@ pub fn stamp(event: &mut NewEvent, parent: Option<TraceParent>) {
     }
 }
 
-/// Puts the events of one commit into traces, where they are in none: those that one of them led to into its trace.
+/// Gives the events of one commit trace contexts; an event caused by an earlier one of them joins its trace.
 pub fn stamp_all(events: &mut [NewEvent]) {
     for index in 0..events.len() {
         let parent = match events[index].cause {

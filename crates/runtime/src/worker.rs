@@ -1,14 +1,16 @@
-//! What all workers have in common: they hold a lease, stand by when another does, and outlive outages of the log.
+//! The loop that all workers share: acquire the lease, load, step, wait, hand over; survive outages of the log.
 //!
 //! ```text
-//!   stand by ──our turn, lease──► begin ──► step ──► rest (bell, timer) ──► step ...
-//!      ▲                                      │
-//!      ├──── lease lost ──────────────────────┤
-//!      ├──── outage ──────────────────────────┘  nothing is kept in memory; tried again under a new epoch
-//!      └──── another's turn, or shutdown: finish what is in hand, give the lease back
+//!   standby ──assigned, lease acquired──► load ──► step ──► wait (append signal, timer) ──► step ...
+//!      ▲                                   │         │
+//!      ├──── lease lost ───────────────────┴─────────┤
+//!      ├──── outage of the log ──────────────────────┤  retry with backoff; reload under a new epoch (fencing token)
+//!      └──── reassigned, handoff, or shutdown ───────┘  drain, release the lease
 //! ```
+//!
+//! Several processes run the same workers. In each partition the one that holds the lease works, the others stand by.
 
-use std::{any::Any, collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use hemostat_log::{Commit, CommitError, Error};
@@ -20,14 +22,18 @@ use tokio::{
 use tracing::{info, warn};
 
 use crate::{
-    Clock, Condition, Context, Metric,
-    fleet::{Seat, Turn},
-    lease::{Held, Tenure},
+    clock::Clock,
+    context::Context,
+    event_metrics,
+    health::WorkerStatus,
+    lease::{HeldLease, LeaseGuard},
+    membership::{Assignment, Member},
+    metrics::Metric,
     retry::Backoff,
 };
 
-/// A worker rests at most so long, even where no bell rings.
-const LONGEST_REST: Duration = Duration::from_secs(30);
+/// How long a worker waits at most, even without an append signal.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// What a worker does while it holds its lease.
 #[async_trait]
@@ -36,62 +42,63 @@ pub trait Worker: Send + 'static {
     fn group(&self) -> &str;
     /// Its partition.
     fn partition(&self) -> Partition;
-    /// The only hosts of which it can do the work; none where it can do that of all.
-    fn serves(&self) -> Option<Arc<[HostName]>> {
+    /// The hosts whose work it can do; `None` for all.
+    fn served_hosts(&self) -> Option<Arc<[HostName]>> {
         None
     }
-    /// A host of which it was given work that only another process can do, who is now to take over.
-    fn lacks(&self) -> Option<HostName> {
+    /// A host whose work waits here and that this process does not serve: the lease is to be handed over to one that does.
+    fn wants_handoff(&self) -> Option<HostName> {
         None
     }
-    /// Begins afresh, with nothing in memory but what the log holds.
-    async fn begin(&mut self, tenure: &Tenure) -> Result<(), Halt>;
-    /// Reads what is there, deals with it, commits.
-    async fn step(&mut self) -> Result<Step, Halt>;
-    /// Waits until there may be something to do; may be dropped at any time.
-    async fn rest(&mut self, until: Option<Timestamp>);
-    /// Whether it goes on after an outage with what it has in hand, instead of beginning afresh.
-    fn outlives_outages(&self) -> bool {
+    /// Loads its state from the log; what was in memory before is discarded.
+    async fn load(&mut self, guard: &LeaseGuard) -> Result<(), WorkerError>;
+    /// Reads what is new, handles it, commits.
+    async fn step(&mut self) -> Result<Step, WorkerError>;
+    /// Waits until there may be something to do. Cancel-safe.
+    async fn wait(&mut self, until: Option<Timestamp>);
+    /// Whether it keeps what it has in hand through an outage of the log, instead of loading again.
+    fn survives_outage(&self) -> bool {
         false
     }
-    /// Finishes what is in hand before the lease is given back.
-    async fn finish(&mut self) {}
+    /// Finishes what it has in hand before the lease is released.
+    async fn drain(&mut self) {}
 }
 
 /// What one step did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// Another process holds the lease.
+    /// This process does not hold the lease.
     StandingBy,
-    /// There was nothing to do, and there will not be before `until`, unless the bell rings.
+    /// There was nothing to do, and there will not be before `until` or the next append to the partition.
     Idle {
-        /// When a timer is due.
+        /// When the next timer is due.
         until: Option<Timestamp>,
     },
     /// Something was done; there may be more.
     Worked {
-        /// Deliveries and timers that are dealt with.
+        /// Deliveries and timers that were handled.
         handled: usize,
-        /// Events that were put on the log.
+        /// Events that were appended to the log.
         emitted: usize,
     },
 }
 
-/// Why a worker cannot go on as it is.
+/// Why a worker cannot continue as it is.
 #[derive(Debug, thiserror::Error)]
-pub enum Halt {
-    /// Somebody else has the lease.
+pub enum WorkerError {
+    /// Another process holds the lease.
     #[error("the lease was lost")]
     LeaseLost,
-    /// Something that is in hand was already dealt with: what is in memory cannot be trusted.
-    #[error("what is in memory does not agree with the log")]
-    Astray,
+    /// The state in memory has diverged from the log, as when a delivery in hand was already handled: it must be loaded
+    /// again.
+    #[error("the state in memory has diverged from the log")]
+    StaleState,
     /// The log failed.
     #[error(transparent)]
     Log(Error),
 }
 
-impl From<Error> for Halt {
+impl From<Error> for WorkerError {
     fn from(error: Error) -> Self {
         match error {
             Error::Fenced { .. } => Self::LeaseLost,
@@ -100,128 +107,130 @@ impl From<Error> for Halt {
     }
 }
 
-impl From<CommitError> for Halt {
+impl From<CommitError> for WorkerError {
     fn from(error: CommitError) -> Self {
         match error {
             CommitError::Stale => Self::LeaseLost,
-            CommitError::Lost | CommitError::Conflict(_) => Self::Astray,
+            CommitError::Lost | CommitError::Conflict(_) => Self::StaleState,
             CommitError::Log(error) => error.into(),
         }
     }
 }
 
-/// A worker with its lease.
+/// A worker with its membership and its lease.
 #[derive(Debug)]
-pub struct Stage<W> {
+pub struct LeasedWorker<W> {
     ctx: Context,
     name: String,
     worker: W,
-    seat: Seat,
-    held: Option<Held>,
-    begun: bool,
-    /// A commit may still be on its way to the log: the lease is to be taken again.
-    suspect: bool,
-    /// The lease was lost, and it is not known yet to whom.
-    bereft: bool,
-    /// When it was last asked who can do what this process cannot.
-    called: Option<Instant>,
-    /// Hosts that nobody serves, of which that has been told.
-    forsaken: BTreeSet<HostName>,
+    membership: Member,
+    lease: Option<HeldLease>,
+    /// The worker must load its state before the next step.
+    must_reload: bool,
+    /// The lease must be acquired again, under a new epoch: a commit of the current epoch may still reach the log.
+    must_reacquire: bool,
+    /// The lease was lost since the last attempt to acquire it.
+    lost_lease: bool,
+    /// When a handoff was last requested.
+    handoff_requested_at: Option<Instant>,
+    /// Hosts that no process serves and that were reported.
+    unserved_hosts: BTreeSet<HostName>,
 }
 
-impl<W: Worker> Stage<W> {
+impl<W: Worker> LeasedWorker<W> {
     /// Holds no lease yet.
     pub fn new(ctx: Context, worker: W) -> Self {
         let name = format!("{}/{}", worker.group(), worker.partition());
-        ctx.health.set(&name, Condition::Starting);
-        let seat = Seat::new(&ctx, worker.partition(), worker.group());
-        let seat = match worker.serves() {
-            Some(hosts) => seat.serving(hosts),
-            None => seat,
+        ctx.health.set(&name, WorkerStatus::Starting);
+        let membership = Member::new(&ctx, worker.partition(), worker.group());
+        let membership = match worker.served_hosts() {
+            Some(hosts) => membership.serving(hosts),
+            None => membership,
         };
         Self {
             ctx,
             name,
             worker,
-            seat,
-            held: None,
-            begun: false,
-            suspect: false,
-            bereft: false,
-            called: None,
-            forsaken: BTreeSet::new(),
+            membership,
+            lease: None,
+            must_reload: true,
+            must_reacquire: false,
+            lost_lease: false,
+            handoff_requested_at: None,
+            unserved_hosts: BTreeSet::new(),
         }
     }
 
-    /// Takes the lease where it is free and our turn, then does one step. For tests; [`run`](Self::run) does it again and
-    /// again.
+    /// Acquires the lease if it is free and the partition is assigned to this process, then does one step.
+    /// [`run`](Self::run) repeats this; tests call it.
     ///
     /// # Errors
     /// When the log fails.
     pub async fn step(&mut self) -> Result<Step, Error> {
-        if self.held.as_ref().is_some_and(|held| held.tenure.is_over()) {
-            self.lost();
+        if self.lease.as_ref().is_some_and(|lease| lease.guard.has_ended()) {
+            self.on_lease_lost();
         }
-        let tenure = match &self.held {
-            Some(held) if !self.suspect => held.tenure.clone(),
-            _ => match self.take().await? {
-                Some(tenure) => tenure,
+        let guard = match &self.lease {
+            Some(lease) if !self.must_reacquire => lease.guard.clone(),
+            _ => match self.acquire().await? {
+                Some(guard) => guard,
                 None => return Ok(Step::StandingBy),
             },
         };
-        if let Some(heir) = tenure.heir() {
-            info!("{}: the processes have changed; handing this work over to {heir}", self.name);
-            self.give_back().await;
-            self.ctx.health.set(&self.name, Condition::StandingBy);
+        if let Some(successor) = guard.hand_over_to() {
+            info!("{}: the partition is now assigned to {successor}; handing over", self.name);
+            self.drain_and_release().await;
+            self.ctx.health.set(&self.name, WorkerStatus::StandingBy);
             return Ok(Step::StandingBy);
         }
-        match self.begin_and_step(&tenure).await {
+        match self.load_and_step(&guard).await {
             Ok(step) => {
-                self.serving(true);
-                if self.call().await? { Ok(Step::StandingBy) } else { Ok(step) }
+                self.ctx.health.set(&self.name, WorkerStatus::Serving);
+                self.set_gauge(true);
+                if self.request_handoff().await? { Ok(Step::StandingBy) } else { Ok(step) }
             }
-            Err(Halt::LeaseLost) => {
-                self.lost();
+            Err(WorkerError::LeaseLost) => {
+                self.on_lease_lost();
                 Ok(Step::StandingBy)
             }
-            Err(Halt::Astray) => {
-                warn!("{}: what is in memory does not agree with the log; reading it again", self.name);
-                self.begun = false;
+            Err(WorkerError::StaleState) => {
+                warn!("{}: the state in memory has diverged from the log; loading it again", self.name);
+                self.must_reload = true;
                 self.fence();
                 Ok(Step::Worked { handled: 0, emitted: 0 })
             }
-            Err(Halt::Log(error)) => {
-                self.begun &= self.worker.outlives_outages();
+            Err(WorkerError::Log(error)) => {
+                self.must_reload |= !self.worker.survives_outage();
                 self.fence();
                 Err(error)
             }
         }
     }
 
-    /// Calls for one who can do what this process cannot, and hands the work over; whether there is one.
-    async fn call(&mut self) -> Result<bool, Error> {
-        let Some(host) = self.worker.lacks() else { return Ok(false) };
-        if self.called.is_some_and(|called| called.elapsed() < self.ctx.lease_ttl / 10) {
+    /// Requests a handoff if the worker wants one, and releases the lease to the member that serves the host. Returns
+    /// whether there is one.
+    async fn request_handoff(&mut self) -> Result<bool, Error> {
+        let Some(host) = self.worker.wants_handoff() else { return Ok(false) };
+        if self.handoff_requested_at.is_some_and(|at| at.elapsed() < self.ctx.lease_ttl / 10) {
             return Ok(false);
         }
-        self.called = Some(Instant::now());
-        match self.seat.call(&host).await? {
-            Some(heir) => {
+        self.handoff_requested_at = Some(Instant::now());
+        match self.membership.request_handoff(&host).await? {
+            Some(successor) => {
                 info!(
-                    "{}: there is work on {host}, which this process does not serve; handing it over to {heir}",
+                    "{}: there is work on {host}, which this process does not serve; handing over to {successor}",
                     self.name
                 );
-                self.forsaken.remove(&host);
-                self.give_back().await;
-                self.ctx.health.set(&self.name, Condition::StandingBy);
+                self.unserved_hosts.remove(&host);
+                self.drain_and_release().await;
+                self.ctx.health.set(&self.name, WorkerStatus::StandingBy);
                 Ok(true)
             }
             None => {
-                if self.forsaken.insert(host.clone()) {
+                if self.unserved_hosts.insert(host.clone()) {
                     warn!(
                         host = %host,
-                        "{}: there is work on {host}, and no process is there that serves it; it waits for one until it is too \
-                         old to be done: name {host} in the [[hosts]] of one that can reach its engine",
+                        "{}: there is work on {host}, which no running process serves; it waits for one until it is too old                          to be done: name {host} in the [[hosts]] of a process that can reach its engine",
                         self.name
                     );
                 }
@@ -230,86 +239,84 @@ impl<W: Worker> Stage<W> {
         }
     }
 
-    /// A commit that was sent may still reach the log after it was given up. Whoever begins afresh therefore takes the
-    /// lease again: of the epoch before, nothing is done any more.
+    /// A commit that was sent may still reach the log after this process gave it up. A worker that loads its state again
+    /// therefore acquires the lease again: the log rejects every commit of the epoch before.
     fn fence(&mut self) {
-        self.suspect = !self.worker.outlives_outages();
+        self.must_reacquire = !self.worker.survives_outage();
     }
 
-    /// Takes the lease, where it is our turn and nobody holds it.
-    async fn take(&mut self) -> Result<Option<Tenure>, Error> {
-        let turn = self.seat.attend().await?;
+    /// Acquires the lease if the partition is assigned to this process and the lease is free.
+    async fn acquire(&mut self) -> Result<Option<LeaseGuard>, Error> {
+        let assignment = self.membership.heartbeat().await?;
         let (partition, group) = (self.worker.partition(), self.worker.group());
-        let held = match turn {
-            Turn::Ours => Held::acquire(&self.ctx, partition, group, Some(self.seat.clone())).await?,
-            Turn::Of(_) => None,
-        };
-        self.suspect = false;
-        let bereft = std::mem::take(&mut self.bereft);
-        let Some(held) = held else {
-            if self.held.is_some() {
-                self.give_back().await;
+        let acquired = match assignment {
+            Assignment::ThisProcess => {
+                HeldLease::acquire(&self.ctx, partition, group, Some(self.membership.clone())).await?
             }
-            let new = self.ctx.health.set(&self.name, Condition::StandingBy);
-            if bereft {
+            Assignment::Other(_) => None,
+        };
+        self.must_reacquire = false;
+        let lost_lease = std::mem::take(&mut self.lost_lease);
+        let Some(acquired) = acquired else {
+            if self.lease.is_some() {
+                self.drain_and_release().await;
+            }
+            let is_new = self.ctx.health.set(&self.name, WorkerStatus::StandingBy);
+            if lost_lease {
                 warn!(
-                    "{}: another process has taken over this work, as this one did not renew its lease in time; \
-                     what it had in hand is not committed (STALE), and it stands by",
+                    "{}: another process has taken over, as this one did not renew its lease in time; what it had in hand                      is not committed (STALE), and it stands by",
                     self.name
                 );
-            } else if new {
+            } else if is_new {
                 info!("{}: another process does this work; standing by", self.name);
             }
             return Ok(None);
         };
-        if bereft {
-            info!("{}: its lease had been taken back; beginning afresh", self.name);
+        if lost_lease {
+            info!("{}: the lease was lost and is acquired again; loading the state", self.name);
         }
-        self.begun = false;
-        let tenure = self.held.insert(held).tenure.clone();
-        self.seat.answer().await?;
-        Ok(Some(tenure))
+        self.must_reload = true;
+        let guard = self.lease.insert(acquired).guard.clone();
+        self.membership.accept_handoff().await?;
+        Ok(Some(guard))
     }
 
-    async fn begin_and_step(&mut self, tenure: &Tenure) -> Result<Step, Halt> {
-        if !self.begun {
-            self.worker.begin(tenure).await?;
-            self.begun = true;
+    async fn load_and_step(&mut self, guard: &LeaseGuard) -> Result<Step, WorkerError> {
+        if self.must_reload {
+            self.worker.load(guard).await?;
+            self.must_reload = false;
         }
         self.worker.step().await
     }
 
-    fn serving(&self, held: bool) {
-        if held {
-            self.ctx.health.set(&self.name, Condition::Serving);
-        }
+    fn set_gauge(&self, is_held: bool) {
         let partition = self.worker.partition().to_string();
         let labels = [("group", self.worker.group()), ("partition", &partition)];
-        Metric::LeaseHeld.gauge(&labels).set(f64::from(u8::from(held)));
+        Metric::LeaseHeld.gauge(&labels).set(f64::from(u8::from(is_held)));
     }
 
-    fn lost(&mut self) {
-        self.bereft = true;
-        self.held = None;
-        self.begun = false;
-        self.ctx.health.set(&self.name, Condition::StandingBy);
-        self.serving(false);
+    fn on_lease_lost(&mut self) {
+        self.lost_lease = true;
+        self.lease = None;
+        self.must_reload = true;
+        self.ctx.health.set(&self.name, WorkerStatus::StandingBy);
+        self.set_gauge(false);
     }
 
-    /// Finishes what is in hand and gives the lease back.
-    async fn give_back(&mut self) {
-        self.worker.finish().await;
-        if let Some(held) = self.held.take() {
-            held.release().await;
-            self.serving(false);
+    /// Finishes what is in hand and releases the lease.
+    async fn drain_and_release(&mut self) {
+        self.worker.drain().await;
+        if let Some(lease) = self.lease.take() {
+            lease.release().await;
+            self.set_gauge(false);
         }
-        self.begun = false;
+        self.must_reload = true;
     }
 
-    /// Works until `Context::shutdown`, then finishes what is in hand and gives the lease back.
+    /// Works until `Context::shutdown`, then deregisters, drains and releases the lease.
     ///
     /// # Errors
-    /// What no waiting mends: the log refuses the password, or holds what HemoStat did not write.
+    /// When the log fails in a way that no retry mends: it refuses the password, or holds what HemoStat did not write.
     pub async fn run(mut self) -> anyhow::Result<()> {
         let shutdown = self.ctx.shutdown.clone();
         let mut backoff = Backoff::connection();
@@ -321,17 +328,17 @@ impl<W: Worker> Stage<W> {
                 }
                 Ok(Step::Idle { until }) => {
                     backoff.reset();
-                    // One who can do what this process cannot may come at any time, and rings no bell.
-                    let comes = self.worker.lacks().map(|_| self.ctx.lease_ttl / 3);
+                    // A process that serves the host may join at any time, without an append signal.
+                    let handoff_retry = self.worker.wants_handoff().map(|_| self.ctx.lease_ttl / 3);
                     tokio::select! {
                         () = shutdown.cancelled() => {}
-                        () = ends(self.held.as_ref()) => {}
-                        () = sleep(comes.unwrap_or(LONGEST_REST)) => {}
-                        () = self.worker.rest(until) => {}
+                        () = ended_or_reassigned(self.lease.as_ref()) => {}
+                        () = sleep(handoff_retry.unwrap_or(LONGEST_WAIT)) => {}
+                        () = self.worker.wait(until) => {}
                     }
                     continue;
                 }
-                // Often enough that a lease that was given back or ran out is taken up soon.
+                // Often enough that a lease that was released or expired is soon acquired.
                 Ok(Step::StandingBy) => self.ctx.lease_ttl / 10,
                 Err(error) if error.is_transient() => {
                     self.ctx.health.outage(&self.name, &error);
@@ -344,70 +351,59 @@ impl<W: Worker> Stage<W> {
                 () = sleep(pause) => {}
             }
         }
-        self.seat.leave().await;
-        self.give_back().await;
+        self.membership.deregister().await;
+        self.drain_and_release().await;
         Ok(())
     }
 }
 
-async fn ends(held: Option<&Held>) {
-    match held {
-        Some(held) => held.tenure.ends().await,
+async fn ended_or_reassigned(lease: Option<&HeldLease>) {
+    match lease {
+        Some(lease) => lease.guard.ended_or_reassigned().await,
         None => std::future::pending().await,
     }
 }
 
-/// Waits until the bell rings, `until` comes, or it has been long enough.
-pub(crate) async fn rest(bell: &mut watch::Receiver<u64>, clock: &dyn Clock, until: Option<Timestamp>) {
-    let wait = until.map_or(LONGEST_REST, |until| {
+/// Waits for an append to the partition or for `until`, but at most [`LONGEST_WAIT`].
+pub(crate) async fn wait_for_append(appends: &mut watch::Receiver<u64>, clock: &dyn Clock, until: Option<Timestamp>) {
+    let wait = until.map_or(LONGEST_WAIT, |until| {
         let wait = until.duration_since(clock.now());
-        Duration::try_from(wait).unwrap_or_default().min(LONGEST_REST)
+        Duration::try_from(wait).unwrap_or_default().min(LONGEST_WAIT)
     });
     tokio::select! {
-        // A log that is gone rings no bell; the wait is then the pause between looks.
-        Ok(()) = bell.changed() => {}
+        // A log that is gone signals no appends; the wait is then the pause between two reads.
+        Ok(()) = appends.changed() => {}
         () = sleep(wait) => {}
     }
 }
 
-/// What a commit deals with, for the figures.
+/// What a commit handles, for the metrics.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Size {
-    /// Events and timers.
+    /// Deliveries and timers.
     pub handled: usize,
-    /// The first of these events.
+    /// The first of the deliveries.
     pub oldest: Option<EventId>,
 }
 
-/// Commits, and measures it.
+/// Commits and records the metrics.
 pub(crate) async fn commit(ctx: &Context, change: &Commit) -> Result<Vec<EventId>, CommitError> {
     let oldest = change.acks.iter().map(|(_, id)| *id).min();
-    commit_of(ctx, change, Size { handled: change.acks.len() + change.fired.len(), oldest }).await
+    commit_sized(ctx, change, Size { handled: change.acks.len() + change.fired.len(), oldest }).await
 }
 
-/// Commits what deals with so many events, and measures it.
-pub(crate) async fn commit_of(ctx: &Context, change: &Commit, size: Size) -> Result<Vec<EventId>, CommitError> {
+/// Commits and records the metrics of a change whose size its acknowledgements do not tell.
+pub(crate) async fn commit_sized(ctx: &Context, change: &Commit, size: Size) -> Result<Vec<EventId>, CommitError> {
     let began = Instant::now();
     let ids = ctx.log.commit(change).await?;
     let labels = [("group", change.lease.group.as_str())];
     Metric::CommitDuration.histogram(&labels).record(began.elapsed());
     Metric::EventsHandled.counter(&labels).increment(size.handled as u64);
     Metric::EventsEmitted.counter(&labels).increment(ids.len() as u64);
-    crate::tally::tally(&change.events);
-    Metric::EventsParked.counter(&labels).increment(change.parked.len() as u64);
+    event_metrics::record(&change.events);
+    Metric::EventsParked.counter(&labels).increment(change.dead_letters.len() as u64);
     if let Some(oldest) = size.oldest {
-        Metric::Lag.histogram(&labels).record(Span::between(put_at(oldest), ctx.clock.now()).as_secs_f64());
+        Metric::Lag.histogram(&labels).record(Span::between(oldest.appended_at(), ctx.clock.now()).as_secs_f64());
     }
     Ok(ids)
-}
-
-/// When an event was put on the log.
-pub(crate) fn put_at(id: EventId) -> Timestamp {
-    Timestamp::from_millisecond(i64::try_from(id.ms).unwrap_or(i64::MAX)).unwrap_or(Timestamp::MAX)
-}
-
-/// What a panic said.
-pub(crate) fn said(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }

@@ -1,6 +1,6 @@
-//! The laws of the effect's worker, of the projection's and of the producer.
+//! Tests of the effect's worker, the projection's worker and the producer.
 
-#![allow(clippy::unwrap_used, reason = "a law that meets an error is broken")]
+#![allow(clippy::unwrap_used, reason = "a test fails on any error")]
 
 mod toy;
 
@@ -15,17 +15,18 @@ use std::{
 use async_trait::async_trait;
 use hemostat_log::{Inbox, Log};
 use hemostat_runtime::{
-    Context, Effect, EffectWorker, Fault, Lost, Permit, Producer, ProjectWorker, Stage, Step, rows,
+    Context, Effect, EffectWorker, ExecutionGuard, Fault, LeasedWorker, Producer, ProducerError, ProjectWorker, Step,
+    read_model,
 };
 use hemostat_schema::{Family, HostName, NewEvent, Recorded, Span, Timestamp, action::Resumed};
 
 use crate::toy::*;
 
-/// Notes what it did; `later` fails twice, `never` always, `panic` panics.
+/// Records what it executed; `later` fails once, `never` always, `panic` panics.
 #[derive(Default)]
 struct Note {
     done: Mutex<Vec<(String, bool)>>,
-    tries: AtomicU32,
+    attempts: AtomicU32,
 }
 
 #[async_trait]
@@ -37,46 +38,46 @@ impl Effect for Note {
         event.kind() == "action.paused"
     }
 
-    async fn run(&self, event: &Recorded, permit: &Permit) -> Result<Vec<NewEvent>, Fault> {
-        permit.check()?;
+    async fn run(&self, event: &Recorded, guard: &ExecutionGuard) -> Result<Vec<NewEvent>, Fault> {
+        guard.check()?;
         let why = said(event).unwrap_or_default();
         match why.as_str() {
-            "later" if self.tries.fetch_add(1, Ordering::SeqCst) < 1 => {
+            "later" if self.attempts.fetch_add(1, Ordering::SeqCst) < 1 => {
                 return Err(Fault::Retry(anyhow::anyhow!("not yet")));
             }
-            "never" => return Err(Fault::Park(anyhow::anyhow!("not at all"))),
+            "never" => return Err(Fault::DeadLetter(anyhow::anyhow!("not at all"))),
             "panic" => panic!("doing this panics"),
             _ => {}
         }
-        self.done.lock().unwrap().push((why.clone(), permit.redelivered()));
-        Ok(vec![NewEvent::new(event.subject.clone(), permit.now(), Resumed { by: format!("did {why}") })])
+        self.done.lock().unwrap().push((why.clone(), guard.redelivered()));
+        Ok(vec![NewEvent::new(event.subject.clone(), guard.now(), Resumed { by: format!("did {why}") })])
     }
 }
 
-fn stage(ctx: &Context, note: &Arc<Note>) -> Stage<EffectWorker<Note>> {
-    Stage::new(ctx.clone(), EffectWorker::new(ctx.clone(), P, note.clone()))
+fn worker(ctx: &Context, note: &Arc<Note>) -> LeasedWorker<EffectWorker<Note>> {
+    LeasedWorker::new(ctx.clone(), EffectWorker::new(ctx.clone(), P, note.clone()))
 }
 
-/// Steps until the log tells `count` things.
-async fn until(log: &dyn Log, stage: &mut Stage<EffectWorker<Note>>, count: usize) -> Vec<String> {
+/// Steps until there are `count` outcomes and dead letters.
+async fn until(log: &dyn Log, worker: &mut LeasedWorker<EffectWorker<Note>>, count: usize) -> Vec<String> {
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
-        stage.step().await.unwrap();
+        worker.step().await.unwrap();
         let story = story(log).await;
-        if story.len() + log.parked(P, 10).await.unwrap().len() >= count {
+        if story.len() + log.dead_letters(P, 10).await.unwrap().len() >= count {
             return story;
         }
-        assert!(Instant::now() < deadline, "the log tells only {story:?}");
+        assert!(Instant::now() < deadline, "there is only {story:?}");
         tokio::task::yield_now().await;
     }
 }
 
 #[tokio::test]
-async fn each_wanted_event_has_one_effect_and_one_outcome_in_order_for_its_subject() {
+async fn each_wanted_event_has_one_effect_and_one_outcome_in_the_order_of_its_subject() {
     let (log, _, ctx) = bed();
     let ids = put(&*log, vec![paused("a", "x"), paused("a", "y"), paused("a", "z")]).await;
     let note = Arc::new(Note::default());
-    let story = until(&*log, &mut stage(&ctx, &note), 6).await;
+    let story = until(&*log, &mut worker(&ctx, &note), 6).await;
     assert_eq!(story, ["x", "y", "z", "did x", "did y", "did z"]);
     assert_eq!(history(&*log).await[3].cause, Some(ids[0]));
     let expected = ["x", "y", "z"].map(|why| (why.to_owned(), false));
@@ -84,58 +85,58 @@ async fn each_wanted_event_has_one_effect_and_one_outcome_in_order_for_its_subje
 }
 
 #[tokio::test]
-async fn an_effect_whose_outcome_was_not_committed_is_told_that_it_may_have_happened() {
+async fn an_effect_without_a_committed_outcome_is_marked_as_redelivered() {
     let (log, _, ctx) = bed();
     put(&*log, vec![paused("a", "x")]).await;
-    // Somebody took it, perhaps did it, and died before its outcome was on the log.
+    // A process read it, perhaps executed it, and crashed before it committed the outcome.
     let lease = log.acquire(P, "note", "dead", ctx.lease_ttl).await.unwrap().unwrap();
     assert_eq!(Inbox::new(log.clone(), lease.clone(), [Family::Action]).next(9).await.unwrap().len(), 1);
     log.release(&lease).await.unwrap();
 
     let note = Arc::new(Note::default());
-    until(&*log, &mut stage(&ctx, &note), 2).await;
+    until(&*log, &mut worker(&ctx, &note), 2).await;
     assert_eq!(*note.done.lock().unwrap(), [("x".to_owned(), true)]);
 }
 
 #[tokio::test]
-async fn a_fault_is_tried_again_and_the_next_try_knows_it() {
+async fn a_fault_is_retried_and_the_next_attempt_is_marked_as_redelivered() {
     let (log, _, ctx) = bed();
     put(&*log, vec![paused("a", "later")]).await;
     let note = Arc::new(Note::default());
-    assert_eq!(until(&*log, &mut stage(&ctx, &note), 2).await, ["later", "did later"]);
+    assert_eq!(until(&*log, &mut worker(&ctx, &note), 2).await, ["later", "did later"]);
     assert_eq!(*note.done.lock().unwrap(), [("later".to_owned(), true)]);
 }
 
 #[tokio::test]
-async fn what_will_never_work_is_put_aside_and_the_rest_goes_on() {
+async fn a_permanent_fault_dead_letters_one_event_and_the_rest_is_executed() {
     let (log, _, ctx) = bed();
     put(&*log, vec![paused("a", "never"), paused("b", "panic"), paused("a", "x")]).await;
     let note = Arc::new(Note::default());
-    let story = until(&*log, &mut stage(&ctx, &note), 6).await;
+    let story = until(&*log, &mut worker(&ctx, &note), 6).await;
     assert_eq!(story, ["never", "panic", "x", "did x"]);
-    let errors: Vec<String> = log.parked(P, 10).await.unwrap().into_iter().map(|parked| parked.error).collect();
+    let errors: Vec<String> = log.dead_letters(P, 10).await.unwrap().into_iter().map(|letter| letter.error).collect();
     assert!(errors.iter().any(|error| error == "not at all"), "{errors:?}");
     assert!(errors.iter().any(|error| error.contains("doing this panics")), "{errors:?}");
 }
 
-/// Does what is for its hosts, and says that the rest was not done once a minute has passed.
-struct Particular {
-    serves: Vec<HostName>,
+/// Executes what is for its hosts; after a minute it also handles the rest.
+struct HostBound {
+    hosts: Vec<HostName>,
     done: Mutex<Vec<String>>,
 }
 
-impl Particular {
+impl HostBound {
     fn of(hosts: &[&str]) -> Arc<Self> {
-        let serves = hosts.iter().map(|host| host.parse().unwrap()).collect();
-        Arc::new(Self { serves, done: Mutex::default() })
+        let hosts = hosts.iter().map(|host| host.parse().unwrap()).collect();
+        Arc::new(Self { hosts, done: Mutex::default() })
     }
 
-    fn stage(self: &Arc<Self>, ctx: &Context) -> Stage<EffectWorker<Self>> {
-        let worker = EffectWorker::new(ctx.clone(), P, self.clone()).serving(self.serves.clone());
-        Stage::new(ctx.clone(), worker)
+    fn worker(self: &Arc<Self>, ctx: &Context) -> LeasedWorker<EffectWorker<Self>> {
+        let worker = EffectWorker::new(ctx.clone(), P, self.clone()).serving(self.hosts.clone());
+        LeasedWorker::new(ctx.clone(), worker)
     }
 
-    /// What it did, in the order of the alphabet.
+    /// What it executed, sorted.
     fn done(&self) -> Vec<String> {
         let mut done = self.done.lock().unwrap().clone();
         done.sort();
@@ -148,37 +149,37 @@ fn on(host: &str, why: &str) -> NewEvent {
 }
 
 #[async_trait]
-impl Effect for Particular {
-    const GROUP: &'static str = "particular";
+impl Effect for HostBound {
+    const GROUP: &'static str = "host-bound";
     const READS: &'static [Family] = &[Family::Action];
 
     fn wants(&self, event: &Recorded) -> bool {
         event.kind() == "action.paused"
     }
 
-    fn leaves(&self, event: &Recorded) -> Option<Timestamp> {
-        (!self.serves.contains(&event.subject.host)).then(|| Timestamp::from_second(1_800_000_060).unwrap())
+    fn delegated_until(&self, event: &Recorded) -> Option<Timestamp> {
+        (!self.hosts.contains(&event.subject.host)).then(|| Timestamp::from_second(1_800_000_060).unwrap())
     }
 
-    async fn run(&self, event: &Recorded, permit: &Permit) -> Result<Vec<NewEvent>, Fault> {
+    async fn run(&self, event: &Recorded, guard: &ExecutionGuard) -> Result<Vec<NewEvent>, Fault> {
         let why = said(event).unwrap_or_default();
         self.done.lock().unwrap().push(why.clone());
-        Ok(vec![NewEvent::new(event.subject.clone(), permit.now(), Resumed { by: format!("did {why}") })])
+        Ok(vec![NewEvent::new(event.subject.clone(), guard.now(), Resumed { by: format!("did {why}") })])
     }
 }
 
 #[tokio::test]
-async fn what_nobody_there_serves_waits_neither_done_nor_parked_until_its_time() {
+async fn an_event_for_a_host_that_no_process_serves_waits_until_its_deadline() {
     let (log, clock, ctx) = bed();
     put(&*log, vec![on("theirs", "1"), on("ours", "2"), on("ours", "3")]).await;
-    let effect = Particular::of(&["ours"]);
-    let mut here = effect.stage(&ctx);
-    let settle = async |stage: &mut Stage<EffectWorker<Particular>>, count: usize| {
+    let effect = HostBound::of(&["ours"]);
+    let mut here = effect.worker(&ctx);
+    let settle = async |worker: &mut LeasedWorker<EffectWorker<HostBound>>, count: usize| {
         let deadline = Instant::now() + Duration::from_secs(10);
         loop {
-            match stage.step().await.unwrap() {
+            match worker.step().await.unwrap() {
                 Step::Idle { until } if story(&*log).await.len() == 3 + count => break until,
-                _ => assert!(Instant::now() < deadline, "it does not come to rest"),
+                _ => assert!(Instant::now() < deadline, "it does not become idle"),
             }
             tokio::task::yield_now().await;
         }
@@ -186,24 +187,24 @@ async fn what_nobody_there_serves_waits_neither_done_nor_parked_until_its_time()
     let until = settle(&mut here, 2).await;
     assert_eq!(effect.done(), ["2", "3"]);
     assert_eq!(until, Some(Timestamp::from_second(1_800_000_060).unwrap()));
-    assert!(log.parked(P, 10).await.unwrap().is_empty());
+    assert!(log.dead_letters(P, 10).await.unwrap().is_empty());
     clock.advance(Span::from_secs(60));
     let until = settle(&mut here, 3).await;
-    assert_eq!((effect.done().len(), until), (3, None), "nobody took it, and that is said");
+    assert_eq!((effect.done().len(), until), (3, None), "no process took it in time, so it is handled here");
 }
 
 #[tokio::test]
-async fn what_is_for_the_host_of_another_process_is_done_by_that_one_whoever_holds_the_lease() {
+async fn an_effect_is_handed_off_to_the_process_that_serves_its_host() {
     let (log, _, ctx) = bed();
     let ctx = Context { lease_ttl: Duration::from_millis(300), ..ctx };
     let hosts = [("p", vec!["web"]), ("q", vec!["db"]), ("r", vec!["mail", "cache"])];
-    let effects: Vec<_> = hosts.iter().map(|(_, serves)| Particular::of(serves)).collect();
+    let effects: Vec<_> = hosts.iter().map(|(_, served)| HostBound::of(served)).collect();
     let processes: Vec<_> = hosts
         .iter()
         .zip(&effects)
         .map(|((owner, _), effect)| {
             let ctx = other(&ctx, owner);
-            (ctx.shutdown.clone(), tokio::spawn(effect.stage(&ctx).run()))
+            (ctx.shutdown.clone(), tokio::spawn(effect.worker(&ctx).run()))
         })
         .collect();
     for round in 0..3 {
@@ -223,17 +224,17 @@ async fn what_is_for_the_host_of_another_process_is_done_by_that_one_whoever_hol
     assert_eq!(done[0], ["web 0", "web 1", "web 2"]);
     assert_eq!(done[1], ["db 0", "db 1", "db 2"]);
     assert_eq!(done[2], ["cache 0", "cache 1", "cache 2", "mail 0", "mail 1", "mail 2"]);
-    assert!(log.parked(P, 10).await.unwrap().is_empty());
+    assert!(log.dead_letters(P, 10).await.unwrap().is_empty());
 }
 
 #[tokio::test]
-async fn one_that_serves_a_host_and_comes_later_still_does_what_waits_for_it() {
+async fn a_process_that_joins_later_executes_what_waits_for_its_host() {
     let (log, _, ctx) = bed();
     let ctx = Context { lease_ttl: Duration::from_millis(300), ..ctx };
     put(&*log, vec![on("db", "1"), on("web", "2")]).await;
-    let (first, second) = (Particular::of(&["web"]), Particular::of(&["db"]));
+    let (first, second) = (HostBound::of(&["web"]), HostBound::of(&["db"]));
     let (early, late) = (other(&ctx, "p"), other(&ctx, "q"));
-    let mut processes = vec![tokio::spawn(first.stage(&early).run())];
+    let mut processes = vec![tokio::spawn(first.worker(&early).run())];
     let until = async |count: usize| {
         let deadline = Instant::now() + Duration::from_secs(20);
         while story(&*log).await.len() < count {
@@ -243,10 +244,10 @@ async fn one_that_serves_a_host_and_comes_later_still_does_what_waits_for_it() {
     };
     until(3).await;
     assert_eq!((first.done(), second.done().len()), (vec!["2".to_owned()], 0));
-    processes.push(tokio::spawn(second.stage(&late).run()));
+    processes.push(tokio::spawn(second.worker(&late).run()));
     until(4).await;
     assert_eq!(second.done(), ["1"]);
-    // Whoever is gone is called in vain only until its time is over: the other goes on with its own.
+    // A handoff request to a crashed process lasts until its membership expires; then the other one continues.
     put(&*log, vec![on("db", "3"), on("web", "4")]).await;
     processes.pop().expect("two were started").abort();
     until(7).await;
@@ -257,34 +258,34 @@ async fn one_that_serves_a_host_and_comes_later_still_does_what_waits_for_it() {
     }
     early.shutdown.cancel();
     processes.remove(0).await.unwrap().unwrap();
-    assert!(log.parked(P, 10).await.unwrap().is_empty());
+    assert!(log.dead_letters(P, 10).await.unwrap().is_empty());
 }
 
 #[tokio::test]
-async fn a_projection_counts_each_event_once_whoever_works_and_a_panic_costs_one_event() {
+async fn a_projection_folds_each_event_once_across_processes_and_a_panic_costs_one_event() {
     let (log, _, ctx) = bed();
-    let project = |ctx: &Context| Stage::new(ctx.clone(), ProjectWorker::<Count>::new(ctx.clone(), P));
+    let project = |ctx: &Context| LeasedWorker::new(ctx.clone(), ProjectWorker::<Count>::new(ctx.clone(), P));
     put(&*log, vec![paused("a", "x"), paused("b", "x"), paused("a", "panic"), paused("a", "y")]).await;
     let mut first = project(&ctx);
     assert_eq!(first.step().await.unwrap(), Step::Worked { handled: 4, emitted: 0 });
     put(&*log, vec![paused("a", "z")]).await;
-    // The same owner takes the lease again, as after a restart.
+    // The same owner acquires the lease again, as after a restart.
     project(&ctx).step().await.unwrap();
-    assert_eq!(first.step().await.unwrap(), Step::StandingBy, "the old one can do nothing any more");
-    assert_eq!(rows::all::<Count>(&*log).await.unwrap(), [("host/a".to_owned(), 3), ("host/b".to_owned(), 1)]);
-    assert_eq!(rows::get::<Count>(&*log, "host/a").await.unwrap(), Some(3));
-    assert_eq!(rows::get::<Count>(&*log, "host/zz").await.unwrap(), None);
-    assert_eq!(log.parked(P, 10).await.unwrap().len(), 1);
+    assert_eq!(first.step().await.unwrap(), Step::StandingBy, "the old epoch is fenced off");
+    assert_eq!(read_model::all::<Count>(&*log).await.unwrap(), [("host/a".to_owned(), 3), ("host/b".to_owned(), 1)]);
+    assert_eq!(read_model::get::<Count>(&*log, "host/a").await.unwrap(), Some(3));
+    assert_eq!(read_model::get::<Count>(&*log, "host/zz").await.unwrap(), None);
+    assert_eq!(log.dead_letters(P, 10).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
-async fn a_producer_that_was_replaced_appends_nothing() {
+async fn a_fenced_producer_appends_nothing() {
     let (log, _, ctx) = bed();
     let mut first = Producer::acquire(&ctx, P, "monitor").await.unwrap();
     first.append(vec![paused("a", "x")], vec![]).await.unwrap();
     // The same owner again, as after a restart: a new epoch.
     let mut second = Producer::acquire(&ctx, P, "monitor").await.unwrap();
-    assert_eq!(first.append(vec![paused("a", "lost")], vec![]).await, Err(Lost::Lease));
+    assert_eq!(first.append(vec![paused("a", "lost")], vec![]).await, Err(ProducerError::LeaseLost));
     second.append(vec![paused("a", "y")], vec![]).await.unwrap();
     assert_eq!(story(&*log).await, ["x", "y"]);
     assert!(history(&*log).await.iter().all(|event| event.trace.is_some()));

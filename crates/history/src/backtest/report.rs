@@ -1,4 +1,4 @@
-//! What a backtest found: the decisions that change, and what all of them come to.
+//! The result of a backtest: the decisions that change, and the totals.
 
 use hemostat_schema::{Action, Event, EventId, IncidentId, Subject, Timestamp, action::Outcome};
 use serde::Serialize;
@@ -6,24 +6,24 @@ use serde::Serialize;
 /// One decision that changes.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Change {
-    /// When it was, or would be, decided.
+    /// When it was decided, or would be.
     pub at: Timestamp,
-    /// The decision on the log; none where nothing was decided.
+    /// The decision on the log; `None` when there is none.
     pub id: Option<EventId>,
-    /// About whom.
+    /// Its subject.
     pub subject: Subject,
-    /// For which illness.
+    /// Its incident.
     pub incident: Option<IncidentId>,
-    /// What was decided; none where nothing was.
-    pub was: Option<Said>,
-    /// What would be decided; none where nothing would.
-    pub would_be: Option<Said>,
+    /// The recorded decision; `None` when there was none.
+    pub was: Option<DecisionSummary>,
+    /// The decision of the proposed policy; `None` when there would be none.
+    pub would_be: Option<DecisionSummary>,
 }
 
-/// A decision, in words.
+/// A decision for people.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Said {
-    /// Such as `action.refused`.
+pub struct DecisionSummary {
+    /// The kind of its event, such as `action.refused`.
     pub kind: String,
     /// In a word or two: `refused restart (cooling_down)`.
     pub short: String,
@@ -31,38 +31,38 @@ pub struct Said {
     pub why: String,
 }
 
-/// What all decisions of one world come to.
+/// The totals of the decisions of one world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Totals {
-    /// Remedies that were authorised, dry runs aside.
+    /// Remedies that were authorised, without dry runs.
     pub actions: u64,
-    /// Remedies that helped.
+    /// Remedies after which the container recovered.
     pub recoveries: u64,
     /// Refusals.
     pub refusals: u64,
 }
 
-/// What a backtest found.
+/// The result of a backtest.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Report {
-    /// Every decision that changes, in the order of time.
+    /// Every decision that changes, by time.
     pub changes: Vec<Change>,
-    /// How many events were looked at.
+    /// How many events were read.
     pub events: u64,
-    /// How many decisions of the log were decided again.
+    /// How many recorded decisions were made again.
     pub decisions: u64,
-    /// Those that the reference policy does not give: another was in force then. They stand as they are recorded.
+    /// How many of them the reference policy does not make, as another policy was in force. They count as recorded.
     pub unexplained: u64,
-    /// What was.
+    /// The recorded decisions.
     pub was: Totals,
-    /// What would be.
+    /// The decisions of the proposed policy.
     pub would_be: Totals,
-    /// Diagnoses whose remedy was refused and would have run.
+    /// Diagnoses whose remedy was refused and would be executed.
     pub refused_that_would_run: u64,
 }
 
 impl Report {
-    /// This and the report of another partition.
+    /// Adds the report of another partition.
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
         self.changes.extend(other.changes);

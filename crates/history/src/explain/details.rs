@@ -1,25 +1,25 @@
-//! The numbers and reasons behind an event: what its one line leaves out.
+//! The numbers and reasons of an event, which its one line leaves out.
 
 use hemostat_schema::{
     Action, Alert, Diagnosis, Event, Observation, Span,
-    action::{Authorised, Leeway, Mode, Passage, Proof, Remedy},
+    action::{Authorised, LimitsSnapshot, Mode, Passage, Remedy},
     alert::Suppression,
-    container::{Exit, ExitBy},
-    diagnosis::{Method, Part, Reached, Usage, Verdict},
+    container::Exit,
+    diagnosis::{Method, Reached, Usage},
     examination::Examined,
-    observation::{Evidence, Severity, Trend},
+    observation::Evidence,
 };
 use serde::Serialize;
 
-/// So many lines of a container's output are told.
-const LAST_WORDS: usize = 5;
+/// Maximum lines of a container's output.
+const OUTPUT_LINES: usize = 5;
 
-/// A name and what it was.
+/// A named value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Detail {
-    /// What is told: `backoff`.
+    /// The name, such as `backoff`.
     pub name: &'static str,
-    /// What it was: `none, it is the first attempt`.
+    /// The value, such as `none, it is the first attempt`.
     pub text: String,
 }
 
@@ -27,26 +27,26 @@ fn detail(name: &'static str, text: impl ToString) -> Detail {
     Detail { name, text: text.to_string() }
 }
 
-/// The details of an event, in the order in which they are told.
+/// The details of an event, in the order in which they are shown.
 pub fn of(event: &Event) -> Vec<Detail> {
     match event {
-        Event::Observation(observation) => seen(observation),
-        Event::Diagnosis(diagnosis) => concluded(diagnosis),
-        Event::Action(action) => acted(action),
-        Event::Alert(alert) => told(alert),
+        Event::Observation(observation) => of_observation(observation),
+        Event::Diagnosis(diagnosis) => of_diagnosis(diagnosis),
+        Event::Action(action) => of_action(action),
+        Event::Alert(alert) => of_alert(alert),
     }
 }
 
-fn seen(observation: &Observation) -> Vec<Detail> {
+fn of_observation(observation: &Observation) -> Vec<Detail> {
     match observation {
         Observation::Exited(exited) => vec![detail("exit", exit(&exited.exit))],
         Observation::SymptomRaised(raised) => {
-            let mut details = vec![detail("severity", severity(raised.severity))];
+            let mut details = vec![detail("severity", raised.severity.name())];
             details.extend(evidence(&raised.evidence));
             details
         }
         Observation::SymptomWorsened(worsened) => {
-            let mut details = vec![detail("severity", severity(worsened.severity))];
+            let mut details = vec![detail("severity", worsened.severity.name())];
             details.extend(evidence(&worsened.evidence));
             details
         }
@@ -55,8 +55,8 @@ fn seen(observation: &Observation) -> Vec<Detail> {
         Observation::Seen(_)
         | Observation::Removed(_)
         | Observation::Started(_)
-        | Observation::Frozen(_)
-        | Observation::Thawed(_)
+        | Observation::Paused(_)
+        | Observation::Unpaused(_)
         | Observation::HealthChanged(_)
         | Observation::Sampled(_)
         | Observation::Stored(_)
@@ -66,27 +66,13 @@ fn seen(observation: &Observation) -> Vec<Detail> {
     }
 }
 
-fn severity(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Low => "low",
-        Severity::High => "high",
-        Severity::Critical => "critical",
-    }
-}
-
 fn evidence(evidence: &Evidence) -> Vec<Detail> {
     match evidence {
         Evidence::Level { value, threshold, held, trend } => {
-            let trend = match trend {
-                Trend::Unknown => "too few samples to tell",
-                Trend::Rising => "rising",
-                Trend::Steady => "steady",
-                Trend::Falling => "falling",
-            };
             vec![
                 detail("measured", format!("{value}, {threshold} is the limit")),
                 detail("for", held),
-                detail("trend", trend),
+                detail("trend", trend.phrase()),
             ]
         }
         Evidence::Exit { exit: how } => vec![detail("exit", exit(how))],
@@ -125,7 +111,7 @@ fn evidence(evidence: &Evidence) -> Vec<Detail> {
     }
 }
 
-/// What was found: the last words of the container, and what could not be found out.
+/// What the examination found: the last output of the container, and what could not be read.
 fn examination(examined: &Examined) -> Vec<Detail> {
     let mut details = vec![];
     details.extend(
@@ -134,34 +120,23 @@ fn examination(examined: &Examined) -> Vec<Detail> {
             .last()
             .map(|check| detail("health check", format!("ended with {}: {}", check.code, check.output.trim()))),
     );
-    details.extend(examined.output.iter().rev().take(LAST_WORDS).rev().map(|line| detail("output", &line.text)));
+    details.extend(examined.output.iter().rev().take(OUTPUT_LINES).rev().map(|line| detail("output", &line.text)));
     details.extend(examined.missing.iter().map(|missing| detail("missing", missing)));
     details
 }
 
 fn exit(exit: &Exit) -> String {
-    let by = match exit.by {
-        ExitBy::Itself => "by itself",
-        ExitBy::Crash => "a crash",
-        ExitBy::Oom => "for want of memory",
-        ExitBy::Operator => "through Docker",
-        ExitBy::Unknown => "nobody saw how",
-    };
-    format!("code {} at {:.0}, {by}", exit.code, exit.at)
+    format!("code {} at {:.0}, {}", exit.code, exit.at, exit.by.phrase())
 }
 
-fn concluded(diagnosis: &Diagnosis) -> Vec<Detail> {
+fn of_diagnosis(diagnosis: &Diagnosis) -> Vec<Detail> {
     match diagnosis {
         Diagnosis::Reached(reached) => conclusion(reached),
         Diagnosis::OpinionSought(sought) => {
             let choices: Vec<&str> = sought.remedies.iter().map(Remedy::name).chain(["none"]).collect();
-            let part = match sought.part {
-                Part::Decides => "its answer is the diagnosis",
-                Part::Shadows => "its answer is only compared with that of the rules",
-            };
             vec![
                 detail("asked", format!("{} of {}", sought.model, sought.provider)),
-                detail("part", part),
+                detail("part", sought.part.phrase()),
                 detail("may choose", choices.join(", ")),
                 detail("shown", format!("{} pieces of evidence", sought.evidence.len())),
                 detail("meanwhile", &sought.fallback.root_cause),
@@ -177,18 +152,13 @@ fn concluded(diagnosis: &Diagnosis) -> Vec<Detail> {
 }
 
 fn conclusion(reached: &Reached) -> Vec<Detail> {
-    let verdict = match reached.verdict {
-        Verdict::Sick => "it is an illness",
-        Verdict::FalseAlarm => "it is not an illness",
-        Verdict::Unclear => "the evidence does not say",
-    };
     let by = match &reached.method {
         Method::Rule { rule } => format!("rule {rule}"),
         Method::Model { provider, model } => format!("model {model} of {provider}"),
     };
     let symptoms: Vec<String> = reached.symptoms.iter().map(ToString::to_string).collect();
     let mut details = vec![
-        detail("verdict", verdict),
+        detail("verdict", reached.verdict.phrase()),
         detail("explains", symptoms.join(", ")),
         detail("by", by),
         detail("confidence", reached.confidence),
@@ -199,20 +169,20 @@ fn conclusion(reached: &Reached) -> Vec<Detail> {
     details
 }
 
-/// What asking a model cost.
+/// The cost of asking a model.
 fn cost(usage: &Usage) -> String {
     if usage.cached {
-        return "the same had been asked before: nobody was asked again".into();
+        return "answered from the cache: the same question had been asked before".into();
     }
     let money = usage
         .cost_micros
         .map_or(String::new(), |micros| format!(", {}.{:06} dollars", micros / 1_000_000, micros % 1_000_000));
     let Usage { tokens_in, tokens_out, requests, took, .. } = usage;
     let times = if *requests == 1 { "once".to_owned() } else { format!("{requests} times") };
-    format!("{times}, {tokens_in} tokens and {tokens_out} in answer{money}, in {took}")
+    format!("{times}, {tokens_in} tokens in the question and {tokens_out} in the answer{money}, in {took}")
 }
 
-fn acted(action: &Action) -> Vec<Detail> {
+fn of_action(action: &Action) -> Vec<Detail> {
     match action {
         Action::Proposed(proposed) => vec![detail("lapses", format!("{:.0}", proposed.expires))],
         Action::Authorised(authorised) => limits(authorised),
@@ -222,12 +192,7 @@ fn acted(action: &Action) -> Vec<Detail> {
             details
         }
         Action::Succeeded(succeeded) => {
-            let proof = match succeeded.proof {
-                Proof::Answered => "the engine answered",
-                Proof::Found => "found in the engine's own record after an interruption",
-                Proof::DryRun => "dry run, nothing was done",
-            };
-            vec![detail("took", succeeded.took), detail("proof", proof)]
+            vec![detail("took", succeeded.took), detail("proof", succeeded.proof.phrase())]
         }
         Action::Failed(failed) => vec![detail("took", failed.took)],
         Action::Verified(verified) => vec![detail("why", &verified.why), detail("took", verified.took)],
@@ -243,25 +208,36 @@ fn acted(action: &Action) -> Vec<Detail> {
     }
 }
 
-/// Where each limit stood when the remedy was authorised.
+/// The state of each limit when the remedy was authorised.
 fn limits(authorised: &Authorised) -> Vec<Detail> {
     let limits = &authorised.limits;
     let attempts = format!("{} of {}", limits.attempt, limits.of);
-    let Some(leeway) = &limits.leeway else {
+    let Some(snapshot) = &limits.snapshot else {
         return vec![
             detail("attempts", attempts),
             detail("the others", "not recorded: an earlier version of HemoStat authorised it"),
         ];
     };
-    let Leeway { mode, confidence, threshold, age, stale_after, sick, storm, window, backoff, cooldown, breaker } =
-        leeway;
+    let LimitsSnapshot {
+        mode,
+        confidence,
+        threshold,
+        age,
+        stale_after,
+        sick,
+        storm,
+        window,
+        backoff,
+        cooldown,
+        breaker,
+    } = snapshot;
     let mode = match mode {
         Mode::Observe => "observe",
-        Mode::Approve => "approve: a person gave leave",
+        Mode::Approve => "approve: an operator approved it",
         Mode::Auto => "auto",
     };
     let backoff = backoff.map_or("none, it is the first attempt".into(), |until| format!("over since {until:.0}"));
-    let cooldown = cooldown.map_or("none, there was no illness lately".into(), |until| {
+    let cooldown = cooldown.map_or("none, there was no recent illness".into(), |until| {
         format!("holds for other illnesses until {until:.0}")
     });
     let breaker = match breaker {
@@ -280,9 +256,9 @@ fn limits(authorised: &Authorised) -> Vec<Detail> {
     ]
 }
 
-fn told(alert: &Alert) -> Vec<Detail> {
+fn of_alert(alert: &Alert) -> Vec<Detail> {
     match alert {
-        Alert::Raised(raised) => vec![detail("severity", severity(raised.severity))],
+        Alert::Raised(raised) => vec![detail("severity", raised.severity.name())],
         Alert::Escalated(escalated) => vec![detail("text", &escalated.text)],
         Alert::Resolved(_) | Alert::Tested(_) => vec![],
         Alert::Suppressed(suppressed) => match suppressed.why {

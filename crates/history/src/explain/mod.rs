@@ -1,7 +1,7 @@
-//! Why something happened, and what came of it: the chain of events about it, told as a story.
+//! Explains an incident or an event: what caused it and what followed from it, as a story in order of time.
 //!
-//! [`Story`] is pure: events in, story out. Around it stands the reading: which events belong to an incident, to one act
-//! or to a container. An event belongs to another by its cause, or because it names it (a verdict names its act).
+//! [`Story`] is pure: events in, story out. This file reads the events that belong to it: those of an incident, or those
+//! linked to one event. Two events are linked if one is the cause of the other, or names it as a verdict names its action.
 
 mod details;
 mod story;
@@ -10,7 +10,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hemostat_core::view::story as lines;
+use hemostat_core::views::story as lines;
 use hemostat_log::{Error, History};
 use hemostat_schema::{Action, Alert, Event, EventId, IncidentId, Recorded, Subject};
 
@@ -20,24 +20,24 @@ pub use self::{
 };
 use crate::{
     Filter,
-    filter::Whom,
+    filter::ContainerPattern,
     select::{Progress, Selected},
     window::Window,
 };
 
-/// So many causes are followed back from the beginning of an incident: what led to it lies just before it.
-const CAUSES: usize = 16;
+/// Maximum causes that are followed back before the first event: what led to an incident lies just before it.
+const MAX_CAUSES: usize = 16;
 
-/// What is to be explained.
+/// What to explain.
 #[derive(Debug, Clone)]
 pub enum About {
-    /// All that happened in an incident.
+    /// All events of an incident.
     Incident(IncidentId),
-    /// What led to an event, and what came of it.
+    /// What led to an event, and what followed from it.
     Event(EventId),
 }
 
-/// The story of an incident or an event; none where there is no such.
+/// The story of an incident or an event; `None` when there is no such.
 ///
 /// # Errors
 /// When the log or the archive cannot be read.
@@ -46,14 +46,14 @@ pub async fn explain(history: &History, about: &About, progress: &Progress) -> R
         About::Incident(incident) => {
             let filter = Filter { incident: Some(incident.clone()), ..Filter::ALL };
             let events = read(history, filter, progress).await?;
-            told(history, events, None).await
+            tell(history, events, None).await
         }
         About::Event(id) => {
             if id.partition.0 >= history.log().partitions() {
                 return Ok(None);
             }
             let Some(event) = history.get(*id).await?.and_then(|entry| entry.event.ok()) else { return Ok(None) };
-            // What came of it is about the same container; without an incident it may be anything that follows.
+            // What followed is about the same container: within its incident, or else anything later.
             let filter = Filter {
                 window: if event.incident.is_some() { Window::ALL } else { Window::ALL.starting_with(*id) },
                 incident: event.incident.clone(),
@@ -65,31 +65,31 @@ pub async fn explain(history: &History, about: &About, progress: &Progress) -> R
             if !events.iter().any(|other| other.id == *id) {
                 events.insert(0, event);
             }
-            told(history, events, Some(*id)).await
+            tell(history, events, Some(*id)).await
         }
     }
 }
 
-/// The incidents of the containers that are meant, in the order in which they began, each with its container.
+/// The incidents of the containers that match `container`, by beginning, each with its subject.
 ///
 /// # Errors
 /// When the log or the archive cannot be read.
 pub async fn incidents(
     history: &History,
-    whom: &Whom,
+    container: &ContainerPattern,
     window: Window,
     progress: &Progress,
 ) -> Result<Vec<(IncidentId, Subject)>, Error> {
     let kind = Some("observation.symptom_raised".parse().expect("it is a kind"));
-    let filter = Filter { window, kind, container: Some(whom.clone()), ..Filter::ALL };
+    let filter = Filter { window, kind, container: Some(container.clone()), ..Filter::ALL };
     let begun = read(history, filter, progress).await?;
     let by_id: BTreeMap<IncidentId, Subject> =
         begun.into_iter().filter_map(|event| Some((event.incident?, event.subject))).collect();
-    // An incident's id begins with the instant at which it began.
+    // The id of an incident starts with the time at which it began.
     Ok(by_id.into_iter().collect())
 }
 
-/// What is asked for and can be read and told, in order.
+/// The selected events that can be decoded and are notable, in order.
 async fn read(history: &History, filter: Filter, progress: &Progress) -> Result<Vec<Recorded>, Error> {
     let mut selected = Selected::new(history, filter, progress);
     let mut events = vec![];
@@ -99,12 +99,13 @@ async fn read(history: &History, filter: Filter, progress: &Progress) -> Result<
     Ok(events)
 }
 
-/// The story of these events, with what led to the first of them; where it is about one of them, of its chain alone.
-async fn told(history: &History, mut events: Vec<Recorded>, about: Option<EventId>) -> Result<Option<Story>, Error> {
+/// The story of these events and of the causes before them; `about` one of them: only of its chain.
+async fn tell(history: &History, mut events: Vec<Recorded>, about: Option<EventId>) -> Result<Option<Story>, Error> {
     let mut lost = vec![];
-    for _ in 0..CAUSES {
-        let here: BTreeSet<EventId> = events.iter().map(|event| event.id).collect();
-        let missing = events.iter().filter_map(|event| event.cause).find(|id| !here.contains(id) && !lost.contains(id));
+    for _ in 0..MAX_CAUSES {
+        let present: BTreeSet<EventId> = events.iter().map(|event| event.id).collect();
+        let missing =
+            events.iter().filter_map(|event| event.cause).find(|id| !present.contains(id) && !lost.contains(id));
         let Some(cause) = missing else { break };
         match history.get(cause).await?.and_then(|entry| entry.event.ok()) {
             Some(event) => events.push(event),
@@ -116,7 +117,7 @@ async fn told(history: &History, mut events: Vec<Recorded>, about: Option<EventI
     Ok(Story::of(&events, |event| chain.as_ref().is_none_or(|chain| chain.contains(&event.id)), lost))
 }
 
-/// Of these events, in order, those that led to the event `id`, itself, and those that came of it.
+/// Of these events, which are in order: those that led to the event `id`, the event itself, and those that followed from it.
 pub fn chain(events: &[Recorded], id: EventId) -> BTreeSet<EventId> {
     let mut chain = BTreeSet::from([id]);
     for event in events.iter().rev().filter(|event| event.id <= id) {
@@ -124,7 +125,7 @@ pub fn chain(events: &[Recorded], id: EventId) -> BTreeSet<EventId> {
             chain.extend(links(event));
         }
     }
-    // What followed from a cause of it alone did not come of it.
+    // Other consequences of its causes did not follow from it.
     let mut after = BTreeSet::from([id]);
     for event in events.iter().filter(|event| event.id > id) {
         if links(event).any(|link| after.contains(&link)) {
@@ -135,7 +136,7 @@ pub fn chain(events: &[Recorded], id: EventId) -> BTreeSet<EventId> {
     chain
 }
 
-/// The earlier events without which `event` would not be: its cause, and what it names.
+/// The earlier events to which `event` is linked: its cause, and those that it names.
 pub fn links(event: &Recorded) -> impl Iterator<Item = EventId> {
     let named = match event.event() {
         Some(Event::Action(action)) => match action {

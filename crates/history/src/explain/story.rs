@@ -2,7 +2,7 @@
 
 use hemostat_core::{
     Projection as _,
-    view::{Incidents, incidents, story as lines},
+    views::{Incidents, incidents, story as lines},
 };
 use hemostat_schema::{
     Action, Alert, Diagnosis, Event, EventId, IncidentId, Observation, Recorded, Span, Subject, Timestamp,
@@ -14,19 +14,19 @@ use super::{Detail, details, links};
 /// What happened, why, and what came of it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Story {
-    /// Who it is about.
+    /// Its subject.
     pub subject: Subject,
-    /// The incident, where it is one's.
+    /// Its incident, if it belongs to one.
     pub incident: Option<IncidentId>,
     /// When it began.
     pub begun: Timestamp,
-    /// When the incident was over; none while it is open, and where it is no incident's.
+    /// When the incident ended; `None` while it is open, and without an incident.
     pub ended: Option<Timestamp>,
-    /// How it stands or ended, in a sentence.
+    /// The state or the end of the incident, in a sentence.
     pub ending: String,
     /// What happened, in order.
     pub scenes: Vec<Scene>,
-    /// Causes that history no longer holds.
+    /// Causes that are no longer in history.
     pub lost: Vec<EventId>,
 }
 
@@ -41,48 +41,52 @@ pub struct Scene {
     pub at: Timestamp,
     /// How long after the beginning of the story, in milliseconds.
     pub after: Span,
-    /// The part that it plays.
+    /// Its part in the story.
     pub part: Part,
     /// What happened, in a sentence.
     pub line: String,
-    /// The numbers and reasons behind it.
+    /// The numbers and reasons of the event.
     pub details: Vec<Detail>,
-    /// The scenes that led to it, by number.
+    /// The numbers of the scenes that led to it.
     pub because_of: Vec<usize>,
 }
 
-/// The part that an event plays in a story.
+/// The part of an event in a story.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Part {
-    /// What was seen.
-    Seen,
-    /// What was concluded.
-    Concluded,
-    /// What was decided, and which limits stood where.
+    /// An observation.
+    #[serde(rename = "seen")]
+    Observed,
+    /// A diagnosis.
+    #[serde(rename = "concluded")]
+    Diagnosed,
+    /// A decision about a remedy.
     Decided,
-    /// What was done.
-    Done,
-    /// What came of it.
+    /// The execution of a remedy.
+    #[serde(rename = "done")]
+    Executed,
+    /// The outcome of a remedy or of an incident.
     Outcome,
-    /// Who was told.
-    Told,
+    /// An alert.
+    #[serde(rename = "told")]
+    Alerted,
 }
 
 impl Part {
-    /// As a word at the beginning of a line.
+    /// As the word at the beginning of a line.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Seen => "seen",
-            Self::Concluded => "concluded",
+            Self::Observed => "observed",
+            Self::Diagnosed => "diagnosed",
             Self::Decided => "decided",
-            Self::Done => "done",
-            Self::Outcome => "came of it",
-            Self::Told => "told",
+            Self::Executed => "executed",
+            Self::Outcome => "outcome",
+            Self::Alerted => "alerted",
         }
     }
 
-    /// Of a known event.
+    /// The part of a known event.
     fn of(event: &Event) -> Self {
         match event {
             Event::Observation(observation) => match observation {
@@ -91,8 +95,8 @@ impl Part {
                 | Observation::Removed(_)
                 | Observation::Started(_)
                 | Observation::Exited(_)
-                | Observation::Frozen(_)
-                | Observation::Thawed(_)
+                | Observation::Paused(_)
+                | Observation::Unpaused(_)
                 | Observation::HealthChanged(_)
                 | Observation::Sampled(_)
                 | Observation::Stored(_)
@@ -101,13 +105,13 @@ impl Part {
                 | Observation::SymptomRaised(_)
                 | Observation::SymptomWorsened(_)
                 | Observation::EngineLost(_)
-                | Observation::EngineFound(_) => Self::Seen,
+                | Observation::EngineFound(_) => Self::Observed,
             },
             Event::Diagnosis(
                 Diagnosis::Reached(_) | Diagnosis::OpinionSought(_) | Diagnosis::Opined(_) | Diagnosis::Failed(_),
-            ) => Self::Concluded,
+            ) => Self::Diagnosed,
             Event::Action(action) => match action {
-                Action::Succeeded(_) | Action::Failed(_) => Self::Done,
+                Action::Succeeded(_) | Action::Failed(_) => Self::Executed,
                 Action::Verified(_) => Self::Outcome,
                 Action::Proposed(_)
                 | Action::Approved(_)
@@ -128,16 +132,16 @@ impl Part {
                 | Alert::Tested(_)
                 | Alert::Delivered(_)
                 | Alert::Undelivered(_),
-            ) => Self::Told,
+            ) => Self::Alerted,
         }
     }
 }
 
 impl Story {
-    /// The story of those of these events, which are in order, that are `told`: an incident's ending follows from all of
-    /// them. `lost` are causes that history no longer holds. None where nothing can be told.
-    pub fn of(events: &[Recorded], told: impl Fn(&Recorded) -> bool, lost: Vec<EventId>) -> Option<Self> {
-        let known = events.iter().filter(|event| told(event)).filter_map(|event| Some((event, event.event()?)));
+    /// The story of `events`, which are in order: a scene for each event that `is_scene` selects; how the incident ended
+    /// follows from all events. `lost` are causes that are no longer in history. `None` without a scene.
+    pub fn of(events: &[Recorded], is_scene: impl Fn(&Recorded) -> bool, lost: Vec<EventId>) -> Option<Self> {
+        let known = events.iter().filter(|event| is_scene(event)).filter_map(|event| Some((event, event.event()?)));
         let known: Vec<(&Recorded, &Event)> = known.collect();
         let first = known.first()?.0;
         let begun = first.at;
@@ -176,7 +180,7 @@ impl Story {
     }
 }
 
-/// How an incident stands or ended.
+/// The state or the end of an incident, in a sentence.
 fn ending(row: &incidents::Row) -> String {
     let who = row.subject.short();
     let took = || row.ended.map_or(Span::ZERO, |ended| Span::between(row.begun, ended));
@@ -187,13 +191,15 @@ fn ending(row: &incidents::Row) -> String {
     };
     match row.state {
         incidents::State::Open => match (&row.refused, row.attempts.is_empty()) {
-            (Some((_, refusal)), _) => format!("{who} is still ill; no remedy is carried out: {refusal}"),
-            (None, true) => format!("{who} is still ill; nothing has been tried yet"),
-            (None, false) => format!("{who} is still ill, {tried}"),
+            (Some((_, refusal)), _) => format!("{who} is still sick; HemoStat does not act: {refusal}"),
+            (None, true) => format!("{who} is still sick; HemoStat has tried nothing yet"),
+            (None, false) => format!("{who} is still sick, {tried}"),
         },
         incidents::State::Recovered => format!("{who} was healed {tried}, in {}", took()),
-        incidents::State::GivenUp => format!("HemoStat gave up on {who} {tried}; it needs a person"),
-        incidents::State::Passed => format!("it passed by itself, or somebody else mended it, in {} ({tried})", took()),
+        incidents::State::GivenUp => format!("HemoStat gave up on {who} {tried}; it needs an operator"),
+        incidents::State::Passed => {
+            format!("{who} recovered by itself or with help from outside, in {} ({tried})", took())
+        }
         incidents::State::Stopped => format!("an operator stopped {who}, which ended it after {}", took()),
         incidents::State::Removed => format!("{who} was removed, which ended it after {}", took()),
     }

@@ -1,10 +1,11 @@
-//! Stories of recorded sequences.
+//! Stories of recorded sequences of events.
 
 use hemostat_core::testing;
 use hemostat_schema::{
     Cause, Event, EventId, NewEvent, Recorded, Span,
     action::{
-        Authorised, Leeway, Limits, Mode, Outcome, Passage, Proof, Refusal, Refused, Remedy, Succeeded, Verified,
+        Authorised, Limits, LimitsSnapshot, Mode, Outcome, Passage, Proof, Refusal, Refused, Remedy, Succeeded,
+        Verified,
     },
     alert::{Delivered, Raised},
     observation::{Severity, Symptom},
@@ -21,8 +22,8 @@ fn because(event: NewEvent, cause: u64) -> NewEvent {
     event.caused_by(Cause::Event(testing::id(cause)))
 }
 
-fn leeway() -> Leeway {
-    Leeway {
+fn snapshot() -> LimitsSnapshot {
+    LimitsSnapshot {
         mode: Mode::Auto,
         confidence: hemostat_schema::Confidence::clamped(0.8),
         threshold: hemostat_schema::Confidence::clamped(0.7),
@@ -37,19 +38,19 @@ fn leeway() -> Leeway {
     }
 }
 
-fn authorised(leeway: Option<Leeway>) -> Event {
+fn authorised(snapshot: Option<LimitsSnapshot>) -> Event {
     Authorised {
         remedy: Remedy::Restart,
         target: testing::run(0),
         diagnosis: testing::id(4),
-        limits: Limits { attempt: 2, of: 3, leeway },
+        limits: Limits { attempt: 2, of: 3, snapshot },
         stop_timeout: None,
         dry_run: false,
     }
     .into()
 }
 
-/// An illness that was healed, of which people were told meanwhile.
+/// An illness that was healed, with an alert meanwhile.
 fn healed() -> Vec<Recorded> {
     let long = Span::from_secs(2);
     let (restart, action) = (Remedy::Restart, testing::id(5));
@@ -67,13 +68,13 @@ fn healed() -> Vec<Recorded> {
     let mut events = testing::unhealthy();
     events[2] = because(events[2].clone(), 2);
     events.extend([
-        because(testing::ill(11, testing::reached(testing::run(0))), 3),
-        because(testing::ill(11, authorised(Some(leeway()))), 4),
-        because(testing::ill(11, raised), 4),
-        because(testing::ill(13, done), 5),
-        because(testing::ill(14, told), 6),
+        because(testing::incident_event(11, testing::reached(testing::run(0))), 3),
+        because(testing::incident_event(11, authorised(Some(snapshot()))), 4),
+        because(testing::incident_event(11, raised), 4),
+        because(testing::incident_event(13, done), 5),
+        because(testing::incident_event(14, told), 6),
         testing::cleared(20, Symptom::Unhealthy),
-        testing::ill(25, verdict),
+        testing::incident_event(25, verdict),
     ]);
     recorded(events)
 }
@@ -88,27 +89,27 @@ fn details(story: &Story, part: Part) -> Vec<(&'static str, &str)> {
 }
 
 #[test]
-fn a_story_tells_what_was_seen_concluded_decided_done_and_told_and_what_led_to_what() {
+fn a_story_names_the_part_of_each_event_and_what_led_to_it() {
     let story = story(&healed());
     let told: Vec<(Part, &str, Vec<usize>)> =
         story.scenes.iter().map(|scene| (scene.part, scene.line.as_str(), scene.because_of.clone())).collect();
     assert_eq!(
         told,
         [
-            (Part::Seen, "api is there: api:1, running", vec![]),
-            (Part::Seen, "api turned unhealthy", vec![]),
-            (Part::Seen, "api is sick: unhealthy", vec![2]),
+            (Part::Observed, "api was found: api:1, running", vec![]),
+            (Part::Observed, "api turned unhealthy", vec![]),
+            (Part::Observed, "api is sick: unhealthy", vec![2]),
             (
-                Part::Concluded,
-                "api diagnosed: its health check fails; restart would help (rule unhealthy, 0.90 sure)",
+                Part::Diagnosed,
+                "api diagnosed: its health check fails; restart would help (rule unhealthy, confidence 0.90)",
                 vec![3]
             ),
             (Part::Decided, "restart of api authorised, attempt 2 of 3", vec![4]),
-            (Part::Told, "alert: api is unhealthy", vec![4]),
-            (Part::Done, "restart of api done in 2.0 s", vec![5]),
-            (Part::Told, "alert about api delivered to slack", vec![6]),
+            (Part::Alerted, "alert: api is unhealthy", vec![4]),
+            (Part::Executed, "restart of api done in 2.0 s", vec![5]),
+            (Part::Alerted, "alert about api delivered to slack", vec![6]),
             (Part::Outcome, "api is no longer unhealthy, after 1.0 s", vec![]),
-            // A verdict comes with a timer and has no cause of its own, but names the act that it judges.
+            // A verdict is triggered by a timer and has no cause, but names the action that it judges.
             (Part::Outcome, "api recovered after 2.0 s", vec![5]),
         ]
     );
@@ -117,7 +118,7 @@ fn a_story_tells_what_was_seen_concluded_decided_done_and_told_and_what_led_to_w
 }
 
 #[test]
-fn every_limit_is_said_to_have_stood_where_the_event_says() {
+fn the_details_of_an_authorisation_show_each_limit_as_recorded() {
     let told = story(&healed());
     assert_eq!(
         details(&told, Part::Decided),
@@ -126,13 +127,13 @@ fn every_limit_is_said_to_have_stood_where_the_event_says() {
             ("confidence", "0.80, 0.70 is needed"),
             ("attempts", "2 of 3 within 1 h"),
             ("backoff", "over since 2026-01-01T00:00:15Z"),
-            ("cooldown", "none, there was no illness lately"),
+            ("cooldown", "none, there was no recent illness"),
             ("breaker", "probing: HemoStat had given up, this is the one attempt after the hold"),
             ("storm", "1 of the host's containers sick, up to 10 is no storm"),
             ("age", "20 ms, up to 10 min is fresh"),
         ]
     );
-    let old = recorded(vec![testing::ill(1, authorised(None))]);
+    let old = recorded(vec![testing::incident_event(1, authorised(None))]);
     assert_eq!(
         details(&story(&old), Part::Decided),
         [("attempts", "2 of 3"), ("the others", "not recorded: an earlier version of HemoStat authorised it")]
@@ -140,42 +141,37 @@ fn every_limit_is_said_to_have_stood_where_the_event_says() {
 }
 
 #[test]
-fn what_stands_against_a_remedy_is_how_an_open_incident_stands() {
+fn the_ending_of_an_open_incident_is_the_refusal_of_its_remedy() {
     let refused = |refusal| Refused { remedy: Remedy::Restart, diagnosis: testing::id(4), refusal };
-    for (refusal, ending, told) in [
+    for (refusal, shown) in [
         (
             Refusal::CoolingDown { until: testing::at(3600) },
-            "api is still ill; no remedy is carried out: it was ill only lately, HemoStat does not act on it until \
-             2026-01-01T01:00:00Z",
             vec![("limit", "cooling down"), ("until", "2026-01-01T01:00:00Z")],
         ),
-        (
-            Refusal::Paused,
-            "api is still ill; no remedy is carried out: healing is paused by an operator",
-            vec![("limit", "paused")],
-        ),
+        (Refusal::Paused, vec![("limit", "paused")]),
     ] {
+        let ending = format!("api is still sick; HemoStat does not act: {refusal}");
         let mut events = testing::unhealthy();
-        events.push(testing::ill(11, testing::reached(testing::run(0))));
-        events.push(testing::ill(11, refused(refusal)));
+        events.push(testing::incident_event(11, testing::reached(testing::run(0))));
+        events.push(testing::incident_event(11, refused(refusal)));
         let story = story(&recorded(events));
-        assert_eq!((story.ending.as_str(), details(&story, Part::Decided)), (ending, told));
+        assert_eq!((&story.ending, details(&story, Part::Decided)), (&ending, shown));
         assert_eq!(story.ended, None);
     }
 }
 
 #[test]
-fn the_chain_of_an_act_is_what_led_to_it_and_what_came_of_it() {
+fn the_chain_of_an_event_is_what_led_to_it_and_what_followed() {
     let events = healed();
     let numbers = |id: u64| chain(&events, testing::id(id)).iter().map(|id: &EventId| id.ms).collect::<Vec<_>>();
-    assert_eq!(numbers(5), [2, 3, 4, 5, 7, 10], "the restart: not the alert, which came of the diagnosis");
+    assert_eq!(numbers(5), [2, 3, 4, 5, 7, 10], "the restart: not the alert, which followed from the diagnosis");
     assert_eq!(numbers(8), [2, 3, 4, 6, 8], "the delivery");
-    assert_eq!(numbers(2), [2, 3, 4, 5, 6, 7, 8, 10], "what turned it all on");
+    assert_eq!(numbers(2), [2, 3, 4, 5, 6, 7, 8, 10], "the first cause");
     assert_eq!(numbers(1), [1]);
 }
 
 #[test]
-fn an_act_alone_still_tells_how_its_incident_ended() {
+fn the_story_of_one_event_still_says_how_its_incident_ended() {
     let events = healed();
     let only = [testing::id(5)];
     let story = Story::of(&events, |event| only.contains(&event.id), vec![]).unwrap();
@@ -183,6 +179,6 @@ fn an_act_alone_still_tells_how_its_incident_ended() {
 }
 
 #[test]
-fn of_nothing_there_is_no_story() {
+fn without_events_there_is_no_story() {
     assert_eq!(Story::of(&[], |_| true, vec![]), None);
 }

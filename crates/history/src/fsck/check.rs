@@ -1,38 +1,43 @@
-//! The judgement, pure: what was inspected and what history says go in, what is not sound comes out.
+//! The check itself, pure: an inspection and the scanned history go in, findings come out.
 
 use std::collections::BTreeSet;
 
 use hemostat_log::{GroupState, Inspection, StreamState};
 use hemostat_schema::{EventId, Family, Partition, Subject};
 
-use super::{Finding, Known, MOST, Seen};
+use super::{Finding, KnownNames, MAX_FINDINGS, ScannedHistory};
 
-/// What is not sound in a partition.
-pub fn check(partition: Partition, inspection: &Inspection, known: &Known, seen: &Seen) -> Vec<Finding> {
-    let mut found = Found { partition, inspection, known, seen, findings: vec![] };
-    found.streams();
-    found.versions();
-    found.timers();
-    found.leases();
-    found.cursors();
-    found.parked();
-    found.views();
-    found.archive();
-    found.findings
+/// The inconsistencies of a partition.
+pub fn check(
+    partition: Partition,
+    inspection: &Inspection,
+    known: &KnownNames,
+    scanned: &ScannedHistory,
+) -> Vec<Finding> {
+    let mut checker = Checker { partition, inspection, known, scanned, findings: vec![] };
+    checker.streams();
+    checker.versions();
+    checker.timers();
+    checker.leases();
+    checker.cursors();
+    checker.dead_letters();
+    checker.views();
+    checker.archive();
+    checker.findings
 }
 
-struct Found<'a> {
+struct Checker<'a> {
     partition: Partition,
     inspection: &'a Inspection,
-    known: &'a Known,
-    seen: &'a Seen,
+    known: &'a KnownNames,
+    scanned: &'a ScannedHistory,
     findings: Vec<Finding>,
 }
 
-const RESTORE: &str = "restore the partition from a backup of Redis; nothing that HemoStat does leads to this";
+const RESTORE: &str = "restore the partition from a backup of Redis; HemoStat itself never causes this";
 const VERIFY: &str = "run `hemostat verify`: it names the event that was changed, deleted or added";
 
-impl Found<'_> {
+impl Checker<'_> {
     fn say(&mut self, place: impl Into<String>, what: impl Into<String>, advice: impl Into<String>) {
         let place = format!("hemostat:{{{}}}:{}", self.partition, place.into());
         self.findings.push(Finding { partition: self.partition, place, what: what.into(), advice: advice.into() });
@@ -44,15 +49,15 @@ impl Found<'_> {
 
     fn streams(&mut self) {
         if self.inspection.clock.is_none() {
-            self.say("clock", "the partition has no clock, or it is no id", RESTORE);
+            self.say("clock", "the partition has no clock, or its value is no event id", RESTORE);
         }
         for family in Family::ALL {
             match self.inspection.streams.get(&family) {
                 Some(stream) => self.stream(family, stream),
-                None => self.say(family.stream(), "the stream is not there", "run `hemostat migrate`"),
+                None => self.say(family.stream(), "the stream does not exist", "run `hemostat migrate`"),
             }
         }
-        for (family, id, why) in &self.seen.misplaced {
+        for (family, id, why) in &self.scanned.misplaced {
             self.say(family.stream(), format!("entry {id} does not belong there: {why}"), VERIFY);
         }
     }
@@ -60,7 +65,7 @@ impl Found<'_> {
     fn stream(&mut self, family: Family, stream: &StreamState) {
         let name = family.stream();
         if let Some(last) = stream.last.filter(|last| self.is_beyond(*last)) {
-            let what = format!("its last entry, {last}, is later than the clock: it was not put there by a commit");
+            let what = format!("its last entry, {last}, is later than the clock: no commit appended it");
             self.say(name, what, VERIFY);
         }
         let trimmed = self.inspection.trimmed.get(&family);
@@ -80,58 +85,59 @@ impl Found<'_> {
         if !self.known.groups.contains(&group.name) {
             self.say(
                 place,
-                "no role of this version reads by this group; while it is there nothing that it has not read is trimmed",
-                format!("if no older HemoStat runs, remove it: XGROUP DESTROY hemostat:{{{}}}:{stream} {}", self.partition, group.name),
+                "no role of this version uses this group; entries that the group has not read are never trimmed",
+                format!(
+                    "if no older HemoStat runs, remove it: XGROUP DESTROY hemostat:{{{}}}:{stream} {}",
+                    self.partition, group.name
+                ),
             );
             return;
         }
         if self.is_beyond(group.delivered) {
-            let what = format!("it was handed {}, which is later than the clock", group.delivered);
+            let what = format!("its last delivery, {}, is later than the clock", group.delivered);
             self.say(place.clone(), what, RESTORE);
         }
-        let gone: Vec<&EventId> = group.pending.iter().filter(|id| !self.seen.there.contains(id)).collect();
+        let gone: Vec<&EventId> = group.pending.iter().filter(|id| !self.scanned.existing.contains(id)).collect();
         if let Some(first) = gone.first() {
-            let why = match trimmed.is_some_and(|trimmed| **first <= trimmed) {
-                true => "was trimmed",
-                false => "is not on the log",
-            };
+            let why =
+                if trimmed.is_some_and(|trimmed| **first <= trimmed) { "was trimmed" } else { "is not on the log" };
             let what = format!("{} of its pending entries are gone: the first, {first}, {why}", gone.len());
-            self.say(place, what, format!("{VERIFY}; restart the role that reads by {}: it forgets them", group.name));
+            self.say(place, what, format!("{VERIFY}; restart the role of the group {}: it drops them", group.name));
         }
     }
 
     fn versions(&mut self) {
         let versions: BTreeSet<&str> = self.inspection.versions.iter().map(|(key, _)| key.as_str()).collect();
         let mut wrong: Vec<(String, String)> = vec![];
-        for (key, head) in &self.inspection.versions {
-            let last = self.seen.versions.get(key);
-            let Ok(head) = EventId::from_entry(self.partition, head) else {
-                wrong.push((key.clone(), format!("{head:?} is no id")));
+        for (key, version) in &self.inspection.versions {
+            let last = self.scanned.versions.get(key);
+            let Ok(version) = EventId::from_entry(self.partition, version) else {
+                wrong.push((key.clone(), format!("{version:?} is no id")));
                 continue;
             };
             match last {
-                Some(last) if *last == head => {}
-                Some(last) => wrong.push((key.clone(), format!("it is {head}, and the last event is {last}"))),
-                None if self.is_gone(key, head) => {}
-                None => wrong.push((key.clone(), format!("there is no event at {head}"))),
+                Some(last) if *last == version => {}
+                Some(last) => wrong.push((key.clone(), format!("it is {version}, and the last event is {last}"))),
+                None if self.is_gone(key, version) => {}
+                None => wrong.push((key.clone(), format!("there is no event at {version}"))),
             }
         }
-        let missing = self.seen.versions.iter().filter(|(key, _)| !versions.contains(key.as_str()));
+        let missing = self.scanned.versions.iter().filter(|(key, _)| !versions.contains(key.as_str()));
         wrong.extend(missing.map(|(key, last)| (key.clone(), format!("there is none, and the last event is {last}"))));
-        for (key, what) in wrong.into_iter().take(MOST) {
+        for (key, what) in wrong.into_iter().take(MAX_FINDINGS) {
             self.say(
                 format!("heads, {key}"),
                 what,
-                "decisions about it are refused until its next event sets the head; `hemostat verify` names events that are gone",
+                "commits about it conflict until its next event sets its version; `hemostat verify` names events that are gone",
             );
         }
     }
 
-    /// Whether the head's event may have been trimmed, with no archive to look into.
-    fn is_gone(&self, key: &str, head: EventId) -> bool {
+    /// Whether the event may have been trimmed, without an archive that would still have it.
+    fn is_gone(&self, key: &str, version: EventId) -> bool {
         let family = key.split('/').next().and_then(|family| family.parse::<Family>().ok());
         let trimmed = family.and_then(|family| self.inspection.trimmed.get(&family));
-        self.seen.sealed.is_none() && trimmed.is_some_and(|trimmed| head <= *trimmed)
+        self.scanned.sealed.is_none() && trimmed.is_some_and(|trimmed| version <= *trimmed)
     }
 
     fn timers(&mut self) {
@@ -147,9 +153,9 @@ impl Found<'_> {
                 }
                 (_, _, Some(_)) if due.parse::<f64>().is_err() => format!("{due:?} is no time"),
                 (Some(_), Some(_), Some(_)) => continue,
-                _ => "it is not group|subject|name".to_owned(),
+                _ => "it is not of the form group|subject|name".to_owned(),
             };
-            let advice = format!("it never rings; remove it: ZREM hemostat:{{{}}}:timers '{timer}'", self.partition);
+            let advice = format!("it never fires; remove it: ZREM hemostat:{{{}}}:timers '{timer}'", self.partition);
             self.say(format!("timers, {timer}"), what, advice);
         }
     }
@@ -159,7 +165,7 @@ impl Found<'_> {
             if lease.epoch == 0 {
                 self.say(
                     format!("lease:{}", lease.group),
-                    "it has no epoch, so a worker that was fenced off could commit",
+                    "it has no epoch (fencing token), so a former holder could commit",
                     "stop every HemoStat, remove the key and start again",
                 );
             }
@@ -172,23 +178,23 @@ impl Found<'_> {
             if self.is_beyond(cursor.at) {
                 self.say(place.clone(), format!("it is at {}, which is later than the clock", cursor.at), RESTORE);
             }
-            // Rows were read after the cursor, so they may be further on.
-            if let Some(position) = self.seen.positions.get(group).filter(|position| **position < cursor.at) {
-                let what = format!("it is at {}, and its rows go up to {position} only", cursor.at);
+            // The rows were read after the cursor, so their offset may be later.
+            if let Some(offset) = self.scanned.offsets.get(group).filter(|offset| **offset < cursor.at) {
+                let what = format!("it is at {}, and the offset of its rows is {offset}", cursor.at);
                 self.say(place, what, format!("run `hemostat rebuild {}`", name_of(group)));
             }
         }
     }
 
-    fn parked(&mut self) {
-        for parked in self.inspection.dead_letters.iter().take(MOST) {
-            let gone = !self.seen.there.contains(&parked.id);
-            let trimmed = self.inspection.trimmed.get(&parked.family).is_some_and(|trimmed| parked.id <= *trimmed);
-            if gone && !trimmed {
+    fn dead_letters(&mut self) {
+        for letter in self.inspection.dead_letters.iter().take(MAX_FINDINGS) {
+            let is_gone = !self.scanned.existing.contains(&letter.id);
+            let is_trimmed = self.inspection.trimmed.get(&letter.family).is_some_and(|trimmed| letter.id <= *trimmed);
+            if is_gone && !is_trimmed {
                 self.say(
-                    format!("parked, {}", parked.key),
-                    format!("{} has put {} aside, which is not on the log", parked.group, parked.id),
-                    format!("run `hemostat parked discard {}`", parked.key),
+                    format!("parked, {}", letter.key),
+                    format!("a dead letter of {}, whose event {} is not on the log", letter.group, letter.id),
+                    format!("run `hemostat dead-letters discard {}`", letter.key),
                 );
             }
         }
@@ -202,7 +208,7 @@ impl Found<'_> {
             if !known {
                 self.say(
                     format!("view:{view}"),
-                    "nothing of this version reads it: it is left over",
+                    "this version does not use it: an earlier one left it",
                     format!("if no older HemoStat runs, remove it: UNLINK hemostat:{{{}}}:view:{view}", self.partition),
                 );
             }
@@ -210,14 +216,16 @@ impl Found<'_> {
     }
 
     fn archive(&mut self) {
-        let Some(sealed) = &self.seen.sealed else { return };
+        let Some(sealed) = &self.scanned.sealed else { return };
         for (family, trimmed) in &self.inspection.trimmed {
             let upto = sealed.get(family);
             if upto.is_none_or(|upto| upto < trimmed) {
                 let upto = upto.map_or("is empty".to_owned(), |upto| format!("ends at {upto}"));
                 self.say(
                     family.stream(),
-                    format!("it was trimmed up to {trimmed}, but the archive {upto}: what lies between is in neither"),
+                    format!(
+                        "it was trimmed up to {trimmed}, but the archive {upto}: the events between are in neither"
+                    ),
                     "check that archive.url names the archive that was written; restore the missing segments",
                 );
             }
@@ -225,7 +233,7 @@ impl Found<'_> {
     }
 }
 
-/// What a person calls the view that a group keeps.
+/// The name of the view that a group maintains, as on the command line.
 fn name_of(group: &str) -> &str {
     group.split_once('.').map_or(group, |(name, _)| name)
 }

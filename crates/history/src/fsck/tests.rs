@@ -1,7 +1,7 @@
-//! Each kind of damage is found and named, and what is sound is not blamed.
+//! Each kind of damage is found and named; a consistent partition has no findings.
 
 use bytes::Bytes;
-use hemostat_log::{Cursor, LeaseState, DeadLetter};
+use hemostat_log::{Cursor, DeadLetter, LeaseState};
 use hemostat_schema::{Event, Timestamp};
 
 use super::*;
@@ -12,8 +12,8 @@ fn id(ms: u64) -> EventId {
     EventId { partition: P, ms, seq: 0 }
 }
 
-/// A busy partition in which everything agrees.
-fn sound() -> (Inspection, Seen) {
+/// A busy partition without inconsistencies.
+fn consistent() -> (Inspection, ScannedHistory) {
     use hemostat_log::{GroupState, StreamState};
     let group = |name: &str| GroupState { name: name.into(), delivered: id(9), pending: vec![id(7)] };
     let stream = StreamState { length: 3, first: Some(id(5)), last: Some(id(9)), groups: vec![group("execute")] };
@@ -37,41 +37,41 @@ fn sound() -> (Inspection, Seen) {
         leases: vec![LeaseState { group: "judge".into(), owner: None, epoch: 1, until: 0 }],
         views: vec!["judge.1".into(), "judge-shared.1".into(), "containers.1~2".into(), "notary.1".into()],
     };
-    let seen = Seen {
+    let scanned = ScannedHistory {
         versions: [("action/h/a".to_owned(), id(9))].into(),
-        there: [id(7)].into(),
+        existing: [id(7)].into(),
         misplaced: vec![],
-        positions: [("containers.1".to_owned(), id(9))].into(),
+        offsets: [("containers.1".to_owned(), id(9))].into(),
         sealed: Some([(Family::Action, id(4))].into()),
     };
-    (inspection, seen)
+    (inspection, scanned)
 }
 
 #[test]
-fn what_is_sound_is_not_blamed() {
-    let (inspection, seen) = sound();
-    assert_eq!(check(P, &inspection, &Known::of_this_version(), &seen), []);
+fn a_consistent_partition_has_no_findings() {
+    let (inspection, scanned) = consistent();
+    assert_eq!(check(P, &inspection, &KnownNames::of_this_version(), &scanned), []);
 }
 
 #[test]
 fn each_kind_of_damage_is_found_alone() {
-    type Damage = fn(&mut Inspection, &mut Seen);
+    type Damage = fn(&mut Inspection, &mut ScannedHistory);
     let damages: [(&str, &str, Damage); 18] = [
         ("clock", "no clock", |found, _| {
             found.clock = None;
             found.streams.values_mut().for_each(|stream| (stream.last, stream.groups) = (None, vec![]));
             found.cursors.clear();
         }),
-        ("alerts", "not there", |found, _| drop(found.streams.remove(&Family::Alert))),
+        ("alerts", "does not exist", |found, _| drop(found.streams.remove(&Family::Alert))),
         ("actions", "later than the clock", |found, _| {
             found.streams.get_mut(&Family::Action).unwrap().last = Some(id(10));
         }),
-        ("actions", "recorded as trimmed", |found, seen| {
+        ("actions", "recorded as trimmed", |found, scanned| {
             found.trimmed.insert(Family::Action, id(5));
-            seen.sealed = None;
+            scanned.sealed = None;
         }),
-        ("actions", "does not belong", |_, seen| {
-            seen.misplaced.push((Family::Action, id(6), "its kind is \"x\"".into()))
+        ("actions", "does not belong", |_, scanned| {
+            scanned.misplaced.push((Family::Action, id(6), "its kind is \"x\"".into()))
         }),
         ("actions, group execute", "later than the clock", |found, _| {
             found.streams.get_mut(&Family::Action).unwrap().groups[0].delivered = id(11);
@@ -89,16 +89,16 @@ fn each_kind_of_damage_is_found_alone() {
         ("timers, judge|h/a/b|verdict", "no subject", |found, _| found.timers[0].0 = "judge|h/a/b|verdict".into()),
         ("timers, doctor|h/a|verdict", "no group doctor", |found, _| found.timers[0].0 = "doctor|h/a|verdict".into()),
         ("lease:judge", "no epoch", |found, _| found.leases[0].epoch = 0),
-        ("cursors, containers.1", "rows go up to", |_, seen| {
-            seen.positions.insert("containers.1".into(), id(7));
+        ("cursors, containers.1", "the offset of its rows", |_, scanned| {
+            scanned.offsets.insert("containers.1".into(), id(7));
         }),
-        ("view:containers.0", "left over", |found, _| found.views.push("containers.0".into())),
-        ("actions", "is in neither", |_, seen| seen.sealed = Some([(Family::Action, id(3))].into())),
+        ("view:containers.0", "earlier one left it", |found, _| found.views.push("containers.0".into())),
+        ("actions", "are in neither", |_, scanned| scanned.sealed = Some([(Family::Action, id(3))].into())),
     ];
     for (place, what, damage) in damages {
-        let (mut inspection, mut seen) = sound();
-        damage(&mut inspection, &mut seen);
-        let findings = check(P, &inspection, &Known::of_this_version(), &seen);
+        let (mut inspection, mut scanned) = consistent();
+        damage(&mut inspection, &mut scanned);
+        let findings = check(P, &inspection, &KnownNames::of_this_version(), &scanned);
         let [finding] = &findings[..] else { panic!("{place}, {what}: not one finding but {findings:#?}") };
         assert_eq!(finding.place, format!("hemostat:{{0}}:{place}"));
         assert!(finding.what.contains(what), "{finding}");
@@ -107,19 +107,19 @@ fn each_kind_of_damage_is_found_alone() {
 }
 
 #[test]
-fn a_parked_delivery_of_an_event_that_is_gone_can_be_discarded() {
-    let (mut inspection, seen) = sound();
+fn a_dead_letter_whose_event_is_gone_can_be_discarded() {
+    let (mut inspection, scanned) = consistent();
     inspection.dead_letters[0].id = id(6);
-    let findings = check(P, &inspection, &Known::of_this_version(), &seen);
-    assert!(findings[0].advice.contains("parked discard 0.3-0"), "{findings:?}");
+    let findings = check(P, &inspection, &KnownNames::of_this_version(), &scanned);
+    assert!(findings[0].advice.contains("dead-letters discard 0.3-0"), "{findings:?}");
 }
 
 #[test]
-fn a_head_whose_event_was_discarded_without_an_archive_is_not_blamed() {
-    let (mut inspection, mut seen) = sound();
-    (inspection.versions[0].1, seen.sealed) = ("4-0".into(), None);
-    seen.versions.clear();
-    assert_eq!(check(P, &inspection, &Known::of_this_version(), &seen), []);
+fn a_version_whose_event_was_discarded_without_an_archive_is_no_finding() {
+    let (mut inspection, mut scanned) = consistent();
+    (inspection.versions[0].1, scanned.sealed) = ("4-0".into(), None);
+    scanned.versions.clear();
+    assert_eq!(check(P, &inspection, &KnownNames::of_this_version(), &scanned), []);
 }
 
 /// An entry of this kind, as it stands in the stream, about `h/a`.
@@ -137,10 +137,10 @@ fn measurements_do_not_advance_a_subjects_version_and_every_other_kind_does() {
     let later = [("observation.smelled", 1), ("observation.seen", 99), ("observation.stored", 99)];
     let later = later.map(|(kind, version)| (Family::Observation, kind.to_owned(), version));
     for (family, kind, version) in kinds.chain(later) {
-        let mut seen = Seen::default();
-        seen.take(&entry(5, family, &format!("{kind}.{version}")), &BTreeSet::new());
+        let mut scanned = ScannedHistory::default();
+        scanned.take(&entry(5, family, &format!("{kind}.{version}")), &BTreeSet::new());
         let advances = !measurements.contains(&kind.as_str());
-        assert_eq!(seen.versions.contains_key(&format!("{family}/h/a")), advances, "{kind}.{version}");
-        assert_eq!(seen.misplaced, []);
+        assert_eq!(scanned.versions.contains_key(&format!("{family}/h/a")), advances, "{kind}.{version}");
+        assert_eq!(scanned.misplaced, []);
     }
 }

@@ -79,7 +79,7 @@ impl Chains {
         let mut chains = BTreeMap::new();
         for (family, blocks) in blocks {
             let lost = trimmed.get(&family).filter(|_| history.archive().is_none()).copied();
-            let told = testimonies(others, partition, family, report).await;
+            let told = records(others, partition, family, report).await;
             chains.insert(family, Chain::new(partition, family, blocks.into_values().collect(), told, lost, report));
         }
         Ok(Self(chains))
@@ -207,14 +207,9 @@ fn pop_front_if(blocks: &mut VecDeque<Block>, is: impl Fn(&Block) -> bool) -> Op
     if blocks.front().is_some_and(is) { blocks.pop_front() } else { None }
 }
 
-async fn testimonies(
-    others: Others<'_>,
-    partition: Partition,
-    family: Family,
-    report: &mut Report,
-) -> BTreeMap<u64, Hash> {
+async fn records(others: Others<'_>, partition: Partition, family: Family, report: &mut Report) -> BTreeMap<u64, Hash> {
     let Some(witness) = others.witness else { return BTreeMap::new() };
-    match witness.testimonies(partition, family).await {
+    match witness.records(partition, family).await {
         Ok(told) => told.into_iter().map(|told| (told.count, told.hash)).collect(),
         Err(error) => {
             let why = chain_of(&error);

@@ -1,4 +1,4 @@
-//! The timers of a group, mirrored in memory: only the holder of the lease changes them, so nothing has to be asked.
+//! The durable timers of a group, mirrored in memory. Only the lease holder changes them, so the mirror is current.
 
 use hemostat_core::{Timer, schedule::Schedule};
 use hemostat_log::{StoredTimer, TimerUpdate};
@@ -27,8 +27,8 @@ impl Timers {
         self.0.set(&(subject.clone(), name.to_owned()), None);
     }
 
-    /// Those that ring by `now`, the earliest first.
-    pub fn ringing(&self, now: Timestamp) -> impl Iterator<Item = Timer> {
+    /// The timers due by `now`, the earliest first.
+    pub fn due(&self, now: Timestamp) -> impl Iterator<Item = Timer> {
         let timer = |(due, (subject, name)): (_, &(Subject, String))| Timer {
             subject: subject.clone(),
             name: name.clone(),
@@ -37,7 +37,7 @@ impl Timers {
         self.0.due_by(now).map(timer)
     }
 
-    /// When the next one rings after `now`.
+    /// When the next timer after `now` is due.
     pub fn next_after(&self, now: Timestamp) -> Option<Timestamp> {
         self.0.in_order().map(|(due, _)| due).find(|due| *due > now)
     }
@@ -52,20 +52,20 @@ mod tests {
     }
 
     #[test]
-    fn one_of_a_name_rings_and_the_last_setting_holds() {
+    fn a_subject_has_one_timer_of_a_name_and_the_last_setting_wins() {
         let a: Subject = "h/a".parse().unwrap();
         let set = |due| TimerUpdate::Set { subject: a.clone(), name: "retry".into(), due: at(due) };
         let mut timers = Timers::default();
         timers.apply(&set(10));
         timers.apply(&set(20));
-        assert_eq!(timers.ringing(at(19)).count(), 0);
+        assert_eq!(timers.due(at(19)).count(), 0);
         assert_eq!(timers.next_after(at(19)), Some(at(20)));
         assert_eq!(
-            timers.ringing(at(20)).collect::<Vec<_>>(),
+            timers.due(at(20)).collect::<Vec<_>>(),
             [Timer { subject: a.clone(), name: "retry".into(), due: at(20) }]
         );
         timers.apply(&TimerUpdate::Cancel { subject: a.clone(), name: "retry".into() });
-        assert_eq!(timers.ringing(at(99)).count(), 0);
+        assert_eq!(timers.due(at(99)).count(), 0);
         assert_eq!(timers.next_after(at(0)), None);
     }
 }

@@ -1,4 +1,4 @@
-//! The loop of a decider: read and fold, decide, commit; again where something was added meanwhile.
+//! The worker of a decider: read and fold, decide, commit; after a conflict, again.
 
 use std::{fmt, sync::Arc};
 
@@ -9,55 +9,56 @@ use hemostat_schema::{Partition, Timestamp};
 use tokio::sync::watch;
 use tracing::warn;
 
-use super::round::Open;
+use super::round::Loaded;
 use crate::{
-    Context, Halt, Metric, Step, Worker,
-    lease::Tenure,
-    worker::{commit, rest},
+    context::Context,
+    lease::LeaseGuard,
+    metrics::Metric,
+    worker::{Step, Worker, WorkerError, commit, wait_for_append},
 };
 
-/// How often in one step it is decided again because of a conflict.
-const ROUNDS: u32 = 20;
+/// Maximum rounds in one step: each conflict costs one.
+const MAX_ROUNDS: u32 = 20;
 
 /// Decides for one partition.
 pub struct DecideWorker<D: Decider> {
     ctx: Context,
     partition: Partition,
     policy: Arc<D::Policy>,
-    bell: watch::Receiver<u64>,
-    open: Option<Open<D>>,
+    append_signal: watch::Receiver<u64>,
+    loaded: Option<Loaded<D>>,
 }
 
 impl<D: Decider> DecideWorker<D> {
     /// With nothing in memory.
     pub fn new(ctx: Context, partition: Partition, policy: Arc<D::Policy>) -> Self {
-        let bell = ctx.log.bell(partition);
-        Self { ctx, partition, policy, bell, open: None }
+        let append_signal = ctx.log.append_signal(partition);
+        Self { ctx, partition, policy, append_signal, loaded: None }
     }
 
-    async fn rounds(ctx: &Context, policy: &D::Policy, open: &mut Open<D>) -> Result<Step, Halt> {
-        let mut drained = open.take_in(ctx).await?.1;
-        for _ in 0..ROUNDS {
+    async fn rounds(ctx: &Context, policy: &D::Policy, loaded: &mut Loaded<D>) -> Result<Step, WorkerError> {
+        let mut at_end = loaded.read_and_fold(ctx).await?.1;
+        for _ in 0..MAX_ROUNDS {
             let now = ctx.clock.now();
-            let round = open.decide(policy, now, drained)?;
+            let round = loaded.decide(policy, now, at_end)?;
             if round.change.acks.is_empty() && round.change.fired.is_empty() {
-                let idle = Step::Idle { until: open.wake(ctx, now) };
-                return Ok(if drained { idle } else { Step::Worked { handled: 0, emitted: 0 } });
+                let idle = Step::Idle { until: loaded.next_due(ctx, now) };
+                return Ok(if at_end { idle } else { Step::Worked { handled: 0, emitted: 0 } });
             }
             match commit(ctx, &round.change).await {
-                Ok(ids) => return Ok(open.settle(&round.change, &ids)),
+                Ok(ids) => return Ok(loaded.apply(&round.change, &ids)),
                 Err(CommitError::Conflict(subject)) => {
                     Metric::CommitConflicts.counter(&[("group", D::GROUP)]).increment(1);
-                    let (read, all) = open.take_in(ctx).await?;
-                    drained = all;
+                    let (read, is_end) = loaded.read_and_fold(ctx).await?;
+                    at_end = is_end;
                     if read == 0 {
-                        open.block(subject);
+                        loaded.block(subject);
                     }
                 }
                 Err(error) => return Err(error.into()),
             }
         }
-        warn!("{}: decided {ROUNDS} times and something was always added meanwhile; going on", D::GROUP);
+        warn!("{}: {MAX_ROUNDS} conflicts in a row, as others append about the same subjects; trying again", D::GROUP);
         Ok(Step::Worked { handled: 0, emitted: 0 })
     }
 }
@@ -72,20 +73,20 @@ impl<D: Decider> Worker for DecideWorker<D> {
         self.partition
     }
 
-    async fn begin(&mut self, tenure: &Tenure) -> Result<(), Halt> {
-        self.open = None;
-        self.open = Some(Open::load(&self.ctx, tenure.lease().clone()).await?);
+    async fn load(&mut self, guard: &LeaseGuard) -> Result<(), WorkerError> {
+        self.loaded = None;
+        self.loaded = Some(Loaded::load(&self.ctx, guard.lease().clone()).await?);
         Ok(())
     }
 
-    async fn step(&mut self) -> Result<Step, Halt> {
-        self.bell.borrow_and_update();
-        let open = self.open.as_mut().ok_or(Halt::Astray)?;
-        Self::rounds(&self.ctx, &self.policy, open).await
+    async fn step(&mut self) -> Result<Step, WorkerError> {
+        self.append_signal.borrow_and_update();
+        let loaded = self.loaded.as_mut().ok_or(WorkerError::StaleState)?;
+        Self::rounds(&self.ctx, &self.policy, loaded).await
     }
 
-    async fn rest(&mut self, until: Option<Timestamp>) {
-        rest(&mut self.bell, &*self.ctx.clock, until).await;
+    async fn wait(&mut self, until: Option<Timestamp>) {
+        wait_for_append(&mut self.append_signal, &*self.ctx.clock, until).await;
     }
 }
 

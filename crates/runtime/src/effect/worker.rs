@@ -1,16 +1,17 @@
-//! Carrying out the effects of one partition: several at a time, in order for each subject.
+//! Executes the effects of one partition: concurrently for different subjects, in order for each subject.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     fmt,
-    panic::{AssertUnwindSafe, catch_unwind},
+    panic::AssertUnwindSafe,
     sync::Arc,
     time::Duration,
 };
 
 use async_trait::async_trait;
 use futures::FutureExt as _;
-use hemostat_log::{Commit, CommitError, Delivery, Inbox, Park};
+use hemostat_core::fold::{caught, panicked};
+use hemostat_log::{Commit, CommitError, Delivery, Inbox, NewDeadLetter};
 use hemostat_schema::{Cause, EventId, HostName, NewEvent, Partition, Recorded, Subject, Timestamp};
 use tokio::{
     sync::{Semaphore, watch},
@@ -19,48 +20,49 @@ use tokio::{
 };
 use tracing::{Instrument as _, debug, error, info_span, warn};
 
-use super::{Effect, Fault, Permit};
+use super::{Effect, ExecutionGuard, Fault};
 use crate::{
-    Context, Halt, Metric, Step, Worker,
-    lease::{Tenure, Uncertain},
+    context::Context,
+    lease::{LeaseGuard, LeaseUncertain},
+    metrics::Metric,
     retry::Backoff,
     trace,
-    worker::{commit, rest, said},
+    worker::{Step, Worker, WorkerError, commit, wait_for_append},
 };
 
-/// Effects at the same time.
-const AT_ONCE: usize = 16;
+/// Maximum concurrent effects.
+const MAX_CONCURRENT: usize = 16;
 
-/// Events in hand at most; more are read when these are done.
-const IN_HAND: usize = 256;
+/// Maximum events in hand: queued or running. More are read when some of them are done (backpressure).
+const MAX_IN_HAND: usize = 256;
 
-/// How long effects may take to finish when the process is to end.
-const GRACE: Duration = Duration::from_secs(10);
+/// How long running effects may take to finish when the worker drains.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Carries out the effects of one partition.
+/// Executes the effects of one partition.
 pub struct EffectWorker<E> {
     ctx: Context,
     partition: Partition,
     effect: Arc<E>,
-    bell: watch::Receiver<u64>,
+    append_signal: watch::Receiver<u64>,
     slots: Arc<Semaphore>,
-    tenure: Option<Tenure>,
+    lease: Option<LeaseGuard>,
     inbox: Option<Inbox>,
-    /// Not yet begun; a subject is here from when its first effect begins until its last has ended.
-    waiting: HashMap<Subject, VecDeque<Delivery>>,
+    /// The queue of each subject with a running effect: the deliveries that come after it.
+    queues: HashMap<Subject, VecDeque<Delivery>>,
     in_hand: BTreeSet<EventId>,
-    /// What this process cannot do, and until when it is left to another.
-    left: BTreeMap<EventId, (Timestamp, Delivery)>,
-    /// Since when something is.
-    left_since: Option<Instant>,
-    /// The only hosts on which this process can do it; none where it can on all.
-    serves: Option<Arc<[HostName]>>,
+    /// Deliveries for hosts that this process does not serve, and until when they wait for one that does.
+    delegated: BTreeMap<EventId, (Timestamp, Delivery)>,
+    /// Since when there are such deliveries.
+    delegated_since: Option<Instant>,
+    /// The hosts on which this process can execute the effect; `None` for all.
+    hosts: Option<Arc<[HostName]>>,
     running: JoinSet<Ended>,
-    /// What a rest came upon; the next step returns it.
-    failed: Option<Halt>,
+    /// An error met while waiting, for the next step to return.
+    failed: Option<WorkerError>,
 }
 
-/// An effect that has ended, one way or another.
+/// An effect that no longer runs.
 struct Ended {
     subject: Subject,
     id: EventId,
@@ -68,69 +70,69 @@ struct Ended {
 }
 
 enum How {
-    /// Its outcome is on the log, or it is parked.
+    /// Its outcome is on the log, or its event became a dead letter.
     Done { emitted: usize },
-    /// It was given up in the middle: it stays unacknowledged and is delivered again.
-    Left,
-    /// The log refuses its outcome for good.
-    Failed(Halt),
+    /// It was interrupted: its event stays unacknowledged and is delivered again.
+    Interrupted,
+    /// The log rejected its outcome for good.
+    Failed(WorkerError),
 }
 
 impl<E: Effect> EffectWorker<E> {
     /// With nothing in hand.
     pub fn new(ctx: Context, partition: Partition, effect: Arc<E>) -> Self {
-        let bell = ctx.log.bell(partition);
+        let append_signal = ctx.log.append_signal(partition);
         Self {
             ctx,
             partition,
             effect,
-            bell,
-            slots: Arc::new(Semaphore::new(AT_ONCE)),
-            tenure: None,
+            append_signal,
+            slots: Arc::new(Semaphore::new(MAX_CONCURRENT)),
+            lease: None,
             inbox: None,
-            waiting: HashMap::new(),
+            queues: HashMap::new(),
             in_hand: BTreeSet::new(),
-            left: BTreeMap::new(),
-            left_since: None,
-            serves: None,
+            delegated: BTreeMap::new(),
+            delegated_since: None,
+            hosts: None,
             running: JoinSet::new(),
             failed: None,
         }
     }
 
-    /// The same, of a process that can do it on these hosts only.
+    /// The same worker in a process that serves these hosts only.
     pub fn serving(self, hosts: impl Into<Arc<[HostName]>>) -> Self {
-        Self { serves: Some(hosts.into()), ..self }
+        Self { hosts: Some(hosts.into()), ..self }
     }
 
-    /// Takes in new deliveries: those that ask for no effect are acknowledged at once, those that another process is to
-    /// see to are left, the others put in line.
-    async fn take_in(&mut self) -> Result<usize, Halt> {
-        let Some(inbox) = &mut self.inbox else { return Err(Halt::Astray) };
-        let room = IN_HAND.saturating_sub(self.in_hand.len());
+    /// Reads new deliveries. Those that ask for no effect are acknowledged at once, those for a host of another process are
+    /// delegated, the others are queued.
+    async fn read(&mut self) -> Result<usize, WorkerError> {
+        let Some(inbox) = &mut self.inbox else { return Err(WorkerError::StaleState) };
+        let room = MAX_IN_HAND.saturating_sub(self.in_hand.len());
         if room == 0 {
             return Ok(0);
         }
         let mut change = Commit::new(inbox.lease().clone());
         for delivery in inbox.next(room).await? {
-            // After an outage the inbox gives again what is in hand.
-            if self.in_hand.contains(&delivery.id) || self.left.contains_key(&delivery.id) {
+            // After an outage the inbox returns again what is in hand.
+            if self.in_hand.contains(&delivery.id) || self.delegated.contains_key(&delivery.id) {
                 continue;
             }
-            match wanted(&*self.effect, &delivery) {
-                Ok(Some((subject, None))) => {
-                    self.line_up(subject, delivery);
+            match classify(&*self.effect, &delivery) {
+                Ok(Asks::ForEffect(subject)) => {
+                    self.enqueue(subject, delivery);
                     continue;
                 }
-                Ok(Some((_, Some(until)))) => {
-                    self.left_since.get_or_insert_with(Instant::now);
-                    self.left.insert(delivery.id, (until, delivery));
+                Ok(Asks::Delegated { until }) => {
+                    self.delegated_since.get_or_insert_with(Instant::now);
+                    self.delegated.insert(delivery.id, (until, delivery));
                     continue;
                 }
-                Ok(None) => {}
+                Ok(Asks::Nothing) => {}
                 Err(why) => {
-                    error!("{}: could not handle {}, which is put aside: {why}", E::GROUP, delivery.id);
-                    change.parked.push(Park { family: delivery.family, id: delivery.id, error: why });
+                    error!("{}: could not handle {}, which becomes a dead letter: {why}", E::GROUP, delivery.id);
+                    change.dead_letters.push(NewDeadLetter { family: delivery.family, id: delivery.id, error: why });
                 }
             }
             change.acks.push((delivery.family, delivery.id));
@@ -138,63 +140,64 @@ impl<E: Effect> EffectWorker<E> {
         if !change.acks.is_empty()
             && let Err(error) = commit(&self.ctx, &change).await
         {
-            // What was not acknowledged is to be handed out again.
+            // What was not acknowledged must be delivered again.
             self.inbox.iter_mut().for_each(Inbox::reset);
             return Err(error.into());
         }
         Ok(change.acks.len())
     }
 
-    fn line_up(&mut self, subject: Subject, delivery: Delivery) {
+    /// Starts the delivery's effect, after those of its subject that were queued before.
+    fn enqueue(&mut self, subject: Subject, delivery: Delivery) {
         self.in_hand.insert(delivery.id);
-        match self.waiting.get_mut(&subject) {
-            Some(line) => line.push_back(delivery),
+        match self.queues.get_mut(&subject) {
+            Some(queue) => queue.push_back(delivery),
             None => {
-                self.waiting.insert(subject, VecDeque::new());
+                self.queues.insert(subject, VecDeque::new());
                 self.start(delivery);
             }
         }
     }
 
-    /// Takes up what was left to others and nobody took.
-    fn take_up(&mut self) -> usize {
+    /// Queues the delegated deliveries that no other process took in time.
+    fn enqueue_overdue(&mut self) -> usize {
         let now = self.ctx.clock.now();
-        let due: Vec<_> = self.left.iter().filter(|(_, (until, _))| *until <= now).map(|(id, _)| *id).collect();
-        for (_, delivery) in due.iter().filter_map(|id| self.left.remove(id)).collect::<Vec<_>>() {
+        let due: Vec<_> = self.delegated.iter().filter(|(_, (until, _))| *until <= now).map(|(id, _)| *id).collect();
+        for (_, delivery) in due.iter().filter_map(|id| self.delegated.remove(id)).collect::<Vec<_>>() {
             let Ok(event) = &delivery.event else { continue };
-            self.line_up(event.subject.clone(), delivery);
+            self.enqueue(event.subject.clone(), delivery);
         }
-        if self.left.is_empty() {
-            self.left_since = None;
+        if self.delegated.is_empty() {
+            self.delegated_since = None;
         }
         due.len()
     }
 
     fn start(&mut self, delivery: Delivery) {
-        let (Some(tenure), Ok(event)) = (self.tenure.clone(), delivery.event) else { return };
+        let (Some(lease), Ok(event)) = (self.lease.clone(), delivery.event) else { return };
         let span = info_span!("effect", group = E::GROUP, subject = %event.subject, cause = %event.id);
-        let one = One {
+        let execution = Execution {
             ctx: self.ctx.clone(),
             effect: self.effect.clone(),
             slots: self.slots.clone(),
-            tenure,
+            lease,
             event,
-            times: delivery.times,
+            deliveries: delivery.times,
         };
-        self.running.spawn(one.run().instrument(span));
+        self.running.spawn(execution.run().instrument(span));
     }
 
-    /// Takes note of an effect that has ended, and starts the next one of its subject.
-    fn settle(&mut self, Ended { subject, id, how }: Ended) -> Result<usize, Halt> {
+    /// Removes an ended effect and starts the next one of its subject.
+    fn settle(&mut self, Ended { subject, id, how }: Ended) -> Result<usize, WorkerError> {
         self.in_hand.remove(&id);
-        let next = self.waiting.get_mut(&subject).and_then(VecDeque::pop_front);
+        let next = self.queues.get_mut(&subject).and_then(VecDeque::pop_front);
         match next {
             Some(delivery) => self.start(delivery),
-            None => drop(self.waiting.remove(&subject)),
+            None => drop(self.queues.remove(&subject)),
         }
         match how {
             How::Done { emitted } => Ok(emitted),
-            How::Left => Ok(0),
+            How::Interrupted => Ok(0),
             How::Failed(halt) => Err(halt),
         }
     }
@@ -210,36 +213,37 @@ impl<E: Effect> Worker for EffectWorker<E> {
         self.partition
     }
 
-    fn serves(&self) -> Option<Arc<[HostName]>> {
-        self.serves.clone()
+    fn served_hosts(&self) -> Option<Arc<[HostName]>> {
+        self.hosts.clone()
     }
 
-    /// What is in hand is finished first, unless that takes too long for those who wait.
-    fn lacks(&self) -> Option<HostName> {
-        self.serves.as_ref()?;
-        let (_, delivery) = self.left.values().next()?;
-        let waits_long = self.left_since.is_some_and(|since| since.elapsed() > self.ctx.lease_ttl);
+    /// The host of the first delegated delivery. What is in hand is finished first, unless that takes longer than the
+    /// lease's time to live.
+    fn wants_handoff(&self) -> Option<HostName> {
+        self.hosts.as_ref()?;
+        let (_, delivery) = self.delegated.values().next()?;
+        let waits_long = self.delegated_since.is_some_and(|since| since.elapsed() > self.ctx.lease_ttl);
         let event = delivery.event.as_ref().ok().filter(|_| self.in_hand.is_empty() || waits_long)?;
         Some(event.subject.host.clone())
     }
 
-    async fn begin(&mut self, tenure: &Tenure) -> Result<(), Halt> {
-        let lease = tenure.lease().clone();
-        if self.tenure.as_ref().is_none_or(|before| *before.lease() != lease) {
-            // What still runs under the lease before may touch the world no more and cannot commit; it ends by itself.
+    async fn load(&mut self, guard: &LeaseGuard) -> Result<(), WorkerError> {
+        let lease = guard.lease().clone();
+        if self.lease.as_ref().is_none_or(|before| *before.lease() != lease) {
+            // What still runs under the earlier lease fails its checks and cannot commit; it ends by itself.
             self.running.detach_all();
-            self.waiting.clear();
+            self.queues.clear();
             self.in_hand.clear();
-            self.left.clear();
-            self.left_since = None;
+            self.delegated.clear();
+            self.delegated_since = None;
         }
-        self.tenure = Some(tenure.clone());
+        self.lease = Some(guard.clone());
         self.inbox = Some(Inbox::new(self.ctx.log.clone(), lease, E::READS));
         Ok(())
     }
 
-    async fn step(&mut self) -> Result<Step, Halt> {
-        self.bell.borrow_and_update();
+    async fn step(&mut self) -> Result<Step, WorkerError> {
+        self.append_signal.borrow_and_update();
         if let Some(failed) = self.failed.take() {
             return Err(failed);
         }
@@ -250,79 +254,94 @@ impl<E: Effect> Worker for EffectWorker<E> {
                 emitted += self.settle(ended)?;
             }
         }
-        handled += self.take_up() + self.take_in().await?;
-        let until = self.left.values().map(|(until, _)| *until).min();
+        handled += self.enqueue_overdue() + self.read().await?;
+        let until = self.delegated.values().map(|(until, _)| *until).min();
         if handled == 0 { Ok(Step::Idle { until }) } else { Ok(Step::Worked { handled, emitted }) }
     }
 
-    async fn rest(&mut self, until: Option<Timestamp>) {
+    async fn wait(&mut self, until: Option<Timestamp>) {
         if self.running.is_empty() {
-            return rest(&mut self.bell, &*self.ctx.clock, until).await;
+            return wait_for_append(&mut self.append_signal, &*self.ctx.clock, until).await;
         }
-        // The one that has ended must be looked at by the next step, so it is not taken here but only waited for.
         let running = &mut self.running;
         let ended = std::future::poll_fn(|cx| running.poll_join_next(cx));
         tokio::select! {
             ended = ended => if let Some(Ok(ended)) = ended {
-                // An error is for the next step to return.
                 self.failed = self.settle(ended).err();
             },
-            () = rest(&mut self.bell, &*self.ctx.clock, until) => {}
+            () = wait_for_append(&mut self.append_signal, &*self.ctx.clock, until) => {}
         }
     }
 
-    /// An effect that has happened is worth keeping: its outcome is committed when the log is back.
-    fn outlives_outages(&self) -> bool {
+    /// The outcome of an executed effect is kept and committed when the log is back.
+    fn survives_outage(&self) -> bool {
         true
     }
 
-    async fn finish(&mut self) {
-        self.waiting.clear();
+    async fn drain(&mut self) {
+        self.queues.clear();
         let all = async { while self.running.join_next().await.is_some() {} };
-        if timeout(GRACE, all).await.is_err() {
-            warn!("{}: not every effect ended within {GRACE:?}; the next start asks what became of them", E::GROUP);
+        if timeout(DRAIN_TIMEOUT, all).await.is_err() {
+            warn!(
+                "{}: not every effect ended within {DRAIN_TIMEOUT:?}; they are delivered again and checked for what they did",
+                E::GROUP
+            );
             self.running.abort_all();
         }
     }
 }
 
-/// Whose line an effect belongs into, and until when it is left to another process, if it is; none where the event asks
-/// for no effect, an error where it cannot be told.
-fn wanted<E: Effect>(effect: &E, delivery: &Delivery) -> Result<Option<(Subject, Option<Timestamp>)>, String> {
+/// What a delivery asks of this process.
+enum Asks {
+    /// Nothing.
+    Nothing,
+    /// An effect, in the queue of this subject.
+    ForEffect(Subject),
+    /// An effect on a host that another process serves: wait for that process until then.
+    Delegated { until: Timestamp },
+}
+
+/// # Errors
+/// When the event cannot be decoded, or the effect panics.
+fn classify<E: Effect>(effect: &E, delivery: &Delivery) -> Result<Asks, String> {
     let event = delivery.event.as_ref().map_err(Clone::clone)?;
     if event.event().is_none() {
-        return Ok(None);
+        return Ok(Asks::Nothing);
     }
-    let ask = || effect.wants(event).then(|| (event.subject.clone(), effect.leaves(event)));
-    catch_unwind(AssertUnwindSafe(ask)).map_err(|panic| format!("the effect panicked: {}", said(&*panic)))
+    caught("the effect", || match effect.wants(event).then(|| effect.delegated_until(event)) {
+        None => Asks::Nothing,
+        Some(None) => Asks::ForEffect(event.subject.clone()),
+        Some(Some(until)) => Asks::Delegated { until },
+    })
 }
 
 /// One effect, from its event to its outcome.
-struct One<E> {
+struct Execution<E> {
     ctx: Context,
     effect: Arc<E>,
     slots: Arc<Semaphore>,
-    tenure: Tenure,
+    lease: LeaseGuard,
     event: Recorded,
-    times: u32,
+    /// How often the event was delivered.
+    deliveries: u32,
 }
 
-impl<E: Effect> One<E> {
+impl<E: Effect> Execution<E> {
     async fn run(self) -> Ended {
-        let how = self.to_the_end().await;
+        let how = self.retry_until_done().await;
         Ended { subject: self.event.subject.clone(), id: self.event.id, how }
     }
 
-    async fn to_the_end(&self) -> How {
+    async fn retry_until_done(&self) -> How {
         let mut backoff = Backoff::between(Duration::from_millis(500), Duration::from_secs(60));
-        let (mut begun, mut failed) = (self.times > 1, 0);
+        let (mut redelivered, mut failed) = (self.deliveries > 1, 0);
         loop {
-            match self.once(begun).await {
-                Ok(events) => return self.end(self.outcome(events)).await,
-                Err(Fault::Retry(why)) if why.is::<Uncertain>() => {
+            match self.attempt(redelivered).await {
+                Ok(events) => return self.commit(self.outcome(events)).await,
+                Err(Fault::Retry(why)) if why.is::<LeaseUncertain>() => {
                     debug!("waiting until the lease is certain again");
                     if self.pause(Duration::from_millis(100)).await {
-                        return How::Left;
+                        return How::Interrupted;
                     }
                 }
                 Err(Fault::Retry(why)) if failed < self.effect.retries() => {
@@ -331,35 +350,36 @@ impl<E: Effect> One<E> {
                     warn!("{}: {why:#}; trying again in {:.1} s", self.event.subject.short(), wait.as_secs_f64());
                     Metric::EffectRetries.counter(&[("group", E::GROUP)]).increment(1);
                     if self.pause(wait).await {
-                        return How::Left;
+                        return How::Interrupted;
                     }
                 }
                 Err(fault) => {
-                    error!("{}: {fault}; put aside", self.event.subject.short());
-                    let park = Park { family: self.event.family(), id: self.event.id, error: fault.to_string() };
-                    return self.end(Commit { parked: vec![park], ..self.outcome(vec![]) }).await;
+                    error!("{}: {fault}; it becomes a dead letter", self.event.subject.short());
+                    let letter =
+                        NewDeadLetter { family: self.event.family(), id: self.event.id, error: fault.to_string() };
+                    return self.commit(Commit { dead_letters: vec![letter], ..self.outcome(vec![]) }).await;
                 }
             }
-            begun = true;
+            redelivered = true;
         }
     }
 
-    /// One try; a panic is a fault that no retry mends.
-    async fn once(&self, begun: bool) -> Result<Vec<NewEvent>, Fault> {
+    /// One attempt. A panic is a fault that no retry mends.
+    async fn attempt(&self, redelivered: bool) -> Result<Vec<NewEvent>, Fault> {
         let Ok(_slot) = self.slots.acquire().await else {
-            return Err(Fault::Retry(Uncertain.into()));
+            return Err(Fault::Retry(LeaseUncertain.into()));
         };
-        let permit = Permit::new(&self.ctx, self.tenure.clone(), &self.event, begun);
-        AssertUnwindSafe(self.effect.run(&self.event, &permit))
+        let guard = ExecutionGuard::new(&self.ctx, self.lease.clone(), &self.event, redelivered);
+        AssertUnwindSafe(self.effect.run(&self.event, &guard))
             .catch_unwind()
             .await
-            .unwrap_or_else(|panic| Err(Fault::Park(anyhow::anyhow!("the effect panicked: {}", said(&*panic)))))
+            .unwrap_or_else(|panic| Err(Fault::DeadLetter(anyhow::Error::msg(panicked("the effect", &*panic)))))
     }
 
-    /// Waits; whether the effect is to be left to somebody else or to the next start.
+    /// Waits. Returns whether the effect is interrupted meanwhile, as the lease or the process ends.
     async fn pause(&self, wait: Duration) -> bool {
         tokio::select! {
-            () = self.tenure.over() => true,
+            () = self.lease.ended() => true,
             () = self.ctx.shutdown.cancelled() => true,
             () = sleep(wait) => false,
         }
@@ -371,21 +391,22 @@ impl<E: Effect> One<E> {
             trace::stamp(event, self.event.trace);
         }
         let acks = vec![(self.event.family(), self.event.id)];
-        Commit { events, acks, ..Commit::new(self.tenure.lease().clone()) }
+        Commit { events, acks, ..Commit::new(self.lease.lease().clone()) }
     }
 
-    /// Commits, again and again while the log cannot be reached: doing it twice is harmless, losing it is not.
-    async fn end(&self, change: Commit) -> How {
+    /// Commits the outcome, with retries while the log cannot be reached: a second commit is rejected, a lost outcome is not
+    /// recoverable.
+    async fn commit(&self, change: Commit) -> How {
         let mut backoff = Backoff::connection();
         loop {
             match commit(&self.ctx, &change).await {
                 Ok(ids) => return How::Done { emitted: ids.len() },
-                // Done by the try before, whose answer did not arrive.
+                // The attempt before succeeded, and its reply was lost.
                 Err(CommitError::Lost) => return How::Done { emitted: 0 },
                 Err(CommitError::Log(error)) if error.is_transient() => {
-                    debug!("the outcome is kept until the log is back: {error}");
-                    if self.tenure.is_over() {
-                        return How::Left;
+                    debug!("keeping the outcome until the log is back: {error}");
+                    if self.lease.has_ended() {
+                        return How::Interrupted;
                     }
                     sleep(backoff.next()).await;
                 }

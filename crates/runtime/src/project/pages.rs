@@ -1,7 +1,7 @@
-//! Reading history page by page, from a position on: while one page is folded, the next is read and decoded.
+//! Reads history page by page from an offset on; reads and decodes the next page while one is folded.
 //!
-//! Near the end of the log one question brings the news of all families. Who is farther behind has history read to him family
-//! by family ([`Scan`]), which costs Redis least, by a task that reads and decodes ahead.
+//! Near the end of the log one query returns the new events of all families. A reader that is far behind reads family by
+//! family ([`Scan`]), which costs Redis least, in a task that reads ahead.
 
 use hemostat_log::{Entry, Error, History, Order, Range, Scan};
 use hemostat_schema::{EventId, Family, Partition};
@@ -16,16 +16,16 @@ pub(super) struct Pages {
     partition: Partition,
     families: &'static [Family],
     after: EventId,
-    /// What is read by who is far behind.
-    ahead: Option<Ahead>,
+    /// The pages read ahead, when the reader is far behind.
+    ahead: Option<ReadAhead>,
 }
 
-/// The next entries, and whether they are all that there is.
+/// The next entries, and whether they end at the end of the log.
 type Page = Result<(Vec<Entry>, bool), Error>;
 
-/// Pages that are read and decoded ahead; the last is the only one that is not full.
+/// Pages that a task reads and decodes ahead; all but the last are full.
 #[derive(Debug)]
-struct Ahead {
+struct ReadAhead {
     pages: mpsc::Receiver<Page>,
     task: JoinHandle<()>,
 }
@@ -35,13 +35,13 @@ impl Pages {
         Self { history, partition: after.partition, families, after, ahead: None }
     }
 
-    /// The next entries, and whether they are all that there is. Begun at once for the pages after them, where there are any.
+    /// The next entries, and whether they end at the end of the log. If not, begins to read ahead.
     pub async fn next(&mut self) -> Page {
         let ahead = match &mut self.ahead {
             Some(ahead) => ahead.pages.recv().await,
             None => None,
         };
-        let (page, all) = match ahead {
+        let (page, at_end) = match ahead {
             Some(Ok(page)) => page,
             failed => {
                 self.ahead = None;
@@ -52,35 +52,35 @@ impl Pages {
         if let Some(last) = page.last() {
             self.after = last.id;
         }
-        if all {
+        if at_end {
             self.ahead = None;
         } else if self.ahead.is_none() {
             let range = Range::after(self.after);
-            self.ahead = Some(Ahead::of(self.history.scan(self.partition, self.families, range)));
+            self.ahead = Some(ReadAhead::start(self.history.scan(self.partition, self.families, range)));
         }
-        Ok((page, all))
+        Ok((page, at_end))
     }
 
-    /// Reads and decodes one page in a task of its own, so that a worker which has much to do lets others work, too.
+    /// Reads and decodes one page in a task of its own, so that a busy worker does not block others.
     async fn read(&self) -> Page {
         let (history, partition, families) = (self.history.clone(), self.partition, self.families);
         let range = Range::after(self.after);
         let reading = tokio::spawn(async move {
             let page = history.read(partition, families, range, Order::OldestFirst, PAGE).await?;
-            let all = page.len() < PAGE;
-            Ok((page, all))
+            let at_end = page.len() < PAGE;
+            Ok((page, at_end))
         });
         let ended = |_| Error::Invalid { doing: "read history", reason: "the reading task was ended".to_owned() };
         reading.await.map_err(ended)?
     }
 }
 
-impl Ahead {
-    fn of(scan: Scan) -> Self {
+impl ReadAhead {
+    fn start(scan: Scan) -> Self {
         let (to, pages) = mpsc::channel(1);
         let task = tokio::spawn(async move {
-            if let Err(error) = tell(scan, &to).await {
-                // An error to send means that nobody waits any more.
+            if let Err(error) = send_pages(scan, &to).await {
+                // The receiver is gone when sending fails.
                 drop(to.send(Err(error)).await);
             }
         });
@@ -88,14 +88,14 @@ impl Ahead {
     }
 }
 
-impl Drop for Ahead {
+impl Drop for ReadAhead {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-/// Passes on what is read, in pages of one size, until its end or until nobody waits any more.
-async fn tell(mut scan: Scan, to: &mpsc::Sender<Page>) -> Result<(), Error> {
+/// Sends what the scan reads, in pages of one size, until its end or until the receiver is gone.
+async fn send_pages(mut scan: Scan, to: &mpsc::Sender<Page>) -> Result<(), Error> {
     let mut read = Vec::with_capacity(PAGE);
     while let Some(found) = scan.next().await? {
         for entry in &found {

@@ -1,4 +1,4 @@
-//! A log whose commits go wrong on request: the answer is lost, the connection breaks, somebody else is faster.
+//! A log with injected faults in its commits: a lost reply, a broken connection, a conflicting commit.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -8,42 +8,42 @@ use std::{
 
 use async_trait::async_trait;
 use hemostat_log::{
-    Backlog, Commit, CommitError, Confirmed, Delivery, Durability, Entry, Error, Inspection, Lease, Log, MemoryLog,
-    Order, ParkedDelivery, Range, RawEntry, Reader, StoredTimer, Trimmed,
+    Backlog, Commit, CommitError, Confirmed, DeadLetter, Delivery, Durability, Entry, Error, Inspection, Lease, Log,
+    MemoryLog, Order, Range, RawEntry, Reader, StoredTimer, Trimmed,
 };
 use hemostat_schema::{EventId, Family, NewEvent, Partition};
 use tokio::sync::watch;
 
-/// What goes wrong with a commit.
+/// A fault of a commit.
 #[derive(Debug)]
-pub enum Trouble {
-    /// It is not done, and the caller hears of a broken connection.
-    NotDone,
-    /// It is done, and the caller hears of a broken connection.
-    AnswerLost,
-    /// Somebody else puts an event on the log right before it.
-    Meanwhile(Box<NewEvent>),
+pub enum LogFault {
+    /// It is not done, and the connection breaks.
+    NotCommitted,
+    /// It is done, and the connection breaks before the reply.
+    ReplyLost,
+    /// Another process commits this event right before it.
+    CommittedBefore(Box<NewEvent>),
 }
 
 #[derive(Debug)]
 pub struct FaultyLog {
     pub inner: Arc<MemoryLog>,
-    trouble: Mutex<VecDeque<Trouble>>,
+    faults: Mutex<VecDeque<LogFault>>,
 }
 
 impl FaultyLog {
-    pub fn new(inner: Arc<MemoryLog>, trouble: impl IntoIterator<Item = Trouble>) -> Arc<Self> {
-        Arc::new(Self { inner, trouble: Mutex::new(trouble.into_iter().collect()) })
+    pub fn new(inner: Arc<MemoryLog>, faults: impl IntoIterator<Item = LogFault>) -> Arc<Self> {
+        Arc::new(Self { inner, faults: Mutex::new(faults.into_iter().collect()) })
     }
 
-    /// The next commit goes wrong.
-    pub fn trouble(&self, trouble: Trouble) {
-        self.trouble.lock().unwrap().push_back(trouble);
+    /// Adds a fault, for the next commit without one.
+    pub fn inject(&self, fault: LogFault) {
+        self.faults.lock().unwrap().push_back(fault);
     }
 
-    /// Whether all that was to go wrong went wrong.
+    /// Whether every fault has happened.
     pub fn is_spent(&self) -> bool {
-        self.trouble.lock().unwrap().is_empty()
+        self.faults.lock().unwrap().is_empty()
     }
 }
 
@@ -54,14 +54,14 @@ fn broken() -> Error {
 #[async_trait]
 impl Log for FaultyLog {
     async fn commit(&self, commit: &Commit) -> Result<Vec<EventId>, CommitError> {
-        let trouble = self.trouble.lock().unwrap().pop_front();
-        match trouble {
-            Some(Trouble::NotDone) => return Err(broken().into()),
-            Some(Trouble::AnswerLost) => {
+        let fault = self.faults.lock().unwrap().pop_front();
+        match fault {
+            Some(LogFault::NotCommitted) => return Err(broken().into()),
+            Some(LogFault::ReplyLost) => {
                 self.inner.commit(commit).await?;
                 return Err(broken().into());
             }
-            Some(Trouble::Meanwhile(event)) => {
+            Some(LogFault::CommittedBefore(event)) => {
                 super::put(&*self.inner, vec![*event]).await;
             }
             None => {}
@@ -73,8 +73,8 @@ impl Log for FaultyLog {
         self.inner.partitions()
     }
 
-    fn bell(&self, partition: Partition) -> watch::Receiver<u64> {
-        self.inner.bell(partition)
+    fn append_signal(&self, partition: Partition) -> watch::Receiver<u64> {
+        self.inner.append_signal(partition)
     }
 
     async fn clock(&self, partition: Partition) -> Result<EventId, Error> {
@@ -112,8 +112,8 @@ impl Log for FaultyLog {
         self.inner.views(partition).await
     }
 
-    async fn want_view(&self, partition: Partition, group: &str, view: &str) -> Result<(), Error> {
-        self.inner.want_view(partition, group, view).await
+    async fn request_view(&self, partition: Partition, group: &str, view: &str) -> Result<(), Error> {
+        self.inner.request_view(partition, group, view).await
     }
 
     async fn timers(&self, partition: Partition, group: &str) -> Result<Vec<StoredTimer>, Error> {
@@ -167,33 +167,33 @@ impl Log for FaultyLog {
         self.inner.lag(partition, group, families).await
     }
 
-    async fn parked(&self, partition: Partition, limit: usize) -> Result<Vec<ParkedDelivery>, Error> {
-        self.inner.parked(partition, limit).await
+    async fn dead_letters(&self, partition: Partition, limit: usize) -> Result<Vec<DeadLetter>, Error> {
+        self.inner.dead_letters(partition, limit).await
     }
 
-    async fn recall(&self, partition: Partition, group: &str) -> Result<(), Error> {
-        self.inner.recall(partition, group).await
+    async fn revoke(&self, partition: Partition, group: &str) -> Result<(), Error> {
+        self.inner.revoke(partition, group).await
     }
 
-    async fn attend(&self, group: &str, owner: &str, ttl: Duration) -> Result<Vec<String>, Error> {
-        self.inner.attend(group, owner, ttl).await
+    async fn heartbeat(&self, group: &str, owner: &str, ttl: Duration) -> Result<Vec<String>, Error> {
+        self.inner.heartbeat(group, owner, ttl).await
     }
 
-    async fn leave(&self, group: &str, owner: &str) -> Result<(), Error> {
-        self.inner.leave(group, owner).await
+    async fn deregister(&self, group: &str, owner: &str) -> Result<(), Error> {
+        self.inner.deregister(group, owner).await
     }
 
     async fn redrive(
         &self,
         partition: Partition,
-        parked: EventId,
+        key: EventId,
         forget: &[(String, String)],
-    ) -> Result<Option<ParkedDelivery>, Error> {
-        self.inner.redrive(partition, parked, forget).await
+    ) -> Result<Option<DeadLetter>, Error> {
+        self.inner.redrive(partition, key, forget).await
     }
 
-    async fn discard(&self, partition: Partition, parked: EventId) -> Result<Option<ParkedDelivery>, Error> {
-        self.inner.discard(partition, parked).await
+    async fn discard(&self, partition: Partition, key: EventId) -> Result<Option<DeadLetter>, Error> {
+        self.inner.discard(partition, key).await
     }
 
     async fn trimmed(&self, partition: Partition, family: Family) -> Result<Option<EventId>, Error> {

@@ -1,6 +1,6 @@
-//! What the laws of the workers are tried on: small deciders and effects over `action.paused` and `action.resumed`.
+//! A decider and a projection over `action.paused` and `action.resumed`, for the tests of the workers.
 
-#![allow(dead_code, reason = "each file of laws uses a part of it")]
+#![allow(dead_code, reason = "each test file uses a part of it")]
 
 pub mod faulty;
 
@@ -16,7 +16,7 @@ use hemostat_schema::{
 
 pub const P: Partition = Partition(0);
 
-/// A log in memory and a clock that only the test moves.
+/// A log in memory and a clock that the test advances.
 pub fn bed() -> (Arc<MemoryLog>, Arc<ManualClock>, Context) {
     let clock = Arc::new(ManualClock::at(Timestamp::from_second(1_800_000_000).unwrap()));
     let log = Arc::new(MemoryLog::new(1));
@@ -37,7 +37,7 @@ pub fn paused(name: &str, why: &str) -> NewEvent {
     NewEvent::new(subject(name), Timestamp::UNIX_EPOCH, Paused { by: "test".into(), reason: why.into() })
 }
 
-/// Puts events on the log as somebody else would.
+/// Appends events as another process.
 pub async fn put(log: &dyn Log, events: Vec<NewEvent>) -> Vec<EventId> {
     let lease = log.acquire(P, "test", "test", std::time::Duration::from_secs(10)).await.unwrap().unwrap();
     log.commit(&Commit { events, seq: Some(1), ..Commit::new(lease) }).await.unwrap()
@@ -48,7 +48,7 @@ pub async fn history(log: &dyn Log) -> Vec<Recorded> {
     entries.into_iter().filter_map(|entry| entry.event.ok()).collect()
 }
 
-/// The reasons of all `paused`, and the authors of all `resumed`, in order.
+/// The reasons of all `paused` and the authors of all `resumed`, in order.
 pub async fn story(log: &dyn Log) -> Vec<String> {
     history(log).await.iter().filter_map(said).collect()
 }
@@ -61,8 +61,8 @@ pub fn said(event: &Recorded) -> Option<String> {
     }
 }
 
-/// Answers each `paused` with one `resumed` that says how many it had answered when it decided; at most `Policy`.
-/// `panic` and `panic in fold` panic; `wait` sets a timer of a minute, which is answered by `woken`.
+/// Answers each `paused` of a subject with a `resumed` whose author is the number of earlier answers; at most `Policy`
+/// answers. `panic` and `panic in fold` panic; `wait` sets a timer of a minute, which is answered with `woken`.
 #[derive(Debug)]
 pub struct Answer;
 
@@ -91,7 +91,7 @@ impl Decider for Answer {
             Trigger::Event(event) => match event.event() {
                 Some(Event::Action(Action::Paused(paused))) => match paused.reason.as_str() {
                     "panic" => panic!("deciding this panics"),
-                    "wait" => Decision::nothing().wake("wait", Span::from_secs(60).after(now)),
+                    "wait" => Decision::nothing().set_timer("wait", Span::from_secs(60).after(now)),
                     _ if *state < *policy => answer(state.to_string()),
                     _ => Decision::nothing(),
                 },
@@ -101,7 +101,7 @@ impl Decider for Answer {
     }
 }
 
-/// Counts what happened to each subject; `panic` panics.
+/// Counts the events of each subject; `panic` panics.
 #[derive(Debug)]
 pub struct Count;
 

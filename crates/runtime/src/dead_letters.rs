@@ -6,12 +6,13 @@
 
 use std::{cmp::Reverse, ops::Bound};
 
-use hemostat_log::{Error, History, Log, Order, ParkedDelivery, Range, RawEntry};
+use hemostat_log::{DeadLetter, Error, History, Log, Order, Range, RawEntry};
 use hemostat_schema::{EventId, Family, Partition};
 
 use crate::{
-    project, rebuild,
-    views::{self, POSITION},
+    project,
+    read_model::{self, OFFSET},
+    rebuild,
 };
 
 /// So many of a partition are looked through.
@@ -32,21 +33,21 @@ pub enum Redriven {
 ///
 /// # Errors
 /// When the log cannot be read.
-pub async fn list(log: &dyn Log, limit: usize) -> Result<Vec<ParkedDelivery>, Error> {
-    let mut parked = vec![];
+pub async fn list(log: &dyn Log, limit: usize) -> Result<Vec<DeadLetter>, Error> {
+    let mut dead_letters = vec![];
     for partition in (0..log.partitions()).map(Partition) {
-        parked.extend(log.parked(partition, limit).await?);
+        dead_letters.extend(log.dead_letters(partition, limit).await?);
     }
-    parked.sort_by_key(|delivery| Reverse((delivery.at, delivery.key)));
-    parked.truncate(limit);
-    Ok(parked)
+    dead_letters.sort_by_key(|delivery| Reverse((delivery.at, delivery.key)));
+    dead_letters.truncate(limit);
+    Ok(dead_letters)
 }
 
 /// The event of one, as it stands on the log or in the archive; none when it is gone.
 ///
 /// # Errors
 /// When neither can be read.
-pub async fn event(history: &History, delivery: &ParkedDelivery) -> Result<Option<RawEntry>, Error> {
+pub async fn event(history: &History, delivery: &DeadLetter) -> Result<Option<RawEntry>, Error> {
     let only = Range { from: Bound::Included(delivery.id), to: Bound::Included(delivery.id) };
     let found = history.raw(delivery.id.partition, &[delivery.family], only, Order::OldestFirst, 1).await?;
     Ok(found.into_iter().next())
@@ -57,22 +58,22 @@ pub async fn event(history: &History, delivery: &ParkedDelivery) -> Result<Optio
 /// # Errors
 /// When the log cannot be read or written; [`Error::Invalid`] when its event, or the history on which its group's state
 /// rests, is gone: then it can only be discarded.
-pub async fn redrive(history: &History, key: EventId) -> Result<Option<(ParkedDelivery, Redriven)>, Error> {
+pub async fn redrive(history: &History, key: EventId) -> Result<Option<(DeadLetter, Redriven)>, Error> {
     let (log, partition) = (history.log(), key.partition);
-    let parked = log.parked(partition, MOST).await?;
-    let Some(delivery) = parked.into_iter().find(|delivery| delivery.key == key) else { return Ok(None) };
+    let dead_letters = log.dead_letters(partition, MOST).await?;
+    let Some(delivery) = dead_letters.into_iter().find(|delivery| delivery.key == key) else { return Ok(None) };
     let group = &delivery.group;
-    if views::of_group(group).is_some() {
-        let view = rebuild::ask(&**log, partition, group).await?;
+    if read_model::of_group(group).is_some() {
+        let view = rebuild::request(&**log, partition, group).await?;
         return Ok(Some((delivery, Redriven::Refilled(view))));
     }
     let states = log.inspect(partition).await?.views;
-    let states = states.into_iter().filter(|view| views::of_group(view).is_some_and(|(name, _)| name == group));
-    let forget: Vec<(String, String)> = states.map(|view| (view, POSITION.to_owned())).collect();
+    let states = states.into_iter().filter(|view| read_model::of_group(view).is_some_and(|(name, _)| name == group));
+    let forget: Vec<(String, String)> = states.map(|view| (view, OFFSET.to_owned())).collect();
     if forget.is_empty() {
         return Ok(log.redrive(partition, key, &[]).await?.map(|delivery| (delivery, Redriven::Delivered)));
     }
-    if let Some((family, last)) = project::missing(history, partition, &Family::ALL).await? {
+    if let Some((family, last)) = project::trimmed_without_archive(history, partition, &Family::ALL).await? {
         let reason = format!(
             "the state of {group} would have to be folded anew, but {} up to {last} are no longer on the log and there \
              is no archive; discard it instead",
@@ -87,6 +88,6 @@ pub async fn redrive(history: &History, key: EventId) -> Result<Option<(ParkedDe
 ///
 /// # Errors
 /// When the log cannot be written.
-pub async fn discard(log: &dyn Log, key: EventId) -> Result<Option<ParkedDelivery>, Error> {
+pub async fn discard(log: &dyn Log, key: EventId) -> Result<Option<DeadLetter>, Error> {
     log.discard(key.partition, key).await
 }

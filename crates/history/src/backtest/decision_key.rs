@@ -1,23 +1,23 @@
-//! What a decision comes to, times and numbers aside: by this it is told whether two are the same.
+//! A decision without its times and numbers: two decisions with the same key count as the same.
 
 use std::fmt;
 
 use hemostat_schema::{
     Action, Diagnosis, Event,
-    action::{Outcome, Remedy},
+    action::Remedy,
     diagnosis::{Method, Part, Verdict},
 };
 
-/// What a decision comes to.
+/// A decision without its times and numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Essence {
+pub(super) struct DecisionKey {
     decider: Decider,
     what: &'static str,
     remedy: Option<Remedy>,
-    word: Option<&'static str>,
+    detail: Option<&'static str>,
 }
 
-/// Whose decision it is.
+/// The deciders of a backtest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Decider {
     Triage,
@@ -37,10 +37,10 @@ impl Decider {
     }
 }
 
-impl Essence {
-    /// Of a decision; none of anything else.
+impl DecisionKey {
+    /// The key of a decision; `None` for any other event.
     pub fn of(event: &Event) -> Option<Self> {
-        let (decider, what, remedy, word) = match event {
+        let (decider, what, remedy, detail) = match event {
             Event::Diagnosis(Diagnosis::Reached(reached)) => match &reached.method {
                 Method::Rule { .. } => {
                     (Decider::Triage, "diagnosed", reached.remedy.clone(), Some(verdict(reached.verdict)))
@@ -49,16 +49,16 @@ impl Essence {
             },
             Event::Diagnosis(Diagnosis::OpinionSought(sought)) => match sought.part {
                 Part::Decides => (Decider::Triage, "left to a model", sought.fallback.remedy.clone(), None),
-                // The rules have decided.
+                // The rules decide; the model is only compared with them.
                 Part::Shadows => return None,
             },
             Event::Action(action) => match action {
                 Action::Authorised(intent) => {
-                    let word = intent.dry_run.then_some("dry run");
-                    (Decider::Authorise, "authorised", Some(intent.remedy.clone()), word)
+                    let dry_run = intent.dry_run.then_some("dry run");
+                    (Decider::Authorise, "authorised", Some(intent.remedy.clone()), dry_run)
                 }
-                // The executor's word, not a decision of the policy.
-                Action::Refused(refused) if refused.refusal.withholds().is_some() => return None,
+                // A refusal by the responder, not a decision of the policy.
+                Action::Refused(refused) if refused.refusal.unexecuted_intent().is_some() => return None,
                 Action::Refused(refused) => {
                     (Decider::Authorise, "refused", Some(refused.remedy.clone()), Some(refused.refusal.name()))
                 }
@@ -66,7 +66,7 @@ impl Essence {
                 Action::Expired(_) => (Decider::Authorise, "expired", None, None),
                 Action::GaveUp(_) => (Decider::Authorise, "gave up", None, None),
                 Action::Verified(verdict) => {
-                    (Decider::Judge, "verified", Some(verdict.remedy.clone()), Some(outcome(verdict.outcome)))
+                    (Decider::Judge, "verified", Some(verdict.remedy.clone()), Some(verdict.outcome.name()))
                 }
                 Action::Approved(_)
                 | Action::Denied(_)
@@ -76,24 +76,26 @@ impl Essence {
                 | Action::Paused(_)
                 | Action::Resumed(_) => return None,
             },
-            Event::Observation(_) | Event::Diagnosis(_) | Event::Alert(_) => return None,
+            Event::Observation(_) | Event::Diagnosis(Diagnosis::Opined(_) | Diagnosis::Failed(_)) | Event::Alert(_) => {
+                return None;
+            }
         };
-        Some(Self { decider, what, remedy, word })
+        Some(Self { decider, what, remedy, detail })
     }
 
-    /// Whose decision it is.
+    /// The decider that makes it.
     pub fn decider(&self) -> Decider {
         self.decider
     }
 }
 
-impl fmt::Display for Essence {
+impl fmt::Display for DecisionKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.what)?;
         if let Some(remedy) = &self.remedy {
             write!(f, " {}", remedy.name())?;
         }
-        self.word.map_or(Ok(()), |word| write!(f, " ({word})"))
+        self.detail.map_or(Ok(()), |detail| write!(f, " ({detail})"))
     }
 }
 
@@ -102,13 +104,5 @@ fn verdict(verdict: Verdict) -> &'static str {
         Verdict::Sick => "sick",
         Verdict::FalseAlarm => "false alarm",
         Verdict::Unclear => "unclear",
-    }
-}
-
-fn outcome(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Recovered => "recovered",
-        Outcome::Relapsed => "relapsed",
-        Outcome::Inconclusive => "inconclusive",
     }
 }

@@ -1,6 +1,5 @@
-//! What the events of a commit add to the figures: each is counted where, and only when, it comes to stand on the log.
-//!
-//! So no service counts for itself, nothing is counted for a decision that was made again, and a replay counts nothing.
+//! Metrics of committed events. They are counted here, after the commit, and nowhere else: a decision that is repeated after
+//! a conflict counts once, and a replay counts nothing.
 
 use hemostat_schema::{
     Action, Alert, Diagnosis, Event, NewEvent, Observation, Span,
@@ -8,30 +7,30 @@ use hemostat_schema::{
     diagnosis::{Method, Reached, Usage},
 };
 
-use crate::Metric;
+use crate::metrics::Metric;
 
-/// Counts what was committed.
-pub(crate) fn tally(events: &[NewEvent]) {
+/// Counts the events of a commit.
+pub(crate) fn record(events: &[NewEvent]) {
     for event in events {
         match &event.event {
-            Event::Observation(seen) => observation(event, seen),
-            Event::Diagnosis(said) => diagnosis(said),
+            Event::Observation(observed) => observation(event, observed),
+            Event::Diagnosis(concluded) => diagnosis(concluded),
             Event::Action(done) => action(done),
-            Event::Alert(told) => alert(told),
+            Event::Alert(sent) => alert(sent),
         }
     }
 }
 
-fn observation(event: &NewEvent, seen: &Observation) {
-    if let Observation::SymptomRaised(raised) = seen {
+fn observation(event: &NewEvent, observation: &Observation) {
+    if let Observation::SymptomRaised(raised) = observation {
         Metric::SymptomsRaised.counter(&[("symptom", raised.symptom.name())]).increment(1);
         let took = Span::between(raised.since, event.at);
         Metric::TimeToDetection.histogram(&[]).record(took.as_secs_f64());
     }
 }
 
-fn diagnosis(said: &Diagnosis) {
-    match said {
+fn diagnosis(diagnosis: &Diagnosis) {
+    match diagnosis {
         Diagnosis::Reached(reached) => {
             let method = match reached.method {
                 Method::Rule { .. } => "rule",
@@ -51,23 +50,23 @@ fn diagnosis(said: &Diagnosis) {
         Diagnosis::Failed(failed) => {
             let result = failed.trouble.name();
             Metric::ModelAnswers.counter(&[("provider", &failed.provider), ("result", result)]).increment(1);
-            used(&failed.provider, failed.usage.as_ref());
+            usage(&failed.provider, failed.usage.as_ref());
         }
         Diagnosis::OpinionSought(_) => {}
     }
 }
 
-/// What a model said, if it was one.
+/// The answer of a model; nothing for a diagnosis by rules.
 fn opinion(reached: &Reached) {
     let Method::Model { provider, .. } = &reached.method else { return };
     let is_cached = reached.usage.is_some_and(|usage| usage.cached);
     let result = if is_cached { "cached" } else { "answered" };
     Metric::ModelAnswers.counter(&[("provider", provider), ("result", result)]).increment(1);
-    used(provider, reached.usage.as_ref());
+    usage(provider, reached.usage.as_ref());
 }
 
-/// What asking cost; nothing where nobody was asked.
-fn used(provider: &str, usage: Option<&Usage>) {
+/// The cost of a request to a model; nothing when the answer was cached.
+fn usage(provider: &str, usage: Option<&Usage>) {
     let Some(usage) = usage.filter(|usage| usage.requests > 0) else { return };
     let by = [("provider", provider)];
     Metric::ModelRequests.counter(&by).increment(u64::from(usage.requests));
@@ -77,8 +76,8 @@ fn used(provider: &str, usage: Option<&Usage>) {
     Metric::ModelDuration.histogram(&by).record(usage.took.as_secs_f64());
 }
 
-fn action(done: &Action) {
-    match done {
+fn action(action: &Action) {
+    match action {
         Action::Succeeded(done) => {
             let remedy = done.remedy.name();
             Metric::Actions.counter(&[("remedy", remedy), ("result", "succeeded")]).increment(1);
@@ -106,8 +105,8 @@ fn action(done: &Action) {
     }
 }
 
-fn alert(told: &Alert) {
-    let (channel, result) = match told {
+fn alert(alert: &Alert) {
+    let (channel, result) = match alert {
         Alert::Delivered(delivered) => (&delivered.channel, "delivered"),
         Alert::Undelivered(undelivered) => (&undelivered.channel, "undelivered"),
         Alert::Raised(_) | Alert::Escalated(_) | Alert::Resolved(_) | Alert::Suppressed(_) | Alert::Tested(_) => return,
@@ -129,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_committed_is_counted() {
+    fn committed_events_are_counted() {
         let at = Timestamp::UNIX_EPOCH;
         let id = "0.1-1".parse().unwrap();
         let refusal = hemostat_schema::action::Refusal::InHand;
@@ -141,8 +140,8 @@ mod tests {
         let recorder = PrometheusBuilder::new().build_recorder();
         let handle = recorder.handle();
         metrics::with_local_recorder(&recorder, || {
-            tally(&events);
-            tally(&events[..1]);
+            record(&events);
+            record(&events[..1]);
         });
         let shown = handle.render();
         assert!(shown.contains(r#"hemostat_refusals_total{reason="in_hand"} 2"#), "{shown}");
@@ -150,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_models_say_and_cost_is_counted() {
+    fn answers_and_cost_of_models_are_counted() {
         let at = Timestamp::UNIX_EPOCH;
         let (provider, model) = ("openai".to_owned(), "gpt".to_owned());
         let used = Usage { tokens_in: 900, tokens_out: 80, cost_micros: Some(1060), requests: 2, ..Usage::default() };
@@ -181,7 +180,7 @@ mod tests {
         let events = [new(opinion(used).into()), new(opinion(cached).into()), new(opined.into()), new(failed.into())];
         let recorder = PrometheusBuilder::new().build_recorder();
         let handle = recorder.handle();
-        metrics::with_local_recorder(&recorder, || tally(&events));
+        metrics::with_local_recorder(&recorder, || record(&events));
         let shown = handle.render();
         for line in [
             r#"hemostat_model_answers_total{provider="openai",result="answered"} 2"#,

@@ -1,7 +1,7 @@
-//! The laws of sharing: every partition has one worker, nobody has more than their share, and nothing is handled twice
-//! while work changes hands.
+//! Tests of membership and handover: every partition has one worker, partitions are spread evenly, and nothing is handled
+//! twice while partitions are reassigned.
 
-#![allow(clippy::unwrap_used, reason = "a law that meets an error is broken")]
+#![allow(clippy::unwrap_used, reason = "a test fails on any error")]
 
 mod toy;
 
@@ -12,7 +12,7 @@ use std::{
 };
 
 use hemostat_log::{Commit, Log, MemoryLog, Order, Range};
-use hemostat_runtime::{Context, Halt, Stage, Step, Tenure, Worker, decider, projection, rows};
+use hemostat_runtime::{Context, LeaseGuard, LeasedWorker, Step, Worker, WorkerError, decider, projection, read_model};
 use hemostat_schema::{Family, HostName, NewEvent, Partition, Timestamp};
 use tokio::{task::JoinHandle, time::timeout};
 
@@ -22,7 +22,7 @@ const PARTITIONS: u16 = 4;
 const TTL: Duration = Duration::from_millis(150);
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// A process that answers and counts.
+/// A process with a decider and a projection.
 struct Process {
     ctx: Context,
     tasks: JoinHandle<()>,
@@ -40,16 +40,16 @@ impl Process {
     /// As after a SIGTERM.
     async fn stop(self) {
         self.ctx.shutdown.cancel();
-        timeout(DEADLINE, self.tasks).await.expect("it ends when told").unwrap();
+        timeout(DEADLINE, self.tasks).await.expect("it ends on shutdown").unwrap();
     }
 
-    /// As after a SIGKILL: nothing is given back.
+    /// As after a SIGKILL: no lease is released.
     fn kill(self) {
         self.tasks.abort();
     }
 }
 
-/// How many partitions of `group` each owner holds.
+/// How many leases of `group` each process holds.
 async fn holders(log: &MemoryLog, group: &str) -> BTreeMap<String, usize> {
     let mut holders = BTreeMap::new();
     for partition in (0..PARTITIONS).map(Partition) {
@@ -60,22 +60,22 @@ async fn holders(log: &MemoryLog, group: &str) -> BTreeMap<String, usize> {
     holders
 }
 
-/// Waits until each group is shared like this, while events flow.
-async fn until_shared(log: &Arc<MemoryLog>, expected: &[(&str, usize)]) {
+/// Waits until the leases of each group are spread like this, while events flow.
+async fn until_spread(log: &Arc<MemoryLog>, expected: &[(&str, usize)]) {
     let expected: BTreeMap<String, usize> = expected.iter().map(|(owner, n)| ((*owner).to_owned(), *n)).collect();
-    let shared = async {
+    let spread = async {
         while holders(log, "answer").await != expected || holders(log, "count.1").await != expected {
-            happen(log).await;
+            append(log).await;
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    if timeout(DEADLINE, shared).await.is_err() {
+    if timeout(DEADLINE, spread).await.is_err() {
         panic!("{expected:?}, not {:?} and {:?}", holders(log, "answer").await, holders(log, "count.1").await);
     }
 }
 
-/// One event in each partition.
-async fn happen(log: &Arc<MemoryLog>) {
+/// Appends one event to each partition.
+async fn append(log: &Arc<MemoryLog>) {
     for partition in (0..PARTITIONS).map(Partition) {
         let hosts = (0..100).map(|n| format!("h{n}").parse::<HostName>().unwrap());
         let host = hosts.clone().find(|host| Partition::of(host, PARTITIONS) == partition).unwrap();
@@ -86,7 +86,7 @@ async fn happen(log: &Arc<MemoryLog>) {
     }
 }
 
-/// Waits until everything is answered and counted, and checks that it was done once.
+/// Waits until every event is answered and counted, and checks that each was handled once.
 async fn check_once(log: &Arc<MemoryLog>) {
     for partition in (0..PARTITIONS).map(Partition) {
         let settled = async {
@@ -97,30 +97,30 @@ async fn check_once(log: &Arc<MemoryLog>) {
                 let mut answers: Vec<_> =
                     events.iter().filter(|event| event.kind() == "action.resumed").map(|event| event.cause).collect();
                 let key = events[0].subject.to_string();
-                let counted = rows::get::<Count>(&**log, &key).await.ok().flatten().unwrap_or(0) as usize;
-                assert!(answers.len() <= asked && counted <= events.len(), "something was done twice");
+                let counted = read_model::get::<Count>(&**log, &key).await.ok().flatten().unwrap_or(0) as usize;
+                assert!(answers.len() <= asked && counted <= events.len(), "an event was handled twice");
                 if answers.len() == asked && counted == events.len() {
                     answers.sort();
                     answers.dedup();
-                    assert_eq!(answers.len(), asked, "one was answered twice, another never");
+                    assert_eq!(answers.len(), asked, "one event was answered twice, another never");
                     return;
                 }
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        timeout(DEADLINE, settled).await.expect("everything is dealt with in the end");
+        timeout(DEADLINE, settled).await.expect("every event is handled eventually");
     }
 }
 
 #[tokio::test]
-async fn work_is_shared_evenly_whoever_comes_and_goes_and_nothing_is_done_twice() {
+async fn partitions_stay_spread_evenly_while_processes_join_and_leave_and_nothing_is_handled_twice() {
     let log = Arc::new(MemoryLog::new(PARTITIONS));
     let a = Process::start(&log, "a");
-    until_shared(&log, &[("a", 4)]).await;
+    until_spread(&log, &[("a", 4)]).await;
     let b = Process::start(&log, "b");
-    until_shared(&log, &[("a", 2), ("b", 2)]).await;
+    until_spread(&log, &[("a", 2), ("b", 2)]).await;
     a.stop().await;
-    until_shared(&log, &[("b", 4)]).await;
+    until_spread(&log, &[("b", 4)]).await;
     let c = Process::start(&log, "c");
     let d = Process::start(&log, "d");
     let three = async {
@@ -132,23 +132,23 @@ async fn work_is_shared_evenly_whoever_comes_and_goes_and_nothing_is_done_twice(
             }) {
                 return;
             }
-            happen(&log).await;
+            append(&log).await;
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    timeout(DEADLINE, three).await.expect("three share four, none has two more than another");
+    timeout(DEADLINE, three).await.expect("three processes share four partitions evenly");
     c.kill();
     d.kill();
-    until_shared(&log, &[("b", 4)]).await;
+    until_spread(&log, &[("b", 4)]).await;
     check_once(&log).await;
     b.stop().await;
 }
 
-/// Takes a while over what it has in hand.
+/// Drains for longer than its lease is valid.
 struct Slow {
     log: Arc<MemoryLog>,
-    did: Arc<Mutex<Vec<&'static str>>>,
-    tenure: Option<Tenure>,
+    drained: Arc<Mutex<Vec<&'static str>>>,
+    guard: Option<LeaseGuard>,
 }
 
 #[async_trait::async_trait]
@@ -159,33 +159,33 @@ impl Worker for Slow {
     fn partition(&self) -> Partition {
         Partition(0)
     }
-    async fn begin(&mut self, tenure: &Tenure) -> Result<(), Halt> {
-        self.tenure = Some(tenure.clone());
+    async fn load(&mut self, guard: &LeaseGuard) -> Result<(), WorkerError> {
+        self.guard = Some(guard.clone());
         Ok(())
     }
-    async fn step(&mut self) -> Result<Step, Halt> {
+    async fn step(&mut self) -> Result<Step, WorkerError> {
         Ok(Step::Idle { until: None })
     }
-    async fn rest(&mut self, _: Option<Timestamp>) {
+    async fn wait(&mut self, _: Option<Timestamp>) {
         std::future::pending().await
     }
-    async fn finish(&mut self) {
-        let Some(tenure) = self.tenure.take() else { return };
-        // Longer than the lease, which must therefore be renewed meanwhile.
+    async fn drain(&mut self) {
+        let Some(guard) = self.guard.take() else { return };
+        // Longer than the lease, which must be renewed meanwhile.
         tokio::time::sleep(2 * TTL).await;
-        let done = self.log.commit(&Commit::new(tenure.lease().clone())).await;
-        self.did.lock().unwrap().push(if done.is_ok() { "finished" } else { "too late" });
+        let done = self.log.commit(&Commit::new(guard.lease().clone())).await;
+        self.drained.lock().unwrap().push(if done.is_ok() { "in time" } else { "too late" });
     }
 }
 
 #[tokio::test]
-async fn what_is_in_hand_is_finished_under_the_lease_before_it_is_handed_over() {
+async fn a_holder_drains_under_its_lease_before_it_hands_over() {
     let log = Arc::new(MemoryLog::new(1));
-    let (did, mut rounds) = (Arc::new(Mutex::new(vec![])), vec![]);
+    let (drained, mut rounds) = (Arc::new(Mutex::new(vec![])), vec![]);
     let start = |owner: &str| {
         let ctx = Context { owner: owner.into(), lease_ttl: TTL, ..Context::new(log.clone()) };
-        let worker = Slow { log: log.clone(), did: did.clone(), tenure: None };
-        (ctx.shutdown.clone(), tokio::spawn(Stage::new(ctx, worker).run()))
+        let worker = Slow { log: log.clone(), drained: drained.clone(), guard: None };
+        (ctx.shutdown.clone(), tokio::spawn(LeasedWorker::new(ctx, worker).run()))
     };
     let until_held_by = async |owner: &str| {
         let holder = async || log.inspect(Partition(0)).await.unwrap().leases.pop().and_then(|lease| lease.owner);
@@ -194,9 +194,9 @@ async fn what_is_in_hand_is_finished_under_the_lease_before_it_is_handed_over() 
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        timeout(DEADLINE, held).await.unwrap_or_else(|_| panic!("{owner} does not get it"));
+        timeout(DEADLINE, held).await.unwrap_or_else(|_| panic!("{owner} does not acquire the lease"));
     };
-    // With one partition and two who attend it is always the same one's turn, so of these rounds one hands over.
+    // One partition is always assigned to the same of the two members, so one of these rounds hands over.
     for (first, second) in [("a", "b"), ("b", "a")] {
         let (stop_first, first_running) = start(first);
         until_held_by(first).await;
@@ -207,8 +207,12 @@ async fn what_is_in_hand_is_finished_under_the_lease_before_it_is_handed_over() 
         for running in [first_running, second_running] {
             timeout(DEADLINE, running).await.unwrap().unwrap().unwrap();
         }
-        let did = std::mem::take(&mut *did.lock().unwrap());
-        assert_eq!(did, if handed_over { vec!["finished"; 2] } else { vec!["finished"] }, "{first}, then {second}");
+        let drained_now = std::mem::take(&mut *drained.lock().unwrap());
+        assert_eq!(
+            drained_now,
+            if handed_over { vec!["in time"; 2] } else { vec!["in time"] },
+            "{first}, then {second}"
+        );
         rounds.push(handed_over);
     }
     rounds.sort_unstable();
