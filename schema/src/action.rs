@@ -1,4 +1,4 @@
-//! Actions: what was allowed, refused, done, and what came of it.
+//! Actions: the decisions about remedies, their execution and their outcome.
 
 use jiff::Timestamp;
 #[cfg(feature = "json-schema")]
@@ -8,53 +8,53 @@ use serde::{Deserialize, Serialize};
 use crate::{Confidence, EventId, Span, container::Target, kinds::family, words::wire_names};
 
 family! {
-    /// What was decided about healing, what was done, and what came of it.
+    /// The decisions about remedies, their execution and their outcome.
     Action {
-        /// A person is asked for leave (mode `approve`).
+        /// A person is asked to approve a remedy (mode `approve`).
         Proposed = "proposed" @ 1,
-        /// A person gave leave.
+        /// A person approved it.
         Approved = "approved" @ 1,
-        /// A person said no.
+        /// A person denied it.
         Denied = "denied" @ 1,
-        /// Nobody answered in time.
+        /// No person answered in time.
         Expired = "expired" @ 1,
-        /// The intent: from here on the remedy may be carried out, once.
+        /// The intent: from here on the remedy may be executed, once.
         Authorised = "authorised" @ 2,
-        /// The remedy is not carried out, and why.
+        /// The remedy is refused, and why.
         Refused = "refused" @ 2,
-        /// The remedy was carried out; whether it helped is not known yet.
+        /// The remedy was executed; whether it helped is not known yet.
         Succeeded = "succeeded" @ 1,
-        /// The remedy could not be carried out.
+        /// The execution of the remedy failed.
         Failed = "failed" @ 1,
-        /// Whether it helped, after the stabilisation window.
+        /// The outcome of the remedy, after the stabilisation window.
         Verified = "verified" @ 1,
-        /// The circuit breaker tripped: attempt after attempt did not help.
+        /// The circuit breaker tripped after repeated attempts that did not help.
         GaveUp = "gave_up" @ 1,
-        /// An operator closed a tripped breaker.
+        /// An operator closed a tripped circuit breaker.
         BreakerReset = "breaker_reset" @ 1,
         /// An operator stopped all healing (kill switch).
         Paused = "paused" @ 1,
-        /// An operator let healing go on.
+        /// An operator resumed healing.
         Resumed = "resumed" @ 1,
     }
 }
 
-/// What can be done for a sick container.
+/// A remedy for a sick container.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Remedy {
     /// Stop it gracefully and start it again.
     Restart,
-    /// Start it, as it has ended.
+    /// Start it after it has exited.
     Start,
     /// Stop it and leave it stopped (quarantine).
     Stop,
-    /// One more replica of its service.
+    /// Add one replica to its service.
     Scale,
-    /// Remove what the policy names as rubbish.
+    /// Remove what the policy lists as removable.
     Cleanup,
-    /// Run a command of the allow-list in it.
+    /// Run a command of the allow list in it.
     Exec {
         /// The program and its arguments; there is no shell.
         argv: Vec<String>,
@@ -133,155 +133,155 @@ impl From<&Remedy> for RemedyKind {
     }
 }
 
-/// A person is asked for leave.
+/// A person is asked to approve a remedy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Proposed {
-    /// To do what.
+    /// The remedy.
     pub remedy: Remedy,
-    /// To which run.
+    /// The run.
     pub target: Target,
-    /// The diagnosis that asks for it.
+    /// The diagnosis that requests it.
     pub diagnosis: EventId,
-    /// When the question lapses.
+    /// When the proposal expires.
     pub expires: Timestamp,
 }
 
-/// A person gave leave.
+/// A person approved the remedy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Approved {
-    /// The question.
+    /// The proposal.
     pub proposal: EventId,
-    /// Who.
+    /// The person.
     pub by: String,
 }
 
-/// A person said no.
+/// A person denied the remedy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Denied {
-    /// The question.
+    /// The proposal.
     pub proposal: EventId,
-    /// Who.
+    /// The person.
     pub by: String,
 }
 
-/// Nobody answered in time.
+/// No person answered in time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Expired {
-    /// The question.
+    /// The proposal.
     pub proposal: EventId,
 }
 
-/// The intent: from here on the remedy may be carried out, once.
+/// The intent: from here on the remedy may be executed, once.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Authorised {
-    /// What is to be done.
+    /// The remedy.
     pub remedy: Remedy,
-    /// To which run; to no other.
+    /// The run; it applies to no other.
     pub target: Target,
-    /// The diagnosis that asks for it.
+    /// The diagnosis that requests it.
     pub diagnosis: EventId,
-    /// Where each limit stood.
+    /// The state of each limit.
     pub limits: Limits,
-    /// How long the container may take to stop, where policy or container say so.
+    /// The stop timeout of the container, if policy or container set one.
     pub stop_timeout: Option<Span>,
-    /// Everything is done but the deed.
+    /// Dry run: the remedy is not executed.
     pub dry_run: bool,
 }
 
-/// Where each limit stood when a remedy was authorised: why nothing stood against it.
+/// The state of each limit when a remedy was authorised.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Limits {
-    /// Which attempt within the rolling window, from 1.
+    /// The number of the attempt within the rolling window, from 1.
     pub attempt: u32,
-    /// How many the rolling window allows.
+    /// The maximum attempts within the rolling window.
     pub of: u32,
-    /// The others; none in events of version 1, which did not say.
+    /// The other limits; none in events of version 1, which did not record them.
     #[serde(rename = "leeway")]
     pub snapshot: Option<LimitsSnapshot>,
 }
 
 impl Limits {
-    /// Of which no more is known than the attempts.
+    /// Without a snapshot of the other limits.
     pub fn of_attempt(attempt: u32, of: u32) -> Self {
         Self { attempt, of, snapshot: None }
     }
 }
 
-/// How far the other limits were from forbidding a remedy.
+/// A snapshot of the other limits when a remedy was authorised.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct LimitsSnapshot {
-    /// How far HemoStat may go with the container; in mode `approve` a person gave leave.
+    /// The mode of the container; in mode `approve` a person approved the remedy.
     pub mode: Mode,
-    /// How sure the diagnosis is.
+    /// The confidence of the diagnosis.
     pub confidence: Confidence,
-    /// How sure it must be.
+    /// The required confidence.
     pub threshold: Confidence,
-    /// How late it was decided, or for how long the container had not been observed, whichever is longer.
+    /// The age of the diagnosis, or the time since the container was last observed, whichever is longer.
     pub age: Span,
-    /// How long that may be.
+    /// The maximum of that age.
     pub stale_after: Span,
-    /// So many containers of the host were sick.
+    /// The number of sick containers of the host.
     pub sick: u32,
-    /// More than so many are a storm.
+    /// More sick containers than this are a storm.
     pub storm: u32,
-    /// The rolling window of attempts.
+    /// The length of the rolling window.
     pub window: Span,
-    /// When the wait after the attempt before was over; none for the first attempt of an incident.
+    /// When the backoff after the previous attempt ended; none for the first attempt of an incident.
     pub backoff: Option<Timestamp>,
-    /// Until when an illness other than the last is left to people; none where there was no illness lately.
+    /// The end of the cooldown after the last incident; none if there was no recent one.
     pub cooldown: Option<Timestamp>,
-    /// How the circuit breaker let it pass.
+    /// The state of the circuit breaker.
     pub breaker: Passage,
 }
 
-/// How far HemoStat may go with a container.
+/// What HemoStat may do with a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
-    /// Watch and tell.
+    /// Observe and alert only.
     Observe,
-    /// Ask a person before each act.
+    /// Ask a person before each remedy.
     Approve,
-    /// Act.
+    /// Execute remedies without asking.
     Auto,
 }
 
 wire_names!(Mode { Observe = "observe", Approve = "approve", Auto = "auto" });
 
-/// How a circuit breaker lets an attempt pass.
+/// The state of a circuit breaker that lets an attempt pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Passage {
-    /// It is closed: attempts pass.
+    /// Closed: attempts pass.
     Passing,
-    /// HemoStat had given up, and this is the one attempt after the hold.
+    /// Half open: the one attempt after the hold.
     Probing,
 }
 
 wire_names!(Passage { Passing = "passing", Probing = "probing" });
 
-/// The remedy is not carried out, and why.
+/// The remedy is refused, and why.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Refused {
-    /// What was asked for.
+    /// The requested remedy.
     pub remedy: Remedy,
-    /// The diagnosis that asked for it.
+    /// The diagnosis that requested it.
     pub diagnosis: EventId,
-    /// Why not; the first reason that applies.
+    /// The first reason that applies.
     pub refusal: Refusal,
 }
 
-/// Why a remedy is not carried out, in the order in which the reasons are looked at.
+/// Why a remedy is refused, in the order in which the reasons are checked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 #[serde(rename_all = "snake_case", tag = "reason")]
@@ -290,74 +290,74 @@ pub enum Refusal {
     Paused,
     /// The diagnosis is too old to act on.
     Stale {
-        /// How old it is.
+        /// Its age.
         age: Span,
-        /// How old it may be.
+        /// The maximum age.
         limit: Span,
     },
-    /// HemoStat's own container, an excluded name, or a task of a scheduler.
+    /// The container is HemoStat's own, excluded by name, or a task of a scheduler.
     Protected {
-        /// Which of them.
+        /// Which of these.
         why: String,
     },
-    /// The container is only to be watched.
+    /// The container is in mode `observe`.
     Observing,
-    /// An operator stopped or froze it.
+    /// An operator stopped or paused it.
     OperatorStopped,
     /// A maintenance window is open.
     Maintenance {
-        /// Until then, where it is known.
+        /// Its end, if known.
         until: Option<Timestamp>,
     },
-    /// The diagnosis is not sure enough.
+    /// The confidence of the diagnosis is too low.
     Unsure {
-        /// How sure it is.
+        /// Its confidence.
         confidence: Confidence,
-        /// How sure it must be.
+        /// The required confidence.
         threshold: Confidence,
     },
     /// This remedy is not allowed for this container.
     NotPermitted,
-    /// Too many containers of the host are sick at once: one cause outside of them is likelier.
+    /// Too many containers of the host are sick at once: a common cause outside of them is more likely.
     Storm {
-        /// So many are sick.
+        /// How many are sick.
         sick: u32,
-        /// So many may be.
+        /// The maximum.
         limit: u32,
     },
-    /// A remedy is already in hand and not judged yet.
+    /// An earlier remedy is in progress: its outcome is not known yet.
     InHand,
-    /// The illness was over before the remedy was due.
+    /// The symptoms cleared before the remedy was due.
     Moot,
-    /// The next attempt comes later.
+    /// The backoff before the next attempt has not elapsed.
     BackingOff {
-        /// Then.
+        /// When it ends.
         until: Timestamp,
     },
-    /// The last incident ended so lately that a new one needs a person.
+    /// The cooldown after the last incident has not elapsed.
     CoolingDown {
-        /// Until then.
+        /// When it ends.
         until: Timestamp,
     },
-    /// The breaker is open: HemoStat has given up for the time being.
+    /// The circuit breaker is open: HemoStat has given up for now.
     Tripped {
-        /// Until then.
+        /// When it ends.
         until: Timestamp,
     },
-    /// This engine or container does not offer it.
+    /// This engine or container does not support the remedy.
     Unsupported {
         /// What is missing.
         why: String,
     },
-    /// It was authorised, and the log could not keep the intent as safe as it must be before it is carried out. Nothing
-    /// was done; it does not count as an attempt.
+    /// It was authorised, but the log could not make the intent durable enough in time. Nothing was executed; it does not
+    /// count as an attempt.
     #[serde(rename = "undurable")]
     NotDurable {
-        /// The intent, which this ends.
+        /// The intent that this ends.
         action: EventId,
-        /// How safe it must be, as `redis.durability` says it: `always`, `replicas:2`.
+        /// The required durability, as in `redis.durability`: `always`, `replicas:2`.
         wanted: String,
-        /// So many replicas had it in time.
+        /// How many replicas had it in time.
         replicas: u32,
     },
 }
@@ -405,7 +405,7 @@ impl Refusal {
         }
     }
 
-    /// The intent that it ends; none where nothing had been authorised.
+    /// The authorised intent that this refusal ends before execution; none if nothing was authorised.
     pub fn unexecuted_intent(&self) -> Option<EventId> {
         match self {
             Self::NotDurable { action, .. } => Some(*action),
@@ -413,7 +413,7 @@ impl Refusal {
         }
     }
 
-    /// When the reason ends by itself, where that is known: the instant to think again.
+    /// When the reason ends by itself, if known: the time to decide again.
     pub fn until(&self) -> Option<Timestamp> {
         match self {
             Self::BackingOff { until } | Self::CoolingDown { until } | Self::Tripped { until } => Some(*until),
@@ -445,17 +445,17 @@ impl std::fmt::Display for Refusal {
             Self::Maintenance { until: Some(until) } => write!(f, "it is in maintenance until {until:.0}"),
             Self::Maintenance { until: None } => f.write_str("it is in maintenance"),
             Self::Unsure { confidence, threshold } => {
-                write!(f, "the diagnosis is not sure enough ({confidence}, {threshold} needed)")
+                write!(f, "the confidence of the diagnosis is too low ({confidence}, {threshold} needed)")
             }
             Self::NotPermitted => f.write_str("this remedy is not allowed for it"),
             Self::Storm { sick, limit } => {
                 write!(f, "{sick} containers of the host are sick at once, more than {limit}: look at the host")
             }
-            Self::InHand => f.write_str("a remedy is already in hand"),
-            Self::Moot => f.write_str("the illness is over"),
+            Self::InHand => f.write_str("an earlier remedy is still in progress"),
+            Self::Moot => f.write_str("the symptoms have cleared"),
             Self::BackingOff { until } => write!(f, "the next attempt is due at {until:.0}"),
             Self::CoolingDown { until } => {
-                write!(f, "it was ill only lately, HemoStat does not act on it until {until:.0}")
+                write!(f, "it is in cooldown after its last incident until {until:.0}")
             }
             Self::Tripped { until } => write!(f, "HemoStat has given up on it until {until:.0}"),
             Self::Unsupported { why } => write!(f, "it is not supported here: {why}"),
@@ -469,34 +469,34 @@ impl std::fmt::Display for Refusal {
     }
 }
 
-/// The remedy was carried out; whether it helped is not known yet.
+/// The remedy was executed; whether it helped is not known yet.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Succeeded {
     /// The intent.
     pub action: EventId,
-    /// What was done.
+    /// The remedy.
     pub remedy: Remedy,
-    /// The run that came of it, where there is one.
+    /// The resulting run, if there is one.
     pub target: Option<Target>,
-    /// When the engine was asked, by our clock; none where an earlier process had asked it.
+    /// When the engine was called, by our clock; none if an earlier process had called it.
     pub called_at: Option<Timestamp>,
     /// How long the engine took.
     pub took: Span,
-    /// How it is known.
+    /// How the execution is known.
     pub proof: Proof,
 }
 
-/// How it is known that a remedy was carried out.
+/// How it is known that a remedy was executed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Proof {
     /// The engine answered our call.
     Answered,
-    /// An earlier process had called; the engine's own record shows that it was done.
+    /// An earlier process had called; the engine's own record proves the execution.
     Found,
-    /// Dry run: nothing was done.
+    /// Dry run: nothing was executed.
     DryRun,
 }
 
@@ -513,66 +513,66 @@ impl Proof {
     }
 }
 
-/// The remedy could not be carried out.
+/// The execution of the remedy failed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Failed {
     /// The intent.
     pub action: EventId,
-    /// What was to be done.
+    /// The remedy.
     pub remedy: Remedy,
-    /// What happened.
+    /// The error.
     pub error: String,
     /// How long it took.
     pub took: Span,
 }
 
-/// Whether it helped, after the stabilisation window.
+/// The outcome of the remedy, after the stabilisation window.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Verified {
     /// The intent.
     pub action: EventId,
-    /// What was done.
+    /// The remedy.
     pub remedy: Remedy,
-    /// Whether it helped.
+    /// The outcome.
     pub outcome: Outcome,
-    /// What says so, in a sentence.
+    /// The reason, in a sentence.
     pub why: String,
     /// From the intent to this verdict.
     pub took: Span,
 }
 
-/// Whether a remedy helped.
+/// The outcome of a remedy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// The symptoms are gone and health is good.
+    /// The symptoms have cleared and the container is healthy.
     Recovered,
-    /// A symptom stands or came back.
+    /// A symptom is still active or came back.
     Relapsed,
-    /// There is nothing to judge by.
+    /// There is too little evidence to judge.
     Inconclusive,
 }
 
 wire_names!(Outcome { Recovered = "recovered", Relapsed = "relapsed", Inconclusive = "inconclusive" });
 
-/// The circuit breaker tripped: attempt after attempt did not help.
+/// The circuit breaker tripped after repeated attempts that did not help.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct GaveUp {
-    /// So many attempts did not help.
+    /// The number of attempts that did not help.
     pub attempts: u32,
-    /// Until when nothing more is tried.
+    /// Until when the breaker stays open.
     pub until: Timestamp,
 }
 
-/// An operator closed a tripped breaker.
+/// An operator closed a tripped circuit breaker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct BreakerReset {
-    /// Who.
+    /// The person.
     pub by: String,
 }
 
@@ -580,16 +580,16 @@ pub struct BreakerReset {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Paused {
-    /// Who.
+    /// The person.
     pub by: String,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 
-/// An operator let healing go on.
+/// An operator resumed healing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Resumed {
-    /// Who.
+    /// The person.
     pub by: String,
 }

@@ -1,4 +1,4 @@
-//! Alerts: what people are told, and whether it reached them.
+//! Alerts: the notifications of people, and their delivery.
 
 #[cfg(feature = "json-schema")]
 use schemars::JsonSchema;
@@ -7,34 +7,34 @@ use serde::{Deserialize, Serialize};
 use crate::{EventId, Span, kinds::family, observation::Severity, words::wire_names};
 
 family! {
-    /// What people are told.
+    /// The notifications of people, and their delivery.
     Alert {
-        /// An incident is worth telling; once an incident.
+        /// An alert for an incident; at most one per incident.
         Raised = "raised" @ 1,
-        /// A raised alert turned out to need a person; once an incident.
+        /// A raised alert turned out to need a person; at most once per incident.
         Escalated = "escalated" @ 1,
         /// The incident of a raised alert is over.
         Resolved = "resolved" @ 1,
-        /// Something was worth telling but is not told.
+        /// An alert that was suppressed.
         Suppressed = "suppressed" @ 1,
-        /// An operator wants to see whether alerts arrive.
+        /// An operator tests the delivery of alerts.
         Tested = "tested" @ 1,
-        /// A channel took the message.
+        /// A channel accepted the message.
         Delivered = "delivered" @ 1,
-        /// A channel did not take the message, and no more attempts are made.
+        /// A channel did not accept the message, and HemoStat stopped trying.
         Undelivered = "undelivered" @ 1,
     }
 }
 
-/// An incident is worth telling.
+/// An alert for an incident.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Raised {
-    /// How bad it is.
+    /// Its severity.
     pub severity: Severity,
-    /// One line: who and what.
+    /// One line: the container and what is wrong.
     pub title: String,
-    /// A few lines: what was seen, what was concluded, what is being done.
+    /// A few lines: the symptoms, the diagnosis and the next step.
     pub text: String,
 }
 
@@ -44,7 +44,7 @@ pub struct Raised {
 pub struct Escalated {
     /// The alert.
     pub alert: EventId,
-    /// One line: who and what.
+    /// One line: the container and what is wrong.
     pub title: String,
     /// Why a person is needed, and what to do.
     pub text: String,
@@ -56,13 +56,13 @@ pub struct Escalated {
 pub struct Resolved {
     /// The alert.
     pub alert: EventId,
-    /// How it ended.
+    /// How the incident ended.
     pub how: Resolution,
-    /// One line: who and how.
+    /// One line: the container and how it ended.
     pub title: String,
-    /// A few lines: what was done and how long it took.
+    /// A few lines: what was done, and how long it took.
     pub text: String,
-    /// From the alert to its end.
+    /// From the alert to the end of the incident.
     pub took: Span,
 }
 
@@ -71,13 +71,13 @@ pub struct Resolved {
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Resolution {
-    /// A remedy of HemoStat's helped.
+    /// A remedy of HemoStat helped.
     Healed,
-    /// It went by itself, or somebody else mended it.
+    /// It passed by itself, or an operator fixed it.
     Passed,
-    /// An operator stopped or froze the container.
+    /// An operator stopped or paused the container.
     Stopped,
-    /// The container is gone.
+    /// The container was removed.
     Removed,
 }
 
@@ -95,22 +95,22 @@ impl Resolution {
     }
 }
 
-/// Something was worth telling but is not told.
+/// An alert that was suppressed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Suppressed {
-    /// Why.
+    /// The reason.
     pub why: Suppression,
-    /// What would have been told, in one line.
+    /// The title of the suppressed alert.
     pub title: String,
 }
 
-/// Why something is not told.
+/// Why an alert is suppressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Suppression {
-    /// It has been told: the incident's alert stands.
+    /// The incident already has an open alert.
     Duplicate,
     /// Alerts are switched off.
     Disabled,
@@ -128,38 +128,38 @@ impl Suppression {
     }
 }
 
-/// An operator wants to see whether alerts arrive.
+/// An operator tests the delivery of alerts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Tested {
-    /// Who.
+    /// The operator.
     pub by: String,
 }
 
-/// A channel took the message.
+/// A channel accepted the message.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Delivered {
-    /// The raised, escalated, resolved or tested event that it tells.
+    /// The raised, escalated, resolved or tested event that it delivers.
     pub alert: EventId,
     /// The channel's name, never its address.
     pub channel: String,
-    /// How many attempts it took.
+    /// The number of attempts.
     pub attempts: u32,
-    /// From the first attempt to the answer.
+    /// From the first attempt to the response.
     pub took: Span,
 }
 
-/// A channel did not take the message, and no more attempts are made.
+/// A channel did not accept the message, and HemoStat stopped trying.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Undelivered {
-    /// The raised, escalated, resolved or tested event that it tells.
+    /// The raised, escalated, resolved or tested event that it delivers.
     pub alert: EventId,
     /// The channel's name, never its address.
     pub channel: String,
-    /// How many attempts were made.
+    /// The number of attempts.
     pub attempts: u32,
-    /// What happened at the last.
+    /// The error of the last attempt.
     pub error: String,
 }

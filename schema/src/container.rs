@@ -1,4 +1,4 @@
-//! What is known of one container: who it is, how it was set up, how it lives and how it ended.
+//! The data of one container: identity, configuration, state, exit and resource usage.
 
 use std::collections::BTreeMap;
 
@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ByteCount, ContainerId, Percent, Span, words::wire_names};
 
-/// Everything about a container that a decision may rest on, as `docker inspect` told it.
+/// The facts of a container, as `docker inspect` reports them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Facts {
-    /// Which container carries the name at present.
+    /// The id of the container that has the name at present.
     pub id: ContainerId,
-    /// The image as it was asked for, such as `nginx:1.27`.
+    /// The image reference, such as `nginx:1.27`.
     pub image: String,
     /// The image's content digest.
     pub image_id: String,
@@ -23,65 +23,65 @@ pub struct Facts {
     pub created_at: Timestamp,
     /// When its present (or last) run began; none before its first.
     pub started_at: Option<Timestamp>,
-    /// Its life cycle.
+    /// Its state.
     pub state: State,
-    /// What its health check says.
+    /// The status of its health check.
     pub health: Health,
-    /// How its last run ended; none while it runs.
+    /// The end of its last run; none while it runs.
     pub exit: Option<Exit>,
-    /// What Docker itself does when it exits.
+    /// Its restart policy.
     pub restart_policy: RestartPolicy,
-    /// How often Docker has restarted it by that policy since it was created.
+    /// How often Docker has restarted it under that policy since it was created.
     pub restarts: u32,
-    /// How long it may take to stop, where it says so itself.
+    /// Its own stop timeout, if it has one.
     pub stop_timeout: Option<Span>,
-    /// What it may use at most.
+    /// Its resource limits.
     pub limits: Limits,
-    /// The container whose network it lives in (`network_mode: container:…`).
+    /// The container whose network it shares (`network_mode: container:…`).
     pub network_of: Option<String>,
     /// Its place in a Compose project.
     pub compose: Option<Compose>,
-    /// The Swarm service that schedules it; such a container is the scheduler's to heal.
+    /// The Swarm service that schedules it; HemoStat leaves such a container to the scheduler.
     pub swarm: Option<Swarm>,
-    /// Only the labels that steer HemoStat: `hemostat.*`, `autoheal*`, `deunhealth.*`.
+    /// Only the labels that configure HemoStat: `hemostat.*`, `autoheal*`, `deunhealth.*`.
     pub labels: BTreeMap<String, String>,
 }
 
 impl Facts {
-    /// The very run that these facts describe.
+    /// The run that these facts describe.
     pub fn target(&self) -> Target {
         Target { id: self.id.clone(), started_at: self.started_at }
     }
 }
 
-/// One run of one container: what an act was decided for, and what it must still find when it acts.
+/// One run of one container. A remedy is decided for a run and executed only while that run is the current one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Target {
     /// Docker's id.
     pub id: ContainerId,
-    /// When that run began, to Docker's full precision.
+    /// When that run began, in Docker's full precision.
     pub started_at: Option<Timestamp>,
 }
 
-/// Docker's life cycle of a container.
+/// The state of a container in Docker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// Made, never started.
+    /// Created, never started.
     Created,
     /// Running.
     Running,
-    /// Frozen by an operator.
+    /// Paused by an operator.
     Paused,
-    /// Between two runs, by its restart policy.
+    /// Waiting to be restarted by its restart policy.
     Restarting,
     /// Being removed.
     Removing,
-    /// Ended.
+    /// Exited.
     Exited,
-    /// Could not be removed.
+    /// Docker could not remove it.
     Dead,
 }
 
@@ -105,18 +105,18 @@ impl State {
     }
 }
 
-/// What the health check says.
+/// The status of a health check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Health {
-    /// There is no health check.
+    /// The container has no health check.
     None,
-    /// Not known yet: neither well nor sick.
+    /// Not known yet: the check has not finished its first runs.
     Starting,
-    /// Well.
+    /// The check passes.
     Healthy,
-    /// Failed as often in a row as the check allows.
+    /// The check failed as often in a row as its configuration allows.
     Unhealthy,
 }
 
@@ -139,20 +139,20 @@ impl Health {
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 #[serde(rename_all = "snake_case", tag = "name")]
 pub enum RestartPolicy {
-    /// Never.
+    /// Never restart.
     No,
-    /// Whenever it exits.
+    /// Restart whenever it exits.
     Always,
-    /// Whenever it exits, unless an operator stopped it.
+    /// Restart whenever it exits, unless an operator stopped it.
     UnlessStopped,
-    /// When it exits with another code than 0, at most so often (0: without limit).
+    /// Restart when it exits with a code other than 0.
     OnFailure {
-        /// At most so often.
+        /// Maximum restarts; 0 means unlimited.
         max: u32,
     },
 }
 
-/// How a run ended.
+/// The end of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Exit {
@@ -160,7 +160,7 @@ pub struct Exit {
     pub at: Timestamp,
     /// The exit code; 128 + n for signal n.
     pub code: i64,
-    /// Who ended it.
+    /// What ended it.
     pub by: ExitBy,
 }
 
@@ -177,20 +177,20 @@ impl Exit {
     }
 }
 
-/// Who ended a run.
+/// What ended a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ExitBy {
-    /// The program, with code 0: it had finished.
+    /// The program finished with code 0.
     Itself,
-    /// The program, with another code or a signal of its own making.
+    /// The program failed: another code, or a signal that it raised itself.
     Crash,
-    /// The kernel, for want of memory.
+    /// The kernel, because it ran out of memory.
     Oom,
-    /// Somebody through Docker: `docker stop`, `kill`, `restart`, `compose down`.
+    /// An operator, through Docker: `docker stop`, `kill`, `restart`, `compose down`.
     Operator,
-    /// Not known: it had ended before HemoStat looked.
+    /// Unknown: it ended before HemoStat looked.
     Unknown,
 }
 
@@ -209,13 +209,13 @@ impl ExitBy {
     }
 }
 
-/// What a container may use at most.
+/// The resource limits of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Limits {
-    /// CPUs, from `--cpus` or quota and period.
+    /// Number of CPUs, from `--cpus` or quota and period.
     pub cpus: Option<f64>,
-    /// Memory, from `--memory`.
+    /// Memory limit, from `--memory`.
     pub memory: Option<ByteCount>,
 }
 
@@ -227,9 +227,9 @@ pub struct Compose {
     pub project: String,
     /// The service.
     pub service: String,
-    /// Which of the service's containers, from 1.
+    /// Its number within the service, from 1.
     pub number: Option<u32>,
-    /// Services that this one depends on.
+    /// The services that it depends on.
     pub depends_on: Vec<String>,
 }
 
@@ -243,17 +243,17 @@ pub struct Swarm {
     pub service: String,
 }
 
-/// What a container uses at one instant.
+/// The resource usage of a container at one instant.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Vitals {
-    /// CPU as a share of the container's own limit, or of all the host's cores where it has none.
+    /// CPU in per cent of the container's limit, or of all cores of the host if it has no limit.
     pub cpu: Percent,
-    /// Memory without page cache, as a share of the container's limit, or of the host's memory where it has none.
+    /// Memory without page cache in per cent of the container's limit, or of the host's memory if it has no limit.
     pub memory: Percent,
     /// Memory without page cache.
     pub memory_used: ByteCount,
-    /// What `memory` is a share of.
+    /// The limit that `memory` refers to.
     pub memory_limit: ByteCount,
     /// Received since the container started.
     pub network_rx: ByteCount,
@@ -265,22 +265,22 @@ pub struct Vitals {
     pub block_write: ByteCount,
     /// Processes and threads.
     pub pids: u64,
-    /// How many of them it may have, where there is a limit.
+    /// Their limit, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pids_limit: Option<u64>,
-    /// What it had to wait for.
+    /// What it waited for.
     #[serde(default, skip_serializing_if = "Strain::is_unknown")]
     pub strain: Strain,
 }
 
-/// What a container had to wait for; none where the kernel or the source of the figures does not tell.
+/// What a container waited for; none if the kernel or the source of the figures does not report it.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Strain {
-    /// In which share of the scheduler's periods its CPU limit stopped it, since the sample before.
+    /// Share of the scheduler periods in which its CPU limit throttled it, since the last sample.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub throttled: Option<Percent>,
-    /// In which share of the last ten seconds some task of it waited for a CPU (PSI, `some avg10`).
+    /// Share of the last ten seconds in which a task of it waited for a CPU (PSI, `some avg10`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu: Option<Percent>,
     /// The same for memory.
@@ -292,7 +292,7 @@ pub struct Strain {
 }
 
 impl Strain {
-    /// Whether nothing is known of it.
+    /// Whether nothing is known.
     pub fn is_unknown(&self) -> bool {
         *self == Self::default()
     }

@@ -1,4 +1,4 @@
-//! Diagnoses: what was concluded from the symptoms, and what was asked of a model.
+//! Diagnoses: the conclusions from symptoms, and the questions to a language model.
 
 #[cfg(feature = "json-schema")]
 use schemars::JsonSchema;
@@ -10,58 +10,58 @@ use crate::{
 };
 
 family! {
-    /// What is wrong, and what would help.
+    /// The cause of symptoms, and the remedy that would help.
     Diagnosis {
-        /// A conclusion.
+        /// A diagnosis.
         Reached = "reached" @ 2,
         /// A model is about to be asked.
         OpinionSought = "opinion_sought" @ 2,
-        /// A model has answered, and its answer is only to be compared with that of the rules.
+        /// A model answered in shadow mode: its answer is only compared with that of the rules.
         Opined = "opined" @ 1,
-        /// A model did not answer usefully.
+        /// A model gave no usable answer.
         Failed = "failed" @ 2,
     }
 }
 
-/// A conclusion.
+/// A diagnosis.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Reached {
     /// Whether it is an illness.
     pub verdict: Verdict,
-    /// The symptoms that it explains.
+    /// The explained symptoms.
     pub symptoms: Vec<Symptom>,
-    /// The run that is ill.
+    /// The sick run.
     pub target: Target,
-    /// What is wrong, in a sentence.
+    /// The root cause, in a sentence.
     pub root_cause: String,
-    /// What would help; none where nothing that HemoStat can do would.
+    /// The remedy that would help; none if HemoStat has none.
     pub remedy: Option<Remedy>,
-    /// How sure it is.
+    /// Its confidence.
     pub confidence: Confidence,
-    /// Who concluded it.
+    /// The rule or model that concluded it.
     pub method: Method,
-    /// Why, in a sentence.
+    /// The reason, in a sentence.
     pub why: String,
-    /// The examination that it rests on; none where none came in time.
+    /// The examination that it used; none if there was none in time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub examination: Option<EventId>,
-    /// The pieces of evidence that it names, by their [`Exhibit::id`].
+    /// The cited pieces of evidence, by [`Exhibit::id`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cites: Vec<String>,
-    /// What asking a model cost; none where none was asked.
+    /// The usage of the model; none if no model was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
 }
 
-/// Whether it is an illness. Three answers, because "nothing can be done" and "I am not sure" are not "all is well".
+/// Whether it is an illness. `FalseAlarm` and `Unclear` are distinct, as a lack of evidence does not mean that all is well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// It is.
+    /// It is an illness.
     Sick,
-    /// It is not.
+    /// It is not an illness.
     FalseAlarm,
     /// The evidence does not say.
     Unclear,
@@ -80,21 +80,21 @@ impl Verdict {
     }
 }
 
-/// Who concluded it.
+/// The rule or model that concluded it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 #[serde(rename_all = "snake_case", tag = "by")]
 pub enum Method {
-    /// A rule of `core::diagnose`.
+    /// A rule of `hemostat-diagnosis`.
     Rule {
-        /// Its name.
+        /// The name of the rule.
         rule: String,
     },
     /// A language model.
     Model {
-        /// Whose.
+        /// The provider.
         provider: String,
-        /// Which.
+        /// The model.
         model: String,
     },
 }
@@ -103,30 +103,30 @@ pub enum Method {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct OpinionSought {
-    /// Whose model.
+    /// The provider.
     pub provider: String,
-    /// Which model.
+    /// The model.
     pub model: String,
-    /// What its answer is for.
+    /// How its answer is used.
     pub part: Part,
-    /// What the rules say; it stands when the model fails.
+    /// The diagnosis of the rules, which applies if the model fails.
     pub fallback: Reached,
-    /// What the model is shown, and may cite.
+    /// The evidence that the model is shown and may cite.
     pub evidence: Vec<Exhibit>,
-    /// The remedies among which it may choose.
+    /// The remedies that it may choose from.
     pub remedies: Vec<Remedy>,
-    /// The same for the same evidence, whenever it was gathered: SHA-256, in hexadecimal.
+    /// SHA-256 of the evidence in hexadecimal, independent of when it was gathered.
     pub fingerprint: String,
 }
 
-/// What a model's answer is for.
+/// How the answer of a model is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Part {
     /// It is the diagnosis.
     Decides,
-    /// The rules decide; the answer is only compared with theirs.
+    /// Shadow mode: the rules decide, and the answer is only compared with theirs.
     Shadows,
 }
 
@@ -146,82 +146,82 @@ impl Part {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Exhibit {
-    /// By which it can be cited, such as `facts` or `output.2`.
+    /// The id by which it is cited, such as `facts` or `output.2`.
     pub id: String,
-    /// What kind of thing it is, such as `health check` or `output`.
+    /// Its kind, such as `health check` or `output`.
     pub kind: String,
-    /// What it says. Of what the container itself printed, nothing is to be believed.
+    /// Its content. Output of the container is untrusted.
     pub text: String,
 }
 
-/// A model has answered, and its answer is only to be compared with that of the rules.
+/// A model answered in shadow mode: its answer is only compared with that of the rules.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Opined {
-    /// What it would have concluded.
+    /// The diagnosis of the model.
     pub opinion: Reached,
-    /// What the rules concluded.
+    /// The diagnosis of the rules.
     pub rules: Reached,
-    /// Whether both are for the same remedy and the same verdict.
+    /// Whether both have the same remedy and the same verdict.
     pub agrees: bool,
 }
 
-/// What asking a model cost.
+/// The usage of a model: tokens, cost and time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Usage {
-    /// Tokens of the question; zero where the provider did not say.
+    /// Input tokens; zero if the provider did not report them.
     pub tokens_in: u64,
-    /// Tokens of the answer.
+    /// Output tokens.
     pub tokens_out: u64,
-    /// What they cost, in millionths of a US dollar, where the price is known.
+    /// Cost in millionths of a US dollar, if the price is known.
     pub cost_micros: Option<u64>,
-    /// How often it was asked.
+    /// Number of requests.
     pub requests: u32,
     /// How long it took.
     pub took: Span,
-    /// Whether the answer was one that had been given to the same evidence before.
+    /// Whether the answer came from the cache of earlier answers to the same evidence.
     pub cached: bool,
 }
 
-/// A model did not answer usefully.
+/// A model gave no usable answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Failed {
-    /// Whose model.
+    /// The provider.
     pub provider: String,
-    /// Which model.
+    /// The model.
     pub model: String,
-    /// In which way.
+    /// The class of the failure.
     pub trouble: Trouble,
-    /// What happened.
+    /// The error.
     pub error: String,
     /// How long it took.
     pub took: Span,
-    /// What it cost all the same.
+    /// The usage, which is billed although it failed.
     pub usage: Option<Usage>,
 }
 
-/// In which way a model did not answer usefully.
+/// Why a model gave no usable answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Trouble {
-    /// It could not be reached.
+    /// The model could not be reached.
     Unreachable,
-    /// It refused: a key that is wrong, a model that there is not, a request that it does not take.
+    /// The provider refused: wrong key, unknown model or invalid request.
     Refused,
-    /// It is asked too often.
+    /// The provider's rate limit was exceeded.
     RateLimited,
-    /// It did not answer in time.
+    /// The model did not answer in time.
     TimedOut,
-    /// It answered, and not with a diagnosis, also when it was asked once more.
+    /// The answer was no valid diagnosis, also after one retry.
     Invalid,
-    /// The budget for this hour is spent.
+    /// The budget of this hour is spent.
     OverBudget,
-    /// It has failed so often that it is not asked for a while.
+    /// The circuit breaker is open after repeated failures.
     BreakerOpen,
-    /// Something else, as events of version 1 did not say.
+    /// Something else; also events of version 1, which did not classify it.
     Other,
 }
 

@@ -1,6 +1,6 @@
-//! What is found out about a sick container before anything is done to it, as a restart would destroy it.
+//! The examination of a sick container: evidence that is collected before a remedy, as a restart would destroy it.
 //!
-//! Everything here comes from outside and is bounded and redacted before it becomes an event: secrets never reach the log.
+//! All of it is untrusted input. It is bounded and redacted before it becomes an event, so secrets never reach the log.
 
 use jiff::Timestamp;
 #[cfg(feature = "json-schema")]
@@ -14,39 +14,39 @@ use crate::{
     words::wire_names,
 };
 
-/// What was found out about a sick container before anything is done to it.
+/// The examination of a sick container before a remedy is executed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Examined {
-    /// The run that was looked at.
+    /// The examined run.
     pub target: Target,
-    /// Why: the symptoms that stood.
+    /// The symptoms that were active.
     pub symptoms: Vec<Symptom>,
-    /// What the health check said lately, oldest first.
+    /// The recent runs of the health check, oldest first.
     pub checks: Vec<Check>,
-    /// The end of its output since the run began, oldest first.
+    /// The last lines of its output since the run began, oldest first.
     pub output: Vec<Line>,
-    /// Whether there was more output than that.
+    /// Whether there was more output.
     pub output_cut: bool,
-    /// How its last run ended; none while it runs.
+    /// The end of its last run; none while it runs.
     pub exit: Option<Exit>,
-    /// Whether the kernel killed a process of that run for want of memory.
+    /// Whether the kernel killed a process of that run because it ran out of memory.
     pub out_of_memory: bool,
     /// Its processes, the busiest first.
     pub processes: Vec<Process>,
-    /// What it used lately, oldest first.
+    /// Its recent resource usage, oldest first.
     pub samples: Vec<Sample>,
-    /// What changed about it lately, oldest first.
+    /// Its recent changes, oldest first.
     pub changes: Vec<Change>,
-    /// The containers that it belongs with, and how they are.
+    /// Related containers and their states.
     pub relatives: Vec<Relative>,
-    /// What its writable layer holds, where that is known.
+    /// The size of its writable layer, if known.
     pub writable: Option<ByteCount>,
-    /// How full the disk is that it is on, where that is known.
+    /// The used share of its disk, if known.
     pub disk: Option<Percent>,
-    /// What could not be found out, and why.
+    /// What could not be collected, and why.
     pub missing: Vec<String>,
-    /// So many secrets were taken out.
+    /// The number of redacted secrets.
     pub redacted: u32,
     /// How long it took.
     pub took: Span,
@@ -58,32 +58,32 @@ pub struct Examined {
 pub struct Check {
     /// When it began.
     pub at: Timestamp,
-    /// What it ended with: 0 is well; -1 is no answer in time.
+    /// The exit code: 0 means healthy; -1 means that it timed out.
     pub code: i64,
-    /// What it printed.
+    /// Its output.
     pub output: String,
 }
 
-/// One line that a container printed.
+/// One line of a container's output.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Line {
     /// When.
     pub at: Option<Timestamp>,
-    /// Where to.
+    /// The stream.
     pub stream: Stream,
-    /// What.
+    /// The text.
     pub text: String,
 }
 
-/// Where a container prints to.
+/// An output stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Stream {
-    /// Its standard output, or its terminal.
+    /// Standard output, or the terminal.
     Stdout,
-    /// Its standard error.
+    /// Standard error.
     Stderr,
 }
 
@@ -93,17 +93,17 @@ wire_names!(Stream { Stdout = "stdout", Stderr = "stderr" });
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Process {
-    /// Its number on the host.
+    /// Its process id on the host.
     pub pid: u32,
     /// The CPU time that it has used.
     pub cpu: Span,
-    /// What it holds in memory.
+    /// The memory in use.
     pub memory: ByteCount,
-    /// What runs.
+    /// The command line.
     pub command: String,
 }
 
-/// What a container used at one instant.
+/// The resource usage of a container at one instant.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Sample {
@@ -113,76 +113,76 @@ pub struct Sample {
     pub vitals: Vitals,
 }
 
-/// Something about a container that changed.
+/// A change of a container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Change {
     /// When.
     pub at: Timestamp,
-    /// What.
+    /// What changed.
     pub what: Changed,
 }
 
-/// What can change about a container.
+/// What changed about a container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 #[serde(rename_all = "snake_case", tag = "is")]
 pub enum Changed {
-    /// It was made anew from another image.
+    /// It was recreated from another image.
     Image {
-        /// The image's digest before.
+        /// The digest of the image before.
         from: String,
-        /// And now.
+        /// The digest of the image now.
         to: String,
     },
-    /// It was made anew from the same image, with another configuration or none other.
+    /// It was recreated from the same image.
     Recreated,
-    /// Its limits are others.
+    /// Its limits changed.
     Limits,
     /// A run began.
     Started,
     /// A run ended.
     Ended {
-        /// How.
+        /// How it ended.
         exit: Exit,
     },
-    /// The health check changed its mind.
+    /// The status of the health check changed.
     Health {
-        /// What it says now.
+        /// The status now.
         to: Health,
     },
 }
 
-/// A container that another belongs with.
+/// A container that is related to the examined one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Relative {
-    /// What it is called.
+    /// Its name.
     pub name: ContainerName,
-    /// What it is to the sick one.
+    /// Its relation to the sick container.
     pub relation: Relation,
-    /// How it lives.
+    /// Its state.
     pub state: State,
-    /// What its health check says.
+    /// The status of its health check.
     pub health: Health,
-    /// Since when it has been so, where that is known.
+    /// Since when, if known.
     pub since: Option<Timestamp>,
 }
 
-/// What one container is to another.
+/// The relation of one container to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Relation {
-    /// The sick one depends on it (Compose's `depends_on`).
+    /// The sick container depends on it (Compose's `depends_on`).
     Dependency,
-    /// The sick one lives in its network (`network_mode: container:…`).
+    /// The sick container shares its network (`network_mode: container:…`).
     Network,
-    /// It depends on the sick one.
+    /// It depends on the sick container.
     Dependent,
     /// Another container of the same service.
     Replica,
-    /// Of the same Compose project, and nothing more.
+    /// Another container of the same Compose project.
     Project,
 }
 
