@@ -1,4 +1,5 @@
-//! One example of each kind of event: the story of one container, and what operators may do. Kept samples are made of them.
+//! One example of each kind of event: an incident of one container, and the actions of operators. The samples are made of
+//! these.
 
 use hemostat_schema::{
     ByteCount, Cause, Confidence, Event, EventId, IncidentId, NewEvent, Partition, Percent, Span, Subject, Timestamp,

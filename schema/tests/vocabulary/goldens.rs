@@ -1,7 +1,7 @@
 //! The JSON Schema of each kind and version, and one sample of each that must be readable for ever.
 //!
-//! `UPDATE_GOLDEN=1` writes what is new and what differs, but never touches the bytes of a sample that is kept: they stand
-//! for what is on people's logs.
+//! `UPDATE_GOLDEN=1` writes new and different schemas and new samples, but never changes an existing sample: it stands for
+//! the events on existing logs.
 
 use std::{
     collections::BTreeSet,
@@ -16,10 +16,10 @@ use serde_json::{Value, json};
 
 use super::examples::examples;
 
-const REMEDY: &str =
+const ADVICE: &str =
     "if that is meant, read schema/README.md, then run `UPDATE_GOLDEN=1 cargo test -p hemostat-schema`";
 
-/// A sample as it is kept: what it says, and the very bytes that said it.
+/// A sample: the decoded event and its original bytes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Sample {
     k: String,
@@ -59,7 +59,7 @@ fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
-/// Brings the folders up to date once, before any test reads them, if that is asked for.
+/// Updates the folders once, before any test reads them, if `UPDATE_GOLDEN=1`.
 static UPDATED: LazyLock<()> = LazyLock::new(|| {
     if std::env::var_os("UPDATE_GOLDEN").is_none_or(|value| value != "1") {
         return;
@@ -74,7 +74,7 @@ static UPDATED: LazyLock<()> = LazyLock::new(|| {
     }
 });
 
-/// The kinds and versions that a folder has a file for.
+/// The kinds and versions that have a file in a folder.
 fn kept(name: &str) -> BTreeSet<String> {
     LazyLock::force(&UPDATED);
     let files = fs::read_dir(folder(name)).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -96,12 +96,12 @@ fn write(name: &str, kind: &str, value: &impl Serialize) {
 }
 
 #[test]
-fn the_schema_of_a_kind_changes_only_on_purpose() {
+fn a_schema_changes_only_with_its_golden() {
     for info in Event::kinds() {
         let kind = format!("{}.{}", info.kind(), info.version);
         let schema = serde_json::to_value((info.schema)()).unwrap();
         let golden: Option<Value> = read("events", &kind);
-        assert_eq!(golden.as_ref(), Some(&schema), "schema/events/{kind}.json is not what the code says: {REMEDY}");
+        assert_eq!(golden.as_ref(), Some(&schema), "schema/events/{kind}.json is not what the code says: {ADVICE}");
     }
 }
 
@@ -110,8 +110,8 @@ fn every_kind_has_a_sample() {
     for example in examples() {
         let sample = Sample::of(&example);
         match read::<Sample>("samples", &sample.k) {
-            None => panic!("schema/samples/{}.json is missing: {REMEDY}", sample.k),
-            // Fields that came later may be missing in the kept one; what it says is checked where it is decoded.
+            None => panic!("schema/samples/{}.json is missing: {ADVICE}", sample.k),
+            // The sample may lack fields that were added later; another test checks its content.
             Some(kept) => assert_eq!((kept.k, kept.s), (sample.k, sample.s)),
         }
     }
@@ -121,7 +121,7 @@ fn every_kind_has_a_sample() {
 }
 
 #[test]
-fn every_kept_sample_is_readable_and_says_what_it_said() {
+fn every_sample_decodes_to_its_recorded_content() {
     for kind in kept("samples") {
         let sample: Sample = read("samples", &kind).unwrap();
         assert_eq!(sample.k, kind);
@@ -140,7 +140,7 @@ fn every_kept_sample_is_readable_and_says_what_it_said() {
 }
 
 #[test]
-fn the_first_version_of_an_authority_is_read_as_the_second_whose_other_limits_are_not_known() {
+fn version_1_of_authorised_is_upcast_without_a_snapshot_of_the_limits() {
     let sample: Sample = read("samples", "action.authorised.1").unwrap();
     let id = EventId { partition: Partition(0), ms: 1, seq: 1 };
     let lifted = codec::decode(id, &sample.k, &sample.s, None, &sample.bytes()).unwrap();
@@ -152,23 +152,23 @@ fn the_first_version_of_an_authority_is_read_as_the_second_whose_other_limits_ar
         kept.as_object_mut().unwrap().remove(moved).unwrap();
     }
     data.as_object_mut().unwrap().remove("limits");
-    assert_eq!(data, kept, "all else stands as it stood");
+    assert_eq!(data, kept, "every other field is unchanged");
 }
 
 #[test]
-fn what_is_kept_was_a_kind_once_and_is_kept_whole() {
+fn every_file_is_a_known_kind_and_no_version_is_missing() {
     for folder in ["events", "samples"] {
         for kind in kept(folder) {
             let (name, version) = kind.rsplit_once('.').unwrap();
             let version: u16 = version.parse().unwrap();
-            assert!((1..=current(name)).contains(&version), "schema/{folder}/{kind}.json is of no known version");
+            assert!((1..=current(name)).contains(&version), "schema/{folder}/{kind}.json has no known version");
         }
     }
     assert_eq!(kept("events"), kept("samples"), "each version has its schema and its sample");
     for info in Event::kinds() {
         for version in 1..=info.version {
             let kind = format!("{}.{version}", info.kind());
-            assert!(kept("samples").contains(&kind), "schema/samples/{kind}.json was taken away: old logs hold it");
+            assert!(kept("samples").contains(&kind), "schema/samples/{kind}.json was removed, but old logs contain it");
         }
     }
 }

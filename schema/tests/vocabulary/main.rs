@@ -1,4 +1,4 @@
-//! The vocabulary may grow, but what is on somebody's log must stay readable for ever.
+//! The schema may grow, but every event on an existing log must stay readable for ever.
 
 #![allow(clippy::unwrap_used, reason = "all of this is tests")]
 

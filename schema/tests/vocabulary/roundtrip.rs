@@ -1,4 +1,4 @@
-//! Whatever can be said can be read back as it was said.
+//! Property test: every event survives encoding and decoding.
 
 use hemostat_schema::{
     ByteCount, Cause, Confidence, ContainerId, ContainerName, Event, EventId, IncidentId, NewEvent, Partition, Percent,
@@ -490,7 +490,7 @@ fn new_event() -> impl Strategy<Value = NewEvent> {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read_as_it_was(event in new_event(), id in event_id()) {
+    fn every_event_survives_a_round_trip(event in new_event(), id in event_id()) {
         let encoded = codec::encode(&event).unwrap();
         let cause = event.cause.map(|cause| match cause {
             Cause::Event(id) => id.to_string(),
