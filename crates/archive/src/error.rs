@@ -11,7 +11,7 @@ pub enum Error {
     Url {
         /// The address as configured, with `***` in place of credentials.
         url: String,
-        /// What is wrong with it.
+        /// Why it is invalid.
         reason: String,
     },
     /// The storage failed.
@@ -107,11 +107,11 @@ impl Error {
 pub struct DamagedObject {
     /// The object's name.
     pub object: String,
-    /// What is wrong with it.
+    /// How it is damaged.
     pub why: Damage,
 }
 
-/// What is wrong with an object of the archive.
+/// How an object of the archive is damaged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Damage {
     /// Another object references it.

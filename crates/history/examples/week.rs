@@ -1,15 +1,12 @@
-//! Seven days of some containers, about 100,000 events, as commands for `redis-cli --pipe`: what `hemostat backtest` is
-//! timed on (after `hemostat migrate` on an empty Redis).
+//! Prints seven days of ten containers, about 100,000 events, as commands for `redis-cli --pipe`, to time
+//! `hemostat backtest` on (after `hemostat migrate` on an empty Redis).
 #![allow(clippy::unwrap_used, reason = "a tool of the tests")]
-
-#[path = "../tests/support/mod.rs"]
-mod support;
 
 use std::io::{BufWriter, Write, stdout};
 
-use hemostat_core::{Policy, policy::Care};
+use hemostat_core::{Policy, policy::ContainerPolicy};
+use hemostat_history::testing::{Plan, history};
 use hemostat_schema::{Body, Cause, NewEvent, Recorded, Span, codec};
-use support::{Plan, history};
 
 fn main() {
     let plan = Plan {
@@ -18,17 +15,17 @@ fn main() {
         sample_every: Span::from_secs(65),
         ill_every: Span::from_secs(5400),
     };
-    let care = Care { cooldown: Span::from_secs(4 * 3600), ..Care::default() };
+    let care = ContainerPolicy { cooldown: Span::from_secs(4 * 3600), ..ContainerPolicy::default() };
     let mut out = BufWriter::new(stdout());
     let mut last = String::new();
-    for event in history(plan, &Policy { care, ..Policy::default() }) {
+    for event in history(plan, &Policy { container_defaults: care, ..hemostat_core::testing::policy() }) {
         last = event.id.entry().to_string();
-        tell(&mut out, event);
+        append(&mut out, event);
     }
     command(&mut out, &[b"SET", b"hemostat:{0}:clock", last.as_bytes()]);
 }
 
-fn tell(out: &mut impl Write, event: Recorded) {
+fn append(out: &mut impl Write, event: Recorded) {
     let (stream, entry, cause) = (event.family().stream(), event.id.entry().to_string(), event.cause);
     let Body::Known(what) = event.body else { return };
     let new = NewEvent::new(event.subject, event.at, what).in_incident(event.incident);

@@ -11,7 +11,7 @@ use std::{
 };
 
 use hemostat_core::{
-    Policy, Projection,
+    Projection,
     views::{Breaker, Calibration, Containers, Cooldown, Dedup, Incidents, Timeline},
 };
 use hemostat_history::testing::{Plan, history};
@@ -53,7 +53,7 @@ fn half_a_day() -> Vec<Recorded> {
             alert.map(|alert| Recorded { id, cause: Some(event.id), body: Body::Known(alert), ..event.clone() });
         std::iter::once(event).chain(alert)
     };
-    history(plan, &Policy::default()).into_iter().flat_map(with_alert).collect()
+    history(plan, &hemostat_core::testing::policy()).into_iter().flat_map(with_alert).collect()
 }
 
 /// A log that is written in pieces, and a projector that follows it.

@@ -34,7 +34,7 @@ fn backtest(history: &[Recorded], reference: &Policy, proposed: &Policy, filter:
 
 fn with_cooldown(hours: u64) -> Policy {
     let care = ContainerPolicy { cooldown: Span::from_secs(3600 * hours), ..ContainerPolicy::default() };
-    Policy { container_defaults: care, ..Policy::default() }
+    Policy { container_defaults: care, ..hemostat_core::testing::policy() }
 }
 
 fn authorised(history: &[Recorded]) -> u64 {

@@ -1,4 +1,4 @@
-//! What is asked for is given, once and in order, wherever it stands; nothing else is.
+//! A filter selects exactly the matching events, once and in order, and reads no more than it needs.
 #![allow(clippy::unwrap_used, reason = "a test may fail loudly, in its helpers, too")]
 
 use std::{sync::Arc, time::Duration};
@@ -9,7 +9,7 @@ use hemostat_log::{Commit, Log, MemoryLog};
 use hemostat_schema::{Event, EventId, Family, IncidentId, NewEvent, Partition, Subject};
 use proptest::prelude::*;
 
-/// One event about a container of a host; ill or not, a diagnosis or an observation.
+/// One event about a container: a diagnosis or an observation, with or without an incident.
 #[derive(Debug, Clone)]
 struct Happened {
     subject: Subject,
@@ -29,7 +29,7 @@ fn incident(subject: &Subject) -> IncidentId {
     IncidentId::begun(subject, testing::at(0))
 }
 
-/// A log of these events, each with its id.
+/// A log with these events, and their ids.
 async fn logged(partitions: u16, events: &[Happened]) -> (Arc<MemoryLog>, Vec<(EventId, Happened)>) {
     let log = Arc::new(MemoryLog::with_clock(partitions, || testing::at(0)));
     let mut all = vec![];
@@ -63,7 +63,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_is_asked_for_is_given_once_and_in_order_and_nothing_else(
+    fn exactly_the_matching_events_are_selected_once_and_in_order(
         partitions in 1..5_u16,
         events in prop::collection::vec(happened(), 0..50),
         host in prop::option::of(0..3_u8),
@@ -86,8 +86,9 @@ proptest! {
             host: host.map(|host| format!("host-{host}").parse().unwrap()),
             container: container.map(|container| container.parse().unwrap()),
             incident: wanted.clone(),
+            notable_only: false,
         };
-        // As a person reads the question.
+        // The same conditions, written out.
         let is_asked_for = |(id, event): &&(EventId, Happened)| {
             let (of_host, name) = (event.subject.host.as_str(), event.subject.short());
             window.contains(*id)
@@ -112,7 +113,7 @@ proptest! {
 }
 
 #[tokio::test]
-async fn what_lies_outside_the_stretch_the_family_or_the_host_is_not_even_looked_at() {
+async fn events_outside_the_window_the_family_or_the_host_are_not_read() {
     let event = |subject: &str, diagnosed| Happened { subject: subject.parse().unwrap(), diagnosed, ill: false };
     let events =
         [event("host-0/a", true), event("host-0/a", false), event("host-1/a", false), event("host-0/a", false)];
@@ -131,7 +132,7 @@ async fn what_lies_outside_the_stretch_the_family_or_the_host_is_not_even_looked
 }
 
 #[tokio::test]
-async fn an_entry_that_cannot_be_read_is_given_where_its_kind_and_subject_are_asked_for() {
+async fn an_entry_that_cannot_be_decoded_matches_by_its_kind_and_subject() {
     let (log, _) = logged(1, &[]).await;
     log.append_raw(Partition(0), Family::Observation, "observation.started.1", "host-0/api", b"?");
     for (filter, given) in [

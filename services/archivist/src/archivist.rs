@@ -1,6 +1,6 @@
-//! The worker that seals what the notary has passed and trims what is sealed, one family after the other.
+//! The worker that seals notarised events into the archive and trims sealed ones from the log, family by family.
 //!
-//! Trouble with the archive stops neither the log nor the process: it is said once, and tried again at the next look.
+//! An archive error stops neither the log nor the process: it is logged once, and the next step retries.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,9 +9,9 @@ use std::{
 };
 
 use async_trait::async_trait;
-use hemostat_archive::{Archive, Draft, Error as ArchiveError, Manifest};
+use hemostat_archive::{Archive, Error as ArchiveError, Manifest, SegmentBuilder};
 use hemostat_runtime::{
-    Context, Halt, Metric, Step, Tenure, Worker,
+    Context, LeaseGuard, Metric, Step, Worker, WorkerError,
     log::{
         Commit, Lease, Order, Range, RawEntry, RowChange,
         chain::{VIEW, checkpoint_key},
@@ -22,22 +22,22 @@ use tokio::time::sleep;
 use tracing::{debug, error, info, warn};
 
 use crate::{
-    ledger::{Ledger, Place},
-    seal::{self, Audit, Mismatch, When},
-    trim::{self, Bound, Holder, Plan, Retention},
+    chain_index::{ChainIndex, ChainPosition},
+    seal::{self, Audit, Mismatch, SealPolicy},
+    trim::{self, Blocker, Plan, Retention, TrimLimit},
 };
 
-/// Entries that are read at once.
+/// Entries per read.
 const PAGE: usize = 1000;
 
-/// Rows that are deleted in one commit.
-const ROWS: usize = 1000;
+/// Maximum rows deleted per commit.
+const MAX_ROWS: usize = 1000;
 
-/// It looks at least this often whether something is due.
-const LONGEST_REST: Span = Span::from_secs(30);
+/// Maximum time between two steps.
+const MAX_WAIT: Span = Span::from_secs(30);
 
-/// So long something may stand in the way of trimming before it is said: a restart, a rebuild.
-const PATIENCE: Span = Span::from_secs(600);
+/// How long trimming may be blocked before a warning; a restart or a rebuild takes less.
+const WARN_AFTER: Span = Span::from_secs(600);
 
 /// Seals and trims one partition.
 #[derive(Debug)]
@@ -45,89 +45,89 @@ pub struct Archivist {
     ctx: Context,
     partition: Partition,
     archive: Option<Arc<Archive>>,
-    when: When,
+    seal_policy: SealPolicy,
     retention: Retention,
     lease: Option<Lease>,
-    ledger: Ledger,
-    /// The last segment of each family; not there where it has to be looked up.
+    chain_index: ChainIndex,
+    /// The last segment of each family, if it was looked up.
     sealed: BTreeMap<Family, Option<Manifest>>,
-    /// What was said about a family and still holds.
-    said: BTreeMap<Family, String>,
-    /// Families that cannot be trimmed, since when, because of whom.
-    held: BTreeMap<Family, (Timestamp, Holder)>,
-    warned: BTreeSet<Family>,
+    /// The error last logged for a family, until it seals again.
+    reported: BTreeMap<Family, String>,
+    /// Families that cannot be trimmed, since when and blocked by what.
+    blocked: BTreeMap<Family, (Timestamp, Blocker)>,
+    warned_about: BTreeSet<Family>,
 }
 
 /// Why a family was not sealed.
-enum Trouble {
+enum SealError {
     Log(hemostat_runtime::log::Error),
     Archive(ArchiveError),
-    /// It is not what the notary saw.
-    Changed(String),
+    /// Its events differ from what the notary recorded.
+    Tampered(String),
 }
 
-impl From<hemostat_runtime::log::Error> for Trouble {
+impl From<hemostat_runtime::log::Error> for SealError {
     fn from(error: hemostat_runtime::log::Error) -> Self {
         Self::Log(error)
     }
 }
 
-impl From<ArchiveError> for Trouble {
+impl From<ArchiveError> for SealError {
     fn from(error: ArchiveError) -> Self {
         Self::Archive(error)
     }
 }
 
 impl Archivist {
-    /// With this archive, if any.
+    /// A worker of one partition; without an archive it only trims.
     pub fn new(
         ctx: Context,
         partition: Partition,
         archive: Option<Arc<Archive>>,
-        when: When,
+        seal_policy: SealPolicy,
         retention: Retention,
     ) -> Self {
         Self {
             ctx,
             partition,
             archive,
-            when,
+            seal_policy,
             retention,
             lease: None,
-            ledger: Ledger::default(),
+            chain_index: ChainIndex::default(),
             sealed: BTreeMap::new(),
-            said: BTreeMap::new(),
-            held: BTreeMap::new(),
-            warned: BTreeSet::new(),
+            reported: BTreeMap::new(),
+            blocked: BTreeMap::new(),
+            warned_about: BTreeSet::new(),
         }
     }
 
-    /// Seals what is due of a family; how many events.
-    async fn seal(&mut self, archive: &Archive, family: Family) -> Result<usize, Trouble> {
+    /// Seals at most one segment of a family, if due, and returns its number of events.
+    async fn seal(&mut self, archive: &Archive, family: Family) -> Result<usize, SealError> {
         let Some(begin) = self.unsealed(archive, family).await? else { return Ok(0) };
         let now = self.ctx.clock.now();
-        let tip = self.ledger.tips.of(family);
-        let limit = seal::limit(tip, self.partition, self.ctx.lease_ttl.into(), now);
+        let tip = self.chain_index.tips.of(family);
+        let limit = seal::seal_limit(tip, self.partition, self.ctx.lease_ttl.into(), now);
         let Some(limit) = limit.filter(|limit| *limit > begin.last) else {
-            self.show_lag(family, None);
+            self.record_lag(family, None);
             return Ok(0);
         };
         let first = self.read(family, begin.last, limit, 1).await?.first().map(|entry| entry.id);
-        self.show_lag(family, first);
+        self.record_lag(family, first);
         let Some(first) = first else { return Ok(0) };
-        // The tip also counts what is in doubt: whether it is enough without that shows when it is read.
+        // The tip also counts events younger than the limit; the number of older ones is known after reading.
         let unsealed = tip.link.count.saturating_sub(begin.link.count);
-        if !self.when.is_due(first, usize::try_from(unsealed).unwrap_or(usize::MAX), now) {
+        if !self.seal_policy.is_due(first, usize::try_from(unsealed).unwrap_or(usize::MAX), now) {
             return Ok(0);
         }
-        let mut draft = Draft::after(begin.link)?;
-        let mut audit = Audit::new(self.partition, begin, self.ledger.of(family), tip);
+        let mut draft = SegmentBuilder::after(begin.link)?;
+        let mut audit = Audit::new(self.partition, begin, self.chain_index.of(family), tip);
         let mut after = begin.last;
-        while draft.count() < self.when.events {
-            let count = PAGE.min(self.when.events - draft.count());
+        while draft.count() < self.seal_policy.events {
+            let count = PAGE.min(self.seal_policy.events - draft.count());
             let page = self.read(family, after, limit, count).await?;
-            if let Err(mismatch) = page.iter().try_for_each(|entry| audit.take(entry)) {
-                return Err(self.changed(family, begin, mismatch).await?);
+            if let Err(mismatch) = page.iter().try_for_each(|entry| audit.add(entry)) {
+                return Err(self.tampered(family, begin, mismatch).await?);
             }
             let ended = page.len() < count;
             after = page.last().map_or(after, |entry| entry.id);
@@ -137,11 +137,11 @@ impl Archivist {
             }
         }
         let count = draft.count();
-        if !self.when.is_due(first, count, now) {
+        if !self.seal_policy.is_due(first, count, now) {
             return Ok(0);
         }
-        if let Err(mismatch) = audit.end() {
-            return Err(self.changed(family, begin, mismatch).await?);
+        if let Err(mismatch) = audit.finish() {
+            return Err(self.tampered(family, begin, mismatch).await?);
         }
         let manifest = archive.seal(draft, now).await?;
         debug!("sealed {count} {} of partition {}: {}", family.stream(), self.partition, manifest.file);
@@ -150,20 +150,20 @@ impl Archivist {
         Ok(count)
     }
 
-    /// Behind which event nothing is sealed yet, and where the chain stood there.
-    async fn unsealed(&mut self, archive: &Archive, family: Family) -> Result<Option<Place>, Trouble> {
+    /// The chain's position after the last sealed event; `None` while a trimmed log has no checkpoint to begin at.
+    async fn unsealed(&mut self, archive: &Archive, family: Family) -> Result<Option<ChainPosition>, SealError> {
         let sealed = match self.sealed.get(&family) {
             Some(sealed) => sealed,
             None => &*self.sealed.entry(family).or_insert(archive.newest(self.partition, family).await?),
         };
         if let Some(manifest) = sealed {
-            return Ok(Some(Place { link: manifest.chain, last: manifest.last }));
+            return Ok(Some(ChainPosition { link: manifest.chain, last: manifest.last }));
         }
         let trimmed = self.ctx.log.trimmed(self.partition, family).await?;
-        Ok(seal::beginning(self.partition, trimmed, self.ledger.of(family)))
+        Ok(seal::first_segment_start(self.partition, trimmed, self.chain_index.of(family)))
     }
 
-    /// At most so many entries after one event up to another.
+    /// At most `count` entries in (`after`, `up_to`].
     async fn read(
         &self,
         family: Family,
@@ -175,128 +175,130 @@ impl Archivist {
         self.ctx.log.raw(self.partition, &[family], range, Order::OldestFirst, count).await
     }
 
-    /// Names what was changed, where what is left can tell.
-    async fn changed(
+    /// Finds the altered event, if the remaining events and checkpoints identify it.
+    async fn tampered(
         &self,
         family: Family,
-        begin: Place,
+        begin: ChainPosition,
         mismatch: Mismatch,
-    ) -> Result<Trouble, hemostat_runtime::log::Error> {
+    ) -> Result<SealError, hemostat_runtime::log::Error> {
         let difference = match mismatch {
             Mismatch::Event(difference) => Some(difference),
-            Mismatch::Block(count) => match Ledger::checkpoint(&*self.ctx.log, self.partition, family, count).await? {
-                Some(checkpoint) => {
-                    let since = self.ledger.of(family).at(checkpoint.since.count);
-                    let after = since.map_or(begin.last, |since| since.last.max(begin.last));
-                    // One more than there were: the first that differs is among them.
-                    let block = self.read(family, after, checkpoint.last, checkpoint.marks.len() + 1).await?;
-                    seal::differs(&checkpoint, after, &block)
+            Mismatch::Block(count) => {
+                match ChainIndex::checkpoint(&*self.ctx.log, self.partition, family, count).await? {
+                    Some(checkpoint) => {
+                        let since = self.chain_index.of(family).at(checkpoint.since.count);
+                        let after = since.map_or(begin.last, |since| since.last.max(begin.last));
+                        // One more than the checkpoint has, so that an added event is among them.
+                        let block = self.read(family, after, checkpoint.last, checkpoint.marks.len() + 1).await?;
+                        seal::first_difference_in_block(&checkpoint, after, &block)
+                    }
+                    None => None,
                 }
-                None => None,
-            },
+            }
         };
-        Ok(Trouble::Changed(seal::alarm(family, difference)))
+        Ok(SealError::Tampered(seal::tampering_message(family, difference)))
     }
 
-    /// Trims what should go of a family, as far as it may; how many events.
-    async fn trim(&mut self, family: Family) -> Result<u64, Halt> {
+    /// Trims a family to its retention, as far as nothing blocks it, and returns the number of trimmed events.
+    async fn trim(&mut self, family: Family) -> Result<u64, WorkerError> {
         let now = self.ctx.clock.now();
-        let checkpoints = self.ledger.of(family);
-        let Some(wanted) = self.retention.wants(family, checkpoints, self.ledger.tips.of(family), now) else {
-            self.held.remove(&family);
+        let checkpoints = self.chain_index.of(family);
+        let Some(target) = self.retention.target(family, checkpoints, self.chain_index.tips.of(family), now) else {
+            self.blocked.remove(&family);
             return Ok(0);
         };
         let trimmed = self.ctx.log.trimmed(self.partition, family).await?;
-        if trimmed.is_some_and(|trimmed| trimmed >= wanted.last) {
-            self.held.remove(&family);
+        if trimmed.is_some_and(|trimmed| trimmed >= target.last) {
+            self.blocked.remove(&family);
             return Ok(0);
         }
         let inspection = self.ctx.log.inspect(self.partition).await?;
-        let mut bounds: Vec<Bound> = Bound::dealt_with(&inspection, family).into_iter().collect();
+        let mut limits: Vec<TrimLimit> = TrimLimit::processed(&inspection, family).into_iter().collect();
         match (&self.archive, self.sealed.get(&family)) {
-            (Some(_), Some(Some(manifest))) => bounds.push(Bound::sealed(manifest.last)),
-            (Some(_), _) => bounds.push(Bound { before: EventId::start(self.partition), holder: Holder::Unsealed }),
+            (Some(_), Some(Some(manifest))) => limits.push(TrimLimit::sealed(manifest.last)),
+            (Some(_), _) => {
+                limits.push(TrimLimit { before: EventId::start(self.partition), blocker: Blocker::Unsealed })
+            }
             (None, _) if self.retention.discard => {}
-            (None, _) => bounds.push(Bound { before: EventId::start(self.partition), holder: Holder::NoArchive }),
+            (None, _) => limits.push(TrimLimit { before: EventId::start(self.partition), blocker: Blocker::NoArchive }),
         }
-        let Plan { up_to, held_by } = trim::plan(wanted, checkpoints, trimmed, &bounds);
-        self.watch(family, held_by, now);
-        let Some(place) = up_to else { return Ok(0) };
-        let gone = self.ctx.log.trim(self.partition, family, trim::next(place.last)).await?.removed;
-        self.forget_before(family, place).await?;
-        debug!("trimmed {gone} {} of partition {} up to {}", family.stream(), self.partition, place.last);
-        Metric::EventsTrimmed.counter(&[("family", family.name())]).increment(gone);
-        Ok(gone)
+        let Plan { up_to, blocked_by } = trim::plan(target, checkpoints, trimmed, &limits);
+        self.track_blocker(family, blocked_by, now);
+        let Some(position) = up_to else { return Ok(0) };
+        let removed = self.ctx.log.trim(self.partition, family, trim::successor(position.last)).await?.removed;
+        self.delete_checkpoints_before(family, position).await?;
+        debug!("trimmed {removed} {} of partition {} up to {}", family.stream(), self.partition, position.last);
+        Metric::EventsTrimmed.counter(&[("family", family.name())]).increment(removed);
+        Ok(removed)
     }
 
-    /// Deletes the checkpoints of what is gone; the one at which the stream now begins stays.
-    async fn forget_before(&mut self, family: Family, place: Place) -> Result<(), Halt> {
-        let Some(lease) = self.lease.clone() else { return Err(Halt::Astray) };
-        let counts = self.ledger.of(family).before(place.link.count);
-        for counts in counts.chunks(ROWS) {
+    /// Deletes the checkpoints of trimmed events, except the one at which the stream now begins.
+    async fn delete_checkpoints_before(&mut self, family: Family, position: ChainPosition) -> Result<(), WorkerError> {
+        let Some(lease) = self.lease.clone() else { return Err(WorkerError::StaleState) };
+        let counts = self.chain_index.of(family).before(position.link.count);
+        for counts in counts.chunks(MAX_ROWS) {
             let mut change = Commit::new(lease.clone());
-            let gone =
+            let deleted =
                 |count: &u64| RowChange { view: VIEW.to_owned(), key: checkpoint_key(family, *count), row: None };
-            change.rows = counts.iter().map(gone).collect();
+            change.rows = counts.iter().map(deleted).collect();
             self.ctx.log.commit(&change).await?;
-            counts.iter().for_each(|count| self.ledger.of_mut(family).remove(*count));
+            counts.iter().for_each(|count| self.chain_index.of_mut(family).remove(*count));
         }
         Ok(())
     }
 
-    /// Says once who has stood in the way for long; that there is no archive, at once.
-    fn watch(&mut self, family: Family, held_by: Option<Holder>, now: Timestamp) {
-        let Some(holder) = held_by else {
-            self.held.remove(&family);
-            self.warned.remove(&family);
+    /// Warns once per blocker: after [`WARN_AFTER`], or immediately if there is no archive.
+    fn track_blocker(&mut self, family: Family, blocked_by: Option<Blocker>, now: Timestamp) {
+        let Some(blocker) = blocked_by else {
+            self.blocked.remove(&family);
+            self.warned_about.remove(&family);
             return;
         };
-        let held = self.held.entry(family).or_insert_with(|| (now, holder.clone()));
-        if held.1 != holder {
-            *held = (now, holder.clone());
-            self.warned.remove(&family);
+        let blocked = self.blocked.entry(family).or_insert_with(|| (now, blocker.clone()));
+        if blocked.1 != blocker {
+            *blocked = (now, blocker.clone());
+            self.warned_about.remove(&family);
         }
-        let long = holder == Holder::NoArchive || Span::between(held.0, now) >= PATIENCE;
-        if long && self.warned.insert(family) {
+        let overdue = blocker == Blocker::NoArchive || Span::between(blocked.0, now) >= WARN_AFTER;
+        if overdue && self.warned_about.insert(family) {
             warn!(
-                "archivist/{}: {} older than their retention stay on the log, as {holder}",
+                "archivist/{}: {} older than their retention stay on the log: {blocker}",
                 self.partition,
                 family.stream()
             );
         }
     }
 
-    /// Says what is wrong with a family, once as long as it stays the same.
-    fn say(&mut self, family: Family, trouble: Trouble) -> Result<(), Halt> {
-        // The same trouble may be told in other words each time: of how long it took, say.
-        let (what, text, grave) = match trouble {
-            Trouble::Log(error) => return Err(error.into()),
-            Trouble::Archive(error) => {
-                // Somebody else may have sealed: look again.
+    /// Logs an error of a family once, until it changes. A log error ends the step.
+    fn report(&mut self, family: Family, error: SealError) -> Result<(), WorkerError> {
+        // `what` identifies the error; `text` may vary from one attempt to the next, for example in durations.
+        let (what, text, is_permanent) = match error {
+            SealError::Log(error) => return Err(error.into()),
+            SealError::Archive(error) => {
+                // Another process may have sealed: look the last segment up again.
                 self.sealed.remove(&family);
-                let text = format!("{} cannot be archived, and stay on the log: {}", family.stream(), error.told());
+                let text =
+                    format!("{} cannot be archived, and stay on the log: {}", family.stream(), error.with_sources());
                 (error.to_string(), text, !error.is_transient())
             }
-            Trouble::Changed(text) => (text.clone(), text, true),
+            SealError::Tampered(text) => (text.clone(), text, true),
         };
-        if self.said.get(&family) != Some(&what) {
+        if self.reported.get(&family) != Some(&what) {
             let partition = self.partition;
-            if grave {
+            if is_permanent {
                 error!("archivist/{partition}: {text}");
             } else {
                 warn!("archivist/{partition}: {text}");
             }
-            self.said.insert(family, what);
+            self.reported.insert(family, what);
         }
         Ok(())
     }
 
-    /// How long the oldest event has waited that is not sealed.
-    fn show_lag(&self, family: Family, oldest: Option<EventId>) {
-        let lag = oldest.map_or(Span::ZERO, |oldest| {
-            let put = Timestamp::from_millisecond(i64::try_from(oldest.ms).unwrap_or(i64::MAX));
-            Span::between(put.unwrap_or(Timestamp::MAX), self.ctx.clock.now())
-        });
+    /// Sets the lag metric: the age of the oldest unsealed event.
+    fn record_lag(&self, family: Family, oldest: Option<EventId>) {
+        let lag = oldest.map_or(Span::ZERO, |oldest| Span::between(oldest.appended_at(), self.ctx.clock.now()));
         let labels = [("family", family.name()), ("partition", &*self.partition.to_string())];
         Metric::ArchiveLag.gauge(&labels).set(lag.as_secs_f64());
     }
@@ -312,27 +314,27 @@ impl Worker for Archivist {
         self.partition
     }
 
-    async fn begin(&mut self, tenure: &Tenure) -> Result<(), Halt> {
-        self.lease = Some(tenure.lease().clone());
-        self.ledger = Ledger::read(&*self.ctx.log, self.partition).await?;
+    async fn load(&mut self, guard: &LeaseGuard) -> Result<(), WorkerError> {
+        self.lease = Some(guard.lease().clone());
+        self.chain_index = ChainIndex::read(&*self.ctx.log, self.partition).await?;
         self.sealed.clear();
         Ok(())
     }
 
-    async fn step(&mut self) -> Result<Step, Halt> {
-        self.ledger.catch_up(&*self.ctx.log, self.partition).await?;
+    async fn step(&mut self) -> Result<Step, WorkerError> {
+        self.chain_index.catch_up(&*self.ctx.log, self.partition).await?;
         let mut handled = 0;
         for family in Family::ALL {
             if let Some(archive) = self.archive.clone() {
                 match self.seal(&archive, family).await {
                     Ok(sealed) => {
                         handled += sealed;
-                        if self.said.remove(&family).is_some() {
+                        if self.reported.remove(&family).is_some() {
                             info!("archivist/{}: {} are archived again", self.partition, family.stream());
                         }
                     }
-                    // What cannot be archived is not trimmed beyond what is.
-                    Err(trouble) => self.say(family, trouble)?,
+                    // Trimming then stops at the last sealed event.
+                    Err(error) => self.report(family, error)?,
                 }
             }
             handled += usize::try_from(self.trim(family).await?).unwrap_or(usize::MAX);
@@ -340,12 +342,12 @@ impl Worker for Archivist {
         if handled > 0 {
             return Ok(Step::Worked { handled, emitted: 0 });
         }
-        let soon = Span::from_millis((self.when.age.as_millis() / 10).clamp(100, LONGEST_REST.as_millis()));
+        let soon = Span::from_millis((self.seal_policy.age.as_millis() / 10).clamp(100, MAX_WAIT.as_millis()));
         Ok(Step::Idle { until: Some(soon.after(self.ctx.clock.now())) })
     }
 
-    async fn rest(&mut self, until: Option<Timestamp>) {
-        let wait = until.map_or(LONGEST_REST, |until| Span::between(self.ctx.clock.now(), until));
-        sleep(Duration::from(wait.min(LONGEST_REST))).await;
+    async fn wait(&mut self, until: Option<Timestamp>) {
+        let wait = until.map_or(MAX_WAIT, |until| Span::between(self.ctx.clock.now(), until));
+        sleep(Duration::from(wait.min(MAX_WAIT))).await;
     }
 }

@@ -1,8 +1,8 @@
-//! What is to be sealed, and whether it is still what the notary saw.
+//! When a segment is due, which events it may hold, and the audit of these events against the notary's chain.
 //!
-//! A segment ends where its family's oldest unsealed event has become old enough, or enough events have come together. It
-//! never holds the newest part of the stream: what is younger than a lease's time to live may yet be lost in a failover
-//! of Redis, and the archive must not know events that the log does not.
+//! A segment is due when its oldest event reaches an age, or when enough events are unsealed. It never holds events
+//! younger than the lease's time to live: a Redis failover may still lose those, and the archive must not hold events
+//! that the log does not.
 
 use std::iter::Peekable;
 
@@ -11,124 +11,127 @@ use hemostat_runtime::log::{
     chain::{Checkpoint, Difference, Link, Mark, Tip, first_difference},
 };
 use hemostat_schema::{EventId, Family, Partition, Span, Timestamp};
-use hemostat_settings::Config;
+use hemostat_settings::Archive;
 
-use crate::ledger::{Checkpoints, Iter, Place};
+use crate::chain_index::{ChainPosition, CheckpointIter, Checkpoints};
 
-/// When a segment is sealed.
+/// When a segment is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct When {
-    /// When there are so many events ...
+pub struct SealPolicy {
+    /// Maximum events per segment; as many unsealed events make it due.
     pub events: usize,
-    /// ... or when the first one is so old.
+    /// Age of the oldest unsealed event that makes a segment due.
     pub age: Span,
 }
 
-impl From<&Config> for When {
-    fn from(config: &Config) -> Self {
-        let events = usize::try_from(config.archive.segment_events).unwrap_or(usize::MAX);
-        Self { events, age: config.archive.segment_age }
+impl From<&Archive> for SealPolicy {
+    fn from(archive: &Archive) -> Self {
+        let events = usize::try_from(archive.segment_events).unwrap_or(usize::MAX);
+        Self { events, age: archive.segment_age }
     }
 }
 
-impl When {
-    /// Whether so many events, of which this is the first, are a segment.
+impl SealPolicy {
+    /// Whether `count` unsealed events, the oldest of which is `first`, are due.
     pub fn is_due(&self, first: EventId, count: usize, now: Timestamp) -> bool {
         count >= self.events || first.ms <= EventId::at(first.partition, self.age.before(now)).ms
     }
 }
 
-/// The last event that may be sealed: one that the notary has passed and that is old enough to stay.
-pub fn limit(tip: &Tip, partition: Partition, doubt: Span, now: Timestamp) -> Option<EventId> {
-    let certain = EventId { seq: u64::MAX, ..EventId::at(partition, doubt.before(now)) };
-    tip.last.map(|last| last.min(certain))
+/// The last event that may be sealed: hashed by the notary and older than `min_age`.
+pub fn seal_limit(tip: &Tip, partition: Partition, min_age: Span, now: Timestamp) -> Option<EventId> {
+    let old_enough = EventId { seq: u64::MAX, ..EventId::at(partition, min_age.before(now)) };
+    tip.last.map(|last| last.min(old_enough))
 }
 
-/// Where the first segment begins: behind which event, and where the chain stood there. A log that was trimmed before it
-/// had an archive begins at a checkpoint. None while that is not known.
-pub fn beginning(partition: Partition, trimmed: Option<EventId>, checkpoints: &Checkpoints) -> Option<Place> {
+/// The chain's position before the first segment. A log that was trimmed without an archive begins at a checkpoint;
+/// `None` while that checkpoint is not indexed.
+pub fn first_segment_start(
+    partition: Partition,
+    trimmed: Option<EventId>,
+    checkpoints: &Checkpoints,
+) -> Option<ChainPosition> {
     match trimmed {
-        None => Some(Place { link: Link::default(), last: EventId::start(partition) }),
-        Some(trimmed) => checkpoints.iter().find(|place| place.last >= trimmed),
+        None => Some(ChainPosition { link: Link::default(), last: EventId::start(partition) }),
+        Some(trimmed) => checkpoints.iter().find(|position| position.last >= trimmed),
     }
 }
 
-/// What was found instead of what the notary saw.
+/// A difference from what the notary recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mismatch {
-    /// This event.
+    /// In this event.
     Event(Difference),
-    /// Something in the block that ends with the checkpoint after so many events.
+    /// Somewhere in the block that ends with the checkpoint after this number of events.
     Block(u64),
 }
 
-/// Whether events, one after the other, are what the notary saw.
+/// Compares events, in order, with what the notary recorded.
 #[derive(Debug)]
 pub struct Audit<'a> {
     partition: Partition,
     tip: &'a Tip,
-    begin: Place,
-    /// Where the chain stands behind the last event that was taken.
-    now: Place,
-    expected: Peekable<Iter<'a>>,
-    /// The last checkpoint: behind it only the marks of the open block say what there was.
+    begin: ChainPosition,
+    /// The chain after the last audited event.
+    current: ChainPosition,
+    expected: Peekable<CheckpointIter<'a>>,
+    /// The last event of the last checkpoint. Later events are compared by the marks of the open block.
     closed: EventId,
     open: Vec<Mark>,
 }
 
 impl<'a> Audit<'a> {
-    /// Of the events that came after `begin`.
-    pub fn new(partition: Partition, begin: Place, checkpoints: &'a Checkpoints, tip: &'a Tip) -> Self {
+    /// An audit of the events after `begin`.
+    pub fn new(partition: Partition, begin: ChainPosition, checkpoints: &'a Checkpoints, tip: &'a Tip) -> Self {
         let mut expected = checkpoints.iter().peekable();
-        while expected.next_if(|place| place.last <= begin.last).is_some() {}
+        while expected.next_if(|position| position.last <= begin.last).is_some() {}
         let closed = checkpoints.at(tip.since.count).map_or(begin.last, |since| since.last);
-        Self { partition, tip, begin, now: begin, expected, closed, open: vec![] }
+        Self { partition, tip, begin, current: begin, expected, closed, open: vec![] }
     }
 
-    /// The event that comes next.
+    /// Audits the next event.
     ///
     /// # Errors
-    /// Where the block that ends with it is not what it was.
-    pub fn take(&mut self, entry: &RawEntry) -> Result<(), Mismatch> {
-        self.now = Place { link: self.now.link.then(entry), last: entry.id };
+    /// When the block that ends with it was altered.
+    pub fn add(&mut self, entry: &RawEntry) -> Result<(), Mismatch> {
+        self.current = ChainPosition { link: self.current.link.then(entry), last: entry.id };
         if entry.id > self.closed {
             self.open.push(Mark::of(entry));
         }
-        match self.expected.next_if(|place| place.last <= entry.id) {
-            Some(place) if place != self.now => Err(Mismatch::Block(place.link.count)),
+        match self.expected.next_if(|position| position.last <= entry.id) {
+            Some(position) if position != self.current => Err(Mismatch::Block(position.link.count)),
             _ => Ok(()),
         }
     }
 
-    /// No more come.
+    /// Audits the events of the open block.
     ///
     /// # Errors
-    /// Where those of the open block are not what they were.
-    pub fn end(self) -> Result<(), Mismatch> {
+    /// When one of them was altered.
+    pub fn finish(self) -> Result<(), Mismatch> {
         let after = self.closed.max(self.begin.last);
-        let within = |id: EventId| after < id && id <= self.now.last;
+        let within = |id: EventId| after < id && id <= self.current.last;
         let seen: Vec<Mark> = self.tip.marks.iter().filter(|mark| within(mark.id(self.partition))).copied().collect();
         first_difference(self.partition, &seen, &self.open)
             .map_or(Ok(()), |difference| Err(Mismatch::Event(difference)))
     }
 }
 
-/// The event in which `entries`, the block of a checkpoint as it is now, differ from what it was; as far as both came
-/// after this event.
-pub fn differs(checkpoint: &Checkpoint, after: EventId, entries: &[RawEntry]) -> Option<Difference> {
+/// The first event after `after` in which `entries`, the current block of a checkpoint, differ from its marks.
+pub fn first_difference_in_block(checkpoint: &Checkpoint, after: EventId, entries: &[RawEntry]) -> Option<Difference> {
     let partition = checkpoint.last.partition;
     let seen: Vec<Mark> = checkpoint.marks.iter().filter(|mark| mark.id(partition) > after).copied().collect();
     first_difference(partition, &seen, &entries.iter().map(Mark::of).collect::<Vec<_>>())
 }
 
-/// What a person is told when they are not the same; the family is held until somebody has looked.
-pub fn alarm(family: Family, difference: Option<Difference>) -> String {
+/// The log line for an altered family, which is neither sealed nor trimmed until an operator has intervened.
+pub fn tampering_message(family: Family, difference: Option<Difference>) -> String {
     let what = match difference {
         Some(difference) => difference.to_string(),
-        None => "its chain of hashes does not come out".to_owned(),
+        None => "its chain of hashes does not match".to_owned(),
     };
     format!(
-        "the {} are not what the notary saw ({what}); they are neither archived nor trimmed: run `hemostat verify`",
+        "the {} differ from what the notary recorded ({what}); they are neither archived nor trimmed: run `hemostat verify`",
         family.stream()
     )
 }
@@ -155,8 +158,8 @@ mod tests {
     }
 
     #[test]
-    fn a_segment_is_due_by_number_or_by_age() {
-        let when = When { events: 3, age: Span::from_millis(100) };
+    fn a_segment_is_due_by_count_or_by_age() {
+        let when = SealPolicy { events: 3, age: Span::from_millis(100) };
         for (first, count, now, due) in
             [(50, 2, 100, false), (50, 3, 100, true), (50, 1, 149, false), (50, 1, 150, true), (50, 1, 20, false)]
         {
@@ -165,42 +168,42 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_sealed_that_the_notary_has_not_passed_or_that_is_in_doubt() {
+    fn events_that_the_notary_has_not_hashed_or_that_are_too_young_are_not_sealed() {
         let passed = |ms| Tip { last: Some(id(ms)), ..Tip::default() };
-        let limit = |tip: &Tip, now| limit(tip, P, Span::from_millis(10), at(now));
-        assert_eq!(limit(&Tip::default(), 1000), None);
-        assert_eq!(limit(&passed(500), 1000), Some(id(500)));
-        assert_eq!(limit(&passed(995), 1000), Some(EventId { seq: u64::MAX, ..id(990) }));
+        let seal_limit = |tip: &Tip, now| seal_limit(tip, P, Span::from_millis(10), at(now));
+        assert_eq!(seal_limit(&Tip::default(), 1000), None);
+        assert_eq!(seal_limit(&passed(500), 1000), Some(id(500)));
+        assert_eq!(seal_limit(&passed(995), 1000), Some(EventId { seq: u64::MAX, ..id(990) }));
     }
 
     #[test]
-    fn a_log_that_was_trimmed_before_begins_at_a_checkpoint() {
+    fn the_first_segment_of_a_trimmed_log_begins_at_a_checkpoint() {
         let mut checkpoints = Checkpoints::default();
-        let place = |count, ms| Place { link: Link { count, ..Link::default() }, last: id(ms) };
-        assert_eq!(beginning(P, None, &checkpoints), Some(place(0, 0)));
-        assert_eq!(beginning(P, Some(id(10)), &checkpoints), None);
-        checkpoints.insert(place(4, 10));
-        checkpoints.insert(place(8, 20));
-        for (trimmed, expected) in [(10, Some(place(4, 10))), (15, Some(place(8, 20))), (21, None)] {
-            assert_eq!(beginning(P, Some(id(trimmed)), &checkpoints), expected, "{trimmed}");
+        let position = |count, ms| ChainPosition { link: Link { count, ..Link::default() }, last: id(ms) };
+        assert_eq!(first_segment_start(P, None, &checkpoints), Some(position(0, 0)));
+        assert_eq!(first_segment_start(P, Some(id(10)), &checkpoints), None);
+        checkpoints.insert(position(4, 10));
+        checkpoints.insert(position(8, 20));
+        for (trimmed, expected) in [(10, Some(position(4, 10))), (15, Some(position(8, 20))), (21, None)] {
+            assert_eq!(first_segment_start(P, Some(id(trimmed)), &checkpoints), expected, "{trimmed}");
         }
     }
 
     #[test]
-    fn what_was_changed_since_the_notary_saw_it_is_named_wherever_it_stands() {
-        // Two blocks of three, and two in the open one; the segment begins in the middle of the first block.
+    fn every_alteration_after_notarisation_is_named() {
+        // Two closed blocks of three and an open block of two; the segment begins within the first block.
         let history: Vec<RawEntry> = (1..=8).map(|ms| entry(ms, "e")).collect();
         let mut tip = Tip::default();
         let closed: Vec<Checkpoint> = history.iter().filter_map(|entry| tip.fold(entry, 3)).collect();
         let mut checkpoints = Checkpoints::default();
         for Checkpoint { link, last, .. } in &closed {
-            checkpoints.insert(Place { link: *link, last: *last });
+            checkpoints.insert(ChainPosition { link: *link, last: *last });
         }
-        let begin = Place { link: Link::default().then(&history[0]), last: id(1) };
+        let begin = ChainPosition { link: Link::default().then(&history[0]), last: id(1) };
         let audit = |entries: &[RawEntry]| {
             let mut audit = Audit::new(P, begin, &checkpoints, &tip);
-            entries.iter().try_for_each(|entry| audit.take(entry))?;
-            audit.end()
+            entries.iter().try_for_each(|entry| audit.add(entry))?;
+            audit.finish()
         };
         for end in 1..=8 {
             assert_eq!(audit(&history[1..end]), Ok(()), "up to {end}");
@@ -229,7 +232,7 @@ mod tests {
             (removed(2), Mismatch::Block(3), Some(Difference::Missing(id(3)))),
             (removed(3), Mismatch::Block(6), Some(Difference::Missing(id(4)))),
             (added(1), Mismatch::Block(3), Some(Difference::Added(between(2)))),
-            // Between two blocks: it counts as of the second.
+            // An event between two blocks belongs to the second.
             (added(2), Mismatch::Block(6), Some(Difference::Added(between(3)))),
             (changed(6), Mismatch::Event(Difference::Changed(id(7))), None),
             (removed(6), Mismatch::Event(Difference::Missing(id(7))), None),
@@ -237,14 +240,14 @@ mod tests {
         ] {
             assert_eq!(audit(&entries), Err(mismatch));
             if let Mismatch::Block(count) = mismatch {
-                let place = closed.iter().position(|checkpoint| checkpoint.link.count == count).unwrap();
-                let since = place.checked_sub(1).map_or(begin.last, |before| closed[before].last);
+                let position = closed.iter().position(|checkpoint| checkpoint.link.count == count).unwrap();
+                let since = position.checked_sub(1).map_or(begin.last, |before| closed[before].last);
                 let block: Vec<RawEntry> = entries
                     .iter()
-                    .filter(|entry| since < entry.id && entry.id <= closed[place].last)
+                    .filter(|entry| since < entry.id && entry.id <= closed[position].last)
                     .cloned()
                     .collect();
-                assert_eq!(differs(&closed[place], since, &block), difference);
+                assert_eq!(first_difference_in_block(&closed[position], since, &block), difference);
             }
         }
     }

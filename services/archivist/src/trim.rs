@@ -1,31 +1,29 @@
-//! What may leave the log, and who stands in the way.
+//! Retention: which events may be trimmed from the log, and what blocks that.
 //!
-//! A stream can only be cut at its beginning, so each family has one retention: samples stay as long as all other
-//! observations. It is cut at a checkpoint of the notary, so that the chain of hashes of what stays always has a known
-//! beginning, also where there is no archive.
+//! Redis can trim a stream only at its beginning, so retention is per family: samples stay as long as all other
+//! observations. Trimming stops at a checkpoint of the notary, so that the remaining chain of hashes always has a known
+//! start, also without an archive.
 
 use std::fmt;
 
 use hemostat_runtime::log::{Inspection, chain::Tip};
 use hemostat_schema::{EventId, Family, Span, Timestamp};
-use hemostat_settings::Config;
 
-use crate::ledger::{Checkpoints, Place};
+use crate::chain_index::{ChainPosition, Checkpoints};
 
 /// How long events stay on the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
-    /// For each family, in the order of [`Family::ALL`]; zero is for ever.
+    /// Age per family, in the order of [`Family::ALL`]; zero means for ever.
     pub keep: [Span; Family::ALL.len()],
-    /// At most so many events of a family; 0 is any number.
+    /// Maximum events per family; 0 means no maximum.
     pub max_events: u64,
-    /// Whether events may go that no archive has.
+    /// Whether events may be trimmed without an archive.
     pub discard: bool,
 }
 
-impl From<&Config> for Retention {
-    fn from(config: &Config) -> Self {
-        let retention = &config.retention;
+impl From<&hemostat_settings::Retention> for Retention {
+    fn from(retention: &hemostat_settings::Retention) -> Self {
         Self {
             keep: Family::ALL.map(|family| match family {
                 Family::Observation => retention.observations,
@@ -40,97 +38,109 @@ impl From<&Config> for Retention {
 }
 
 impl Retention {
-    /// Up to which checkpoint the family should go; none where all of it should stay.
-    pub fn wants(&self, family: Family, checkpoints: &Checkpoints, tip: &Tip, now: Timestamp) -> Option<Place> {
+    /// The checkpoint up to which the family should be trimmed; `None` if nothing should be.
+    pub fn target(
+        &self,
+        family: Family,
+        checkpoints: &Checkpoints,
+        tip: &Tip,
+        now: Timestamp,
+    ) -> Option<ChainPosition> {
         let keep = self.keep[family as usize];
-        let old = |place: Place| keep > Span::ZERO && place.last < EventId::at(place.last.partition, keep.before(now));
-        let by_age = checkpoints.last_that(old);
-        let left = |place: Place| tip.link.count.saturating_sub(place.link.count);
+        let old = |position: ChainPosition| {
+            keep > Span::ZERO && position.last < EventId::at(position.last.partition, keep.before(now))
+        };
+        let by_age = checkpoints.last_where(old);
+        let left = |position: ChainPosition| tip.link.count.saturating_sub(position.link.count);
         let too_many = self.max_events > 0 && tip.link.count > self.max_events;
-        let by_size = if too_many { checkpoints.iter().find(|place| left(*place) <= self.max_events) } else { None };
-        by_age.into_iter().chain(by_size).max_by_key(|place| place.last)
+        let by_size =
+            if too_many { checkpoints.iter().find(|position| left(*position) <= self.max_events) } else { None };
+        by_age.into_iter().chain(by_size).max_by_key(|position| position.last)
     }
 }
 
-/// Who stands in the way of trimming.
+/// What blocks trimming.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Holder {
-    /// There is no archive, and history may not be thrown away.
+pub enum Blocker {
+    /// There is no archive, and events may not be discarded.
     NoArchive,
-    /// It is not sealed yet.
+    /// The events are not sealed yet.
     Unsealed,
-    /// This group has not dealt with it.
+    /// This consumer group has not processed the events.
     Group(String),
 }
 
-impl fmt::Display for Holder {
+impl fmt::Display for Blocker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoArchive => f.write_str(
-                "there is no archive to keep them: set archive.url, or retention.discard = true to throw history away",
-            ),
-            Self::Unsealed => f.write_str("they are not in the archive yet: look for what the archivist says about it"),
+            Self::NoArchive => {
+                f.write_str("there is no archive; set archive.url, or retention.discard = true to discard history")
+            }
+            Self::Unsealed => {
+                f.write_str("the archive does not hold them yet; look for the archivist's errors in the log")
+            }
             Self::Group(group) => write!(
                 f,
-                "the group {group} has not dealt with them: start what does its work, or see `hemostat fsck` where it \
-                 belongs to no role any more"
+                "the consumer group {group} has not processed them; start its role, or run `hemostat fsck` if no role \
+                 uses it any more"
             ),
         }
     }
 }
 
-/// Nothing from this event on may be trimmed.
+/// Events from this one on must not be trimmed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Bound {
-    /// The event.
+pub struct TrimLimit {
+    /// The first event that must stay.
     pub before: EventId,
-    /// Who needs it.
-    pub holder: Holder,
+    /// What needs it.
+    pub blocker: Blocker,
 }
 
-impl Bound {
-    /// By what is sealed.
+impl TrimLimit {
+    /// The limit set by the last sealed event.
     pub fn sealed(last: EventId) -> Self {
-        Self { before: next(last), holder: Holder::Unsealed }
+        Self { before: successor(last), blocker: Blocker::Unsealed }
     }
 
-    /// By what the groups that read a family have dealt with; none where there is no such group.
-    pub fn dealt_with(inspection: &Inspection, family: Family) -> Option<Self> {
+    /// The limit set by the slowest consumer group of a family; `None` if no group reads it.
+    pub fn processed(inspection: &Inspection, family: Family) -> Option<Self> {
         let groups = inspection.streams.get(&family).into_iter().flat_map(|stream| &stream.groups);
         let groups = groups.map(|group| {
             let pending = group.pending.first().copied();
-            (pending.unwrap_or(EventId::end(group.delivered.partition)).min(next(group.delivered)), &group.name)
+            (pending.unwrap_or(EventId::end(group.delivered.partition)).min(successor(group.delivered)), &group.name)
         });
         let cursors = inspection.cursors.iter().filter(|(_, cursor)| cursor.families.contains(&family));
-        let cursors = cursors.map(|(name, cursor)| (next(cursor.at), name));
+        let cursors = cursors.map(|(name, cursor)| (successor(cursor.at), name));
         let (before, name) = groups.chain(cursors).min()?;
-        Some(Self { before, holder: Holder::Group(name.clone()) })
+        Some(Self { before, blocker: Blocker::Group(name.clone()) })
     }
 }
 
-/// What becomes of a family.
+/// What to trim of a family.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Plan {
-    /// Trim up to and with this checkpoint.
-    pub up_to: Option<Place>,
-    /// More should go, and this one stands in the way.
-    pub held_by: Option<Holder>,
+    /// Trim up to and including this checkpoint.
+    pub up_to: Option<ChainPosition>,
+    /// What prevents trimming up to the target.
+    pub blocked_by: Option<Blocker>,
 }
 
-/// What is to be trimmed of what should be: as far as the bounds allow, and only what is still there.
-pub fn plan(wanted: Place, checkpoints: &Checkpoints, trimmed: Option<EventId>, bounds: &[Bound]) -> Plan {
-    let there = |place: &Place| trimmed.is_none_or(|trimmed| place.last > trimmed);
-    if !there(&wanted) {
+/// Trims up to the target or, if a limit comes first, up to the last checkpoint before it; nothing if that was trimmed
+/// already.
+pub fn plan(target: ChainPosition, checkpoints: &Checkpoints, trimmed: Option<EventId>, limits: &[TrimLimit]) -> Plan {
+    let there = |position: &ChainPosition| trimmed.is_none_or(|trimmed| position.last > trimmed);
+    if !there(&target) {
         return Plan::default();
     }
-    let nearest = bounds.iter().filter(|bound| bound.before <= wanted.last).min_by_key(|bound| bound.before);
-    let Some(bound) = nearest else { return Plan { up_to: Some(wanted), held_by: None } };
-    let up_to = checkpoints.last_that(|place| place.last < bound.before).filter(there);
-    Plan { up_to, held_by: Some(bound.holder.clone()) }
+    let nearest = limits.iter().filter(|limit| limit.before <= target.last).min_by_key(|limit| limit.before);
+    let Some(limit) = nearest else { return Plan { up_to: Some(target), blocked_by: None } };
+    let up_to = checkpoints.last_where(|position| position.last < limit.before).filter(there);
+    Plan { up_to, blocked_by: Some(limit.blocker.clone()) }
 }
 
-/// The place after an event.
-pub fn next(id: EventId) -> EventId {
+/// The smallest id after an event's.
+pub fn successor(id: EventId) -> EventId {
     EventId { seq: id.seq.saturating_add(1), ..id }
 }
 
@@ -145,19 +155,19 @@ mod tests {
         EventId { partition: Partition(0), ms, seq: 0 }
     }
 
-    fn place(count: u64) -> Place {
-        Place { link: Link { count, ..Link::default() }, last: id(count * 10) }
+    fn position(count: u64) -> ChainPosition {
+        ChainPosition { link: Link { count, ..Link::default() }, last: id(count * 10) }
     }
 
-    /// Checkpoints after 4, 8, 12 and 16 events, at ten times as many milliseconds.
+    /// Checkpoints after 4, 8, 12 and 16 events, each at ten milliseconds per event.
     fn checkpoints() -> Checkpoints {
         let mut checkpoints = Checkpoints::default();
-        [4, 8, 12, 16].map(place).into_iter().for_each(|place| checkpoints.insert(place));
+        [4, 8, 12, 16].map(position).into_iter().for_each(|position| checkpoints.insert(position));
         checkpoints
     }
 
     #[test]
-    fn what_is_too_old_or_too_much_should_go_a_checkpoint_at_a_time() {
+    fn events_beyond_age_or_count_are_trimmed_up_to_a_checkpoint() {
         let tip = Tip { link: Link { count: 18, ..Link::default() }, last: Some(id(180)), ..Tip::default() };
         for (keep, max_events, expected) in [
             (0, 0, None),
@@ -177,30 +187,31 @@ mod tests {
         ] {
             let retention = Retention { keep: [Span::from_millis(keep); 4], max_events, discard: false };
             let now = Timestamp::from_millisecond(200).unwrap();
-            let wanted = retention.wants(Family::Action, &checkpoints(), &tip, now);
-            assert_eq!(wanted, expected.map(place), "keep {keep} ms and {max_events} events");
+            let wanted = retention.target(Family::Action, &checkpoints(), &tip, now);
+            assert_eq!(wanted, expected.map(position), "keep {keep} ms and {max_events} events");
         }
     }
 
     #[test]
-    fn nothing_goes_that_somebody_needs_and_who_that_is_is_said() {
-        let group = |name: &str| Holder::Group(name.to_owned());
-        let bound = |ms, holder| Bound { before: id(ms), holder };
-        let trim = |trimmed: Option<u64>, bounds: &[Bound]| plan(place(12), &checkpoints(), trimmed.map(id), bounds);
-        let planned = |count: Option<u64>, held_by| Plan { up_to: count.map(place), held_by };
+    fn a_needed_event_blocks_trimming_and_the_plan_names_the_blocker() {
+        let group = |name: &str| Blocker::Group(name.to_owned());
+        let bound = |ms, blocker| TrimLimit { before: id(ms), blocker };
+        let trim =
+            |trimmed: Option<u64>, bounds: &[TrimLimit]| plan(position(12), &checkpoints(), trimmed.map(id), bounds);
+        let planned = |count: Option<u64>, blocked_by| Plan { up_to: count.map(position), blocked_by };
         assert_eq!(trim(None, &[]), planned(Some(12), None));
         assert_eq!(trim(None, &[bound(121, group("g"))]), planned(Some(12), None));
         assert_eq!(trim(None, &[bound(120, group("g"))]), planned(Some(8), Some(group("g"))));
         assert_eq!(
-            trim(None, &[bound(120, group("g")), Bound::sealed(id(79))]),
-            planned(Some(4), Some(Holder::Unsealed))
+            trim(None, &[bound(120, group("g")), TrimLimit::sealed(id(79))]),
+            planned(Some(4), Some(Blocker::Unsealed))
         );
         assert_eq!(trim(Some(80), &[bound(90, group("g"))]), planned(None, Some(group("g"))));
-        assert_eq!(trim(Some(120), &[bound(0, Holder::NoArchive)]), Plan::default(), "it is gone already");
+        assert_eq!(trim(Some(120), &[bound(0, Blocker::NoArchive)]), Plan::default(), "it was trimmed already");
     }
 
     #[test]
-    fn a_group_needs_what_it_has_not_been_given_and_what_it_has_not_acknowledged() {
+    fn a_group_needs_its_undelivered_and_its_pending_events() {
         let state = |name: &str, delivered, pending: &[u64]| GroupState {
             name: name.to_owned(),
             delivered: id(delivered),
@@ -216,14 +227,15 @@ mod tests {
                     .collect(),
                 ..Inspection::default()
             };
-            let expected = expected.map(|(before, name)| Bound { before, holder: Holder::Group(name.to_owned()) });
-            assert_eq!(Bound::dealt_with(&inspection, Family::Action), expected);
+            let expected =
+                expected.map(|(before, name)| TrimLimit { before, blocker: Blocker::Group(name.to_owned()) });
+            assert_eq!(TrimLimit::processed(&inspection, Family::Action), expected);
         };
         check(vec![], &[], None);
-        check(vec![state("a", 50, &[]), state("b", 70, &[])], &[], Some((next(id(50)), "a")));
+        check(vec![state("a", 50, &[]), state("b", 70, &[])], &[], Some((successor(id(50)), "a")));
         check(vec![state("a", 50, &[]), state("b", 70, &[20, 60])], &[], Some((id(20), "b")));
-        check(vec![state("a", 50, &[])], &[("c", 30, Family::Action)], Some((next(id(30)), "c")));
-        check(vec![state("a", 50, &[])], &[("c", 30, Family::Alert)], Some((next(id(50)), "a")));
-        check(vec![state("a", 0, &[])], &[], Some((next(id(0)), "a")));
+        check(vec![state("a", 50, &[])], &[("c", 30, Family::Action)], Some((successor(id(30)), "c")));
+        check(vec![state("a", 50, &[])], &[("c", 30, Family::Alert)], Some((successor(id(50)), "a")));
+        check(vec![state("a", 0, &[])], &[], Some((successor(id(0)), "a")));
     }
 }

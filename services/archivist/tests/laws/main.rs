@@ -1,40 +1,34 @@
-//! The laws of the archivist: nothing is lost, nothing goes that somebody needs, and what was tampered with stays where
-//! it is and is named.
+//! The laws of the archivist: no event is lost, no needed event is trimmed, and altered events are named and stay on the
+//! log.
 
 #![allow(clippy::unwrap_used, reason = "a law that meets an error is broken")]
 
-#[path = "../../../../crates/archive/tests/laws/faulty.rs"]
-mod faulty;
 mod notary;
 mod redis;
 mod sealing;
-#[path = "../../../../crates/log/tests/support/mod.rs"]
-mod support;
 mod trimming;
 
 use std::{sync::Arc, time::Duration};
 
 use hemostat_archive::Archive;
-use hemostat_archivist::{Archivist, Notary, Retention, When};
-use hemostat_log::{Commit, History, Log, MemoryLog, Order, Range, RawEntry};
-use hemostat_runtime::{Clock, Context, ManualClock, Stage, Step, Worker};
+use hemostat_archivist::{Archivist, Notary, Retention, SealPolicy};
+use hemostat_log::{Commit, History, Log, MemoryLog, Order, Range, RawEntry, testing::events::event};
+use hemostat_runtime::{Clock, Context, LeasedWorker, ManualClock, Step, Worker};
 use hemostat_schema::{EventId, Family, Partition, Span, Timestamp};
-
-use crate::support::events::event;
 
 const P: Partition = Partition(0);
 const EVERY: usize = 4;
-const WHEN: When = When { events: 10, age: Span::from_secs(100) };
-/// Everything older than 200 seconds goes.
+const SEAL_POLICY: SealPolicy = SealPolicy { events: 10, age: Span::from_secs(100) };
+/// Events are trimmed after 200 seconds.
 const RETENTION: Retention = Retention { keep: [Span::from_secs(200); 4], max_events: 0, discard: false };
 
-/// A log in memory whose time is the test's.
-struct Bed {
+/// A log in memory with a clock that the test advances.
+struct ArchivistFixture {
     ctx: Context,
     clock: Arc<ManualClock>,
 }
 
-impl Bed {
+impl ArchivistFixture {
     fn new(archive: Option<Arc<Archive>>) -> Self {
         let clock = Arc::new(ManualClock::at(Timestamp::from_second(1_000_000).unwrap()));
         let of_log = clock.clone();
@@ -44,23 +38,23 @@ impl Bed {
         Self { ctx, clock }
     }
 
-    fn notary(&self) -> Stage<Notary> {
-        Stage::new(self.ctx.clone(), Notary::new(self.ctx.clone(), P, EVERY, None))
+    fn notary(&self) -> LeasedWorker<Notary> {
+        LeasedWorker::new(self.ctx.clone(), Notary::new(self.ctx.clone(), P, EVERY, None))
     }
 
-    fn archivist(&self, archive: Option<Arc<Archive>>, retention: Retention) -> Stage<Archivist> {
-        Stage::new(self.ctx.clone(), Archivist::new(self.ctx.clone(), P, archive, WHEN, retention))
+    fn archivist(&self, archive: Option<Arc<Archive>>, retention: Retention) -> LeasedWorker<Archivist> {
+        LeasedWorker::new(self.ctx.clone(), Archivist::new(self.ctx.clone(), P, archive, SEAL_POLICY, retention))
     }
 
-    fn passes(&self, secs: u64) {
+    fn advance(&self, secs: u64) {
         self.clock.advance(Span::from_secs(secs));
     }
 
-    /// Puts so many events of each family on the log, one a second.
-    async fn put(&self, count: usize) {
+    /// Appends `count` events of each family, one per second.
+    async fn append(&self, count: usize) {
         for n in 0..count {
-            self.passes(1);
-            put(&*self.ctx.log, Family::ALL.map(|family| event(family, "api", &n.to_string()))).await;
+            self.advance(1);
+            append(&*self.ctx.log, Family::ALL.map(|family| event(family, "api", &n.to_string()))).await;
         }
     }
 
@@ -68,8 +62,8 @@ impl Bed {
         ids(&self.ctx.log.raw(P, &Family::ALL, Range::ALL, Order::OldestFirst, usize::MAX).await.unwrap())
     }
 
-    /// All that ever happened.
-    async fn ever(&self) -> Vec<EventId> {
+    /// All events of archive and log.
+    async fn all_events(&self) -> Vec<EventId> {
         let mut scan = self.ctx.history.scan(P, Family::ALL, Range::ALL);
         let mut all = vec![];
         while let Some(page) = scan.next().await.unwrap() {
@@ -83,12 +77,12 @@ fn ids(entries: &[RawEntry]) -> Vec<EventId> {
     entries.iter().map(|entry| entry.id).collect()
 }
 
-async fn put(log: &dyn Log, events: impl IntoIterator<Item = hemostat_schema::NewEvent>) {
+async fn append(log: &dyn Log, events: impl IntoIterator<Item = hemostat_schema::NewEvent>) {
     let lease = log.acquire(P, "writer", "writer", Duration::from_secs(10_000_000)).await.unwrap().unwrap();
     log.commit(&Commit { events: events.into_iter().collect(), ..Commit::new(lease) }).await.unwrap();
 }
 
-/// Steps until there is nothing left to do.
-async fn rest<W: Worker>(stage: &mut Stage<W>) {
+/// Steps until the worker is idle.
+async fn run_until_idle<W: Worker>(stage: &mut LeasedWorker<W>) {
     while let Step::Worked { .. } = stage.step().await.unwrap() {}
 }

@@ -1,12 +1,13 @@
-//! A history as HemoStat would have written it: some containers, some of which fall ill again and again, and are treated
-//! by the real deciders; each event has an id of the time at which it was told.
+//! For tests and the example `week`: a generated history in which the real deciders treat containers that fail again and
+//! again. Each event's id carries the time at which it was recorded.
+#![allow(clippy::unwrap_used, reason = "a test ends where something it relies on fails")]
 
 use std::sync::Arc;
 
 use hemostat_core::{
     Policy,
     judge::Judge,
-    remedy::Remedy,
+    remedy::Authorisation,
     testing::{Simulation, facts},
 };
 use hemostat_diagnosis::Triage;
@@ -24,42 +25,47 @@ use hemostat_schema::{
 };
 use serde_json::Value;
 
-/// What is to be told.
+/// Parameters of the generated history.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
-    /// So many containers.
+    /// Number of containers.
     pub containers: u32,
-    /// For so long.
+    /// Length of the history.
     pub length: Span,
-    /// A sample of each in this time.
+    /// Interval between two samples of a container.
     pub sample_every: Span,
-    /// The n-th container falls ill every n-th of this time.
+    /// Container n becomes unhealthy every n times this interval.
     pub ill_every: Span,
 }
 
-/// The history of a plan under a policy.
+/// Generates the history of a plan under a policy.
 pub fn history(plan: Plan, policy: &Policy) -> Vec<Recorded> {
     let began = Timestamp::from_second(1_767_225_600).unwrap();
     let policy = Arc::new(policy.clone());
-    let simulation = Simulation::new(began).with::<Triage>(&policy).with::<Remedy>(&policy).with::<Judge>(&policy);
-    let mut ward = Ward {
+    let simulation =
+        Simulation::new(began).with::<Triage>(&policy).with::<Authorisation>(&policy).with::<Judge>(&policy);
+    let mut deciders = Deciders {
         simulation,
         carried_out: 0,
         answered: 0,
         questions: 0,
         patients: (0..plan.containers).map(Patient::new).collect(),
     };
-    for patient in &ward.patients {
-        ward.simulation.tell(NewEvent::new(patient.subject.clone(), began, Seen { facts: patient.facts.clone() }));
+    for patient in &deciders.patients {
+        deciders.simulation.append(NewEvent::new(
+            patient.subject.clone(),
+            began,
+            Seen { facts: patient.facts.clone() },
+        ));
     }
     let end = plan.length.after(began);
-    while ward.simulation.now() < end {
-        ward.tick(plan, began);
+    while deciders.simulation.now() < end {
+        deciders.tick(plan, began);
     }
-    with_times(ward.simulation.log())
+    with_times(deciders.simulation.log())
 }
 
-struct Ward {
+struct Deciders {
     simulation: Simulation,
     carried_out: usize,
     answered: usize,
@@ -70,7 +76,7 @@ struct Ward {
 struct Patient {
     subject: Subject,
     facts: Facts,
-    /// Its illness, and in how many restarts it will be over.
+    /// The incident, and the number of restarts until it recovers.
     ill: Option<(IncidentId, u32)>,
     illnesses: u64,
     sampled: Timestamp,
@@ -78,15 +84,15 @@ struct Patient {
 
 const TICK: Span = Span::from_secs(5);
 
-impl Ward {
+impl Deciders {
     fn tick(&mut self, plan: Plan, began: Timestamp) {
-        self.simulation.pass(TICK);
+        self.simulation.advance(TICK);
         self.carry_out();
         let now = self.simulation.now();
         for (n, patient) in (1..).zip(&mut self.patients) {
             if plan.sample_every.after(patient.sampled) <= now {
                 patient.sampled = now;
-                self.simulation.tell(NewEvent::new(patient.subject.clone(), now, Sampled { vitals: vitals() }));
+                self.simulation.append(NewEvent::new(patient.subject.clone(), now, Sampled { vitals: vitals() }));
             }
             let due = plan.ill_every.times((patient.illnesses + 1) * n).after(began);
             if due <= now && patient.ill.is_none() {
@@ -97,7 +103,7 @@ impl Ward {
         self.carry_out();
     }
 
-    /// Restarts whatever is to be restarted; the illness is over after as many restarts as it takes.
+    /// Carries out the authorised restarts; a container recovers after its number of restarts.
     fn carry_out(&mut self) {
         loop {
             self.answer();
@@ -116,11 +122,11 @@ impl Ward {
                 let patient = self.patients.iter_mut().find(|patient| patient.subject == event.subject).unwrap();
                 patient.restart(&mut self.simulation, event.id, intent);
             }
-            self.simulation.pass(Span::from_millis(700));
+            self.simulation.advance(Span::from_millis(700));
         }
     }
 
-    /// Answers what a model is asked: now it says what the rules say, now it sees no illness, now it fails.
+    /// Answers opinions sought from a model: it agrees with the rules, reports a false alarm, or fails.
     fn answer(&mut self) {
         let sought: Vec<(Recorded, OpinionSought)> = self.simulation.log()[self.answered..]
             .iter()
@@ -139,7 +145,7 @@ impl Ward {
                 _ => sought.fallback.clone(),
             };
             let answer = NewEvent::new(event.subject.clone(), self.simulation.now(), reached);
-            self.simulation.tell(answer.in_incident(event.incident.clone()).caused_by(Cause::Event(event.id)));
+            self.simulation.append(answer.in_incident(event.incident.clone()).caused_by(Cause::Event(event.id)));
         }
         self.simulation.settle();
     }
@@ -153,7 +159,7 @@ impl Patient {
 
     fn tell(&self, simulation: &mut Simulation, event: impl Into<Event>) {
         let incident = self.ill.as_ref().map(|(incident, _)| incident.clone());
-        simulation.tell(NewEvent::new(self.subject.clone(), simulation.now(), event).in_incident(incident));
+        simulation.append(NewEvent::new(self.subject.clone(), simulation.now(), event).in_incident(incident));
     }
 
     fn target(&self) -> Target {
@@ -180,7 +186,7 @@ impl Patient {
         let (remedy, took, proof) = (intent.remedy, Span::from_millis(300), Proof::Answered);
         let target = Some(self.target());
         self.tell(simulation, Succeeded { action, remedy, target, called_at: Some(now), took, proof });
-        simulation.pass(Span::from_secs(3));
+        simulation.advance(Span::from_secs(3));
         let Some((_, left)) = &mut self.ill else { return };
         *left -= 1;
         let well = *left == 0;
@@ -188,7 +194,7 @@ impl Patient {
         let to = if well { Health::Healthy } else { Health::Unhealthy };
         self.tell(simulation, HealthChanged { target, from, to });
         if well {
-            simulation.pass(Span::from_secs(10));
+            simulation.advance(Span::from_secs(10));
             let cleared =
                 SymptomCleared { symptom: Symptom::Unhealthy, why: Cleared::Well, stood: Span::from_secs(13) };
             self.tell(simulation, cleared);
@@ -214,7 +220,7 @@ fn vitals() -> Vitals {
     }
 }
 
-/// The simulation counts its ids; here each gets the time at which it was told, and so do all that refer to it.
+/// Replaces the simulation's counted ids, and all references to them, by ids with the time of the event.
 fn with_times(log: &[Recorded]) -> Vec<Recorded> {
     let mut ids: Vec<EventId> = vec![];
     for (n, event) in (0..).zip(log) {
@@ -225,7 +231,7 @@ fn with_times(log: &[Recorded]) -> Vec<Recorded> {
     let new = |old: EventId| ids[usize::try_from(old.ms).unwrap() - 1];
     let event = |event: &Recorded| {
         let known = event.event().unwrap();
-        // Only decisions and their outcomes refer to others.
+        // Observations contain no ids of other events.
         let body = if event.family() == Family::Observation {
             event.body.clone()
         } else {

@@ -1,4 +1,4 @@
-//! What the notary has written: where each family's chain stands, and its checkpoints.
+//! Index of the notary's rows: the tip of each family's chain of hashes, and its checkpoints.
 
 use std::collections::BTreeMap;
 
@@ -8,18 +8,18 @@ use hemostat_runtime::log::{
 };
 use hemostat_schema::{EventId, Family, Partition};
 
-/// The notary's group.
-pub const NOTARY: &str = "notary";
+/// The notary's consumer group.
+pub const NOTARY_GROUP: &str = "notary";
 
-/// Where the chains of a partition stand.
+/// The tips of a partition's chains.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Tips([Tip; Family::ALL.len()]);
 
 impl Tips {
-    /// As the notary left them.
+    /// Reads them from the notary's rows.
     ///
     /// # Errors
-    /// When the log cannot be read, or a row of the notary not be made out.
+    /// When the log cannot be read, or a row is invalid.
     pub async fn read(log: &dyn Log, partition: Partition) -> Result<Self, Error> {
         let rows = log.rows(partition, VIEW, &Family::ALL.map(tip_key)).await?;
         let mut tips = Self::default();
@@ -31,117 +31,117 @@ impl Tips {
         Ok(tips)
     }
 
-    /// Of one family.
+    /// The tip of one family.
     pub fn of(&self, family: Family) -> &Tip {
         &self.0[family as usize]
     }
 
-    /// Of one family.
+    /// The tip of one family.
     pub fn of_mut(&mut self, family: Family) -> &mut Tip {
         &mut self.0[family as usize]
     }
 
-    /// The last event that is in any of the chains: all before it are, too.
+    /// The notary's offset: the last event in any chain. All earlier events are in their chains.
     pub fn position(&self, partition: Partition) -> EventId {
         self.0.iter().filter_map(|tip| tip.last).max().unwrap_or(EventId::start(partition))
     }
 }
 
-/// Where a chain stood at a checkpoint.
+/// The state of a chain after some event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
-    /// The chain.
+pub struct ChainPosition {
+    /// Number of events and hash.
     pub link: Link,
-    /// Its last event.
+    /// The last event in the chain.
     pub last: EventId,
 }
 
-/// Goes through checkpoints in the order of the log.
-pub type Iter<'a> = std::iter::Copied<std::collections::btree_map::Values<'a, u64, Place>>;
+/// Iterates over checkpoints in log order.
+pub type CheckpointIter<'a> = std::iter::Copied<std::collections::btree_map::Values<'a, u64, ChainPosition>>;
 
-/// The checkpoints of one family, by how many events came before them; without their marks.
+/// The checkpoints of one family by number of events, without their marks.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Checkpoints(BTreeMap<u64, Place>);
+pub struct Checkpoints(BTreeMap<u64, ChainPosition>);
 
 impl Checkpoints {
-    /// All there are.
-    pub fn iter(&self) -> Iter<'_> {
+    /// All checkpoints, oldest first.
+    pub fn iter(&self) -> CheckpointIter<'_> {
         self.0.values().copied()
     }
 
-    /// After so many events.
-    pub fn at(&self, count: u64) -> Option<Place> {
+    /// The checkpoint after `count` events.
+    pub fn at(&self, count: u64) -> Option<ChainPosition> {
         self.0.get(&count).copied()
     }
 
-    /// The last one that `is` right, where all before that are right, too.
-    pub fn last_that(&self, is: impl Fn(Place) -> bool) -> Option<Place> {
-        self.iter().rev().find(|place| is(*place))
+    /// The last checkpoint for which `is` holds.
+    pub fn last_where(&self, is: impl Fn(ChainPosition) -> bool) -> Option<ChainPosition> {
+        self.iter().rev().find(|position| is(*position))
     }
 
-    /// Adds one.
-    pub fn insert(&mut self, place: Place) {
-        self.0.insert(place.link.count, place);
+    /// Adds a checkpoint.
+    pub fn insert(&mut self, position: ChainPosition) {
+        self.0.insert(position.link.count, position);
     }
 
-    /// Those before the one after `count` events, which stays: there is nothing left of which they speak.
+    /// The counts of all checkpoints before the one after `count` events.
     pub fn before(&self, count: u64) -> Vec<u64> {
         self.0.range(..count).map(|(count, _)| *count).collect()
     }
 
-    /// Forgets one.
+    /// Removes a checkpoint.
     pub fn remove(&mut self, count: u64) {
         self.0.remove(&count);
     }
 }
 
-/// Tips and checkpoints of a partition, read as the notary goes on.
+/// Tips and checkpoints of a partition, read incrementally.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Ledger {
-    /// Where the chains stand.
+pub struct ChainIndex {
+    /// The tips of the chains.
     pub tips: Tips,
     checkpoints: [Checkpoints; Family::ALL.len()],
 }
 
-impl Ledger {
-    /// Everything that the notary has written.
+impl ChainIndex {
+    /// Reads all rows of the notary.
     ///
     /// # Errors
-    /// When the log cannot be read, or a row of the notary not be made out.
+    /// When the log cannot be read, or a row is invalid.
     pub async fn read(log: &dyn Log, partition: Partition) -> Result<Self, Error> {
-        let mut ledger = Self::default();
+        let mut chain_index = Self::default();
         for (key, row) in log.all_rows(partition, VIEW).await? {
             if let Some((family, Some(_))) = parse_key(&key) {
                 let Checkpoint { link, last, .. } =
                     Checkpoint::from_row(&row).map_err(|error| unreadable(&key, &error))?;
-                ledger.of_mut(family).insert(Place { link, last });
+                chain_index.of_mut(family).insert(ChainPosition { link, last });
             }
         }
-        ledger.tips = Tips::read(log, partition).await?;
-        Ok(ledger)
+        chain_index.tips = Tips::read(log, partition).await?;
+        Ok(chain_index)
     }
 
-    /// Reads what was written since: back from the tip to what is known.
+    /// Reads the rows added since, walking back from the tip to a known checkpoint.
     ///
     /// # Errors
-    /// When the log cannot be read, or a row of the notary not be made out.
+    /// When the log cannot be read, or a row is invalid.
     pub async fn catch_up(&mut self, log: &dyn Log, partition: Partition) -> Result<(), Error> {
         self.tips = Tips::read(log, partition).await?;
         for family in Family::ALL {
             let mut count = self.tips.of(family).since.count;
             while count > 0 && self.of(family).at(count).is_none() {
                 let Some(checkpoint) = Self::checkpoint(log, partition, family, count).await? else { break };
-                self.of_mut(family).insert(Place { link: checkpoint.link, last: checkpoint.last });
+                self.of_mut(family).insert(ChainPosition { link: checkpoint.link, last: checkpoint.last });
                 count = checkpoint.since.count;
             }
         }
         Ok(())
     }
 
-    /// One checkpoint, with its marks.
+    /// Reads one checkpoint with its marks.
     ///
     /// # Errors
-    /// When the log cannot be read, or the row not be made out.
+    /// When the log cannot be read, or the row is invalid.
     pub async fn checkpoint(
         log: &dyn Log,
         partition: Partition,
