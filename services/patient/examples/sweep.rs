@@ -1,4 +1,4 @@
-//! `make sweep`: takes patients that killed runs left behind, and the patients' images, out of the Docker engine.
+//! `make sweep`: removes the patients that killed runs left behind, and the patients' images, from the Docker engine.
 
 use hemostat_patient::stage;
 

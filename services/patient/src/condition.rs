@@ -1,135 +1,112 @@
-//! What the patient suffers from at present, and how often it has.
+//! The patient's current illnesses, and how often it has had each.
 //!
-//! An illness of a kind replaces the one of the same kind before it. None outlives the process, so a restart cures all.
+//! An illness replaces a previous one of the same kind. Illnesses live in the process, so a restart ends all of them.
 
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use crate::{Illness, stress};
+use crate::{episode::Episode, illness::Illness, stress};
 
-/// One bout of an illness: over when its time is up or when it is ended, whichever comes first.
-#[derive(Debug)]
-pub(crate) struct Bout {
-    ended: AtomicBool,
-    begun: Instant,
-    until: Option<Instant>,
-}
-
-impl Bout {
-    fn new(lasts: Option<Duration>) -> Arc<Self> {
-        let begun = Instant::now();
-        Arc::new(Self { ended: AtomicBool::new(false), begun, until: lasts.map(|lasts| begun + lasts) })
-    }
-
-    fn end(&self) {
-        self.ended.store(true, Ordering::Relaxed);
-    }
-
-    pub(crate) fn is_over(&self) -> bool {
-        self.ended.load(Ordering::Relaxed) || self.until.is_some_and(|until| Instant::now() >= until)
-    }
-}
-
-/// What the patient suffers from at present, and how often it has.
+/// The patient's current illnesses, and how often it has had each.
 #[derive(Debug, Default)]
 pub struct Condition {
-    bouts: Mutex<BTreeMap<&'static str, Arc<Bout>>>,
+    episodes: Mutex<BTreeMap<&'static str, Arc<Episode>>>,
     counts: Mutex<BTreeMap<&'static str, u64>>,
-    /// The turn of a health check that flaps.
-    turn: Mutex<Duration>,
+    /// How long a flapping health check keeps each result.
+    flap_period: Mutex<Duration>,
     held: Arc<AtomicU64>,
 }
 
-/// The patient cannot fall ill in this way here.
+/// The illness would exhaust the host's memory.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "this container has no memory limit, so it would take the host's memory: start it with one (docker run --memory)"
 )]
-pub struct Unlimited;
+pub struct NoMemoryLimit;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Condition {
-    /// Falls ill. What kills the process does so a moment later, so that the answer still gets out.
+    /// Starts an illness. One that kills the process does so a moment later, so that the HTTP response gets out.
     ///
     /// # Errors
-    /// When asked to exhaust memory that nothing limits.
-    pub fn fall_ill(&self, illness: Illness) -> Result<(), Unlimited> {
-        let takes_all = matches!(illness, Illness::Oom | Illness::OomChild);
-        if takes_all && !stress::memory_is_limited() {
-            return Err(Unlimited);
+    /// When the illness exhausts memory and the container has no limit.
+    pub fn fall_ill(&self, illness: Illness) -> Result<(), NoMemoryLimit> {
+        let exhausts_memory = matches!(illness, Illness::Oom | Illness::OomChild);
+        if exhausts_memory && !stress::memory_is_limited() {
+            return Err(NoMemoryLimit);
         }
-        let bout = Bout::new(illness.lasts());
-        if let Some(before) = lock(&self.bouts).insert(illness.name(), Arc::clone(&bout)) {
+        let episode = Episode::new(illness.duration());
+        if let Some(before) = lock(&self.episodes).insert(illness.name(), Arc::clone(&episode)) {
             before.end();
         }
         *lock(&self.counts).entry(illness.name()).or_default() += 1;
         match illness {
-            Illness::Cpu(cpu) => stress::burn(&bout, cpu.intensity),
-            Illness::Memory(memory) => stress::hold(bout, memory.size_mb, Arc::clone(&self.held)),
+            Illness::Cpu(cpu) => stress::burn(&episode, cpu.intensity),
+            Illness::Memory(memory) => stress::hold(episode, memory.size_mb, Arc::clone(&self.held)),
             Illness::Unhealthy(_) => {}
             Illness::Crash(crash) => stress::crash(crash.code),
             Illness::Oom => stress::exhaust(),
-            Illness::OomChild => stress::lose_a_child(),
-            Illness::Leak(leak) => stress::leak(bout, leak.mb_per_second, Arc::clone(&self.held)),
-            Illness::Crowd(crowd) => stress::crowd(&bout, crowd.threads),
-            Illness::Flapping(flapping) => *lock(&self.turn) = Duration::from_secs_f64(flapping.every),
-            Illness::Disk(disk) => stress::fill(bout, disk.size_mb),
+            Illness::OomChild => stress::exhaust_in_child(),
+            Illness::Leak(leak) => stress::leak(episode, leak.mb_per_second, Arc::clone(&self.held)),
+            Illness::Crowd(crowd) => stress::crowd(&episode, crowd.threads),
+            Illness::Flapping(flapping) => *lock(&self.flap_period) = Duration::from_secs_f64(flapping.every),
+            Illness::Disk(disk) => stress::fill(episode, disk.size_mb),
         }
         Ok(())
     }
 
-    /// Ends every illness that can be ended.
+    /// Ends every illness that has not killed the process.
     pub fn recover(&self) {
-        lock(&self.bouts).values().for_each(|bout| bout.end());
+        lock(&self.episodes).values().for_each(|episode| episode.end());
     }
 
-    /// Whether it suffers from the illness of this name.
-    pub fn suffers(&self, name: &str) -> bool {
-        lock(&self.bouts).get(name).is_some_and(|bout| !bout.is_over())
+    /// Whether it has the illness of this name.
+    pub fn has(&self, name: &str) -> bool {
+        lock(&self.episodes).get(name).is_some_and(|episode| !episode.is_over())
     }
 
-    /// What the health check is to say.
-    pub fn is_well(&self) -> bool {
-        !self.suffers("unhealthy") && !self.flaps_down()
+    /// The result of the health check.
+    pub fn is_healthy(&self) -> bool {
+        !self.has("unhealthy") && !self.flaps_down()
     }
 
-    /// Whether its health check flaps, and it is the turn of failing, which comes first.
+    /// Whether its health check flaps and currently fails; the first period fails.
     fn flaps_down(&self) -> bool {
-        let turn = *lock(&self.turn);
-        let bouts = lock(&self.bouts);
-        bouts.get("flapping").filter(|bout| !bout.is_over()).is_some_and(|bout| {
-            let turns = bout.begun.elapsed().as_millis().checked_div(turn.as_millis()).unwrap_or(0);
-            turns.is_multiple_of(2)
+        let period = *lock(&self.flap_period);
+        let episodes = lock(&self.episodes);
+        episodes.get("flapping").filter(|episode| !episode.is_over()).is_some_and(|episode| {
+            let periods = episode.elapsed().as_millis().checked_div(period.as_millis()).unwrap_or(0);
+            periods.is_multiple_of(2)
         })
     }
 
-    /// How many bytes it holds for its illness.
+    /// Memory held for an illness, in bytes.
     pub fn held_bytes(&self) -> u64 {
         self.held.load(Ordering::Relaxed)
     }
 
-    /// In Prometheus's text format.
+    /// Its metrics, in Prometheus's text format.
     pub fn metrics(&self) -> String {
         let mut text =
             String::from("# HELP patient_well Whether the health check passes.\n# TYPE patient_well gauge\n");
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "patient_well {}", u8::from(self.is_well()));
-        text.push_str("# HELP patient_ill Whether it suffers from this illness.\n# TYPE patient_ill gauge\n");
+        let _ = writeln!(text, "patient_well {}", u8::from(self.is_healthy()));
+        text.push_str("# HELP patient_ill Whether the patient has this illness.\n# TYPE patient_ill gauge\n");
         for name in Illness::NAMES {
-            let _ = writeln!(text, "patient_ill{{illness=\"{name}\"}} {}", u8::from(self.suffers(name)));
+            let _ = writeln!(text, "patient_ill{{illness=\"{name}\"}} {}", u8::from(self.has(name)));
         }
         text.push_str(
-            "# HELP patient_illnesses_total How often it fell ill.\n# TYPE patient_illnesses_total counter\n",
+            "# HELP patient_illnesses_total How often the patient fell ill.\n# TYPE patient_illnesses_total counter\n",
         );
         let counts = lock(&self.counts);
         for name in Illness::NAMES {
@@ -144,6 +121,8 @@ impl Condition {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
     use crate::illness::{Cpu, Crowd, Disk, Flapping, Leak, Memory, Unhealthy};
 
@@ -155,26 +134,26 @@ mod tests {
         }
     }
 
-    /// This process's resident memory.
+    /// Resident memory of this process.
     fn resident_bytes() -> u64 {
         let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
         statm.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
     }
 
     #[test]
-    fn an_illness_ends_when_told_to_and_when_its_time_is_up() {
+    fn an_illness_ends_on_request_and_after_its_duration() {
         let condition = Condition::default();
-        assert!(condition.is_well());
+        assert!(condition.is_healthy());
         condition.fall_ill(Illness::Unhealthy(Unhealthy { duration: None })).unwrap();
-        assert!(!condition.is_well());
+        assert!(!condition.is_healthy());
         condition.recover();
-        assert!(condition.is_well());
+        assert!(condition.is_healthy());
         condition.fall_ill(Illness::Unhealthy(Unhealthy { duration: Some(1) })).unwrap();
-        eventually("the end of a one-second illness", || condition.is_well());
+        eventually("the end of a one-second illness", || condition.is_healthy());
     }
 
     #[test]
-    fn held_memory_is_resident_and_given_back() {
+    fn held_memory_is_resident_and_released() {
         let condition = Condition::default();
         let before = resident_bytes();
         condition.fall_ill(Illness::Memory(Memory { duration: 60, size_mb: 200 })).unwrap();
@@ -194,19 +173,19 @@ mod tests {
     }
 
     #[test]
-    fn health_that_flaps_fails_and_passes_by_turns() {
+    fn a_flapping_health_check_alternates() {
         let condition = Condition::default();
         condition.fall_ill(Illness::Flapping(Flapping { duration: 60, every: 0.1 })).unwrap();
         for _ in 0..3 {
-            eventually("failing", || !condition.is_well());
-            eventually("passing", || condition.is_well());
+            eventually("failing", || !condition.is_healthy());
+            eventually("passing", || condition.is_healthy());
         }
         condition.recover();
-        assert!(condition.is_well());
+        assert!(condition.is_healthy());
     }
 
     #[test]
-    fn a_crowd_comes_and_goes() {
+    fn extra_threads_start_and_end() {
         let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
         let condition = Condition::default();
         condition.fall_ill(Illness::Crowd(Crowd { duration: 60, threads: 200 })).unwrap();
@@ -216,9 +195,9 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_kept_while_it_is_ill() {
+    fn a_file_exists_during_the_illness() {
         let condition = Condition::default();
-        let file = stress::ballast();
+        let file = stress::ballast_file();
         condition.fall_ill(Illness::Disk(Disk { duration: 60, size_mb: 3 })).unwrap();
         let size = || std::fs::metadata(&file).map_or(0, |file| file.len());
         eventually("a file of 3 MiB", || size() == 3 << 20);
@@ -227,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn metrics_tell_the_condition_and_the_history() {
+    fn metrics_show_current_and_past_illnesses() {
         let condition = Condition::default();
         for _ in 0..2 {
             condition.fall_ill(Illness::Cpu(Cpu { duration: 1, intensity: 0.01 })).unwrap();

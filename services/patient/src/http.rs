@@ -1,4 +1,4 @@
-//! One HTTP exchange with a patient, without an HTTP client: for its own health check and for the stage.
+//! A minimal HTTP client, for the patient's own health check and for the stage: keeps the image small.
 
 use anyhow::{Context, bail};
 use tokio::{
@@ -6,22 +6,22 @@ use tokio::{
     net::TcpStream,
 };
 
-/// What was answered.
+/// A response.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
+pub struct Response {
     /// The status code.
     pub status: u16,
     /// The body.
     pub body: String,
 }
 
-/// Sends one request to `address` (`host:port`) and reads the answer.
+/// Sends one request to `address` (`host:port`) and reads the response.
 ///
-/// It speaks HTTP/1.0, so the answer ends where the connection does and is never chunked.
+/// It uses HTTP/1.0, so that the response ends with the connection and is never chunked.
 ///
 /// # Errors
-/// When nobody listens, the connection breaks, or what comes back is not HTTP.
-pub async fn exchange(address: &str, method: &str, path: &str, body: &str) -> anyhow::Result<Answer> {
+/// When the connection fails, or the response is not HTTP.
+pub async fn exchange(address: &str, method: &str, path: &str, body: &str) -> anyhow::Result<Response> {
     let mut stream = TcpStream::connect(address).await.with_context(|| format!("could not connect to {address}"))?;
     let length = body.len();
     let request = format!(
@@ -29,14 +29,14 @@ pub async fn exchange(address: &str, method: &str, path: &str, body: &str) -> an
     );
     let talk = async {
         stream.write_all(request.as_bytes()).await?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await?;
-        anyhow::Ok(answer)
+        let mut response = String::new();
+        stream.read_to_string(&mut response).await?;
+        anyhow::Ok(response)
     };
-    let answer = talk.await.with_context(|| format!("the connection to {address} broke during {method} {path}"))?;
-    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
-    let (Some(status), Some((_, body))) = (status, answer.split_once("\r\n\r\n")) else {
-        bail!("{address} did not answer {method} {path} in HTTP");
+    let response = talk.await.with_context(|| format!("the connection to {address} broke during {method} {path}"))?;
+    let status = response.split(' ').nth(1).and_then(|status| status.parse().ok());
+    let (Some(status), Some((_, body))) = (status, response.split_once("\r\n\r\n")) else {
+        bail!("{address} did not respond to {method} {path} in HTTP");
     };
-    Ok(Answer { status, body: body.to_owned() })
+    Ok(Response { status, body: body.to_owned() })
 }

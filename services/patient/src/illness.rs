@@ -1,10 +1,10 @@
-//! Which illnesses there are, how each is asked for over HTTP, and within which bounds.
+//! The illnesses, their HTTP request bodies, and the bounds of their parameters.
 
 use std::{fmt, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-/// One way of being ill.
+/// An illness, with its parameters.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Illness {
     /// Uses CPU.
@@ -15,17 +15,17 @@ pub enum Illness {
     Unhealthy(Unhealthy),
     /// Exits with an error.
     Crash(Crash),
-    /// Takes memory until the kernel kills it.
+    /// Allocates memory until the kernel kills it.
     Oom,
-    /// Has a child that takes memory until the kernel kills that, and goes on itself.
+    /// Starts a child that allocates memory until the kernel kills it; the patient itself survives.
     OomChild,
-    /// Holds more and more memory.
+    /// Leaks memory.
     Leak(Leak),
-    /// Has many threads.
+    /// Runs many threads.
     Crowd(Crowd),
-    /// Fails its health check and passes it by turns.
+    /// Alternates between failing and passing its health check.
     Flapping(Flapping),
-    /// Keeps a file.
+    /// Fills its disk with a file.
     Disk(Disk),
 }
 
@@ -33,9 +33,9 @@ pub enum Illness {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Cpu {
-    /// For how many seconds, 1 to 300.
+    /// Seconds, 1 to 300.
     pub duration: u64,
-    /// How much of each core that it may use, above 0 up to 1.
+    /// Share of each available core, above 0 up to 1.
     pub intensity: f64,
 }
 
@@ -43,9 +43,9 @@ pub struct Cpu {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Memory {
-    /// For how many seconds, 1 to 300.
+    /// Seconds, 1 to 300.
     pub duration: u64,
-    /// How much, in MiB, 1 to 2000.
+    /// MiB, 1 to 2000.
     pub size_mb: u64,
 }
 
@@ -53,7 +53,7 @@ pub struct Memory {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Unhealthy {
-    /// For how many seconds, 1 to 300; without it, until a restart or `/stress/stop`.
+    /// Seconds, 1 to 300; without it, until a restart or `/stress/stop`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration: Option<u64>,
 }
@@ -66,43 +66,43 @@ pub struct Crash {
     pub code: i32,
 }
 
-/// Holds more and more memory; the body of `POST /stress/leak`.
+/// Leaks memory; the body of `POST /stress/leak`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Leak {
-    /// For how many seconds, 1 to 300.
+    /// Seconds, 1 to 300.
     pub duration: u64,
-    /// How much more each second, in MiB, above 0 up to 100.
+    /// MiB per second, above 0 up to 100.
     pub mb_per_second: f64,
 }
 
-/// Has many threads; the body of `POST /stress/crowd`.
+/// Runs many threads; the body of `POST /stress/crowd`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Crowd {
-    /// For how many seconds, 1 to 300.
+    /// Seconds, 1 to 300.
     pub duration: u64,
-    /// How many more, 1 to 1000.
+    /// Additional threads, 1 to 1000.
     pub threads: u64,
 }
 
-/// Fails its health check and passes it by turns; the body of `POST /stress/flapping`.
+/// Alternates between failing and passing its health check; the body of `POST /stress/flapping`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Flapping {
-    /// For how many seconds, 1 to 300.
+    /// Seconds, 1 to 300.
     pub duration: u64,
-    /// How many seconds each turn takes, 0.1 to 60.
+    /// Seconds of each result, 0.1 to 60.
     pub every: f64,
 }
 
-/// Keeps a file in its writable layer; the body of `POST /stress/disk`.
+/// Writes a file into its writable layer; the body of `POST /stress/disk`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Disk {
-    /// For how many seconds, 1 to 300.
+    /// Seconds, 1 to 300.
     pub duration: u64,
-    /// How large, in MiB, 1 to 2000.
+    /// MiB, 1 to 2000.
     pub size_mb: u64,
 }
 
@@ -148,20 +148,20 @@ impl Default for Crash {
     }
 }
 
-/// An illness outside its bounds, or one that there is not.
+/// An unknown illness, or a parameter out of bounds.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Invalid {
-    /// A value is not within its bounds.
+    /// A parameter is out of bounds.
     #[error("{field} must be {bounds}, not {value}")]
     OutOfBounds {
-        /// Of the body.
+        /// The field of the body.
         field: &'static str,
-        /// What it says.
+        /// Its value.
         value: String,
-        /// What it may say.
+        /// The allowed values.
         bounds: &'static str,
     },
-    /// There is no such illness.
+    /// No illness has this name.
     #[error("{0:?} is not an illness: {names}", names = Illness::NAMES.join(", "))]
     Unknown(String),
 }
@@ -170,12 +170,12 @@ fn bounded(field: &'static str, value: impl fmt::Display, within: bool, bounds: 
     if within { Ok(()) } else { Err(Invalid::OutOfBounds { field, value: value.to_string(), bounds }) }
 }
 
-fn duration(seconds: u64) -> Result<(), Invalid> {
+fn check_duration(seconds: u64) -> Result<(), Invalid> {
     bounded("duration", seconds, (1..=300).contains(&seconds), "1 to 300 seconds")
 }
 
 impl Illness {
-    /// The names of all of them, as they stand in paths, metrics and flags.
+    /// All names, as used in paths, metrics and flags.
     pub const NAMES: [&'static str; 10] =
         ["cpu", "memory", "unhealthy", "crash", "oom", "oom_child", "leak", "crowd", "flapping", "disk"];
 
@@ -195,38 +195,38 @@ impl Illness {
         }
     }
 
-    /// Itself, where it is within its bounds.
+    /// Checks that all parameters are within their bounds.
     ///
     /// # Errors
-    /// Names the field, its value and its bounds.
+    /// The first field out of bounds.
     pub fn checked(self) -> Result<Self, Invalid> {
         match self {
             Self::Cpu(cpu) => {
-                duration(cpu.duration)?;
+                check_duration(cpu.duration)?;
                 let within = cpu.intensity > 0.0 && cpu.intensity <= 1.0;
                 bounded("intensity", cpu.intensity, within, "above 0 and at most 1")?;
             }
             Self::Memory(memory) => {
-                duration(memory.duration)?;
+                check_duration(memory.duration)?;
                 bounded("size_mb", memory.size_mb, (1..=2000).contains(&memory.size_mb), "1 to 2000")?;
             }
-            Self::Unhealthy(unhealthy) => unhealthy.duration.map_or(Ok(()), duration)?,
+            Self::Unhealthy(unhealthy) => unhealthy.duration.map_or(Ok(()), check_duration)?,
             Self::Crash(crash) => bounded("code", crash.code, (1..=255).contains(&crash.code), "1 to 255")?,
             Self::Leak(leak) => {
-                duration(leak.duration)?;
+                check_duration(leak.duration)?;
                 let within = leak.mb_per_second > 0.0 && leak.mb_per_second <= 100.0;
                 bounded("mb_per_second", leak.mb_per_second, within, "above 0 and at most 100")?;
             }
             Self::Crowd(crowd) => {
-                duration(crowd.duration)?;
+                check_duration(crowd.duration)?;
                 bounded("threads", crowd.threads, (1..=1000).contains(&crowd.threads), "1 to 1000")?;
             }
             Self::Flapping(flapping) => {
-                duration(flapping.duration)?;
+                check_duration(flapping.duration)?;
                 bounded("every", flapping.every, (0.1..=60.0).contains(&flapping.every), "0.1 to 60 seconds")?;
             }
             Self::Disk(disk) => {
-                duration(disk.duration)?;
+                check_duration(disk.duration)?;
                 bounded("size_mb", disk.size_mb, (1..=2000).contains(&disk.size_mb), "1 to 2000")?;
             }
             Self::Oom | Self::OomChild => {}
@@ -234,8 +234,8 @@ impl Illness {
         Ok(self)
     }
 
-    /// How long it lasts; none where only a restart ends it.
-    pub fn lasts(&self) -> Option<Duration> {
+    /// How long it lasts; `None` if only a restart ends it.
+    pub fn duration(&self) -> Option<Duration> {
         match self {
             Self::Cpu(cpu) => Some(cpu.duration),
             Self::Memory(memory) => Some(memory.duration),
@@ -249,9 +249,9 @@ impl Illness {
         .map(Duration::from_secs)
     }
 
-    /// The same, lasting so many seconds where it can be said how long it lasts.
+    /// The same with another duration, if it has one.
     #[must_use]
-    pub fn lasting(self, seconds: u64) -> Self {
+    pub fn with_duration(self, seconds: u64) -> Self {
         match self {
             Self::Cpu(cpu) => Self::Cpu(Cpu { duration: seconds, ..cpu }),
             Self::Memory(memory) => Self::Memory(Memory { duration: seconds, ..memory }),
@@ -264,7 +264,7 @@ impl Illness {
         }
     }
 
-    /// The body of the request that asks for it.
+    /// The body of the request that starts it.
     pub fn body(&self) -> serde_json::Value {
         match self {
             Self::Cpu(cpu) => serde_json::json!(cpu),
@@ -283,7 +283,7 @@ impl Illness {
 impl FromStr for Illness {
     type Err = Invalid;
 
-    /// By name, with its default figures.
+    /// By name, with default parameters.
     fn from_str(name: &str) -> Result<Self, Invalid> {
         Ok(match name {
             "cpu" => Self::Cpu(Cpu::default()),
@@ -306,7 +306,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_illness_outside_its_bounds_is_refused_with_the_reason() {
+    fn a_parameter_out_of_bounds_is_refused_with_the_reason() {
         let cpu = |duration, intensity| Illness::Cpu(Cpu { duration, intensity });
         let memory = |duration, size_mb| Illness::Memory(Memory { duration, size_mb });
         for (illness, reason) in [
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn every_illness_is_well_formed_by_its_name_alone() {
+    fn every_illness_has_valid_default_parameters() {
         for name in Illness::NAMES {
             let illness: Illness = name.parse().unwrap();
             assert_eq!(illness.name(), name);

@@ -1,4 +1,4 @@
-//! `patient` serves the demo workload; `patient check` is its own health check, so that its image needs no curl.
+//! `patient` serves the demo workload; `patient check` is its health check, so that the image needs no curl.
 
 use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
@@ -8,14 +8,14 @@ use hemostat_patient::{
     Illness,
     condition::Condition,
     http, server,
-    worker::{self, Chance},
+    worker::{self, RandomIllness},
 };
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
 };
 
-/// A small HTTP service that falls ill on request.
+/// A small HTTP service that fails on request.
 #[derive(Debug, Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
 struct Arguments {
@@ -27,41 +27,41 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Asks a running patient how it is: exit status 0 well, 1 ill.
+    /// Checks the health of a running patient: exit status 0 healthy, 1 unhealthy.
     Check {
-        /// Where it listens.
+        /// The patient's address.
         #[arg(long, env = "PATIENT_ADDRESS", default_value = "127.0.0.1:8080")]
         address: String,
     },
-    /// Takes memory until the kernel kills it: the child of an ill patient.
+    /// Allocates memory until the kernel kills it: the child of a patient with `oom_child`.
     #[command(hide = true)]
     Exhaust,
 }
 
 #[derive(Debug, clap::Args)]
 struct Serve {
-    /// Where to listen.
+    /// The address to listen on.
     #[arg(long, env = "PATIENT_LISTEN", default_value = "0.0.0.0:8080")]
     listen: SocketAddr,
-    /// Fall ill again after every start, in this way: cpu, memory, unhealthy, crash, oom, leak and so on.
+    /// Start this illness after every start: cpu, memory, unhealthy, crash, oom, leak and so on.
     #[arg(long, env = "PATIENT_STUBBORN")]
     stubborn: Option<Illness>,
     /// How long after the start a stubborn patient falls ill.
     #[arg(long, env = "PATIENT_STUBBORN_AFTER", default_value = "2s", value_parser = duration)]
     stubborn_after: Duration,
-    /// Fall ill by chance, in this way.
+    /// Start this illness at random.
     #[arg(long, env = "PATIENT_WORKER")]
     worker: Option<Illness>,
-    /// How often a worker throws the dice.
+    /// Time between two draws of a random illness.
     #[arg(long, env = "PATIENT_INTERVAL", default_value = "60s", value_parser = duration)]
     interval: Duration,
-    /// How likely it is to fall ill each time, 0 to 1.
+    /// Probability of the illness per draw, 0 to 1.
     #[arg(long, env = "PATIENT_PROBABILITY", default_value_t = 0.1, value_parser = probability)]
     probability: f64,
-    /// For how many seconds.
+    /// Duration of a random illness in seconds.
     #[arg(long, env = "PATIENT_SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=300))]
     seconds: u64,
-    /// How long it takes to stop once told to.
+    /// Delay between SIGTERM and exit.
     #[arg(long, env = "PATIENT_STOP_DELAY", default_value = "0s", value_parser = duration)]
     stop_delay: Duration,
 }
@@ -86,7 +86,7 @@ async fn main() -> ExitCode {
     let Arguments { command, serve: options } = Arguments::parse();
     let outcome = match command {
         Some(Command::Check { address }) => check(&address).await,
-        Some(Command::Exhaust) => hemostat_patient::be_killed(),
+        Some(Command::Exhaust) => hemostat_patient::exhaust_memory(),
         None => serve(options).await,
     };
     match outcome {
@@ -102,13 +102,13 @@ async fn main() -> ExitCode {
 }
 
 async fn check(address: &str) -> anyhow::Result<()> {
-    let answer = http::exchange(address, "GET", "/health", "").await?;
-    anyhow::ensure!(answer.status == 200, "{} {}", answer.status, answer.body);
+    let response = http::exchange(address, "GET", "/health", "").await?;
+    anyhow::ensure!(response.status == 200, "{} {}", response.status, response.body);
     Ok(())
 }
 
 async fn serve(options: Serve) -> anyhow::Result<()> {
-    // As process 1 it is not ended by a signal that it does not handle.
+    // The kernel delivers to process 1 only signals that it handles.
     let mut terminate = signal(SignalKind::terminate()).context("could not listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("could not listen for SIGINT")?;
     let listener =
@@ -120,13 +120,16 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
     }
     if let Some(illness) = options.worker {
         let Serve { interval, probability, seconds, .. } = options;
-        tokio::spawn(worker::by_chance(Arc::clone(&condition), Chance { illness, interval, probability, seconds }));
+        tokio::spawn(worker::at_random(
+            Arc::clone(&condition),
+            RandomIllness { illness, interval, probability, seconds },
+        ));
     }
     tokio::select! {
         served = axum::serve(listener, server::router(condition)).into_future() => served.context("could not serve")?,
         _ = terminate.recv() => tokio::time::sleep(options.stop_delay).await,
         _ = interrupt.recv() => {}
     }
-    // Not by returning: threads that burn CPU or hold memory are not waited for.
+    // Not by returning: the illnesses' threads may still run.
     std::process::exit(0)
 }

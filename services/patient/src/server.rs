@@ -1,4 +1,4 @@
-//! The patient's HTTP interface: how it is, and how it is made ill.
+//! The patient's HTTP interface: health, metrics, and starting and stopping illnesses.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ pub fn router(condition: Arc<Condition>) -> Router {
 }
 
 async fn health(State(condition): State<Arc<Condition>>) -> Response {
-    if condition.is_well() {
+    if condition.is_healthy() {
         (StatusCode::OK, Json(json!({ "status": "healthy" }))).into_response()
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": "unhealthy" }))).into_response()
@@ -50,18 +50,17 @@ async fn stress(State(condition): State<Arc<Condition>>, Path(name): Path<String
     };
     match condition.fall_ill(illness) {
         Ok(()) => (StatusCode::ACCEPTED, Json(json!({ "illness": name, "with": illness.body() }))).into_response(),
-        Err(unlimited) => refused(StatusCode::CONFLICT, unlimited.to_string()),
+        Err(no_limit) => refused(StatusCode::CONFLICT, no_limit.to_string()),
     }
 }
 
-/// The illness that a request asks for. An empty body stands for the defaults.
+/// The illness that a request starts. An empty body means the default parameters.
 fn requested(name: &str, body: &[u8]) -> Result<Illness, (StatusCode, String)> {
     fn parse<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T, (StatusCode, String)> {
         if body.trim_ascii().is_empty() {
             return Ok(T::default());
         }
-        serde_json::from_slice(body)
-            .map_err(|error| (StatusCode::BAD_REQUEST, format!("the body is not right: {error}")))
+        serde_json::from_slice(body).map_err(|error| (StatusCode::BAD_REQUEST, format!("the body is invalid: {error}")))
     }
     let illness =
         match name.parse().map_err(|error: crate::illness::Invalid| (StatusCode::NOT_FOUND, error.to_string()))? {
@@ -93,7 +92,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_health_check_fails_while_it_is_made_to() {
+    async fn the_health_check_fails_during_the_illness() {
         let (address, _) = serve().await;
         let status = async |method, path| http::exchange(&address, method, path, "").await.unwrap().status;
         assert_eq!(status("GET", "/health").await, 200);
@@ -105,7 +104,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_bad_request_is_answered_with_the_reason_and_makes_nobody_ill() {
+    async fn an_invalid_request_is_refused_with_the_reason_and_starts_no_illness() {
         let (address, condition) = serve().await;
         for (path, body, status, reason) in [
             ("/stress/cpu", r#"{"duration": 0}"#, 422, "duration must be 1 to 300 seconds, not 0"),
@@ -114,7 +113,7 @@ mod tests {
             ("/stress/memory", r#"{"size_mb": -1}"#, 400, "invalid value"),
             ("/stress/unhealthy", r#"{"seconds": 3}"#, 400, "unknown field `seconds`"),
             ("/stress/crash", r#"{"code": 0}"#, 422, "code must be 1 to 255, not 0"),
-            ("/stress/crash", "{", 400, "the body is not right"),
+            ("/stress/crash", "{", 400, "the body is invalid"),
             ("/stress/flu", "", 404, "not an illness"),
         ] {
             let answer = http::exchange(&address, "POST", path, body).await.unwrap();
@@ -122,7 +121,7 @@ mod tests {
             assert!(answer.body.contains(reason), "{path} {body}: {}", answer.body);
         }
         for name in Illness::NAMES {
-            assert!(!condition.suffers(name), "{name}");
+            assert!(!condition.has(name), "{name}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! How the illnesses are made: threads that burn, hold or exhaust what the container has.
+//! How illnesses work: threads that use CPU, memory, disk or threads.
 
 use std::{
     fs,
@@ -13,23 +13,23 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::condition::Bout;
+use crate::episode::Episode;
 
-/// How often a thread looks whether its bout is over.
+/// How often a thread checks whether its episode is over.
 const TICK: Duration = Duration::from_millis(100);
 
-/// How long what kills the process waits for the answer to get out.
-const LAST_WORDS: Duration = Duration::from_millis(50);
+/// Delay before the process is killed, so that the HTTP response gets out.
+const KILL_DELAY: Duration = Duration::from_millis(50);
 
-/// Keeps each core that the container may use busy for `intensity` of each tick.
-pub(crate) fn burn(bout: &Arc<Bout>, intensity: f64) {
+/// Keeps each available core busy for `intensity` of each tick.
+pub(crate) fn burn(episode: &Arc<Episode>, intensity: f64) {
     // Takes the container's CPU quota into account.
     let cores = thread::available_parallelism().map_or(1, usize::from);
     for _ in 0..cores {
-        let bout = Arc::clone(bout);
+        let episode = Arc::clone(episode);
         thread::spawn(move || {
             let busy = TICK.mul_f64(intensity);
-            while !bout.is_over() {
+            while !episode.is_over() {
                 let begun = Instant::now();
                 while begun.elapsed() < busy {
                     std::hint::spin_loop();
@@ -40,23 +40,23 @@ pub(crate) fn burn(bout: &Arc<Bout>, intensity: f64) {
     }
 }
 
-/// Holds so much memory until the bout is over, and counts it in `held`.
+/// Holds memory until the episode is over, and counts it in `held`.
 ///
-/// Every page is written, or the kernel would not give it; it is anonymous memory, or it would count as page cache.
-pub(crate) fn hold(bout: Arc<Bout>, size_mb: u64, held: Arc<AtomicU64>) {
+/// It writes every page, because the kernel only then allocates it, of anonymous memory, because files count as cache.
+pub(crate) fn hold(episode: Arc<Episode>, size_mb: u64, held: Arc<AtomicU64>) {
     thread::spawn(move || {
         let size = usize::try_from(size_mb << 20).unwrap_or(usize::MAX);
         let mut memory: Vec<u8> = Vec::new();
-        // One reservation, as the allocator maps a large one by itself and gives it back to the system when freed.
+        // One reservation: the allocator maps a large one separately and returns it to the system when freed.
         if memory.try_reserve_exact(size).is_err() {
             return;
         }
-        while memory.len() < size && !bout.is_over() {
+        while memory.len() < size && !episode.is_over() {
             let grown = (memory.len() + (4 << 20)).min(size);
             held.fetch_add((grown - memory.len()) as u64, Ordering::Relaxed);
             memory.resize(grown, 0xa5);
         }
-        while !bout.is_over() {
+        while !episode.is_over() {
             thread::sleep(TICK);
         }
         let size = memory.len() as u64;
@@ -65,14 +65,14 @@ pub(crate) fn hold(bout: Arc<Bout>, size_mb: u64, held: Arc<AtomicU64>) {
     });
 }
 
-/// Holds so much more every second until the bout is over, and counts it in `held`.
-pub(crate) fn leak(bout: Arc<Bout>, mb_per_second: f64, held: Arc<AtomicU64>) {
+/// Leaks memory until the episode is over, and counts it in `held`.
+pub(crate) fn leak(episode: Arc<Episode>, mb_per_second: f64, held: Arc<AtomicU64>) {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 100 MiB")]
     let piece = (mb_per_second * 1_048_576.0 * TICK.as_secs_f64()) as usize;
     thread::spawn(move || {
         let mut leaked: Vec<Vec<u8>> = Vec::new();
         let mut size = 0;
-        while !bout.is_over() {
+        while !episode.is_over() {
             leaked.push(vec![0xa5_u8; piece]);
             size += piece as u64;
             held.fetch_add(piece as u64, Ordering::Relaxed);
@@ -83,12 +83,12 @@ pub(crate) fn leak(bout: Arc<Bout>, mb_per_second: f64, held: Arc<AtomicU64>) {
     });
 }
 
-/// Has so many more threads until the bout is over, or as many as it may.
-pub(crate) fn crowd(bout: &Arc<Bout>, threads: u64) {
+/// Runs additional threads until the episode is over; fewer if the container's limit is reached.
+pub(crate) fn crowd(episode: &Arc<Episode>, threads: u64) {
     for _ in 0..threads {
-        let bout = Arc::clone(bout);
+        let episode = Arc::clone(episode);
         let idle = move || {
-            while !bout.is_over() {
+            while !episode.is_over() {
                 thread::sleep(TICK);
             }
         };
@@ -98,25 +98,25 @@ pub(crate) fn crowd(bout: &Arc<Bout>, threads: u64) {
     }
 }
 
-/// Where a patient whose illness is the disk keeps its file.
-pub(crate) fn ballast() -> PathBuf {
+/// The path of the file that fills the disk.
+pub(crate) fn ballast_file() -> PathBuf {
     std::env::temp_dir().join(format!("patient-ballast-{}", std::process::id()))
 }
 
-/// Keeps a file of so many MiB until the bout is over.
-pub(crate) fn fill(bout: Arc<Bout>, size_mb: u64) {
+/// Keeps a file of this size until the episode is over.
+pub(crate) fn fill(episode: Arc<Episode>, size_mb: u64) {
     thread::spawn(move || {
-        let path = ballast();
+        let path = ballast_file();
         // The image has no /tmp.
         let directory = path.parent().map_or(Ok(()), fs::create_dir_all);
         let written = directory.and_then(|()| fs::File::create(&path)).and_then(|mut file| {
             let piece = vec![0xa5_u8; 1 << 20];
-            (0..size_mb).take_while(|_| !bout.is_over()).try_for_each(|_| file.write_all(&piece))
+            (0..size_mb).take_while(|_| !episode.is_over()).try_for_each(|_| file.write_all(&piece))
         });
-        while written.is_ok() && !bout.is_over() {
+        while written.is_ok() && !episode.is_over() {
             thread::sleep(TICK);
         }
-        // A file that cannot be removed goes with the container.
+        // A file that cannot be removed disappears with the container.
         drop(fs::remove_file(&path));
     });
 }
@@ -124,39 +124,39 @@ pub(crate) fn fill(bout: Arc<Bout>, size_mb: u64) {
 /// Exits with `code`.
 pub(crate) fn crash(code: i32) {
     thread::spawn(move || {
-        thread::sleep(LAST_WORDS);
+        thread::sleep(KILL_DELAY);
         std::process::exit(code)
     });
 }
 
-/// Takes memory until the kernel kills the process.
+/// Allocates memory until the kernel kills the process.
 pub(crate) fn exhaust() {
     thread::spawn(|| {
-        thread::sleep(LAST_WORDS);
-        take_all()
+        thread::sleep(KILL_DELAY);
+        allocate_until_killed()
     });
 }
 
-/// Has a child that takes memory until the kernel kills it.
-pub(crate) fn lose_a_child() {
+/// Starts a child that allocates memory until the kernel kills it.
+pub(crate) fn exhaust_in_child() {
     thread::spawn(|| {
         let child = std::env::current_exe().and_then(|program| Command::new(program).arg("exhaust").status());
         #[expect(clippy::print_stderr, reason = "standard error is the patient's log")]
         match child {
-            Ok(status) => eprintln!("patient: its child ended: {status}"),
-            Err(error) => eprintln!("patient: could not have a child: {error}"),
+            Ok(status) => eprintln!("patient: its child exited: {status}"),
+            Err(error) => eprintln!("patient: could not start a child: {error}"),
         }
     });
 }
 
-/// Takes memory until the kernel kills this process, before any other of its container.
-pub fn be_killed() -> ! {
-    // Who cannot say so is the largest soon enough.
+/// Allocates memory until the kernel kills this process, in preference to the container's others.
+pub fn exhaust_memory() -> ! {
+    // Best effort: the process soon is the largest one anyway.
     drop(fs::write("/proc/self/oom_score_adj", "1000"));
-    take_all()
+    allocate_until_killed()
 }
 
-fn take_all() -> ! {
+fn allocate_until_killed() -> ! {
     let mut taken = Vec::new();
     loop {
         taken.push(vec![0xa5_u8; 8 << 20]);

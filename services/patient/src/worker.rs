@@ -1,33 +1,33 @@
-//! Patients that fall ill by themselves: now and then by chance, or again after every start.
+//! Patients that fall ill without a request: at random, or after every start.
 
 use std::{sync::Arc, time::Duration};
 
 use crate::{Illness, condition::Condition};
 
-/// Falls ill by chance: after each interval, with this probability, for so many seconds.
+/// Parameters of a random illness.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Chance {
-    /// Of what.
+pub struct RandomIllness {
+    /// The illness.
     pub illness: Illness,
-    /// How often the dice are thrown.
+    /// Time between two draws.
     pub interval: Duration,
-    /// 0 to 1.
+    /// Probability per draw, 0 to 1.
     pub probability: f64,
-    /// How long it lasts.
+    /// Its duration.
     pub seconds: u64,
 }
 
-/// Falls ill by chance, for ever.
-pub async fn by_chance(condition: Arc<Condition>, chance: Chance) {
+/// Falls ill at random, for ever.
+pub async fn at_random(condition: Arc<Condition>, random: RandomIllness) {
     loop {
-        tokio::time::sleep(chance.interval).await;
-        if fastrand::f64() < chance.probability {
-            fall_ill(&condition, chance.illness.lasting(chance.seconds));
+        tokio::time::sleep(random.interval).await;
+        if fastrand::f64() < random.probability {
+            fall_ill(&condition, random.illness.with_duration(random.seconds));
         }
     }
 }
 
-/// Falls ill a while after the start, as it does after every start: a restart does not help.
+/// Falls ill some time after every start, so that a restart does not help.
 pub async fn stubbornly(condition: Arc<Condition>, illness: Illness, after: Duration) {
     tokio::time::sleep(after).await;
     fall_ill(&condition, illness);

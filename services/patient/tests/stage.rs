@@ -1,4 +1,4 @@
-//! Patients in a real engine: they fall ill, a restart cures them or not, and the stage takes them away.
+//! Patients in a real engine: they fall ill, a restart cures them or not, and the stage removes them.
 
 #![cfg(feature = "stage")]
 #![allow(clippy::unwrap_used, reason = "a test may fail loudly, in its helpers, too")]
@@ -21,7 +21,7 @@ async fn stage(name: &str) -> Stage {
     Stage::new(run.clone(), run).await.unwrap()
 }
 
-async fn until(what: &str, patient: &Patient, check: impl Fn(&ContainerInspectResponse) -> bool) {
+async fn wait_until(what: &str, patient: &Patient, check: impl Fn(&ContainerInspectResponse) -> bool) {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
     loop {
         let inspected = patient.inspect().await.unwrap();
@@ -54,11 +54,11 @@ async fn count(docker: &Docker, run: &str) -> usize {
 async fn a_restart_cures_a_curable_patient() {
     let stage = stage("stage-curable").await;
     let patient = stage.spawn(PatientSpec::named("a")).await.unwrap();
-    until("healthy at first", &patient, |now| health(now) == Some(HealthStatusEnum::HEALTHY)).await;
+    wait_until("healthy at first", &patient, |now| health(now) == Some(HealthStatusEnum::HEALTHY)).await;
     patient.fall_ill(Illness::Unhealthy(Unhealthy::default())).await.unwrap();
-    until("unhealthy when told", &patient, |now| health(now) == Some(HealthStatusEnum::UNHEALTHY)).await;
+    wait_until("unhealthy on request", &patient, |now| health(now) == Some(HealthStatusEnum::UNHEALTHY)).await;
     restart(stage.docker(), &patient).await;
-    until("healthy after a restart", &patient, |now| health(now) == Some(HealthStatusEnum::HEALTHY)).await;
+    wait_until("healthy after a restart", &patient, |now| health(now) == Some(HealthStatusEnum::HEALTHY)).await;
 }
 
 #[tokio::test]
@@ -67,17 +67,18 @@ async fn a_stubborn_patient_falls_ill_again_after_a_restart() {
     let spec = PatientSpec { stubborn: Some(("unhealthy", Duration::from_secs(1))), ..PatientSpec::named("a") };
     let patient = stage.spawn(spec).await.unwrap();
     for _ in 0..2 {
-        until("unhealthy", &patient, |now| health(now) == Some(HealthStatusEnum::UNHEALTHY)).await;
+        wait_until("unhealthy", &patient, |now| health(now) == Some(HealthStatusEnum::UNHEALTHY)).await;
         restart(stage.docker(), &patient).await;
     }
 }
 
 #[tokio::test]
-async fn a_crash_ends_with_its_code_and_an_exhausted_limit_with_an_oom_kill() {
+async fn a_crash_exits_with_its_code_and_an_exhausted_limit_with_an_oom_kill() {
     let stage = stage("stage-crash").await;
     let crashing = stage.spawn(PatientSpec::named("crash")).await.unwrap();
     crashing.fall_ill(Illness::Crash(Crash { code: 7 })).await.unwrap();
-    until("exited with 7", &crashing, |now| now.state.as_ref().is_some_and(|state| state.exit_code == Some(7))).await;
+    wait_until("exited with 7", &crashing, |now| now.state.as_ref().is_some_and(|state| state.exit_code == Some(7)))
+        .await;
 
     let refused = stage.spawn(PatientSpec::named("unlimited")).await.unwrap().fall_ill(Illness::Oom).await.unwrap_err();
     assert!(refused.to_string().contains("no memory limit"), "{refused}");
@@ -85,7 +86,7 @@ async fn a_crash_ends_with_its_code_and_an_exhausted_limit_with_an_oom_kill() {
     let limited = PatientSpec { memory: Some(64 << 20), ..PatientSpec::named("oom") };
     let limited = stage.spawn(limited).await.unwrap();
     limited.fall_ill(Illness::Oom).await.unwrap();
-    until("killed for want of memory", &limited, |now| {
+    wait_until("killed by the OOM killer", &limited, |now| {
         now.state.as_ref().is_some_and(|state| state.oom_killed == Some(true))
     })
     .await;
@@ -121,7 +122,7 @@ async fn a_dropped_stage_leaves_no_container_even_in_a_panic() {
     stage.spawn(PatientSpec::named("a")).await.unwrap();
     assert_eq!(count(&docker, &run).await, 1);
     let panicked = tokio::spawn(async move {
-        let _on_stage = stage;
+        let _stage = stage;
         panic!("on purpose");
     });
     assert!(panicked.await.unwrap_err().is_panic());

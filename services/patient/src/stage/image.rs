@@ -1,7 +1,7 @@
-//! The patients' image: the binary and the shared libraries that it needs, imported into the engine as one layer.
+//! The patients' image: the binary and its shared libraries, imported into the engine as one layer.
 //!
-//! Nothing is pulled. The tag is a hash of the content, so a rebuilt binary gets an image of its own and an unchanged one
-//! is used again.
+//! Nothing is pulled. The tag is a hash of the content, so a rebuilt binary gets a new image and an unchanged one is
+//! reused.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -20,23 +20,22 @@ use bollard::{
 };
 use futures::TryStreamExt;
 
-/// Where the binary stands in the image.
+/// The path of the binary in the image.
 pub(super) const PROGRAM: &str = "/patient";
 
 const REPOSITORY: &str = "hemostat-patient";
 
-/// How the binary is built; named where it is missing.
-const BUILD: &str = "cargo build --release -p hemostat-patient --no-default-features";
+/// How to build the binary, for the error when it is missing.
+const BUILD: &str = "cargo build --profile quick -p hemostat-patient --no-default-features";
 
-/// How long the image of another build is kept, as somebody may be using it at this moment.
+/// How long the image of another build is kept, because another process may be using it.
 const KEPT: Duration = Duration::from_secs(3600);
 
-/// The name of the image, which the engine has from here on.
+/// Ensures that the engine has the image, and returns its name.
 pub(super) async fn ensure(docker: &Docker) -> anyhow::Result<String> {
-    // One process at a time, or two would import the same and leave an image without a name.
+    // One process at a time: two that import the same content would leave an image without a name.
     let pack = || find_binary().and_then(|binary| Ok((archive(&binary)?, lock(&binary)?)));
-    let (archive, _lock) =
-        tokio::task::spawn_blocking(pack).await.context("packing the patients' image broke off")??;
+    let (archive, _lock) = tokio::task::spawn_blocking(pack).await.context("packing the patients' image failed")??;
     let mut hasher = DefaultHasher::new();
     archive.hash(&mut hasher);
     let tag = format!("{:016x}", hasher.finish());
@@ -44,7 +43,7 @@ pub(super) async fn ensure(docker: &Docker) -> anyhow::Result<String> {
     match docker.inspect_image(&name).await {
         Ok(_) => return Ok(name),
         Err(Error::DockerResponseServerError { status_code: 404, .. }) => {}
-        Err(error) => return Err(error).context("could not ask the engine for the patients' image"),
+        Err(error) => return Err(error).context("could not inspect the patients' image"),
     }
     let options = CreateImageOptions {
         from_src: Some("-".to_owned()),
@@ -59,7 +58,7 @@ pub(super) async fn ensure(docker: &Docker) -> anyhow::Result<String> {
     Ok(name)
 }
 
-/// Held until the file is closed, also when this process is killed.
+/// Locks until the file is closed, also when this process is killed.
 fn lock(binary: &Path) -> anyhow::Result<File> {
     let path = binary.with_extension("lock");
     let lock = || {
@@ -79,13 +78,14 @@ pub(super) async fn remove_unused(docker: &Docker, kept: Duration) -> anyhow::Re
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let oldest = i64::try_from(now.saturating_sub(kept).as_secs()).unwrap_or(i64::MAX);
     for name in images.into_iter().filter(|image| image.created <= oldest).flat_map(|image| image.repo_tags) {
-        // Refused where a container uses it; then a later run removes it.
+        // The engine refuses if a container uses it; a later run then removes it.
         drop(docker.remove_image(&name, None::<RemoveImageOptions>, None).await);
     }
     Ok(())
 }
 
-/// `PATIENT_BINARY`, or the release build beside the running program's own target directory.
+/// Finds the patient's binary: `PATIENT_BINARY`, or else `patient` beside the running program or in a build directory
+/// near it. Debug builds are skipped: they are large, and a test run may be compiling them.
 fn find_binary() -> anyhow::Result<PathBuf> {
     if let Some(path) = std::env::var_os("PATIENT_BINARY") {
         let path = PathBuf::from(path);
@@ -93,11 +93,14 @@ fn find_binary() -> anyhow::Result<PathBuf> {
         return Ok(path);
     }
     let here = std::env::current_exe().context("could not find out where this program is")?;
-    // target/release/hemostat, target/debug/hemostat, target/debug/deps/journeys-…
-    let found =
-        here.ancestors().skip(1).take(4).flat_map(|folder| [folder.join("patient"), folder.join("release/patient")]);
-    let release = |path: &PathBuf| path.is_file() && path.parent().is_some_and(|folder| folder.ends_with("release"));
-    found.into_iter().find(release).with_context(|| format!("the patient is not built; run: {BUILD}"))
+    // target/quick/hemostat, target/debug/hemostat, target/debug/deps/journeys-…, /usr/bin/hemostat
+    let near = here.ancestors().skip(1).take(4);
+    let found = near.flat_map(|folder| ["", "quick", "release"].map(|profile| folder.join(profile).join("patient")));
+    let is_usable = |path: &PathBuf| {
+        let is_debug = path.parent().is_some_and(|folder| folder.ends_with("debug") || folder.ends_with("deps"));
+        path.is_file() && !is_debug
+    };
+    found.into_iter().find(is_usable).with_context(|| format!("the patient's binary is missing; run: {BUILD}"))
 }
 
 /// The root file system of the image, as a tar.
@@ -108,7 +111,7 @@ fn archive(binary: &Path) -> anyhow::Result<Vec<u8>> {
     }
     let mut tar = tar::Builder::new(Vec::new());
     for (name, source) in files {
-        // Through symbolic links; with no owner and no time, so that the same content has the same hash.
+        // Follows symbolic links; without owner and time, so that the same content has the same hash.
         let content = std::fs::read(&source).with_context(|| format!("could not read {}", source.display()))?;
         let mut header = tar::Header::new_gnu();
         header.set_size(content.len() as u64);
@@ -120,28 +123,28 @@ fn archive(binary: &Path) -> anyhow::Result<Vec<u8>> {
     tar.into_inner().context("could not pack the patients' image")
 }
 
-/// The paths at which the binary will look for its libraries and its loader, as the loader itself tells them.
+/// The paths of the binary's libraries and loader, as `ldd` lists them.
 fn shared_libraries(binary: &Path) -> anyhow::Result<Vec<String>> {
     let output = Command::new("ldd").arg(binary).env("LC_ALL", "C").output();
-    let output = output.context("could not run ldd, which tells what the patient's image needs")?;
-    let (said, complained) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let output = output.context("could not run ldd, which lists the libraries of the patient's image")?;
+    let (output_text, error_text) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     if !output.status.success() {
-        ensure!(complained.contains("not a dynamic"), "ldd {}: {}", binary.display(), complained.trim());
+        ensure!(error_text.contains("not a dynamic"), "ldd {}: {}", binary.display(), error_text.trim());
         return Ok(vec![]);
     }
-    parse_ldd(&said)
+    parse_ldd(&output_text)
 }
 
 /// Lines such as `libc.so.6 => /lib/libc.so.6 (0x…)`, `/lib64/ld-linux.so.2 (0x…)` and `linux-vdso.so.1 (0x…)`.
-fn parse_ldd(said: &str) -> anyhow::Result<Vec<String>> {
+fn parse_ldd(output: &str) -> anyhow::Result<Vec<String>> {
     let mut paths = vec![];
-    for line in said.lines().map(str::trim).filter(|line| !line.is_empty() && *line != "statically linked") {
+    for line in output.lines().map(str::trim).filter(|line| !line.is_empty() && *line != "statically linked") {
         let (name, found) = line.split_once(" => ").unwrap_or((line, line));
         let path = found.split(" (").next().unwrap_or_default();
         if path == "not found" {
             bail!("the patient needs {name}, which is not installed");
         }
-        // Without a slash it is the kernel's own, which is in no file.
+        // Without a slash it is the kernel's vDSO, which is not a file.
         if path.starts_with('/') {
             paths.push(path.to_owned());
         }
@@ -154,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_libraries_are_those_that_the_loader_names() {
+    fn the_libraries_are_those_that_ldd_lists() {
         let glibc = "\tlinux-vdso.so.1 (0x00007ffd)\n\tlibc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f)\n\t/lib64/ld-linux-x86-64.so.2 (0x00007f)\n";
         assert_eq!(parse_ldd(glibc).unwrap(), ["/lib/x86_64-linux-gnu/libc.so.6", "/lib64/ld-linux-x86-64.so.2"]);
         assert_eq!(parse_ldd("\tstatically linked\n").unwrap(), [""; 0]);
@@ -163,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_content_is_the_same_image() {
+    fn the_same_content_gives_the_same_image() {
         let shell = Path::new("/bin/sh");
         assert_eq!(archive(shell).unwrap(), archive(shell).unwrap());
     }

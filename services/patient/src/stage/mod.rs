@@ -1,13 +1,14 @@
-//! Runs patients in a Docker engine, for the demo, the tests and the benches, and takes them away again.
+//! Runs patients in a Docker engine, for the demo, the tests and the benches, and removes them again.
 //!
-//! Every container of a stage carries two labels: the stage's run, by which it is found again, and the process that
-//! owns it. A stage takes its containers away when it is dropped, also in a panic; what a killed process left behind is
-//! taken away by the next stage on the same machine.
+//! Every container of a stage has two labels: the stage's run, by which it is found, and the process that owns it.
+//! Dropping a stage removes its containers, also in a panic; the next stage on the same machine removes those of killed
+//! processes.
 
 mod image;
+mod labels;
 mod owner;
 mod patient;
-mod record;
+mod recorder;
 
 use std::{collections::HashMap, time::Duration};
 
@@ -19,16 +20,12 @@ use bollard::{
     query_parameters::{ListContainersOptions, RemoveContainerOptions, RemoveImageOptions},
 };
 
+use labels::OWNER_LABEL;
+pub use labels::RUN_LABEL;
 pub use patient::{Patient, PatientSpec, Restart};
-pub use record::{Deeds, Record};
+pub use recorder::{DockerActions, EventRecorder};
 
-/// The label that names the run that a container belongs to.
-pub const RUN_LABEL: &str = "hemostat.stage";
-
-/// The label that names the process that takes it away.
-const OWNER_LABEL: &str = "hemostat.stage.owner";
-
-/// A place for patients in a Docker engine.
+/// The patients of one run in a Docker engine.
 #[derive(Debug)]
 pub struct Stage {
     docker: Docker,
@@ -38,11 +35,11 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// A stage for this run, whose containers are called `<prefix>-<name>`. Makes the image if the engine lacks it, and
-    /// takes away what dead runs left behind.
+    /// A stage for this run, whose containers are named `<prefix>-<name>`. Creates the image if it is missing, and removes
+    /// the containers of killed processes.
     ///
     /// # Errors
-    /// When no engine answers at `DOCKER_HOST` (or the local socket), or the patient binary has not been built.
+    /// When no engine responds at `DOCKER_HOST` (or the local socket), or the patient binary is not built.
     pub async fn new(run: impl Into<String>, prefix: impl Into<String>) -> anyhow::Result<Self> {
         let docker = connect().await?;
         let image = image::ensure(&docker).await?;
@@ -50,12 +47,12 @@ impl Stage {
         Ok(Self { docker, run: run.into(), prefix: prefix.into(), image })
     }
 
-    /// The engine that it runs in.
+    /// The client of its Docker engine.
     pub fn docker(&self) -> &Docker {
         &self.docker
     }
 
-    /// What the names of its containers begin with.
+    /// The prefix of its containers' names.
     pub fn prefix(&self) -> &str {
         &self.prefix
     }
@@ -76,12 +73,12 @@ impl Stage {
         Patient::start(&self.docker, &format!("{}-{}", self.prefix, spec.name), &self.image, labels, spec).await
     }
 
-    /// Writes down, from now on, what is done to its containers.
-    pub fn record(&self) -> Record {
-        Record::begin(&self.docker, &self.run)
+    /// Records the Docker events of its containers from now on.
+    pub fn recorder(&self) -> EventRecorder {
+        EventRecorder::start(&self.docker, &self.run)
     }
 
-    /// Takes all its containers away; dropping the stage does the same.
+    /// Removes all its containers; dropping the stage does the same.
     ///
     /// # Errors
     /// When the engine refuses.
@@ -89,7 +86,7 @@ impl Stage {
         remove(&self.docker, find(&self.docker, &format!("{RUN_LABEL}={}", self.run)).await?).await
     }
 
-    /// Takes the patients' image away, unless another stage's containers use it.
+    /// Removes the patients' image, unless containers of another stage use it.
     ///
     /// # Errors
     /// When the engine refuses.
@@ -104,8 +101,8 @@ impl Stage {
 
 impl Drop for Stage {
     fn drop(&mut self) {
-        // A thread with a runtime of its own, as the one that we are dropped in may be going down.
-        let (run, docker_gone) = (self.run.clone(), "the engine does not answer any more");
+        // A thread with a runtime of its own, because the current runtime may be shutting down.
+        let (run, docker_gone) = (self.run.clone(), "the engine does not respond any more");
         let cleaner = std::thread::spawn(move || -> anyhow::Result<()> {
             tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
                 let docker = connect().await.context(docker_gone)?;
@@ -113,41 +110,41 @@ impl Drop for Stage {
             })
         });
         if let Ok(Err(error)) = cleaner.join() {
-            #[expect(clippy::print_stderr, reason = "a destructor has nobody to give the error to")]
+            #[expect(clippy::print_stderr, reason = "a destructor cannot return the error")]
             {
-                eprintln!("could not take the patients of run {} away: {error:#}", self.run);
+                eprintln!("could not remove the patients of run {}: {error:#}", self.run);
             }
         }
     }
 }
 
-/// Where the engine is: `DOCKER_HOST`, or the local socket where that is unset or empty.
+/// The engine's address: `DOCKER_HOST`, or the local socket if that is unset or empty.
 pub fn docker_host() -> String {
     let named = std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty());
     named.unwrap_or_else(|| "unix:///var/run/docker.sock".to_owned())
 }
 
-/// Connects to the engine at `DOCKER_HOST`, or to the local socket.
+/// Connects to the engine at [`docker_host`].
 ///
 /// # Errors
-/// In one line that says what to do.
+/// When it does not respond; the message says what to do.
 pub async fn connect() -> anyhow::Result<Docker> {
     let host = docker_host();
     let connect = async { Docker::connect_with_host(&host)?.negotiate_version().await };
-    connect.await.with_context(|| format!("no Docker engine answers at {host}: start dockerd, or set DOCKER_HOST"))
+    connect.await.with_context(|| format!("no Docker engine responds at {host}: start dockerd, or set DOCKER_HOST"))
 }
 
-/// Takes away what processes left behind that are no more, and the images that no patient uses.
+/// Removes the containers of processes that no longer run, and unused images.
 ///
 /// # Errors
-/// When no engine answers, or it refuses.
+/// When the engine does not respond, or refuses.
 pub async fn sweep_all() -> anyhow::Result<()> {
     let docker = connect().await?;
     sweep(&docker).await?;
     image::remove_unused(&docker, Duration::ZERO).await
 }
 
-/// Takes away what processes left behind that are no more.
+/// Removes the containers of processes that no longer run.
 async fn sweep(docker: &Docker) -> anyhow::Result<()> {
     let mut orphans = find(docker, OWNER_LABEL).await?;
     orphans.retain(|found| {

@@ -1,4 +1,4 @@
-//! One patient on the stage: how it is set up, how it is made ill, what the engine says of it.
+//! One patient: its container's configuration, its illnesses, and operations on it.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -19,30 +19,30 @@ use super::image::PROGRAM;
 use crate::{Illness, http};
 
 /// How long the patient's server may take to listen after a start.
-const LISTENS_WITHIN: Duration = Duration::from_secs(10);
+const START_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How a patient is set up.
+/// Configuration of a patient.
 #[derive(Debug, Clone)]
 pub struct PatientSpec {
-    /// Its name, after the stage's prefix.
+    /// Its name without the stage's prefix.
     pub name: String,
-    /// How often Docker checks its health; none for no health check.
+    /// Interval of Docker's health check; `None` for no health check.
     pub health_interval: Option<Duration>,
-    /// How many checks in a row must fail until it is unhealthy.
+    /// Consecutive failures that make it unhealthy.
     pub health_retries: u32,
     /// Its memory limit in bytes.
     pub memory: Option<u64>,
     /// Its CPU limit in cores.
     pub cpus: Option<f64>,
-    /// How many processes and threads it may have.
+    /// Its limit of processes and threads.
     pub pids: Option<i64>,
     /// What Docker does when it exits.
     pub restart: Restart,
-    /// Falls ill again after every start, in this way (`unhealthy`, `crash`, …) and after so long.
+    /// The illness (`unhealthy`, `crash`, …) that it starts after every start, and the delay.
     pub stubborn: Option<(&'static str, Duration)>,
-    /// How long it takes to stop.
+    /// Delay between SIGTERM and exit.
     pub stop_delay: Duration,
-    /// Further arguments; with `--help` it ends at once, in peace.
+    /// Further arguments; with `--help` it exits at once with status 0.
     pub arguments: Vec<String>,
     /// Further labels.
     pub labels: HashMap<String, String>,
@@ -59,12 +59,12 @@ pub enum Restart {
     Always,
     /// Starts it again, unless it was stopped.
     UnlessStopped,
-    /// Starts it again after an error, at most so often.
+    /// Starts it again after an error, at most this many times.
     OnFailure(u32),
 }
 
 impl PatientSpec {
-    /// Checked every half second, unlimited, never restarted by Docker, curable.
+    /// A curable patient without limits, checked every half second, never restarted by Docker.
     pub fn named(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -82,7 +82,7 @@ impl PatientSpec {
         }
     }
 
-    /// With one more label.
+    /// Adds a label.
     #[must_use]
     pub fn label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.labels.insert(name.into(), value.into());
@@ -137,7 +137,7 @@ impl PatientSpec {
     }
 }
 
-/// A patient on the stage.
+/// A running patient.
 #[derive(Debug, Clone)]
 pub struct Patient {
     /// The container's name.
@@ -172,63 +172,63 @@ impl Patient {
         Ok(patient)
     }
 
-    /// Makes it ill, through its own HTTP interface.
+    /// Starts an illness, through the patient's HTTP interface.
     ///
     /// # Errors
-    /// When it does not run, does not listen within ten seconds, or refuses.
+    /// When the patient does not listen within ten seconds, or refuses.
     pub async fn fall_ill(&self, illness: Illness) -> anyhow::Result<()> {
         self.post(&format!("/stress/{}", illness.name()), &illness.body().to_string()).await
     }
 
-    /// Ends its illness, through its own HTTP interface.
+    /// Ends its illnesses, through the patient's HTTP interface.
     ///
     /// # Errors
-    /// As for `fall_ill`.
+    /// See [`fall_ill`](Self::fall_ill).
     pub async fn recover(&self) -> anyhow::Result<()> {
         self.post("/stress/stop", "").await
     }
 
     async fn post(&self, path: &str, body: &str) -> anyhow::Result<()> {
         let name = &self.name;
-        let deadline = tokio::time::Instant::now() + LISTENS_WITHIN;
-        let answer = loop {
-            // Asked for each time: after a restart Docker publishes another port.
+        let deadline = tokio::time::Instant::now() + START_TIMEOUT;
+        let response = loop {
+            // Looked up for each attempt: after a restart Docker publishes another port.
             let exchange = async { http::exchange(&self.address().await?, "POST", path, body).await };
             match exchange.await {
-                Ok(answer) => break answer,
+                Ok(response) => break response,
                 Err(error) if tokio::time::Instant::now() >= deadline => {
-                    return Err(error.context(format!("patient {name} does not answer")));
+                    return Err(error.context(format!("patient {name} does not respond")));
                 }
                 // It may be about to listen.
                 Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
             }
         };
         ensure!(
-            (200..300).contains(&answer.status),
+            (200..300).contains(&response.status),
             "patient {name} refused {path}: {} {}",
-            answer.status,
-            answer.body
+            response.status,
+            response.body
         );
         Ok(())
     }
 
-    /// Where its HTTP interface is at present, as `127.0.0.1:port`.
+    /// The current address of its HTTP interface, as `127.0.0.1:port`.
     ///
     /// # Errors
-    /// When it does not run.
+    /// When it is not running.
     pub async fn address(&self) -> anyhow::Result<String> {
         let ports = self.inspect().await?.network_settings.and_then(|network| network.ports);
         let port = ports
             .and_then(|mut ports| ports.remove("8080/tcp").flatten())
             .and_then(|bindings| bindings.into_iter().find_map(|binding| binding.host_port))
-            .with_context(|| format!("patient {} publishes no port: it does not run", self.name))?;
+            .with_context(|| format!("patient {} publishes no port: it is not running", self.name))?;
         Ok(format!("127.0.0.1:{port}"))
     }
 
-    /// What the engine says of it.
+    /// Docker's inspection of its container.
     ///
     /// # Errors
-    /// When the engine does not answer or does not know it.
+    /// When the engine does not respond, or does not know it.
     pub async fn inspect(&self) -> anyhow::Result<ContainerInspectResponse> {
         let inspected = self.docker.inspect_container(&self.id, None::<InspectContainerOptions>).await;
         inspected.with_context(|| format!("could not inspect patient {}", self.name))
@@ -252,7 +252,7 @@ impl Patient {
         stopped.with_context(|| format!("could not stop patient {}", self.name))
     }
 
-    /// Takes it away, as an operator would.
+    /// Removes it, as an operator would.
     ///
     /// # Errors
     /// When the engine refuses.
