@@ -9,7 +9,7 @@ mod simulation;
 
 pub use events::{
     at, cleared, container, event, examined, exited, facts, health, host, id, incident, incident_event, labelled,
-    raised, reached, run, seen, started, subject, unhealthy, unhealthy_with, unusual, vitals,
+    policy, raised, reached, run, seen, started, subject, unhealthy, unhealthy_with, unusual, vitals,
 };
 pub use given::{Given, Then, fold, given};
 pub use simulation::Simulation;

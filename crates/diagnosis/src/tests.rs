@@ -80,7 +80,7 @@ fn only(then: &Then) -> Reached {
 fn diagnosed(facts: Facts, mut symptoms: Vec<SymptomRaised>) -> Reached {
     let last = symptoms.pop().expect("a table's row has a symptom");
     let history = std::iter::once(seen(0, facts)).chain(symptoms.into_iter().map(|symptom| incident_event(10, symptom)));
-    only(&given::<Triage>(&Policy::default(), history).when(incident_event(10, last), at(10)))
+    only(&given::<Triage>(&hemostat_core::testing::policy(), history).when(incident_event(10, last), at(10)))
 }
 
 #[test]
@@ -182,13 +182,13 @@ fn findings_are_sentences_with_figures() {
 #[test]
 fn a_diagnosis_belongs_to_its_incident() {
     let history = [seen(0, facts()), health(10, run(0), Health::Unhealthy)];
-    let then = given::<Triage>(&Policy::default(), history).when(raised(10, Symptom::Unhealthy, run(0)), at(11));
+    let then = given::<Triage>(&hemostat_core::testing::policy(), history).when(raised(10, Symptom::Unhealthy, run(0)), at(11));
     assert_eq!(then.decision.events[0].incident, Some(hemostat_core::testing::incident(10)));
 }
 
 #[test]
 fn symptoms_at_the_same_moment_get_one_diagnosis() {
-    let policy = Policy::default();
+    let policy = hemostat_core::testing::policy();
     let sick = || Facts { health: Health::Unhealthy, ..facts() };
     let first = incident_event(10, level(Symptom::CpuHigh, Severity::High, 99.0, Trend::Steady));
     let reached = diagnosed(sick(), vec![level(Symptom::CpuHigh, Severity::High, 99.0, Trend::Steady), failing()]);
@@ -209,7 +209,7 @@ fn symptoms_at_the_same_moment_get_one_diagnosis() {
 
 #[test]
 fn a_symptom_that_worsens_gets_a_new_diagnosis() {
-    let (policy, memory) = (Policy::default(), Symptom::MemoryHigh);
+    let (policy, memory) = (hemostat_core::testing::policy(), Symptom::MemoryHigh);
     let high = level(memory, Severity::High, 85.0, Trend::Falling);
     let worse = level(memory, Severity::Critical, 97.0, Trend::Steady);
     let worsened =
@@ -220,7 +220,7 @@ fn a_symptom_that_worsens_gets_a_new_diagnosis() {
 
 #[test]
 fn after_a_remedy_that_did_not_help_the_case_is_evaluated_again() {
-    let policy = Policy::default();
+    let policy = hemostat_core::testing::policy();
     let check = |facts: Facts, since: Vec<NewEvent>, outcome: Outcome, expected: Option<(&str, Target)>| {
         let sick = [seen(0, facts), health(10, run(0), Health::Unhealthy), incident_event(10, failing())];
         let then = given::<Triage>(&policy, sick).and(since).when(incident_event(90, verified(outcome)), at(90));
@@ -243,7 +243,7 @@ fn after_a_remedy_that_did_not_help_the_case_is_evaluated_again() {
 
 #[test]
 fn a_level_after_a_restart_is_judged_by_the_samples_of_that_run() {
-    let policy = Policy::default();
+    let policy = hemostat_core::testing::policy();
     let check = |since: Vec<NewEvent>, expected: &str| {
         let high = level(Symptom::MemoryHigh, Severity::Critical, 97.0, Trend::Rising);
         let then = given::<Triage>(&policy, [seen(0, facts()), incident_event(10, high)])
@@ -263,7 +263,7 @@ fn a_level_after_a_restart_is_judged_by_the_samples_of_that_run() {
 
 #[test]
 fn after_settling_triage_diagnoses_again_only_on_new_evidence() {
-    let policy = Policy::default();
+    let policy = hemostat_core::testing::policy();
     let waiting = || {
         let crash = ended(Symptom::Exited, 1, ExitBy::Crash);
         let reached = diagnosed(facts(), vec![crash.clone()]);
@@ -278,7 +278,7 @@ fn after_settling_triage_diagnoses_again_only_on_new_evidence() {
 
 #[test]
 fn a_settled_diagnosis_is_not_repeated() {
-    let policy = Policy::default();
+    let policy = hemostat_core::testing::policy();
     let history = || [seen(0, facts()), health(10, run(0), Health::Unhealthy), incident_event(10, failing())];
     let reached = diagnosed(Facts { health: Health::Unhealthy, ..facts() }, vec![failing()]);
     let told = || given::<Triage>(&policy, history()).and([incident_event(10, reached.clone())]);
@@ -289,7 +289,7 @@ fn a_settled_diagnosis_is_not_repeated() {
 
 #[test]
 fn when_one_symptom_clears_the_remaining_ones_may_get_another_diagnosis() {
-    let policy = Policy::default();
+    let policy = hemostat_core::testing::policy();
     let sick = Facts { health: Health::Unhealthy, ..facts() };
     let check = |first: SymptomRaised, expected: Option<&str>| {
         let over = cleared(60, first.symptom);
@@ -308,18 +308,18 @@ fn when_one_symptom_clears_the_remaining_ones_may_get_another_diagnosis() {
 
 #[test]
 fn containers_that_are_excluded_or_halted_get_no_diagnosis() {
-    let policy = Policy { exclude: hemostat_core::policy::NamePatterns::new(["api"]).unwrap(), ..Policy::default() };
+    let policy = Policy { exclude: hemostat_core::policy::NamePatterns::new(["api"]).unwrap(), ..hemostat_core::testing::policy() };
     let sick = |facts: Facts| vec![seen(0, facts), health(10, run(0), Health::Unhealthy)];
     let check = |policy: &Policy, history: Vec<NewEvent>| {
         given::<Triage>(policy, history).when(incident_event(10, failing()), at(11)).then_nothing();
     };
     check(&policy, sick(facts()));
-    check(&Policy::default(), vec![]);
-    check(&Policy::default(), sick(labelled("hemostat.enable", "false")));
-    check(&Policy::default(), sick(labelled(hemostat_core::policy::ROLE_LABEL, "monitor")));
-    check(&Policy::default(), [sick(facts()), vec![exited(10, run(0), ExitBy::Operator)]].concat());
-    check(&Policy::default(), [sick(facts()), vec![event(10, Paused { target: run(0) })]].concat());
-    check(&Policy::default(), [sick(facts()), vec![event(10, Removed { target: run(0) })]].concat());
+    check(&hemostat_core::testing::policy(), vec![]);
+    check(&hemostat_core::testing::policy(), sick(labelled("hemostat.enable", "false")));
+    check(&hemostat_core::testing::policy(), sick(labelled(hemostat_core::policy::ROLE_LABEL, "monitor")));
+    check(&hemostat_core::testing::policy(), [sick(facts()), vec![exited(10, run(0), ExitBy::Operator)]].concat());
+    check(&hemostat_core::testing::policy(), [sick(facts()), vec![event(10, Paused { target: run(0) })]].concat());
+    check(&hemostat_core::testing::policy(), [sick(facts()), vec![event(10, Removed { target: run(0) })]].concat());
 }
 
 #[test]
@@ -335,7 +335,7 @@ fn a_cleared_symptom_gets_no_diagnosis() {
         Triage::evolve(&mut history, &mut HostHealth::default(), event);
     }
     let decision =
-        Triage::decide(&history, &HostHealth::default(), &Trigger::Event(&log[1]), &Policy::default(), at(21));
+        Triage::decide(&history, &HostHealth::default(), &Trigger::Event(&log[1]), &hemostat_core::testing::policy(), at(21));
     assert_eq!(decision, Decision::nothing());
 }
 

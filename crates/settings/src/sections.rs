@@ -221,7 +221,7 @@ section! {
         confidence_threshold: Confidence = policy().min_confidence, "analyzer.confidence_threshold",
             "ANALYZER_CONFIDENCE_THRESHOLD";
         /// How long a diagnosis waits for the examination of a sick container.
-        examine_within: Span = Span::from_secs(5), "analyzer.examine_within";
+        examine_within: Span = policy().examine_within, "analyzer.examine_within";
         /// Who diagnoses: "rules"; "model" (a language model; the rules if it fails); "both" (the rules; a model is asked
         /// as well, and only compared with them).
         mode: DiagnosisBy = DiagnosisBy::Rules, "analyzer.mode";

@@ -44,8 +44,7 @@ fn the_example_names_every_key_with_its_default() {
 #[test]
 fn the_defaults_of_the_configuration_are_those_of_the_policy() {
     let ours = Config::default().policy();
-    // A policy by itself knows of nobody who examines.
-    let theirs = Policy { examine_within: Span::from_secs(5), ..Policy::default() };
+    let theirs = Policy::default();
     let without_names = |policy: &Policy| {
         format!("{:?}", Policy { exclude: NamePatterns::default(), only: NamePatterns::default(), ..policy.clone() })
     };

@@ -56,7 +56,8 @@ fn the_window_starts_when_the_remedy_was_carried_out() {
     failed.when_due(VERDICT, at(910), at(910)).then_nothing();
     let refusal = Refusal::NotDurable { action: id(4), wanted: "replicas:1".into(), replicas: 0 };
     let not_executed = Refused { remedy: Remedy::Restart, diagnosis: id(9), refusal };
-    let not_executed = given::<Judge>(&policy, testing::unhealthy()).and([authorised(false), incident_event(12, not_executed)]);
+    let not_executed =
+        given::<Judge>(&policy, testing::unhealthy()).and([authorised(false), incident_event(12, not_executed)]);
     not_executed.when_due(VERDICT, at(910), at(910)).then_nothing();
 }
 

@@ -32,7 +32,7 @@ impl Default for Policy {
             loop_restarts: 5, // restarts
             loop_within: minutes(10),
             sample_every: seconds(30),
-            examine_within: Span::ZERO,
+            examine_within: seconds(5),
             opinion: Opinion::Rules,
             alerts: AlertPolicy { enabled: true, scope: AlertScope::Incidents },
         }

@@ -11,6 +11,8 @@ use hemostat_schema::{
     },
 };
 
+use crate::policy::Policy;
+
 /// This many seconds after the start of the test.
 pub fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_767_225_600 + seconds).expect("tests take place in this century")
@@ -19,6 +21,11 @@ pub fn at(seconds: i64) -> Timestamp {
 /// The id of the `n`th event of a given history, counted from 1.
 pub fn id(n: u64) -> EventId {
     EventId { partition: Partition(0), ms: n, seq: 0 }
+}
+
+/// The default policy, but a diagnosis does not wait for an examination: in most tests nothing examines.
+pub fn policy() -> Policy {
+    Policy { examine_within: Span::ZERO, ..Policy::default() }
 }
 
 /// The container that most tests are about.

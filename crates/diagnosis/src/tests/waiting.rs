@@ -98,7 +98,7 @@ fn the_wait_for_an_examination_has_a_time_out() {
 
 #[test]
 fn without_a_wait_triage_diagnoses_at_once() {
-    let policy = Policy::default();
+    let policy = hemostat_core::testing::policy();
     let then = given::<Triage>(&policy, sick()).when(incident_event(10, failing()), at(11));
     assert!(then.decision.timers.is_empty());
     assert!(!only(&then).why.contains("examination"));
@@ -108,7 +108,7 @@ fn without_a_wait_triage_diagnoses_at_once() {
 fn a_symptom_of_low_severity_gets_no_diagnosis() {
     let evidence = Evidence::Unusual { value: 9.0, expected: 1.0, deviation: 0.1, held: WITHIN };
     let odd = symptom(Symptom::CpuUnusual, Severity::Low, evidence);
-    for policy in [Policy::default(), waits()] {
+    for policy in [hemostat_core::testing::policy(), waits()] {
         given::<Triage>(&policy, [seen(0, facts())]).when(incident_event(10, odd.clone()), at(10)).then_nothing();
     }
 }
@@ -178,7 +178,7 @@ fn sought(then: &Then) -> Vec<OpinionSought> {
 
 #[test]
 fn a_model_that_decides_is_asked_with_the_rules_diagnosis_as_fallback() {
-    let policy = Policy { opinion: Opinion::Decides(model()), ..Policy::default() };
+    let policy = Policy { opinion: Opinion::Decides(model()), ..hemostat_core::testing::policy() };
     let then = given::<Triage>(&policy, sick()).when(incident_event(10, failing()), at(10));
     let [question] = &sought(&then)[..] else { panic!("{then:?}") };
     assert_eq!(then.events().len(), 1);
@@ -202,9 +202,9 @@ fn a_model_that_decides_is_asked_with_the_rules_diagnosis_as_fallback() {
 
 #[test]
 fn a_model_that_shadows_changes_nothing() {
-    let policy = Policy { opinion: Opinion::Shadows(model()), ..Policy::default() };
+    let policy = Policy { opinion: Opinion::Shadows(model()), ..hemostat_core::testing::policy() };
     let then = given::<Triage>(&policy, sick()).when(incident_event(10, failing()), at(10));
-    let alone = given::<Triage>(&Policy::default(), sick()).when(incident_event(10, failing()), at(10));
+    let alone = given::<Triage>(&hemostat_core::testing::policy(), sick()).when(incident_event(10, failing()), at(10));
     assert_eq!(then.events()[..1], alone.events()[..]);
     let [question] = &sought(&then)[..] else { panic!("{then:?}") };
     assert_eq!((question.part, &question.fallback), (Part::Shadows, &only(&alone)));
@@ -212,7 +212,7 @@ fn a_model_that_shadows_changes_nothing() {
 
 #[test]
 fn past_incidents_and_their_remedies_are_remembered() {
-    let policy = Policy { opinion: Opinion::Shadows(model()), ..Policy::default() };
+    let policy = Policy { opinion: Opinion::Shadows(model()), ..hemostat_core::testing::policy() };
     let intent = Authorised {
         remedy: Remedy::Restart,
         target: run(0),
@@ -221,7 +221,7 @@ fn past_incidents_and_their_remedies_are_remembered() {
         stop_timeout: None,
         dry_run: false,
     };
-    let reached = only(&given::<Triage>(&Policy::default(), sick()).when(incident_event(10, failing()), at(10)));
+    let reached = only(&given::<Triage>(&hemostat_core::testing::policy(), sick()).when(incident_event(10, failing()), at(10)));
     let mut verdict = verified(Outcome::Recovered);
     verdict.action = id(5);
     let past = [

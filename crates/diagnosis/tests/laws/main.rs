@@ -227,7 +227,7 @@ fn check(host: &SimulatedHost) {
 }
 
 fn short_cooldowns() -> Policy {
-    let mut policy = Policy { storm_threshold: 2, breaker_hold: Span::from_secs(300), ..Policy::default() };
+    let mut policy = Policy { storm_threshold: 2, breaker_hold: Span::from_secs(300), ..hemostat_core::testing::policy() };
     policy.container_defaults.cooldown = Span::from_secs(120);
     policy.attempt_window = Span::from_secs(900);
     policy
@@ -238,7 +238,7 @@ proptest! {
 
     #[test]
     fn the_laws_hold_with_the_defaults(ops in prop::collection::vec(op(), 1..50)) {
-        check(&play(Policy::default(), ops));
+        check(&play(hemostat_core::testing::policy(), ops));
     }
 
     #[test]
@@ -248,7 +248,7 @@ proptest! {
 
     #[test]
     fn the_laws_hold_while_diagnoses_wait_for_examinations(ops in prop::collection::vec(op(), 1..50)) {
-        check(&play(Policy { examine_within: Span::from_secs(5), ..Policy::default() }, ops));
+        check(&play(Policy::default(), ops));
     }
 }
 
@@ -270,7 +270,7 @@ fn a_long_history_has_every_outcome_of_an_attempt() {
     ops.extend([Op::TurnUnhealthy(2), Op::Pass(20), Op::Answer(2, true), Op::Pass(300)]);
     // A second symptom before the remedy for the first is executed.
     ops.extend([Op::TurnUnhealthy(1), Op::Steps(vec![0; 30]), Op::Crash(1), Op::Pass(300)]);
-    let host = play(Policy::default(), ops);
+    let host = play(hemostat_core::testing::policy(), ops);
     check(&host);
     let kinds: Vec<String> = host.simulation.log().iter().map(Recorded::kind).collect();
     for kind in ["action.gave_up", "action.failed", "action.refused", "action.proposed", "alert.escalated"] {
@@ -292,7 +292,7 @@ fn count(host: &SimulatedHost, kind: &str) -> usize {
 #[test]
 fn an_hour_of_polls_of_one_sick_container_is_one_alert_raised_and_one_resolved() {
     let ops = [Op::RespondsBy(0, simulated_host::Response::StaysUnhealthy), Op::TurnUnhealthy(0), Op::Pass(3600)];
-    let host = play(Policy::default(), ops.into());
+    let host = play(hemostat_core::testing::policy(), ops.into());
     let told = ["observation.symptom_raised", "action.gave_up", "alert.raised", "alert.resolved"];
     assert_eq!(told.map(|kind| count(&host, kind)), [1, 1, 1, 1]);
     check(&host);
@@ -301,6 +301,6 @@ fn an_hour_of_polls_of_one_sick_container_is_one_alert_raised_and_one_resolved()
 #[test]
 fn three_containers_sick_in_the_same_second_are_three_alerts() {
     let host =
-        play(Policy::default(), vec![Op::TurnUnhealthy(0), Op::TurnUnhealthy(1), Op::TurnUnhealthy(2), Op::Pass(10)]);
+        play(hemostat_core::testing::policy(), vec![Op::TurnUnhealthy(0), Op::TurnUnhealthy(1), Op::TurnUnhealthy(2), Op::Pass(10)]);
     assert_eq!((count(&host, "alert.raised"), count(&host, "alert.resolved")), (3, 3));
 }
