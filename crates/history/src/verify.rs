@@ -192,7 +192,7 @@ async fn check(
     }
     archive(others, partition, report).await;
 
-    let upto = folds.iter().map(|fold| fold.offset()).chain(chains.upto()).max();
+    let upto = folds.iter().map(|fold| fold.offset()).chain(chains.last()).max();
     let mut scan = history.scan(partition, Family::ALL, upto.map_or(Range::before(EventId::start(partition)), up_to));
     let read = async {
         while let Some(page) = scan.next().await? {
