@@ -1,77 +1,96 @@
-//! Which events are asked for: when, about whom, of which kind, of which incident.
+//! The event filter: by time, kind, host, container and incident. API, CLI and `tail` use this one.
 //!
-//! A filter looks at an entry as cheaply as it can: the time and the families narrow what is read at all, kind and subject
-//! stand beside the envelope, and only what passes these is decoded.
+//! A filter decides as early as it can. The time window and the families limit what is read; kind and subject are fields
+//! of the raw entry; an incident's id can be searched for in the envelope. Only an entry that passes all of these is
+//! decoded.
 
-use std::{collections::BTreeSet, str::FromStr};
+use std::{collections::BTreeSet, fmt::Display, str::FromStr};
 
-use hemostat_core::policy::Names;
+use hemostat_core::{policy::NamePatterns, views::story};
 use hemostat_log::{Entry, Range, RawEntry};
-use hemostat_schema::{Event, Family, HostName, IncidentId, Partition, Subject};
+use hemostat_schema::{
+    ContainerName, Event, Family, HostName, IncidentId, KindInfo, Partition, Subject, advances_version,
+};
 
 use crate::window::Window;
 
-/// Which events are asked for; an event must meet all of it.
+/// Selects events; an event must match every condition.
 #[derive(Debug, Clone)]
 pub struct Filter {
-    /// When they were put on the log.
+    /// When the event was appended to the log.
     pub window: Window,
-    /// What kind they are of.
-    pub kind: Option<Kinds>,
-    /// On which Docker host.
+    /// Its kind.
+    pub kind: Option<KindPattern>,
+    /// Its Docker host.
     pub host: Option<HostName>,
-    /// About which containers.
-    pub container: Option<Whom>,
-    /// Of which incident.
+    /// Its container.
+    pub container: Option<ContainerPattern>,
+    /// Its incident.
     pub incident: Option<IncidentId>,
+    /// Leaves out measurements (samples, storage, disks) and kinds of later versions.
+    pub notable_only: bool,
 }
 
 impl Filter {
     /// Every event.
-    pub const ALL: Self = Self { window: Window::ALL, kind: None, host: None, container: None, incident: None };
+    pub const ALL: Self =
+        Self { window: Window::ALL, kind: None, host: None, container: None, incident: None, notable_only: false };
 
-    /// The partitions in which they can be, of so many.
+    /// The partitions that can hold matching events, if the log has `count`.
     pub fn partitions(&self, count: u16) -> Vec<Partition> {
-        let host = self.host.as_ref().or_else(|| self.container.as_ref().and_then(Whom::host));
+        let host = self.host.as_ref().or_else(|| self.container.as_ref().and_then(ContainerPattern::host));
         match host {
             Some(host) => vec![Partition::of(host, count)],
             None => (0..count).map(Partition).collect(),
         }
     }
 
-    /// The families of which they can be.
+    /// The families that can hold matching events.
     pub fn families(&self) -> Vec<Family> {
-        self.kind.as_ref().map_or(Family::ALL.to_vec(), |kinds| kinds.families.clone())
+        self.kind.as_ref().map_or(Family::ALL.to_vec(), |kind| kind.families.clone())
     }
 
-    /// The part of the partition in which they are.
+    /// The range of a partition that can hold matching events.
     pub fn range(&self, partition: Partition) -> Range {
         self.window.range(partition)
     }
 
-    /// The entry, decoded, if it is asked for. One that cannot be read is given where its kind and subject are asked for:
-    /// what it says is not known, but that it is there is.
+    /// The decoded entry, if it matches. An entry that cannot be decoded matches by its kind and subject; by an incident
+    /// it never matches.
     pub fn pick(&self, entry: &RawEntry) -> Option<Entry> {
         if !self.may_match(entry) {
             return None;
         }
         let entry = entry.decode();
-        match (&self.incident, &entry.event) {
-            (None, _) => Some(entry),
-            (Some(wanted), Ok(event)) => (event.incident.as_ref() == Some(wanted)).then_some(entry),
-            (Some(_), Err(_)) => None,
-        }
+        let matches = match &entry.event {
+            Ok(event) => {
+                self.incident.as_ref().is_none_or(|incident| event.incident.as_ref() == Some(incident))
+                    && (!self.notable_only || story::is_notable(event))
+            }
+            Err(_) => self.incident.is_none(),
+        };
+        matches.then_some(entry)
     }
 
-    /// Whether the entry may be asked for, without looking into its envelope.
+    /// Whether the entry can match, without decoding it.
     fn may_match(&self, entry: &RawEntry) -> bool {
         self.window.contains(entry.id)
-            && self.kind.as_ref().is_none_or(|kinds| entry.kind().is_some_and(|kind| kinds.contain(kind)))
-            && self.names(entry)
+            && self.matches_kind(entry)
+            && self.matches_subject(entry)
             && self.incident.as_ref().is_none_or(|incident| mentions(entry, incident.as_str()))
     }
 
-    fn names(&self, entry: &RawEntry) -> bool {
+    fn matches_kind(&self, entry: &RawEntry) -> bool {
+        if self.kind.is_none() && !self.notable_only {
+            return true;
+        }
+        let Some(kind_and_version) = entry.kind() else { return false };
+        let kind = kind_and_version.rsplit_once('.').map_or(kind_and_version, |(kind, _)| kind);
+        // Measurements are the events that advance no version.
+        self.kind.as_ref().is_none_or(|pattern| pattern.matches(kind)) && (!self.notable_only || advances_version(kind))
+    }
+
+    fn matches_subject(&self, entry: &RawEntry) -> bool {
         if self.host.is_none() && self.container.is_none() {
             return true;
         }
@@ -81,128 +100,174 @@ impl Filter {
             None => (subject, None),
         };
         self.host.as_ref().is_none_or(|wanted| wanted.as_str() == host)
-            && self.container.as_ref().is_none_or(|whom| container.is_some_and(|name| whom.is(host, name)))
+            && self
+                .container
+                .as_ref()
+                .is_none_or(|pattern| container.is_some_and(|container| pattern.matches(host, container)))
     }
 }
 
-/// Whether the text stands in the entry's envelope, where ids stand as they are written.
+/// Whether `text` occurs in the entry's envelope. Ids are stored there as text.
 pub(crate) fn mentions(entry: &RawEntry, text: &str) -> bool {
     entry.field("e").is_some_and(|envelope| envelope.windows(text.len()).any(|part| part == text.as_bytes()))
 }
 
 /// Containers by name: `api-1` (on any host), `docker-1/api-1`, or globs in either part (`api-*`, `*/api-?`).
 #[derive(Debug, Clone)]
-pub struct Whom {
+pub struct ContainerPattern {
     text: String,
-    exact: Option<HostName>,
-    host: Option<Names>,
-    name: Names,
+    host: Option<NamePattern>,
+    name: NamePattern,
+    /// The one host that is meant, if its name is no glob.
+    exact_host: Option<HostName>,
 }
 
-/// A text that names no containers.
+#[derive(Debug, Clone)]
+enum NamePattern {
+    Exact(String),
+    Glob(NamePatterns),
+}
+
+impl NamePattern {
+    fn matches(&self, name: &str) -> bool {
+        match self {
+            Self::Exact(exact) => exact == name,
+            Self::Glob(names) => names.contains(name),
+        }
+    }
+}
+
+/// A text that is no [`ContainerPattern`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not a container's name, host/name, or a glob of one (api-*): {why}")]
-pub struct NoName {
+pub struct InvalidContainerPattern {
     text: String,
     why: String,
 }
 
-impl FromStr for Whom {
-    type Err = NoName;
+impl FromStr for ContainerPattern {
+    type Err = InvalidContainerPattern;
 
-    fn from_str(text: &str) -> Result<Self, NoName> {
-        let invalid =
-            |why: &dyn std::fmt::Display| NoName { text: text.chars().take(120).collect(), why: why.to_string() };
+    fn from_str(text: &str) -> Result<Self, InvalidContainerPattern> {
+        let invalid = |why: &dyn Display| InvalidContainerPattern {
+            text: text.chars().take(120).collect(),
+            why: why.to_string(),
+        };
         let (host, name) = match text.split_once('/') {
             Some((host, name)) => (Some(host), name),
             None => (None, text),
         };
         if name.is_empty() || name.contains('/') || host.is_some_and(str::is_empty) {
-            return Err(invalid(&"there is nothing, or too much, around the slash"));
+            return Err(invalid(&"a name is missing, or there is more than one slash"));
         }
-        let glob = |part: &str| Names::new([part]).map_err(|error| invalid(error.kind()));
+        let pattern = |part: &str| {
+            if is_plain(part) {
+                return Ok(NamePattern::Exact(part.to_owned()));
+            }
+            NamePatterns::new([part]).map(NamePattern::Glob).map_err(|error| invalid(error.kind()))
+        };
         Ok(Self {
             text: text.to_owned(),
-            exact: host.filter(|host| is_plain(host)).and_then(|host| host.parse().ok()),
-            host: host.map(glob).transpose()?,
-            name: glob(name)?,
+            exact_host: host.filter(|host| is_plain(host)).and_then(|host| host.parse().ok()),
+            host: host.map(pattern).transpose()?,
+            name: pattern(name)?,
         })
     }
 }
 
-impl Whom {
+/// The containers with exactly this name, on any host.
+impl From<&ContainerName> for ContainerPattern {
+    fn from(name: &ContainerName) -> Self {
+        let text = name.to_string();
+        Self { name: NamePattern::Exact(text.clone()), text, host: None, exact_host: None }
+    }
+}
+
+impl ContainerPattern {
     /// As it was given.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The one container that is meant, where it is named in full.
+    /// The one container that is meant, if host and name are given and no globs.
     pub fn subject(&self) -> Option<Subject> {
         self.text.parse().ok().filter(|subject: &Subject| subject.container.is_some() && is_plain(&self.text))
     }
 
-    /// The one host that is meant, where it is named.
+    /// The one host that is meant, if it is given and no glob.
     pub fn host(&self) -> Option<&HostName> {
-        self.exact.as_ref()
+        self.exact_host.as_ref()
     }
 
-    /// Whether this container is meant.
-    pub fn is(&self, host: &str, name: &str) -> bool {
-        self.name.contains(name) && self.host.as_ref().is_none_or(|hosts| hosts.contains(host))
+    /// Whether the container `name` on `host` matches.
+    pub fn matches(&self, host: &str, name: &str) -> bool {
+        self.name.matches(name) && self.host.as_ref().is_none_or(|pattern| pattern.matches(host))
     }
 }
 
-/// Whether a text means only itself as a glob.
+/// Whether a text has no special meaning as a glob.
 fn is_plain(text: &str) -> bool {
     !text.contains(['*', '?', '[', ']', '{', '}', '\\', '!'])
 }
 
 /// Kinds of events: a family (`action`), a kind (`action.authorised`) or a glob of kinds (`action.*`, `*.failed`).
 #[derive(Debug, Clone)]
-pub struct Kinds {
+pub struct KindPattern {
     families: Vec<Family>,
-    names: Option<Names>,
+    /// None for every kind of the families.
+    kinds: Option<NamePattern>,
 }
 
-/// A text that names no kind.
+/// A text that is no [`KindPattern`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is no kind of event; there are {known}; a family (action) or a glob (action.*) may be given, too")]
-pub struct NoKind {
+#[error("{text:?} is not a kind of event; the kinds are {known}; a family (action) or a glob (action.*) is valid, too")]
+pub struct UnknownKind {
     text: String,
     known: String,
 }
 
-impl FromStr for Kinds {
-    type Err = NoKind;
+impl FromStr for KindPattern {
+    type Err = UnknownKind;
 
-    fn from_str(text: &str) -> Result<Self, NoKind> {
-        if let Ok(family) = text.parse() {
-            return Ok(Self { families: vec![family], names: None });
+    fn from_str(text: &str) -> Result<Self, UnknownKind> {
+        // A whole family includes the kinds of later versions, which are unknown here.
+        if let Ok(family) = text.strip_suffix(".*").unwrap_or(text).parse::<Family>() {
+            return Ok(family.into());
         }
-        // Kinds of a later version are not known here; a whole family is still meant with all of them.
-        let whole = text.strip_suffix(".*").and_then(|family| family.parse().ok());
-        if let Some(family) = whole {
-            return Ok(Self { families: vec![family], names: None });
+        if let Some(info) = KindInfo::find(text) {
+            return Ok(info.into());
         }
-        let names = Names::new([text]).ok();
-        let is_meant = |kind: &str| names.as_ref().is_some_and(|names| names.contains(kind));
+        let glob = NamePatterns::new([text]).ok();
+        let matches = |kind: &str| glob.as_ref().is_some_and(|glob| glob.contains(kind));
         let families: BTreeSet<Family> =
-            Event::kinds().filter(|info| is_meant(&info.kind())).map(|info| info.family).collect();
+            Event::kinds().filter(|info| matches(&info.kind())).map(|info| info.family).collect();
         if families.is_empty() {
             let family: Option<Family> = text.split('.').next().and_then(|family| family.parse().ok());
             let near = Event::kinds().filter(|info| family.is_none_or(|family| info.family == family));
-            let known: Vec<String> = near.map(|info| info.kind()).collect();
-            return Err(NoKind { text: text.chars().take(120).collect(), known: known.join(", ") });
+            let known: Vec<String> = near.map(KindInfo::kind).collect();
+            return Err(UnknownKind { text: text.chars().take(120).collect(), known: known.join(", ") });
         }
-        Ok(Self { families: families.into_iter().collect(), names })
+        Ok(Self { families: families.into_iter().collect(), kinds: glob.map(NamePattern::Glob) })
     }
 }
 
-impl Kinds {
-    /// Whether an entry of this kind and version (`action.authorised.1`) is meant.
-    fn contain(&self, kind_and_version: &str) -> bool {
-        let kind = kind_and_version.rsplit_once('.').map_or(kind_and_version, |(kind, _)| kind);
-        self.names.as_ref().is_none_or(|names| names.contains(kind))
+/// Every kind of the family.
+impl From<Family> for KindPattern {
+    fn from(family: Family) -> Self {
+        Self { families: vec![family], kinds: None }
+    }
+}
+
+/// Exactly this kind.
+impl From<&KindInfo> for KindPattern {
+    fn from(info: &KindInfo) -> Self {
+        Self { families: vec![info.family], kinds: Some(NamePattern::Exact(info.kind())) }
+    }
+}
+
+impl KindPattern {
+    fn matches(&self, kind: &str) -> bool {
+        self.kinds.as_ref().is_none_or(|pattern| pattern.matches(kind))
     }
 }
 
@@ -211,46 +276,53 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_that_names_nobody_is_refused() {
+    fn an_invalid_container_pattern_is_refused() {
         for text in ["", "/", "h/", "/c", "a/b/c", "api-[", "{a"] {
-            assert!(text.parse::<Whom>().is_err(), "{text}");
+            assert!(text.parse::<ContainerPattern>().is_err(), "{text}");
         }
     }
 
     #[test]
-    fn only_what_is_named_in_full_is_one_container_or_one_host() {
+    fn a_pattern_is_one_container_or_one_host_only_if_it_is_no_glob() {
         for (text, subject, host) in [
             ("docker-1/api", Some("docker-1/api"), Some("docker-1")),
             ("docker-1/api-*", None, Some("docker-1")),
             ("docker-?/api", None, None),
             ("api", None, None),
         ] {
-            let whom: Whom = text.parse().unwrap();
-            assert_eq!(whom.subject().map(|subject| subject.to_string()).as_deref(), subject, "{text}");
-            assert_eq!(whom.host().map(HostName::as_str), host, "{text}");
+            let pattern: ContainerPattern = text.parse().unwrap();
+            assert_eq!(pattern.subject().map(|subject| subject.to_string()).as_deref(), subject, "{text}");
+            assert_eq!(pattern.host().map(HostName::as_str), host, "{text}");
         }
     }
 
     #[test]
-    fn a_kind_that_is_none_is_refused_with_those_that_there_are() {
+    fn an_exact_name_is_no_glob() {
+        let pattern = ContainerPattern::from(&"api-*".parse().unwrap());
+        assert!(pattern.matches("h", "api-*") && !pattern.matches("h", "api-1"));
+    }
+
+    #[test]
+    fn an_unknown_kind_is_refused_with_the_known_ones() {
         for (text, says) in [
             ("action.autorised", "action.authorised, "),
             ("actions", "observation.seen, "),
             (
                 "diagnosis.",
-                "there are diagnosis.reached, diagnosis.opinion_sought, diagnosis.opined, diagnosis.failed;",
+                "the kinds are diagnosis.reached, diagnosis.opinion_sought, diagnosis.opined, diagnosis.failed;",
             ),
             ("[", "observation.seen, "),
         ] {
-            let error = text.parse::<Kinds>().unwrap_err().to_string();
+            let error = text.parse::<KindPattern>().unwrap_err().to_string();
             assert!(error.contains(says), "{error}");
         }
     }
 
     #[test]
-    fn a_whole_family_takes_in_kinds_that_only_a_later_program_knows() {
-        for (text, takes) in [("action", true), ("action.*", true), ("action.d*", false)] {
-            assert_eq!(text.parse::<Kinds>().unwrap().contain("action.invented.1"), takes, "{text}");
+    fn a_whole_family_includes_kinds_of_later_versions() {
+        for (text, matches) in [("action", true), ("action.*", true), ("action.d*", false), ("action.done", false)] {
+            let pattern = text.parse::<KindPattern>();
+            assert_eq!(pattern.is_ok_and(|pattern| pattern.matches("action.invented")), matches, "{text}");
         }
     }
 }

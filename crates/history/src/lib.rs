@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`filter`], [`window`] | which events are asked for? |
 //! | [`select`] | which are they, in one order across partitions? |
+//! | [`event_json`] | which JSON do API, export and tail write? |
 //! | [`as_of`] | how did the rows of a view stand at an instant? |
 //! | [`explain`] | what led to what, and which limits stood where? |
 //! | [`export`] | the same for other programs: NDJSON, CSV, Parquet |
@@ -17,14 +18,18 @@
 
 pub mod as_of;
 pub mod backtest;
+pub mod event_json;
 pub mod explain;
 pub mod export;
 pub mod filter;
 pub mod fsck;
 pub mod select;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod verify;
 pub mod window;
 
+pub use event_json::EventJson;
 pub use filter::Filter;
 pub use hemostat_log::{Archive, Entry, Error, History, RawEntry};
 pub use select::{Found, Progress, Selected};

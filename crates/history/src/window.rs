@@ -1,37 +1,35 @@
-//! Which part of history a question is about: a stretch of one order that covers all partitions.
+//! Time windows over all partitions.
 //!
-//! Within a partition, ids are a total order. Across partitions, events are ordered by time, then count, then partition;
-//! an event id is thereby a position in the whole, and a page can go on after any event, whichever partition it is in.
+//! Ids order the events of one partition. Across partitions, events are ordered by time, then sequence number, then
+//! partition. So every event id is a position in the whole history, and a page can continue after any event.
 
 use std::ops::{Bound, RangeBounds as _};
 
-use hemostat_schema::{EventId, Partition, Timestamp};
-use jiff::{Span, SpanRelativeTo};
-
 use hemostat_log::Range;
+use hemostat_schema::{EventId, Partition, Span, Timestamp};
 
-/// A place between events.
+/// A position between two events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
     ms: u64,
     seq: u64,
-    /// One more than any partition, for the place after the last.
+    /// One more than the partition of an event is the position after it.
     partition: u32,
 }
 
 impl Position {
-    /// Before everything.
+    /// Before all events.
     pub const START: Self = Self { ms: 0, seq: 0, partition: 0 };
-    /// After everything.
+    /// After all events.
     pub const END: Self = Self { ms: u64::MAX, seq: u64::MAX, partition: u32::MAX };
 
-    /// Before everything that happened at `at` or later, by the log's clock.
+    /// Before the first event at `at` or later, by the log's clock.
     pub fn at(at: Timestamp) -> Self {
         let EventId { ms, .. } = EventId::at(Partition(0), at);
         Self { ms, ..Self::START }
     }
 
-    /// After everything that had happened by `at`, by the log's clock; an instant is a millisecond long.
+    /// After the last event at `at` or earlier, by the log's clock, whose resolution is a millisecond.
     pub fn by(at: Timestamp) -> Self {
         let Self { ms, .. } = Self::at(at);
         Self { ms: ms.saturating_add(1), ..Self::START }
@@ -48,7 +46,7 @@ impl Position {
     }
 }
 
-/// A point of time or of the log, as a person says it: `2026-01-01T08:00:00Z`, `2h` (ago) or an event's id.
+/// A point in time or in the log, as users write it: `2026-01-01T08:00:00Z`, `2h` (ago) or an event id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Point {
     /// An instant by the log's clock.
@@ -59,32 +57,28 @@ pub enum Point {
 
 /// A text that is no [`Point`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{0:?} is neither an instant (2026-01-01T08:00:00Z), an age (30m, 2h, 3d) nor an event's id (0.1732391234567-3)"
-)]
-pub struct NoPoint(String);
+#[error("{0:?} is not an instant (2026-01-01T08:00:00Z), an age (30m, 2h, 3d) or an event id (0.1732391234567-3)")]
+pub struct InvalidPoint(String);
 
 impl Point {
-    /// What `text` means at `now`.
+    /// Parses `text`; an age counts back from `now`.
     ///
     /// # Errors
-    /// When it means nothing.
-    pub fn parse(text: &str, now: Timestamp) -> Result<Self, NoPoint> {
+    /// When it has none of these forms.
+    pub fn parse(text: &str, now: Timestamp) -> Result<Self, InvalidPoint> {
         if let Ok(id) = text.parse() {
             return Ok(Self::Event(id));
         }
         if let Ok(at) = text.parse() {
             return Ok(Self::Instant(at));
         }
-        let ago = || {
-            let age: Span = text.parse().ok()?;
-            let age = age.to_duration(SpanRelativeTo::days_are_24_hours()).ok().filter(|age| !age.is_negative())?;
-            now.checked_sub(age).ok()
-        };
-        ago().map(Self::Instant).ok_or_else(|| NoPoint(text.chars().take(120).collect()))
+        match text.parse::<Span>() {
+            Ok(age) => Ok(Self::Instant(age.before(now))),
+            Err(_) => Err(InvalidPoint(text.chars().take(120).collect())),
+        }
     }
 
-    /// Where a stretch begins whose first event this may be.
+    /// The start of a window that includes this point.
     pub fn first(self) -> Position {
         match self {
             Self::Instant(at) => Position::at(at),
@@ -92,7 +86,7 @@ impl Point {
         }
     }
 
-    /// Where a stretch ends whose last event this may be.
+    /// The end of a window that includes this point.
     pub fn last(self) -> Position {
         match self {
             Self::Instant(at) => Position::by(at),
@@ -101,37 +95,37 @@ impl Point {
     }
 }
 
-/// All events between two positions.
+/// The events between two positions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
-    /// Where it begins.
+    /// Start.
     pub from: Position,
-    /// Where it ends.
+    /// End.
     pub to: Position,
 }
 
 impl Window {
-    /// Everything.
+    /// All events.
     pub const ALL: Self = Self { from: Position::START, to: Position::END };
 
-    /// Everything before a position.
+    /// All events before a position.
     pub const fn until(to: Position) -> Self {
         Self { to, ..Self::ALL }
     }
 
-    /// What of it comes after this event, or is it.
+    /// The same window without the events before `id`.
     #[must_use]
     pub fn starting_with(self, id: EventId) -> Self {
         Self { from: self.from.max(Position::before(id)), ..self }
     }
 
-    /// Whether the event lies in it.
+    /// Whether it includes the event.
     pub fn contains(&self, id: EventId) -> bool {
         let Range { from, to } = self.range(id.partition);
         (from, to).contains(&id)
     }
 
-    /// Its part of one partition.
+    /// Its range of ids in one partition.
     pub fn range(&self, partition: Partition) -> Range {
         let id = |position: Position| EventId { partition, ms: position.ms, seq: position.seq };
         let is_after = |position: Position| u32::from(partition.0) >= position.partition;
@@ -147,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_position_lies_between_two_events_whatever_their_partitions() {
+    fn a_position_lies_between_two_events_of_any_partitions() {
         let id = |partition, ms, seq| EventId { partition: Partition(partition), ms, seq };
         // In order.
         let all = [id(0, 4, 9), id(0, 5, 0), id(1, 5, 0), id(2, 5, 0), id(0, 5, 1), id(2, 6, 0)];
@@ -161,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_point_is_read_as_people_say_it() {
+    fn a_point_is_an_instant_an_age_or_an_event() {
         let instant = |text: &str| Point::Instant(text.parse().unwrap());
         let now = "2026-01-10T12:00:00Z".parse().unwrap();
         for (text, meant) in [
@@ -171,16 +165,16 @@ mod tests {
             ("1h30m", Ok(instant("2026-01-10T10:30:00Z"))),
             ("3d", Ok(instant("2026-01-07T12:00:00Z"))),
             ("2.17-3", Ok(Point::Event(EventId { partition: Partition(2), ms: 17, seq: 3 }))),
-            ("-2h", Err(NoPoint("-2h".into()))),
-            ("yesterday", Err(NoPoint("yesterday".into()))),
-            ("", Err(NoPoint(String::new()))),
+            ("-2h", Err(InvalidPoint("-2h".into()))),
+            ("yesterday", Err(InvalidPoint("yesterday".into()))),
+            ("", Err(InvalidPoint(String::new()))),
         ] {
             assert_eq!(Point::parse(text, now), meant, "{text}");
         }
     }
 
     #[test]
-    fn a_stretch_takes_in_the_points_at_both_ends() {
+    fn a_window_includes_the_points_at_both_ends() {
         let id = |ms, seq| EventId { partition: Partition(0), ms, seq };
         let instant = |ms| Point::Instant(Timestamp::from_millisecond(ms).unwrap());
         let window = |from: Point, to: Point| Window { from: from.first(), to: to.last() };

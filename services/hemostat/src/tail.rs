@@ -1,81 +1,74 @@
-//! `hemostat tail`: the log as it grows, a line an event.
+//! `hemostat tail`: prints recent events and follows the log, one line per event.
 
 use std::collections::BTreeMap;
 
 use clap::Args;
-use hemostat_core::view::story;
-use hemostat_runtime::{
-    Context,
-    log::{Order, Range},
+use hemostat_history::{
+    EventJson, Filter, History,
+    filter::{ContainerPattern, KindPattern},
+    select::{self, PageLimits},
 };
-use hemostat_schema::{EventId, Family, IncidentId, Recorded};
+use hemostat_runtime::{Context, log::Order};
+use hemostat_schema::{EventId, IncidentId, Recorded};
 use tokio::signal::ctrl_c;
+use tracing::warn;
 
 use crate::{follow, print};
 
-/// What to print.
+/// Selects what to print.
 #[derive(Debug, Clone, Args)]
 pub struct Options {
-    /// So many events of the past first.
+    /// Number of past events to print first.
     #[arg(long, short = 'n', default_value_t = 20, value_name = "COUNT")]
     lines: usize,
-    /// End after the past instead of waiting for more.
+    /// Exit after the past events instead of waiting for new ones.
     #[arg(long)]
     no_follow: bool,
-    /// Only about this container (its name, or host/name).
-    #[arg(long)]
-    container: Option<String>,
-    /// Only of this incident.
-    #[arg(long)]
+    /// Only these containers: a name, host/name, or a glob of either (api-*).
+    #[arg(long, value_name = "NAME")]
+    container: Option<ContainerPattern>,
+    /// Only this incident.
+    #[arg(long, value_name = "ID")]
     incident: Option<IncidentId>,
-    /// Only of this kind (action.refused) or family (action).
+    /// Only this kind (action.refused), family (action) or glob of kinds (*.failed).
     #[arg(long)]
-    kind: Option<String>,
-    /// Also the samples of CPU and memory.
+    kind: Option<KindPattern>,
+    /// Print samples and disk measurements, too.
     #[arg(long)]
     samples: bool,
-    /// As JSON, an object a line.
+    /// Print JSON, one object per line, with the fields of the API's events.
     #[arg(long)]
     json: bool,
 }
 
-/// Prints until Ctrl-C.
+/// Prints events until Ctrl-C.
 ///
 /// # Errors
-/// When the log cannot be read at the start.
+/// When the past events cannot be read.
 pub async fn run(ctx: &Context, options: Options) -> anyhow::Result<()> {
-    let mut past = vec![];
-    let mut newest = BTreeMap::new();
-    for partition in ctx.partitions() {
-        let mut before = Range::ALL;
-        let mut found = 0;
-        loop {
-            let page = ctx.log.read(partition, &Family::ALL, before, Order::NewestFirst, 500).await?;
-            let Some(oldest) = page.last().map(|entry| entry.id) else { break };
-            newest.entry(partition).or_insert_with(|| page[0].id);
-            let wanted = page.into_iter().filter_map(|entry| entry.event.ok()).filter(|event| options.wants(event));
-            let before_count = past.len();
-            past.extend(wanted.take(options.lines - found));
-            found += past.len() - before_count;
-            if found >= options.lines {
-                break;
-            }
-            before = Range::before(oldest);
+    let Options { lines, no_follow, container, incident, kind, samples, json } = options;
+    let filter = Filter { container, incident, kind, notable_only: !samples, ..Filter::ALL };
+
+    // Every later event has a higher id than the clock has now, so this is where the past ends and following begins.
+    let mut end_of_past = BTreeMap::new();
+    for partition in filter.partitions(ctx.log.partitions()) {
+        end_of_past.insert(partition, ctx.log.clock(partition).await?);
+    }
+    let log_only = History::new(ctx.log.clone(), None);
+    let limits = PageLimits { found: lines, scanned: usize::MAX, chunk: 500 };
+    let past = select::page(&log_only, &filter, Order::NewestFirst, limits).await?.entries;
+    let is_past = |id: EventId| end_of_past.get(&id.partition).is_some_and(|end| id <= *end);
+    for entry in past.iter().rev().filter(|entry| is_past(entry.id)) {
+        match &entry.event {
+            Ok(event) => print(event, json),
+            Err(reason) => warn!("could not decode event {}: {reason}", entry.id),
         }
     }
-    past.sort_by_key(|event: &Recorded| event.id);
-    for event in past.iter().skip(past.len().saturating_sub(options.lines)) {
-        options.print(event);
-    }
-    if options.no_follow {
+    if no_follow {
         return Ok(());
     }
-    let after = move |partition| newest.get(&partition).copied().unwrap_or_else(|| EventId::start(partition));
-    let follow = follow::follow_from(ctx.clone(), after, move |event| {
-        if options.wants(event) {
-            options.print(event);
-        }
-    });
+    let after = move |partition| end_of_past.get(&partition).copied().unwrap_or_else(|| EventId::start(partition));
+    let follow = follow::follow_from(ctx.clone(), filter, after, move |event| print(event, json));
     tokio::select! {
         () = follow => {}
         _ = ctrl_c() => {}
@@ -83,32 +76,12 @@ pub async fn run(ctx: &Context, options: Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-impl Options {
-    fn wants(&self, event: &Recorded) -> bool {
-        let container = self
-            .container
-            .as_deref()
-            .is_none_or(|wanted| event.subject.short() == wanted || event.subject.to_string() == wanted);
-        let incident = self.incident.as_ref().is_none_or(|wanted| event.incident.as_ref() == Some(wanted));
-        let kind = self.kind.as_deref().is_none_or(|wanted| event.kind() == wanted || event.family().name() == wanted);
-        container && incident && kind && (self.samples || story::is_notable(event))
-    }
-
-    fn print(&self, event: &Recorded) {
-        if self.json {
-            let line = serde_json::json!({
-                "id": event.id,
-                "at": event.at,
-                "kind": event.kind(),
-                "subject": event.subject,
-                "incident": event.incident,
-                "cause": event.cause,
-                "trace": event.trace,
-                "data": event.data(),
-            });
-            anstream::println!("{line}");
-        } else {
-            anstream::println!("{}", print::line(event));
-        }
+fn print(event: &Recorded, json: bool) {
+    if json {
+        // Serialising strings and JSON values to a string cannot fail.
+        let line = serde_json::to_string(&EventJson::from(event)).unwrap_or_default();
+        anstream::println!("{line}");
+    } else {
+        anstream::println!("{}", print::line(event));
     }
 }
