@@ -1,25 +1,24 @@
-//! The log itself: `GET /events` and `GET /events/{id}`.
+//! `GET /events` and `GET /events/{id}`: the log itself.
 
 use axum::{Json, extract::State};
+use hemostat_history::select::{self, PageLimits};
 use hemostat_schema::EventId;
 
 use crate::{
-    App,
-    ask::{Ask, EventsAsk, Key, Nothing, parse},
-    history::{self, Cost},
+    app::App,
+    ask::{Ask, EventsAsk, Key, NoParameters, parse},
     problem::{Document, Problem},
     wire::{Event, Events},
 };
 
-/// So many events are looked at for one page.
-const SCANNED: usize = 10_000;
-/// So many are read at once.
+/// Maximum entries examined per page.
+const MAX_SCANNED: usize = 10_000;
+/// Entries per read of a partition.
 const CHUNK: usize = 500;
 
-/// Events, a page at a time.
+/// Lists events, one page at a time.
 ///
-/// What happened, as it stands on the log. Filters are combined: an event must meet all of them. Samples are events, too;
-/// ask for `family` or `kind` to leave them out.
+/// An event must match all filters. Samples are events, too; use `family` or `kind` to leave them out.
 #[utoipa::path(
     get,
     path = "/events",
@@ -33,16 +32,16 @@ const CHUNK: usize = 500;
     ),
 )]
 pub async fn list(State(app): State<App>, Ask(ask): Ask<EventsAsk>) -> Result<Json<Events>, Problem> {
-    let asked = ask.meant()?;
-    let cost = Cost { found: asked.limit, scanned: SCANNED, chunk: CHUNK };
-    let page = history::page(&app.history, &asked.filter, asked.window, asked.order, cost).await?;
+    let request = ask.parse()?;
+    let limits = PageLimits { found: request.limit, scanned: MAX_SCANNED, chunk: CHUNK };
+    let page = select::page(&app.history, &request.filter, request.order, limits).await?;
     Ok(Json(Events {
         events: page.entries.iter().map(Event::from).collect(),
         next: page.next.map(|next| next.to_string()),
     }))
 }
 
-/// One event.
+/// Returns one event.
 #[utoipa::path(
     get,
     path = "/events/{id}",
@@ -51,12 +50,12 @@ pub async fn list(State(app): State<App>, Ask(ask): Ask<EventsAsk>) -> Result<Js
     params(("id" = String, Path, description = "The event's id.", example = "0.1767225612000-1")),
     responses(
         (status = 200, description = "The event.", body = Event),
-        (status = 400, description = "That is not an event's id.", body = Document, content_type = "application/problem+json"),
+        (status = 400, description = "The id is not valid.", body = Document, content_type = "application/problem+json"),
         (status = 404, description = "There is no such event.", body = Document, content_type = "application/problem+json"),
         (status = 503, description = "The event log does not answer.", body = Document, content_type = "application/problem+json"),
     ),
 )]
-pub async fn get(State(app): State<App>, Key(key): Key, _: Ask<Nothing>) -> Result<Json<Event>, Problem> {
+pub async fn get(State(app): State<App>, Key(key): Key, _: Ask<NoParameters>) -> Result<Json<Event>, Problem> {
     let id: EventId = parse("id", Some(&key))?.ok_or_else(|| Problem::unknown_event(&key))?;
     if id.partition.0 >= app.log.partitions() {
         return Err(Problem::unknown_event(&key));

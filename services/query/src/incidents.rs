@@ -1,23 +1,23 @@
-//! What happened in illnesses: `GET /incidents` and `GET /incidents/{id}`.
+//! `GET /incidents` and `GET /incidents/{id}`.
 
 use axum::{Json, extract::State};
 use futures::{StreamExt, TryStreamExt, stream};
-use hemostat_core::view::{self, incidents};
+use hemostat_core::views::{self, incidents};
 use hemostat_history::{Progress, as_of};
+use hemostat_runtime::read_model;
 use hemostat_schema::{IncidentId, Subject};
 
 use crate::{
-    App,
-    ask::{self, Ask, IncidentsAsk, Key, OneAsk, limit, parse, word},
+    app::App,
+    ask::{self, Ask, IncidentsAsk, Key, OneAsk, limit, parse},
     problem::{Document, Problem},
-    rows,
-    wire::{Event, Incident, IncidentDetail, Incidents},
+    wire::{Event, Incident, IncidentDetail, Incidents, enums::IncidentFilter},
 };
 
-/// So many events of a chain are read at the same time.
-const AT_ONCE: usize = 16;
+/// Maximum concurrent reads of an incident's events.
+const CONCURRENT_READS: usize = 16;
 
-/// Incidents, the latest first, a page at a time.
+/// Lists incidents, the latest first, one page at a time.
 #[utoipa::path(
     get,
     path = "/incidents",
@@ -31,25 +31,25 @@ const AT_ONCE: usize = 16;
     ),
 )]
 pub async fn list(State(app): State<App>, Ask(ask): Ask<IncidentsAsk>) -> Result<Json<Incidents>, Problem> {
-    let open = word("state", ask.state.as_deref(), &[("open", true), ("ended", false)])?;
     let container: Option<Subject> = parse("container", ask.container.as_deref())?;
     let cursor: Option<IncidentId> = parse("cursor", ask.cursor.as_deref())?;
     let limit = limit(ask.limit.as_deref())?;
 
-    let is_asked_for = |id: &IncidentId, row: &incidents::Row| {
-        open.is_none_or(|open| (row.state == incidents::State::Open) == open)
+    let matches = |id: &IncidentId, row: &incidents::Row| {
+        let is_open = row.state == incidents::State::Open;
+        ask.state.is_none_or(|state| is_open == (state == IncidentFilter::Open))
             && container.as_ref().is_none_or(|container| row.subject == *container)
             && cursor.as_ref().is_none_or(|cursor| id < cursor)
     };
     let rows: Vec<(String, incidents::Row)> = match ask::as_of(ask.as_of.as_deref())? {
-        None => rows::all::<view::Incidents>(&*app.log).await?,
+        None => read_model::all::<views::Incidents>(&*app.log).await?,
         Some(then) => {
-            as_of::rows::<view::Incidents>(&app.history, then, &Progress::default()).await?.into_iter().collect()
+            as_of::rows::<views::Incidents>(&app.history, then, &Progress::default()).await?.into_iter().collect()
         }
     };
     let rows = rows.into_iter().filter_map(|(key, row)| key.parse().ok().map(|id: IncidentId| (id, row)));
-    let mut found: Vec<_> = rows.filter(|(id, row)| is_asked_for(id, row)).collect();
-    // An incident's id begins with the instant at which it began.
+    let mut found: Vec<_> = rows.filter(|(id, row)| matches(id, row)).collect();
+    // Ids sort by the begin of the incident.
     found.sort_by(|(a, _), (b, _)| b.cmp(a));
     let more = found.len() > limit;
     found.truncate(limit);
@@ -59,7 +59,7 @@ pub async fn list(State(app): State<App>, Ask(ask): Ask<IncidentsAsk>) -> Result
     }))
 }
 
-/// One incident, with the chain of its events.
+/// Returns one incident with its events.
 #[utoipa::path(
     get,
     path = "/incidents/{id}",
@@ -68,7 +68,7 @@ pub async fn list(State(app): State<App>, Ask(ask): Ask<IncidentsAsk>) -> Result
     params(("id" = String, Path, description = "The incident's id.", example = "inc-01jd9k3q2v8m4t7z"), OneAsk),
     responses(
         (status = 200, description = "The incident.", body = IncidentDetail),
-        (status = 400, description = "That is not an incident's id, or not an instant.", body = Document, content_type = "application/problem+json"),
+        (status = 400, description = "The id or a parameter is not valid.", body = Document, content_type = "application/problem+json"),
         (status = 404, description = "There is no such incident.", body = Document, content_type = "application/problem+json"),
         (status = 503, description = "The event log does not answer.", body = Document, content_type = "application/problem+json"),
     ),
@@ -80,15 +80,16 @@ pub async fn get(
 ) -> Result<Json<IncidentDetail>, Problem> {
     let id: IncidentId = parse("id", Some(&key))?.ok_or_else(|| Problem::unknown_incident(&key))?;
     let row = match ask::as_of(ask.as_of.as_deref())? {
-        None => rows::get::<view::Incidents>(&*app.log, &key).await?,
-        Some(then) => as_of::row::<view::Incidents>(&app.history, &key, then, &Progress::default()).await?,
+        None => read_model::get::<views::Incidents>(&*app.log, &key).await?,
+        Some(then) => as_of::row::<views::Incidents>(&app.history, &key, then, &Progress::default()).await?,
     };
     let row = row.ok_or_else(|| Problem::unknown_incident(&key))?;
     let read = |event| {
         let history = &app.history;
         async move { history.get(event).await.map(|entry| (event, entry)) }
     };
-    let chain: Vec<_> = stream::iter(row.events.iter().copied()).map(read).buffered(AT_ONCE).try_collect().await?;
+    let chain: Vec<_> =
+        stream::iter(row.events.iter().copied()).map(read).buffered(CONCURRENT_READS).try_collect().await?;
     Ok(Json(IncidentDetail {
         incident: Incident::new(&id, &row),
         events: chain.iter().filter_map(|(_, entry)| entry.as_ref()).map(Event::from).collect(),

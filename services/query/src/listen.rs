@@ -1,4 +1,4 @@
-//! Where the interface listens, and how it stops.
+//! Binds the API's address, serves, and shuts down gracefully.
 
 use std::{
     future::IntoFuture,
@@ -13,24 +13,24 @@ use tokio::{select, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-/// How long answers that are under way may take after the shutdown has begun.
-const FAREWELL: Duration = Duration::from_secs(5);
+/// How long requests in flight may take after the shutdown began.
+const GRACE_PERIOD: Duration = Duration::from_secs(5);
 
-/// Takes the address, at start, so that a wrong one is told at once.
+/// Binds the address at start, so that an invalid one fails at once.
 ///
 /// # Errors
-/// When it is not loopback, or cannot be had.
+/// When it is not a loopback address, or cannot be bound.
 pub(crate) fn bind(listen: SocketAddr) -> anyhow::Result<TcpListener> {
     endpoint::ensure_loopback("query.listen", listen)?;
     let listener = TcpListener::bind(listen).with_context(|| {
-        format!("could not listen on {listen}; is another HemoStat running? query.listen says where")
+        format!("could not listen on {listen}; is another HemoStat running? (setting query.listen)")
     })?;
     listener.set_nonblocking(true).context("could not make the listening socket non-blocking")?;
     Ok(listener)
 }
 
-/// Answers until the shutdown; then ends what is under way, but not for ever: a connection that was opened and never
-/// used would keep the process.
+/// Serves until the shutdown. Requests in flight may finish within the grace period, which is limited because an idle
+/// connection would keep the process alive.
 pub(crate) async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) -> anyhow::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener).context("could not listen")?;
     let address = listener.local_addr().context("could not listen")?;
@@ -39,8 +39,8 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, shutdown: Cance
     let server = axum::serve(listener, router).with_graceful_shutdown(stopped);
     select! {
         served = server.into_future() => served.context("the API stopped"),
-        () = async { shutdown.cancelled().await; sleep(FAREWELL).await } => {
-            warn!("cut connections that were still open {FAREWELL:?} after the shutdown began");
+        () = async { shutdown.cancelled().await; sleep(GRACE_PERIOD).await } => {
+            warn!("cut connections that were still open {GRACE_PERIOD:?} after the shutdown began");
             Ok(())
         }
     }
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_but_loopback_is_listened_on() {
+    fn only_loopback_addresses_are_bound() {
         for public in ["0.0.0.0:0", "[::]:0", "192.0.2.1:8501"] {
             let error = bind(public.parse().unwrap()).unwrap_err().to_string();
             assert!(error.starts_with(&format!("query.listen is {public}")), "{error}");
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_is_taken_is_named() {
+    fn an_address_in_use_is_named() {
         let first = bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = first.local_addr().unwrap();
         let error = bind(address).unwrap_err().to_string();
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_shutdown_lets_an_answer_finish_and_waits_for_nobody_else() {
+    async fn the_shutdown_lets_a_request_finish_and_does_not_wait_for_idle_connections() {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
         let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -86,6 +86,6 @@ mod tests {
         let mut answer = String::new();
         asking.read_to_string(&mut answer).await.unwrap();
         assert!(answer.ends_with("finished"), "{answer}");
-        tokio::time::timeout(4 * FAREWELL, serving).await.expect("it ends").unwrap().unwrap();
+        tokio::time::timeout(4 * GRACE_PERIOD, serving).await.expect("it ends").unwrap().unwrap();
     }
 }

@@ -1,4 +1,4 @@
-//! The interface's own description (OpenAPI 3.1), made from the handlers; `openapi/hemostat.json` is its golden copy.
+//! The OpenAPI 3.1 description, generated from the handlers; `openapi/hemostat.json` is its golden copy.
 
 use axum::Json;
 use serde_json::{Map, Value, json};
@@ -6,9 +6,9 @@ use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    App,
-    ask::{Ask, Nothing},
-    containers, events, incidents, parked,
+    app::App,
+    ask::{Ask, NoParameters},
+    containers, dead_letters, events, incidents,
     problem::{Document, Problem},
     stats,
 };
@@ -17,23 +17,23 @@ use crate::{
 #[openapi(
     info(
         title = "HemoStat",
-        description = "What HemoStat sees, concludes and does. It answers on this machine only.\n\n\
-            Every failure is a problem document (RFC 9457). Times are RFC 3339, ids are opaque but for their order.",
+        description = "What HemoStat observes, concludes and does. The API is reachable from this machine only.\n\n\
+            Every error is a problem document (RFC 9457). Times are RFC 3339. Ids are opaque; their order is meaningful.",
         license(name = "MIT", identifier = "MIT"),
     ),
-    servers((url = "http://127.0.0.1:8501", description = "where it listens unless query.listen says otherwise")),
+    servers((url = "http://127.0.0.1:8501", description = "the default of query.listen")),
     tags(
-        (name = "events", description = "The log: every fact, in one order."),
-        (name = "containers", description = "How containers are, and why they are, or are not, being healed."),
-        (name = "incidents", description = "Illnesses from the first symptom to the end of the last."),
-        (name = "stats", description = "What can be counted over all of history."),
-        (name = "parked", description = "Deliveries that a part of HemoStat could not handle (dead letters)."),
+        (name = "events", description = "The event log."),
+        (name = "containers", description = "The state of containers, and why HemoStat heals them or does not."),
+        (name = "incidents", description = "Incidents, from the first symptom of a container to the end of the last one."),
+        (name = "stats", description = "Statistics over the whole history."),
+        (name = "parked", description = "Dead letters: events that a consumer group could not handle."),
     ),
     components(schemas(Document)),
 )]
 struct Api;
 
-/// Every path that is described.
+/// All routes with their descriptions.
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(Api::openapi())
         .routes(routes!(events::list))
@@ -43,18 +43,18 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(incidents::list))
         .routes(routes!(incidents::get))
         .routes(routes!(stats::calibration))
-        .routes(routes!(parked::list))
-        .routes(routes!(parked::redrive))
-        .routes(routes!(parked::discard))
+        .routes(routes!(dead_letters::list))
+        .routes(routes!(dead_letters::redrive))
+        .routes(routes!(dead_letters::discard))
 }
 
-/// The description of the interface.
+/// The OpenAPI description.
 pub fn describe() -> utoipa::openapi::OpenApi {
     routes().into_openapi()
 }
 
-/// What there is, for whoever opens `/`.
-pub(crate) async fn index(_: Ask<Nothing>) -> Json<Value> {
+/// `GET /`: lists the endpoints.
+pub(crate) async fn index(_: Ask<NoParameters>) -> Json<Value> {
     let api = describe();
     let mut paths = Map::new();
     for (path, item) in api.paths.paths {
@@ -65,10 +65,10 @@ pub(crate) async fn index(_: Ask<Nothing>) -> Json<Value> {
         }
     }
     for (path, summary) in [
-        ("GET /openapi.json", "All of this, for programs"),
-        ("GET /healthz", "Whether the process lives"),
-        ("GET /readyz", "Whether its workers work"),
-        ("GET /metrics", "Figures, for Prometheus"),
+        ("GET /openapi.json", "This API as OpenAPI 3.1"),
+        ("GET /healthz", "Liveness of the process"),
+        ("GET /readyz", "Readiness of its workers"),
+        ("GET /metrics", "Metrics for Prometheus"),
     ] {
         paths.insert(path.to_owned(), summary.into());
     }
@@ -76,6 +76,6 @@ pub(crate) async fn index(_: Ask<Nothing>) -> Json<Value> {
 }
 
 /// `GET /openapi.json`.
-pub(crate) async fn document(_: Ask<Nothing>) -> Result<Json<utoipa::openapi::OpenApi>, Problem> {
+pub(crate) async fn document(_: Ask<NoParameters>) -> Result<Json<utoipa::openapi::OpenApi>, Problem> {
     Ok(Json(describe()))
 }

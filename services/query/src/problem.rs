@@ -1,7 +1,7 @@
-//! What is answered when a request cannot be: a problem document (RFC 9457), everywhere and always.
+//! Every error response is a problem document (RFC 9457).
 //!
-//! A handler returns a [`Problem`]; [`tell`] writes the document at the very end, when the path is known that it is about.
-//! The detail says what was wrong with this request and what would be right; the type is stable, for programs to match.
+//! A handler returns a [`Problem`]; the outermost layer, [`write_document`], adds the path and writes the document. `detail`
+//! says what is wrong with the request and what would be valid; `type` is stable and meant for programs.
 
 use axum::{
     Json,
@@ -10,13 +10,13 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use hemostat_log as log;
+use hemostat_runtime::read_model;
 use serde::Serialize;
 use tracing::warn;
 use utoipa::ToSchema;
 
-use crate::{log, rows};
-
-/// Why a request was not answered.
+/// Why a request failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     kind: Kind,
@@ -24,7 +24,7 @@ pub struct Problem {
     candidates: Vec<String>,
 }
 
-/// Every way in which a request can fail.
+/// The kinds of failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     InvalidParameter,
@@ -34,7 +34,7 @@ enum Kind {
     UnknownEvent,
     UnknownContainer,
     UnknownIncident,
-    UnknownParked,
+    UnknownDeadLetter,
     MethodNotAllowed,
     AmbiguousContainer,
     CannotRedrive,
@@ -49,30 +49,32 @@ enum Kind {
 }
 
 impl Kind {
-    /// Type (the last part of its URN), title and status.
-    fn about(self) -> (&'static str, &'static str, StatusCode) {
+    /// The last part of the type's URN, the title and the status.
+    fn describe(self) -> (&'static str, &'static str, StatusCode) {
         match self {
             Self::InvalidParameter => ("invalid-parameter", "A parameter is not valid", StatusCode::BAD_REQUEST),
             Self::ForeignHost => ("foreign-host", "The Host header names another machine", StatusCode::FORBIDDEN),
-            Self::ForeignOrigin => ("foreign-origin", "A page of another site asks", StatusCode::FORBIDDEN),
+            Self::ForeignOrigin => {
+                ("foreign-origin", "The request comes from a page of another site", StatusCode::FORBIDDEN)
+            }
             Self::NoSuchPath => ("no-such-path", "There is nothing at this path", StatusCode::NOT_FOUND),
             Self::UnknownEvent => ("unknown-event", "There is no such event", StatusCode::NOT_FOUND),
             Self::UnknownContainer => ("unknown-container", "There is no such container", StatusCode::NOT_FOUND),
             Self::UnknownIncident => ("unknown-incident", "There is no such incident", StatusCode::NOT_FOUND),
-            Self::UnknownParked => ("unknown-parked", "There is no such parked delivery", StatusCode::NOT_FOUND),
+            Self::UnknownDeadLetter => ("unknown-parked", "There is no such dead letter", StatusCode::NOT_FOUND),
             Self::MethodNotAllowed => {
-                ("method-not-allowed", "This path does not take this method", StatusCode::METHOD_NOT_ALLOWED)
+                ("method-not-allowed", "This path does not support this method", StatusCode::METHOD_NOT_ALLOWED)
             }
             Self::AmbiguousContainer => {
                 ("ambiguous-container", "Several containers have this name", StatusCode::CONFLICT)
             }
-            Self::CannotRedrive => ("cannot-redrive", "It can only be discarded", StatusCode::CONFLICT),
+            Self::CannotRedrive => ("cannot-redrive", "The dead letter can only be discarded", StatusCode::CONFLICT),
             Self::NotJson => ("not-json", "The content type must be JSON", StatusCode::UNSUPPORTED_MEDIA_TYPE),
-            Self::BodyTooLarge => ("body-too-large", "No body is expected", StatusCode::PAYLOAD_TOO_LARGE),
-            Self::PathTooLong => ("uri-too-long", "The address is too long", StatusCode::URI_TOO_LONG),
-            Self::Internal => ("internal", "HemoStat could not answer", StatusCode::INTERNAL_SERVER_ERROR),
-            Self::Overloaded => ("overloaded", "Too many requests at once", StatusCode::SERVICE_UNAVAILABLE),
-            Self::TimedOut => ("timed-out", "The answer took too long", StatusCode::SERVICE_UNAVAILABLE),
+            Self::BodyTooLarge => ("body-too-large", "A request must not have a body", StatusCode::PAYLOAD_TOO_LARGE),
+            Self::PathTooLong => ("uri-too-long", "The URI is too long", StatusCode::URI_TOO_LONG),
+            Self::Internal => ("internal", "Internal error", StatusCode::INTERNAL_SERVER_ERROR),
+            Self::Overloaded => ("overloaded", "Too many concurrent requests", StatusCode::SERVICE_UNAVAILABLE),
+            Self::TimedOut => ("timed-out", "The request timed out", StatusCode::SERVICE_UNAVAILABLE),
             Self::LogUnreachable => {
                 ("log-unreachable", "The event log does not answer", StatusCode::SERVICE_UNAVAILABLE)
             }
@@ -80,12 +82,26 @@ impl Kind {
         }
     }
 
-    /// How many seconds to wait before it is worth asking again.
+    /// The Retry-After header, in seconds.
     fn retry_after(self) -> Option<u64> {
         match self {
             Self::Overloaded | Self::TimedOut | Self::ViewFilling => Some(1),
             Self::LogUnreachable => Some(5),
-            _ => None,
+            Self::InvalidParameter
+            | Self::ForeignHost
+            | Self::ForeignOrigin
+            | Self::NoSuchPath
+            | Self::UnknownEvent
+            | Self::UnknownContainer
+            | Self::UnknownIncident
+            | Self::UnknownDeadLetter
+            | Self::MethodNotAllowed
+            | Self::AmbiguousContainer
+            | Self::CannotRedrive
+            | Self::BodyTooLarge
+            | Self::NotJson
+            | Self::PathTooLong
+            | Self::Internal => None,
         }
     }
 }
@@ -95,7 +111,12 @@ impl Problem {
         Self { kind, detail: detail.into(), candidates: vec![] }
     }
 
-    /// 400: `parameter` cannot be used, and why.
+    /// 400: the query string is not valid.
+    pub fn parameters(why: &str) -> Self {
+        Self::new(Kind::InvalidParameter, why)
+    }
+
+    /// 400: `parameter` is not valid, and why.
     pub fn parameter(parameter: &str, why: impl std::fmt::Display) -> Self {
         Self::new(Kind::InvalidParameter, format!("{parameter}: {why}"))
     }
@@ -103,21 +124,21 @@ impl Problem {
     /// 403: the Host header names another machine.
     pub fn foreign_host(host: &str) -> Self {
         let host: String = host.chars().take(120).collect();
-        let right = "ask for localhost, 127.0.0.1 or [::1]";
+        let valid = "use localhost, 127.0.0.1 or [::1]";
         Self::new(
             Kind::ForeignHost,
-            format!("the Host header is {host:?}; {right}, so that no web page elsewhere can ask"),
+            format!("the Host header is {host:?}; {valid} (this keeps web pages of other sites out)"),
         )
     }
 
     /// 404: no such route.
     pub fn no_such_path() -> Self {
-        Self::new(Kind::NoSuchPath, "see / for what there is, or /openapi.json for all of it")
+        Self::new(Kind::NoSuchPath, "GET / lists the paths, /openapi.json describes them")
     }
 
     /// 404: no event has this id.
     pub fn unknown_event(id: &str) -> Self {
-        Self::new(Kind::UnknownEvent, format!("the log holds no event {id}; it may have been trimmed"))
+        Self::new(Kind::UnknownEvent, format!("there is no event {id} in the log; it may have been trimmed"))
     }
 
     /// 404: no container has this key or name.
@@ -126,15 +147,15 @@ impl Problem {
         let names = known.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
         let known = match known.len() {
             0 => "HemoStat has seen no containers yet".to_owned(),
-            n if n > SHOWN => format!("HemoStat knows {n} containers, among them {names}"),
+            n if n > SHOWN => format!("HemoStat knows {n} containers, for example {names}"),
             _ => format!("HemoStat knows {names}"),
         };
-        Self::new(Kind::UnknownContainer, format!("{key} is not known; {known}"))
+        Self::new(Kind::UnknownContainer, format!("there is no container {key}; {known}"))
     }
 
     /// 404: no incident has this id.
     pub fn unknown_incident(id: &str) -> Self {
-        Self::new(Kind::UnknownIncident, format!("{id} is not known; GET /incidents lists those that are"))
+        Self::new(Kind::UnknownIncident, format!("there is no incident {id}; GET /incidents lists all"))
     }
 
     /// 403: the Origin header names another site.
@@ -142,64 +163,64 @@ impl Problem {
         let origin: String = origin.chars().take(120).collect();
         Self::new(
             Kind::ForeignOrigin,
-            format!("the Origin header is {origin:?}; no page elsewhere may change anything"),
+            format!("the Origin header is {origin:?}; only pages of this machine may send this request"),
         )
     }
 
-    /// 404: no delivery is parked under this id.
-    pub fn unknown_parked(id: &str) -> Self {
-        Self::new(Kind::UnknownParked, format!("nothing is parked as {id}; GET /parked lists what is"))
+    /// 404: no dead letter has this id.
+    pub fn unknown_dead_letter(id: &str) -> Self {
+        Self::new(Kind::UnknownDeadLetter, format!("there is no dead letter {id}; GET /parked lists all"))
     }
 
-    /// 409: what a parked delivery would need is gone.
+    /// 409: what a redrive would need is gone.
     pub fn cannot_redrive(why: String) -> Self {
         Self::new(Kind::CannotRedrive, why)
     }
 
-    /// 415: the header that shows that it is meant is missing.
+    /// 415: the content type that keeps other sites out is missing.
     pub fn not_json() -> Self {
-        let right = "send the header content-type: application/json, and no body";
-        Self::new(Kind::NotJson, format!("{right}; a page of another site cannot"))
+        let valid = "send the header content-type: application/json and no body";
+        Self::new(Kind::NotJson, format!("{valid} (a page of another site cannot send this header)"))
     }
 
     /// 405: the path exists, the method does not.
     pub fn method_not_allowed() -> Self {
-        Self::new(Kind::MethodNotAllowed, "the Allow header says which it takes; GET reads")
+        Self::new(Kind::MethodNotAllowed, "the Allow header lists the supported methods; use GET to read")
     }
 
     /// 409: several hosts have a container of this name.
     pub fn ambiguous_container(name: &str, candidates: Vec<String>) -> Self {
-        let detail = format!("{name} is on several hosts; use one of {}", candidates.join(", "));
+        let detail = format!("several hosts have a container {name}; use one of {}", candidates.join(", "));
         Self { candidates, ..Self::new(Kind::AmbiguousContainer, detail) }
     }
 
-    /// 413: a body where none is expected.
+    /// 413: the request has a body.
     pub fn body_too_large() -> Self {
-        Self::new(Kind::BodyTooLarge, "nothing here reads a body; send none")
+        Self::new(Kind::BodyTooLarge, "no endpoint reads a body; send none")
     }
 
     /// 414: the path and query are longer than `limit` bytes.
     pub fn path_too_long(limit: usize) -> Self {
-        Self::new(Kind::PathTooLong, format!("path and query may be {limit} bytes long together"))
+        Self::new(Kind::PathTooLong, format!("path and query together may have at most {limit} bytes"))
     }
 
     /// 500: a handler panicked.
     pub fn panicked() -> Self {
-        Self::new(Kind::Internal, "a fault in HemoStat; its log says more")
+        Self::new(Kind::Internal, "a fault in HemoStat; see its log")
     }
 
-    /// 503: as many requests as may be are being answered.
+    /// 503: the maximum of concurrent requests is reached.
     pub fn overloaded(limit: usize) -> Self {
-        Self::new(Kind::Overloaded, format!("{limit} requests are being answered; ask again in a moment"))
+        Self::new(Kind::Overloaded, format!("{limit} requests are in flight; try again in a moment"))
     }
 
-    /// 503: the time for an answer is over.
+    /// 503: the request timed out.
     pub fn timed_out(limit: std::time::Duration) -> Self {
-        Self::new(Kind::TimedOut, format!("no answer within {limit:?}; ask for less or again"))
+        Self::new(Kind::TimedOut, format!("no answer within {limit:?}; ask for less, or try again"))
     }
 
     fn document<'a>(&'a self, instance: &'a str) -> Document<'a> {
-        let (name, title, status) = self.kind.about();
+        let (name, title, status) = self.kind.describe();
         Document {
             r#type: format!("urn:hemostat:problem:{name}"),
             title,
@@ -218,11 +239,11 @@ impl From<log::Error> for Problem {
     }
 }
 
-impl From<rows::Error> for Problem {
-    fn from(error: rows::Error) -> Self {
+impl From<read_model::Error> for Problem {
+    fn from(error: read_model::Error) -> Self {
         match error {
-            rows::Error::Filling(filling) => Self::new(Kind::ViewFilling, filling.to_string()),
-            rows::Error::Log(error) => error.into(),
+            read_model::Error::Building(filling) => Self::new(Kind::ViewFilling, filling.to_string()),
+            read_model::Error::Log(error) => error.into(),
         }
     }
 }
@@ -234,29 +255,29 @@ impl From<rows::Error> for Problem {
     "type": "urn:hemostat:problem:unknown-container",
     "title": "There is no such container",
     "status": 404,
-    "detail": "api-9 is not known; HemoStat knows docker-1/api-1, docker-1/db",
+    "detail": "there is no container api-9; HemoStat knows docker-1/api-1, docker-1/db",
     "instance": "/containers/api-9",
 }))]
 pub struct Document<'a> {
-    /// What kind of problem it is; stable, for programs.
+    /// The kind of problem; stable, for programs.
     r#type: String,
-    /// The kind in words; the same for all of a kind.
+    /// The kind for people; the same for all problems of a kind.
     title: &'static str,
     /// The HTTP status.
     status: u16,
-    /// What was wrong with this request, and what would be right.
+    /// What is wrong with this request, and what would be valid.
     detail: &'a str,
-    /// The path that was asked for.
+    /// The requested path.
     instance: &'a str,
-    /// The keys among which to choose, where a name is ambiguous.
+    /// The keys to choose from, if a name is ambiguous.
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     candidates: &'a [String],
 }
 
-/// Without its document, which [`tell`] writes.
+/// Without the document, which [`write_document`] adds.
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut response = self.kind.about().2.into_response();
+        let mut response = self.kind.describe().2.into_response();
         if let Some(seconds) = self.kind.retry_after() {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
@@ -265,21 +286,21 @@ impl IntoResponse for Problem {
     }
 }
 
-/// Writes the document of a problem, and a line in the log where HemoStat is at fault. The outermost layer.
-pub async fn tell(request: Request, next: Next) -> Response {
+/// The outermost layer: writes the problem document, and logs server errors.
+pub async fn write_document(request: Request, next: Next) -> Response {
     let path = request.uri().path().chars().take(1024).collect::<String>();
     let mut response = next.run(request).await;
     let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
     let status = response.status();
     if status.is_server_error() {
-        warn!(%path, status = status.as_u16(), "could not answer GET {path}: {}", problem.detail);
+        warn!(%path, status = status.as_u16(), "request for {path} failed: {}", problem.detail);
     }
-    let mut told = (status, Json(problem.document(&path))).into_response();
+    let mut document = (status, Json(problem.document(&path))).into_response();
     for (name, value) in response.headers() {
         if name != header::CONTENT_TYPE && name != header::CONTENT_LENGTH {
-            told.headers_mut().append(name, value.clone());
+            document.headers_mut().append(name, value.clone());
         }
     }
-    told.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    told
+    document.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    document
 }

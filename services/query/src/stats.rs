@@ -1,21 +1,21 @@
-//! What can be counted: `GET /stats/calibration`.
+//! `GET /stats/calibration`.
 
 use axum::{Json, extract::State};
-use hemostat_core::view::{self, calibration};
+use hemostat_core::views::{self, calibration};
 use hemostat_history::{Progress, as_of};
+use hemostat_runtime::read_model;
 
 use crate::{
-    App,
+    app::App,
     ask::{self, Ask, OneAsk},
     problem::{Document, Problem},
-    rows,
     wire::Calibration,
 };
 
-/// What stated confidence was worth.
+/// Returns how well calibrated the confidence of rules and models is.
 ///
-/// For each rule and each model: how often its remedies helped, by how sure it was, and its Brier score. So the threshold
-/// (analyzer.confidence_threshold) can be chosen from facts.
+/// For each rule and each model: how often its remedies helped, by stated confidence, and its Brier score. Use it to choose
+/// the threshold `analyzer.confidence_threshold`.
 #[utoipa::path(
     get,
     path = "/stats/calibration",
@@ -23,16 +23,16 @@ use crate::{
     tag = "stats",
     params(OneAsk),
     responses(
-        (status = 200, description = "The rules and models that have diagnosed, by name.", body = Calibration),
+        (status = 200, description = "The rules and models that made diagnoses, by name.", body = Calibration),
         (status = 400, description = "A parameter is not valid.", body = Document, content_type = "application/problem+json"),
         (status = 503, description = "The event log does not answer.", body = Document, content_type = "application/problem+json"),
     ),
 )]
 pub async fn calibration(State(app): State<App>, Ask(ask): Ask<OneAsk>) -> Result<Json<Calibration>, Problem> {
     let rows: Vec<(String, calibration::Row)> = match ask::as_of(ask.as_of.as_deref())? {
-        None => rows::all::<view::Calibration>(&*app.log).await?,
+        None => read_model::all::<views::Calibration>(&*app.log).await?,
         Some(then) => {
-            as_of::rows::<view::Calibration>(&app.history, then, &Progress::default()).await?.into_iter().collect()
+            as_of::rows::<views::Calibration>(&app.history, then, &Progress::default()).await?.into_iter().collect()
         }
     };
     Ok(Json(Calibration::from(&calibration::overall(rows.iter().map(|(_, row)| row)))))

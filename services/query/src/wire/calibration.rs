@@ -1,85 +1,85 @@
-//! What the confidence of rules and models was worth, as the API shows it.
+//! The calibration of rules and models as the API shows it.
 
 use std::collections::BTreeMap;
 
-use hemostat_core::view::calibration::{self, Record};
+use hemostat_core::views::calibration::{self, Record};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// Every rule and model that has diagnosed.
+/// The calibration of every rule and model that made diagnoses.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Calibration {
-    /// By name.
+    /// Sorted by name.
     methods: Vec<Method>,
 }
 
-/// What the confidence of one rule or model was worth.
+/// The calibration of one rule or model.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Method {
     /// `rule:<name>` or `model:<provider>/<name>`.
     #[schema(example = "rule:unhealthy")]
     by: String,
-    /// Diagnoses, with or without a remedy.
+    /// Number of diagnoses, with or without a remedy.
     reached: u64,
-    /// Attempts at its remedies that were judged. Dry runs are left out.
+    /// Number of verified attempts of its remedies, without dry runs.
     judged: u64,
-    /// How many of them recovered.
+    /// Number of them after which the container recovered.
     recovered: u64,
-    /// Attempts that ended without a verdict for want of data; they count nowhere else.
+    /// Number of attempts without a verdict, because data was missing. They count nowhere else.
     inconclusive: u64,
-    /// How sure it was on the average of the judged attempts; none where there are none.
+    /// Mean stated confidence of the verified attempts; null if there are none.
     #[schema(minimum = 0, maximum = 1)]
     stated: Option<f64>,
-    /// Which share of the judged attempts recovered.
+    /// Share of the verified attempts that recovered.
     #[schema(minimum = 0, maximum = 1)]
     came_true: Option<f64>,
-    /// The mean of (confidence - outcome)², the outcome being 1 or 0: 0 is perfect.
+    /// Brier score: the mean of (confidence - outcome)², with outcome 1 or 0. 0 is perfect.
     #[schema(minimum = 0, maximum = 1)]
     brier: Option<f64>,
     /// The reliability table: attempts by stated confidence, in ten bins.
     bins: Vec<Bin>,
-    /// What each threshold would have let pass.
+    /// What each confidence threshold would have let pass.
     thresholds: Vec<Threshold>,
-    /// Of a model: how it did beside the rules.
+    /// For a model: the comparison with the rules.
     opinions: Option<Opinions>,
 }
 
-/// Attempts whose stated confidence was about the same.
+/// Attempts with about the same stated confidence.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Bin {
-    /// At least so sure.
+    /// Minimum confidence, inclusive.
     from: f64,
-    /// Less sure than this; the last bin holds 1, too.
+    /// Maximum confidence, exclusive; the last bin includes 1.
     to: f64,
-    /// Attempts that were judged.
+    /// Number of verified attempts.
     judged: u64,
-    /// How many of them recovered.
+    /// Number of them that recovered.
     recovered: u64,
-    /// How sure it was, on the average.
+    /// Mean stated confidence.
     stated: Option<f64>,
-    /// Which share recovered. Calibrated is who has here what stands under `stated`.
+    /// Share that recovered. With perfect calibration it equals `stated`.
     came_true: Option<f64>,
 }
 
-/// What a threshold would have let pass.
+/// What a confidence threshold would have let pass.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Threshold {
-    /// Attempts at least so sure.
+    /// The threshold.
     threshold: f64,
-    /// How many were judged.
+    /// Number of verified attempts at or above it.
     judged: u64,
-    /// Which share of them recovered.
+    /// Share of them that recovered.
     came_true: Option<f64>,
 }
 
-/// How a model did beside the rules.
+/// How a model compares with the rules.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Opinions {
-    /// It was compared with the rules (`analyzer.mode = both`).
+    /// Number of comparisons with the rules (`analyzer.mode = both`).
     answered: u64,
-    /// It came to the same verdict and remedy as they.
+    /// Number of times it had the same verdict and remedy as the rules.
     agreed: u64,
-    /// It gave no answer that is of use.
+    /// Number of times it gave no usable answer.
     failed: u64,
 }
 

@@ -1,9 +1,8 @@
-//! A container as the API shows it: how it is, and why it is, or is not, being healed.
+//! A container as the API shows it: its state, and why HemoStat heals it or does not.
 
 use hemostat_core::{
-    Policy,
-    policy::Care,
-    view::{breaker, containers, cooldown, timeline},
+    Policy, policy,
+    views::{breaker, containers, cooldown, timeline},
 };
 use hemostat_schema::{Span, Subject, container::RestartPolicy};
 use jiff::Timestamp;
@@ -11,18 +10,18 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
+    enums::{ContainerState, ExitBy, Health, Mode, Remedy, Severity, Symptom},
     treatment::{Action, Attention, Breaker, Cooldown, Diagnosis},
-    words,
 };
 
-/// All containers that were asked for.
+/// Containers.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Containers {
-    /// By key.
+    /// The containers, sorted by key.
     pub containers: Vec<Container>,
 }
 
-/// A container: how it is, and why it is, or is not, being healed.
+/// A container: its state, and why HemoStat heals it or does not.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Container {
     /// `host/name`.
@@ -32,64 +31,62 @@ pub struct Container {
     pub host: String,
     /// Its name.
     pub name: String,
-    /// Docker's id of the one that carries the name at present.
+    /// Docker's id of the container that has this name at present.
     pub id: String,
-    /// Its image, as it was asked for.
+    /// Its image, as it was requested.
     #[schema(example = "nginx:1.27")]
     pub image: String,
-    /// Its life cycle: created, running, paused, restarting, removing, exited or dead.
-    #[schema(value_type = String, example = "running")]
-    pub state: &'static str,
-    /// Since when `state` holds.
+    /// Its life cycle state.
+    pub state: ContainerState,
+    /// When it entered `state`.
     pub since: Timestamp,
-    /// What its health check says: none, starting, healthy or unhealthy.
-    #[schema(value_type = String, example = "healthy")]
-    pub health: &'static str,
-    /// When its present (or last) run began.
+    /// The result of its health check.
+    pub health: Health,
+    /// When its current or last run began.
     pub started_at: Option<Timestamp>,
-    /// How its last run ended; none while it runs.
+    /// How its last run ended; null while it runs.
     pub exit: Option<Exit>,
-    /// Docker's own restart policy, as Docker writes it.
+    /// Docker's restart policy, in Docker's notation.
     #[schema(example = "on-failure:3")]
     pub restart_policy: String,
     /// How often Docker has restarted it by that policy.
     pub restarts: u32,
-    /// The Compose service that it is a container of, as `project/service`.
+    /// Its Compose service, as `project/service`.
     pub compose: Option<String>,
     /// The Swarm service that schedules it.
     pub swarm: Option<String>,
-    /// What it used last.
+    /// Its last measured resource usage.
     pub vitals: Option<Vitals>,
-    /// The symptoms that stand.
-    pub symptoms: Vec<Standing>,
-    /// The illness that it is going through.
+    /// Its active symptoms.
+    pub symptoms: Vec<ActiveSymptom>,
+    /// Its open incident.
     pub incident: Option<String>,
-    /// The last conclusion about it, also of an earlier illness.
+    /// The last diagnosis, possibly of an earlier incident.
     pub diagnosis: Option<Diagnosis>,
-    /// The last remedy that was authorised, also in an earlier illness, and what came of it.
+    /// The last authorised remedy, possibly of an earlier incident, and its outcome.
     pub action: Option<Action>,
-    /// Why it is, or is not, being healed.
+    /// Why HemoStat heals it or does not.
     pub attention: Attention,
-    /// How HemoStat is told to care for it: by its labels, where they say something, else by this process' configuration.
-    pub care: CareFor,
-    /// What has been counted since it was first seen.
+    /// The policy for it: from its labels, or else from this process' configuration.
+    pub care: ContainerPolicy,
+    /// Counters since it was first seen.
     pub counters: Counters,
-    /// When it was removed, while something about it is still awaited.
+    /// When it was removed. It is listed until its pending actions have ended.
     pub removed: Option<Timestamp>,
 }
 
-/// A container with everything that bears on its treatment.
+/// A container with everything that affects its treatment.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ContainerDetail {
     #[serde(flatten)]
     #[schema(inline)]
     container: Container,
-    /// The rest after its last illness: a new one is not acted on before it ends.
+    /// The cooldown after its last incident: HemoStat does not act on a new one before it ends.
     cooldown: Option<Cooldown>,
-    /// Whether HemoStat goes on trying.
+    /// Its circuit breaker.
     breaker: Breaker,
-    /// What happened to it lately, the oldest first.
-    timeline: Vec<Line>,
+    /// Its recent history, the oldest first.
+    timeline: Vec<TimelineEntry>,
 }
 
 /// How a run ended.
@@ -99,87 +96,86 @@ pub struct Exit {
     at: Timestamp,
     /// The exit code; 128 + n for signal n.
     code: i64,
-    /// Who ended it: itself, crash, oom, operator or unknown.
-    #[schema(value_type = String, example = "crash")]
-    by: &'static str,
+    /// What ended it.
+    by: ExitBy,
 }
 
-/// What a container used at one instant.
+/// The resource usage of a container at one time.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Vitals {
     /// When.
     at: Timestamp,
-    /// CPU, in per cent of its limit or of the host.
+    /// CPU, in percent of its limit or of the host.
     #[schema(minimum = 0, maximum = 100)]
     cpu_percent: f64,
-    /// Memory without page cache, in per cent of its limit or of the host.
+    /// Memory without page cache, in percent of its limit or of the host.
     #[schema(minimum = 0, maximum = 100)]
     memory_percent: f64,
-    /// Memory without page cache.
+    /// Memory without page cache, in bytes.
     memory_bytes: u64,
-    /// What `memory_percent` is a share of.
+    /// 100 percent of `memory_percent`, in bytes.
     memory_limit_bytes: u64,
-    /// Processes and threads.
+    /// Number of processes and threads.
     pids: u64,
 }
 
-/// A symptom that stands.
+/// An active symptom.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Standing {
-    /// Which: unhealthy, exited, oom_killed, restart_loop, cpu_high or memory_high.
-    #[schema(value_type = String, example = "unhealthy")]
-    symptom: &'static str,
-    /// high or critical.
-    #[schema(value_type = String, example = "high")]
-    severity: &'static str,
-    /// Since when.
+#[schema(as = Standing)]
+pub struct ActiveSymptom {
+    /// The symptom.
+    symptom: Symptom,
+    /// Its severity.
+    severity: Severity,
+    /// When it was raised.
     since: Timestamp,
 }
 
-/// How HemoStat is told to care for a container.
+/// The policy for a container.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct CareFor {
-    /// How far it may go: observe, approve or auto; none where it does nothing at all.
-    #[schema(value_type = Option<String>, example = "auto")]
-    mode: Option<&'static str>,
-    /// Why it is never touched, where that is so.
+#[schema(as = CareFor)]
+pub struct ContainerPolicy {
+    /// What HemoStat may do; null if HemoStat is disabled for it.
+    mode: Option<Mode>,
+    /// Why HemoStat never touches it; null if it is not protected.
     protected: Option<String>,
-    /// What it may do.
-    #[schema(value_type = Vec<String>, example = json!(["restart", "start"]))]
-    actions: Vec<&'static str>,
-    /// Attempts in the rolling hour.
+    /// The allowed remedies.
+    #[schema(example = json!(["restart", "start"]))]
+    actions: Vec<Remedy>,
+    /// Maximum attempts in the rolling window.
     max_retries: u32,
-    /// How long after an illness a new one is not acted on.
+    /// How long HemoStat waits after an incident before it acts on a new one, in milliseconds.
     cooldown_ms: u64,
-    /// An operator works on it.
+    /// Whether it is in maintenance.
     maintenance: bool,
-    /// Labels that cannot be read, each with what would be right.
+    /// Invalid labels, each with what would be valid.
     label_faults: Vec<String>,
 }
 
-/// What has been counted since a container was first seen.
+/// Counters since a container was first seen.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Counters {
-    /// Illnesses.
+    /// Incidents.
     incidents: u64,
-    /// Remedies that were authorised.
+    /// Authorised remedies.
     attempts: u64,
-    /// Remedies that helped.
+    /// Remedies after which it recovered.
     recovered: u64,
-    /// Remedies that were refused, once for each change of the reason.
+    /// Refused remedies, counted once per change of the reason.
     refused: u64,
-    /// Runs that began.
+    /// Starts.
     starts: u64,
 }
 
-/// An event in a line.
+/// An event in one sentence.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Line {
-    /// The event.
+#[schema(as = Line)]
+pub struct TimelineEntry {
+    /// The event's id.
     id: String,
     /// When.
     at: Timestamp,
-    /// The illness that it is part of.
+    /// The incident that it belongs to.
     incident: Option<String>,
     /// What happened.
     #[schema(example = "api-1 turned unhealthy")]
@@ -187,7 +183,7 @@ pub struct Line {
 }
 
 impl Container {
-    /// What `row` says of `subject`, cared for by `policy`.
+    /// From the read model's row of `subject`.
     pub fn new(subject: &Subject, row: &containers::Row, policy: &Policy) -> Self {
         let facts = &row.facts;
         Self {
@@ -196,11 +192,11 @@ impl Container {
             name: subject.short().to_owned(),
             id: facts.id.to_string(),
             image: facts.image.clone(),
-            state: words::state(facts.state),
+            state: ContainerState(facts.state),
             since: row.since,
-            health: words::health(facts.health),
+            health: Health(facts.health),
             started_at: facts.started_at,
-            exit: facts.exit.map(|exit| Exit { at: exit.at, code: exit.code, by: words::exit_by(exit.by) }),
+            exit: facts.exit.map(|exit| Exit { at: exit.at, code: exit.code, by: ExitBy(exit.by) }),
             restart_policy: restart_policy(facts.restart_policy),
             restarts: facts.restarts,
             compose: facts.compose.as_ref().map(|of| format!("{}/{}", of.project, of.service)),
@@ -216,17 +212,17 @@ impl Container {
             symptoms: row
                 .symptoms
                 .iter()
-                .map(|standing| Standing {
-                    symptom: words::symptom(standing.symptom),
-                    severity: words::severity(standing.severity),
-                    since: standing.since,
+                .map(|active| ActiveSymptom {
+                    symptom: Symptom(active.symptom),
+                    severity: Severity(active.severity),
+                    since: active.since,
                 })
                 .collect(),
             incident: row.incident.as_ref().map(ToString::to_string),
             diagnosis: row.diagnosis.as_ref().map(Diagnosis::from),
             action: row.action.as_ref().map(Action::from),
             attention: Attention::from(&row.attention()),
-            care: CareFor::new(&policy.care_of(facts), policy.protection(subject.short(), facts)),
+            care: ContainerPolicy::new(&policy.for_container(facts), policy.protection(subject.short(), facts)),
             counters: Counters {
                 incidents: row.counters.incidents,
                 attempts: row.counters.attempts,
@@ -240,7 +236,7 @@ impl Container {
 }
 
 impl ContainerDetail {
-    /// A container with what the other views say of it.
+    /// A container with its rows in the other views.
     pub fn new(
         container: Container,
         cooldown: Option<cooldown::Row>,
@@ -250,32 +246,32 @@ impl ContainerDetail {
         let length = Span::from_millis(container.care.cooldown_ms);
         let cooldown = cooldown.map(|row| Cooldown::new(&row, length));
         let breaker = Breaker::from(breaker.as_ref());
-        let line = |line: timeline::Line| Line {
+        let entry = |line: timeline::Line| TimelineEntry {
             id: line.id.to_string(),
             at: line.at,
             incident: line.incident.map(|incident| incident.to_string()),
             line: line.text,
         };
-        let timeline = timeline.map(|row| row.lines.into_iter().map(line).collect()).unwrap_or_default();
+        let timeline = timeline.map(|row| row.lines.into_iter().map(entry).collect()).unwrap_or_default();
         Self { container, cooldown, breaker, timeline }
     }
 }
 
-impl CareFor {
-    fn new(care: &Care, protected: Option<String>) -> Self {
+impl ContainerPolicy {
+    fn new(policy: &policy::ContainerPolicy, protected: Option<String>) -> Self {
         Self {
-            mode: care.enabled.then_some(words::mode(care.mode)),
+            mode: policy.enabled.then_some(Mode(policy.mode)),
             protected,
-            actions: care.remedies.iter().map(|remedy| words::allowed(*remedy)).collect(),
-            max_retries: care.max_retries,
-            cooldown_ms: care.cooldown.as_millis(),
-            maintenance: care.maintenance,
-            label_faults: care.faults.clone(),
+            actions: policy.remedies.iter().copied().map(Remedy).collect(),
+            max_retries: policy.max_retries,
+            cooldown_ms: policy.cooldown.as_millis(),
+            maintenance: policy.maintenance,
+            label_faults: policy.faults.clone(),
         }
     }
 }
 
-/// As Docker writes it.
+/// In Docker's notation.
 fn restart_policy(policy: RestartPolicy) -> String {
     match policy {
         RestartPolicy::No => "no".into(),

@@ -1,6 +1,6 @@
-//! An incident as the API shows it: what happened, in which order, and how it ended.
+//! An incident as the API shows it: its symptoms, diagnoses, attempts and outcome.
 
-use hemostat_core::view::incidents::Row;
+use hemostat_core::views::incidents::Row;
 use hemostat_schema::IncidentId;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -8,8 +8,8 @@ use utoipa::ToSchema;
 
 use super::{
     Event,
+    enums::{IncidentState, RefusalReason, Severity, Symptom},
     treatment::{Action, Diagnosis},
-    words,
 };
 
 /// A page of incidents, the latest first.
@@ -22,98 +22,95 @@ pub struct Incidents {
     pub next: Option<String>,
 }
 
-/// One illness of one container, from the first symptom to the end of the last.
+/// An incident of one container: from its first symptom to the end of the last one.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Incident {
     /// Its id.
     #[schema(pattern = "^inc-[0-9a-z]{16}$")]
     pub id: String,
-    /// Who is ill: `host/container`.
+    /// The container: `host/name`.
     #[schema(example = "docker-1/api-1")]
     pub subject: String,
-    /// open, recovered, given_up, passed, stopped or removed.
-    #[schema(value_type = String, example = "recovered")]
-    pub state: &'static str,
+    /// Whether it is open, or how it ended.
+    pub state: IncidentState,
     /// When it began.
     pub begun: Timestamp,
     /// When it ended; null while it is open.
     pub ended: Option<Timestamp>,
-    /// Every way in which it was ill.
-    pub symptoms: Vec<Suffered>,
-    /// What was concluded.
+    /// Its symptoms.
+    pub symptoms: Vec<IncidentSymptom>,
+    /// Its diagnoses.
     pub diagnoses: Vec<Diagnosis>,
-    /// Why a remedy was not carried out, where that was so last.
+    /// Why HemoStat last refused a remedy.
     pub refused: Option<Refused>,
-    /// What was tried, and what came of it.
+    /// The authorised remedies and their outcomes.
     pub attempts: Vec<Action>,
-    /// The events of its alert.
+    /// The ids of its alert events.
     pub alerts: Vec<String>,
 }
 
-/// An incident with the events that led from one to the next.
+/// An incident with its chain of events.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct IncidentDetail {
     #[serde(flatten)]
     #[schema(inline)]
     pub incident: Incident,
-    /// Its events in order, each with its `cause`; of a very long incident the first hundred and the last hundred.
+    /// Its events in order, each with its `cause`; of a long incident only the first and the last hundred.
     pub events: Vec<Event>,
-    /// How many events between those are left out.
+    /// Number of events omitted in between.
     pub omitted: u64,
-    /// Events that the log no longer holds.
+    /// Ids of events that are no longer in the log.
     pub trimmed: Vec<String>,
 }
 
-/// One way in which a container was ill.
+/// A symptom during an incident.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Suffered {
-    /// Which.
-    #[schema(value_type = String, example = "unhealthy")]
-    symptom: &'static str,
-    /// How bad it was at worst.
-    #[schema(value_type = String, example = "high")]
-    severity: &'static str,
-    /// Since when.
+#[schema(as = Suffered)]
+pub struct IncidentSymptom {
+    /// The symptom.
+    symptom: Symptom,
+    /// Its highest severity.
+    severity: Severity,
+    /// When it was raised.
     since: Timestamp,
-    /// When it was over; null while it stands.
+    /// When it was cleared; null while it is active.
     cleared: Option<Timestamp>,
 }
 
-/// Why a remedy was not carried out.
+/// Why HemoStat refused a remedy.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Refused {
     /// When.
     at: Timestamp,
-    /// For programs, such as `cooling_down`.
-    #[schema(value_type = String, example = "cooling_down")]
-    reason: &'static str,
-    /// For people.
+    /// The reason, for programs.
+    reason: RefusalReason,
+    /// The reason, for people.
     sentence: String,
 }
 
 impl Incident {
-    /// What `row` says.
+    /// From the read model's row.
     pub fn new(id: &IncidentId, row: &Row) -> Self {
         Self {
             id: id.to_string(),
             subject: row.subject.to_string(),
-            state: words::incident_state(row.state),
+            state: row.state.into(),
             begun: row.begun,
             ended: row.ended,
             symptoms: row
                 .symptoms
                 .iter()
-                .map(|suffered| Suffered {
-                    symptom: words::symptom(suffered.symptom),
-                    severity: words::severity(suffered.severity),
-                    since: suffered.since,
-                    cleared: suffered.cleared,
+                .map(|row| IncidentSymptom {
+                    symptom: Symptom(row.symptom),
+                    severity: Severity(row.severity),
+                    since: row.since,
+                    cleared: row.cleared,
                 })
                 .collect(),
             diagnoses: row.diagnoses.iter().map(Diagnosis::from).collect(),
             refused: row.refused.as_ref().map(|(at, refusal)| Refused {
                 at: *at,
-                reason: refusal.name(),
+                reason: RefusalReason::from(refusal),
                 sentence: refusal.to_string(),
             }),
             attempts: row.attempts.iter().map(Action::from).collect(),

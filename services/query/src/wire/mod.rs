@@ -1,15 +1,17 @@
-//! What goes over HTTP: query's own types, so that a change of the log's vocabulary is not silently one of the API.
+//! The types of the API's responses. They are separate from those of the log, so that a change there does not silently
+//! change the API. Events are the exception: all programs get them in one form, [`hemostat_history::EventJson`].
 
 pub mod calibration;
 pub mod container;
-pub mod event;
+pub mod dead_letter;
+pub mod enums;
+pub mod events;
 pub mod incident;
-pub mod parked;
 pub mod treatment;
-pub mod words;
 
 pub use calibration::Calibration;
 pub use container::{Container, ContainerDetail, Containers};
-pub use event::{Event, Events};
+pub use dead_letter::{DeadLetter, DeadLetters, Redriven};
+pub use events::Events;
+pub use hemostat_history::EventJson as Event;
 pub use incident::{Incident, IncidentDetail, Incidents};
-pub use parked::{Parked, ParkedList, Redriven};

@@ -1,127 +1,120 @@
-//! How a container is being treated, as the API shows it: conclusions, remedies and what stands in their way.
+//! The treatment of a container as the API shows it: diagnoses, remedies and what prevents them.
 
 use hemostat_core::{
-    backoff, breaker,
-    view::{self, Attempt, Stage, containers, cooldown, incidents},
+    remedy::backoff,
+    remedy::breaker,
+    views::{self, Attempt, Stage, containers, cooldown, incidents},
 };
-use hemostat_schema::{Span, action::Remedy, diagnosis::Method};
+use hemostat_schema::{Span, diagnosis::Method};
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::words;
+use super::enums::{ActionOutcome, AttentionReason, BreakerPosition, CooldownReason, Remedy, Verdict};
 
-/// A conclusion.
+/// A diagnosis.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Diagnosis {
-    /// The event.
+    /// The event's id.
     id: String,
-    /// When.
+    /// When it was made.
     at: Timestamp,
-    /// sick, false_alarm or unclear.
-    #[schema(value_type = String, example = "sick")]
-    verdict: &'static str,
-    /// What is wrong.
+    /// The verdict.
+    verdict: Verdict,
+    /// The root cause.
     root_cause: String,
-    /// What would help; none where nothing that HemoStat can do would.
-    #[schema(value_type = Option<String>, example = "restart")]
-    remedy: Option<&'static str>,
-    /// How sure it is.
+    /// The proposed remedy; null if HemoStat has none that would help.
+    remedy: Option<Remedy>,
+    /// The stated confidence.
     #[schema(minimum = 0, maximum = 1)]
     confidence: f64,
-    /// Who concluded it: `rule:<name>` or `model:<name>`.
+    /// What made the diagnosis: `rule:<name>` or `model:<name>`.
     #[schema(example = "rule:unhealthy")]
     by: String,
 }
 
-/// An authorised remedy and what came of it.
+/// An authorised remedy and its outcome.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Action {
-    /// The event that authorised it.
+    /// The id of the event that authorised it.
     id: String,
     /// When it was authorised.
     at: Timestamp,
-    /// What was to be done.
-    #[schema(value_type = String, example = "restart")]
-    remedy: &'static str,
-    /// Which attempt within the rolling hour, from 1.
+    /// The remedy.
+    remedy: Remedy,
+    /// The number of this attempt within the rolling window, from 1.
     attempt: u32,
-    /// How many the rolling hour allows.
+    /// The maximum attempts within the rolling window.
     of: u32,
-    /// Everything was done but the deed.
+    /// Whether it was a dry run: everything except the call to Docker.
     dry_run: bool,
-    /// How far it has come: authorised, done, failed, withheld, recovered, relapsed or inconclusive.
-    #[schema(value_type = String, example = "recovered")]
-    outcome: &'static str,
-    /// What says so, where it failed, was withheld or was judged.
+    /// How far it has come.
+    outcome: ActionOutcome,
+    /// The reason, if it failed, was withheld or was verified.
     why: Option<String>,
-    /// Milliseconds that the engine took, or from the intent to the verdict.
+    /// How long Docker took, or, once verified, the time from authorisation to verdict, in milliseconds.
     took_ms: Option<u64>,
 }
 
-/// Why a container is, or is not, being healed.
+/// Why HemoStat heals a container or does not.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Attention {
-    /// For programs: healthy, starting, idle, left_alone, sick, no_remedy, in_hand, waiting_for_approval, backing_off,
-    /// cooling_down, given_up, protected, not_approved or refused.
-    #[schema(value_type = String, example = "left_alone")]
-    reason: &'static str,
-    /// For people.
+    /// The reason, for programs.
+    reason: AttentionReason,
+    /// The reason, for people.
     #[schema(example = "stopped by an operator at 2026-01-01T00:00:05Z; HemoStat leaves it alone")]
     sentence: String,
-    /// Until when the reason holds, where that is known.
+    /// When the reason ends, if known.
     until: Option<Timestamp>,
 }
 
-/// The rest after an illness.
+/// The cooldown after an incident.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Cooldown {
-    /// The illness that ended.
+    /// The incident.
     incident: Option<String>,
-    /// healed or given_up.
-    #[schema(value_type = String, example = "healed")]
-    why: &'static str,
-    /// Since when.
+    /// How the incident ended.
+    why: CooldownReason,
+    /// When it began.
     since: Timestamp,
-    /// Until when.
+    /// When it ends.
     until: Timestamp,
 }
 
-/// Whether HemoStat goes on trying.
+/// The circuit breaker of a container.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Breaker {
-    /// passing, tripped (given up) or probing (one attempt after the hold).
-    #[schema(value_type = String, example = "passing")]
-    position: &'static str,
-    /// Until when it is tripped.
+    /// Its state.
+    position: BreakerPosition,
+    /// When it stops being tripped.
     until: Option<Timestamp>,
-    /// The attempt that counted last.
+    /// The last attempt that counted.
     last_attempt: Option<Timestamp>,
 }
 
-impl From<&containers::Concluded> for Diagnosis {
-    fn from(concluded: &containers::Concluded) -> Self {
+impl From<&containers::Conclusion> for Diagnosis {
+    fn from(concluded: &containers::Conclusion) -> Self {
         let reached = &concluded.reached;
         Self {
             id: concluded.id.to_string(),
             at: concluded.at,
-            verdict: words::verdict(reached.verdict),
+            verdict: Verdict(reached.verdict),
             root_cause: reached.root_cause.clone(),
-            remedy: reached.remedy.as_ref().map(Remedy::name),
+            remedy: reached.remedy.as_ref().map(|remedy| Remedy(remedy.kind())),
             confidence: reached.confidence.get(),
             by: by(&reached.method),
         }
     }
 }
 
-impl From<&incidents::Concluded> for Diagnosis {
-    fn from(concluded: &incidents::Concluded) -> Self {
+impl From<&incidents::Conclusion> for Diagnosis {
+    fn from(concluded: &incidents::Conclusion) -> Self {
         Self {
             id: concluded.id.to_string(),
             at: concluded.at,
-            verdict: words::verdict(concluded.verdict),
+            verdict: Verdict(concluded.verdict),
             root_cause: concluded.root_cause.clone(),
-            remedy: concluded.remedy.as_ref().map(Remedy::name),
+            remedy: concluded.remedy.as_ref().map(|remedy| Remedy(remedy.kind())),
             confidence: concluded.confidence.get(),
             by: by(&concluded.method),
         }
@@ -135,25 +128,25 @@ fn by(method: &Method) -> String {
     }
 }
 
-impl From<&view::Attention> for Attention {
-    fn from(attention: &view::Attention) -> Self {
-        Self { reason: attention.name(), sentence: attention.to_string(), until: attention.until() }
+impl From<&views::Attention> for Attention {
+    fn from(attention: &views::Attention) -> Self {
+        Self { reason: attention.into(), sentence: attention.to_string(), until: attention.until() }
     }
 }
 
 impl From<&Attempt> for Action {
     fn from(attempt: &Attempt) -> Self {
         let (outcome, why, took) = match &attempt.stage {
-            Stage::Authorised => ("authorised", None, None),
-            Stage::Done { took } => ("done", None, Some(took)),
-            Stage::Failed { error } => ("failed", Some(error.clone()), None),
-            Stage::Withheld { why } => ("withheld", Some(why.clone()), None),
-            Stage::Judged { outcome, why, took } => (words::outcome(*outcome), Some(why.clone()), Some(took)),
+            Stage::Authorised => (ActionOutcome::Authorised, None, None),
+            Stage::Done { took } => (ActionOutcome::Done, None, Some(took)),
+            Stage::Failed { error } => (ActionOutcome::Failed, Some(error.clone()), None),
+            Stage::NotExecuted { why } => (ActionOutcome::Withheld, Some(why.clone()), None),
+            Stage::Judged { outcome, why, took } => ((*outcome).into(), Some(why.clone()), Some(took)),
         };
         Self {
             id: attempt.id.to_string(),
             at: attempt.at,
-            remedy: attempt.remedy.name(),
+            remedy: Remedy(attempt.remedy.kind()),
             attempt: attempt.attempt,
             of: attempt.of,
             dry_run: attempt.dry_run,
@@ -165,26 +158,26 @@ impl From<&Attempt> for Action {
 }
 
 impl Cooldown {
-    /// The rest that `row` tells of, if it lasts this long.
+    /// From the read model's row, with the configured length.
     pub fn new(row: &cooldown::Row, length: Span) -> Self {
         Self {
-            incident: row.rest.incident.as_ref().map(ToString::to_string),
-            why: words::rest(row.why),
-            since: row.rest.since,
+            incident: row.cooldown.incident.as_ref().map(ToString::to_string),
+            why: row.why.into(),
+            since: row.cooldown.since,
             until: row.until(length),
         }
     }
 }
 
-/// A container that was never treated has a breaker that lets attempts pass.
-impl From<Option<&view::breaker::Row>> for Breaker {
-    fn from(row: Option<&view::breaker::Row>) -> Self {
-        let (position, until) = match row.map(|row| row.breaker).unwrap_or_default() {
-            breaker::Breaker::Passing => ("passing", None),
-            breaker::Breaker::Tripped { until } => ("tripped", Some(until)),
-            breaker::Breaker::Probing => ("probing", None),
+/// A container without attempts has a passing breaker.
+impl From<Option<&views::breaker::Row>> for Breaker {
+    fn from(row: Option<&views::breaker::Row>) -> Self {
+        let breaker = row.map(|row| row.breaker).unwrap_or_default();
+        let until = match breaker {
+            breaker::Breaker::Tripped { until } => Some(until),
+            breaker::Breaker::Passing | breaker::Breaker::Probing => None,
         };
         let last: Option<&backoff::Attempt> = row.and_then(|row| row.attempts.last());
-        Self { position, until, last_attempt: last.map(|attempt| attempt.at) }
+        Self { position: breaker.into(), until, last_attempt: last.map(|attempt| attempt.at) }
     }
 }

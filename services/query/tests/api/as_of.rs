@@ -1,7 +1,7 @@
-//! What is asked as of an instant is answered as it would have been answered at that instant.
+//! An answer as of an instant is the answer that was given at that instant.
 
-use hemostat_core::testing::{at, cleared, ill, reached, run, unhealthy};
-use hemostat_history::export::Line;
+use hemostat_core::testing::{at, cleared, incident_event, reached, run, unhealthy};
+use hemostat_history::EventJson;
 use hemostat_log::{Log, Order, Range};
 use hemostat_schema::{Family, Partition, observation::Symptom};
 use serde_json::{Value, json};
@@ -12,9 +12,9 @@ const PATHS: [&str; 5] =
     ["/containers", "/containers/api", "/incidents", "/incidents?state=open", "/stats/calibration"];
 
 #[tokio::test]
-async fn an_answer_as_of_an_event_is_what_was_answered_right_after_it() {
+async fn an_answer_as_of_an_event_is_the_answer_right_after_it() {
     let mut history = unhealthy();
-    history.extend([ill(11, reached(run(0))), cleared(18, Symptom::Unhealthy)]);
+    history.extend([incident_event(11, reached(run(0))), cleared(18, Symptom::Unhealthy)]);
     let (log, ids) = logged(1, history.clone()).await;
     fold_all(&log).await;
     let now = Server::on(log).await;
@@ -24,8 +24,8 @@ async fn an_answer_as_of_an_event_is_what_was_answered_right_after_it() {
         let then = Server::on(then).await;
         for path in PATHS {
             let glue = if path.contains('?') { '&' } else { '?' };
-            let asked = format!("{path}{glue}as_of={}", ids[end - 1]);
-            assert_eq!(now.read(&asked).await, then.read(path).await, "{asked}");
+            let then_path = format!("{path}{glue}as_of={}", ids[end - 1]);
+            assert_eq!(now.read(&then_path).await, then.read(path).await, "{then_path}");
         }
     }
     let incident = now.read("/incidents").await["incidents"][0]["id"].as_str().unwrap().to_owned();
@@ -35,7 +35,7 @@ async fn an_answer_as_of_an_event_is_what_was_answered_right_after_it() {
 }
 
 #[tokio::test]
-async fn before_anything_happened_nothing_was_there_and_nonsense_is_no_instant() {
+async fn before_the_first_event_there_is_nothing_and_an_invalid_instant_is_refused() {
     let server = Server::after(unhealthy()).await;
     let before = at(-86_400);
     assert_eq!(server.read(&format!("/containers?as_of={before}")).await["containers"], json!([]));
@@ -50,14 +50,14 @@ async fn before_anything_happened_nothing_was_there_and_nonsense_is_no_instant()
 }
 
 #[tokio::test]
-async fn what_is_exported_has_the_shape_of_what_the_interface_gives() {
+async fn an_exported_event_has_the_json_form_of_the_api() {
     let (log, ids) = logged(1, unhealthy()).await;
     let broken = log.append_raw(Partition(0), Family::Observation, "nonsense", "host/api", b"?");
     let entries = log.read(Partition(0), &Family::ALL, Range::ALL, Order::OldestFirst, 10).await.unwrap();
     assert_eq!(entries.len(), ids.len() + 1);
     let server = Server::on(log).await;
     for entry in &entries {
-        let exported: Value = serde_json::to_value(Line::from(entry)).unwrap();
+        let exported: Value = serde_json::to_value(EventJson::from(entry)).unwrap();
         assert_eq!(exported, server.read(&format!("/events/{}", entry.id)).await, "{}", entry.id);
     }
     assert_eq!(entries.last().map(|entry| entry.id), Some(broken));

@@ -1,16 +1,16 @@
-//! A log that does not answer, and one whose answer is a panic.
+//! A log that cannot be reached, and one that panics.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
 use hemostat_log::{
-    Backlog, Commit, CommitError, Confirmed, Delivery, Durability, Entry, Error, Inspection, Lease, Log, Order,
-    ParkedDelivery, Range, RawEntry, Reader, StoredTimer, Trimmed,
+    Backlog, Commit, CommitError, Confirmed, DeadLetter, Delivery, Durability, Entry, Error, Inspection, Lease, Log,
+    Order, Range, RawEntry, Reader, StoredTimer, Trimmed,
 };
 use hemostat_schema::{EventId, Family, Partition};
 use tokio::sync::watch;
 
-/// A log that cannot be reached; where `panics`, reading events is a fault in the program.
+/// A log that cannot be reached, or that panics when events are read.
 #[derive(Debug)]
 pub struct Broken {
     pub panics: bool,
@@ -25,14 +25,14 @@ impl Log for Broken {
     fn partitions(&self) -> u16 {
         1
     }
-    fn bell(&self, _: Partition) -> watch::Receiver<u64> {
+    fn append_signal(&self, _: Partition) -> watch::Receiver<u64> {
         watch::channel(0).1
     }
     async fn clock(&self, _: Partition) -> Result<EventId, Error> {
         unreachable()
     }
     async fn raw(&self, _: Partition, _: &[Family], _: Range, _: Order, _: usize) -> Result<Vec<RawEntry>, Error> {
-        assert!(!self.panics, "as the test wants it");
+        assert!(!self.panics, "injected by the test");
         unreachable()
     }
     async fn get(&self, _: EventId) -> Result<Option<Entry>, Error> {
@@ -50,22 +50,22 @@ impl Log for Broken {
     async fn views(&self, _: Partition) -> Result<BTreeMap<String, String>, Error> {
         unreachable()
     }
-    async fn want_view(&self, _: Partition, _: &str, _: &str) -> Result<(), Error> {
+    async fn request_view(&self, _: Partition, _: &str, _: &str) -> Result<(), Error> {
         unreachable()
     }
-    async fn recall(&self, _: Partition, _: &str) -> Result<(), Error> {
+    async fn revoke(&self, _: Partition, _: &str) -> Result<(), Error> {
         unreachable()
     }
-    async fn attend(&self, _: &str, _: &str, _: Duration) -> Result<Vec<String>, Error> {
+    async fn heartbeat(&self, _: &str, _: &str, _: Duration) -> Result<Vec<String>, Error> {
         unreachable()
     }
-    async fn leave(&self, _: &str, _: &str) -> Result<(), Error> {
+    async fn deregister(&self, _: &str, _: &str) -> Result<(), Error> {
         unreachable()
     }
-    async fn redrive(&self, _: Partition, _: EventId, _: &[(String, String)]) -> Result<Option<ParkedDelivery>, Error> {
+    async fn redrive(&self, _: Partition, _: EventId, _: &[(String, String)]) -> Result<Option<DeadLetter>, Error> {
         unreachable()
     }
-    async fn discard(&self, _: Partition, _: EventId) -> Result<Option<ParkedDelivery>, Error> {
+    async fn discard(&self, _: Partition, _: EventId) -> Result<Option<DeadLetter>, Error> {
         unreachable()
     }
     async fn trimmed(&self, _: Partition, _: Family) -> Result<Option<EventId>, Error> {
@@ -111,7 +111,7 @@ impl Log for Broken {
     async fn commit(&self, _: &Commit) -> Result<Vec<EventId>, CommitError> {
         Err(CommitError::Log(unreachable::<()>().unwrap_err()))
     }
-    async fn parked(&self, _: Partition, _: usize) -> Result<Vec<ParkedDelivery>, Error> {
+    async fn dead_letters(&self, _: Partition, _: usize) -> Result<Vec<DeadLetter>, Error> {
         unreachable()
     }
     async fn ping(&self) -> Result<(), Error> {

@@ -1,11 +1,11 @@
-//! The interface over real HTTP: what it answers, what it refuses, and how it describes itself.
+//! The API over real HTTP: answers, errors and its OpenAPI description.
 #![allow(clippy::unwrap_used, reason = "a test may fail loudly, in its helpers, too")]
 
 mod as_of;
 mod broken;
+mod dead_letters;
 mod openapi;
 mod paging;
-mod parked;
 mod problems;
 mod reading;
 mod server;

@@ -1,8 +1,11 @@
-//! The interface describes itself completely, and its description does not change unnoticed.
+//! The OpenAPI description is complete, and does not change unnoticed.
 
 use std::{env, fs};
 
+use hemostat_schema::{Family, container::State, observation::Symptom};
 use serde_json::Value;
+
+use crate::server::Server;
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../openapi/hemostat.json");
 
@@ -11,7 +14,7 @@ fn described() -> Value {
 }
 
 #[test]
-fn the_description_is_the_golden_one() {
+fn the_description_is_the_golden() {
     let written = format!("{:#}\n", described());
     if env::var_os("UPDATE_GOLDEN").is_some() {
         fs::write(GOLDEN, &written).unwrap();
@@ -19,18 +22,18 @@ fn the_description_is_the_golden_one() {
     let golden = fs::read_to_string(GOLDEN).unwrap_or_default();
     assert!(
         golden == written,
-        "the interface is not as openapi/hemostat.json says; if that is meant, run this test with UPDATE_GOLDEN=1"
+        "the API differs from openapi/hemostat.json; if the change is intended, run this test with UPDATE_GOLDEN=1"
     );
 }
 
 #[test]
-fn every_operation_says_what_it_takes_and_how_it_fails() {
+fn every_operation_describes_its_parameters_and_errors() {
     let described = described();
     assert_eq!(described["openapi"], "3.1.0");
     for (path, item) in described["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
             let of = format!("{method} {path}");
-            assert!(method == "get" || path.starts_with("/parked/"), "{of}: nothing else changes anything");
+            assert!(method == "get" || path.starts_with("/parked/"), "{of}: only dead letters may be changed");
             for text in ["summary", "operationId"] {
                 assert!(operation[text].as_str().is_some_and(|text| !text.is_empty()), "{of} has no {text}");
             }
@@ -48,7 +51,7 @@ fn every_operation_says_what_it_takes_and_how_it_fails() {
 }
 
 #[test]
-fn every_reference_leads_somewhere() {
+fn every_reference_resolves() {
     fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
         match value {
             Value::Object(members) => {
@@ -65,6 +68,33 @@ fn every_reference_leads_somewhere() {
     assert!(!found.is_empty());
     for reference in found {
         let pointer = reference.strip_prefix('#').unwrap();
-        assert!(described.pointer(pointer).is_some(), "{reference} leads nowhere");
+        assert!(described.pointer(pointer).is_some(), "{reference} does not resolve");
+    }
+}
+
+#[tokio::test]
+async fn every_value_of_an_enum_parameter_is_described_and_accepted() {
+    let (described, server) = (described(), Server::after([]).await);
+    let (families, states, symptoms) =
+        (Family::ALL.map(Family::name), State::ALL.map(State::name), Symptom::ALL.map(Symptom::name));
+    for (path, parameter, names) in [
+        ("/events", "family", families.as_slice()),
+        ("/events", "order", &["newest", "oldest"]),
+        ("/containers", "state", &states),
+        ("/containers", "symptom", &symptoms),
+        ("/incidents", "state", &["open", "ended"]),
+    ] {
+        let parameters = described["paths"][path]["get"]["parameters"].as_array().unwrap();
+        let found = parameters.iter().find(|described| described["name"] == parameter).unwrap();
+        // An optional parameter is described as one of null and the enum.
+        let text = found["schema"].to_string();
+        for name in names {
+            assert!(text.contains(&format!("\"{name}\"")), "{path} {parameter} lacks {name}: {found:#}");
+            server.read(&format!("{path}?{parameter}={name}")).await;
+        }
+        let refused = server.get(&format!("{path}?{parameter}=nonsense")).await;
+        assert_eq!(refused.status, 400, "{path} {parameter}");
+        let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+        assert_eq!(detail, format!("{parameter}: \"nonsense\" is not one of {}", names.join(", ")));
     }
 }

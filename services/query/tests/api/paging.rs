@@ -1,4 +1,4 @@
-//! Walking pages over HTTP gives every event that matches exactly once, in order.
+//! Reading page after page over HTTP gives every matching event exactly once, in order.
 
 use hemostat_core::testing::{self, at, run};
 use hemostat_schema::NewEvent;
@@ -20,7 +20,7 @@ async fn walk(server: &Server, query: &str, limit: usize) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn pages_of_any_size_add_up_to_the_whole() {
+async fn pages_of_any_size_add_up_to_all_matching_events() {
     let history: Vec<NewEvent> = (0..23)
         .map(|n| {
             let key = format!("host-{}/c{}", n % 3, n % 2);
@@ -54,7 +54,7 @@ async fn pages_of_any_size_add_up_to_the_whole() {
 }
 
 #[tokio::test]
-async fn a_stretch_begins_with_from_and_ends_before_to() {
+async fn from_is_inclusive_and_to_is_exclusive() {
     let (log, ids) = logged(1, (0..5).map(testing::started)).await;
     let server = Server::on(log).await;
     let check = async |query: &str, expected: &[usize]| {
@@ -70,7 +70,7 @@ async fn a_stretch_begins_with_from_and_ends_before_to() {
 }
 
 #[tokio::test]
-async fn a_cursor_never_leads_out_of_the_stretch() {
+async fn a_cursor_never_leaves_the_window() {
     let (log, ids) = logged(1, (0..5).map(testing::started)).await;
     let server = Server::on(log).await;
     let check = async |query: String, expected: &[usize]| {

@@ -1,4 +1,4 @@
-//! Whatever cannot be answered is a problem document that says what was wrong.
+//! Every error is a problem document that says what is wrong.
 
 use std::sync::Arc;
 
@@ -11,20 +11,20 @@ use crate::{
 };
 
 #[track_caller]
-fn check(asked: &str, answer: &Answer, status: u16, name: &str, says: &str) {
-    assert_eq!(answer.status, status, "{asked}: {answer:?}");
-    assert_eq!(answer.headers["content-type"], "application/problem+json", "{asked}");
+fn check(request: &str, answer: &Answer, status: u16, name: &str, says: &str) {
+    assert_eq!(answer.status, status, "{request}: {answer:?}");
+    assert_eq!(answer.headers["content-type"], "application/problem+json", "{request}");
     let problem = answer.json();
-    assert_eq!(problem["type"], format!("urn:hemostat:problem:{name}"), "{asked}: {problem}");
-    assert_eq!(problem["status"], status, "{asked}");
-    assert!(problem["title"].as_str().is_some_and(|title| !title.is_empty()), "{asked}: {problem}");
-    assert!(problem["instance"].as_str().is_some_and(|path| path.starts_with('/')), "{asked}: {problem}");
+    assert_eq!(problem["type"], format!("urn:hemostat:problem:{name}"), "{request}: {problem}");
+    assert_eq!(problem["status"], status, "{request}");
+    assert!(problem["title"].as_str().is_some_and(|title| !title.is_empty()), "{request}: {problem}");
+    assert!(problem["instance"].as_str().is_some_and(|path| path.starts_with('/')), "{request}: {problem}");
     let detail = problem["detail"].as_str().unwrap();
-    assert!(detail.contains(says), "{asked}: {detail:?} does not say {says:?}");
+    assert!(detail.contains(says), "{request}: {detail:?} does not say {says:?}");
 }
 
 #[tokio::test]
-async fn a_bad_request_is_answered_with_what_would_be_right() {
+async fn an_invalid_request_is_answered_with_what_would_be_valid() {
     let server = Server::after(testing::unhealthy()).await;
     for (path, status, name, says) in [
         ("/events?limit=0", 400, "invalid-parameter", "limit: \"0\" is not a number from 1 to 1000"),
@@ -33,7 +33,12 @@ async fn a_bad_request_is_answered_with_what_would_be_right() {
         ("/events?limit=", 400, "invalid-parameter", "1 to 1000"),
         ("/events?limit=1&limit=2", 400, "invalid-parameter", "duplicate field"),
         ("/events?famliy=action", 400, "invalid-parameter", "unknown field `famliy`"),
-        ("/events?family=actions", 400, "invalid-parameter", "observation, diagnosis, action or alert"),
+        (
+            "/events?family=actions",
+            400,
+            "invalid-parameter",
+            "family: \"actions\" is not one of observation, diagnosis, action, alert",
+        ),
         ("/events?kind=authorised", 400, "invalid-parameter", "such as action.authorised"),
         ("/events?kind=action.smelled", 400, "invalid-parameter", "such as action.authorised"),
         ("/events?kind=action.authorised&family=alert", 400, "invalid-parameter", "of the family action"),
@@ -42,10 +47,10 @@ async fn a_bad_request_is_answered_with_what_would_be_right() {
         ("/events?container=a/b&host=c", 400, "invalid-parameter", "it is on a, but host is c"),
         ("/events?incident=42", 400, "invalid-parameter", "an incident id such as"),
         ("/events?host=a%2Fb", 400, "invalid-parameter", "a host name"),
-        ("/events?from=yesterday", 400, "invalid-parameter", "an instant such as"),
-        ("/events?to=2026-13-01T00:00:00Z", 400, "invalid-parameter", "an instant such as"),
+        ("/events?from=yesterday", 400, "invalid-parameter", "a timestamp such as"),
+        ("/events?to=2026-13-01T00:00:00Z", 400, "invalid-parameter", "a timestamp such as"),
         ("/events?from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z", 400, "invalid-parameter", "comes after to"),
-        ("/events?order=up", 400, "invalid-parameter", "newest or oldest"),
+        ("/events?order=up", 400, "invalid-parameter", "order: \"up\" is not one of newest, oldest"),
         ("/events?cursor=5", 400, "invalid-parameter", "an event id such as"),
         ("/events?kind=%FF", 400, "invalid-parameter", "such as action.authorised"),
         ("/events/", 404, "no-such-path", "/openapi.json"),
@@ -58,7 +63,12 @@ async fn a_bad_request_is_answered_with_what_would_be_right() {
         ("/containers/%FF", 400, "invalid-parameter", "path"),
         ("/containers/a%20b", 400, "invalid-parameter", "a container's key such as my-host/api-1"),
         ("/containers/api-9", 404, "unknown-container", "HemoStat knows host/api"),
-        ("/containers/other%2Fapi", 404, "unknown-container", "other/api is not known; HemoStat knows host/api"),
+        (
+            "/containers/other%2Fapi",
+            404,
+            "unknown-container",
+            "there is no container other/api; HemoStat knows host/api",
+        ),
         ("/stats/calibration?by=rule", 400, "invalid-parameter", "unknown field"),
         ("/incidents?state=closed", 400, "invalid-parameter", "one of open, ended"),
         ("/incidents?cursor=0.1-1", 400, "invalid-parameter", "an incident id such as"),
@@ -73,7 +83,7 @@ async fn a_bad_request_is_answered_with_what_would_be_right() {
 }
 
 #[tokio::test]
-async fn a_name_on_several_hosts_is_ambiguous_and_says_which() {
+async fn a_name_on_several_hosts_is_ambiguous_and_lists_the_candidates() {
     let seen = |key: &str| NewEvent::new(key.parse().unwrap(), testing::at(0), Seen { facts: facts() });
     let (log, _) = logged(4, [seen("a/web"), seen("b/web"), seen("c/db")]).await;
     let server = Server::on(log).await;
@@ -85,7 +95,7 @@ async fn a_name_on_several_hosts_is_ambiguous_and_says_which() {
 }
 
 #[tokio::test]
-async fn what_is_not_a_plain_read_of_this_machine_is_refused() {
+async fn requests_that_are_not_local_reads_are_refused() {
     let server = Server::after([]).await;
     let long = "x".repeat(9000);
     for (request, status, name, says) in [
@@ -116,7 +126,7 @@ async fn what_is_not_a_plain_read_of_this_machine_is_refused() {
 }
 
 #[tokio::test]
-async fn a_log_that_does_not_answer_is_said_so_with_when_to_ask_again() {
+async fn an_unreachable_log_is_a_503_with_retry_after() {
     let server = Server::on(Arc::new(Broken { panics: false })).await;
     for path in [
         "/events",
@@ -134,8 +144,8 @@ async fn a_log_that_does_not_answer_is_said_so_with_when_to_ask_again() {
 }
 
 #[tokio::test]
-async fn a_fault_in_the_program_is_an_answer_too() {
+async fn a_panic_is_a_500() {
     let server = Server::on(Arc::new(Broken { panics: true })).await;
     check("a panic", &server.get("/events/0.1-1").await, 500, "internal", "a fault in HemoStat");
-    assert_eq!(server.get("/").await.status, 200, "and the next is answered");
+    assert_eq!(server.get("/").await.status, 200, "the next request is answered");
 }

@@ -1,6 +1,6 @@
-//! What people read of the stories that HemoStat lives through.
+//! Answers for typical histories.
 
-use hemostat_core::testing::{self, at, cleared, event, exited, facts, ill, incident, reached, run, unhealthy};
+use hemostat_core::testing::{self, at, cleared, event, exited, facts, incident_event, incident, reached, run, unhealthy};
 use hemostat_schema::{
     Cause, NewEvent, Span,
     action::{Authorised, Limits, Outcome, Refusal, Refused, Remedy, Verified},
@@ -23,13 +23,13 @@ fn authorised() -> Authorised {
     }
 }
 
-/// Unhealthy at 10, diagnosed, told, authorised at 12, well again at 18, judged at 20; each caused by the one before.
+/// Unhealthy at 10, diagnosed, alerted, authorised at 12, healthy at 18, verified at 20; each event caused by the one before.
 async fn healed() -> Server {
-    let told = Raised { severity: Severity::High, title: "api is unhealthy".into(), text: String::new() };
+    let raised = Raised { severity: Severity::High, title: "api is unhealthy".into(), text: String::new() };
     let mut history = unhealthy();
-    history.extend([ill(11, reached(run(0))), ill(11, told), ill(12, authorised())]);
+    history.extend([incident_event(11, reached(run(0))), incident_event(11, raised), incident_event(12, authorised())]);
     let (_, ids) = logged(1, history.clone()).await;
-    history[5] = ill(12, Authorised { diagnosis: ids[3], ..authorised() });
+    history[5] = incident_event(12, Authorised { diagnosis: ids[3], ..authorised() });
     for (n, event) in history.iter_mut().enumerate().skip(2) {
         event.cause = Some(Cause::Event(ids[n - 1]));
     }
@@ -40,12 +40,12 @@ async fn healed() -> Server {
         why: "its health check passes".into(),
         took: Span::from_secs(8),
     };
-    history.extend([cleared(18, Symptom::Unhealthy), ill(20, verdict)]);
+    history.extend([cleared(18, Symptom::Unhealthy), incident_event(20, verdict)]);
     Server::after(history).await
 }
 
 #[tokio::test]
-async fn a_healed_container_tells_how_it_was_healed() {
+async fn a_healed_container_shows_how_it_was_healed() {
     let server = healed().await;
     let api = server.read("/containers/api").await;
     for (pointer, expected) in [
@@ -102,7 +102,7 @@ async fn an_incident_is_a_chain_of_causes() {
 }
 
 #[tokio::test]
-async fn a_container_that_an_operator_stopped_says_why_it_is_left_alone() {
+async fn a_container_that_an_operator_stopped_says_why_hemostat_leaves_it_alone() {
     let server = Server::after([testing::seen(0, facts()), exited(5, run(0), ExitBy::Operator)]).await;
     let attention = server.read("/containers/host%2Fapi").await["attention"].clone();
     assert_eq!(
@@ -165,8 +165,8 @@ async fn incidents_come_latest_first_and_in_pages() {
 }
 
 #[tokio::test]
-async fn one_event_is_read_by_its_id_and_tells_itself() {
-    let refused = ill(
+async fn one_event_is_read_by_its_id() {
+    let refused = incident_event(
         12,
         Refused {
             remedy: Remedy::Restart,
@@ -183,14 +183,14 @@ async fn one_event_is_read_by_its_id_and_tells_itself() {
     assert_eq!(event["incident"], incident(10).to_string());
     assert_eq!(
         event["line"],
-        "restart of api refused: it was ill only lately, HemoStat does not act on it until 2026-01-01T01:00:00Z"
+        "restart of api refused: it is in cooldown after its last incident until 2026-01-01T01:00:00Z"
     );
     assert_eq!(event["data"]["remedy"], "restart");
     assert_eq!(server.read("/events?kind=action.refused").await["events"][0], event);
 }
 
 #[tokio::test]
-async fn calibration_tells_what_confidence_was_worth() {
+async fn calibration_compares_stated_confidence_with_outcomes() {
     let server = healed().await;
     let stats = server.read("/stats/calibration").await;
     let method = &stats["methods"][0];
@@ -218,16 +218,16 @@ async fn calibration_tells_what_confidence_was_worth() {
 }
 
 #[tokio::test]
-async fn calibration_adds_up_what_all_hosts_say() {
+async fn calibration_sums_over_all_hosts() {
     let on = |key: &str, event: NewEvent| NewEvent { subject: key.parse().unwrap(), ..event };
-    let history = ["a/x", "b/x", "b/y"].map(|key| on(key, ill(11, reached(run(0)))));
+    let history = ["a/x", "b/x", "b/y"].map(|key| on(key, incident_event(11, reached(run(0)))));
     let (log, _) = logged(3, history).await;
     let stats = Server::on(log).await.read("/stats/calibration").await;
     assert_eq!((&stats["methods"][0]["reached"], &stats["methods"][1]), (&json!(3), &json!(null)));
 }
 
 #[tokio::test]
-async fn the_front_page_names_everything_there_is() {
+async fn the_index_lists_every_endpoint() {
     let server = Server::after([]).await;
     let index = server.read("/").await;
     let described = server.read("/openapi.json").await;

@@ -1,5 +1,4 @@
-//! A server on a port of its own, with a log in memory and the views folded from it; and a client that says exactly what
-//! the test says, byte for byte.
+//! A server on its own port, with a log in memory and the views folded from it, and a client that sends exact bytes.
 
 use std::{
     collections::BTreeMap,
@@ -13,10 +12,10 @@ use std::{
 
 use hemostat_core::{
     Policy, Projection, testing,
-    view::{Breaker, Calibration, Containers, Cooldown, Dedup, Incidents, Timeline},
+    views::{Breaker, Calibration, Containers, Cooldown, Dedup, Incidents, Timeline},
 };
 use hemostat_log::{Commit, History, Log, MemoryLog};
-use hemostat_runtime::{Context, ProjectWorker, Stage, Step};
+use hemostat_runtime::{Context, LeasedWorker, ProjectWorker, Step};
 use hemostat_schema::{EventId, NewEvent, Partition};
 use serde_json::Value;
 use tokio::{
@@ -25,7 +24,7 @@ use tokio::{
     time::timeout,
 };
 
-/// A running interface.
+/// A running API.
 pub struct Server {
     address: SocketAddr,
     serving: tokio::task::JoinHandle<()>,
@@ -37,7 +36,7 @@ impl Drop for Server {
     }
 }
 
-/// What it answered.
+/// A response.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -52,7 +51,7 @@ impl Answer {
 }
 
 impl Server {
-    /// On this log.
+    /// Serves this log.
     pub async fn on(log: Arc<dyn Log>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -61,7 +60,7 @@ impl Server {
         Self { address, serving }
     }
 
-    /// After this history.
+    /// Serves a log with this history.
     pub async fn after(history: impl IntoIterator<Item = NewEvent>) -> Self {
         let (log, _) = logged(1, history).await;
         Self::on(log).await
@@ -72,14 +71,14 @@ impl Server {
         self.send(&format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address)).await
     }
 
-    /// The JSON of `GET path`, which succeeds.
+    /// The JSON of `GET path`, which must succeed.
     pub async fn read(&self, path: &str) -> Value {
         let answer = self.get(path).await;
         assert_eq!(answer.status, 200, "{path}: {answer:?}");
         answer.json()
     }
 
-    /// Exactly these bytes.
+    /// Sends exactly these bytes.
     pub async fn send(&self, request: &str) -> Answer {
         let exchange = async {
             let mut connection = TcpStream::connect(self.address).await.unwrap();
@@ -97,7 +96,7 @@ impl Server {
     }
 }
 
-/// A log with this history, and the ids of its events; each has a millisecond of its own, from the tests' first on.
+/// A log with this history, and the ids of its events; each event has its own millisecond.
 pub async fn logged(partitions: u16, history: impl IntoIterator<Item = NewEvent>) -> (Arc<MemoryLog>, Vec<EventId>) {
     let clock = Arc::new(AtomicI64::new(testing::at(0).as_millisecond()));
     let ticking = Arc::clone(&clock);
@@ -116,9 +115,9 @@ pub async fn logged(partitions: u16, history: impl IntoIterator<Item = NewEvent>
     (log, ids)
 }
 
-/// Keeps all views as a projector does.
+/// Folds all views as the projector does.
 pub async fn fold_all(log: &Arc<MemoryLog>) {
-    // Always the same one, who gets its leases again.
+    // Always the same owner, so that it can renew its leases.
     let ctx = Context { owner: "projector".into(), ..Context::new(log.clone()) };
     for partition in ctx.partitions() {
         fold::<Containers>(&ctx, partition).await;
@@ -131,8 +130,8 @@ pub async fn fold_all(log: &Arc<MemoryLog>) {
     }
 }
 
-/// Keeps the rows of `P` as a projector does.
+/// Folds the view `P` as the projector does.
 async fn fold<P: Projection>(ctx: &Context, partition: Partition) {
-    let mut stage = Stage::new(ctx.clone(), ProjectWorker::<P>::new(ctx.clone(), partition));
+    let mut stage = LeasedWorker::new(ctx.clone(), ProjectWorker::<P>::new(ctx.clone(), partition));
     while stage.step().await.unwrap() != (Step::Idle { until: None }) {}
 }

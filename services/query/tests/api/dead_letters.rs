@@ -1,4 +1,4 @@
-//! What could not be handled is listed, and is dealt with anew or forgotten only when that is meant.
+//! Dead letters are listed, redriven and discarded, and only by requests that are not cross-site.
 
 use hemostat_core::testing::{self, facts};
 use hemostat_log::Log;
@@ -7,12 +7,12 @@ use serde_json::json;
 
 use crate::server::{Answer, Server, logged};
 
-/// A server whose views could not read one event.
-async fn poisoned() -> (Server, String) {
+/// A server whose views could not decode one event.
+async fn with_dead_letters() -> (Server, String) {
     let (log, _) = logged(1, [testing::seen(0, facts())]).await;
     let event = log.append_raw(Partition(0), Family::Action, "action.paused.1", "host/api", b"\xff");
     crate::server::fold_all(&log).await;
-    assert_eq!(log.parked(Partition(0), 100).await.unwrap().len(), 6, "one for each view that reads actions");
+    assert_eq!(log.dead_letters(Partition(0), 100).await.unwrap().len(), 6, "one per view that reads actions");
     (Server::on(log).await, event.to_string())
 }
 
@@ -23,8 +23,8 @@ async fn post(server: &Server, path: &str, headers: &str) -> Answer {
 const JSON: &str = "Content-Type: application/json\r\n";
 
 #[tokio::test]
-async fn a_parked_delivery_is_listed_with_its_event_and_why() {
-    let (server, event) = poisoned().await;
+async fn a_dead_letter_is_listed_with_its_event_and_error() {
+    let (server, event) = with_dead_letters().await;
     let list = server.read("/parked").await;
     let parked = list["parked"].as_array().unwrap();
     assert_eq!(parked.len(), 6);
@@ -37,8 +37,8 @@ async fn a_parked_delivery_is_listed_with_its_event_and_why() {
 }
 
 #[tokio::test]
-async fn one_of_a_view_is_dealt_with_by_filling_the_view_anew_and_any_can_be_forgotten() {
-    let (server, _) = poisoned().await;
+async fn redriving_a_dead_letter_of_a_view_rebuilds_the_view_and_any_can_be_discarded() {
+    let (server, _) = with_dead_letters().await;
     let list = server.read("/parked").await;
     let id = list["parked"][0]["id"].as_str().unwrap();
     let redriven = post(&server, &format!("/parked/{id}/redrive"), JSON).await;
@@ -58,8 +58,8 @@ async fn one_of_a_view_is_dealt_with_by_filling_the_view_anew_and_any_can_be_for
 }
 
 #[tokio::test]
-async fn no_page_of_another_site_changes_anything() {
-    let (server, _) = poisoned().await;
+async fn a_page_of_another_site_cannot_change_dead_letters() {
+    let (server, _) = with_dead_letters().await;
     let id = server.read("/parked").await["parked"][0]["id"].as_str().unwrap().to_owned();
     for (headers, status) in [
         ("", 415),
