@@ -1,35 +1,34 @@
-//! The alerter: from incidents to messages that people get.
+//! The alerter: turns incidents into alerts and delivers them to Slack.
 //!
-//! What is worth telling is decided by `hemostat_core::alerting`; here a message is made of it and carried to Slack. Only
-//! this role needs the webhook's address.
+//! Two workers per partition: the decider `hemostat_core::alerting` records which alerts to send (with deduplication and
+//! escalation), and [`delivery`] sends each recorded alert to the channel. Only this role needs the webhook URL.
 
-mod deliver;
+mod delivery;
 mod slack;
 
 use std::{sync::Arc, time::Duration};
 
-use hemostat_core::alerting::Alerting;
+use hemostat_core::{alerting::Alerting, policy::Policy};
 use hemostat_runtime::{Context, Task, decider, effect};
-use hemostat_settings::Config;
+use hemostat_settings::Alerts;
 use tracing::info;
 
 use self::{
-    deliver::Deliver,
-    slack::{Patience, Slack},
+    delivery::DeliverAlerts,
+    slack::{RetryPolicy, Slack},
 };
 
-/// The alerter's work: telling, and delivering, one worker of each for each partition.
+/// The alerter's tasks: deciding and delivering, one worker of each per partition.
 ///
 /// # Errors
-/// When the webhook's address is not a web address.
-pub fn tasks(ctx: &Context, config: &Config) -> anyhow::Result<Vec<Task>> {
-    let alerts = &config.alerts;
-    let patience = Patience::new(alerts.slack_timeout, Duration::from(alerts.retry_for));
-    let channel = alerts.slack_webhook_url.clone().map(|address| Slack::new(address, patience)).transpose()?;
+/// When the webhook URL is not a web address.
+pub fn tasks(ctx: &Context, alerts: &Alerts, policy: Policy) -> anyhow::Result<Vec<Task>> {
+    let retry = RetryPolicy::new(alerts.slack_timeout, Duration::from(alerts.retry_for));
+    let channel = alerts.slack_webhook_url.clone().map(|url| Slack::new(url, retry)).transpose()?;
     if channel.is_none() {
-        info!("no alert channel is configured (alerts.slack_webhook_url): alerts are on the log only");
+        info!("no alert channel is configured (alerts.slack_webhook_url); alerts are only recorded on the log");
     }
-    let mut tasks = decider::<Alerting>(ctx, Arc::new(config.policy()));
-    tasks.extend(effect(ctx, Deliver { channel }));
+    let mut tasks = decider::<Alerting>(ctx, Arc::new(policy));
+    tasks.extend(effect(ctx, DeliverAlerts { channel }));
     Ok(tasks)
 }

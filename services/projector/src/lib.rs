@@ -1,13 +1,12 @@
-//! The views: folds the log into the rows that people and dashboards read.
+//! The projector: folds the log into the read models that the API, the CLI and dashboards show.
 //!
-//! What each view says is in `hemostat_core::view`; here is only which of them are kept. A row may be deleted at any time:
-//! a view of a new version is filled from the beginning of the log.
+//! `hemostat_core::views` defines what each view contains; this crate lists which views are maintained. Rows are derived
+//! data and may be deleted at any time: a new version of a view is rebuilt from the beginning of the log.
 
-use hemostat_core::view::{Breaker, Calibration, Containers, Cooldown, Dedup, Incidents, Timeline};
+use hemostat_core::views::{Breaker, Calibration, Containers, Cooldown, Dedup, Incidents, Timeline};
 use hemostat_runtime::{Context, Task, rebuild::Rebuildable};
-use hemostat_settings::Config;
 
-/// Every view that is kept.
+/// All views.
 pub fn views() -> [Rebuildable; 7] {
     [
         Rebuildable::view::<Containers>(),
@@ -20,10 +19,7 @@ pub fn views() -> [Rebuildable; 7] {
     ]
 }
 
-/// Keeps every view up to date; for each of them a worker a partition.
-///
-/// # Errors
-/// None at present; like the other roles' it may.
-pub fn tasks(ctx: &Context, _: &Config) -> anyhow::Result<Vec<Task>> {
-    Ok(views().iter().filter_map(|view| view.workers(ctx)).flatten().collect())
+/// The projector's tasks: one worker per view and partition.
+pub fn tasks(ctx: &Context) -> Vec<Task> {
+    views().iter().filter_map(|view| view.workers(ctx)).flatten().collect()
 }

@@ -1,6 +1,6 @@
-//! What a message looks like in Slack: an alert as Block Kit.
+//! Formats an alert as a Slack message (Block Kit).
 //!
-//! Slack refuses a message that is one character too long, so every text is cut to Slack's own limits here. See
+//! Slack rejects a message with a text over its length limit, so every text is truncated to that limit here. See
 //! <https://docs.slack.dev/reference/block-kit/blocks/>.
 
 use hemostat_schema::{
@@ -10,23 +10,23 @@ use hemostat_schema::{
 };
 use serde::Serialize;
 
-/// The longest text of a header block.
-const HEADER: usize = 150;
-/// The longest text of a section block.
-const SECTION: usize = 3000;
-/// The longest text of one field, and of one element of a context block.
-const FIELD: usize = 2000;
+/// Maximum characters of a header block.
+const MAX_HEADER: usize = 150;
+/// Maximum characters of a section block.
+const MAX_SECTION: usize = 3000;
+/// Maximum characters of a field.
+const MAX_FIELD: usize = 2000;
 
 /// The body of a request to an incoming webhook.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Message {
-    /// Shown in notifications, where blocks are not.
+    /// Shown in notifications, which do not show blocks.
     text: String,
     blocks: Vec<Block>,
     attachments: Vec<Attachment>,
 }
 
-/// Blocks beside a bar of a colour; the only way to have colour.
+/// Blocks beside a coloured bar; only attachments have colours.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct Attachment {
     color: &'static str,
@@ -51,14 +51,14 @@ enum Section {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "type", content = "text")]
 enum Text {
-    /// Shown as it is.
+    /// Without markup.
     PlainText(String),
-    /// In Slack's own markup.
+    /// In Slack's markup language.
     Mrkdwn(String),
 }
 
-/// What differs between the kinds of alerts.
-struct Story<'a> {
+/// The parts of a message that depend on the kind of alert.
+struct AlertText<'a> {
     emoji: &'static str,
     color: &'static str,
     title: String,
@@ -67,55 +67,55 @@ struct Story<'a> {
 }
 
 impl Message {
-    /// The message that tells `event`; none where it is not one to be told.
-    pub(crate) fn telling(event: &Recorded) -> Option<Self> {
-        let story = Story::of(event)?;
-        let title = format!("{} {}", story.emoji, story.title);
+    /// The message for an alert; none if `event` is not an alert that is sent to people.
+    pub(crate) fn for_alert(event: &Recorded) -> Option<Self> {
+        let alert = AlertText::of(event)?;
+        let title = format!("{} {}", alert.emoji, alert.title);
         let mut fields = vec![];
         if let Some(container) = &event.subject.container {
             fields.push(field("Container", container.as_str()));
         }
         fields.push(field("Host", event.subject.host.as_str()));
-        fields.extend(story.facts.iter().map(|(name, value)| field(name, value)));
+        fields.extend(alert.facts.iter().map(|(name, value)| field(name, value)));
 
         let mut blocks = vec![Block::Section(Section::Fields { fields })];
-        if !story.text.is_empty() {
-            blocks.push(Block::Section(Section::Text { text: Text::Mrkdwn(escaped(story.text, SECTION)) }));
+        if !alert.text.is_empty() {
+            blocks.push(Block::Section(Section::Text { text: Text::Mrkdwn(escaped(alert.text, MAX_SECTION)) }));
         }
         blocks.push(Block::Context { elements: vec![Text::Mrkdwn(footer(event))] });
         Some(Self {
-            text: escaped(&title, SECTION),
-            blocks: vec![Block::Header { text: Text::PlainText(cut(&title, HEADER)) }],
-            attachments: vec![Attachment { color: story.color, blocks }],
+            text: escaped(&title, MAX_SECTION),
+            blocks: vec![Block::Header { text: Text::PlainText(truncated(&title, MAX_HEADER)) }],
+            attachments: vec![Attachment { color: alert.color, blocks }],
         })
     }
 }
 
-impl<'a> Story<'a> {
+impl<'a> AlertText<'a> {
     fn of(event: &'a Recorded) -> Option<Self> {
         let Some(Event::Alert(alert)) = event.event() else {
             return None;
         };
         Some(match alert {
             Alert::Raised(Raised { severity, title, text }) => {
-                let (emoji, color, word) = match severity {
-                    Severity::Low => ("🔵", "#439fe0", "low"),
-                    Severity::High => ("🟠", "#ff9900", "high"),
-                    Severity::Critical => ("🔴", "#e01e5a", "critical"),
+                let (emoji, color) = match severity {
+                    Severity::Low => ("🔵", "#439fe0"),
+                    Severity::High => ("🟠", "#ff9900"),
+                    Severity::Critical => ("🔴", "#e01e5a"),
                 };
-                Self { emoji, color, title: title.clone(), text, facts: vec![("Severity", word.to_owned())] }
+                Self { emoji, color, title: title.clone(), text, facts: vec![("Severity", severity.name().to_owned())] }
             }
             Alert::Escalated(Escalated { title, text, .. }) => Self {
                 emoji: "🚨",
                 color: "#8b0000",
                 title: title.clone(),
                 text,
-                facts: vec![("Needs", "a person".to_owned())],
+                facts: vec![("Action needed", "by an operator".to_owned())],
             },
             Alert::Resolved(Resolved { how, title, text, took, .. }) => {
                 let how = match how {
                     Resolution::Healed => "healed by HemoStat",
-                    Resolution::Passed => "passed by itself",
+                    Resolution::Passed => "recovered without HemoStat",
                     Resolution::Stopped => "stopped by an operator",
                     Resolution::Removed => "container removed",
                 };
@@ -124,15 +124,15 @@ impl<'a> Story<'a> {
                     color: "#36a64f",
                     title: title.clone(),
                     text,
-                    facts: vec![("How", how.to_owned()), ("After", took.to_string())],
+                    facts: vec![("Outcome", how.to_owned()), ("Duration", took.to_string())],
                 }
             }
             Alert::Tested(Tested { by }) => Self {
                 emoji: "🔔",
                 color: "#439fe0",
-                title: "HemoStat's alerts arrive here".to_owned(),
-                text: "This is a test; nothing is wrong.",
-                facts: vec![("Asked for by", by.clone())],
+                title: "Test alert from HemoStat".to_owned(),
+                text: "Alerts arrive in this channel. This is a test; nothing is wrong.",
+                facts: vec![("Requested by", by.clone())],
             },
             Alert::Suppressed(_) | Alert::Delivered(_) | Alert::Undelivered(_) => return None,
         })
@@ -140,29 +140,29 @@ impl<'a> Story<'a> {
 }
 
 fn field(name: &str, value: &str) -> Text {
-    Text::Mrkdwn(format!("*{name}*\n{}", escaped(value, FIELD - name.len() - 3)))
+    Text::Mrkdwn(format!("*{name}*\n{}", escaped(value, MAX_FIELD - name.len() - 3)))
 }
 
-/// When it happened, in the reader's own time zone, and by which ids the API knows it.
+/// The time in the reader's time zone, and the ids by which the API knows alert and incident.
 fn footer(event: &Recorded) -> String {
     let incident = event.incident.as_ref().map_or(String::new(), |incident| format!(" · incident `{incident}`"));
     format!("{}{incident} · event `{}`", instant(event.at), event.id)
 }
 
-/// Slack's date markup: shown in the reader's own time zone, or as the text after the bar where it cannot be.
+/// Slack's date markup: shown in the reader's time zone, with the text after the bar as fallback.
 fn instant(at: Timestamp) -> String {
     format!("<!date^{}^{{date_short_pretty}} {{time_secs}}|{at:.0}>", at.as_second())
 }
 
-/// At most `limit` characters; what is cut off is shown by an ellipsis.
-fn cut(text: &str, limit: usize) -> String {
+/// At most `limit` characters; an ellipsis marks a truncated text.
+fn truncated(text: &str, limit: usize) -> String {
     if text.chars().count() <= limit {
         return text.to_owned();
     }
     text.chars().take(limit - 1).chain(['…']).collect()
 }
 
-/// As text in which Slack finds no markup such as a link or a mention of everybody, at most `limit` characters long.
+/// Escapes Slack's markup (links, mentions such as `<!channel>`) and truncates to `limit` characters.
 fn escaped(text: &str, limit: usize) -> String {
     let escape = |c: char| match c {
         '&' => "&amp;".to_owned(),
@@ -171,7 +171,6 @@ fn escaped(text: &str, limit: usize) -> String {
         c => c.to_string(),
     };
     let pieces: Vec<String> = text.chars().map(escape).collect();
-    // Every piece is as many characters as bytes, or one character.
     let length = |piece: &String| piece.chars().count();
     if pieces.iter().map(length).sum::<usize>() <= limit {
         return pieces.concat();
@@ -200,8 +199,8 @@ mod tests {
         NewEvent::new(subject, at, event).in_incident(Some(incident)).recorded(id, &[])
     }
 
-    fn told(event: impl Into<Event>) -> Value {
-        serde_json::to_value(Message::telling(&recorded(event)).unwrap()).unwrap()
+    fn message(event: impl Into<Event>) -> Value {
+        serde_json::to_value(Message::for_alert(&recorded(event)).unwrap()).unwrap()
     }
 
     fn raised(title: &str, text: &str) -> Raised {
@@ -209,10 +208,10 @@ mod tests {
     }
 
     #[test]
-    fn an_alert_is_told_with_who_what_when_and_where_to_look() {
+    fn an_alert_shows_container_host_severity_time_and_ids() {
         let incident = recorded(raised("", "")).incident.unwrap();
         assert_eq!(
-            told(raised("api-1 is unhealthy", "Its health check fails & it is being restarted.")),
+            message(raised("api-1 is unhealthy", "Its health check fails & it is being restarted.")),
             json!({
                 "text": "🟠 api-1 is unhealthy",
                 "blocks": [{ "type": "header", "text": { "type": "plain_text", "text": "🟠 api-1 is unhealthy" } }],
@@ -243,32 +242,32 @@ mod tests {
         let (title, text) = (String::from("t"), String::from("x"));
         let took = Span::from_secs(42);
         let colors = [
-            told(raised("t", "x")),
-            told(Raised { severity: Severity::Critical, ..raised("t", "x") }),
-            told(Escalated { alert, title: title.clone(), text: text.clone() }),
-            told(Resolved { alert, how: Resolution::Healed, title, text, took }),
-            told(Tested { by: "ann".to_owned() }),
+            message(raised("t", "x")),
+            message(Raised { severity: Severity::Critical, ..raised("t", "x") }),
+            message(Escalated { alert, title: title.clone(), text: text.clone() }),
+            message(Resolved { alert, how: Resolution::Healed, title, text, took }),
+            message(Tested { by: "ann".to_owned() }),
         ]
         .map(|message| message["attachments"][0]["color"].clone());
         assert_eq!(colors, ["#ff9900", "#e01e5a", "#8b0000", "#36a64f", "#439fe0"]);
     }
 
     #[test]
-    fn no_text_is_longer_than_slack_takes() {
+    fn no_text_exceeds_slacks_limits() {
         for long in ["x".repeat(10_000), "&".repeat(10_000), "ä".repeat(10_000)] {
-            let message = told(raised(&long, &long));
+            let message = message(raised(&long, &long));
             let length = |text: &Value| text.as_str().unwrap().chars().count();
-            assert!(length(&message["text"]) <= SECTION);
-            assert_eq!(length(&message["blocks"][0]["text"]["text"]), HEADER);
+            assert!(length(&message["text"]) <= MAX_SECTION);
+            assert_eq!(length(&message["blocks"][0]["text"]["text"]), MAX_HEADER);
             let section = &message["attachments"][0]["blocks"][1]["text"]["text"];
-            assert!((SECTION - 5..=SECTION).contains(&length(section)), "{}", length(section));
+            assert!((MAX_SECTION - 5..=MAX_SECTION).contains(&length(section)), "{}", length(section));
             assert!(section.as_str().unwrap().ends_with('…'));
-            assert!(!section.as_str().unwrap().contains("&…"), "an entity was cut in two");
+            assert!(!section.as_str().unwrap().contains("&…"), "an entity was split");
         }
     }
 
     #[test]
-    fn nobody_can_write_markup_into_a_message() {
+    fn markup_in_a_text_is_escaped() {
         assert_eq!(escaped("<!channel> & <https://x|y>", 100), "&lt;!channel&gt; &amp; &lt;https://x|y&gt;");
     }
 }

@@ -1,4 +1,4 @@
-//! Every way in which a webhook can answer, over real HTTP.
+//! Deliveries over real HTTP, to a fake webhook with scripted answers.
 
 use std::{
     collections::VecDeque,
@@ -12,10 +12,10 @@ use hemostat_schema::{EventId, NewEvent, Partition, Timestamp, alert::Tested};
 
 use super::*;
 
-/// What the fake answers, in order; the last one for ever.
+/// Scripted answers, in order; the last one repeats.
 #[derive(Debug, Clone)]
 enum Answer {
-    Is(u16, &'static str),
+    Status(u16, &'static str),
     RetryAfter(&'static str),
     Never,
 }
@@ -35,7 +35,7 @@ async fn fake(script: &[Answer]) -> (SocketAddr, Calls) {
         let mut headers = HeaderMap::new();
         headers.insert("location", "/elsewhere".parse().unwrap());
         match next.unwrap() {
-            Answer::Is(status, body) => (StatusCode::from_u16(status).unwrap(), headers, body).into_response(),
+            Answer::Status(status, body) => (StatusCode::from_u16(status).unwrap(), headers, body).into_response(),
             Answer::RetryAfter(seconds) => {
                 headers.insert("retry-after", seconds.parse().unwrap());
                 (StatusCode::TOO_MANY_REQUESTS, headers, "").into_response()
@@ -52,106 +52,107 @@ async fn fake(script: &[Answer]) -> (SocketAddr, Calls) {
 
 fn slack(address: SocketAddr, retry_for: Duration) -> Slack {
     let ms = Duration::from_millis;
-    let patience = Patience { timeout: ms(300), retry_for, first: ms(10), cap: ms(1500), quiet: ms(60_000) };
-    Slack::new(format!("http://{address}/services/SECRET").into(), patience).unwrap()
+    let retry =
+        RetryPolicy { timeout: ms(300), retry_for, min_delay: ms(10), max_delay: ms(1500), log_interval: ms(60_000) };
+    Slack::new(format!("http://{address}/services/SECRET").into(), retry).unwrap()
 }
 
 fn message() -> Message {
     let event = NewEvent::new("h".parse().unwrap(), Timestamp::UNIX_EPOCH, Tested { by: "ann".to_owned() });
-    Message::telling(&event.recorded(EventId::start(Partition(0)), &[])).unwrap()
+    Message::for_alert(&event.recorded(EventId::start(Partition(0)), &[])).unwrap()
 }
 
-async fn send(script: &[Answer], retry_for: Duration) -> (Sent, Vec<Instant>) {
+async fn send(script: &[Answer], retry_for: Duration) -> (Delivery, Vec<Instant>) {
     let (address, calls) = fake(script).await;
-    let sent = slack(address, retry_for).send(&message(), || Ok::<_, Infallible>(())).await.unwrap();
-    assert!(!format!("{sent:?}").contains("SECRET"), "the address is told: {sent:?}");
+    let delivery = slack(address, retry_for).send(&message(), || Ok::<_, Infallible>(())).await.unwrap();
+    assert!(!format!("{delivery:?}").contains("SECRET"), "the URL leaks: {delivery:?}");
     let calls = calls.lock().unwrap().clone();
-    assert_eq!(calls.len(), usize::try_from(sent.attempts).unwrap());
-    (sent, calls)
+    assert_eq!(calls.len(), usize::try_from(delivery.attempts).unwrap());
+    (delivery, calls)
 }
 
 const LONG: Duration = Duration::from_secs(30);
 const SHORT: Duration = Duration::from_millis(500);
 
 #[tokio::test]
-async fn a_passing_failure_is_tried_again_until_it_is_over() {
-    for failure in [Answer::Is(500, "oops"), Answer::Is(503, ""), Answer::Is(408, ""), Answer::Never] {
-        let (sent, _) = send(&[failure.clone(), failure, Answer::Is(200, "ok")], LONG).await;
-        assert_eq!((sent.attempts, sent.error), (3, None));
+async fn a_transient_failure_is_retried_until_it_succeeds() {
+    for failure in [Answer::Status(500, "oops"), Answer::Status(503, ""), Answer::Status(408, ""), Answer::Never] {
+        let (delivery, _) = send(&[failure.clone(), failure, Answer::Status(200, "ok")], LONG).await;
+        assert_eq!((delivery.attempts, delivery.error), (3, None));
     }
 }
 
 #[tokio::test]
-async fn a_final_failure_is_not_tried_again() {
+async fn a_permanent_failure_is_not_retried() {
     for (answer, error) in [
-        (Answer::Is(404, "no_service"), "it answered 404 Not Found (no_service)"),
-        (Answer::Is(400, "invalid_blocks"), "it answered 400 Bad Request (invalid_blocks)"),
-        (Answer::Is(403, "Cannot POST /services/SECRET"), "it answered 403 Forbidden"),
+        (Answer::Status(404, "no_service"), "it answered 404 Not Found (no_service)"),
+        (Answer::Status(400, "invalid_blocks"), "it answered 400 Bad Request (invalid_blocks)"),
+        (Answer::Status(403, "Cannot POST /services/SECRET"), "it answered 403 Forbidden"),
         (
-            Answer::Is(302, ""),
-            "it answered 302 Found, a redirect, which is not followed: the address is not a webhook's",
+            Answer::Status(302, ""),
+            "it answered 302 Found, a redirect, which HemoStat does not follow: the URL is not that of a webhook",
         ),
     ] {
-        let (sent, _) = send(&[answer], LONG).await;
-        assert_eq!((sent.attempts, sent.error.as_deref()), (1, Some(error)));
+        let (delivery, _) = send(&[answer], LONG).await;
+        assert_eq!((delivery.attempts, delivery.error.as_deref()), (1, Some(error)));
     }
 }
 
 #[tokio::test]
-async fn the_wait_that_slack_asks_for_is_kept_up_to_a_cap() {
+async fn retry_after_is_respected_up_to_a_maximum() {
     for (asked, least) in [("1", Duration::from_secs(1)), ("86400", Duration::from_millis(1500))] {
-        let (sent, calls) = send(&[Answer::RetryAfter(asked), Answer::Is(200, "ok")], LONG).await;
-        assert_eq!((sent.attempts, sent.error), (2, None), "{asked}");
+        let (delivery, calls) = send(&[Answer::RetryAfter(asked), Answer::Status(200, "ok")], LONG).await;
+        assert_eq!((delivery.attempts, delivery.error), (2, None), "{asked}");
         assert!(calls[1] - calls[0] >= least, "asked for {asked} s, waited {:?}", calls[1] - calls[0]);
     }
 }
 
 #[tokio::test]
-async fn it_is_not_tried_for_ever() {
-    let (sent, _) = send(&[Answer::Is(500, "")], SHORT).await;
-    assert!(sent.attempts > 1);
-    assert_eq!(sent.error.as_deref(), Some("it answered 500 Internal Server Error"));
-    let (sent, _) = send(&[Answer::Never], SHORT).await;
-    assert_eq!(sent.error.as_deref(), Some("it did not answer within 300 ms"));
-    let (sent, _) = send(&[Answer::RetryAfter("600")], SHORT).await;
-    assert_eq!((sent.attempts, sent.error.as_deref()), (1, Some("it answered 429 Too Many Requests")));
+async fn retries_end_after_the_configured_time() {
+    let (delivery, _) = send(&[Answer::Status(500, "")], SHORT).await;
+    assert!(delivery.attempts > 1);
+    assert_eq!(delivery.error.as_deref(), Some("it answered 500 Internal Server Error"));
+    let (delivery, _) = send(&[Answer::Never], SHORT).await;
+    assert_eq!(delivery.error.as_deref(), Some("it did not answer within 300 ms"));
+    let (delivery, _) = send(&[Answer::RetryAfter("600")], SHORT).await;
+    assert_eq!((delivery.attempts, delivery.error.as_deref()), (1, Some("it answered 429 Too Many Requests")));
 }
 
 #[tokio::test]
-async fn nobody_listening_is_a_passing_failure() {
+async fn a_refused_connection_is_a_transient_failure() {
     let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let sent = slack(free, SHORT).send(&message(), || Ok::<_, Infallible>(())).await.unwrap();
-    assert!(sent.attempts > 1);
-    let error = sent.error.unwrap();
+    let delivery = slack(free, SHORT).send(&message(), || Ok::<_, Infallible>(())).await.unwrap();
+    assert!(delivery.attempts > 1);
+    let error = delivery.error.unwrap();
     assert!(error.starts_with("it could not be reached: Connection refused"), "{error}");
 }
 
 #[tokio::test]
-async fn nothing_is_sent_without_permission() {
-    let (address, calls) = fake(&[Answer::Is(500, "")]).await;
+async fn the_execution_guard_is_checked_before_each_attempt() {
+    let (address, calls) = fake(&[Answer::Status(500, "")]).await;
     let mut left = 2;
-    let permitted = || {
+    let check = || {
         if left == 0 {
-            Err("not ours any more")
+            Err("lease lost")
         } else {
             left -= 1;
             Ok(())
         }
     };
-    assert_eq!(slack(address, LONG).send(&message(), permitted).await, Err("not ours any more"));
+    assert_eq!(slack(address, LONG).send(&message(), check).await, Err("lease lost"));
     assert_eq!(calls.lock().unwrap().len(), 2);
 }
 
 #[test]
-fn what_is_not_a_web_address_is_refused_without_being_told() {
-    for address in ["", "SECRET", "ftp://SECRET/", "https//SECRET"] {
-        let error = Slack::new(address.into(), Patience::new(SHORT, SHORT)).unwrap_err().to_string();
+fn an_invalid_url_is_refused_and_not_repeated() {
+    for url in ["", "SECRET", "ftp://SECRET/", "https//SECRET"] {
+        let error = Slack::new(url.into(), RetryPolicy::new(SHORT, SHORT)).unwrap_err().to_string();
         assert!(error.contains("alerts.slack_webhook_url") && !error.contains("SECRET"), "{error}");
     }
 }
 
 #[tokio::test]
-async fn of_an_answer_without_end_only_the_beginning_is_read() {
+async fn only_the_beginning_of_an_endless_body_is_read() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -162,10 +163,27 @@ async fn of_an_answer_without_end_only_the_beginning_is_read() {
         let _ = stream.write_all(b"HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n").await;
         while stream.write_all(&[b'a'; 4096]).await.is_ok() {}
     });
-    let patience = Patience::new(Duration::from_secs(60), LONG);
-    let slack = Slack::new(format!("http://{address}/services/SECRET").into(), patience).unwrap();
+    let retry = RetryPolicy::new(Duration::from_secs(60), LONG);
+    let slack = Slack::new(format!("http://{address}/services/SECRET").into(), retry).unwrap();
     let message = message();
     let sending = slack.send(&message, || Ok::<_, Infallible>(()));
-    let sent = tokio::time::timeout(Duration::from_secs(20), sending).await.expect("it reads on").unwrap();
-    assert_eq!(sent.error.as_deref(), Some("it answered 404 Not Found"));
+    let delivery = tokio::time::timeout(Duration::from_secs(20), sending).await.expect("it stops reading").unwrap();
+    assert_eq!(delivery.error.as_deref(), Some("it answered 404 Not Found"));
+}
+
+#[tokio::test]
+async fn a_rotated_url_is_used_without_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("webhook");
+    let (old, old_calls) = fake(&[Answer::Status(200, "ok")]).await;
+    let (new, new_calls) = fake(&[Answer::Status(200, "ok")]).await;
+    let rotate_to = |address: SocketAddr| std::fs::write(&file, format!("http://{address}/services/SECRET\n")).unwrap();
+    rotate_to(old);
+    let slack = Slack::new(Secret::from_file(file.clone()).unwrap(), RetryPolicy::new(LONG, LONG)).unwrap();
+    for address in [old, new] {
+        rotate_to(address);
+        let delivery = slack.send(&message(), || Ok::<_, Infallible>(())).await.unwrap();
+        assert_eq!((delivery.attempts, delivery.error), (1, None));
+    }
+    assert_eq!((old_calls.lock().unwrap().len(), new_calls.lock().unwrap().len()), (1, 1));
 }
