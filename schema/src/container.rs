@@ -127,7 +127,7 @@ impl Health {
     pub const fn phrase(self) -> &'static str {
         match self {
             Self::None => "it has no health check",
-            Self::Starting => "its health check has not finished its first runs",
+            Self::Starting => "its health check has no result yet",
             Self::Healthy => "its health check passes",
             Self::Unhealthy => "its health check fails",
         }

@@ -114,12 +114,7 @@ fn facts(case: &Case<'_>) -> String {
     let facts = case.facts;
     let state = facts.state.phrase();
     let since = facts.started_at.map_or(String::new(), |began| format!(", its run began {}", ago(began, case.now)));
-    let health = match facts.health {
-        Health::None => "it has no health check",
-        Health::Starting => "its health check has no result yet",
-        Health::Healthy => "its health check passes",
-        Health::Unhealthy => "its health check fails",
-    };
+    let health = facts.health.phrase();
     let policy = match facts.restart_policy {
         RestartPolicy::No => "never".to_owned(),
         RestartPolicy::Always => "always".to_owned(),

@@ -47,10 +47,8 @@ pub(super) fn failing(span: Span) -> String {
 pub(super) fn level(case: &Case<'_>, level: &UsageLevel) -> String {
     let resource = if level.symptom == Symptom::CpuHigh { "CPU" } else { "memory" };
     let trend = match level.trend {
-        Trend::Unknown => "",
-        Trend::Rising => ", rising",
-        Trend::Steady => ", steady",
-        Trend::Falling => ", falling",
+        Trend::Unknown => String::new(),
+        trend @ (Trend::Rising | Trend::Steady | Trend::Falling) => format!(", {}", trend.name()),
     };
     let whole = case.limit_text(level.symptom);
     format!(

@@ -1,27 +1,24 @@
-//! How an event is shown in a terminal: when, what kind of step it is, and one English line.
+//! An event as a line in a terminal: time, step, sentence.
 
 use anstyle::{AnsiColor, Style};
-use hemostat_core::view::story;
-use hemostat_schema::{
-    Action, Alert, Body, Diagnosis, Event, Observation, Recorded,
-    action::{Outcome, Remedy},
-};
+use hemostat_core::views::story;
+use hemostat_schema::{Action, Alert, Body, Diagnosis, Event, Observation, Recorded, action::Outcome};
 use jiff::{civil::Date, tz::TimeZone};
 
-/// The line for `event`, with colours; printed through `anstream`, which takes them out where there is no terminal.
+/// The line for `event`, with colours; `anstream` strips them if there is no terminal.
 pub fn line(event: &Recorded) -> String {
     let (step, style) = step(event);
     let time = event.at.to_zoned(TimeZone::system()).strftime("%H:%M:%S%.3f").to_string();
     format!("{dim}{time}{dim:#}  {style}{step:<12}{style:#}  {}", story::line(event), dim = Style::new().dimmed())
 }
 
-/// The line before the first event of a day.
+/// The heading of a day.
 pub fn day(date: Date) -> String {
     let dim = Style::new().dimmed();
     format!("{dim}{date}{dim:#}")
 }
 
-/// What kind of step in a story it is, in a word, and its colour.
+/// The step of the incident in a word, and its colour.
 fn step(event: &Recorded) -> (&'static str, Style) {
     let plain = Style::new();
     let colour = |colour: AnsiColor| plain.fg_color(Some(colour.into()));
@@ -36,8 +33,8 @@ fn step(event: &Recorded) -> (&'static str, Style) {
             | Observation::Removed(_)
             | Observation::Started(_)
             | Observation::Exited(_)
-            | Observation::Frozen(_)
-            | Observation::Thawed(_)
+            | Observation::Paused(_)
+            | Observation::Unpaused(_)
             | Observation::HealthChanged(_)
             | Observation::Sampled(_)
             | Observation::Stored(_)
@@ -57,7 +54,7 @@ fn step(event: &Recorded) -> (&'static str, Style) {
             Action::Expired(_) => ("expired", colour(AnsiColor::Yellow)),
             Action::Authorised(_) => ("authorised", colour(AnsiColor::Blue)),
             Action::Refused(_) => ("refused", colour(AnsiColor::Yellow)),
-            Action::Succeeded(succeeded) => (done(&succeeded.remedy), colour(AnsiColor::Blue)),
+            Action::Succeeded(succeeded) => (succeeded.remedy.past(), colour(AnsiColor::Blue)),
             Action::Failed(_) => ("failed", colour(AnsiColor::Red)),
             Action::Verified(verified) => match verified.outcome {
                 Outcome::Recovered => ("verified", colour(AnsiColor::Green)),
@@ -73,20 +70,9 @@ fn step(event: &Recorded) -> (&'static str, Style) {
             Alert::Raised(_) | Alert::Escalated(_) | Alert::Resolved(_) | Alert::Tested(_) => {
                 ("alert", colour(AnsiColor::Magenta))
             }
-            Alert::Suppressed(_) => ("not told", plain.dimmed()),
+            Alert::Suppressed(_) => ("suppressed", plain.dimmed()),
             Alert::Delivered(_) => ("delivered", colour(AnsiColor::Magenta)),
             Alert::Undelivered(_) => ("undelivered", colour(AnsiColor::Red)),
         },
-    }
-}
-
-fn done(remedy: &Remedy) -> &'static str {
-    match remedy {
-        Remedy::Restart => "restarted",
-        Remedy::Start => "started",
-        Remedy::Stop => "stopped",
-        Remedy::Scale => "scaled",
-        Remedy::Cleanup => "cleaned up",
-        Remedy::Exec { .. } => "executed",
     }
 }
