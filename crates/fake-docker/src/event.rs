@@ -1,33 +1,37 @@
-//! What does the engine tell, to whom, and what does it remember?
+//! Docker events: their wire format, the event log, and filters.
 
 use std::{borrow::Cow, collections::HashMap, collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-use crate::{ContainerId, ContainerSpec, UnixNanos, spec::fnv};
+use crate::{
+    engine::id::ContainerId,
+    spec::{ContainerSpec, fnv},
+    time::UnixNanos,
+};
 
-/// dockerd keeps so many of its latest events, of all kinds and containers.
+/// How many events dockerd keeps, of all kinds and containers.
 const KEPT: usize = 256;
 
-/// Something that happened to a container, as Docker tells it.
+/// A Docker event about a container.
 #[derive(Debug, Clone)]
 pub struct Event {
-    /// When.
+    /// Its time.
     pub at: UnixNanos,
-    /// What: `die`, `health_status: unhealthy`, `exec_create: /check` …
+    /// Its action: `die`, `health_status: unhealthy`, `exec_create: /check` …
     pub action: Cow<'static, str>,
-    /// To which container.
+    /// The id of the container.
     pub id: ContainerId,
-    /// What it was called then.
+    /// The name of the container at that time.
     pub name: Arc<str>,
-    /// What is told beside image, name and labels: `exitCode`, `signal`, `oldName`, `execID`.
+    /// Attributes other than image, name and labels: `exitCode`, `signal`, `oldName`, `execID`.
     pub more: Vec<(&'static str, String)>,
     pub(crate) spec: Arc<ContainerSpec>,
 }
 
 impl Event {
-    /// The line that Docker writes, with its line break.
+    /// The JSON line that Docker writes, with its line break.
     pub(crate) fn line(&self) -> Bytes {
         let told = EventJson {
             status: &self.action,
@@ -71,7 +75,7 @@ struct Actor<'a> {
     attributes: Attributes<'a>,
 }
 
-/// Labels, image and name, and what belongs to this kind of event.
+/// Labels, image, name, and the attributes of this kind of event.
 struct Attributes<'a>(&'a Event);
 
 impl Serialize for Attributes<'_> {
@@ -90,7 +94,7 @@ impl Serialize for Attributes<'_> {
     }
 }
 
-/// The last events, as many as dockerd keeps.
+/// The latest events, as many as dockerd keeps.
 #[derive(Debug, Default)]
 pub(crate) struct EventLog(VecDeque<Arc<Event>>);
 
@@ -102,12 +106,12 @@ impl EventLog {
         self.0.push_back(event);
     }
 
-    /// When the last of them was.
+    /// The time of the last event.
     pub(crate) fn last(&self) -> Option<UnixNanos> {
         self.0.back().map(|event| event.at)
     }
 
-    /// Those from `since` to `until`, both included. Docker gives none where neither was asked for.
+    /// The events from `since` to `until`, inclusive; like Docker none if both are `None`.
     pub(crate) fn between(
         &self,
         since: Option<UnixNanos>,
@@ -119,18 +123,18 @@ impl EventLog {
         })
     }
 
-    /// As after a restart of the engine.
+    /// Drops all events, as a restart of the engine does.
     pub(crate) fn clear(&mut self) {
         self.0.clear();
     }
 }
 
-/// Which events somebody wants to hear: all of these, where the same key may be one of several values.
+/// A filter of events: all keys must match, each with any of its values.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct EventFilter(HashMap<String, Vec<String>>);
 
 impl EventFilter {
-    /// Those that pass `filters`; as Docker does, it passes over a filter that there is not.
+    /// A filter from Docker's `filters`; like Docker, it ignores unknown keys.
     pub(crate) fn by(filters: HashMap<String, Vec<String>>) -> Self {
         Self(filters)
     }
@@ -139,13 +143,13 @@ impl EventFilter {
         let any = |key: &str, fits: &dyn Fn(&str) -> bool| {
             self.0.get(key).is_none_or(|values| values.is_empty() || values.iter().any(|value| fits(value)))
         };
-        // As soon as one of these is asked for, Docker compares beginnings (moby#25798).
-        let by_beginning = self.0.get("event").is_some_and(|values| {
+        // If one of these is requested, Docker compares prefixes (moby#25798).
+        let by_prefix = self.0.get("event").is_some_and(|values| {
             values.iter().any(|value| ["health_status", "exec_create", "exec_start"].contains(&value.as_str()))
         });
         any("type", &|value| value == "container")
             && any("scope", &|value| value == "local")
-            && any("event", &|value| event.action == value || by_beginning && event.action.starts_with(value))
+            && any("event", &|value| event.action == value || by_prefix && event.action.starts_with(value))
             && any("container", &|value| {
                 !value.is_empty()
                     && (value.trim_start_matches('/') == &*event.name || event.id.as_str().starts_with(value))
@@ -164,7 +168,7 @@ pub(crate) fn has_label(spec: &ContainerSpec, label: &str) -> bool {
     }
 }
 
-/// An id for an exec, which nobody can ask for afterwards.
+/// An exec id; it cannot be inspected.
 pub(crate) fn exec_id(id: &ContainerId, at: UnixNanos) -> String {
     let seed = fnv(id.as_str().as_bytes()) ^ fnv(&at.nanos().to_le_bytes());
     let mut random = fastrand::Rng::with_seed(seed);
@@ -187,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_as_docker_writes_it() {
+    fn an_event_has_dockers_wire_format() {
         let event = event("die", vec![("exitCode", "3".to_owned())]);
         let told: serde_json::Value = serde_json::from_slice(&event.line()).unwrap();
         let id = event.id.as_str();
@@ -200,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn filters_are_read_as_docker_reads_them() {
+    fn filters_match_like_dockers() {
         let filter = |filters: &[(&str, &[&str])]| {
             let all = filters.iter().map(|(key, values)| {
                 ((*key).to_owned(), values.iter().map(|value| (*value).to_owned()).collect::<Vec<_>>())
@@ -231,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn the_record_forgets_the_oldest() {
+    fn the_event_log_drops_the_oldest() {
         let mut log = EventLog::default();
         for n in 0..300 {
             log.keep(Arc::new(Event { at: UnixNanos::from_nanos(n), ..event("start", vec![]) }));

@@ -77,12 +77,12 @@ pub enum FailureKind {
 }
 
 impl Failure {
-    /// This illness at once, until a restart.
+    /// A failure that begins at once and ends with the run.
     pub const fn of(kind: FailureKind) -> Self {
         Self { kind, after: Duration::ZERO, lasts: None, persistent: false }
     }
 
-    /// The same, setting in so much later.
+    /// The same, beginning later.
     #[must_use]
     pub const fn after(self, after: Duration) -> Self {
         Self { after, ..self }
@@ -94,7 +94,7 @@ impl Failure {
         Self { persistent: true, ..self }
     }
 
-    /// The same, for so long.
+    /// The same, for a limited time.
     #[must_use]
     pub const fn lasting(self, lasts: Duration) -> Self {
         Self { lasts: Some(lasts), ..self }
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_illness_is_written_as_people_would() {
+    fn a_failure_has_a_short_json_form() {
         for (json, failure) in [
             (r#"{"kind":"unhealthy"}"#, Failure::of(FailureKind::Unhealthy)),
             (
@@ -149,8 +149,8 @@ mod tests {
             ),
         ] {
             assert_eq!(serde_json::from_str::<Failure>(json).unwrap(), failure, "{json}");
-            let docker_time = serde_json::to_string(&failure).unwrap();
-            assert_eq!(serde_json::from_str::<Failure>(&docker_time).unwrap(), failure, "{docker_time}");
+            let written = serde_json::to_string(&failure).unwrap();
+            assert_eq!(serde_json::from_str::<Failure>(&written).unwrap(), failure, "{written}");
         }
         assert!(serde_json::from_str::<Failure>(r#"{"kind":"flu"}"#).is_err());
     }

@@ -1,28 +1,32 @@
-//! Many containers at once, for scale: alike in kind, each with its own name, id and place in time.
+//! Many idle containers at once, for tests of scale.
 
 use std::{sync::Arc, time::Duration};
 
-use crate::{ContainerSpec, EngineState, Refusal, RestartPolicy, UnixNanos};
+use crate::{
+    engine::{EngineState, outcome::Refusal},
+    spec::{ContainerSpec, RestartPolicy},
+    time::UnixNanos,
+};
 
-/// How often a container of the fleet is checked, unless said otherwise: Docker's default.
+/// The default interval of health checks: Docker's default.
 const CHECKED_EVERY: Duration = Duration::from_secs(30);
 
-/// So many containers make one Compose project.
+/// How many containers form one Compose project.
 const PROJECT: usize = 12;
 
-/// So many idle containers, called `<prefix>-00000` and so on, of a few kinds.
+/// Idle containers of a few kinds, named `<prefix>-00000` and so on.
 #[derive(Debug, Clone)]
 pub struct Fleet {
-    /// What their names begin with.
+    /// The prefix of their names.
     pub prefix: String,
-    /// How many.
+    /// How many containers.
     pub size: usize,
-    /// How often each is checked; none: two thirds of them every 30 s, the others not at all.
+    /// The interval of health checks; `None`: two thirds of them every 30 s, the others never.
     pub checked_every: Option<Duration>,
 }
 
 impl Fleet {
-    /// So many containers.
+    /// A fleet of this size.
     pub fn of(prefix: impl Into<String>, size: usize) -> Self {
         Self { prefix: prefix.into(), size, checked_every: None }
     }
@@ -32,11 +36,11 @@ impl Fleet {
         format!("{}-{n:05}", self.prefix)
     }
 
-    /// Makes and starts them. They seem to have been started one after the other over the last interval of their checks,
-    /// so that these do not all come at once.
+    /// Creates and starts them, with start times spread over the last check interval, so that the checks do not all come
+    /// at once.
     ///
     /// # Errors
-    /// When a name is taken.
+    /// If a name is taken.
     pub fn start(&self, engine: &mut EngineState, now: UnixNanos) -> Result<(), Refusal> {
         let over = self.checked_every.unwrap_or(CHECKED_EVERY);
         let first = UnixNanos::from_nanos(now.nanos().saturating_sub(i64::try_from(over.as_nanos()).unwrap_or(0)));
@@ -79,10 +83,10 @@ impl Fleet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Status;
+    use crate::engine::container::Status;
 
     #[test]
-    fn a_fleet_runs_and_stays_well() {
+    fn a_fleet_runs_and_stays_healthy() {
         let (mut engine, fleet) = (EngineState::new(1), Fleet::of("fleet", 300));
         let now = UnixNanos::from_nanos(1_795_462_698_000_000_000);
         fleet.start(&mut engine, now).unwrap();

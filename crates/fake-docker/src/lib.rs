@@ -1,21 +1,22 @@
-//! A Docker engine that is not there: it speaks the Docker API for thousands of containers, none of which runs.
+//! A fake Docker engine: it serves the Docker API for thousands of containers without running any.
 //!
 //! ```text
-//!                        ┌────────────── Simulated ──────────────┐
-//!  docker, HemoStat ───► │ socket ─► faults ─► api ─► World       │
-//!                        │                             │ time     │
-//!  /simulated/… ───────► │ illnesses, faults           ▼          │
-//!                        │                    events, answers     │
-//!                        └────────────────────────────────────────┘
+//!                       ┌──────────────── FakeDocker ─────────────────┐
+//!  docker, HemoStat ──► │ socket ─► API faults ─► api ─► EngineState  │
+//!                       │                                  ▲  │       │
+//!  /simulated/… ──────► │ failures, API faults       clock ┘  ▼       │
+//!                       │                          events, responses  │
+//!                       └─────────────────────────────────────────────┘
 //! ```
 //!
-//! The [`EngineState`] is a state machine without clock, randomness or I/O: containers with their restart policies, health
-//! checks, counters and illnesses, to which time is an argument. [`FakeDocker`] gives it a clock and a socket. It is for
-//! scale (ten thousand containers in one process), for faults that a real engine cannot be asked for (slow, hanging,
-//! refusing, cut off), and for showing HemoStat where no Docker is at hand.
+//! [`EngineState`] is a state machine without clock, randomness and I/O: containers with restart policies, health checks,
+//! usage counters and injected failures; the caller passes the time. [`FakeDocker`] adds a clock and an HTTP server. It is
+//! for scale (ten thousand containers in one process), for faults that a real engine does not produce on demand (slow,
+//! hanging, failing, cut responses), and for a demo without Docker.
 //!
-//! What it does it does as Docker 20.10 does (`tests/conformance.rs` in HemoStat's test bed compares the two); the real
-//! engine stays the judge. There are no images, networks, volumes or processes behind it, and no Swarm.
+//! It behaves like Docker 20.10; `tests/conformance.rs` in HemoStat's test bed compares it with a real engine, which is
+//! the reference. It has no images, networks, volumes, processes or Swarm. It knows nothing of HemoStat and depends on no
+//! other crate of it.
 
 mod api;
 mod counter;
@@ -28,7 +29,12 @@ mod server;
 mod spec;
 mod time;
 
-pub use engine::{Container, ContainerId, EngineState, Health, OperationId, Outcome, Refusal, Status, Updates};
+pub use engine::{
+    EngineState,
+    container::{Container, Health, Status},
+    id::ContainerId,
+    outcome::{OperationId, Outcome, Refusal, Updates},
+};
 pub use event::Event;
 pub use failure::{Failure, FailureKind};
 pub use fault::ApiFault;

@@ -1,10 +1,9 @@
-//! The world gets a clock and a socket.
+//! The HTTP server, and the clock of the engine.
 //!
-//! One task lets time pass: it sleeps until something is due and passes on what then happens. Every connection is a task
-//! of its own; all of them end at once when the engine goes down, as those of a killed dockerd do, while its containers
-//! live on.
+//! One task is the clock: it sleeps until the next transition is due, fires it and dispatches the updates. Each connection
+//! is a task; when the engine goes down, all connections break, as with a killed dockerd, and the containers keep running.
 
-mod shared;
+pub(crate) mod shared;
 
 use std::{
     io,
@@ -25,14 +24,19 @@ use tokio::{
     time::sleep,
 };
 
-pub(crate) use self::shared::Shared;
+use self::shared::Shared;
 use crate::{
-    EngineState, UnixNanos,
-    api::{self, ApiCall, ApiError, ConnectionCut, Query, Reply},
+    api::{
+        self, ApiCall,
+        query::Query,
+        reply::{ApiError, ConnectionCut, Reply},
+    },
+    engine::EngineState,
     fault::{ApiFault, FaultEffect},
+    time::UnixNanos,
 };
 
-/// A simulated Docker engine at a socket; gone when dropped.
+/// A fake Docker engine at a socket, until it is dropped.
 #[derive(Debug)]
 pub struct FakeDocker {
     shared: Shared,
@@ -42,10 +46,10 @@ pub struct FakeDocker {
 }
 
 impl FakeDocker {
-    /// Plays `engine` at a unix socket of this path, in place of what may lie there.
+    /// Serves `engine` at a unix socket of this path, and replaces what is there.
     ///
     /// # Errors
-    /// When no socket can be made there.
+    /// If the socket cannot be created.
     pub async fn at(socket: impl Into<PathBuf>, engine: EngineState) -> io::Result<Self> {
         let shared = Shared::of(engine, "simulated");
         let time = tokio::spawn(shared.clone().run_clock());
@@ -54,7 +58,7 @@ impl FakeDocker {
         Ok(simulated)
     }
 
-    /// Where it is, as Docker's clients want it: `unix:///…`.
+    /// Its address for Docker clients: `unix:///…`.
     pub fn address(&self) -> String {
         format!("unix://{}", self.socket.display())
     }
@@ -64,83 +68,83 @@ impl FakeDocker {
         &self.socket
     }
 
-    /// Listens at a free port of the loopback interface, too.
+    /// Also listens on a free port of the loopback interface.
     ///
     /// # Errors
-    /// When there is none.
+    /// If it cannot bind one.
     pub async fn listen_tcp(&self) -> io::Result<SocketAddr> {
-        let subscriber = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let address = subscriber.local_addr()?;
-        let calls = stream::unfold(subscriber, |subscriber| async { Some((subscriber.accept().await, subscriber)) });
-        self.serve(calls.map(|call| call.map(|(stream, _)| stream)));
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let incoming = stream::unfold(listener, |listener| async { Some((listener.accept().await, listener)) });
+        self.serve(incoming.map(|accepted| accepted.map(|(stream, _)| stream)));
         Ok(address)
     }
 
-    /// Does something to the world, at this instant.
+    /// Runs a command on the engine, now.
     pub fn change<T>(&self, what: impl FnOnce(&mut EngineState, UnixNanos) -> T) -> T {
         self.shared.change(what)
     }
 
-    /// Looks at the world as it is at this instant.
+    /// Reads the state of the engine, now.
     pub fn look<T>(&self, what: impl FnOnce(&EngineState, UnixNanos) -> T) -> T {
         self.shared.look(what)
     }
 
-    /// From now on this is wrong.
+    /// Adds an API fault.
     pub fn add_fault(&self, fault: ApiFault) {
         self.shared.add_fault(fault);
     }
 
-    /// From now on nothing is wrong.
+    /// Removes all API faults.
     pub fn clear_faults(&self) {
         self.shared.clear_faults();
     }
 
-    /// Cuts every event stream in the middle; says how many there were.
+    /// Cuts all event streams; returns their number.
     pub fn cut_streams(&self) -> usize {
         self.shared.cut_streams()
     }
 
-    /// How many requests of this kind have come, by the names of [`ApiFault::on`].
+    /// The number of requests of this kind, named as in [`ApiFault::on`].
     pub fn requests(&self, kind: &str) -> u64 {
         self.shared.requests().get(kind).copied().unwrap_or_default()
     }
 
-    /// The engine dies: every connection breaks, and nobody answers. The containers live on.
+    /// Takes the engine down: all connections break, and new ones are refused. The containers keep running.
     pub fn go_down(&self) {
         for task in self.serving.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             task.abort();
         }
         self.shared.drop_subscribers();
-        // An error means that somebody has taken it away.
+        // An error means that the socket is already gone.
         drop(std::fs::remove_file(&self.socket));
     }
 
-    /// It answers again, at its unix socket.
+    /// Serves again, at its unix socket.
     ///
     /// # Errors
-    /// When the socket cannot be made.
+    /// If the socket cannot be created.
     pub async fn come_up(&self) -> io::Result<()> {
-        // An error means that there is none.
+        // An error means that there is no old socket.
         drop(std::fs::remove_file(&self.socket));
-        let subscriber = UnixListener::bind(&self.socket)?;
-        let calls = stream::unfold(subscriber, |subscriber| async { Some((subscriber.accept().await, subscriber)) });
-        self.serve(calls.map(|call| call.map(|(stream, _)| stream)));
+        let listener = UnixListener::bind(&self.socket)?;
+        let incoming = stream::unfold(listener, |listener| async { Some((listener.accept().await, listener)) });
+        self.serve(incoming.map(|accepted| accepted.map(|(stream, _)| stream)));
         Ok(())
     }
 
-    /// Answers all who call; when the task ends, every connection breaks.
-    fn serve<S>(&self, calls: impl Stream<Item = io::Result<S>> + Send + 'static)
+    /// Serves all connections in a task; when the task ends, they break.
+    fn serve<S>(&self, incoming: impl Stream<Item = io::Result<S>> + Send + 'static)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let shared = self.shared.clone();
         let serving = tokio::spawn(async move {
-            let (mut calls, mut connections) = (Box::pin(calls), JoinSet::new());
-            while let Some(call) = calls.next().await {
-                match call {
+            let (mut incoming, mut connections) = (Box::pin(incoming), JoinSet::new());
+            while let Some(accepted) = incoming.next().await {
+                match accepted {
                     Ok(stream) => _ = connections.spawn(connection(stream, shared.clone())),
-                    // Too many files are open, perhaps; some will be closed.
+                    // Possibly too many open files: wait for some to be closed.
                     Err(_) => sleep(Duration::from_millis(10)).await,
                 }
                 while connections.try_join_next().is_some() {}
@@ -158,23 +162,23 @@ impl Drop for FakeDocker {
 }
 
 async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin, shared: Shared) {
-    let answer = service_fn(move |request| {
+    let handler = service_fn(move |request| {
         let shared = shared.clone();
-        async move { shared.answer(request).await }
+        async move { shared.handle(request).await }
     });
-    // An error means that the other side has hung up, or that a fault made us do so.
-    drop(http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), answer).await);
+    // An error means that the client, or an injected fault, closed the connection.
+    drop(http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), handler).await);
 }
 
 impl Shared {
-    async fn answer(&self, request: Request<Incoming>) -> Result<Reply, ConnectionCut> {
+    async fn handle(&self, request: Request<Incoming>) -> Result<Reply, ConnectionCut> {
         let (head, body) = request.into_parts();
         let body = body.collect().await.map_err(|_| ConnectionCut)?.to_bytes();
-        let path = parts(head.uri.path());
+        let path = segments(head.uri.path());
         let call = ApiCall { method: head.method, path, query: Query::parse(head.uri.query()), body };
         let (kind, key) = api::kind(&call);
-        let struck = self.admit(kind, key);
-        for effect in struck {
+        let effects = self.admit(kind, key);
+        for effect in effects {
             match effect {
                 FaultEffect::DelayMs(millis) => sleep(Duration::from_millis(millis)).await,
                 FaultEffect::Hang => std::future::pending().await,
@@ -182,27 +186,27 @@ impl Shared {
                 FaultEffect::Status(status) => return Ok(ApiError::faulty(status).into_reply()),
             }
         }
-        Ok(api::answer(self, &call).await)
+        Ok(api::handle(self, &call).await)
     }
 }
 
-/// The parts of a path, decoded, without the version that may stand first.
-fn parts(path: &str) -> Vec<String> {
+/// The decoded segments of a path, without a leading version.
+fn segments(path: &str) -> Vec<String> {
     let decode = |part: &str| {
         let pair = format!("x={}", part.replace('+', "%2B"));
         form_urlencoded::parse(pair.as_bytes()).next().map(|(_, value)| value.into_owned()).unwrap_or_default()
     };
-    let mut parts: Vec<String> = path.split('/').filter(|part| !part.is_empty()).map(decode).collect();
+    let mut segments: Vec<String> = path.split('/').filter(|part| !part.is_empty()).map(decode).collect();
     let is_version = |part: &String| {
         part.strip_prefix('v').is_some_and(|rest| {
             rest.starts_with(|first: char| first.is_ascii_digit())
                 && rest.chars().all(|c| c.is_ascii_digit() || c == '.')
         })
     };
-    if parts.first().is_some_and(is_version) {
-        parts.remove(0);
+    if segments.first().is_some_and(is_version) {
+        segments.remove(0);
     }
-    parts
+    segments
 }
 
 #[cfg(test)]
@@ -218,7 +222,7 @@ mod tests {
             ("/containers/a%2Bb/json", &["containers", "a+b", "json"]),
             ("/", &[]),
         ] {
-            assert_eq!(parts(path), expected, "{path}");
+            assert_eq!(segments(path), expected, "{path}");
         }
     }
 }

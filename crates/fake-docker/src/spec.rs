@@ -1,15 +1,15 @@
-//! How is a simulated container set up?
+//! The configuration of a container.
 
 use std::{collections::BTreeMap, time::Duration};
 
-use crate::Failure;
+use crate::failure::Failure;
 
-/// How a container is set up. Containers that are alike share one.
+/// The configuration of a container. Equal containers can share one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ContainerSpec {
-    /// The image's name.
+    /// The name of its image.
     pub image: String,
-    /// What it runs.
+    /// Its command.
     pub command: Vec<String>,
     /// Its environment, as `NAME=value`.
     pub env: Vec<String>,
@@ -17,79 +17,79 @@ pub struct ContainerSpec {
     pub labels: BTreeMap<String, String>,
     /// Its health check.
     pub check: Option<HealthCheck>,
-    /// What the engine does when it on_stop.
+    /// Its restart policy.
     pub restart: RestartPolicy,
     /// Its memory limit in bytes.
     pub memory: Option<u64>,
     /// Its CPU limit in cores.
     pub cpus: Option<f64>,
-    /// Its limit of processes.
+    /// Its limit of processes and threads.
     pub pids: Option<u64>,
     /// `default`, `host`, `container:<id>`.
     pub network_mode: String,
-    /// By which signal it is asked to end; none: SIGTERM.
+    /// The signal that stops it; `None`: SIGTERM.
     pub stop_signal: Option<String>,
-    /// How long it may take to end, in seconds; none: 10.
+    /// Its stop timeout in seconds; `None`: 10.
     pub stop_timeout: Option<u32>,
-    /// How it on_stop when it is asked to.
+    /// How it reacts to the stop signal.
     pub on_stop: StopBehaviour,
-    /// What it uses when it is well.
+    /// What it uses without a failure.
     pub baseline: BaselineUsage,
-    /// Illnesses that it has from the first run on.
-    pub failing: Vec<Failure>,
+    /// Failures that it has from the first run on.
+    pub failures: Vec<Failure>,
 }
 
 /// A health check, with Docker's own defaults.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HealthCheck {
-    /// What is run.
+    /// The command of the check.
     pub test: Vec<String>,
-    /// How often.
+    /// The time between two checks.
     pub interval: Duration,
-    /// How long it may take.
+    /// The time limit of a check.
     pub timeout: Duration,
-    /// So many failures in a row make it unhealthy.
+    /// How many failures in a row make it unhealthy.
     pub retries: u32,
-    /// Failures so soon after the start do not count.
+    /// How long after the start failures do not count.
     pub start_period: Duration,
 }
 
-/// What the engine does when a container on_stop.
+/// When the engine restarts a container that ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RestartPolicy {
-    /// Nothing.
+    /// Never.
     No,
-    /// Starts it again.
+    /// Always.
     Always,
-    /// Starts it again, unless somebody stopped it.
+    /// Always, unless a user stopped it.
     UnlessStopped,
-    /// Starts it again after an error, at most so often; 0: without end.
+    /// After an error, at most this many times; 0: no limit.
     OnFailure(u32),
 }
 
-/// How a container on_stop when it is asked to.
+/// How a container reacts to the stop signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StopBehaviour {
-    /// How long it takes.
+    /// How long it takes to exit.
     pub after: Duration,
-    /// With which exit code.
+    /// Its exit code.
     pub code: u8,
 }
 
-/// What a container uses when it is well.
+/// What a container uses without a failure.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BaselineUsage {
     /// CPU, in cores.
     pub cores: f64,
-    /// Memory in bytes, the page cache aside.
+    /// Memory without page cache, in bytes.
     pub memory: u64,
     /// Page cache in bytes.
     pub cache: u64,
     /// Processes.
     pub pids: u64,
-    /// Network, bytes a second, each way.
+    /// Network traffic in bytes per second, each way.
     pub network: u64,
-    /// Blocks, bytes a second, each way.
+    /// Block I/O in bytes per second, each way.
     pub blocks: u64,
 }
 
@@ -134,7 +134,7 @@ impl Default for ContainerSpec {
             stop_timeout: None,
             on_stop: StopBehaviour::default(),
             baseline: BaselineUsage::default(),
-            failing: vec![],
+            failures: vec![],
         }
     }
 }
@@ -153,10 +153,10 @@ impl ContainerSpec {
         self
     }
 
-    /// The same with one more inborn illness.
+    /// The same with one more failure from the first run on.
     #[must_use]
     pub fn failing(mut self, failure: Failure) -> Self {
-        self.failing.push(failure);
+        self.failures.push(failure);
         self
     }
 
@@ -173,7 +173,7 @@ impl ContainerSpec {
     }
 }
 
-/// Fowler–Noll–Vo, 1a, 64 bits.
+/// The FNV-1a hash, 64 bits. HemoStat's schema has its own: this crate depends on no other crate of HemoStat.
 pub(crate) fn fnv(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }

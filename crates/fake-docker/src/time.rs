@@ -1,4 +1,4 @@
-//! When? To the nanosecond, as Docker tells it.
+//! Instants in nanoseconds, and how Docker writes them.
 
 use std::{
     fmt,
@@ -11,7 +11,7 @@ use std::{
 pub struct UnixNanos(i64);
 
 impl UnixNanos {
-    /// So many nanoseconds after the Unix epoch.
+    /// An instant from nanoseconds since the Unix epoch.
     pub const fn from_nanos(nanos: i64) -> Self {
         Self(nanos)
     }
@@ -26,7 +26,7 @@ impl UnixNanos {
         self.0.div_euclid(1_000_000_000)
     }
 
-    /// How long ago `earlier` was; nothing where it is later.
+    /// The time since `earlier`; zero if that is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
@@ -47,7 +47,7 @@ impl Add<Duration> for UnixNanos {
     }
 }
 
-/// As Docker writes it: `2026-11-23T19:38:17.322463059Z`.
+/// In Docker's format: `2026-11-23T19:38:17.322463059Z`.
 impl fmt::Display for UnixNanos {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match jiff::Timestamp::from_nanosecond(i128::from(self.0)) {
@@ -60,7 +60,7 @@ impl fmt::Display for UnixNanos {
 /// Docker's zero time.
 pub(crate) const NEVER: &str = "0001-01-01T00:00:00Z";
 
-/// A moment as Docker writes it, also where there was none.
+/// An instant in Docker's format; `None` becomes the zero time.
 pub(crate) fn docker_time(time: Option<UnixNanos>) -> String {
     time.map_or_else(|| NEVER.to_owned(), |time| time.to_string())
 }
@@ -70,13 +70,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_moment_is_written_to_the_nanosecond() {
+    fn an_instant_is_written_to_the_nanosecond() {
         assert_eq!(UnixNanos::from_nanos(1_795_462_698_792_223_107).to_string(), "2026-11-23T19:38:18.792223107Z");
         assert_eq!(docker_time(None), "0001-01-01T00:00:00Z");
     }
 
     #[test]
-    fn time_never_runs_backwards() {
+    fn a_duration_is_never_negative() {
         let (early, late) = (UnixNanos::from_nanos(5), UnixNanos::from_nanos(9));
         assert_eq!((late.since(early), early.since(late)), (Duration::from_nanos(4), Duration::ZERO));
         assert_eq!(early + Duration::from_nanos(4), late);

@@ -1,15 +1,28 @@
-//! Listing containers, and acting on them.
+//! `docker ps`, and the commands on containers.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
+use hyper::StatusCode;
 use serde::Serialize;
-use std::collections::BTreeMap;
 
-use super::{ApiError, Query, Reply, create, ok, system::IMAGE_SIZE, when_done};
+use super::{
+    create,
+    query::Query,
+    reply::{ApiError, Reply, empty, ok},
+    system::IMAGE_SIZE,
+};
 use crate::{
-    Container, ContainerId, Health, Status, UnixNanos, counter::whole as rounded, engine::signal_number,
-    event::has_label, server::Shared,
+    counter::whole as rounded,
+    engine::{
+        container::{Container, Health, Status},
+        id::ContainerId,
+        outcome::{Outcome, Refusal},
+        signal::signal_number,
+    },
+    event::has_label,
+    server::shared::Shared,
+    time::UnixNanos,
 };
 
 pub(super) async fn act(
@@ -20,12 +33,12 @@ pub(super) async fn act(
     body: &Bytes,
 ) -> Result<Reply, ApiError> {
     let grace = query.grace()?;
-    let answer = match verb {
+    let outcome = match verb {
         "start" => shared.change(|engine, now| engine.start(key, now)),
         "stop" => shared.change(|engine, now| engine.stop(key, grace, now)),
         "restart" => {
-            let answer = shared.change(|engine, now| engine.restart(key, grace, now));
-            return when_done(shared, answer).await;
+            let outcome = shared.change(|engine, now| engine.restart(key, grace, now));
+            return when_done(shared, outcome).await;
         }
         "kill" => {
             let signal = query.get("signal").unwrap_or("KILL");
@@ -41,13 +54,25 @@ pub(super) async fn act(
         "update" => return create::update(shared, key, body),
         _ => return Err(ApiError::no_page()),
     };
-    when_done(shared, answer).await
+    when_done(shared, outcome).await
 }
 
 pub(super) async fn remove(shared: &Shared, key: &str, query: &Query) -> Result<Reply, ApiError> {
     let force = query.flag("force", false);
-    let answer = shared.change(|engine, now| engine.remove(key, force, now));
-    when_done(shared, answer).await
+    let outcome = shared.change(|engine, now| engine.remove(key, force, now));
+    when_done(shared, outcome).await
+}
+
+/// The response to a command, when it is done.
+async fn when_done(shared: &Shared, outcome: Result<Outcome, Refusal>) -> Result<Reply, ApiError> {
+    match outcome? {
+        Outcome::Done => Ok(empty(StatusCode::NO_CONTENT)),
+        Outcome::NoChange => Ok(empty(StatusCode::NOT_MODIFIED)),
+        Outcome::Pending(operation) => {
+            shared.done(operation).await;
+            Ok(empty(StatusCode::NO_CONTENT))
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -113,7 +138,7 @@ pub(super) fn list(shared: &Shared, query: &Query) -> Result<Reply, ApiError> {
     }))
 }
 
-/// Whether `docker ps` shows it.
+/// Whether `docker ps` shows it without `-a`.
 fn is_shown(container: &Container) -> bool {
     matches!(container.status, Status::Running | Status::Paused | Status::Restarting)
 }
@@ -140,7 +165,7 @@ fn summary(container: &Container, size: bool, now: UnixNanos) -> Summary<'_> {
     }
 }
 
-/// As Docker says it to people.
+/// The status text of `docker ps`.
 fn status(container: &Container, now: UnixNanos) -> String {
     let ago = |since: Option<UnixNanos>| human(since.map_or(Duration::ZERO, |since| now.since(since)));
     let health = match container.health() {
@@ -158,7 +183,7 @@ fn status(container: &Container, now: UnixNanos) -> String {
     }
 }
 
-/// As go-units' `HumanDuration`, up to weeks.
+/// Like go-units' `HumanDuration`, up to days.
 fn human(span: Duration) -> String {
     match span.as_secs() {
         0 => "Less than a second".to_owned(),

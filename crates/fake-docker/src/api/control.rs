@@ -1,23 +1,26 @@
-//! What a simulation can be asked for that no engine can: to be faulty, and to make containers ill.
+//! Control paths that no real engine has: API faults, and failures of containers.
 //!
-//! | request | does |
+//! | request | effect |
 //! |---|---|
-//! | `GET /simulated/requests` | how many requests of each kind have come |
-//! | `GET /simulated/faults` | lists what is wrong |
-//! | `POST /simulated/faults` | adds a fault |
-//! | `DELETE /simulated/faults` | mends everything |
-//! | `DELETE /simulated/streams` | cuts every event stream; says how many |
-//! | `POST /simulated/containers/{key}/failure` | makes it ill |
-//! | `DELETE /simulated/containers/{key}/failure` | cures it |
+//! | `GET /simulated/requests` | returns the number of requests by kind |
+//! | `GET /simulated/faults` | lists the API faults |
+//! | `POST /simulated/faults` | adds an API fault |
+//! | `DELETE /simulated/faults` | removes all API faults |
+//! | `DELETE /simulated/streams` | cuts all event streams and returns their number |
+//! | `POST /simulated/containers/{key}/illness` | injects a failure |
+//! | `DELETE /simulated/containers/{key}/illness` | ends its failures |
 
 use bytes::Bytes;
 use hyper::{Method, StatusCode};
 use serde_json::json;
 
-use super::{ApiError, Reply, create::read, empty, ok};
-use crate::{ApiFault, Failure, server::Shared};
+use super::{
+    create::read,
+    reply::{ApiError, Reply, empty, ok},
+};
+use crate::{failure::Failure, fault::ApiFault, server::shared::Shared};
 
-pub(super) fn answer(shared: &Shared, method: &Method, path: &[&str], body: &Bytes) -> Result<Reply, ApiError> {
+pub(super) fn handle(shared: &Shared, method: &Method, path: &[&str], body: &Bytes) -> Result<Reply, ApiError> {
     match (method, path) {
         (&Method::GET, ["requests"]) => Ok(ok(&shared.requests())),
         (&Method::GET, ["faults"]) => Ok(ok(&shared.faults())),

@@ -1,4 +1,4 @@
-//! Making a container, and setting it up differently.
+//! `docker create` and `docker update`.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -7,10 +7,16 @@ use hyper::StatusCode;
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::json;
 
-use super::{ApiError, Query, Reply, json as reply, ok};
-use crate::{ContainerSpec, HealthCheck, RestartPolicy, server::Shared};
+use super::{
+    query::Query,
+    reply::{ApiError, Reply, json as reply, ok},
+};
+use crate::{
+    server::shared::Shared,
+    spec::{ContainerSpec, HealthCheck, RestartPolicy},
+};
 
-/// What of the body of `POST /containers/create` is heeded.
+/// The supported fields of the body of `POST /containers/create`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 struct CreateBody {
@@ -39,7 +45,7 @@ struct HealthcheckBody {
     retries: Option<u32>,
 }
 
-/// Limits and restart policy, also what `POST /containers/{id}/update` takes.
+/// Limits and restart policy; also the body of `POST /containers/{id}/update`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 struct HostConfigBody {
@@ -59,7 +65,7 @@ struct RestartPolicyBody {
     maximum_retry_count: u32,
 }
 
-/// Go writes what is empty as null.
+/// Go serialises empty collections as null.
 fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(from: D) -> Result<T, D::Error> {
     Ok(Option::deserialize(from)?.unwrap_or_default())
 }
@@ -86,7 +92,7 @@ pub(super) fn update(shared: &Shared, key: &str, body: &Bytes) -> Result<Reply, 
     let mut invalid = None;
     let change = |spec: &mut ContainerSpec| {
         let mut changed = spec.clone();
-        match limit(&mut changed, requested) {
+        match set_limits(&mut changed, requested) {
             Ok(()) => *spec = changed,
             Err(problem) => invalid = Some(problem),
         }
@@ -114,7 +120,7 @@ fn spec(requested: CreateBody) -> Result<ContainerSpec, ApiError> {
     if let Some(mode) = host_config.network_mode.clone().filter(|mode| !mode.is_empty()) {
         spec.network_mode = mode;
     }
-    limit(&mut spec, host_config)?;
+    set_limits(&mut spec, host_config)?;
     Ok(spec)
 }
 
@@ -133,9 +139,9 @@ fn check(requested: HealthcheckBody) -> Option<HealthCheck> {
     })
 }
 
-/// What is given is set; what is left out, or zero, stays as it is.
+/// Sets the given limits; a limit that is missing or zero does not change.
 #[expect(clippy::cast_precision_loss, reason = "a share of CPUs")]
-fn limit(spec: &mut ContainerSpec, requested: HostConfigBody) -> Result<(), ApiError> {
+fn set_limits(spec: &mut ContainerSpec, requested: HostConfigBody) -> Result<(), ApiError> {
     spec.memory = requested.memory.filter(|bytes| *bytes > 0).or(spec.memory);
     spec.cpus = requested.nano_cpus.filter(|nanos| *nanos > 0).map(|nanos| nanos as f64 / 1e9).or(spec.cpus);
     if let Some(quota) = requested.cpu_quota.filter(|quota| *quota > 0) {
@@ -160,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_body_as_clients_send_it_is_read() {
+    fn a_body_from_docker_clients_is_read() {
         let body = Bytes::from_static(
             br#"{"Image":"web:1","Cmd":null,"Labels":{"a":"b"},"Tty":false,
                 "Healthcheck":{"Test":["CMD","/check"],"Interval":500000000,"Retries":1},
@@ -186,9 +192,9 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_that_there_is_not_is_refused() {
+    fn an_unknown_restart_policy_is_refused() {
         let body = Bytes::from_static(br#"{"RestartPolicy":{"Name":"sometimes"}}"#);
-        let ApiError(status, message) = limit(&mut ContainerSpec::default(), read(&body).unwrap()).unwrap_err();
+        let ApiError(status, message) = set_limits(&mut ContainerSpec::default(), read(&body).unwrap()).unwrap_err();
         assert_eq!((status, message.as_str()), (StatusCode::BAD_REQUEST, "invalid restart policy 'sometimes'"));
     }
 }

@@ -2,10 +2,18 @@
 
 use serde_json::{Value, json};
 
-use super::{ApiError, Query, Reply, containers::health_word, ok, system::IMAGE_SIZE};
+use super::{
+    containers::health_word,
+    query::Query,
+    reply::{ApiError, Reply, ok},
+    system::IMAGE_SIZE,
+};
 use crate::{
-    Container, HealthCheck, RestartPolicy, Status, UnixNanos, counter::whole as rounded, server::Shared, spec::fnv,
-    time::docker_time,
+    counter::whole as rounded,
+    engine::container::{Container, Status},
+    server::shared::Shared,
+    spec::{HealthCheck, RestartPolicy, fnv},
+    time::{UnixNanos, docker_time},
 };
 
 pub(super) fn inspect(shared: &Shared, key: &str, query: &Query) -> Result<Reply, ApiError> {

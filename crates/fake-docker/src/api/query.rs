@@ -1,17 +1,17 @@
-//! What stands behind the question mark.
+//! Query parameters, parsed as Docker does.
 
 use std::{collections::HashMap, time::Duration};
 
 use serde::Deserialize;
 
-use super::ApiError;
-use crate::UnixNanos;
+use super::reply::ApiError;
+use crate::time::UnixNanos;
 
 /// The parameters of a request.
 #[derive(Debug, Default)]
 pub(crate) struct Query(HashMap<String, String>);
 
-/// Filters as Docker takes them: a list of values for each key, or, as old clients do, a map with them as keys.
+/// The values of one filter: a list, or (from old clients) a map with the values as keys.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Values {
@@ -28,7 +28,7 @@ impl Query {
         self.0.get(key).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    /// Docker's idea of a yes: anything but nothing, `0`, `no`, `none` and `false`.
+    /// A boolean as Docker reads it: true unless empty, `0`, `no`, `none` or `false`.
     pub(crate) fn flag(&self, key: &str, default: bool) -> bool {
         self.get(key)
             .map_or(default, |value| !["0", "no", "none", "false"].contains(&value.to_ascii_lowercase().as_str()))
@@ -56,11 +56,11 @@ impl Query {
         Ok(read.into_iter().map(|(key, these)| (key, values(these))).collect())
     }
 
-    /// How long a container may take to stop.
+    /// The grace period of a stop.
     pub(crate) fn grace(&self) -> Result<Option<Duration>, ApiError> {
         Ok(self.number::<i64>("t")?.map(|seconds| match u64::try_from(seconds) {
             Ok(seconds) => Duration::from_secs(seconds),
-            // Docker waits for ever; a year will do.
+            // A negative value means no limit; a year is long enough.
             Err(_) => Duration::from_secs(365 * 24 * 3600),
         }))
     }
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_read_in_each_form_that_docker_takes() {
+    fn times_are_read_in_all_of_dockers_formats() {
         for (text, nanos) in [
             ("1", Some(1_000_000_000)),
             ("1795462698.792223107", Some(1_795_462_698_792_223_107)),
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_are_read_as_docker_reads_them() {
+    fn booleans_are_read_like_docker_reads_them() {
         for (text, set) in [("all=1", true), ("all=true", true), ("all=0", false), ("all=False", false), ("", false)] {
             assert_eq!(Query::parse(Some(text)).flag("all", false), set, "{text}");
         }

@@ -1,4 +1,4 @@
-//! `docker stats`, as on cgroup v2.
+//! `docker stats`, with cgroup v2.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -7,19 +7,20 @@ use futures::stream;
 use serde::Serialize;
 
 use super::{
-    ApiError, ConnectionCut, Query, Reply, ok, streamed,
+    query::Query,
+    reply::{ApiError, ConnectionCut, Reply, ok, streamed},
     system::{CPUS, MEMORY},
 };
 use crate::{
-    Container, ContainerId, UnixNanos,
     counter::whole,
-    server::Shared,
-    time::{NEVER, docker_time},
+    engine::{container::Container, id::ContainerId},
+    server::shared::Shared,
+    time::{NEVER, UnixNanos, docker_time},
 };
 
-/// How far apart the two readings are that Docker makes.
+/// The interval between two readings.
 const TICK: Duration = Duration::from_secs(1);
-/// When the host was switched on, as far as its counters go.
+/// The boot time of the fake host, in nanoseconds since the Unix epoch.
 const BOOT: i64 = 1_700_000_000_000_000_000;
 
 #[derive(Debug, Clone, Copy, Default, Serialize)]
@@ -123,7 +124,7 @@ struct Networks {
     eth0: Network,
 }
 
-/// A reading of the CPU, to be the one before the next.
+/// A reading of the CPU counters, reported as `precpu_stats` in the next one.
 #[derive(Debug, Clone, Copy)]
 struct Before {
     at: UnixNanos,
@@ -132,7 +133,7 @@ struct Before {
 
 pub(super) async fn stats(shared: &Shared, key: &str, query: &Query) -> Result<Reply, ApiError> {
     if !query.flag("stream", true) {
-        // With one-shot Docker reads once, else it waits for a second reading.
+        // With one-shot Docker reads once, otherwise twice.
         let before = if query.flag("one-shot", false) {
             shared.look(|engine, _| engine.container(key).map(drop))?;
             None
@@ -148,7 +149,7 @@ pub(super) async fn stats(shared: &Shared, key: &str, query: &Query) -> Result<R
         if last.is_some() {
             tokio::time::sleep(TICK).await;
         }
-        // It ends when the container is gone.
+        // The stream ends when the container is removed.
         let (line, next) = shared.look(|engine, now| {
             let container = engine.container(&key).ok()?;
             let mut line = serde_json::to_vec(&reading(container, last, now)).unwrap_or_default();
@@ -169,7 +170,7 @@ fn cpu(container: &Container, now: UnixNanos) -> Cpu {
         return Cpu::default();
     }
     let counters = &container.counters;
-    // Some CPU has been used as soon as there is a process.
+    // A process has used some CPU as soon as it exists.
     let total = 1_000_000 + whole(counters.cpu.at_with_ripple(now, container.phase));
     Cpu {
         cpu_usage: Usage { total_usage: total, usage_in_kernelmode: total / 4, usage_in_usermode: total - total / 4 },

@@ -1,4 +1,4 @@
-//! The engine itself: what it is, what it tells, what lies on its disk.
+//! The engine itself: `/_ping`, `/version`, `/info`, `/events`, `/system/df`, and images.
 
 use std::{collections::BTreeMap, time::SystemTime};
 
@@ -9,10 +9,15 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::{API_VERSION, ApiError, Query, Reply, VERSION, ok, streamed, with_headers};
-use crate::{Status, UnixNanos, counter::whole as rounded, event::EventFilter, server::Shared};
+use super::{
+    query::Query,
+    reply::{API_VERSION, ApiError, Reply, VERSION, ok, streamed, with_headers},
+};
+use crate::{
+    counter::whole as rounded, engine::container::Status, event::EventFilter, server::shared::Shared, time::UnixNanos,
+};
 
-/// The host that is played.
+/// CPUs and memory of the fake host.
 pub(super) const CPUS: u32 = 8;
 pub(super) const MEMORY: u64 = 64 << 30;
 const KERNEL: &str = "6.1.0-simulated";
@@ -62,7 +67,7 @@ pub(super) fn info(shared: &Shared) -> Reply {
     ok(&Merged { engine, host })
 }
 
-/// Two parts of one object.
+/// One JSON object, flattened from two parts.
 #[derive(Serialize)]
 struct Merged {
     #[serde(flatten)]
@@ -71,7 +76,7 @@ struct Merged {
     host: Value,
 }
 
-/// What is remembered since then, and then what happens until then.
+/// The recorded events since `since`, then new events until `until`.
 pub(super) fn events(shared: &Shared, query: &Query) -> Result<Reply, ApiError> {
     let (since, until) = (query.time("since")?, query.time("until")?);
     let filter = EventFilter::by(query.filters()?);
@@ -117,7 +122,7 @@ pub(super) fn disk_use(shared: &Shared) -> Reply {
     ok(&json!({"LayersSize": layers, "Images": images, "Containers": containers, "Volumes": [], "BuildCache": []}))
 }
 
-/// How big each image is.
+/// The size of each image, in bytes.
 pub(super) const IMAGE_SIZE: u64 = 80 << 20;
 
 pub(super) fn image(shared: &Shared, name: &str) -> Result<Reply, ApiError> {

@@ -1,11 +1,23 @@
-//! `docker top`: the processes of a container, in the columns that are asked of `ps`.
+//! `docker top`: the processes of a container, in the requested columns of `ps`.
 
 use serde_json::json;
 
-use super::{ApiError, Query, Reply, ok};
-use crate::{Container, FailureKind, Refusal, Status, UnixNanos, counter::whole, server::Shared};
+use super::{
+    query::Query,
+    reply::{ApiError, Reply, ok},
+};
+use crate::{
+    counter::whole,
+    engine::{
+        container::{Container, Status},
+        outcome::Refusal,
+    },
+    failure::FailureKind,
+    server::shared::Shared,
+    time::UnixNanos,
+};
 
-/// More processes than this are not listed.
+/// Maximum number of processes listed.
 const LISTED: u64 = 50;
 
 pub(super) fn top(shared: &Shared, key: &str, query: &Query) -> Result<Reply, ApiError> {
@@ -101,7 +113,7 @@ fn columns(arguments: &str) -> Result<Vec<Column>, ApiError> {
         .collect()
 }
 
-/// The first process does the work; the others sleep.
+/// The value of a column for the `n`th process. The first process does the work; the others sleep.
 fn cell(field: Field, container: &Container, n: u64, now: UnixNanos) -> String {
     let memory = container.counters.memory.at(now);
     let main = n == 0;

@@ -1,18 +1,25 @@
-//! What may be asked of the world from outside, each as Docker takes it: by a name, an id or the beginning of one.
+//! The commands on containers. As in Docker, a container is given by name, id or id prefix.
 
 use std::{mem, sync::Arc, time::Duration};
 
 use super::{
-    ContainerId, EngineState, Outcome, Refusal, Transition,
+    EngineState,
     container::{AfterStop, Container, Counters, HealthState, InjectedFailure, Status},
+    id::ContainerId,
+    outcome::{Outcome, Refusal},
+    timer::Transition,
 };
-use crate::{ContainerSpec, Failure, UnixNanos, spec::fnv};
+use crate::{
+    failure::Failure,
+    spec::{ContainerSpec, fnv},
+    time::UnixNanos,
+};
 
 impl EngineState {
-    /// Makes a container.
+    /// Creates a container.
     ///
     /// # Errors
-    /// When its name is taken or cannot be one.
+    /// If the name is taken or invalid.
     pub fn create(
         &mut self,
         name: &str,
@@ -26,7 +33,7 @@ impl EngineState {
         let index = u32::try_from(self.containers.len()).map_err(|_| Refusal::Invalid("too many".to_owned()))?;
         let id = ContainerId::nth(index, self.seed);
         let name: Arc<str> = name.into();
-        let failures = spec.failing.iter().map(|failure| InjectedFailure {
+        let failures = spec.failures.iter().map(|failure| InjectedFailure {
             number: self.number(),
             failure: *failure,
             since: None,
@@ -66,7 +73,7 @@ impl EngineState {
     /// Starts it.
     ///
     /// # Errors
-    /// When there is none, or it is paused.
+    /// If it does not exist or is paused.
     pub fn start(&mut self, key: &str, now: UnixNanos) -> Result<Outcome, Refusal> {
         self.advance(now);
         let index = self.find(key)?;
@@ -82,7 +89,7 @@ impl EngineState {
         }
     }
 
-    /// Asks it to end, kills it when it has not within `grace` (none: its own), and, with `again`, starts it again.
+    /// Stops it, with SIGKILL after `grace` (`None`: its own stop timeout), and does what `then` says.
     fn stop_by_user(
         &mut self,
         key: &str,
@@ -105,18 +112,18 @@ impl EngineState {
         }
     }
 
-    /// Stops it.
+    /// Stops it, with SIGKILL after `grace` (`None`: its own stop timeout).
     ///
     /// # Errors
-    /// When there is none.
+    /// If it does not exist.
     pub fn stop(&mut self, key: &str, grace: Option<Duration>, now: UnixNanos) -> Result<Outcome, Refusal> {
         self.stop_by_user(key, grace, AfterStop::Stopped, now)
     }
 
-    /// Stops it where it runs, and starts it.
+    /// Stops it if it runs, and starts it.
     ///
     /// # Errors
-    /// When there is none.
+    /// If it does not exist.
     pub fn restart(&mut self, key: &str, grace: Option<Duration>, now: UnixNanos) -> Result<Outcome, Refusal> {
         self.stop_by_user(key, grace, AfterStop::StartedAgain, now)
     }
@@ -124,7 +131,7 @@ impl EngineState {
     /// Sends it a signal, by number.
     ///
     /// # Errors
-    /// When there is none, or it does not run.
+    /// If it does not exist or does not run.
     pub fn kill(&mut self, key: &str, signal: i32, now: UnixNanos) -> Result<Outcome, Refusal> {
         self.advance(now);
         let index = self.find(key)?;
@@ -134,10 +141,10 @@ impl EngineState {
         }
     }
 
-    /// Freezes it.
+    /// Pauses it.
     ///
     /// # Errors
-    /// When there is none, or it does not run.
+    /// If it does not exist or does not run.
     pub fn pause(&mut self, key: &str, now: UnixNanos) -> Result<Outcome, Refusal> {
         self.advance(now);
         let index = self.find(key)?;
@@ -150,10 +157,10 @@ impl EngineState {
         Ok(Outcome::Done)
     }
 
-    /// Thaws it.
+    /// Unpauses it.
     ///
     /// # Errors
-    /// When there is none, or it is not frozen.
+    /// If it does not exist or is not paused.
     pub fn unpause(&mut self, key: &str, now: UnixNanos) -> Result<Outcome, Refusal> {
         self.advance(now);
         let index = self.find(key)?;
@@ -164,10 +171,10 @@ impl EngineState {
         Ok(Outcome::Done)
     }
 
-    /// Gives it another name.
+    /// Renames it.
     ///
     /// # Errors
-    /// When there is none, or the new name is taken or cannot be one.
+    /// If it does not exist, or the new name is taken or invalid.
     pub fn rename(&mut self, key: &str, name: &str, now: UnixNanos) -> Result<Outcome, Refusal> {
         self.advance(now);
         let index = self.find(key)?;
@@ -181,10 +188,10 @@ impl EngineState {
         Ok(Outcome::Done)
     }
 
-    /// Sets it up differently: limits and restart policy can be changed while it runs.
+    /// Changes its limits or its restart policy, also while it runs.
     ///
     /// # Errors
-    /// When there is none.
+    /// If it does not exist.
     pub fn update(
         &mut self,
         key: &str,
@@ -202,10 +209,10 @@ impl EngineState {
         Ok(Outcome::Done)
     }
 
-    /// Takes it away, with `force` also while it runs.
+    /// Removes it, with `force` also while it runs.
     ///
     /// # Errors
-    /// When there is none, or it runs and there is no force.
+    /// If it does not exist, or it runs and `force` is not set.
     pub fn remove(&mut self, key: &str, force: bool, now: UnixNanos) -> Result<Outcome, Refusal> {
         self.advance(now);
         let index = self.find(key)?;
@@ -223,10 +230,10 @@ impl EngineState {
         }
     }
 
-    /// Makes it ill.
+    /// Injects a failure.
     ///
     /// # Errors
-    /// When there is none, or it does not run and the illness is not a chronic one.
+    /// If it does not exist, or it does not run and the failure is not persistent.
     pub fn inject(&mut self, key: &str, failure: Failure, now: UnixNanos) -> Result<(), Refusal> {
         self.advance(now);
         let index = self.find(key)?;
@@ -244,10 +251,10 @@ impl EngineState {
         Ok(())
     }
 
-    /// Ends all its illnesses.
+    /// Ends all its failures.
     ///
     /// # Errors
-    /// When there is none.
+    /// If it does not exist.
     pub fn clear_failures(&mut self, key: &str, now: UnixNanos) -> Result<(), Refusal> {
         self.advance(now);
         let index = self.find(key)?;
@@ -262,10 +269,10 @@ impl EngineState {
         Ok(())
     }
 
-    /// It writes a line to its standard error.
+    /// Writes a line to its standard error.
     ///
     /// # Errors
-    /// When there is none.
+    /// If it does not exist.
     pub fn log(&mut self, key: &str, text: String, now: UnixNanos) -> Result<(), Refusal> {
         let index = self.find(key)?;
         if let Some(container) = self.get_mut(index) {
@@ -275,12 +282,12 @@ impl EngineState {
     }
 }
 
-/// A container's own place in every wave, 0 to 1.
+/// The phase of a container's usage ripple, 0 to 1.
 fn phase(id: &ContainerId) -> f64 {
     f64::from(u16::try_from(fnv(id.as_str().as_bytes()) & 0xffff).unwrap_or(0)) / 65536.0
 }
 
-/// A name as Docker allows it: `[a-zA-Z0-9][a-zA-Z0-9_.-]+`.
+/// Validates a name as Docker does: `[a-zA-Z0-9][a-zA-Z0-9_.-]+`.
 fn valid(name: &str) -> Result<&str, Refusal> {
     let bare = name.strip_prefix('/').unwrap_or(name);
     let begins = bare.starts_with(|first: char| first.is_ascii_alphanumeric());

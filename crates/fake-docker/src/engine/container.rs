@@ -1,22 +1,27 @@
-//! One simulated container: what it is, and how it is at an instant.
+//! One container: its configuration, its state, and its usage at an instant.
 
 use std::{borrow::Cow, collections::VecDeque, sync::Arc, time::Duration};
 
 use serde::Serialize;
 
-use super::{ContainerId, OperationId};
-use crate::{ContainerSpec, Failure, FailureKind, UnixNanos, counter::Counter};
+use super::{id::ContainerId, outcome::OperationId};
+use crate::{
+    counter::Counter,
+    failure::{Failure, FailureKind},
+    spec::ContainerSpec,
+    time::UnixNanos,
+};
 
-/// Docker keeps the last five check_round.
+/// How many check results Docker keeps.
 const CHECKS_KEPT: usize = 5;
-/// So many lines of output are kept.
+/// How many log lines are kept.
 const LINES_KEPT: usize = 64;
-/// What the kernel counts as one period of CPU, ten of them a second.
+/// CPU periods (of the CFS quota) per second.
 const PERIODS_PER_SECOND: f64 = 10.0;
-/// How fast memory is taken by one who takes it until the end.
+/// How fast a container with the failure `OutOfMemory` allocates, in bytes per second.
 const OOM_GROWTH: f64 = 256.0 * 1024.0 * 1024.0;
 
-/// Where a container is in its life.
+/// The status of a container, as in Docker's `State.Status`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "Docker's own words")]
@@ -28,7 +33,7 @@ pub enum Status {
     Exited,
 }
 
-/// What a health check has come to.
+/// The health status of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "Docker's own words")]
@@ -38,7 +43,7 @@ pub enum Health {
     Unhealthy,
 }
 
-/// The health check of a container.
+/// The state of a container's health check.
 #[derive(Debug)]
 pub(crate) struct HealthState {
     pub(crate) health: Health,
@@ -46,7 +51,7 @@ pub(crate) struct HealthState {
     pub(crate) log: VecDeque<CheckResult>,
 }
 
-/// One check.
+/// The result of one check.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CheckResult {
     pub(crate) at: UnixNanos,
@@ -68,38 +73,38 @@ impl HealthState {
     }
 }
 
-/// An illness that a container has.
+/// A failure that was injected into a container.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct InjectedFailure {
     pub(crate) number: u32,
     pub(crate) failure: Failure,
-    /// Since when; none where it has not set in.
+    /// When it began; `None`: not yet.
     pub(crate) since: Option<UnixNanos>,
 }
 
-/// Somebody has asked that it ends.
+/// A request to stop a container.
 #[derive(Debug)]
 pub(crate) struct StopRequest {
-    /// What follows.
+    /// What follows the stop.
     pub(crate) then: AfterStop,
-    /// Who waits for it.
+    /// The operations that wait for it.
     pub(crate) operations: Vec<OperationId>,
 }
 
-/// What follows an end that was asked for.
+/// What follows a requested stop; later variants take precedence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum AfterStop {
     /// Nothing: it was killed.
     Nothing,
-    /// It is told that it was stopped.
+    /// A stop event.
     Stopped,
-    /// It is started again.
+    /// A restart.
     StartedAgain,
-    /// It is taken away.
+    /// The removal.
     Removed,
 }
 
-/// A line of its output.
+/// A line of a container's log.
 #[derive(Debug, Clone)]
 pub(crate) struct LogLine {
     pub(crate) at: UnixNanos,
@@ -107,7 +112,7 @@ pub(crate) struct LogLine {
     pub(crate) text: Cow<'static, str>,
 }
 
-/// What it uses, since its run began; the writable layer since it was made.
+/// Usage since the start of the run; of the writable layer since the creation.
 #[derive(Debug)]
 pub(crate) struct Counters {
     /// Nanoseconds.
@@ -120,13 +125,13 @@ pub(crate) struct Counters {
     pub(crate) network: Counter,
     pub(crate) blocks: Counter,
     pub(crate) layer: Counter,
-    /// How often the kernel killed a process of it.
+    /// How many of its child processes the OOM killer killed.
     pub(crate) killed: u32,
 }
 
 impl Counters {
     pub(crate) fn at_zero(now: UnixNanos) -> Self {
-        let zero = Counter::level(0.0, now);
+        let zero = Counter::constant(0.0, now);
         Self {
             cpu: zero,
             throttled_periods: zero,
@@ -141,63 +146,63 @@ impl Counters {
     }
 }
 
-/// A simulated container.
+/// A fake container.
 #[derive(Debug)]
 pub struct Container {
     /// Its id.
     pub id: ContainerId,
-    /// What it is called.
+    /// Its name.
     pub name: Arc<str>,
-    /// How it is set up.
+    /// Its configuration.
     pub spec: Arc<ContainerSpec>,
-    /// Where it is in its life.
+    /// Its status.
     pub status: Status,
-    /// When it was made.
+    /// When it was created.
     pub created: UnixNanos,
-    /// When its present or last run began.
+    /// When its current or last run began.
     pub started: Option<UnixNanos>,
     /// When its last run ended.
     pub finished: Option<UnixNanos>,
-    /// With which code its last run ended.
+    /// The exit code of its last run.
     pub exit_code: u8,
-    /// Whether the kernel killed its last run for want of memory.
+    /// Whether the OOM killer ended its last run.
     pub out_of_memory: bool,
-    /// How often the engine has restarted it since somebody started it.
+    /// How often the restart policy restarted it since a user started it.
     pub restarts: u32,
     pub(crate) pid: u32,
     pub(crate) backoff: Duration,
-    /// Somebody signalled this run, so that the engine does not restart it.
+    /// A user stopped or killed this run, so the restart policy does not apply.
     pub(crate) stopped_by_user: bool,
     pub(crate) health_state: Option<HealthState>,
-    /// The check_round that are due are those of this round; freezing it ends the round.
+    /// The current round of checks; a pause ends the round, so that older timers are ignored.
     pub(crate) check_round: u32,
     pub(crate) failures: Vec<InjectedFailure>,
     pub(crate) counters: Counters,
     pub(crate) stop_request: Option<StopRequest>,
     pub(crate) output: VecDeque<LogLine>,
-    /// Timers of another epoch mean nothing any more.
+    /// Timers of another epoch are ignored.
     pub(crate) epoch: u32,
-    /// Its own place in every wave.
+    /// The phase of its usage ripple, 0 to 1.
     pub(crate) phase: f64,
 }
 
 impl Container {
-    /// What its health check says, where it has one.
+    /// Its health, if it has a health check.
     pub fn health(&self) -> Option<Health> {
         self.health_state.as_ref().map(|health_state| health_state.health)
     }
 
-    /// Whether there is a process.
+    /// Whether it has a process.
     pub fn is_up(&self) -> bool {
         matches!(self.status, Status::Running | Status::Paused)
     }
 
-    /// The illnesses that it has now.
+    /// The failures that are active now, with their start.
     pub(crate) fn active_failures(&self) -> impl Iterator<Item = (FailureKind, UnixNanos)> {
         self.failures.iter().filter_map(|failure| Some((failure.failure.kind, failure.since?)))
     }
 
-    /// Whether a check made now passes.
+    /// Whether a health check now passes.
     pub(crate) fn check_passes(&self, now: UnixNanos) -> bool {
         self.active_failures().all(|(kind, since)| match kind {
             FailureKind::Unhealthy => false,
@@ -206,18 +211,18 @@ impl Container {
         })
     }
 
-    /// Whether it hears the signal to end.
+    /// Whether it reacts to the stop signal.
     pub(crate) fn handles_stop_signal(&self) -> bool {
         self.active_failures().all(|(kind, _)| kind != FailureKind::IgnoresStop)
     }
 
-    /// The most memory that it can have.
+    /// Its memory limit in bytes.
     pub(crate) fn memory_limit(&self) -> Option<f64> {
         #[expect(clippy::cast_precision_loss, reason = "bytes of a machine")]
         self.spec.memory.map(|bytes| bytes as f64)
     }
 
-    /// How much CPU it wants, in cores.
+    /// Its CPU demand, in cores.
     fn cpu_demand(&self) -> f64 {
         let busy: f64 = self
             .active_failures()
@@ -226,13 +231,13 @@ impl Container {
         self.spec.baseline.cores + busy
     }
 
-    /// Sets the slopes of its counters by what it has now.
+    /// Updates the slopes of its counters after its status or its failures changed.
     #[expect(clippy::cast_precision_loss, reason = "bytes of a machine")]
     pub(crate) fn update_slopes(&mut self, now: UnixNanos) {
         let running = if self.status == Status::Running { 1.0 } else { 0.0 };
-        let (rest, cpu_demand) = (self.spec.baseline, self.cpu_demand());
-        let gets = cpu_demand.min(self.spec.cpus.unwrap_or(f64::INFINITY));
-        let starved = cpu_demand > gets;
+        let (rest, demand) = (self.spec.baseline, self.cpu_demand());
+        let gets = demand.min(self.spec.cpus.unwrap_or(f64::INFINITY));
+        let throttled = demand > gets;
         let (mut memory, mut pids, mut layer) = (0.0, 0.0, 0.0);
         for (kind, _) in self.active_failures() {
             match kind {
@@ -245,8 +250,8 @@ impl Container {
         }
         let (counters, phase) = (&mut self.counters, self.phase);
         counters.cpu.set_slope_with_ripple(gets * 1e9 * running, now, phase);
-        counters.throttled_periods.set_slope(if starved { PERIODS_PER_SECOND * running } else { 0.0 }, now);
-        counters.throttled.set_slope((cpu_demand - gets) * 1e9 * running, now);
+        counters.throttled_periods.set_slope(if throttled { PERIODS_PER_SECOND * running } else { 0.0 }, now);
+        counters.throttled.set_slope((demand - gets) * 1e9 * running, now);
         counters.memory.set_slope(memory * running, now);
         counters.pids.set_slope(pids * running, now);
         counters.network.set_slope_with_ripple(rest.network as f64 * running, now, phase);
@@ -254,7 +259,7 @@ impl Container {
         counters.layer.set_slope(layer * running, now);
     }
 
-    /// How many periods of CPU have passed in its run, where it has a limit.
+    /// How many CPU periods have passed in this run, if it has a CPU limit.
     pub(crate) fn periods(&self, now: UnixNanos) -> f64 {
         match (self.spec.cpus, self.started) {
             (Some(_), Some(started)) if self.is_up() => now.since(started).as_secs_f64() * PERIODS_PER_SECOND,
@@ -262,7 +267,7 @@ impl Container {
         }
     }
 
-    /// It says a line.
+    /// Appends a line to its log.
     pub(crate) fn log(&mut self, text: impl Into<Cow<'static, str>>, on_stderr: bool, at: UnixNanos) {
         if self.output.len() == LINES_KEPT {
             self.output.pop_front();

@@ -1,18 +1,18 @@
-//! How an illness sets in and passes, and what the kernel does about memory.
+//! How injected failures begin and end, and the OOM killer.
 
 use std::time::Duration;
 
-use super::{EngineState, Transition, container::Status};
-use crate::{FailureKind, UnixNanos, counter::Counter};
+use super::{EngineState, container::Status, timer::Transition};
+use crate::{counter::Counter, failure::FailureKind, time::UnixNanos};
 
-/// What one who takes memory until the end can get where there is no limit.
-const UNLIMITED_MEMORY: f64 = 512.0 * 1024.0 * 1024.0;
+/// The memory at which a container without a limit is killed if its failure is `OutOfMemory`, in bytes.
+const HOST_MEMORY_LEFT: f64 = 512.0 * 1024.0 * 1024.0;
 
 impl EngineState {
     pub(super) fn failure_begins(&mut self, index: u32, number: u32, at: UnixNanos) {
         let Some(container) = self.get_mut(index) else { return };
         if container.status != Status::Running {
-            // What is frozen does not fall ill.
+            // A paused container does not change; try again later.
             return self.schedule(index, at + Duration::from_secs(1), Transition::FailureBegins { number });
         }
         let Some(failure) =
@@ -33,13 +33,13 @@ impl EngineState {
                 self.emit(index, "oom", vec![], at);
             }
             #[expect(clippy::cast_precision_loss, reason = "bytes of a machine")]
-            FailureKind::HoldsMemory { bytes } => container.counters.memory.rise(bytes as f64),
+            FailureKind::HoldsMemory { bytes } => container.counters.memory.add(bytes as f64),
             FailureKind::Unhealthy => container.log("health: not serving any more", true, at),
             FailureKind::LeaksMemory { .. } | FailureKind::OutOfMemory => {
                 container.log("cache: no eviction policy is set", true, at)
             }
             FailureKind::FillsDisk { .. } => container.log("debug log enabled, writing to /var/log/app.log", true, at),
-            FailureKind::LeaksProcesses { .. } => container.log("spawned a worker that nobody waits for", true, at),
+            FailureKind::LeaksProcesses { .. } => container.log("spawned a worker and does not wait for it", true, at),
             FailureKind::Flapping { .. } | FailureKind::Busy { .. } | FailureKind::IgnoresStop => {}
         }
         if let Some(container) = self.get_mut(index) {
@@ -72,20 +72,20 @@ impl EngineState {
         #[expect(clippy::cast_precision_loss, reason = "bytes of a machine")]
         match kind {
             FailureKind::LeaksMemory { .. } | FailureKind::OutOfMemory | FailureKind::HoldsMemory { .. } => {
-                container.counters.memory = Counter::level((rest.memory + rest.cache + held) as f64, at);
+                container.counters.memory = Counter::constant((rest.memory + rest.cache + held) as f64, at);
             }
-            FailureKind::LeaksProcesses { .. } => container.counters.pids = Counter::level(rest.pids as f64, at),
+            FailureKind::LeaksProcesses { .. } => container.counters.pids = Counter::constant(rest.pids as f64, at),
             _ => {}
         }
         container.update_slopes(at);
     }
 
-    /// Makes sure that the kernel looks when the memory will be full.
+    /// Schedules the OOM killer for when the memory will be full.
     pub(super) fn schedule_memory_full(&mut self, index: u32, at: UnixNanos) {
         let Some(container) = self.get(index).filter(|container| container.status == Status::Running) else { return };
-        let greedy = container.active_failures().any(|(kind, _)| kind == FailureKind::OutOfMemory);
-        let limit = container.memory_limit().or(greedy.then_some(UNLIMITED_MEMORY));
-        if let Some(full) = limit.and_then(|limit| container.counters.memory.until(limit, at)) {
+        let grows_to_oom = container.active_failures().any(|(kind, _)| kind == FailureKind::OutOfMemory);
+        let limit = container.memory_limit().or(grows_to_oom.then_some(HOST_MEMORY_LEFT));
+        if let Some(full) = limit.and_then(|limit| container.counters.memory.time_to(limit, at)) {
             self.schedule(index, at + full, Transition::MemoryFull);
         }
     }
@@ -94,8 +94,8 @@ impl EngineState {
         let Some(container) = self.get_mut(index).filter(|container| container.status == Status::Running) else {
             return;
         };
-        let limit = container.memory_limit().unwrap_or(UNLIMITED_MEMORY);
-        // A byte of rounding is no reprieve; a limit that was raised meanwhile is.
+        let limit = container.memory_limit().unwrap_or(HOST_MEMORY_LEFT);
+        // One byte allows for rounding; more means that the limit was raised meanwhile.
         if container.counters.memory.at(at) + 1.0 < limit {
             return self.schedule_memory_full(index, at);
         }

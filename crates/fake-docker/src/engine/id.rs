@@ -1,4 +1,4 @@
-//! What a container is called by the engine: ids like Docker's, that follow from the seed.
+//! Container ids like Docker's, derived from the seed.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 pub struct ContainerId([u8; 64]);
 
 impl ContainerId {
-    /// The `n`th id of the world with this seed.
+    /// The `n`th id of an engine with this seed.
     pub(crate) fn nth(n: u32, seed: u64) -> Self {
         let mut random =
             fastrand::Rng::with_seed(seed.rotate_left(32) ^ u64::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15));
@@ -18,7 +18,7 @@ impl ContainerId {
         Self(digits)
     }
 
-    /// The id that is written so, where it is one.
+    /// Parses a full id.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let digits: [u8; 64] = text.as_bytes().try_into().ok()?;
         digits.iter().all(|digit| digit.is_ascii_hexdigit()).then_some(Self(digits))

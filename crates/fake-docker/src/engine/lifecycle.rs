@@ -1,26 +1,27 @@
-//! How a run begins, is checked, falls ill and ends: in the order, and with the events, of Docker.
+//! The life cycle of a container: start, health checks, stop, crash and restart, with Docker's events in Docker's order.
 //!
 //! ```text
-//! start ──► checks ──► die ──► (backoff) ──► start        the restart policy
-//! kill 15 ──► [kill 9] ──► die ──► stop                    docker stop
+//! start ──► checks ──► die ──► (backoff) ──► start               the restart policy
+//! kill 15 ──► [kill 9] ──► die ──► stop                          docker stop
 //! kill 15 ──► [kill 9] ──► die ──► stop ──► start ──► restart    docker restart
-//! oom ──► die 137                                          the kernel
+//! oom ──► die 137                                                the OOM killer
 //! ```
 
 use std::time::Duration;
 
 use super::{
-    EngineState, Outcome, Timer, Transition,
+    EngineState,
     container::{AfterStop, CheckResult, Container, Counters, Health, Status, StopRequest},
+    outcome::Outcome,
+    signal::{KILL, TERM, signal_number},
+    timer::{Timer, Transition},
 };
-use crate::{RestartPolicy, UnixNanos, counter::Counter, event::exec_id};
+use crate::{counter::Counter, event::exec_id, spec::RestartPolicy, time::UnixNanos};
 
-const TERM: i32 = 15;
-const KILL: i32 = 9;
-/// No process of any Linux has such a number (proc(5): at most 2^22), so nobody takes a real one for a simulated one.
+/// The first fake pid. Linux pids are at most 2^22 (proc(5)), so a fake pid is never that of a real process.
 const FIRST_FAKE_PID: u32 = 1 << 23;
-/// How long the kernel takes to end a process.
-const KILLING: Duration = Duration::from_millis(5);
+/// How long a process takes to end after SIGKILL.
+const KILL_DELAY: Duration = Duration::from_millis(5);
 
 impl EngineState {
     pub(super) fn fire(&mut self, timer: Timer) {
@@ -33,7 +34,7 @@ impl EngineState {
             Transition::Exit { code } => self.end_run(index, code, false, at),
             Transition::Kill => {
                 self.emit(index, "kill", vec![("signal", KILL.to_string())], at);
-                self.schedule(index, at + KILLING, Transition::Exit { code: 137 });
+                self.schedule(index, at + KILL_DELAY, Transition::Exit { code: 137 });
             }
             Transition::Restart => self.begin_run(index, at),
             Transition::FailureBegins { number } => self.failure_begins(index, number, at),
@@ -42,7 +43,7 @@ impl EngineState {
         }
     }
 
-    /// Somebody starts it.
+    /// Starts it for a user, which resets its restarts.
     pub(super) fn start_by_user(&mut self, index: u32, at: UnixNanos) {
         if let Some(container) = self.get_mut(index) {
             container.restarts = 0;
@@ -65,8 +66,8 @@ impl EngineState {
         #[expect(clippy::cast_precision_loss, reason = "bytes of a machine")]
         let (memory, pids) = ((rest.memory + rest.cache) as f64, rest.pids as f64);
         container.counters = Counters {
-            memory: Counter::level(memory, at),
-            pids: Counter::level(pids, at),
+            memory: Counter::constant(memory, at),
+            pids: Counter::constant(pids, at),
             layer,
             ..Counters::at_zero(at)
         };
@@ -87,11 +88,11 @@ impl EngineState {
         for (after, transition) in set_in {
             self.schedule(index, at + after, transition);
         }
-        self.check_on(index, at);
+        self.schedule_checks(index, at);
     }
 
-    /// From now on it is checked.
-    fn check_on(&mut self, index: u32, at: UnixNanos) {
+    /// Schedules the first health check of a new round.
+    fn schedule_checks(&mut self, index: u32, at: UnixNanos) {
         let Some(container) = self.get_mut(index) else { return };
         container.check_round += 1;
         if let Some(interval) = container.spec.check.as_ref().map(|check| check.interval) {
@@ -110,11 +111,12 @@ impl EngineState {
         let (Some(health_state), Some(check)) = (&mut container.health_state, &spec.check) else { return };
         let before = health_state.health;
         health_state.keep(CheckResult { at, passed });
-        let young = before == Health::Starting && started.is_some_and(|began| at.since(began) < check.start_period);
+        let in_start_period =
+            before == Health::Starting && started.is_some_and(|began| at.since(began) < check.start_period);
         if passed {
             health_state.streak = 0;
             health_state.health = Health::Healthy;
-        } else if !young {
+        } else if !in_start_period {
             health_state.streak += 1;
             if health_state.streak >= check.retries.max(1) {
                 health_state.health = Health::Unhealthy;
@@ -137,7 +139,7 @@ impl EngineState {
         self.schedule(index, at + check.interval, Transition::HealthCheck { round });
     }
 
-    /// The run is over.
+    /// Ends the run.
     pub(super) fn end_run(&mut self, index: u32, code: u8, out_of_memory: bool, at: UnixNanos) {
         let epoch = self.number();
         let Some(container) = self.get_mut(index) else { return };
@@ -150,11 +152,11 @@ impl EngineState {
         container.out_of_memory = out_of_memory;
         container.update_slopes(at);
         if let Some(health_state) = &mut container.health_state {
-            // moby's CloseMonitorChannel: unhealthy when nobody checks any more, and nobody is told.
+            // moby's CloseMonitorChannel: without checks it is unhealthy, and emits no event.
             health_state.health = Health::Unhealthy;
         }
         let stop_request = container.stop_request.take();
-        let again = if stop_request.is_none() { restarts_after(container, code, ran) } else { None };
+        let again = if stop_request.is_none() { restart_backoff(container, code, ran) } else { None };
         self.emit(index, "die", vec![("exitCode", code.to_string())], at);
         if let Some(stop_request) = stop_request {
             self.finish_stop(index, stop_request, at);
@@ -167,7 +169,7 @@ impl EngineState {
         }
     }
 
-    /// What was asked for has come about, and what was to follow follows.
+    /// Completes a stop request: emits its events and does what follows.
     fn finish_stop(&mut self, index: u32, stop_request: StopRequest, at: UnixNanos) {
         match stop_request.then {
             AfterStop::Nothing => {}
@@ -182,12 +184,12 @@ impl EngineState {
         self.updates.done.extend(stop_request.operations);
     }
 
-    /// Asks a container that is up, or about to be, to end.
+    /// Requests a stop of a container that is running, paused or restarting.
     pub(super) fn request_stop(&mut self, index: u32, grace: Duration, then: AfterStop, at: UnixNanos) -> Outcome {
         let (operation, epoch) = (self.operation(), self.number());
         let Some(container) = self.get_mut(index) else { return Outcome::Done };
         if container.status == Status::Restarting {
-            // There is no process: its restart is called off, and nobody is told of a kill (moby's killWithSignal).
+            // There is no process: the restart is cancelled without a kill event (moby's killWithSignal).
             container.status = Status::Exited;
             container.stopped_by_user = true;
             container.epoch = epoch;
@@ -204,7 +206,7 @@ impl EngineState {
         let (ends, handles_stop_signal) = (container.spec.on_stop, container.handles_stop_signal());
         if then == AfterStop::Removed {
             self.emit_signal(index, KILL, at);
-            self.schedule(index, at + KILLING, Transition::Exit { code: 137 });
+            self.schedule(index, at + KILL_DELAY, Transition::Exit { code: 137 });
             return Outcome::Pending(operation);
         }
         let signal = container.spec.stop_signal.as_deref().and_then(signal_number).unwrap_or(TERM);
@@ -217,15 +219,15 @@ impl EngineState {
         Outcome::Pending(operation)
     }
 
-    /// Somebody sends it a signal of his own choice.
+    /// Handles `docker kill` with any signal.
     pub(super) fn send_signal(&mut self, index: u32, signal: i32, at: UnixNanos) -> Outcome {
         let operation = self.operation();
         let Some(container) = self.get_mut(index) else { return Outcome::Done };
         let stop_signal = container.spec.stop_signal.as_deref().and_then(signal_number);
-        // With a stop signal of its own, only that one and KILL call the restart off (moby's killWithSignal).
+        // If it has a stop signal, only that one and KILL cancel its restart (moby's killWithSignal).
         container.stopped_by_user |= stop_signal.is_none_or(|stop| stop == signal || signal == KILL);
         let ends = match signal {
-            KILL => Some((KILLING, 137)),
+            KILL => Some((KILL_DELAY, 137)),
             2 | 3 | TERM if container.handles_stop_signal() => {
                 Some((container.spec.on_stop.after, container.spec.on_stop.code))
             }
@@ -257,11 +259,11 @@ impl EngineState {
         }
     }
 
-    /// Tells of a signal; what is frozen is thawed by it.
+    /// Emits a kill event; a signal unpauses a paused container.
     fn emit_signal(&mut self, index: u32, signal: i32, at: UnixNanos) {
-        let frozen = self.get(index).is_some_and(|container| container.status == Status::Paused);
+        let paused = self.get(index).is_some_and(|container| container.status == Status::Paused);
         self.emit(index, "kill", vec![("signal", signal.to_string())], at);
-        if frozen {
+        if paused {
             self.apply_unpause(index, at);
         }
     }
@@ -272,7 +274,7 @@ impl EngineState {
             container.check_round += 1;
             container.update_slopes(at);
             if let Some(health_state) = &mut container.health_state {
-                // As above: what nobody checks is unhealthy (moby#46203).
+                // As above: without checks it is unhealthy (moby#46203).
                 health_state.health = Health::Unhealthy;
             }
         }
@@ -285,48 +287,27 @@ impl EngineState {
             container.update_slopes(at);
         }
         self.emit(index, "unpause", vec![], at);
-        self.check_on(index, at);
+        self.schedule_checks(index, at);
         self.schedule_memory_full(index, at);
     }
 }
 
-/// What the engine does when a run that nobody asked to end has ended with `code` after `ran`: how long it waits before
-/// it starts the container again, or nothing (moby's `restartmanager`).
-fn restarts_after(container: &mut Container, code: u8, ran: Duration) -> Option<Duration> {
+/// The backoff before the restart policy restarts a run that ended with `code` after `ran` without a stop request; `None`
+/// if it does not restart it (moby's `restartmanager`).
+fn restart_backoff(container: &mut Container, code: u8, ran: Duration) -> Option<Duration> {
     const FIRST: Duration = Duration::from_millis(100);
-    const MOST: Duration = Duration::from_secs(60);
+    const MAX: Duration = Duration::from_secs(60);
     if container.stopped_by_user {
         return None;
     }
     if ran >= Duration::from_secs(10) {
         container.backoff = Duration::ZERO;
     }
-    container.backoff = if container.backoff.is_zero() { FIRST } else { (container.backoff * 2).min(MOST) };
+    container.backoff = if container.backoff.is_zero() { FIRST } else { (container.backoff * 2).min(MAX) };
     let again = match container.spec.restart {
         RestartPolicy::No => false,
         RestartPolicy::Always | RestartPolicy::UnlessStopped => true,
-        RestartPolicy::OnFailure(most) => code != 0 && (most == 0 || container.restarts < most),
+        RestartPolicy::OnFailure(max) => code != 0 && (max == 0 || container.restarts < max),
     };
     again.then_some(container.backoff)
-}
-
-/// The number of a signal as it may be written.
-pub(crate) fn signal_number(text: &str) -> Option<i32> {
-    if let Ok(number) = text.parse() {
-        return Some(number);
-    }
-    let upper = text.to_ascii_uppercase();
-    Some(match upper.strip_prefix("SIG").unwrap_or(&upper) {
-        "HUP" => 1,
-        "INT" => 2,
-        "QUIT" => 3,
-        "KILL" => KILL,
-        "USR1" => 10,
-        "USR2" => 12,
-        "TERM" => TERM,
-        "CONT" => 18,
-        "STOP" => 19,
-        "WINCH" => 28,
-        _ => return None,
-    })
 }

@@ -1,14 +1,17 @@
-//! A world of containers that nobody runs: what is asked of it, and what happens in it by itself as time goes by.
+//! The engine as a state machine: containers, the commands on them, and what happens as time passes.
 //!
-//! It has no clock: whoever asks says when, and the same questions at the same instants give the same world. What is to
-//! happen by itself waits in a heap; [`EngineState::advance`] lets it happen. What others are to be told of it (events, and the
-//! end of what was asked for and takes time) is taken out as [`Updates`].
+//! It has no clock, no randomness and no I/O: the caller passes the time, and the same commands at the same times lead to
+//! the same state. Scheduled transitions wait in a heap; [`EngineState::advance`] fires those that are due. The caller
+//! takes events and completed operations with [`EngineState::take_updates`].
 
 mod commands;
-mod container;
+pub(crate) mod container;
 mod failures;
-mod id;
+pub(crate) mod id;
 mod lifecycle;
+pub(crate) mod outcome;
+pub(crate) mod signal;
+mod timer;
 
 use std::{
     cmp::Reverse,
@@ -18,100 +21,34 @@ use std::{
     time::Duration,
 };
 
-pub(crate) use self::{container::LogLine, lifecycle::signal_number};
-pub use self::{
-    container::{Container, Health, Status},
+use self::{
+    container::Container,
     id::ContainerId,
+    outcome::{OperationId, Refusal, Updates},
+    timer::{Timer, Transition},
 };
-use crate::{Event, UnixNanos, event::EventLog};
+use crate::{
+    event::{Event, EventLog},
+    time::UnixNanos,
+};
 
-/// Why something cannot be had, in Docker's own words.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[expect(missing_docs, reason = "the messages say it")]
-pub enum Refusal {
-    #[error("No such container: {0}")]
-    Unknown(String),
-    #[error(
-        "Conflict. The container name \"/{name}\" is already in use by container \"{by}\". You have to remove (or rename) \
-         that container to be able to reuse that name."
-    )]
-    NameTaken { name: String, by: ContainerId },
-    #[error("Container {0} is not running")]
-    NotRunning(String),
-    #[error("Container {0} is already paused")]
-    AlreadyPaused(String),
-    #[error("Container {0} is not paused")]
-    NotPaused(String),
-    #[error("You cannot remove a running container {0}. Stop the container before attempting removal or force remove")]
-    StillRunning(ContainerId),
-    #[error("Container {0} is restarting, wait until the container is running")]
-    Restarting(ContainerId),
-    #[error("{0}")]
-    Invalid(String),
-}
-
-/// What becomes of what was asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// It is done.
-    Done,
-    /// It was so already.
-    NoChange,
-    /// It takes time: the ticket will be in the [`Updates`] when it is done.
-    Pending(OperationId),
-}
-
-/// Something that was asked for and takes time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct OperationId(u64);
-
-/// What happened since it was last asked.
-#[derive(Debug, Default)]
-pub struct Updates {
-    /// What the engine tells, in this order.
-    pub events: Vec<Arc<Event>>,
-    /// What was asked for and is done now.
-    pub done: Vec<OperationId>,
-}
-
-/// What may happen by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Transition {
-    HealthCheck { round: u32 },
-    Exit { code: u8 },
-    Kill,
-    Restart,
-    FailureBegins { number: u32 },
-    FailureEnds { number: u32 },
-    MemoryFull,
-}
-
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Timer {
-    at: UnixNanos,
-    order: u64,
-    index: u32,
-    epoch: u32,
-    transition: Transition,
-}
-
-/// A world of containers.
+/// The state of a fake Docker engine.
 #[derive(Debug)]
 pub struct EngineState {
     seed: u64,
-    /// In the order in which they were made; what was taken away leaves a hole.
+    /// In the order of creation; a deleted container leaves a hole.
     containers: Vec<Option<Box<Container>>>,
     by_id: HashMap<ContainerId, u32>,
     by_name: HashMap<Arc<str>, u32>,
     timers: BinaryHeap<Reverse<Timer>>,
     event_log: EventLog,
     updates: Updates,
-    /// Counts everything that needs a number of its own.
+    /// The last number given out, for timers, operations, pids and epochs.
     count: u64,
 }
 
 impl EngineState {
-    /// An empty world; ids and waves follow from the seed.
+    /// An engine without containers. The seed determines all ids and usage curves.
     pub fn new(seed: u64) -> Self {
         Self {
             seed,
@@ -125,7 +62,7 @@ impl EngineState {
         }
     }
 
-    /// Lets happen what is due by `now`.
+    /// Fires all transitions that are due by `now`.
     pub fn advance(&mut self, now: UnixNanos) {
         while let Some(Reverse(timer)) = self.timers.peek()
             && timer.at <= now
@@ -136,31 +73,31 @@ impl EngineState {
         }
     }
 
-    /// When something happens by itself, if nobody asks for anything before.
+    /// When the next transition is due.
     pub fn next_due(&self) -> Option<UnixNanos> {
         self.timers.peek().map(|Reverse(timer)| timer.at)
     }
 
-    /// What happened since this was last called.
+    /// The events and completed operations since the last call.
     pub fn take_updates(&mut self) -> Updates {
         mem::take(&mut self.updates)
     }
 
-    /// All containers, the youngest first.
+    /// All containers, the newest first.
     pub fn containers(&self) -> impl Iterator<Item = &Container> {
         self.containers.iter().rev().filter_map(Option::as_deref)
     }
 
-    /// The container of this name, id, or unambiguous beginning of an id.
+    /// The container with this name, id or unambiguous id prefix.
     ///
     /// # Errors
-    /// When there is none.
+    /// If there is none.
     pub fn container(&self, key: &str) -> Result<&Container, Refusal> {
         let unknown = || Refusal::Unknown(key.to_owned());
         self.get(self.find(key)?).ok_or_else(unknown)
     }
 
-    /// What the engine still remembers, between these instants.
+    /// The events between these instants that the engine still has.
     pub(crate) fn recorded_events(
         &self,
         since: Option<UnixNanos>,
@@ -169,7 +106,7 @@ impl EngineState {
         self.event_log.between(since, until)
     }
 
-    /// The engine forgets what happened, as when it is restarted.
+    /// Drops the recorded events, as a restart of the engine does.
     pub fn forget_events(&mut self) {
         self.event_log.clear();
     }
@@ -183,8 +120,8 @@ impl EngineState {
         if let Some(id) = ContainerId::parse(key) {
             return self.by_id.get(&id).copied().ok_or_else(unknown);
         }
-        let mut begin_so = self.by_id.iter().filter(|(id, _)| !key.is_empty() && id.as_str().starts_with(key));
-        match (begin_so.next(), begin_so.next()) {
+        let mut matches = self.by_id.iter().filter(|(id, _)| !key.is_empty() && id.as_str().starts_with(key));
+        match (matches.next(), matches.next()) {
             (Some((_, index)), None) => Ok(*index),
             _ => Err(unknown()),
         }
@@ -205,7 +142,7 @@ impl EngineState {
         self.containers.get_mut(index as usize)?.as_deref_mut()
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "not so many in the life of a simulation")]
+    #[expect(clippy::cast_possible_truncation, reason = "a simulation does not count that far")]
     fn number(&mut self) -> u32 {
         self.count += 1;
         self.count as u32
@@ -224,7 +161,7 @@ impl EngineState {
         }
     }
 
-    /// The engine tells something; no two events have the same instant.
+    /// Emits an event; no two events have the same instant.
     fn emit(
         &mut self,
         index: u32,

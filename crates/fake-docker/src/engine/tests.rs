@@ -1,7 +1,14 @@
-//! Scripts, and the events that a real engine gives for them.
+//! Scripts of commands, and the events that a real engine emits for them.
 
-use super::*;
-use crate::{ContainerSpec, Failure, FailureKind, HealthCheck, RestartPolicy, StopBehaviour};
+use super::{
+    container::{Health, Status},
+    outcome::Outcome,
+    *,
+};
+use crate::{
+    failure::{Failure, FailureKind},
+    spec::{ContainerSpec, HealthCheck, RestartPolicy, StopBehaviour},
+};
 
 const START: i64 = 1_795_462_698_000_000_000;
 
@@ -9,7 +16,7 @@ fn at(millis: u64) -> UnixNanos {
     UnixNanos::from_nanos(START) + Duration::from_millis(millis)
 }
 
-/// What is done to the container `api`, and when (in milliseconds).
+/// A command on the container `api`.
 #[derive(Debug, Clone)]
 enum Do {
     Start,
@@ -46,8 +53,8 @@ fn run(spec: ContainerSpec, script: &[(u64, Do)], until: u64) -> (EngineState, V
     }
     engine.advance(at(until));
     let told = engine.take_updates().events;
-    let lives = told.iter().filter(|event| !event.action.starts_with("exec_"));
-    let told = lives.map(|event| {
+    let shown = told.iter().filter(|event| !event.action.starts_with("exec_"));
+    let told = shown.map(|event| {
         let millis = event.at.since(at(0)).as_millis();
         let more: String = event.more.iter().map(|(_, value)| format!("({value})")).collect();
         format!("{millis} {}{more}", event.action)
@@ -75,7 +82,7 @@ fn exits(code: u8, after: u64) -> Failure {
 }
 
 #[test]
-fn a_stop_is_a_kill_a_death_and_a_stop() {
+fn a_stop_emits_kill_die_and_stop() {
     let engine = check(
         plain(),
         &[(0, Start), (1000, Stop(9000))],
@@ -86,7 +93,7 @@ fn a_stop_is_a_kill_a_death_and_a_stop() {
 }
 
 #[test]
-fn one_who_does_not_hear_is_killed_when_patience_ends() {
+fn a_container_that_ignores_the_stop_signal_is_killed_after_the_grace_period() {
     let script = [(0, Start), (1, Inject(Failure::of(FailureKind::IgnoresStop))), (1000, Stop(2000))];
     check(
         plain(),
@@ -104,7 +111,7 @@ fn one_who_does_not_hear_is_killed_when_patience_ends() {
 }
 
 #[test]
-fn a_restart_is_a_stop_and_a_start_and_cures() {
+fn a_restart_is_a_stop_and_a_start_and_ends_failures() {
     let script = [(0, Start), (700, Inject(Failure::of(FailureKind::Unhealthy))), (2000, Do::Restart)];
     let engine = check(
         checked(),
@@ -128,7 +135,7 @@ fn a_restart_is_a_stop_and_a_start_and_cures() {
 }
 
 #[test]
-fn a_chronic_illness_comes_back() {
+fn a_persistent_failure_begins_again() {
     let unhealthy = Failure::of(FailureKind::Unhealthy).after(Duration::from_millis(700)).persistent();
     check(
         checked().failing(unhealthy),
@@ -151,7 +158,7 @@ fn a_chronic_illness_comes_back() {
 }
 
 #[test]
-fn so_many_failures_in_a_row_make_it_unhealthy_and_one_success_healthy() {
+fn retries_failures_in_a_row_make_it_unhealthy_and_one_success_healthy() {
     let every = |retries, start_period| ContainerSpec {
         check: Some(HealthCheck {
             interval: Duration::from_millis(500),
@@ -179,7 +186,7 @@ fn so_many_failures_in_a_row_make_it_unhealthy_and_one_success_healthy() {
 }
 
 #[test]
-fn a_crash_loop_backs_off_and_gives_up_after_so_many_times() {
+fn a_crash_loop_backs_off_and_stops_at_the_maximum() {
     let looping = plain().failing(exits(3, 50).persistent());
     let engine = check(
         looping.clone().restart(RestartPolicy::OnFailure(3)),
@@ -201,12 +208,12 @@ fn a_crash_loop_backs_off_and_gives_up_after_so_many_times() {
     assert_eq!((api.status, api.restarts, api.exit_code), (Status::Exited, 3, 3));
     let (engine, told) = run(looping.restart(RestartPolicy::Always), &[(0, Start)], 600_000);
     let starts = told.iter().filter(|event| event.ends_with(" start")).count();
-    assert!((16..=20).contains(&starts), "a minute between two at last: {starts}");
+    assert!((16..=20).contains(&starts), "the backoff grows to a minute: {starts}");
     assert_eq!(engine.container("api").unwrap().status, Status::Restarting);
 }
 
 #[test]
-fn who_runs_for_ten_seconds_is_restarted_at_once_again() {
+fn a_run_of_ten_seconds_resets_the_backoff() {
     let slow_loop = plain().failing(exits(1, 11_000).persistent()).restart(RestartPolicy::UnlessStopped);
     check(
         slow_loop,
@@ -226,7 +233,7 @@ fn who_runs_for_ten_seconds_is_restarted_at_once_again() {
 }
 
 #[test]
-fn a_success_is_restarted_only_where_the_policy_says_so() {
+fn a_run_that_succeeds_is_restarted_only_if_the_policy_says_so() {
     for (policy, restarted) in [
         (RestartPolicy::No, false),
         (RestartPolicy::OnFailure(0), false),
@@ -240,12 +247,12 @@ fn a_success_is_restarted_only_where_the_policy_says_so() {
 }
 
 #[test]
-fn nobody_who_was_stopped_or_killed_by_hand_is_restarted() {
+fn a_container_that_a_user_stopped_or_killed_is_not_restarted() {
     for end in [Stop(5000), Kill(9), Kill(15)] {
         let (engine, told) = run(plain().restart(RestartPolicy::Always), &[(0, Start), (100, end)], 9000);
         assert_eq!(engine.container("api").unwrap().status, Status::Exited, "{told:?}");
     }
-    // Between two runs there is nobody to kill.
+    // Between two runs there is no process to kill.
     let looping = plain().failing(exits(3, 50).persistent()).restart(RestartPolicy::Always);
     check(
         looping,
@@ -256,7 +263,7 @@ fn nobody_who_was_stopped_or_killed_by_hand_is_restarted() {
 }
 
 #[test]
-fn a_signal_that_ends_nothing_is_only_told() {
+fn a_signal_that_ends_nothing_only_emits_an_event() {
     let script = [(0, Start), (10, Kill(1))];
     let engine = check(plain(), &script, 9000, &["0 create", "0 start", "10 kill(1)"]);
     assert_eq!(engine.container("api").unwrap().status, Status::Running);
@@ -265,7 +272,7 @@ fn a_signal_that_ends_nothing_is_only_told() {
 }
 
 #[test]
-fn the_kernel_kills_at_the_limit() {
+fn the_oom_killer_kills_at_the_limit() {
     let small = || ContainerSpec { memory: Some(64 << 20), restart: RestartPolicy::UnlessStopped, ..plain() };
     // 15 MiB at rest, so 49 MiB are left.
     let leak = Failure::of(FailureKind::LeaksMemory { bytes_per_minute: 49 << 20 });
@@ -286,14 +293,14 @@ fn the_kernel_kills_at_the_limit() {
 }
 
 #[test]
-fn a_child_is_killed_and_the_container_lives_on() {
+fn after_an_oom_kill_of_a_child_the_container_keeps_running() {
     let script = [(0, Start), (5, Inject(Failure::of(FailureKind::ChildOutOfMemory)))];
     let engine = check(plain(), &script, 9000, &["0 create", "0 start", "5 oom"]);
     assert_eq!(engine.container("api").unwrap().status, Status::Running);
 }
 
 #[test]
-fn what_is_frozen_is_unhealthy_without_a_word_and_checked_again_afterwards() {
+fn a_paused_container_is_unhealthy_without_an_event_and_checked_again_afterwards() {
     let script = [(0, Start), (700, Pause), (2000, Unpause)];
     let engine = check(
         checked(),
@@ -314,7 +321,7 @@ fn what_is_frozen_is_unhealthy_without_a_word_and_checked_again_afterwards() {
 }
 
 #[test]
-fn flapping_goes_to_and_fro() {
+fn flapping_alternates() {
     let flaps = Failure::of(FailureKind::Flapping { every: Duration::from_millis(1000) });
     check(
         checked(),
@@ -333,7 +340,7 @@ fn flapping_goes_to_and_fro() {
 }
 
 #[test]
-fn what_runs_is_removed_by_force_only() {
+fn a_running_container_is_removed_by_force_only() {
     check(
         plain(),
         &[(0, Start), (10, Remove)],
@@ -345,7 +352,7 @@ fn what_runs_is_removed_by_force_only() {
 }
 
 #[test]
-fn a_name_belongs_to_one_and_can_be_given_on() {
+fn a_name_is_unique_and_can_be_reused() {
     let (mut engine, told) = run(plain(), &[(0, Start), (10, Rename)], 20);
     assert_eq!(told, ["0 create", "0 start", "10 rename(/api)"]);
     assert!(engine.container("api").is_err());
@@ -358,7 +365,7 @@ fn a_name_belongs_to_one_and_can_be_given_on() {
 }
 
 #[test]
-fn a_cure_ends_everything() {
+fn clearing_failures_ends_all() {
     let script = [(0, Start), (600, Inject(Failure::of(FailureKind::Unhealthy))), (1200, ClearFailures)];
     check(
         checked(),
@@ -375,7 +382,7 @@ fn a_cure_ends_everything() {
 }
 
 #[test]
-fn what_takes_time_is_said_to_be_done_when_it_is() {
+fn operations_complete_when_their_effect_is_there() {
     let mut engine = EngineState::new(1);
     engine.create("api", plain(), at(0)).unwrap();
     engine.start("api", at(0)).unwrap();
@@ -393,7 +400,7 @@ fn what_takes_time_is_said_to_be_done_when_it_is() {
 }
 
 #[test]
-fn the_same_seed_and_script_give_the_same_world() {
+fn the_same_seed_and_script_lead_to_the_same_state() {
     let told = |seed| {
         let mut engine = EngineState::new(seed);
         let flaps = Failure::of(FailureKind::Flapping { every: Duration::from_millis(700) });
@@ -434,10 +441,10 @@ mod laws {
     }
 
     proptest! {
-        /// Whatever is done to it, a run begins only where none is under way, ends only where one is, and every ticket is
-        /// done in the end.
+        /// Whatever commands are run, a run begins only while none is in progress, ends only while one is, and every
+        /// operation completes.
         #[test]
-        fn runs_never_overlap_and_nobody_waits_for_ever(
+        fn runs_never_overlap_and_every_operation_completes(
             script in proptest::collection::vec((0..800_u64, step()), 0..40),
             policy in prop_oneof![Just(RestartPolicy::No), Just(RestartPolicy::Always), Just(RestartPolicy::OnFailure(2))],
         ) {
@@ -467,7 +474,7 @@ mod laws {
             let mut runs = false;
             let mut last = None;
             for event in &updates.events {
-                prop_assert!(last < Some(event.at), "in order, each with an instant of its own");
+                prop_assert!(last < Some(event.at), "events are ordered and have distinct times");
                 last = Some(event.at);
                 match &*event.action {
                     "start" => {
@@ -483,7 +490,7 @@ mod laws {
             }
             prop_assert_eq!(runs, engine.container("api").unwrap().is_up());
             open.retain(|operation| !updates.done.contains(operation));
-            prop_assert!(open.is_empty(), "{:?} still wait", open);
+            prop_assert!(open.is_empty(), "{:?} are still pending", open);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What all tasks of an engine share: the world behind a lock, who listens, who waits, what is wrong.
+//! The state that all tasks of a fake engine share behind a lock: engine, event subscribers, waiters and API faults.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -13,20 +13,21 @@ use tokio::{
 };
 
 use crate::{
-    EngineState, Event, OperationId, UnixNanos,
-    api::ConnectionCut,
-    event::EventFilter,
+    api::reply::ConnectionCut,
+    engine::{EngineState, outcome::OperationId},
+    event::{Event, EventFilter},
     fault::{ApiFault, FaultEffect, Faults},
+    time::UnixNanos,
 };
 
-/// So many tickets that are done are kept for those who have not asked yet.
+/// How many completed operations are kept for requests that have not waited for them yet.
 const UNCLAIMED_KEPT: usize = 1024;
 
-/// What all of its tasks share.
+/// A handle to the shared state.
 #[derive(Debug, Clone)]
 pub(crate) struct Shared {
     inner: Arc<Mutex<Inner>>,
-    /// Something may be due earlier than it was.
+    /// Wakes the clock, because a transition may be due earlier.
     reschedule: Arc<Notify>,
     pub(crate) name: Arc<str>,
 }
@@ -36,13 +37,13 @@ struct Inner {
     engine: EngineState,
     subscribers: Vec<Subscriber>,
     waiters: HashMap<OperationId, oneshot::Sender<()>>,
-    /// What was done before anybody could wait for it.
+    /// Operations that completed before a request waited for them.
     done: Vec<OperationId>,
     faults: Faults,
     requests: BTreeMap<&'static str, u64>,
 }
 
-/// Somebody who hears events.
+/// A client with an event stream.
 #[derive(Debug)]
 struct Subscriber {
     filter: EventFilter,
@@ -62,7 +63,7 @@ impl Shared {
         Self { inner: Arc::new(Mutex::new(inner)), reschedule: Arc::default(), name: name.into() }
     }
 
-    /// Counts a request of this kind about this container, and says what befalls it.
+    /// Counts a request of this kind about this container, and returns the effects of API faults on it.
     pub(super) fn admit(&self, kind: &'static str, key: Option<&str>) -> Vec<FaultEffect> {
         let mut inner = self.lock();
         *inner.requests.entry(kind).or_default() += 1;
@@ -78,7 +79,7 @@ impl Shared {
         inner.faults.effects_on(kind, &keys)
     }
 
-    /// Sleeps until something is due, and lets it happen; without end.
+    /// Sleeps until a transition is due, fires it, and repeats.
     pub(super) async fn run_clock(self) {
         loop {
             let reschedule = self.reschedule.notified();
@@ -103,19 +104,19 @@ impl Shared {
     }
 
     pub(crate) fn change<T>(&self, what: impl FnOnce(&mut EngineState, UnixNanos) -> T) -> T {
-        let answer = self.change_without_reschedule(what);
+        let result = self.change_without_reschedule(what);
         self.reschedule.notify_one();
-        answer
+        result
     }
 
     fn change_without_reschedule<T>(&self, what: impl FnOnce(&mut EngineState, UnixNanos) -> T) -> T {
         let mut inner = self.lock();
-        let answer = what(&mut inner.engine, now());
+        let result = what(&mut inner.engine, now());
         inner.dispatch_updates();
-        answer
+        result
     }
 
-    /// Returns when the ticket is done.
+    /// Waits until the operation is done.
     pub(crate) async fn done(&self, operation: OperationId) {
         let (to, done) = oneshot::channel();
         {
@@ -126,11 +127,11 @@ impl Shared {
             }
             inner.waiters.insert(operation, to);
         }
-        // An error would mean that the engine is gone, and nobody waits any more.
+        // An error means that the engine was dropped.
         drop(done.await);
     }
 
-    /// What is remembered from `since` to `until`; and what will happen, unless only the past is wanted.
+    /// The recorded events from `since` to `until`, and a stream of new ones unless `only_past`.
     pub(crate) fn subscribe(
         &self,
         since: Option<UnixNanos>,
@@ -155,7 +156,7 @@ impl Shared {
         inner.subscribers.len()
     }
 
-    /// As when the engine dies: nobody is told anything any more.
+    /// Drops all event streams, as when the engine dies.
     pub(super) fn drop_subscribers(&self) {
         self.lock().subscribers.clear();
     }
@@ -182,7 +183,7 @@ impl Shared {
 }
 
 impl Inner {
-    /// Tells everybody what has happened.
+    /// Sends events to subscribers, and completed operations to waiters.
     fn dispatch_updates(&mut self) {
         let updates = self.engine.take_updates();
         if !self.subscribers.is_empty() {
@@ -194,7 +195,7 @@ impl Inner {
                 None => self.done.push(operation),
             }
         }
-        // Whoever asks through the library may never come for them.
+        // A caller of the library may never wait for them.
         let excess = self.done.len().saturating_sub(UNCLAIMED_KEPT);
         self.done.drain(..excess);
     }
