@@ -409,7 +409,21 @@ impl Refusal {
     pub fn unexecuted_intent(&self) -> Option<EventId> {
         match self {
             Self::NotDurable { action, .. } => Some(*action),
-            _ => None,
+            Self::Paused
+            | Self::Stale { .. }
+            | Self::Protected { .. }
+            | Self::Observing
+            | Self::OperatorStopped
+            | Self::Maintenance { .. }
+            | Self::Unsure { .. }
+            | Self::NotPermitted
+            | Self::Storm { .. }
+            | Self::InHand
+            | Self::Moot
+            | Self::BackingOff { .. }
+            | Self::CoolingDown { .. }
+            | Self::Tripped { .. }
+            | Self::Unsupported { .. } => None,
         }
     }
 

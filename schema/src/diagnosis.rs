@@ -27,7 +27,7 @@ family! {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Reached {
-    /// Whether it is an illness.
+    /// Whether the container is sick.
     pub verdict: Verdict,
     /// The explained symptoms.
     pub symptoms: Vec<Symptom>,
@@ -54,14 +54,15 @@ pub struct Reached {
     pub usage: Option<Usage>,
 }
 
-/// Whether it is an illness. `FalseAlarm` and `Unclear` are distinct, as a lack of evidence does not mean that all is well.
+/// Whether the container is sick. `FalseAlarm` and `Unclear` are distinct, as a lack of evidence does not mean that all is
+/// well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// It is an illness.
+    /// The container is sick.
     Sick,
-    /// It is not an illness.
+    /// The container is not sick.
     FalseAlarm,
     /// The evidence does not say.
     Unclear,
@@ -70,11 +71,11 @@ pub enum Verdict {
 wire_names!(Verdict { Sick = "sick", FalseAlarm = "false_alarm", Unclear = "unclear" });
 
 impl Verdict {
-    /// What it says, as a clause: `it is an illness`.
+    /// What it says, as a clause: `the container is sick`.
     pub const fn phrase(self) -> &'static str {
         match self {
-            Self::Sick => "it is an illness",
-            Self::FalseAlarm => "it is not an illness",
+            Self::Sick => "the container is sick",
+            Self::FalseAlarm => "it is a false alarm",
             Self::Unclear => "the evidence does not say",
         }
     }

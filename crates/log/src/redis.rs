@@ -143,7 +143,7 @@ impl RedisLog {
     }
 }
 
-/// Some server said that the lease, or the right to read, is lost.
+/// Maps the reply of a fenced call to [`Error::Fenced`].
 fn is_stale(error: &Error) -> bool {
     matches!(error, Error::Refused { reply, .. } if reply.starts_with("STALE"))
 }
@@ -152,7 +152,7 @@ fn fenced(error: Error, lease: &Lease) -> Error {
     if is_stale(&error) { Error::Fenced { group: lease.group.clone(), partition: lease.partition } } else { error }
 }
 
-/// The partition's clock as GET gives it.
+/// The partition's clock in a reply to GET.
 fn clock_of(reply: Reply, partition: Partition, doing: &'static str) -> Result<EventId, Error> {
     match reply {
         Reply::Nil => Ok(EventId::start(partition)),

@@ -37,7 +37,7 @@ async fn a_slot_can_move_to_a_master_without_functions_while_the_log_is_in_use()
     let commit = |mark: &str| of(&mine, [event(Family::Action, "a", mark)]);
     let mut ids = commit_until_done(&log, &commit("before")).await;
     let mut append_signal = log.append_signal(P);
-    timeout(DEADLINE, append_signal.changed()).await.expect("the bell rings when it begins to listen").unwrap();
+    timeout(DEADLINE, append_signal.changed()).await.expect("it signals once it is connected").unwrap();
 
     let slot = cluster.cli(0, &["CLUSTER", "KEYSLOT", "hemostat:{0}:clock"]);
     cluster.cli(0, &["FUNCTION", "FLUSH"]);
@@ -52,7 +52,7 @@ async fn a_slot_can_move_to_a_master_without_functions_while_the_log_is_in_use()
     ids.extend(commit_until_done(&log, &commit("on the way")).await);
     append_signal.mark_unchanged();
     ids.extend(commit_until_done(&log, &commit("after")).await);
-    timeout(DEADLINE, append_signal.changed()).await.expect("the bell rings where the slot is now").unwrap();
+    timeout(DEADLINE, append_signal.changed()).await.expect("it signals appends at the new place of the slot").unwrap();
     assert!(ids.is_sorted() && ids.len() == 3, "{ids:?}");
     assert!(cluster.cli(0, &["XLEN", "hemostat:{0}:actions"]).contains('3'));
     let other = RedisLog::connect(&options).await.unwrap();

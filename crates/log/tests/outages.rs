@@ -102,7 +102,7 @@ async fn a_killed_server_is_an_error_within_the_limit_and_its_restart_is_noticed
     let mut inbox = Inbox::new(Arc::clone(&log) as Arc<dyn Log>, mine.clone(), [Family::Action]);
     assert_eq!(delivered(&inbox.next(9).await.unwrap()), ["before"]);
     let mut append_signal = log.append_signal(P);
-    timeout(DEADLINE, append_signal.changed()).await.expect("the bell rings when it begins to listen").unwrap();
+    timeout(DEADLINE, append_signal.changed()).await.expect("it signals once it is connected").unwrap();
     server.kill();
     for _ in 0..3 {
         let began = Instant::now();
@@ -114,7 +114,7 @@ async fn a_killed_server_is_an_error_within_the_limit_and_its_restart_is_noticed
     assert!(inbox.next(9).await.unwrap_err().is_transient());
     append_signal.mark_unchanged();
     server.start();
-    timeout(DEADLINE, append_signal.changed()).await.expect("the bell rings when the connection is back").unwrap();
+    timeout(DEADLINE, append_signal.changed()).await.expect("it signals once the connection is back").unwrap();
     log.ping().await.unwrap();
     log.commit(&of(&mine, [event(Family::Action, "a", "after")])).await.unwrap();
     let again = inbox.next(9).await.unwrap();
@@ -214,7 +214,7 @@ async fn an_intent_that_disk_or_replicas_do_not_have_in_time_is_not_durable() {
     assert_eq!(confirm("always").await, Confirmed::Safe);
     assert_eq!(confirm("replicas:1").await, Confirmed::Short { replicas: 0 });
     server.cli(&["CONFIG", "SET", "appendonly", "no"]);
-    assert_eq!(confirm("always").await, Confirmed::Short { replicas: 0 }, "somebody has switched the file off");
+    assert_eq!(confirm("always").await, Confirmed::Short { replicas: 0 }, "the append-only file is switched off");
 }
 
 #[tokio::test]

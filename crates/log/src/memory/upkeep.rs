@@ -91,10 +91,10 @@ impl History {
             versions: self
                 .versions
                 .iter()
-                .map(|((family, whom), id)| (format!("{family}/{whom}"), id.entry()))
+                .map(|((family, subject), id)| (format!("{family}/{subject}"), id.entry()))
                 .collect(),
             timers: timers
-                .map(|((group, whom, name), due)| (format!("{group}|{whom}|{name}"), due.to_string()))
+                .map(|((group, subject, name), due)| (format!("{group}|{subject}|{name}"), due.to_string()))
                 .collect(),
             cursors: self.cursors.clone(),
             served: self.served.clone(),

@@ -303,7 +303,24 @@ fn lost(error: &Error) -> bool {
             let code = reply.split(' ').next().unwrap_or_default();
             matches!(code, "READONLY" | "MASTERDOWN" | "CLUSTERDOWN" | "UNBLOCKED" | "MOVED")
         }
-        _ => false,
+        Error::Auth { .. }
+        | Error::TooOld { .. }
+        | Error::Evicts { .. }
+        | Error::NotDurable { .. }
+        | Error::Untrusted { .. }
+        | Error::Certificates { .. }
+        | Error::Url { .. }
+        | Error::NotMigrated { .. }
+        | Error::TooNew { .. }
+        | Error::Diverged { .. }
+        | Error::MigrationLocked { .. }
+        | Error::Partitions { .. }
+        | Error::NoPartition { .. }
+        | Error::Fenced { .. }
+        | Error::Invalid { .. }
+        | Error::Corrupt { .. }
+        | Error::Archive { .. }
+        | Error::Refused { .. } => false,
     }
 }
 

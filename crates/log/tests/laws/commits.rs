@@ -83,13 +83,13 @@ async fn a_timer_fires_once_as_it_was_set(TestLog { log, store: _store }: TestLo
     update(vec![set("retry", 30), set("judge", 20), set("expiry", 10)]).await;
     update(vec![set("retry", 5), cancel("expiry"), cancel("never set")]).await;
     assert_eq!(stored().await, [("retry".to_owned(), 5), ("judge".to_owned(), 20)]);
-    assert!(matches!(fire("retry", 30).await, Err(CommitError::Lost)), "it was set anew");
+    assert!(matches!(fire("retry", 30).await, Err(CommitError::Lost)), "it was set again");
     assert!(matches!(fire("expiry", 10).await, Err(CommitError::Lost)), "it was cancelled");
     fire("retry", 5).await.unwrap();
-    assert!(matches!(fire("retry", 5).await, Err(CommitError::Lost)), "it rang");
+    assert!(matches!(fire("retry", 5).await, Err(CommitError::Lost)), "it has fired");
     let fired = vec![TimerKey { subject: subject("a"), name: "judge".into(), due: at(20) }];
-    let anew = Commit { fired, timers: vec![set("judge", 40)], ..Commit::new(mine.clone()) };
-    log.commit(&anew).await.unwrap();
+    let again = Commit { fired, timers: vec![set("judge", 40)], ..Commit::new(mine.clone()) };
+    log.commit(&again).await.unwrap();
     assert_eq!(stored().await, [("judge".to_owned(), 40)]);
     let bad = Commit { timers: vec![set("a|b", 1)], ..Commit::new(mine.clone()) };
     assert!(matches!(log.commit(&bad).await, Err(CommitError::Log(Error::Invalid { .. }))));
@@ -141,7 +141,7 @@ async fn a_repeated_sequence_is_not_applied_again(TestLog { log, store: _store }
     };
     let first = log.commit(&numbered(&mine, 1, "1")).await.unwrap();
     let second = log.commit(&numbered(&mine, 2, "2")).await.unwrap();
-    assert_eq!(log.commit(&numbered(&mine, 2, "2")).await.unwrap(), second, "the newest tells its ids");
+    assert_eq!(log.commit(&numbered(&mine, 2, "2")).await.unwrap(), second, "the newest sequence returns its ids");
     assert_eq!(log.commit(&numbered(&mine, 1, "1")).await.unwrap(), [], "an older one only that it was done");
     let taken_over = lease(&*log, "g", "me").await;
     let third = log.commit(&numbered(&taken_over, 1, "3")).await.unwrap();

@@ -143,9 +143,9 @@ async fn a_dead_letter_names_its_group_and_the_reason(TestLog { log, store: _sto
         log.commit(&Commit { dead_letters, ..Commit::new(mine) }).await.unwrap();
     }
     let letters = log.dead_letters(P, 9).await.unwrap();
-    let told: Vec<_> =
+    let found: Vec<_> =
         letters.iter().map(|letter| (&*letter.group, letter.family, letter.id, &*letter.error)).collect();
-    assert_eq!(told, [("two", Family::Action, id, "second"), ("one", Family::Action, id, "first")]);
+    assert_eq!(found, [("two", Family::Action, id, "second"), ("one", Family::Action, id, "first")]);
     assert!(letters[0].at.as_millisecond() >= i64::try_from(id.ms).unwrap());
     assert_eq!(log.dead_letters(P, 1).await.unwrap(), letters[..1]);
 }
