@@ -1,5 +1,5 @@
-//! `make bench-heal`: how long it takes from Docker's own word that a container is unhealthy to the call that restarts
-//! it, step by step, and what HemoStat costs at rest.
+//! `make bench-heal`: the time from Docker's unhealthy event to the restart call, step by step, and HemoStat's cost at
+//! rest.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -10,29 +10,29 @@ use hemostat_patient::{
     stage::{Patient, PatientSpec},
 };
 use hemostat_tests::{
-    Bed, Figures, Hemostat,
-    instants::{instant, on_log},
+    BenchResults, Hemostat, TestDeployment,
+    instants::{appended_at, instant},
     process::{cpu_seconds, family_of, rss},
-    until,
+    wait_until,
 };
 use serde_json::Value;
 
 const PATIENTS: usize = 20;
 const REST: Duration = Duration::from_secs(60);
-const PATIENCE: Duration = Duration::from_secs(30);
+const STEP_TIMEOUT: Duration = Duration::from_secs(30);
 
 #[tokio::main]
 async fn main() {
-    let mut figures = Figures::of("heal");
-    let mut bed = Bed::new("bench").await;
-    bed.set("monitor.interval", "5s");
-    bed.set_raw("responder.storm", "100");
+    let mut results = BenchResults::of("heal");
+    let mut deployment = TestDeployment::new("bench").await;
+    deployment.set("monitor.interval", "5s");
+    deployment.set_raw("responder.storm", "100");
     let mut patients = vec![];
     for n in 0..PATIENTS {
-        patients.push(bed.patient(PatientSpec::named(format!("p{n:02}"))).await);
+        patients.push(deployment.patient(PatientSpec::named(format!("p{n:02}"))).await);
     }
-    let hemostat = bed.up().await;
-    until(PATIENCE, "all patients are seen", async || {
+    let hemostat = deployment.up().await;
+    wait_until(STEP_TIMEOUT, "all patients are seen", async || {
         let seen = hemostat.get("/containers").await?["containers"].as_array().map_or(0, Vec::len);
         ensure!(seen == PATIENTS, "{seen} are seen");
         Ok(())
@@ -44,27 +44,27 @@ async fn main() {
     let own_before = cpu_seconds(hemostat.pid());
     tokio::time::sleep(REST).await;
     let share = |before: f64, after: f64| (after - before) / REST.as_secs_f64() * 100.0;
-    figures.add("idle_cpu", share(own_before, cpu_seconds(hemostat.pid())), "% of core", None);
+    results.add("idle_cpu", share(own_before, cpu_seconds(hemostat.pid())), "% of core", None);
     let after: f64 = processes.values().map(|pid| cpu_seconds(*pid)).sum();
-    figures.add("idle_cpu_with_redis", share(before, after), "% of core", None);
-    figures.add("rss", rss(hemostat.pid()), "MB", None);
-    figures.add("rss_with_redis", processes.values().map(|pid| rss(*pid)).sum(), "MB", None);
+    results.add("idle_cpu_with_redis", share(before, after), "% of core", None);
+    results.add("rss", rss(hemostat.pid()), "MB", None);
+    results.add("rss_with_redis", processes.values().map(|pid| rss(*pid)).sum(), "MB", None);
 
     let mut steps: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     for patient in &patients {
         patient.fall_ill(Illness::Unhealthy(Unhealthy::default())).await.expect("the patient falls ill");
-        let journey = until(PATIENCE, "it is restarted", async || Journey::of(&hemostat, patient).await).await;
+        let journey = wait_until(STEP_TIMEOUT, "it is restarted", async || Journey::of(&hemostat, patient).await).await;
         for (name, took) in journey.steps() {
             steps.entry(name).or_default().push(took);
         }
     }
     for (name, values) in steps {
-        figures.percentiles(name, values, "ms");
+        results.percentiles(name, values, "ms");
     }
-    figures.publish();
+    results.publish();
 }
 
-/// The instants of one healing, in milliseconds since the Unix epoch.
+/// The times of one healing, in milliseconds since the Unix epoch.
 struct Journey {
     unhealthy: f64,
     observed: f64,
@@ -86,9 +86,9 @@ impl Journey {
         let call = find("action.succeeded", &any)?;
         Ok(Self {
             unhealthy: instant(&unhealthy["at"])?,
-            observed: on_log(find("observation.symptom_raised", &any)?)?,
-            diagnosed: on_log(find("diagnosis.reached", &any)?)?,
-            authorised: on_log(find("action.authorised", &any)?)?,
+            observed: appended_at(find("observation.symptom_raised", &any)?)?,
+            diagnosed: appended_at(find("diagnosis.reached", &any)?)?,
+            authorised: appended_at(find("action.authorised", &any)?)?,
             called: instant(&call["data"]["called_at"])?,
         })
     }

@@ -1,19 +1,19 @@
-//! `make bench-monitor`: what it costs to watch containers, and how soon what happens to them is on the log.
+//! `make bench-monitor`: the cost of monitoring, and the latency from Docker's events to the log.
 //!
-//! | figure | what it is | its ceiling |
+//! | measurement | meaning | ceiling |
 //! |---|---|---|
-//! | `<engine>_<n>_cgroup_sweep` | one sweep of HemoStat through the kernel's files of n idle containers | `fs::read` of the same files |
-//! | `<engine>_<n>_api_sweep` | one sweep by the stats API | the same requests over bare sockets, 128 at once, answers not read |
+//! | `<engine>_<n>_cgroup_sweep` | one sweep of HemoStat over the cgroup files of n idle containers | `fs::read` of the same files |
+//! | `<engine>_<n>_api_sweep` | one sweep with the stats API | the same requests over bare sockets, 128 at once, responses not read |
 //! | `…_cpu`, `…_rss` | HemoStat as a whole (`hemostat up`, every role, counters every 5 s) at rest | – |
-//! | `…_per_container`, `…_dockerd_per_container` | CPU time of HemoStat, and of dockerd and containerd, for each container and minute | – |
-//! | `docker_stats_*`, `one_by_one_*` | the same from `docker stats --no-stream`, and from the stats API one container after the other with `stream=false`, as a poller in Python does | – |
-//! | `death_to_log`, `flip_to_log` | from Docker's own time of a death or of a change of health to its observation on the log | – |
-//! | `deaths_at_once_to_log` | the same of half of the containers, as fast as they can be killed: Docker cleans up after them meanwhile | – |
+//! | `…_per_container`, `…_dockerd_per_container` | CPU time of HemoStat, and of dockerd and containerd, per container and minute | – |
+//! | `docker_stats_*`, `one_by_one_*` | the same for `docker stats --no-stream`, and for sequential stats requests with `stream=false`, like a simple poller | – |
+//! | `death_to_log`, `flip_to_log` | from Docker's time of an exit or a health change to its observation on the log | – |
+//! | `deaths_at_once_to_log` | the same for half of the containers, killed as fast as possible, while Docker cleans up | – |
 //!
-//! A sweep is told by HemoStat's own metrics, of all sweeps of a minute; CPU time by the kernel. The figures of dockerd
-//! are without what it used before HemoStat began.
+//! Sweep times come from HemoStat's metrics over one minute; CPU times from the kernel. Those of dockerd exclude what it
+//! used before HemoStat started.
 //!
-//! `HEMOSTAT_BENCH_CONTAINERS=20` watches so many.
+//! `HEMOSTAT_BENCH_CONTAINERS=20` sets the number of containers.
 
 use std::{
     fs, future,
@@ -31,10 +31,10 @@ use hemostat_patient::{
     stage::{Patient, PatientSpec, docker_host},
 };
 use hemostat_tests::{
-    Bed, Figures, Hemostat,
-    instants::{instant, on_log},
+    BenchResults, Hemostat, TestDeployment,
+    instants::{appended_at, instant},
     process::{called, cpu_seconds, family_of, rss},
-    until,
+    wait_until,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -44,23 +44,23 @@ use tokio::{
 };
 
 const CONTAINERS: usize = 100;
-/// How long is measured.
+/// Duration of a measurement.
 const REST: Duration = Duration::from_secs(60);
-/// How long everything is left alone before that.
+/// Pause before a measurement.
 const SETTLE: Duration = Duration::from_secs(10);
 const INTERVAL: &str = "5s";
 const SWEEPS_PER_MINUTE: f64 = 12.0;
-const PATIENCE: Duration = Duration::from_secs(120);
-/// So many patients start at once.
+const STEP_TIMEOUT: Duration = Duration::from_secs(120);
+/// Patients started concurrently.
 const STARTS: usize = 8;
-/// As HemoStat asks.
+/// Concurrent stats requests, as in HemoStat.
 const CALLS: usize = 128;
-/// So many containers are asked one by one; each takes a second or two.
+/// Containers of the sequential poll; each takes one or two seconds.
 const ONE_BY_ONE: usize = 5;
-/// Patients whose health changes, and how often.
+/// Number of patients whose health changes, and of changes.
 const CHECKED: usize = 10;
 const FLIPS: usize = 10;
-/// Between two deaths, so that Docker has cleaned up after the one before the next.
+/// Pause between two kills, in which Docker cleans up.
 const BETWEEN: Duration = Duration::from_millis(500);
 
 #[tokio::main]
@@ -69,19 +69,22 @@ async fn main() -> anyhow::Result<()> {
         Ok(text) => text.parse().context("HEMOSTAT_BENCH_CONTAINERS")?,
         Err(_) => CONTAINERS,
     };
-    let mut figures = Figures::of("monitor");
-    real(&mut figures, size).await?;
-    figures.publish();
+    let mut results = BenchResults::of("monitor");
+    real(&mut results, size).await?;
+    results.publish();
     Ok(())
 }
 
 /// On the real engine.
-async fn real(figures: &mut Figures, size: usize) -> anyhow::Result<()> {
-    let mut bed = Bed::new("monitor").await;
-    bed.set("monitor.interval", INTERVAL);
-    bed.set("responder.mode", "observe");
-    let idle: Vec<Patient> =
-        stream::iter(0..size).map(|n| start(&bed, format!("p{n:05}"), None)).buffer_unordered(STARTS).collect().await;
+async fn real(results: &mut BenchResults, size: usize) -> anyhow::Result<()> {
+    let mut deployment = TestDeployment::new("monitor").await;
+    deployment.set("monitor.interval", INTERVAL);
+    deployment.set("responder.mode", "observe");
+    let idle: Vec<Patient> = stream::iter(0..size)
+        .map(|n| start(&deployment, format!("p{n:05}"), None))
+        .buffer_unordered(STARTS)
+        .collect()
+        .await;
     sleep(SETTLE).await;
     let engine = called(&["dockerd", "containerd"]);
     let before = total_cpu(&engine);
@@ -91,26 +94,26 @@ async fn real(figures: &mut Figures, size: usize) -> anyhow::Result<()> {
     let ids: Vec<&str> = idle.iter().map(|patient| patient.id.as_str()).collect();
     let files = read_bare(&ids);
     let requests = ask_bare(&ids).await?;
-    peers(figures, &bed, &ids, &engine, at_rest).await?;
+    peers(results, &deployment, &ids, &engine, at_rest).await?;
     for (source, ceiling) in [("cgroup", files), ("api", requests)] {
-        bed.set("monitor.source", source);
-        let hemostat = bed.up().await;
+        deployment.set("monitor.source", source);
+        let hemostat = deployment.up().await;
         let watched =
             Watched { name: format!("real_{size}_{source}"), source, size, engine: &engine, at_rest, ceiling };
-        rest(figures, &hemostat, &watched).await?;
+        rest(results, &hemostat, &watched).await?;
         drop(hemostat);
     }
-    bed.set("monitor.source", "auto");
+    deployment.set("monitor.source", "auto");
     let checked: Vec<Patient> = stream::iter(0..CHECKED)
-        .map(|n| start(&bed, format!("checked{n}"), Some(Duration::from_millis(500))))
+        .map(|n| start(&deployment, format!("checked{n}"), Some(Duration::from_millis(500))))
         .buffer_unordered(STARTS)
         .collect()
         .await;
-    let hemostat = bed.up().await;
+    let hemostat = deployment.up().await;
     all_sampled(&hemostat, "cgroup", size + CHECKED).await;
     flip(&checked).await?;
     let flips = delays(&hemostat, "observation.health_changed", CHECKED * FLIPS).await;
-    figures.percentiles(&format!("real_{size}_flip_to_log"), flips, "ms");
+    results.percentiles(&format!("real_{size}_flip_to_log"), flips, "ms");
     let (one_by_one, at_once) = idle.split_at(size / 2);
     for (dying, pause, name) in [(one_by_one, BETWEEN, "death"), (at_once, Duration::ZERO, "deaths_at_once")] {
         for patient in dying {
@@ -118,31 +121,31 @@ async fn real(figures: &mut Figures, size: usize) -> anyhow::Result<()> {
             sleep(pause).await;
         }
         let deaths = delays(&hemostat, "observation.exited", dying.len()).await;
-        figures.percentiles(&format!("real_{size}_{name}_to_log"), deaths, "ms");
+        results.percentiles(&format!("real_{size}_{name}_to_log"), deaths, "ms");
     }
     Ok(())
 }
 
-async fn start(bed: &Bed, name: String, health_interval: Option<Duration>) -> Patient {
-    bed.patient(PatientSpec { health_interval, ..PatientSpec::named(name) }).await
+async fn start(deployment: &TestDeployment, name: String, health_interval: Option<Duration>) -> Patient {
+    deployment.patient(PatientSpec { health_interval, ..PatientSpec::named(name) }).await
 }
 
-/// What is watched, and how.
+/// The monitored containers and their engine.
 struct Watched<'a> {
-    /// What the names of the figures begin with.
+    /// Prefix of the measurements' names.
     name: String,
     source: &'static str,
     size: usize,
-    /// The processes of its engine.
+    /// The engine's processes.
     engine: &'a [u32],
-    /// CPU time that these use in a second with nobody watching.
+    /// CPU time per second that these use without monitoring.
     at_rest: f64,
-    /// The least that a sweep can take.
+    /// The minimum time of a sweep.
     ceiling: Option<Duration>,
 }
 
-/// What HemoStat costs while nothing happens.
-async fn rest(figures: &mut Figures, hemostat: &Hemostat, watched: &Watched<'_>) -> anyhow::Result<()> {
+/// HemoStat's cost while no event happens.
+async fn rest(results: &mut BenchResults, hemostat: &Hemostat, watched: &Watched<'_>) -> anyhow::Result<()> {
     let Watched { name, source, size, engine, at_rest, ceiling } = watched;
     all_sampled(hemostat, source, *size).await;
     sleep(SETTLE).await;
@@ -163,20 +166,26 @@ async fn rest(figures: &mut Figures, hemostat: &Hemostat, watched: &Watched<'_>)
     let containers = count(*size);
     let per_container = |cpu: f64| cpu * 1000.0 * 60.0 / seconds / containers;
     let ceiling = ceiling.map(|ceiling| ceiling.as_secs_f64() * 1000.0);
-    figures.add(format!("{name}_sweep"), mean("sweep_duration_seconds")?, "ms", ceiling);
-    figures.add(format!("{name}_sweep_cpu"), mean("sweep_cpu_seconds")?, "ms", None);
-    figures.add(format!("{name}_cpu"), own / seconds * 100.0, "% of core", None);
-    figures.add(format!("{name}_cpu_with_redis"), family_cpu / seconds * 100.0, "% of core", None);
-    figures.add(format!("{name}_per_container"), per_container(own), "ms/min", None);
+    results.add(format!("{name}_sweep"), mean("sweep_duration_seconds")?, "ms", ceiling);
+    results.add(format!("{name}_sweep_cpu"), mean("sweep_cpu_seconds")?, "ms", None);
+    results.add(format!("{name}_cpu"), own / seconds * 100.0, "% of core", None);
+    results.add(format!("{name}_cpu_with_redis"), family_cpu / seconds * 100.0, "% of core", None);
+    results.add(format!("{name}_per_container"), per_container(own), "ms/min", None);
     let engine_cpu = (engine_cpu - at_rest * seconds).max(0.0);
-    figures.add(format!("{name}_dockerd_per_container"), per_container(engine_cpu), "ms/min", None);
-    figures.add(format!("{name}_rss"), rss(hemostat.pid()), "MB", None);
-    figures.add(format!("{name}_rss_with_redis"), with_redis(rss), "MB", None);
+    results.add(format!("{name}_dockerd_per_container"), per_container(engine_cpu), "ms/min", None);
+    results.add(format!("{name}_rss"), rss(hemostat.pid()), "MB", None);
+    results.add(format!("{name}_rss_with_redis"), with_redis(rss), "MB", None);
     Ok(())
 }
 
-/// What others do for the same figures.
-async fn peers(figures: &mut Figures, bed: &Bed, ids: &[&str], engine: &[u32], at_rest: f64) -> anyhow::Result<()> {
+/// The cost of other tools that read the same counters.
+async fn peers(
+    results: &mut BenchResults,
+    deployment: &TestDeployment,
+    ids: &[&str],
+    engine: &[u32],
+    at_rest: f64,
+) -> anyhow::Result<()> {
     let (containers, size) = (count(ids.len()), ids.len());
     let engine_cost = |cpu: f64, took: Duration| (cpu - at_rest * took.as_secs_f64()).max(0.0) * 1000.0;
     let (began, before) = (Instant::now(), total_cpu(engine));
@@ -184,9 +193,9 @@ async fn peers(figures: &mut Figures, bed: &Bed, ids: &[&str], engine: &[u32], a
     match status {
         Ok(status) if status.success() => {
             let (took, cpu) = (began.elapsed(), total_cpu(engine) - before);
-            figures.add(format!("docker_stats_{size}_sweep"), took.as_secs_f64() * 1000.0, "ms", None);
+            results.add(format!("docker_stats_{size}_sweep"), took.as_secs_f64() * 1000.0, "ms", None);
             let per_minute = engine_cost(cpu, took) * SWEEPS_PER_MINUTE / containers;
-            figures.add(format!("docker_stats_{size}_dockerd_per_container"), per_minute, "ms/min", None);
+            results.add(format!("docker_stats_{size}_dockerd_per_container"), per_minute, "ms/min", None);
         }
         #[expect(clippy::print_stderr, reason = "a bench says what it leaves out")]
         other => eprintln!("without the figures of docker stats, as it did not run: {other:?}"),
@@ -194,16 +203,16 @@ async fn peers(figures: &mut Figures, bed: &Bed, ids: &[&str], engine: &[u32], a
     let (began, before, asked) = (Instant::now(), total_cpu(engine), ids.len().min(ONE_BY_ONE));
     let plain = StatsOptionsBuilder::new().stream(false).build();
     for id in &ids[..asked] {
-        bed.stage.docker().stats(id, Some(plain.clone())).try_for_each(|_| future::ready(Ok(()))).await?;
+        deployment.stage.docker().stats(id, Some(plain.clone())).try_for_each(|_| future::ready(Ok(()))).await?;
     }
     let (took, cpu, asked) = (began.elapsed(), total_cpu(engine) - before, count(asked));
-    figures.add(format!("one_by_one_{size}_sweep"), took.as_secs_f64() * 1000.0 / asked * containers, "ms", None);
+    results.add(format!("one_by_one_{size}_sweep"), took.as_secs_f64() * 1000.0 / asked * containers, "ms", None);
     let per_minute = engine_cost(cpu, took) * SWEEPS_PER_MINUTE / asked;
-    figures.add(format!("one_by_one_{size}_dockerd_per_container"), per_minute, "ms/min", None);
+    results.add(format!("one_by_one_{size}_dockerd_per_container"), per_minute, "ms/min", None);
     Ok(())
 }
 
-/// Makes each of them sick and well by turns.
+/// Makes each patient alternate between unhealthy and healthy.
 async fn flip(patients: &[Patient]) -> anyhow::Result<()> {
     for turn in 0..FLIPS {
         for patient in patients {
@@ -214,7 +223,7 @@ async fn flip(patients: &[Patient]) -> anyhow::Result<()> {
         }
         let wanted = if turn % 2 == 0 { "unhealthy" } else { "healthy" };
         for patient in patients {
-            until(PATIENCE, "its health changes", async || {
+            wait_until(STEP_TIMEOUT, "its health changes", async || {
                 let state = patient.inspect().await?.state.context("no state")?;
                 let health = state.health.and_then(|health| health.status).map(|status| status.to_string());
                 ensure!(health.as_deref() == Some(wanted), "it is {health:?}");
@@ -226,20 +235,20 @@ async fn flip(patients: &[Patient]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// From Docker's own time to the log's, in milliseconds, of the last events of this kind.
+/// The times from Docker's timestamp to the log's, in milliseconds, for the last events of this kind.
 async fn delays(hemostat: &Hemostat, kind: &str, wanted: usize) -> Vec<f64> {
-    until(PATIENCE, kind, async || {
+    wait_until(STEP_TIMEOUT, kind, async || {
         let answer = hemostat.get(&format!("/events?kind={kind}&order=newest&limit={wanted}")).await?;
         let events = answer["events"].as_array().context("no events")?;
         ensure!(events.len() >= wanted, "there are {} of {wanted}", events.len());
-        events.iter().map(|event| Ok(on_log(event)? - instant(&event["at"])?)).collect()
+        events.iter().map(|event| Ok(appended_at(event)? - instant(&event["at"])?)).collect()
     })
     .await
 }
 
-/// Waits until every container is read in one sweep.
+/// Waits until one sweep reads every container.
 async fn all_sampled(hemostat: &Hemostat, source: &str, size: usize) {
-    until(PATIENCE, "all containers are sampled", async || {
+    wait_until(STEP_TIMEOUT, "all containers are sampled", async || {
         let sampled = figure(
             &scrape(hemostat).await?,
             &format!("hemostat_sweep_containers{{host=\"bed\",source=\"{source}\"}}"),
@@ -255,13 +264,13 @@ async fn scrape(hemostat: &Hemostat) -> anyhow::Result<String> {
     Ok(client.get(format!("{}/metrics", hemostat.url())).send().await?.error_for_status()?.text().await?)
 }
 
-/// One figure of a page as Prometheus reads it.
+/// One value of a metrics page.
 fn figure(page: &str, series: &str) -> anyhow::Result<f64> {
     let value = page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
     value.with_context(|| format!("no {series} yet"))?.parse().with_context(|| series.to_owned())
 }
 
-/// How long it takes to read the files of these containers, and to do nothing with them; the best of three.
+/// The time to read the files of these containers without parsing them; the best of three.
 fn read_bare(ids: &[&str]) -> Option<Duration> {
     const V1: [&str; 8] = [
         "cpuacct/cpuacct.usage",
@@ -309,8 +318,8 @@ fn read_bare(ids: &[&str]) -> Option<Duration> {
     (0..3).filter_map(|_| read()).min()
 }
 
-/// How long it takes to ask the engine for the counters of these containers, so many at once, over bare sockets; the best
-/// of three. None where the engine is not behind a socket of this machine.
+/// The time to request the stats of these containers concurrently over bare sockets; the best of three. `None` if the
+/// engine is not on a local socket.
 async fn ask_bare(ids: &[&str]) -> anyhow::Result<Option<Duration>> {
     let host = docker_host();
     let Some(path) = host.strip_prefix("unix://") else { return Ok(None) };

@@ -1,62 +1,62 @@
-//! What HemoStat costs with a hundred, a thousand and ten thousand containers, on a simulated engine that answers at
-//! once, by its stats API: so this is HemoStat's own part. `make bench-monitor` measures the real engine beside it.
+//! HemoStat's cost with a hundred, a thousand and ten thousand containers, on a fake Docker engine whose stats API responds
+//! at once, so that only HemoStat's own part is measured. `make bench-monitor` measures with the real engine.
 //!
-//! `HEMOSTAT_BENCH_CONTAINERS=1000` leaves out what is larger.
+//! `HEMOSTAT_BENCH_CONTAINERS=1000` skips larger sizes.
 
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, ensure};
-use hemostat_fake_docker::{Illness, Kind, Moment, Simulated, Spec, World, fleet::Fleet};
+use hemostat_fake_docker::{ContainerSpec, EngineState, Failure, FailureKind, FakeDocker, UnixNanos, fleet::Fleet};
 use hemostat_tests::{
-    Figures, Hemostat, Simulation,
-    instants::{instant, on_log},
+    BenchResults, Hemostat, SimulatedDeployment,
+    instants::{appended_at, instant},
     process::{cpu_seconds, family_of, rss},
-    until,
+    wait_until,
 };
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 const SIZES: [usize; 3] = [100, 1_000, 10_000];
 const INTERVAL: Duration = Duration::from_secs(5);
-/// How long it is looked on.
+/// Duration of a measurement.
 const REST: Duration = Duration::from_secs(60);
-/// So many containers die, and as many turn unhealthy.
+/// Number of containers that exit, and of those that become unhealthy.
 const SUBJECTS: usize = 50;
-/// Until a fleet is known, sampled and quiet.
-const PATIENCE: Duration = Duration::from_secs(180);
-/// Between two sweeps nobody asks for so long.
+/// Deadline until all containers are known and sampled.
+const STEP_TIMEOUT: Duration = Duration::from_secs(180);
+/// Minimum time without requests that separates two sweeps.
 const PAUSE: Duration = Duration::from_millis(200);
 
 #[tokio::main]
 async fn main() {
     let most = std::env::var("HEMOSTAT_BENCH_CONTAINERS").ok().and_then(|most| most.parse().ok()).unwrap_or(usize::MAX);
-    let mut figures = Figures::of("monitor_scale");
+    let mut results = BenchResults::of("monitor_scale");
     let mut each = vec![];
     for size in SIZES.into_iter().filter(|size| *size <= most) {
-        each.push(measure(size, &mut figures).await);
+        each.push(measure(size, &mut results).await);
     }
     if let (Some(few), Some(many)) = (each.first(), each.last()) {
-        // Flat: one container among many costs no more than one among few.
-        figures.add("cpu_per_container_many_to_few", many / few, "ratio", Some(1.0));
+        // Linear scaling: the cost per container does not grow with their number.
+        results.add("cpu_per_container_many_to_few", many / few, "ratio", Some(1.0));
     }
-    figures.publish();
+    results.publish();
 }
 
-/// Measures a fleet of this size; gives the CPU time per container and minute, in ms.
-async fn measure(size: usize, figures: &mut Figures) -> f64 {
-    let mut simulation = Simulation::of(world(size)).await;
-    simulation.set("monitor.interval", "5s");
-    simulation.set_raw("responder.dry_run", "true");
+/// Measures this number of containers and returns the CPU time per container and minute, in ms.
+async fn measure(size: usize, results: &mut BenchResults) -> f64 {
+    let mut deployment = SimulatedDeployment::of(state(size)).await;
+    deployment.set("monitor.interval", "5s");
+    deployment.set_raw("responder.dry_run", "true");
     let began = Instant::now();
-    let hemostat = simulation.up().await;
-    let engine = &simulation.engine;
-    until(PATIENCE, "the whole fleet is sampled twice", async || {
+    let hemostat = deployment.up().await;
+    let engine = &deployment.engine;
+    wait_until(STEP_TIMEOUT, "the whole fleet is sampled twice", async || {
         let asked = engine.requests("stats");
         ensure!(asked >= 2 * (size + 2 * SUBJECTS) as u64, "{asked} so far");
         Ok(())
     })
     .await;
-    figures.add(format!("{size}_sampled_twice_after"), began.elapsed().as_secs_f64(), "s", None);
+    results.add(format!("{size}_sampled_twice_after"), began.elapsed().as_secs_f64(), "s", None);
     sleep(2 * INTERVAL).await;
 
     let family = family_of(hemostat.pid());
@@ -67,39 +67,39 @@ async fn measure(size: usize, figures: &mut Figures) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "a number of containers")]
     let per = |seconds: f64| seconds * 1000.0 / minutes / (size + 2 * SUBJECTS) as f64;
     let own = per(cpu_seconds(hemostat.pid()) - own_before);
-    figures.percentiles(&format!("{size}_sweep"), sweeps, "ms");
-    figures.add(format!("{size}_cpu_per_container"), own, "ms/min", None);
-    figures.add(format!("{size}_cpu_with_redis_per_container"), per(used() - before), "ms/min", None);
-    figures.add(format!("{size}_memory"), rss(hemostat.pid()), "MB", Some(250.0));
-    figures.add(format!("{size}_memory_with_redis"), family.values().map(|pid| rss(*pid)).sum(), "MB", None);
+    results.percentiles(&format!("{size}_sweep"), sweeps, "ms");
+    results.add(format!("{size}_cpu_per_container"), own, "ms/min", None);
+    results.add(format!("{size}_cpu_with_redis_per_container"), per(used() - before), "ms/min", None);
+    results.add(format!("{size}_memory"), rss(hemostat.pid()), "MB", Some(250.0));
+    results.add(format!("{size}_memory_with_redis"), family.values().map(|pid| rss(*pid)).sum(), "MB", None);
     for (what, delays) in [
-        ("death", delays(&hemostat, engine, "dies", Kind::Exits { code: 3 }, "observation.exited").await),
-        ("health_flip", delays(&hemostat, engine, "ails", Kind::Unhealthy, "observation.health_changed").await),
+        ("death", delays(&hemostat, engine, "dies", FailureKind::Exits { code: 3 }, "observation.exited").await),
+        ("health_flip", delays(&hemostat, engine, "ails", FailureKind::Unhealthy, "observation.health_changed").await),
     ] {
-        figures.percentiles(&format!("{size}_{what}_to_log"), delays, "ms");
+        results.percentiles(&format!("{size}_{what}_to_log"), delays, "ms");
     }
     assert!(hemostat.stop().await.success(), "HemoStat ends in order");
     own
 }
 
-/// A fleet, and those to whom something will happen.
-fn world(size: usize) -> World {
-    let (mut world, now) = (World::new(1), Moment::from(SystemTime::now()));
-    Fleet::of("fleet", size).start(&mut world, now).expect("names of its own");
+/// The containers, including those that will fail.
+fn state(size: usize) -> EngineState {
+    let (mut state, now) = (EngineState::new(1), UnixNanos::from(SystemTime::now()));
+    Fleet::of("fleet", size).start(&mut state, now).expect("names of its own");
     for n in 0..SUBJECTS {
         for (name, spec) in [
-            (format!("dies-{n:02}"), Spec::default()),
-            (format!("ails-{n:02}"), Spec::default().checked_every(Duration::from_millis(500))),
+            (format!("dies-{n:02}"), ContainerSpec::default()),
+            (format!("ails-{n:02}"), ContainerSpec::default().checked_every(Duration::from_millis(500))),
         ] {
-            world.create(&name, spec, now).expect("a name of its own");
-            world.start(&name, now).expect("it is there");
+            state.create(&name, spec, now).expect("a name of its own");
+            state.start(&name, now).expect("it is there");
         }
     }
-    world
+    state
 }
 
-/// How long each sweep takes, in ms, as the engine sees it: from its first request to its last.
-async fn sweeps(engine: &Simulated, size: usize) -> Vec<f64> {
+/// The time of each sweep, in ms, at the engine: from its first request to its last.
+async fn sweeps(engine: &FakeDocker, size: usize) -> Vec<f64> {
     let end = Instant::now() + REST;
     let (mut last, mut sweep, mut sweeps) = (engine.requests("stats"), None::<(Instant, Instant, u64)>, vec![]);
     while Instant::now() < end {
@@ -109,10 +109,12 @@ async fn sweeps(engine: &Simulated, size: usize) -> Vec<f64> {
             let (began, _, of) = sweep.unwrap_or((now, now, 0));
             sweep = Some((began, now, of + count - last));
             last = count;
-        } else if let Some((began, ended, of)) = sweep.take_if(|(_, ended, _)| now - *ended >= PAUSE) {
-            // The first and the last may have been seen in part only.
+        } else if let Some((began, wait_for_exit, of)) =
+            sweep.take_if(|(_, wait_for_exit, _)| now - *wait_for_exit >= PAUSE)
+        {
+            // The first and the last may be incomplete.
             if of as usize * 10 >= size * 9 {
-                sweeps.push((ended - began).as_secs_f64() * 1000.0);
+                sweeps.push((wait_for_exit - began).as_secs_f64() * 1000.0);
             }
         }
     }
@@ -120,19 +122,19 @@ async fn sweeps(engine: &Simulated, size: usize) -> Vec<f64> {
     sweeps
 }
 
-/// Makes each of them ill, and gives how long it took from the engine's event to the log, in ms.
-async fn delays(hemostat: &Hemostat, engine: &Simulated, who: &str, illness: Kind, kind: &str) -> Vec<f64> {
+/// Makes each of them fail and returns the times from the engine's event to the log, in ms.
+async fn delays(hemostat: &Hemostat, engine: &FakeDocker, who: &str, illness: FailureKind, kind: &str) -> Vec<f64> {
     let mut delays = vec![];
     for n in 0..SUBJECTS {
         let name = format!("{who}-{n:02}");
-        engine.change(|world, now| world.fall_ill(&name, Illness::of(illness), now)).expect("it runs");
+        engine.change(|state, now| state.inject(&name, Failure::of(illness), now)).expect("it runs");
         let path = format!("/events?container={name}&order=newest&limit=20");
-        let delay = until(PATIENCE, "it is on the log", async || {
+        let delay = wait_until(STEP_TIMEOUT, "it is on the log", async || {
             let answer = hemostat.get(&path).await?;
-            let told = answer["events"].as_array().context("no events")?;
-            let ill = told.iter().find(|event| event["kind"] == kind && is_ill(&event["data"]));
+            let events = answer["events"].as_array().context("no events")?;
+            let ill = events.iter().find(|event| event["kind"] == kind && is_ill(&event["data"]));
             let ill = ill.with_context(|| format!("no {kind} of {name} yet"))?;
-            Ok(on_log(ill)? - instant(&ill["at"])?)
+            Ok(appended_at(ill)? - instant(&ill["at"])?)
         })
         .await;
         delays.push(delay);
@@ -140,7 +142,7 @@ async fn delays(hemostat: &Hemostat, engine: &Simulated, who: &str, illness: Kin
     delays
 }
 
-/// A death, or a flip to unhealthy.
+/// An exit, or a change to unhealthy.
 fn is_ill(data: &Value) -> bool {
     data["to"].is_null() || data["to"] == "unhealthy"
 }

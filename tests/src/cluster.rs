@@ -1,4 +1,4 @@
-//! A real Redis Cluster of a test's own: three masters, each with one replica, which take over within seconds.
+//! A real Redis Cluster per test: three masters with one replica each; failover takes seconds.
 
 use std::time::Duration;
 
@@ -7,15 +7,15 @@ use tempfile::TempDir;
 
 use crate::{
     node::{Node, free_port},
-    until,
+    wait_until,
 };
 
-/// How many masters there are, and as many replicas.
+/// Number of masters, and of replicas.
 const MASTERS: usize = 3;
-/// How long the cluster may take to agree on something on a busy machine.
-const AGREES_WITHIN: Duration = Duration::from_secs(60);
+/// Deadline of a change of the cluster's topology.
+const TOPOLOGY_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A running cluster; ended when dropped.
+/// A running cluster, stopped when dropped.
 #[derive(Debug)]
 pub struct Cluster {
     nodes: Vec<Node>,
@@ -23,7 +23,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts one, and waits until every slot has a master and every master its replica.
+    /// Starts a cluster and waits until every slot has a master and every master a replica.
     pub async fn start() -> Self {
         let directory = tempfile::Builder::new().prefix("hemostat-cluster-").tempdir().unwrap();
         let mut nodes = vec![];
@@ -48,16 +48,16 @@ impl Cluster {
         let cluster = Self { nodes, _directory: directory };
         for n in 0..MASTERS {
             let master = cluster.nodes[n].cli(&["CLUSTER", "MYID"]).unwrap();
-            until(AGREES_WITHIN, "a replica has found its master", async || {
+            wait_until(TOPOLOGY_TIMEOUT, "a replica has found its master", async || {
                 cluster.nodes[MASTERS + n].cli(&["CLUSTER", "REPLICATE", master.trim()])
             })
             .await;
         }
-        cluster.until_whole().await;
+        cluster.wait_until_complete().await;
         cluster
     }
 
-    /// Its address, which names only some of its nodes.
+    /// Its address, which names two of its nodes.
     pub fn url(&self) -> String {
         let node = |n: usize| format!("127.0.0.1:{}", self.nodes[n].port());
         format!("redis-cluster://{},{}", node(0), node(1))
@@ -68,21 +68,21 @@ impl Cluster {
         &self.nodes
     }
 
-    /// Which node has `key`.
+    /// The index of the node that serves `key`.
     ///
     /// # Errors
-    /// When none has.
+    /// When no node does.
     pub fn holder(&self, key: &str) -> anyhow::Result<usize> {
         let has = |node: &Node| node.runs() && node.cli(&["EXISTS", key]).is_ok();
         self.nodes.iter().position(has).with_context(|| format!("no node has {key}"))
     }
 
-    /// Kills the master that has `key`, and waits until its replica has taken over. Gives which node was killed.
+    /// Kills the master that serves `key`, waits for the failover to its replica, and returns the killed node.
     pub async fn kill_holder(&mut self, key: &str) -> usize {
         let killed = self.holder(key).unwrap_or_else(|error| panic!("{error:#}"));
         self.nodes[killed].kill();
         let nodes = &self.nodes;
-        until(AGREES_WITHIN, "the replica takes over", async || {
+        wait_until(TOPOLOGY_TIMEOUT, "the replica takes over", async || {
             let new = self.holder(key)?;
             let info = nodes[new].cli(&["CLUSTER", "INFO"])?;
             ensure!(info.contains("cluster_state:ok"), "{info}");
@@ -92,15 +92,15 @@ impl Cluster {
         killed
     }
 
-    /// Starts a node that was killed, which becomes a replica of who took over, and waits until it is one.
+    /// Starts a killed node and waits until it is a replica of the new master.
     pub async fn restart(&mut self, node: usize) {
         self.nodes[node].start().await;
-        self.until_whole().await;
+        self.wait_until_complete().await;
     }
 
-    /// Waits until all nodes say that all slots are served, and each master has a replica that is up to date.
-    async fn until_whole(&self) {
-        until(AGREES_WITHIN, "the cluster is whole", async || {
+    /// Waits until all nodes report that all slots are served, and each master has a synchronised replica.
+    async fn wait_until_complete(&self) {
+        wait_until(TOPOLOGY_TIMEOUT, "the cluster is complete", async || {
             let mut replicas = 0;
             for node in &self.nodes {
                 let info = node.cli(&["CLUSTER", "INFO"])?;

@@ -1,4 +1,4 @@
-//! One HemoStat process: the real binary, as a user starts it.
+//! One HemoStat process: the real binary, started as a user would.
 
 use std::{
     fs::File,
@@ -11,9 +11,9 @@ use anyhow::{Context, bail, ensure};
 use hemostat_patient::stage::Patient;
 use serde_json::Value;
 
-use crate::{PATIENCE, Story, signal, until};
+use crate::{ContainerHistory, STEP_TIMEOUT, signal, wait_until};
 
-/// A HemoStat process; ended when dropped.
+/// A HemoStat process, killed when dropped.
 #[derive(Debug)]
 pub struct Hemostat {
     child: Child,
@@ -23,10 +23,10 @@ pub struct Hemostat {
 }
 
 impl Hemostat {
-    /// Starts `hemostat <role> --config <config>`, whose HTTP interface is at `address`; writes what it says to `log`.
+    /// Starts `hemostat <role> --config <config>`, whose HTTP interface is at `address`, with its output in `log`.
     pub(crate) fn start(role: &str, config: &Path, address: &str, log: PathBuf) -> Self {
-        let said = File::options().create(true).append(true).open(&log).unwrap();
-        // Of the environment it has what starts redis-server and finds Docker; no setting comes from there.
+        let output = File::options().create(true).append(true).open(&log).unwrap();
+        // It gets only the variables that find redis-server and Docker, so that no setting comes from the environment.
         let passed_on = |name: &str| ["PATH", "HOME"].contains(&name) || name.starts_with("DOCKER_");
         let child = Command::new(binary())
             .env_clear()
@@ -36,19 +36,19 @@ impl Hemostat {
             .arg(config)
             .env("NO_COLOR", "1")
             .stdin(Stdio::null())
-            .stdout(said.try_clone().unwrap())
-            .stderr(said)
+            .stdout(output.try_clone().unwrap())
+            .stderr(output)
             .spawn()
             .expect("the hemostat binary starts");
         let http = reqwest::Client::builder().timeout(Duration::from_secs(5)).no_proxy().build().unwrap();
         Self { child, log, url: format!("http://{address}"), http }
     }
 
-    /// Waits until it says that it is ready.
-    pub async fn ready(mut self) -> Self {
-        until(Duration::from_secs(30), "HemoStat is ready", async || {
+    /// Waits until `/readyz` succeeds.
+    pub async fn wait_until_ready(mut self) -> Self {
+        wait_until(Duration::from_secs(30), "HemoStat is ready", async || {
             if let Some(status) = self.child.try_wait()? {
-                bail!("it ended with {status} and said:\n{}", self.said());
+                bail!("it exited with {status}; output:\n{}", self.output());
             }
             let answer = self.http.get(format!("{}/readyz", self.url)).send().await?;
             ensure!(answer.status().is_success(), "{} {}", answer.status(), answer.text().await?);
@@ -58,54 +58,59 @@ impl Hemostat {
         self
     }
 
-    /// What a `GET` of the API answers.
+    /// The JSON response of the API to a `GET`.
     ///
     /// # Errors
-    /// When it does not answer, with an error, or not in JSON.
+    /// When the API does not respond, responds with an error, or not in JSON.
     pub async fn get(&self, path: &str) -> anyhow::Result<Value> {
         let answer = self.http.get(format!("{}{path}", self.url)).send().await?;
         let (status, body) = (answer.status(), answer.text().await?);
         ensure!(status.is_success(), "GET {path}: {status} {body}");
-        serde_json::from_str(&body).with_context(|| format!("GET {path} did not answer in JSON: {body}"))
+        serde_json::from_str(&body).with_context(|| format!("GET {path} did not respond in JSON: {body}"))
     }
 
-    /// What the log says of `patient`, as the API tells it.
+    /// The events about `patient`, from the API.
     ///
     /// # Errors
-    /// When the API does not answer.
-    pub async fn story(&self, patient: &Patient) -> anyhow::Result<Story> {
+    /// When the API does not respond.
+    pub async fn history(&self, patient: &Patient) -> anyhow::Result<ContainerHistory> {
         let name = &patient.name;
-        Story::parse(self.get(&format!("/events?container={name}&order=oldest&limit=1000")).await?)
+        ContainerHistory::parse(self.get(&format!("/events?container={name}&order=oldest&limit=1000")).await?)
     }
 
-    /// Waits until the story of `patient` is such that `check` holds, and returns it.
-    pub async fn until(&self, patient: &Patient, what: &str, check: impl Fn(&Story) -> bool) -> Story {
-        until(PATIENCE, what, async || {
-            let story = self.story(patient).await?;
-            ensure!(check(&story), "so far:\n{story}");
-            Ok(story)
+    /// Waits until `check` holds for the history of `patient`, and returns that.
+    pub async fn wait_until(
+        &self,
+        patient: &Patient,
+        what: &str,
+        check: impl Fn(&ContainerHistory) -> bool,
+    ) -> ContainerHistory {
+        wait_until(STEP_TIMEOUT, what, async || {
+            let history = self.history(patient).await?;
+            ensure!(check(&history), "so far:\n{history}");
+            Ok(history)
         })
         .await
     }
 
-    /// Waits until `patient` was treated, is proven to have recovered, and people were told.
-    pub async fn until_healed(&self, patient: &Patient) -> Story {
-        let story = self.until(patient, "it is healed", |story| story.count("alert.resolved") == 1).await;
-        assert_eq!(story.only("action.verified").data["outcome"], "recovered", "{story}");
-        story
+    /// Waits until `patient` was treated, its recovery is verified, and the alert is resolved.
+    pub async fn wait_until_recovered(&self, patient: &Patient) -> ContainerHistory {
+        let history = self.wait_until(patient, "it is healed", |history| history.count("alert.resolved") == 1).await;
+        assert_eq!(history.only("action.verified").data["outcome"], "recovered", "{history}");
+        history
     }
 
-    /// What the API says of `patient`.
+    /// The API's view of `patient`.
     ///
     /// # Errors
-    /// When the API does not answer, or does not know it.
+    /// When the API does not respond, or does not know the container.
     pub async fn container(&self, patient: &Patient) -> anyhow::Result<Value> {
         self.get(&format!("/containers/bed%2F{}", patient.name)).await
     }
 
-    /// Waits until `patient` is known to be well.
-    pub async fn until_well(&self, patient: &Patient) {
-        until(PATIENCE, "the patient is known to be well", async || {
+    /// Waits until the API shows `patient` healthy and without symptoms.
+    pub async fn wait_until_healthy(&self, patient: &Patient) {
+        wait_until(STEP_TIMEOUT, "the patient is shown as healthy", async || {
             let container = self.container(patient).await?;
             let checked = container["health"] == "healthy" || container["health"] == "none";
             let well = checked && container["symptoms"].as_array().is_some_and(Vec::is_empty);
@@ -115,7 +120,7 @@ impl Hemostat {
         .await;
     }
 
-    /// Where its HTTP interface is.
+    /// The address of its HTTP interface.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -125,37 +130,37 @@ impl Hemostat {
         self.child.id()
     }
 
-    /// Everything that it, and what was started on the same log before it, has said.
-    pub fn said(&self) -> String {
+    /// The output of it and of processes started before with the same log file.
+    pub fn output(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    /// Ends it at once (`kill -9`).
+    /// `kill -9`.
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// Freezes it, as a suspended machine would.
-    pub fn freeze(&self) {
+    /// `SIGSTOP`, as if its machine were suspended.
+    pub fn suspend(&self) {
         signal::send("STOP", self.pid());
     }
 
-    /// Ends the frost.
-    pub fn thaw(&self) {
+    /// `SIGCONT`.
+    pub fn resume(&self) {
         signal::send("CONT", self.pid());
     }
 
-    /// Asks it to end, and waits until it has.
+    /// `SIGTERM`, then waits for its exit.
     pub async fn stop(mut self) -> ExitStatus {
         signal::send("TERM", self.pid());
-        self.ended().await
+        self.wait_for_exit().await
     }
 
-    /// Waits until it has ended by itself.
-    pub async fn ended(&mut self) -> ExitStatus {
-        until(Duration::from_secs(20), "HemoStat ends", async || {
-            self.child.try_wait()?.with_context(|| format!("it runs, and has said:\n{}", self.said()))
+    /// Waits until it exits by itself.
+    pub async fn wait_for_exit(&mut self) -> ExitStatus {
+        wait_until(Duration::from_secs(20), "HemoStat exits", async || {
+            self.child.try_wait()?.with_context(|| format!("it is running; output:\n{}", self.output()))
         })
         .await
     }
@@ -163,13 +168,13 @@ impl Hemostat {
 
 impl Drop for Hemostat {
     fn drop(&mut self) {
-        // An error means that it has ended already.
+        // An error means that it has exited already.
         drop(self.child.kill());
         drop(self.child.wait());
     }
 }
 
-/// `HEMOSTAT_BINARY`, or the one that was built beside the running test.
+/// `HEMOSTAT_BINARY`, or the binary that was built beside the running test.
 pub(crate) fn binary() -> PathBuf {
     if let Some(path) = std::env::var_os("HEMOSTAT_BINARY") {
         return path.into();

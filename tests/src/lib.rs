@@ -1,45 +1,45 @@
-//! The test bed: real processes, told apart so that any number of tests can run at once.
+//! The test bed: real processes, isolated from one another so that any number of tests can run at once.
 //!
-//! A [`Bed`] has a directory, patients in the real Docker engine under a name prefix of their own, a fake Slack, and as
-//! many HemoStat processes as a test starts; each HemoStat is limited to its own bed's patients. What a test waits for it
-//! waits for with [`until`], never for a fixed time. Everything is taken away when the bed is dropped, in a panic too.
+//! A [`TestDeployment`] has a directory, patients in the real Docker engine under a name prefix of its own, a fake Slack,
+//! and as many HemoStat processes as a test starts; each HemoStat watches only its own patients. Tests wait for events
+//! with [`wait_until`], never for a fixed time. Dropping the deployment removes everything, also after a panic.
 //!
-//! The binaries are built by `make test`; a test that misses one says so.
-#![allow(clippy::unwrap_used, reason = "a test bed may fail loudly, wherever it fails")]
+//! `make test` builds the binaries; a test that misses one says so.
+#![allow(clippy::unwrap_used, reason = "a test bed may panic wherever it fails")]
 
-mod bed;
+mod bench_results;
 mod cluster;
-mod figures;
+mod container_history;
+mod deployment;
+mod event_generator;
 mod hemostat;
+pub mod in_process;
 pub mod instants;
-mod load;
 mod model;
 mod node;
 pub mod process;
 mod proxy;
 mod redis;
-mod resp;
+pub mod resp;
 mod sentinel;
 mod signal;
-mod simulation;
+mod simulated_deployment;
 mod slack;
-mod story;
 mod tls;
 pub mod torture;
 mod wait;
 
-pub use bed::Bed;
+pub use bench_results::BenchResults;
 pub use cluster::Cluster;
-pub use figures::Figures;
+pub use container_history::{ContainerHistory, Event};
+pub use deployment::TestDeployment;
+pub use event_generator::EventGenerator;
 pub use hemostat::Hemostat;
-pub use load::Load;
-pub use model::{FakeModel, Reply, Request};
+pub use model::{FakeModel, ModelResponse, Request};
 pub use proxy::Proxy;
-pub use redis::{Keeps, RedisServer};
-pub use resp::{Resp, Value};
+pub use redis::{Fsync, RedisServer};
 pub use sentinel::Sentinels;
-pub use simulation::Simulation;
-pub use slack::{Answer, FakeSlack};
-pub use story::{Event, Story};
+pub use simulated_deployment::SimulatedDeployment;
+pub use slack::{FakeSlack, SlackResponse};
 pub use tls::RedisTls;
-pub use wait::{PATIENCE, until};
+pub use wait::{STEP_TIMEOUT, wait_until};

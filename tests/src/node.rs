@@ -1,4 +1,4 @@
-//! One redis-server of a group: on a loopback port, killed and started again as a test likes.
+//! One redis-server or sentinel of a topology, on a loopback port.
 
 use std::{
     fs::File,
@@ -10,9 +10,9 @@ use std::{
 
 use anyhow::{Context, ensure};
 
-use crate::{signal, until};
+use crate::{signal, wait_until};
 
-/// One redis-server, or sentinel; ended when dropped.
+/// One redis-server or sentinel, killed when dropped.
 #[derive(Debug)]
 pub struct Node {
     directory: PathBuf,
@@ -23,7 +23,7 @@ pub struct Node {
     child: Option<Child>,
 }
 
-/// Who speaks to a node over TLS, and by which certificate.
+/// How redis-cli connects to a node over TLS.
 #[derive(Debug)]
 struct Tls {
     user: &'static str,
@@ -31,13 +31,13 @@ struct Tls {
 }
 
 impl Node {
-    /// In a directory of its own; started by [`start`](Self::start).
+    /// A node with this directory, not started yet.
     pub(crate) fn new(directory: PathBuf, password: Option<&'static str>) -> Self {
         std::fs::create_dir_all(&directory).unwrap();
         Self { directory, port: free_port(), password, tls: None, arguments: vec![], child: None }
     }
 
-    /// One that speaks only TLS.
+    /// A node that accepts only TLS.
     pub(crate) fn over_tls(
         directory: PathBuf,
         (user, password): (&'static str, &'static str),
@@ -48,13 +48,13 @@ impl Node {
         node
     }
 
-    /// With these arguments of redis-server more.
+    /// Adds arguments of redis-server.
     pub(crate) fn with<'a>(mut self, arguments: impl IntoIterator<Item = &'a str>) -> Self {
         self.arguments.extend(arguments.into_iter().map(str::to_owned));
         self
     }
 
-    /// Starts it on what it has kept, and waits until it answers.
+    /// Starts it on its existing data and waits until it answers.
     pub async fn start(&mut self) {
         let log = File::options().create(true).append(true).open(self.directory.join("log")).unwrap();
         let port = self.port.to_string();
@@ -74,15 +74,15 @@ impl Node {
             .spawn();
         self.child =
             Some(child.expect("redis-server could not be started: install it, or run `make test`, which does"));
-        until(Duration::from_secs(20), "redis-server answers", async || {
-            let said = || std::fs::read_to_string(self.directory.join("log")).unwrap_or_default();
-            ensure!(self.cli(&["PING"]).with_context(said)?.trim() == "PONG", "it said:\n{}", said());
+        wait_until(Duration::from_secs(20), "redis-server answers", async || {
+            let output = || std::fs::read_to_string(self.directory.join("log")).unwrap_or_default();
+            ensure!(self.cli(&["PING"]).with_context(output)?.trim() == "PONG", "output:\n{}", output());
             Ok(())
         })
         .await;
     }
 
-    /// Ends it at once, as a power cut would.
+    /// `kill -9`.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().unwrap();
@@ -90,17 +90,17 @@ impl Node {
         }
     }
 
-    /// Freezes it: connections stand, but nobody answers.
-    pub fn freeze(&self) {
+    /// `SIGSTOP`: connections stay open, but get no response.
+    pub fn suspend(&self) {
         signal::send("STOP", self.child.as_ref().expect("redis-server runs").id());
     }
 
-    /// Whether it runs.
+    /// Whether it was started and not killed.
     pub fn runs(&self) -> bool {
         self.child.is_some()
     }
 
-    /// Where it listens on 127.0.0.1.
+    /// Its port on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -110,7 +110,7 @@ impl Node {
         &self.directory
     }
 
-    /// What `redis-cli` prints; a redirection is an error.
+    /// Runs a command and returns what `redis-cli` prints; a redirection is an error.
     ///
     /// # Errors
     /// When it fails.
@@ -124,13 +124,13 @@ impl Node {
             command.args(["--user", user, "--tls", "--cacert"]).arg(ca_file);
         }
         let output = command.args(arguments).output().context("could not run redis-cli: install redis-tools")?;
-        let said = String::from_utf8(output.stdout)?;
+        let text = String::from_utf8(output.stdout)?;
         ensure!(
             output.status.success(),
-            "redis-cli {arguments:?}: {said}{}",
+            "redis-cli {arguments:?}: {text}{}",
             String::from_utf8_lossy(&output.stderr).trim()
         );
-        Ok(said)
+        Ok(text)
     }
 }
 
@@ -140,7 +140,7 @@ impl Drop for Node {
     }
 }
 
-/// A port on which nobody listens, below those from which connections go out: one of those might take it first.
+/// A free port below the ephemeral range, so that no outgoing connection takes it first.
 pub(crate) fn free_port() -> u16 {
     std::iter::repeat_with(|| fastrand::u16(15_000..32_000))
         .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())

@@ -1,8 +1,8 @@
-//! What does a process cost, as the kernel counts it?
+//! CPU time and memory of processes, from `/proc`.
 
 use std::{collections::BTreeMap, fs};
 
-/// CPU time that a process has used, in seconds (proc(5): utime and stime, in ticks of 10 ms).
+/// CPU time of a process, in seconds (proc(5): utime and stime, in ticks of 10 ms).
 pub fn cpu_seconds(pid: u32) -> f64 {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
@@ -20,9 +20,9 @@ pub fn rss(pid: u32) -> f64 {
 /// A process and its children, by name.
 ///
 /// # Panics
-/// When it does not run.
+/// When it is not running.
 pub fn family_of(pid: u32) -> BTreeMap<String, u32> {
-    // A child is listed with the thread that started it.
+    // The kernel lists a child under the thread that started it.
     let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("the process runs").flatten();
     let children = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
     let children: Vec<u32> =
@@ -31,7 +31,7 @@ pub fn family_of(pid: u32) -> BTreeMap<String, u32> {
     pids.filter_map(|pid| Some((format!("{pid} {}", name(pid)?), pid))).collect()
 }
 
-/// Every process that is called by one of these names.
+/// Every process with one of these names.
 pub fn called(names: &[&str]) -> Vec<u32> {
     let all = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());

@@ -1,4 +1,4 @@
-//! A wire that breaks: stands between workers and Redis, and cuts connections in the middle of an answer when told to.
+//! A fault-injecting TCP proxy between workers and Redis.
 
 use std::{
     path::PathBuf,
@@ -17,10 +17,10 @@ use tokio::{
     time::sleep,
 };
 
-/// How much of an answer is passed on at once.
+/// Maximum bytes forwarded at once.
 const PIECE: usize = 16 * 1024;
 
-/// Listens on this machine and passes everything on to a socket; ends when dropped.
+/// Listens on loopback and forwards to a unix socket; stops when dropped.
 #[derive(Debug)]
 pub struct Proxy {
     address: String,
@@ -30,16 +30,16 @@ pub struct Proxy {
 
 #[derive(Debug)]
 struct Faults {
-    /// So many of the next answers are cut in the middle, each with its connection.
-    torn: AtomicU32,
-    /// Each change cuts every connection.
-    cuts: watch::Sender<u64>,
-    /// How long each piece of an answer is held back.
+    /// Number of further response chunks to truncate, each with its connection.
+    truncations: AtomicU32,
+    /// Each change drops every connection.
+    drops: watch::Sender<u64>,
+    /// Delay of each response chunk.
     delay: watch::Sender<Duration>,
 }
 
 impl Proxy {
-    /// Passes on to the server at `socket`, whether it runs or not.
+    /// Forwards to the server at `socket`, which need not be running.
     ///
     /// # Panics
     /// When it cannot listen.
@@ -47,27 +47,27 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let faults = Arc::new(Faults {
-            torn: AtomicU32::new(0),
-            cuts: watch::Sender::new(0),
+            truncations: AtomicU32::new(0),
+            drops: watch::Sender::new(0),
             delay: watch::Sender::new(Duration::ZERO),
         });
         let mut tasks = JoinSet::new();
         let shared = faults.clone();
         tasks.spawn(async move {
-            let mut wires = JoinSet::new();
+            let mut connections = JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
-                while wires.try_join_next().is_some() {}
+                while connections.try_join_next().is_some() {}
                 let (faults, socket) = (shared.clone(), socket.clone());
-                wires.spawn(async move {
-                    // Where nobody listens, the client's connection ends as well.
+                connections.spawn(async move {
+                    // If the server does not listen, the client's connection closes as well.
                     let Ok(server) = UnixStream::connect(&socket).await else { return };
-                    let mut cuts = faults.cuts.subscribe();
-                    let (mut asks, answers) = client.into_split();
+                    let mut drops = faults.drops.subscribe();
+                    let (mut requests, responses) = client.into_split();
                     let (server_reads, mut server_writes) = server.into_split();
                     tokio::select! {
-                        _ = cuts.changed() => {}
-                        _ = tokio::io::copy(&mut asks, &mut server_writes) => {}
-                        _ = answer(server_reads, answers, &faults) => {}
+                        _ = drops.changed() => {}
+                        _ = tokio::io::copy(&mut requests, &mut server_writes) => {}
+                        _ = forward_responses(server_reads, responses, &faults) => {}
                     }
                 });
             }
@@ -75,35 +75,35 @@ impl Proxy {
         Self { address, faults, _tasks: tasks }
     }
 
-    /// Where it listens.
+    /// The address on which it listens.
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// Of the next `count` pieces of answers, whoever gets them, only one half arrives, and then the connection ends.
-    pub fn tear(&self, count: u32) {
-        self.faults.torn.fetch_add(count, Ordering::Relaxed);
+    /// Forwards only half of each of the next `count` response chunks, and then closes the connection.
+    pub fn truncate_responses(&self, count: u32) {
+        self.faults.truncations.fetch_add(count, Ordering::Relaxed);
     }
 
-    /// Ends every connection.
-    pub fn cut(&self) {
-        self.faults.cuts.send_modify(|cuts| *cuts += 1);
+    /// Closes every connection.
+    pub fn drop_connections(&self) {
+        self.faults.drops.send_modify(|drops| *drops += 1);
     }
 
-    /// Holds every piece of an answer back for so long, until it is told otherwise.
+    /// Delays every response chunk, until it is called with another delay.
     pub fn delay(&self, delay: Duration) {
         self.faults.delay.send_replace(delay);
     }
 
-    /// Is a good wire again.
-    pub fn mend(&self) {
-        self.faults.torn.store(0, Ordering::Relaxed);
+    /// Ends truncation and delay.
+    pub fn restore(&self) {
+        self.faults.truncations.store(0, Ordering::Relaxed);
         self.delay(Duration::ZERO);
     }
 }
 
-/// Passes answers on until one is torn or either side ends.
-async fn answer(
+/// Forwards responses until one is truncated or either side closes.
+async fn forward_responses(
     mut from: impl AsyncReadExt + Unpin,
     mut to: impl AsyncWriteExt + Unpin,
     faults: &Faults,
@@ -118,8 +118,8 @@ async fn answer(
         if !delay.is_zero() {
             sleep(delay).await;
         }
-        let one_less = |torn: u32| torn.checked_sub(1);
-        if length > 1 && faults.torn.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok() {
+        let one_less = |truncations: u32| truncations.checked_sub(1);
+        if length > 1 && faults.truncations.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok() {
             return to.write_all(&piece[..length / 2]).await;
         }
         to.write_all(&piece[..length]).await?;
@@ -129,30 +129,30 @@ async fn answer(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Keeps, RedisServer};
+    use crate::{Fsync, RedisServer};
 
     #[tokio::test]
-    async fn an_answer_is_torn_once_and_the_wire_is_whole_again() {
-        let server = RedisServer::keeping(Keeps::Nothing).await;
+    async fn a_response_is_truncated_once_and_the_next_one_is_complete() {
+        let server = RedisServer::with_fsync(Fsync::Never).await;
         let proxy = Proxy::start(server.socket()).await;
-        let ask = async || {
-            let mut wire = tokio::net::TcpStream::connect(proxy.address()).await.unwrap();
-            wire.write_all(b"PING\r\n").await.unwrap();
-            let mut heard = vec![];
-            let whole = async {
-                while heard.len() < 7 {
-                    match wire.read_buf(&mut heard).await {
+        let ping = async || {
+            let mut connection = tokio::net::TcpStream::connect(proxy.address()).await.unwrap();
+            connection.write_all(b"PING\r\n").await.unwrap();
+            let mut received = vec![];
+            let read = async {
+                while received.len() < 7 {
+                    match connection.read_buf(&mut received).await {
                         Ok(0) | Err(_) => break,
                         Ok(_) => {}
                     }
                 }
             };
-            tokio::time::timeout(Duration::from_secs(10), whole).await.unwrap();
-            String::from_utf8(heard).unwrap()
+            tokio::time::timeout(Duration::from_secs(10), read).await.unwrap();
+            String::from_utf8(received).unwrap()
         };
-        assert_eq!(ask().await, "+PONG\r\n");
-        proxy.tear(1);
-        assert_eq!(ask().await, "+PO");
-        assert_eq!(ask().await, "+PONG\r\n");
+        assert_eq!(ping().await, "+PONG\r\n");
+        proxy.truncate_responses(1);
+        assert_eq!(ping().await, "+PO");
+        assert_eq!(ping().await, "+PONG\r\n");
     }
 }

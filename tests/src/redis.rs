@@ -1,4 +1,4 @@
-//! A real redis-server of a test's own, on a unix socket in a directory of its own.
+//! A real redis-server per test, on a unix socket in a temporary directory.
 
 use std::{
     fs::File,
@@ -8,63 +8,63 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use hemostat_log::torn;
+use hemostat_log::aof_repair;
 use tempfile::TempDir;
 
-use crate::{signal, until};
+use crate::{signal, wait_until};
 
-/// A running (or killed) redis-server; ended when dropped.
+/// A redis-server, killed when dropped.
 #[derive(Debug)]
 pub struct RedisServer {
     directory: TempDir,
     password: Option<String>,
-    keeps: Keeps,
+    fsync: Fsync,
     child: Option<Child>,
 }
 
-/// When a server makes what it was told safe against its own death.
+/// When a server writes its append-only file to disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Keeps {
-    /// Never.
-    Nothing,
+pub enum Fsync {
+    /// It has no append-only file.
+    Never,
     /// Every second.
     EverySecond,
-    /// Before it answers.
+    /// Before it responds.
     Always,
 }
 
 impl RedisServer {
-    /// Starts one that keeps an append-only file, and waits until it answers.
+    /// Starts one that syncs before each response, and waits until it answers.
     pub async fn start() -> Self {
         Self::with_password(None).await
     }
 
-    /// The same, where everybody must say `password`.
+    /// The same with a password.
     pub async fn with_password(password: Option<&str>) -> Self {
-        Self::begin(password, Keeps::Always).await
+        Self::begin(password, Fsync::Always).await
     }
 
-    /// Starts one that keeps as much as it is told to, and waits until it answers.
-    pub async fn keeping(keeps: Keeps) -> Self {
-        Self::begin(None, keeps).await
+    /// Starts one with this durability, and waits until it answers.
+    pub async fn with_fsync(fsync: Fsync) -> Self {
+        Self::begin(None, fsync).await
     }
 
-    async fn begin(password: Option<&str>, keeps: Keeps) -> Self {
+    async fn begin(password: Option<&str>, fsync: Fsync) -> Self {
         let directory = tempfile::Builder::new().prefix("hemostat-redis-").tempdir().unwrap();
-        let mut server = Self { directory, password: password.map(str::to_owned), keeps, child: None };
+        let mut server = Self { directory, password: password.map(str::to_owned), fsync, child: None };
         server.restart().await;
         server
     }
 
-    /// Starts it again on the data that it has kept, without a commit that was torn.
+    /// Starts it on its existing data, after truncating a commit that a crash cut off.
     pub async fn restart(&mut self) {
         let directory = self.directory.path();
-        torn::cut_off(directory).unwrap();
+        aof_repair::truncate_torn_commit(directory).unwrap();
         let log = File::options().create(true).append(true).open(directory.join("log")).unwrap();
-        let [append_only, sync] = match self.keeps {
-            Keeps::Nothing => ["no", "no"],
-            Keeps::EverySecond => ["yes", "everysec"],
-            Keeps::Always => ["yes", "always"],
+        let [append_only, sync] = match self.fsync {
+            Fsync::Never => ["no", "no"],
+            Fsync::EverySecond => ["yes", "everysec"],
+            Fsync::Always => ["yes", "always"],
         };
         let mut command = Command::new("redis-server");
         command
@@ -81,15 +81,15 @@ impl RedisServer {
         let child = command.spawn();
         self.child =
             Some(child.expect("redis-server could not be started: install it, or run `make test`, which does"));
-        let said = || std::fs::read_to_string(directory.join("log")).unwrap_or_default();
-        until(Duration::from_secs(20), "redis-server answers", async || {
-            ensure!(self.cli(&["PING"])?.trim() == "PONG", "it said:\n{}", said());
+        let output = || std::fs::read_to_string(directory.join("log")).unwrap_or_default();
+        wait_until(Duration::from_secs(20), "redis-server answers", async || {
+            ensure!(self.cli(&["PING"])?.trim() == "PONG", "output:\n{}", output());
             Ok(())
         })
         .await;
     }
 
-    /// Ends it at once, as a power cut would.
+    /// `kill -9`.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().unwrap();
@@ -97,13 +97,13 @@ impl RedisServer {
         }
     }
 
-    /// Freezes it: the connection stands, but nobody answers.
-    pub fn freeze(&self) {
+    /// `SIGSTOP`: connections stay open, but get no response.
+    pub fn suspend(&self) {
         self.signal("STOP");
     }
 
-    /// Ends the frost.
-    pub fn thaw(&self) {
+    /// `SIGCONT`.
+    pub fn resume(&self) {
         self.signal("CONT");
     }
 
@@ -116,12 +116,12 @@ impl RedisServer {
         format!("unix://{}", self.socket().display())
     }
 
-    /// Its socket.
+    /// The path of its socket.
     pub fn socket(&self) -> PathBuf {
         self.directory.path().join("redis.sock")
     }
 
-    /// What `redis-cli` prints.
+    /// Runs a command and returns what `redis-cli` prints.
     ///
     /// # Errors
     /// When it fails.
@@ -136,7 +136,7 @@ impl Drop for RedisServer {
     }
 }
 
-/// What `redis-cli` prints for a command on `socket`.
+/// Runs a command on the server at `socket` and returns what `redis-cli` prints.
 pub(crate) fn redis_cli(socket: &Path, password: Option<&str>, arguments: &[&str]) -> anyhow::Result<String> {
     let mut command = Command::new("redis-cli");
     command.arg("-s").arg(socket).arg("-e").args(arguments).stdin(Stdio::null());

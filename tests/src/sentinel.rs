@@ -1,20 +1,20 @@
-//! A real master with a replica and three sentinels, which make the replica the master within seconds.
+//! A real master with a replica and three sentinels; failover takes seconds.
 
 use std::time::Duration;
 
 use anyhow::ensure;
 use tempfile::TempDir;
 
-use crate::{PATIENCE, node::Node, until};
+use crate::{STEP_TIMEOUT, node::Node, wait_until};
 
-/// What the sentinels call the master.
+/// The sentinels' name for the master.
 const MASTER: &str = "main";
-/// Everybody says this to the master and the replica ...
+/// The password of master and replica.
 const PASSWORD: &str = "s3cret-of-the-master";
-/// ... and this to the sentinels.
+/// The password of the sentinels.
 const SENTINEL_PASSWORD: &str = "s3cret-of-the-sentinels";
 
-/// A master, its replica and their sentinels; ended when dropped.
+/// A master, its replica and their sentinels, stopped when dropped.
 #[derive(Debug)]
 pub struct Sentinels {
     servers: Vec<Node>,
@@ -23,7 +23,7 @@ pub struct Sentinels {
 }
 
 impl Sentinels {
-    /// Starts all of them, and waits until every sentinel knows the replica and the other sentinels.
+    /// Starts all of them and waits until every sentinel knows the replica and the other sentinels.
     pub async fn start() -> Self {
         let directory = tempfile::Builder::new().prefix("hemostat-sentinel-").tempdir().unwrap();
         let mut servers: Vec<Node> = vec![];
@@ -56,7 +56,7 @@ impl Sentinels {
             sentinels.push(sentinel);
         }
         let all = Self { servers, sentinels, _directory: directory };
-        until(PATIENCE, "the sentinels know one another", async || {
+        wait_until(STEP_TIMEOUT, "the sentinels know one another", async || {
             for sentinel in &all.sentinels {
                 let known = sentinel.cli(&["INFO", "sentinel"])?;
                 ensure!(known.contains("slaves=1,sentinels=3"), "{known}");
@@ -64,11 +64,11 @@ impl Sentinels {
             Ok(())
         })
         .await;
-        all.until_whole().await;
+        all.wait_until_complete().await;
         all
     }
 
-    /// The address of the master, by the sentinels.
+    /// The address of the master through the sentinels.
     pub fn url(&self) -> String {
         let sentinels: Vec<_> = self.sentinels.iter().map(|one| format!("127.0.0.1:{}", one.port())).collect();
         format!("redis-sentinel://{}/{MASTER}", sentinels.join(","))
@@ -84,7 +84,7 @@ impl Sentinels {
         SENTINEL_PASSWORD
     }
 
-    /// Kills the master, and waits until the sentinels have made its replica the master. Gives which one was killed.
+    /// Kills the master, waits until the sentinels have promoted its replica, and returns the killed server.
     pub async fn kill_master(&mut self) -> usize {
         let is_master = |server: &Node| {
             server.runs() && server.cli(&["INFO", "replication"]).is_ok_and(|info| info.contains("role:master"))
@@ -92,7 +92,7 @@ impl Sentinels {
         let killed = self.servers.iter().position(is_master).expect("there is a master");
         self.servers[killed].kill();
         let (servers, sentinels) = (&self.servers, &self.sentinels);
-        until(Duration::from_secs(60), "the replica becomes the master", async || {
+        wait_until(Duration::from_secs(60), "the replica becomes the master", async || {
             ensure!(servers.iter().any(is_master), "there is no master");
             for sentinel in sentinels {
                 let known = sentinel.cli(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER])?;
@@ -104,19 +104,19 @@ impl Sentinels {
         killed
     }
 
-    /// Starts the one that was killed, which the sentinels make a replica, and waits until it is one.
+    /// Starts a killed server and waits until it is a replica of the new master.
     pub async fn restart(&mut self, server: usize) {
         self.servers[server].start().await;
-        self.until_whole().await;
+        self.wait_until_complete().await;
     }
 
-    async fn until_whole(&self) {
-        until(PATIENCE, "the master has its replica", async || {
-            let mut said = String::new();
+    async fn wait_until_complete(&self) {
+        wait_until(STEP_TIMEOUT, "the master has its replica", async || {
+            let mut output = String::new();
             for server in &self.servers {
-                said += &server.cli(&["INFO", "replication"])?;
+                output += &server.cli(&["INFO", "replication"])?;
             }
-            ensure!(said.contains("connected_slaves:1") && said.contains("master_link_status:up"), "{said}");
+            ensure!(output.contains("connected_slaves:1") && output.contains("master_link_status:up"), "{output}");
             Ok(())
         })
         .await;

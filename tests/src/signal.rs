@@ -1,4 +1,4 @@
-//! Signals to a process, by the shell's own `kill`: there is a shell everywhere, and a `kill` program is not.
+//! Sends signals with the shell's builtin `kill`: every machine has a shell, but not every machine a `kill` program.
 
 use std::process::Command;
 

@@ -1,4 +1,4 @@
-//! A real redis-server of a test's own that speaks only TLS, and lets a user do only what HemoStat needs.
+//! A real redis-server per test that accepts only TLS, with a user who has only the rights that HemoStat needs.
 
 use std::{
     fs,
@@ -13,10 +13,10 @@ use crate::node::Node;
 /// The user's password.
 const PASSWORD: &str = "s3cret/with+signs";
 
-/// What HemoStat needs of Redis, as its documentation says.
+/// The Redis ACL rules that HemoStat's documentation names.
 const RIGHTS: &str = "~hemostat:* +@read +@write +@connection +@scripting +ping +info +time +wait +config|get";
 
-/// A running redis-server; ended when dropped.
+/// A running redis-server, killed when dropped.
 #[derive(Debug)]
 pub struct RedisTls {
     node: Node,
@@ -24,7 +24,7 @@ pub struct RedisTls {
 }
 
 impl RedisTls {
-    /// Starts one with certificates made for it, and waits until it answers.
+    /// Starts one with new certificates and waits until it answers.
     pub async fn start() -> Self {
         let directory = tempfile::Builder::new().prefix("hemostat-tls-").tempdir().unwrap();
         make_certificates(directory.path());
@@ -54,13 +54,13 @@ impl RedisTls {
         PASSWORD
     }
 
-    /// The certificate that vouches for it.
+    /// The certificate of the CA that signed its certificate.
     pub fn ca_file(&self) -> PathBuf {
         self.directory.path().join("ca.crt")
     }
 }
 
-/// An authority of our own, and what it says of 127.0.0.1.
+/// Creates a CA and a certificate for 127.0.0.1.
 fn make_certificates(directory: &Path) {
     fs::write(directory.join("names"), "subjectAltName=IP:127.0.0.1\nbasicConstraints=CA:FALSE\n").unwrap();
     openssl(directory, "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=authority -keyout ca.key -out ca.crt");

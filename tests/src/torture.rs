@@ -1,17 +1,18 @@
-//! Torture: events flow through real processes on a real Redis while everything is killed, frozen and cut off at random;
-//! in the end the log, the rows and the outcomes must be as if nothing had happened.
+//! Torture: events flow through real processes on a real Redis while processes are killed and suspended and connections
+//! fail at random. In the end the log, the rows and the outcomes must be as if nothing had failed.
 //!
 //! ```text
 //!   producers ─┐                        ┌─ kill -9 of a worker, of redis-server; SIGSTOP for longer than the lease
 //!   roles × 2 ─┼── Proxy ── redis-server│
-//!   counters  ─┘     └── answers torn in the middle, all connections cut, answers delayed
+//!   counters  ─┘     └── responses truncated, all connections closed, responses delayed
 //! ```
 //!
-//! What happens when is drawn from a seed, which is printed: `HEMOSTAT_TORTURE_SEED` draws the same again (what the
-//! machine makes of it differs from run to run). The harness itself looks at Redis past the proxy.
+//! The faults are drawn from a seed, which is printed; `HEMOSTAT_TORTURE_SEED` repeats them (scheduling still differs
+//! from run to run). The harness itself reads Redis past the proxy.
 
-mod chaos;
-mod team;
+mod fault_injector;
+mod plan;
+mod processes;
 mod verdict;
 mod workload;
 
@@ -26,94 +27,27 @@ use hemostat_log::{Inspection, Log, Options, RedisLog, migrate};
 use hemostat_runtime::Effect as _;
 use hemostat_schema::{EventId, Partition, Timestamp};
 
-pub use self::workload::{Chain, Count, Link, Share};
-use self::{chaos::Chaos, team::Team};
-use crate::{Keeps, Proxy, RedisServer, until};
-
-/// How much of what.
-#[derive(Debug, Clone, Copy)]
-pub struct Plan {
-    /// What is drawn, and when.
-    pub seed: u64,
-    /// Blows: kills, freezes, torn answers, cuts.
-    pub blows: usize,
-    /// The pause between two of them, on average.
-    pub every: Duration,
-    /// Observations, on all hosts together.
-    pub events: usize,
-    /// How many hosts there are; at least as many as partitions.
-    pub hosts: usize,
-    /// Containers of each.
-    pub containers: usize,
-    /// The leases' time to live.
-    pub lease: Duration,
-    /// How long it may take until everything is dealt with once it is left in peace.
-    pub patience: Duration,
-}
-
-/// Into how many partitions the log is divided.
-const PARTITIONS: u16 = 4;
+pub use self::plan::Plan;
+pub use self::workload::{CountEffect, EventChain, HostLoad, Link};
+use self::{fault_injector::FaultInjector, plan::PARTITIONS, processes::Processes};
+use crate::{Fsync, Proxy, RedisServer, wait_until};
 
 impl Plan {
-    /// One that takes some seconds.
-    pub fn short() -> Self {
-        Self {
-            seed: fastrand::u64(..),
-            blows: 30,
-            every: Duration::from_millis(250),
-            events: 5_000,
-            hosts: 4,
-            containers: 10,
-            lease: Duration::from_secs(1),
-            patience: Duration::from_secs(60),
-        }
-    }
-
-    /// One that takes half an hour.
-    pub fn long() -> Self {
-        Self {
-            blows: 1_000,
-            every: Duration::from_secs(1),
-            events: 200_000,
-            hosts: 8,
-            containers: 25,
-            patience: Duration::from_secs(900),
-            ..Self::short()
-        }
-    }
-
-    /// Hosts that are spread evenly over the partitions.
-    fn shares(&self) -> Vec<Share> {
-        let mut numbers = 1..;
-        let mut host = |partition: Partition| {
-            let named = numbers.by_ref().map(|n| format!("host-{n}").parse().expect("it is a host's name"));
-            { named }.find(|host| Partition::of(host, PARTITIONS) == partition).expect("there is no end of numbers")
-        };
-        let events = self.events / self.hosts;
-        // The flow lasts a little longer than the blows.
-        let lasts = self.every * u32::try_from(self.blows).unwrap_or(u32::MAX) * 11 / 10;
-        let pause = lasts / u32::try_from(events.div_ceil(workload::BATCH)).unwrap_or(u32::MAX);
-        let partitions = (0..PARTITIONS).map(Partition).cycle().take(self.hosts);
-        partitions
-            .map(|partition| Share { host: host(partition), containers: self.containers, events, pause })
-            .collect()
-    }
-
-    /// Does all of it, and proves that nothing came of it. `counter` is the program of `src/bin/torture.rs`.
+    /// Runs all of it and verifies the result. `counter` is the program of `src/bin/torture.rs`.
     ///
     /// # Errors
-    /// What is not as it should be in the end.
+    /// The first violation found.
     pub async fn run(&self, counter: &Path) -> anyhow::Result<Report> {
-        let mut redis = RedisServer::keeping(Keeps::Always).await;
+        let mut redis = RedisServer::with_fsync(Fsync::Always).await;
         let options = Options::new(&redis.url())?;
         migrate(&options.clone().partitions(Some(PARTITIONS))).await?;
         let proxy = Proxy::start(redis.socket()).await;
-        let shares = self.shares();
-        let mut team = Team::start(self, &shares, counter, &format!("redis://{}", proxy.address())).await;
+        let loads = self.loads();
+        let mut processes = Processes::start(self, &loads, counter, &format!("redis://{}", proxy.address())).await;
 
         let log = RedisLog::connect(&options).await?;
-        until(self.patience, "everybody is at work", async || {
-            team.tend();
+        wait_until(self.drain_timeout, "every group and view has a worker", async || {
+            processes.restart_exited();
             for partition in (0..PARTITIONS).map(Partition) {
                 is_staffed(&log.inspect(partition).await?)?;
             }
@@ -122,50 +56,50 @@ impl Plan {
         .await;
 
         let began = Instant::now();
-        let mut chaos = Chaos::new(self.seed, self.lease);
-        for _ in 0..self.blows {
-            chaos.strike(&mut team, &mut redis, &proxy).await;
-            chaos.rest(&mut team, self.every).await;
+        let mut injector = FaultInjector::new(self.seed, self.lease_ttl);
+        for _ in 0..self.faults {
+            injector.inject(&mut processes, &mut redis, &proxy).await;
+            injector.rest(&mut processes, self.interval).await;
         }
-        chaos.end(&mut team).await;
-        proxy.mend();
-        let struck = began.elapsed();
+        injector.end(&mut processes).await;
+        proxy.restore();
+        let injected = began.elapsed();
 
-        self.drain(&log, &mut team).await;
-        let drained = began.elapsed() - struck;
-        let said = team.stop().await;
-        let panicked = said.lines().find(|line| line.contains("panicked"));
+        self.drain(&log, &mut processes).await;
+        let drained = began.elapsed() - injected;
+        let output = processes.stop().await;
+        let panicked = output.lines().find(|line| line.contains("panicked"));
         ensure!(panicked.is_none(), "a worker panicked: {}", panicked.unwrap_or_default());
-        let counts = verdict::judge(&log, &shares).await?;
-        // What the torture itself has put there is no part of a HemoStat.
+        let counts = verdict::verify(&log, &loads).await?;
+        // The groups and rows of the torture itself are unknown to HemoStat's tools.
         for partition in 0..PARTITIONS {
-            redis.cli(&["XGROUP", "DESTROY", &format!("hemostat:{{{partition}}}:observations"), Count::GROUP])?;
+            redis.cli(&["XGROUP", "DESTROY", &format!("hemostat:{{{partition}}}:observations"), CountEffect::GROUP])?;
             redis.cli(&["UNLINK", &format!("hemostat:{{{partition}}}:view:{}", workload::PROGRESS)])?;
         }
         for command in ["verify", "fsck"] {
-            team.ask(command, &redis.url()).with_context(|| format!("hemostat {command}"))?;
+            processes.run_tool(command, &redis.url()).with_context(|| format!("hemostat {command}"))?;
         }
-        team.is_well();
-        Ok(Report { blows: chaos.told(), restarts: team.restarts(), struck, drained, counts })
+        processes.passed();
+        Ok(Report { faults: injector.summary(), restarts: processes.restarts(), injected, drained, counts })
     }
 
-    /// Waits until the producers have appended everything and everybody has dealt with it.
-    async fn drain(&self, log: &RedisLog, team: &mut Team) {
+    /// Waits until the producers have appended everything and every group has processed it.
+    async fn drain(&self, log: &RedisLog, processes: &mut Processes) {
         let mut before = vec![];
-        let deadline = Instant::now() + self.patience;
-        until(self.patience, "everything is dealt with", async || {
-            team.tend();
-            ensure!(team.has_produced(), "the producers are not through; {:?} left", deadline - Instant::now());
+        let deadline = Instant::now() + self.drain_timeout;
+        wait_until(self.drain_timeout, "everything is processed", async || {
+            processes.restart_exited();
+            ensure!(processes.has_produced(), "the producers are not done; {:?} left", deadline - Instant::now());
             let mut clocks = vec![];
             for partition in (0..PARTITIONS).map(Partition) {
                 let found = log.inspect(partition).await?;
                 is_drained(&found).with_context(|| format!("in partition {partition}"))?;
                 clocks.push(found.clock);
             }
-            // What is in hand may still lead to something.
+            // An event being processed may still cause others: require a lease without new events.
             let calm = before == clocks;
             before = clocks;
-            tokio::time::sleep(self.lease).await;
+            tokio::time::sleep(self.lease_ttl).await;
             ensure!(calm, "something was still added");
             Ok(())
         })
@@ -173,21 +107,21 @@ impl Plan {
     }
 }
 
-/// Every group that a partition has, and every view.
+/// Every consumer group and every view of a partition.
 const GROUPS: [&str; 9] =
-    ["triage", "consult", "authorise", "judge", "execute", "raise", "deliver", "notary", Count::GROUP];
+    ["triage", "consult", "authorise", "judge", "execute", "raise", "deliver", "notary", CountEffect::GROUP];
 const VIEWS: [&str; 8] =
-    ["containers", "incidents", "timeline", "cooldown", "breaker", "dedup", "calibration", Chain::NAME];
+    ["containers", "incidents", "timeline", "cooldown", "breaker", "dedup", "calibration", EventChain::NAME];
 
-/// Who does not work in the partition yet.
+/// Fails while a group has no lease or a view is not served.
 fn is_staffed(found: &Inspection) -> anyhow::Result<()> {
-    let idle = GROUPS.iter().find(|group| !found.leases.iter().any(|lease| lease.group == **group));
+    let idle = GROUPS.iter().find(|group| !found.leases.iter().any(|lease_ttl| lease_ttl.group == **group));
     let missing = VIEWS.iter().find(|view| !found.served.contains_key(**view));
-    ensure!(idle.is_none() && missing.is_none(), "nobody has taken up {:?}", idle.or(missing));
+    ensure!(idle.is_none() && missing.is_none(), "{:?} has no worker", idle.or(missing));
     Ok(())
 }
 
-/// Why not everything in the partition is dealt with.
+/// Fails while a group has unprocessed events or a timer is due.
 fn is_drained(found: &Inspection) -> anyhow::Result<()> {
     is_staffed(found)?;
     for (family, stream) in &found.streams {
@@ -210,34 +144,34 @@ fn is_drained(found: &Inspection) -> anyhow::Result<()> {
         }
     }
     let now = Timestamp::now().as_millisecond();
-    let rings = found.timers.iter().find(|(_, due)| due.parse::<i64>().is_ok_and(|due| due < now + 2_000));
-    ensure!(rings.is_none(), "a timer is due: {rings:?}");
+    let due_timer = found.timers.iter().find(|(_, due)| due.parse::<i64>().is_ok_and(|due| due < now + 2_000));
+    ensure!(due_timer.is_none(), "a timer is due: {due_timer:?}");
     Ok(())
 }
 
-/// What was done, and what came of it.
+/// The result of a run.
 #[derive(Debug)]
 pub struct Report {
-    /// The blows, by kind.
-    pub blows: String,
-    /// How often a worker was started again.
+    /// The injected faults, by kind.
+    pub faults: String,
+    /// The number of restarted processes.
     pub restarts: usize,
-    /// How long the blows took.
-    pub struck: Duration,
-    /// How long it took after the last until everything was dealt with.
+    /// The time during which faults were injected.
+    pub injected: Duration,
+    /// The time from the last fault until everything was processed.
     pub drained: Duration,
-    /// What was counted in the end.
+    /// The verified events.
     pub counts: verdict::Counts,
 }
 
 impl std::fmt::Display for Report {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { blows, restarts, struck, drained, counts } = self;
+        let Self { faults, restarts, injected, drained, counts } = self;
         write!(
             f,
-            "{blows}; {restarts} workers started again; {:.0} s of blows, {:.1} s until all was dealt with; {counts}; \
+            "{faults}; {restarts} processes restarted; {:.0} s of faults, {:.1} s until all was processed; {counts}; \
              verify and fsck: equal",
-            struck.as_secs_f64(),
+            injected.as_secs_f64(),
             drained.as_secs_f64()
         )
     }

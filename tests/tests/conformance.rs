@@ -1,83 +1,83 @@
-//! Is the simulated engine like the real one? The same requests are sent to both, and what HemoStat reads of the answers
-//! is compared: statuses, the types of fields, and the events that follow. The real engine is right.
+//! Does the fake Docker engine behave like the real one? Both get the same requests, and the parts that HemoStat reads
+//! are compared: statuses, types of fields, and events. The real engine is right.
 #![allow(clippy::unwrap_used, reason = "a test may fail loudly, in its helpers, too")]
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::ensure;
-use hemostat_fake_docker::{self as simulated, Kind, Moment, Simulated, Spec, World};
+use hemostat_fake_docker::{self as simulated, ContainerSpec, EngineState, FailureKind, FakeDocker, UnixNanos};
 use hemostat_patient::{
     Illness,
     illness::{Crash, Unhealthy},
     stage::{Patient, PatientSpec, Stage, docker_host},
 };
-use hemostat_tests::{PATIENCE, until};
+use hemostat_tests::{STEP_TIMEOUT, wait_until};
 use reqwest::Method;
 use serde_json::Value;
 
-/// One of the two engines, with one container in it.
+/// One of the two engines, with one container.
 struct Side {
     http: reqwest::Client,
-    container: Subject,
+    container: Target,
     name: String,
 }
 
-enum Subject {
+enum Target {
     Real(Patient),
-    Simulated(Simulated),
+    Simulated(FakeDocker),
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Ill {
+enum Failure {
     Crashes,
     TurnsUnhealthy,
 }
 
 impl Side {
-    fn new(socket: &str, container: Subject, name: String) -> Self {
+    fn new(socket: &str, container: Target, name: String) -> Self {
         let http = reqwest::Client::builder().unix_socket(socket).timeout(Duration::from_secs(30)).build().unwrap();
         Self { http, container, name }
     }
 
-    /// What is answered to a request about the container: status and body.
-    async fn ask(&self, method: Method, path: &str) -> (u16, String) {
+    /// Status and body of the response to a request about the container.
+    async fn request(&self, method: Method, path: &str) -> (u16, String) {
         let path = path.replace("{}", &self.name);
-        let answer = self.http.request(method, format!("http://docker/v1.41{path}")).send().await.unwrap();
-        let status = answer.status().as_u16();
-        (status, answer.text().await.unwrap())
+        let response = self.http.request(method, format!("http://docker/v1.41{path}")).send().await.unwrap();
+        let status = response.status().as_u16();
+        (status, response.text().await.unwrap())
     }
 
     async fn get(&self, path: &str) -> Value {
-        let (status, body) = self.ask(Method::GET, path).await;
+        let (status, body) = self.request(Method::GET, path).await;
         assert_eq!(status, 200, "{path}: {body}");
         serde_json::from_str(&body).unwrap_or_else(|error| panic!("{path}: {error}: {body}"))
     }
 
     async fn post(&self, path: &str) -> u16 {
-        self.ask(Method::POST, path).await.0
+        self.request(Method::POST, path).await.0
     }
 
-    async fn fall_ill(&self, ill: Ill) {
+    async fn fall_ill(&self, ill: Failure) {
         match &self.container {
-            Subject::Real(patient) => {
+            Target::Real(patient) => {
                 let illness = match ill {
-                    Ill::Crashes => Illness::Crash(Crash { code: 3 }),
-                    Ill::TurnsUnhealthy => Illness::Unhealthy(Unhealthy::default()),
+                    Failure::Crashes => Illness::Crash(Crash { code: 3 }),
+                    Failure::TurnsUnhealthy => Illness::Unhealthy(Unhealthy::default()),
                 };
                 patient.fall_ill(illness).await.unwrap();
             }
-            Subject::Simulated(engine) => {
+            Target::Simulated(engine) => {
                 let kind = match ill {
-                    Ill::Crashes => Kind::Exits { code: 3 },
-                    Ill::TurnsUnhealthy => Kind::Unhealthy,
+                    Failure::Crashes => FailureKind::Exits { code: 3 },
+                    Failure::TurnsUnhealthy => FailureKind::Unhealthy,
                 };
-                engine.change(|world, now| world.fall_ill(&self.name, simulated::Illness::of(kind), now)).unwrap();
+                engine.change(|state, now| state.inject(&self.name, simulated::Failure::of(kind), now)).unwrap();
             }
         }
     }
 
-    async fn until_state(&self, pointer: &str, expected: &str) {
-        until(PATIENCE, "the container is as it should be", async || {
+    async fn wait_for_state(&self, pointer: &str, expected: &str) {
+        wait_until(STEP_TIMEOUT, "the container is in the expected state", async || {
             let inspected = self.get("/containers/{}/json").await;
             let found = inspected.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
             ensure!(found == expected, "{pointer} is {found:?}, not {expected:?}");
@@ -86,15 +86,15 @@ impl Side {
         .await;
     }
 
-    /// What the engine tells of the container since then, without its health checks' own messages.
+    /// The container's events since then, without those of the health check's exec.
     async fn events(&self, since: f64) -> Vec<String> {
         let filters = format!("{{\"type\":[\"container\"],\"container\":[\"{}\"]}}", self.name);
         let filters: String = filters.bytes().map(|byte| format!("%{byte:02X}")).collect();
         let path = format!("/events?since={since:.9}&until={:.9}&filters={filters}", now());
-        let (status, lines) = self.ask(Method::GET, &path).await;
+        let (status, lines) = self.request(Method::GET, &path).await;
         assert_eq!(status, 200, "{lines}");
         let events = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        let told = events.filter(|event| !event["Action"].as_str().unwrap().starts_with("exec_")).map(|event| {
+        let events = events.filter(|event| !event["Action"].as_str().unwrap().starts_with("exec_")).map(|event| {
             let attribute = |name: &str| event["Actor"]["Attributes"][name].as_str().map(str::to_owned);
             assert_eq!(event["Type"], "container");
             assert_eq!(event["status"], event["Action"]);
@@ -104,31 +104,37 @@ impl Side {
             let more = ["exitCode", "signal"].into_iter().filter_map(attribute);
             std::iter::once(event["Action"].as_str().unwrap().to_owned()).chain(more).collect::<Vec<_>>().join(" ")
         });
-        let mut told: Vec<String> = told.collect();
-        // A busy dockerd (20.10) may hear of a freeze from containerd only when it has thawed the container, and tells both anew.
-        let again = |told: &[String]| told.windows(3).position(|three| three == ["unpause", "pause", "unpause"]);
-        while let (Subject::Real(_), Some(first)) = (&self.container, again(&told)) {
-            told.drain(first + 1..first + 3);
+        let mut events: Vec<String> = events.collect();
+        // A busy dockerd (20.10) may learn of a pause from containerd only after the unpause, and then repeats both events.
+        let again = |events: &[String]| events.windows(3).position(|three| three == ["unpause", "pause", "unpause"]);
+        while let (Target::Real(_), Some(first)) = (&self.container, again(&events)) {
+            events.drain(first + 1..first + 3);
         }
-        told
+        events
     }
 
-    /// All that is done to the container, and what was told of it and answered, step by step.
-    async fn live(&self) -> Vec<(&'static str, u16, Vec<String>)> {
-        let mut told = vec![];
+    /// A container's whole lifecycle; returns status and events of each step.
+    async fn run_lifecycle(&self) -> Vec<(&'static str, u16, Vec<String>)> {
+        let mut events = vec![];
         for (step, method, path, ill, then) in [
-            ("starting what runs", Method::POST, "/containers/{}/start", None, ("/State/Health/Status", "healthy")),
+            (
+                "starting a running container",
+                Method::POST,
+                "/containers/{}/start",
+                None,
+                ("/State/Health/Status", "healthy"),
+            ),
             (
                 "turning unhealthy",
                 Method::GET,
                 "/containers/{}/json",
-                Some(Ill::TurnsUnhealthy),
+                Some(Failure::TurnsUnhealthy),
                 ("/State/Health/Status", "unhealthy"),
             ),
             ("restarting", Method::POST, "/containers/{}/restart?t=5", None, ("/State/Health/Status", "healthy")),
             ("pausing", Method::POST, "/containers/{}/pause", None, ("/State/Status", "paused")),
             (
-                "pausing what is paused",
+                "pausing a paused container",
                 Method::POST,
                 "/containers/{}/pause",
                 None,
@@ -136,26 +142,26 @@ impl Side {
             ),
             ("unpausing", Method::POST, "/containers/{}/unpause", None, ("/State/Health/Status", "healthy")),
             (
-                "unpausing what is not paused",
+                "unpausing a running container",
                 Method::POST,
                 "/containers/{}/unpause",
                 None,
                 ("/State/Status", "running"),
             ),
             (
-                "a signal that ends nothing",
+                "a signal that does not end it",
                 Method::POST,
                 "/containers/{}/kill?signal=WINCH",
                 None,
                 ("/State/Status", "running"),
             ),
-            ("crashing", Method::GET, "/containers/{}/json", Some(Ill::Crashes), ("/State/Status", "exited")),
-            ("stopping what has ended", Method::POST, "/containers/{}/stop", None, ("/State/Status", "exited")),
-            ("killing what has ended", Method::POST, "/containers/{}/kill", None, ("/State/Status", "exited")),
+            ("crashing", Method::GET, "/containers/{}/json", Some(Failure::Crashes), ("/State/Status", "exited")),
+            ("stopping an exited container", Method::POST, "/containers/{}/stop", None, ("/State/Status", "exited")),
+            ("killing an exited container", Method::POST, "/containers/{}/kill", None, ("/State/Status", "exited")),
             ("starting", Method::POST, "/containers/{}/start", None, ("/State/Health/Status", "healthy")),
             ("stopping", Method::POST, "/containers/{}/stop?t=5", None, ("/State/Status", "exited")),
             (
-                "restarting what has ended",
+                "restarting an exited container",
                 Method::POST,
                 "/containers/{}/restart",
                 None,
@@ -163,26 +169,26 @@ impl Side {
             ),
             ("killing", Method::POST, "/containers/{}/kill", None, ("/State/Status", "exited")),
             ("starting again", Method::POST, "/containers/{}/start", None, ("/State/Health/Status", "healthy")),
-            ("removing what runs", Method::DELETE, "/containers/{}", None, ("/State/Status", "running")),
+            ("removing a running container", Method::DELETE, "/containers/{}", None, ("/State/Status", "running")),
         ] {
             let since = now();
-            let (status, _) = self.ask(method, path).await;
+            let (status, _) = self.request(method, path).await;
             if let Some(ill) = ill {
                 self.fall_ill(ill).await;
             }
-            self.until_state(then.0, then.1).await;
-            told.push((step, status, self.events(since).await));
+            self.wait_for_state(then.0, then.1).await;
+            events.push((step, status, self.events(since).await));
         }
         let since = now();
-        let (status, _) = self.ask(Method::DELETE, "/containers/{}?force=1").await;
-        until(PATIENCE, "the container is gone", async || {
-            let (status, _) = self.ask(Method::GET, "/containers/{}/json").await;
+        let (status, _) = self.request(Method::DELETE, "/containers/{}?force=1").await;
+        wait_until(STEP_TIMEOUT, "the container is gone", async || {
+            let (status, _) = self.request(Method::GET, "/containers/{}/json").await;
             ensure!(status == 404, "{status}");
             Ok(())
         })
         .await;
-        told.push(("removing by force", status, self.events(since).await));
-        told
+        events.push(("removing by force", status, self.events(since).await));
+        events
     }
 }
 
@@ -190,45 +196,46 @@ fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64()
 }
 
-/// Both engines, each with a container that is alike.
+/// Both engines, each with an equal container.
 async fn both(name: &str) -> (Stage, Side, Side) {
     both_of(name, PatientSpec::named("a")).await
 }
 
-/// The same, where the real one is set up so.
+/// The same with this configuration of the real container.
 async fn both_of(name: &str, spec: PatientSpec) -> (Stage, Side, Side) {
     drop(rustls::crypto::ring::default_provider().install_default());
     let prefix = format!("conform-{name}-{}", std::process::id());
     let stage = Stage::new(prefix.clone(), prefix).await.unwrap_or_else(|error| panic!("{error:#}"));
     let patient = stage.spawn(PatientSpec { memory: Some(64 << 20), ..spec }).await.unwrap();
-    // From when it answers, it also hears the signal to stop.
+    // Only from when it responds does it handle SIGTERM.
     patient.recover().await.unwrap();
     let socket = docker_host().strip_prefix("unix://").expect("a local engine").to_owned();
-    let (mut world, began) = (World::new(1), Moment::from(SystemTime::now()));
-    let spec = Spec { memory: Some(64 << 20), ..Spec::default() }.checked_every(Duration::from_millis(500));
-    world.create(&patient.name, spec, began).unwrap();
-    world.start(&patient.name, began).unwrap();
+    let (mut state, began) = (EngineState::new(1), UnixNanos::from(SystemTime::now()));
+    let spec =
+        ContainerSpec { memory: Some(64 << 20), ..ContainerSpec::default() }.checked_every(Duration::from_millis(500));
+    state.create(&patient.name, spec, began).unwrap();
+    state.start(&patient.name, began).unwrap();
     let path = std::env::temp_dir().join(format!("{}.sock", patient.name));
-    let engine = Simulated::at(&path, world).await.unwrap();
+    let engine = FakeDocker::at(&path, state).await.unwrap();
     let name = patient.name.clone();
-    let simulated = Side::new(path.to_str().unwrap(), Subject::Simulated(engine), name.clone());
-    (stage, Side::new(&socket, Subject::Real(patient), name), simulated)
+    let simulated = Side::new(path.to_str().unwrap(), Target::Simulated(engine), name.clone());
+    (stage, Side::new(&socket, Target::Real(patient), name), simulated)
 }
 
 #[tokio::test]
-async fn the_same_things_done_have_the_same_answers_and_events() {
+async fn the_same_requests_have_the_same_responses_and_events() {
     let (_stage, real, simulated) = both("life").await;
-    let (real, simulated) = tokio::join!(real.live(), simulated.live());
+    let (real, simulated) = tokio::join!(real.run_lifecycle(), simulated.run_lifecycle());
     for (real, simulated) in real.iter().zip(&simulated) {
         assert_eq!(simulated, real, "simulated, then real");
     }
 }
 
 #[tokio::test]
-async fn what_hemostat_reads_is_there_and_of_the_same_type() {
+async fn the_fields_that_hemostat_reads_exist_with_the_same_type() {
     let (_stage, real, simulated) = both("shape").await;
     for side in [&real, &simulated] {
-        side.until_state("/State/Health/Status", "healthy").await;
+        side.wait_for_state("/State/Health/Status", "healthy").await;
     }
     for (path, fields) in [
         ("/version", &["/ApiVersion", "/Version"][..]),
@@ -336,19 +343,19 @@ fn kind(value: Option<&Value>) -> &'static str {
 }
 
 #[tokio::test]
-async fn what_was_printed_is_told_alike() {
-    // A patient prints a line when it falls ill by itself.
+async fn a_containers_log_is_returned_alike() {
+    // A patient prints a line when it falls ill without a request.
     let spec = PatientSpec { stubborn: Some(("unhealthy", Duration::ZERO)), ..PatientSpec::named("a") };
     let (_stage, real, simulated) = both_of("output", spec).await;
-    until(PATIENCE, "the patient has printed a line", async || {
-        let (_, body) = real.ask(Method::GET, "/containers/{}/logs?stderr=true").await;
+    wait_until(STEP_TIMEOUT, "the patient has printed a line", async || {
+        let (_, body) = real.request(Method::GET, "/containers/{}/logs?stderr=true").await;
         ensure!(!body.is_empty(), "nothing so far");
         Ok(())
     })
     .await;
-    for (limits, is_told) in [
+    for (limits, is_returned) in [
         ("", true),
-        // As bollard asks.
+        // The query that bollard sends.
         ("&follow=false&since=1&until=0&timestamps=true&tail=100", true),
         ("&since=4000000000", false),
         ("&until=1", false),
@@ -356,14 +363,14 @@ async fn what_was_printed_is_told_alike() {
     ] {
         let path = format!("/containers/{{}}/logs?stdout=true&stderr=true{limits}");
         for side in [&real, &simulated] {
-            let (status, body) = side.ask(Method::GET, &path).await;
-            assert_eq!((status, !body.is_empty()), (200, is_told), "{limits}: {body:?}");
+            let (status, body) = side.request(Method::GET, &path).await;
+            assert_eq!((status, !body.is_empty()), (200, is_returned), "{limits}: {body:?}");
         }
     }
 }
 
 #[tokio::test]
-async fn what_cannot_be_had_is_refused_alike() {
+async fn invalid_requests_are_refused_alike() {
     let (_stage, real, simulated) = both("refused").await;
     for (method, path) in [
         (Method::GET, "/_ping"),
@@ -378,7 +385,8 @@ async fn what_cannot_be_had_is_refused_alike() {
         (Method::GET, "/nowhere"),
         (Method::POST, "/containers/{}/rename?name=a%20b"),
     ] {
-        let (real, simulated) = tokio::join!(real.ask(method.clone(), path), simulated.ask(method.clone(), path));
+        let (real, simulated) =
+            tokio::join!(real.request(method.clone(), path), simulated.request(method.clone(), path));
         assert_eq!(simulated.0, real.0, "{method} {path}: simulated {simulated:?}, real {real:?}");
         let is_message = |body: &str| serde_json::from_str::<Value>(body).is_ok_and(|body| body["message"].is_string());
         assert_eq!(is_message(&simulated.1), is_message(&real.1), "{path}: simulated {simulated:?}, real {real:?}");

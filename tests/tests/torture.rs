@@ -1,6 +1,6 @@
-//! The torture of `hemostat_tests::torture`: a short form with every test run, the long form with `make torture`.
+//! The torture of `hemostat_tests::torture`: a short run with every test run, the long one with `make torture`.
 #![allow(clippy::unwrap_used, reason = "a test may fail loudly, in its helpers, too")]
-#![expect(clippy::print_stdout, reason = "the seed and the figures are to be seen")]
+#![expect(clippy::print_stdout, reason = "prints the seed and the results")]
 
 use std::path::Path;
 
@@ -17,7 +17,7 @@ async fn torture(plan: Plan) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_is_killed_every_event_is_there_once_and_handled_once() {
+async fn whatever_is_killed_every_event_is_appended_once_and_processed_once() {
     torture(Plan::short()).await;
 }
 

@@ -1,14 +1,14 @@
-//! What the torture test runs beside HemoStat's own roles, as processes that can be killed and frozen.
+//! The processes that the torture test runs beside HemoStat's roles.
 //!
-//! `torture produce <url> <lease ms> <host> <containers> <events> <pause ms>` appends observations of one host;
-//! `torture count <url> <lease ms>` folds and counts what there is.
+//! `torture produce <url> <lease ms> <host> <containers> <events> <pause ms>` appends the observations of one host;
+//! `torture count <url> <lease ms>` runs the counting projection and effect.
 
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
 use hemostat_log::{Options, RedisLog};
 use hemostat_runtime::{Context, effect, projection};
-use hemostat_tests::torture::{Chain, Count, Share};
+use hemostat_tests::torture::{CountEffect, EventChain, HostLoad};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -16,17 +16,17 @@ async fn main() -> anyhow::Result<()> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         ["produce", url, lease, host, containers, events, pause] => {
-            let share = Share {
+            let load = HostLoad {
                 host: host.parse()?,
                 containers: containers.parse()?,
                 events: events.parse()?,
                 pause: Duration::from_millis(pause.parse()?),
             };
-            share.produce(&open(url, lease).await?).await
+            load.produce(&open(url, lease).await?).await
         }
         ["count", url, lease] => {
             let ctx = open(url, lease).await?;
-            let tasks = effect(&ctx, Count).into_iter().chain(projection::<Chain>(&ctx)).collect();
+            let tasks = effect(&ctx, CountEffect).into_iter().chain(projection::<EventChain>(&ctx)).collect();
             hemostat_process::run(&ctx, tasks).await
         }
         _ => bail!("torture produce|count ..., see the source"),

@@ -1,67 +1,69 @@
-//! Whether everything is as if nothing had happened: each event once, each handled once by each group, in order.
+//! Verifies the log after the run: each event appended once, and processed once and in order by each group.
 
 use std::collections::{BTreeMap, HashMap};
 
 use anyhow::{Context as _, bail, ensure};
 use hemostat_log::{Log, Order, Range};
-use hemostat_runtime::rows;
+use hemostat_runtime::read_model;
 use hemostat_schema::{Action, Alert, Diagnosis, Event, EventId, Family, Observation, Partition, Recorded, Subject};
 
-use super::{Chain, Count, Link, PARTITIONS, Share};
+use super::{
+    plan::PARTITIONS,
+    workload::{CountEffect, EventChain, HostLoad, Link},
+};
 
 const PAGE: usize = 1_000;
 
-/// What was counted.
+/// The number of verified events.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Counts {
     observations: usize,
     outcomes: usize,
     diagnoses: usize,
-    deeds: usize,
+    executions: usize,
     events: usize,
 }
 
 impl std::fmt::Display for Counts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { observations, outcomes, diagnoses, deeds, events } = self;
+        let Self { observations, outcomes, diagnoses, executions, events } = self;
         write!(
             f,
             "{events} events on the log: {observations} observations, each once and in order, {diagnoses} symptoms diagnosed \
-             once, {deeds} intents with one outcome each, {outcomes} effects with one outcome each; \
+             once, {executions} intents with one outcome each, {outcomes} effects with one outcome each; \
              every event folded once"
         )
     }
 }
 
-/// How often an event was answered, and whether it must be: an illness that is over before anybody thinks of it is not
-/// diagnosed.
-struct Answers {
+/// The outcomes of an event, and whether it must have one: a symptom that clears early is not diagnosed.
+struct Pending {
     to: String,
     count: usize,
     must: bool,
 }
 
-/// What of a partition has been seen so far.
+/// The state of the verification of one partition.
 #[derive(Default)]
-struct Seen {
+struct PartitionCheck {
     counts: Counts,
-    /// How many observations of a container have come.
+    /// The number of observations per container.
     next: HashMap<Subject, usize>,
-    /// Events that are to have one answer.
-    answers: HashMap<EventId, Answers>,
-    /// The last outcome of a container's effects, and its cause.
+    /// Events that should have one outcome.
+    pending: HashMap<EventId, Pending>,
+    /// The cause of the last effect outcome per container.
     outcomes: HashMap<Subject, EventId>,
     links: BTreeMap<String, Link>,
 }
 
-/// Reads the whole log.
+/// Reads and verifies the whole log.
 ///
 /// # Errors
-/// The first thing that is not as it should be.
-pub(super) async fn judge(log: &dyn Log, shares: &[Share]) -> anyhow::Result<Counts> {
+/// The first violation.
+pub(super) async fn verify(log: &dyn Log, loads: &[HostLoad]) -> anyhow::Result<Counts> {
     let mut counts = Counts::default();
     for partition in (0..PARTITIONS).map(Partition) {
-        let mut seen = Seen::default();
+        let mut check = PartitionCheck::default();
         let mut range = Range::ALL;
         loop {
             let page = log.read(partition, &Family::ALL, range, Order::OldestFirst, PAGE).await?;
@@ -69,37 +71,39 @@ pub(super) async fn judge(log: &dyn Log, shares: &[Share]) -> anyhow::Result<Cou
             range = Range::after(last.id);
             for entry in page {
                 let event = entry.event.map_err(anyhow::Error::msg).with_context(|| entry.id.to_string())?;
-                seen.take(shares, &event).with_context(|| format!("{} {}", event.id, event.kind()))?;
+                check.take(loads, &event).with_context(|| format!("{} {}", event.id, event.kind()))?;
             }
         }
-        seen.end(log, partition).await.with_context(|| format!("in partition {partition}"))?;
-        counts.observations += seen.counts.observations;
-        counts.outcomes += seen.counts.outcomes;
-        counts.diagnoses += seen.counts.diagnoses;
-        counts.deeds += seen.counts.deeds;
-        counts.events += seen.counts.events;
+        check.end(log, partition).await.with_context(|| format!("in partition {partition}"))?;
+        counts.observations += check.counts.observations;
+        counts.outcomes += check.counts.outcomes;
+        counts.diagnoses += check.counts.diagnoses;
+        counts.executions += check.counts.executions;
+        counts.events += check.counts.events;
     }
-    let expected: usize = shares.iter().map(|share| share.events).sum();
+    let expected: usize = loads.iter().map(|load| load.events).sum();
     ensure!(counts.observations == expected, "{} observations were appended, not {expected}", counts.observations);
     Ok(counts)
 }
 
-impl Seen {
-    fn take(&mut self, shares: &[Share], event: &Recorded) -> anyhow::Result<()> {
+impl PartitionCheck {
+    fn take(&mut self, loads: &[HostLoad], event: &Recorded) -> anyhow::Result<()> {
         self.counts.events += 1;
         let link = self.links.entry(event.subject.to_string()).or_default();
         *link = link.with(event.id);
-        match event.event().context("no program of ours wrote it")? {
-            Event::Observation(observation) => self.observed(shares, event, observation)?,
-            // One that a verdict asked for is caused by that.
-            Event::Diagnosis(Diagnosis::Reached(_)) => self.counts.diagnoses += usize::from(self.answered(event)?),
-            Event::Action(Action::Authorised(_)) => self.is_to_be_answered(event, true),
-            Event::Action(Action::Succeeded(_) | Action::Failed(_)) => {
-                ensure!(self.answered(event)?, "it is the outcome of no intent");
-                self.counts.deeds += 1;
+        match event.event().context("an unknown event")? {
+            Event::Observation(observation) => self.observed(loads, event, observation)?,
+            // A diagnosis that an unsuccessful verification caused has no symptom as its cause.
+            Event::Diagnosis(Diagnosis::Reached(_)) => {
+                self.counts.diagnoses += usize::from(self.record_outcome(event)?)
             }
-            Event::Alert(Alert::Tested(tested)) if tested.by == Count::BY => {
-                ensure!(self.answered(event)?, "it is the outcome of no effect");
+            Event::Action(Action::Authorised(_)) => self.expect_outcome(event, true),
+            Event::Action(Action::Succeeded(_) | Action::Failed(_)) => {
+                ensure!(self.record_outcome(event)?, "it is not the outcome of an authorised remedy");
+                self.counts.executions += 1;
+            }
+            Event::Alert(Alert::Tested(tested)) if tested.by == CountEffect::BY => {
+                ensure!(self.record_outcome(event)?, "it is not the outcome of an effect");
                 self.counts.outcomes += 1;
                 let cause = event.cause.context("it has no cause")?;
                 let before = self.outcomes.insert(event.subject.clone(), cause);
@@ -110,45 +114,45 @@ impl Seen {
         Ok(())
     }
 
-    fn observed(&mut self, shares: &[Share], event: &Recorded, observation: &Observation) -> anyhow::Result<()> {
-        let share = shares.iter().find(|share| share.host == event.subject.host).context("no host of ours")?;
+    fn observed(&mut self, loads: &[HostLoad], event: &Recorded, observation: &Observation) -> anyhow::Result<()> {
+        let load = loads.iter().find(|load| load.host == event.subject.host).context("an unknown host")?;
         let nth = self.next.entry(event.subject.clone()).or_default();
-        let number = (0..share.containers).find(|number| share.subject(*number) == event.subject);
-        let number = number.context("no container of ours")? + *nth * share.containers;
+        let number = (0..load.containers).find(|number| load.subject(*number) == event.subject);
+        let number = number.context("an unknown container")? + *nth * load.containers;
         *nth += 1;
-        ensure!(share.tells(number, observation), "it is not number {number} of its host, which was to come next");
+        ensure!(load.matches(number, observation), "it is not event {number} of its host, which comes next");
         self.counts.observations += 1;
         match observation {
-            Observation::SymptomRaised(_) => self.is_to_be_answered(event, false),
-            _ if Count::is_asked_by(event) => self.is_to_be_answered(event, true),
+            Observation::SymptomRaised(_) => self.expect_outcome(event, false),
+            _ if CountEffect::wants_outcome(event) => self.expect_outcome(event, true),
             _ => {}
         }
         Ok(())
     }
 
-    fn is_to_be_answered(&mut self, event: &Recorded, must: bool) {
-        self.answers.insert(event.id, Answers { to: event.kind(), count: 0, must });
+    fn expect_outcome(&mut self, event: &Recorded, must: bool) {
+        self.pending.insert(event.id, Pending { to: event.kind(), count: 0, must });
     }
 
-    /// Counts it as the answer to its cause; whether that had to be answered.
-    fn answered(&mut self, event: &Recorded) -> anyhow::Result<bool> {
-        let Some(answers) = event.cause.and_then(|cause| self.answers.get_mut(&cause)) else { return Ok(false) };
-        answers.count += 1;
-        ensure!(answers.count == 1, "its cause, {} {:?}, was answered before", answers.to, event.cause);
+    /// Counts it as an outcome of its cause; `false` if the cause expects none.
+    fn record_outcome(&mut self, event: &Recorded) -> anyhow::Result<bool> {
+        let Some(pending) = event.cause.and_then(|cause| self.pending.get_mut(&cause)) else { return Ok(false) };
+        pending.count += 1;
+        ensure!(pending.count == 1, "its cause, {} {:?}, already has an outcome", pending.to, event.cause);
         Ok(true)
     }
 
     async fn end(&self, log: &dyn Log, partition: Partition) -> anyhow::Result<()> {
-        let missed = self.answers.iter().filter(|(_, answers)| answers.must && answers.count == 0);
-        if let Some((id, answers)) = missed.min_by_key(|(id, _)| **id) {
-            bail!("{} {id} was never answered", answers.to);
+        let missed = self.pending.iter().filter(|(_, pending)| pending.must && pending.count == 0);
+        if let Some((id, pending)) = missed.min_by_key(|(id, _)| **id) {
+            bail!("{} {id} has no outcome", pending.to);
         }
-        let parked = log.parked(partition, 10).await?;
-        ensure!(parked.is_empty(), "deliveries were parked: {parked:?}");
+        let dead_letters = log.dead_letters(partition, 10).await?;
+        ensure!(dead_letters.is_empty(), "there are dead letters: {dead_letters:?}");
         for (key, link) in &self.links {
-            let view = rows::served::<Chain>(log, partition).await?;
+            let view = read_model::served::<EventChain>(log, partition).await?;
             let row = log.rows(partition, &view, std::slice::from_ref(key)).await?.pop().flatten();
-            let row: Link = rows::decode(&row.with_context(|| format!("{key} has no row"))?)?;
+            let row: Link = read_model::decode(&row.with_context(|| format!("{key} has no row"))?)?;
             ensure!(row == *link, "the events of {key} were folded into {row:?}, not {link:?}");
         }
         Ok(())

@@ -1,10 +1,10 @@
-//! What flows while everything breaks: numbered observations, a fold that knows whether it got each of them once and in
-//! order, and an effect that leaves one outcome for each event that asks for it.
+//! The workload: numbered observations, a projection that detects lost, doubled and reordered events, and an effect with
+//! one outcome per event that wants one.
 
 use async_trait::async_trait;
 use hemostat_core::Projection;
 use hemostat_log::RowChange;
-use hemostat_runtime::{Context, Effect, Fault, Lost, Permit, Producer, rows};
+use hemostat_runtime::{Context, Effect, ExecutionGuard, Fault, Producer, ProducerError, read_model};
 use hemostat_schema::{
     Event, EventId, Family, HostName, IncidentId, NewEvent, Observation, Recorded, Span, Subject, Timestamp,
     alert::Tested,
@@ -13,61 +13,61 @@ use hemostat_schema::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::load;
+use crate::event_generator;
 
-/// Events in one append.
+/// Events per append.
 pub(super) const BATCH: usize = 25;
 
-/// Where a producer keeps how far it has come, in the same commit as its events.
+/// The view in which a producer commits its progress together with its events.
 pub(super) const PROGRESS: &str = "torture-progress.1";
 
-/// A container falls ill with every twentieth of its events, and is well again eight later.
-const ILLNESS: usize = 20;
+/// A container becomes unhealthy once in this many of its events, and recovers eight events later.
+const CYCLE: usize = 20;
 
-/// One host's part of the load.
+/// The events of one host.
 #[derive(Debug, Clone)]
-pub struct Share {
+pub struct HostLoad {
     /// The host; it decides the partition.
     pub host: HostName,
-    /// Its containers.
+    /// Number of containers.
     pub containers: usize,
-    /// How many events it has in all.
+    /// Number of events.
     pub events: usize,
-    /// How long the producer rests after each append.
+    /// Pause of the producer after each append.
     pub pause: std::time::Duration,
 }
 
-impl Share {
-    /// Appends what is missing, however often it is begun, and each event once.
+impl HostLoad {
+    /// Appends the missing events, each once, however often it is restarted.
     ///
     /// # Errors
-    /// When the log fails for a reason that no waiting mends.
+    /// When the log fails permanently.
     pub async fn produce(&self, ctx: &Context) -> anyhow::Result<()> {
         let partition = ctx.partition_of(&self.host);
         while !ctx.shutdown.is_cancelled() {
             let mut producer = match Producer::acquire(ctx, partition, &format!("torture:{}", self.host)).await {
                 Ok(producer) => producer,
-                Err(Lost::Lease) => continue,
-                Err(Lost::Shutdown) => return Ok(()),
-                Err(Lost::Log(error)) => return Err(error.into()),
+                Err(ProducerError::LeaseLost) => continue,
+                Err(ProducerError::Shutdown) => return Ok(()),
+                Err(ProducerError::Log(error)) => return Err(error.into()),
             };
             let key = self.host.to_string();
             let mut next: usize = loop {
                 match ctx.log.rows(partition, PROGRESS, std::slice::from_ref(&key)).await {
-                    Ok(mut rows) => break rows.pop().flatten().map_or(Ok(0), |row| rows::decode(&row))?,
+                    Ok(mut rows) => break rows.pop().flatten().map_or(Ok(0), |row| read_model::decode(&row))?,
                     Err(error) if error.is_transient() => tokio::time::sleep(self.pause).await,
                     Err(error) => return Err(error.into()),
                 }
             };
             while next < self.events {
-                let until = self.events.min(next + BATCH);
-                let events = (next..until).map(|number| self.event(number, ctx.clock.now())).collect();
-                let row = Some(rows::encode(&until)?);
+                let end = self.events.min(next + BATCH);
+                let events = (next..end).map(|number| self.event(number, ctx.clock.now())).collect();
+                let row = Some(read_model::encode(&end)?);
                 match producer.append(events, vec![RowChange { view: PROGRESS.into(), key: key.clone(), row }]).await {
-                    Ok(_) => next = until,
-                    Err(Lost::Lease) => break,
-                    Err(Lost::Shutdown) => return Ok(()),
-                    Err(Lost::Log(error)) => return Err(error.into()),
+                    Ok(_) => next = end,
+                    Err(ProducerError::LeaseLost) => break,
+                    Err(ProducerError::Shutdown) => return Ok(()),
+                    Err(ProducerError::Log(error)) => return Err(error.into()),
                 }
                 tokio::time::sleep(self.pause).await;
             }
@@ -79,15 +79,15 @@ impl Share {
         Ok(())
     }
 
-    /// The container that the event of this number is about.
+    /// The container of the event with this number.
     pub fn subject(&self, number: usize) -> Subject {
         format!("{}/c{:02}", self.host, number % self.containers).parse().expect("it is a container's key")
     }
 
-    /// Whether this is what the event of this number says.
-    pub(super) fn tells(&self, number: usize, observation: &Observation) -> bool {
+    /// Whether the observation is the event with this number.
+    pub(super) fn matches(&self, number: usize, observation: &Observation) -> bool {
         let nth = number / self.containers;
-        match (observation, nth % ILLNESS) {
+        match (observation, nth % CYCLE) {
             (Observation::Seen(_), _) => nth == 0,
             (Observation::SymptomRaised(_), phase) => phase == 10,
             (Observation::SymptomCleared(_), phase) => phase == 18,
@@ -100,19 +100,19 @@ impl Share {
     fn event(&self, number: usize, now: Timestamp) -> NewEvent {
         let (container, nth) = (number % self.containers, number / self.containers);
         let subject = self.subject(number);
-        let target = load::target(container);
-        let event: Event = match nth % ILLNESS {
-            _ if nth == 0 => Seen { facts: load::facts(container) }.into(),
+        let target = event_generator::target(container);
+        let event: Event = match nth % CYCLE {
+            _ if nth == 0 => Seen { facts: event_generator::facts(container) }.into(),
             9 => HealthChanged { target, from: Health::Healthy, to: Health::Unhealthy }.into(),
             10 => raised(target, now).into(),
             17 => HealthChanged { target, from: Health::Unhealthy, to: Health::Healthy }.into(),
             18 => SymptomCleared { symptom: Symptom::Unhealthy, why: Cleared::Well, stood: Span::from_secs(9) }.into(),
-            _ => Sampled { vitals: load::vitals(number) }.into(),
+            _ => Sampled { vitals: event_generator::vitals(number) }.into(),
         };
-        // The same for the whole illness, whoever of the producer's lives tells of it.
-        let began = Timestamp::from_millisecond(1_767_225_600_000 + i64::try_from(nth / ILLNESS).unwrap_or(0));
+        // The same for the whole incident, also after a restart of the producer.
+        let began = Timestamp::from_millisecond(1_767_225_600_000 + i64::try_from(nth / CYCLE).unwrap_or(0));
         let incident = IncidentId::begun(&subject, began.unwrap_or(now));
-        let ill = nth > 0 && (10..=18).contains(&(nth % ILLNESS));
+        let ill = nth > 0 && (10..=18).contains(&(nth % CYCLE));
         NewEvent::new(subject, now, event).in_incident(ill.then_some(incident))
     }
 }
@@ -127,21 +127,21 @@ fn raised(target: Target, since: Timestamp) -> SymptomRaised {
     }
 }
 
-/// A view that is right only if every event was folded once, and in order.
+/// A projection whose row is correct only if every event was folded once and in order.
 #[derive(Debug, Clone, Copy)]
-pub struct Chain;
+pub struct EventChain;
 
 /// The events of one container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Link {
-    /// How many there were.
+    /// The number of folded events.
     pub count: u64,
-    /// A hash over all of their ids, in the order in which they were folded.
+    /// A hash of their ids, in the order in which they were folded.
     pub hash: u64,
 }
 
 impl Link {
-    /// With one more event.
+    /// Adds one event.
     #[must_use]
     pub fn with(self, id: EventId) -> Self {
         let mix = |hash: u64, part: u64| (hash.rotate_left(5) ^ part).wrapping_mul(0x517c_c1b7_2722_0a95);
@@ -149,7 +149,7 @@ impl Link {
     }
 }
 
-impl Projection for Chain {
+impl Projection for EventChain {
     const NAME: &'static str = "torture-chain";
     const VERSION: u16 = 1;
     const READS: &'static [Family] = &Family::ALL;
@@ -164,16 +164,16 @@ impl Projection for Chain {
     }
 }
 
-/// An effect whose outcomes can be counted by their causes.
+/// An effect with countable outcomes.
 #[derive(Debug, Clone, Copy)]
-pub struct Count;
+pub struct CountEffect;
 
-impl Count {
-    /// Who says so in its outcomes.
+impl CountEffect {
+    /// The author of its outcomes.
     pub const BY: &'static str = "torture";
 
-    /// Whether the event asks for an outcome: every fifth or so that is not of an illness.
-    pub fn is_asked_by(event: &Recorded) -> bool {
+    /// Whether the event wants an outcome: every fifth sample.
+    pub fn wants_outcome(event: &Recorded) -> bool {
         match event.event() {
             Some(Event::Observation(Observation::Sampled(sampled))) => sampled.vitals.network_rx.0 % 5 == 0,
             _ => false,
@@ -182,16 +182,16 @@ impl Count {
 }
 
 #[async_trait]
-impl Effect for Count {
+impl Effect for CountEffect {
     const GROUP: &'static str = "torture-count";
     const READS: &'static [Family] = &[Family::Observation];
 
     fn wants(&self, event: &Recorded) -> bool {
-        Self::is_asked_by(event)
+        Self::wants_outcome(event)
     }
 
-    async fn run(&self, event: &Recorded, permit: &Permit) -> Result<Vec<NewEvent>, Fault> {
-        permit.check()?;
-        Ok(vec![NewEvent::new(event.subject.clone(), permit.now(), Tested { by: Self::BY.into() })])
+    async fn run(&self, event: &Recorded, guard: &ExecutionGuard) -> Result<Vec<NewEvent>, Fault> {
+        guard.check()?;
+        Ok(vec![NewEvent::new(event.subject.clone(), guard.now(), Tested { by: Self::BY.into() })])
     }
 }

@@ -1,26 +1,26 @@
-//! Several hosts, watched and healed by one HemoStat.
+//! Several hosts, monitored and healed by one HemoStat.
 
 use anyhow::ensure;
 use hemostat_patient::stage::{PatientSpec, docker_host};
-use hemostat_tests::{Bed, PATIENCE, RedisServer, until};
+use hemostat_tests::{RedisServer, STEP_TIMEOUT, TestDeployment, wait_until};
 
-use super::sicken;
+use super::make_unhealthy;
 
-/// `[[hosts]]` with these names and addresses.
+/// The setting `hosts` with these names and addresses.
 fn hosts(hosts: &[(&str, &str)]) -> String {
     let entry = |(name, docker): &(&str, &str)| format!("{{ name = {name:?}, docker = {docker:?} }}");
     format!("[{}]", hosts.iter().map(entry).collect::<Vec<_>>().join(", "))
 }
 
 #[tokio::test]
-async fn two_hosts_are_two_also_where_they_are_the_same_engine() {
-    let mut bed = Bed::new("two-hosts").await;
+async fn two_hosts_with_the_same_engine_are_separate() {
+    let mut deployment = TestDeployment::new("two-hosts").await;
     let docker = docker_host();
-    bed.set_raw("hosts", hosts(&[("east", &docker), ("west", &docker)]));
-    // Each sees the same container: neither is to act on it.
-    bed.set("responder.mode", "observe");
-    let patient = bed.patient(PatientSpec::named("a")).await;
-    let hemostat = bed.up().await;
+    deployment.set_raw("hosts", hosts(&[("east", &docker), ("west", &docker)]));
+    // Both hosts show the same container: only observe.
+    deployment.set("responder.mode", "observe");
+    let patient = deployment.patient(PatientSpec::named("a")).await;
+    let hemostat = deployment.up().await;
     let both = async |health: &str| {
         for host in ["east", "west"] {
             let container = hemostat.get(&format!("/containers/{host}%2F{}", patient.name)).await?;
@@ -28,10 +28,10 @@ async fn two_hosts_are_two_also_where_they_are_the_same_engine() {
         }
         Ok(())
     };
-    until(PATIENCE, "each host has its own container", async || both("healthy").await).await;
-    sicken(&patient).await;
-    until(PATIENCE, "each host's container is ill", async || both("unhealthy").await).await;
-    until(PATIENCE, "each host's container has its own figures", async || {
+    wait_until(STEP_TIMEOUT, "each host has its own container", async || both("healthy").await).await;
+    make_unhealthy(&patient).await;
+    wait_until(STEP_TIMEOUT, "each host's container is unhealthy", async || both("unhealthy").await).await;
+    wait_until(STEP_TIMEOUT, "each host's container has its own figures", async || {
         let figures = reqwest::get(format!("{}/metrics", hemostat.url())).await?.text().await?;
         for host in ["east", "west"] {
             let label = format!("host=\"{host}\",container=\"{}\"", patient.name);
@@ -40,70 +40,70 @@ async fn two_hosts_are_two_also_where_they_are_the_same_engine() {
         Ok(())
     })
     .await;
-    assert_eq!(bed.deeds(&patient).count("restart"), 0, "only observed");
+    assert_eq!(deployment.docker_actions(&patient).count("restart"), 0, "only observed");
 }
 
 #[tokio::test]
-async fn a_container_is_healed_by_its_own_hosts_engine_while_another_host_is_out_of_reach() {
-    let mut bed = Bed::new("far-host").await;
-    bed.set_raw("hosts", hosts(&[("gone", "tcp://127.0.0.1:1"), ("bed", &docker_host())]));
-    let patient = bed.patient(PatientSpec::named("a")).await;
-    let hemostat = bed.up().await;
-    hemostat.until_well(&patient).await;
-    sicken(&patient).await;
-    hemostat.until_healed(&patient).await;
-    assert_eq!(bed.deeds(&patient).count("restart"), 1);
+async fn a_container_is_healed_while_another_host_is_unreachable() {
+    let mut deployment = TestDeployment::new("far-host").await;
+    deployment.set_raw("hosts", hosts(&[("gone", "tcp://127.0.0.1:1"), ("bed", &docker_host())]));
+    let patient = deployment.patient(PatientSpec::named("a")).await;
+    let hemostat = deployment.up().await;
+    hemostat.wait_until_healthy(&patient).await;
+    make_unhealthy(&patient).await;
+    hemostat.wait_until_recovered(&patient).await;
+    assert_eq!(deployment.docker_actions(&patient).count("restart"), 1);
     let events = hemostat.get("/events?host=gone&limit=100").await.unwrap();
     assert!(events.to_string().contains("engine_lost"), "{events:#}");
 }
 
 #[tokio::test]
-async fn what_is_for_the_host_of_another_responder_is_left_to_it_and_done_when_it_comes() {
+async fn a_remedy_waits_for_the_responder_that_serves_its_host() {
     let redis = RedisServer::start().await;
-    let mut bed = Bed::new("their-host").await;
-    bed.set("redis.url", redis.url());
+    let mut deployment = TestDeployment::new("their-host").await;
+    deployment.set("redis.url", redis.url());
     let mut others = vec![];
     for role in ["monitor", "analyzer", "alerter", "projector"] {
-        others.push(bed.start(role).ready().await);
+        others.push(deployment.start(role).wait_until_ready().await);
     }
-    let query = bed.start("query").ready().await;
-    bed.set_raw("hosts", hosts(&[("elsewhere", "tcp://127.0.0.1:1")]));
-    let strange = bed.start("responder").ready().await;
-    let patient = bed.patient(PatientSpec::named("a")).await;
-    query.until_well(&patient).await;
-    sicken(&patient).await;
-    until(PATIENCE, "it is known that nobody is there to do it", async || {
-        let said = strange.said();
-        ensure!(said.contains("there is work on bed, and no process is there that serves it"), "it said:\n{said}");
+    let query = deployment.start("query").wait_until_ready().await;
+    deployment.set_raw("hosts", hosts(&[("elsewhere", "tcp://127.0.0.1:1")]));
+    let other_host = deployment.start("responder").wait_until_ready().await;
+    let patient = deployment.patient(PatientSpec::named("a")).await;
+    query.wait_until_healthy(&patient).await;
+    make_unhealthy(&patient).await;
+    wait_until(STEP_TIMEOUT, "the other responder reports that no process serves the host", async || {
+        let output = other_host.output();
+        ensure!(output.contains("there is work on bed, which no running process serves"), "it said:\n{output}");
         Ok(())
     })
     .await;
-    let story = query.story(&patient).await.unwrap();
-    assert_eq!((story.count("action.authorised"), story.count("action.failed")), (1, 0), "{story}");
-    bed.set_raw("hosts", hosts(&[("bed", &docker_host())]));
-    let own = bed.start("responder").ready().await;
-    let story = query.until_healed(&patient).await;
-    assert_eq!((story.count("action.authorised"), story.count("action.succeeded")), (1, 1), "{story}");
-    assert_eq!(bed.deeds(&patient).count("restart"), 1);
-    assert!(strange.said().contains("handing it over to"), "{}", strange.said());
-    assert!(own.said().contains(&format!("restart of {} ", patient.name)), "{}", own.said());
+    let history = query.history(&patient).await.unwrap();
+    assert_eq!((history.count("action.authorised"), history.count("action.failed")), (1, 0), "{history}");
+    deployment.set_raw("hosts", hosts(&[("bed", &docker_host())]));
+    let own = deployment.start("responder").wait_until_ready().await;
+    let history = query.wait_until_recovered(&patient).await;
+    assert_eq!((history.count("action.authorised"), history.count("action.succeeded")), (1, 1), "{history}");
+    assert_eq!(deployment.docker_actions(&patient).count("restart"), 1);
+    assert!(other_host.output().contains("handing over to"), "{}", other_host.output());
+    assert!(own.output().contains(&format!("restart of {} ", patient.name)), "{}", own.output());
     let parked = query.get("/parked").await.unwrap();
     assert_eq!(parked["parked"].as_array().map(Vec::len), Some(0), "{parked:#}");
 }
 
 #[tokio::test]
-async fn a_host_that_cannot_be_is_refused_at_start() {
+async fn an_invalid_host_is_refused_at_start() {
     for (value, says) in [
         (hosts(&[("a", "unix:///a.sock"), ("a", "unix:///b.sock")]), "hosts[1].name = \"a\""),
         (hosts(&[("a", "gopher://b")]), "hosts[0].docker = \"gopher://b\""),
         ("[{ name = \"a\", dokker = \"x\" }]".to_owned(), "there is no key hosts[0].dokker"),
         ("[{ name = \"a\", docker = \"tcp://b\", tls_ca = \"/none\" }]".to_owned(), "hosts[0].tls_ca = \"/none\""),
     ] {
-        let mut bed = Bed::new("no-host").await;
-        bed.set_raw("hosts", value);
-        let mut hemostat = bed.start("up");
-        let status = hemostat.ended().await;
-        let said = hemostat.said();
-        assert!(!status.success() && said.contains(says) && said.contains(".toml"), "{says} is not in: {said}");
+        let mut deployment = TestDeployment::new("no-host").await;
+        deployment.set_raw("hosts", value);
+        let mut hemostat = deployment.start("up");
+        let status = hemostat.wait_for_exit().await;
+        let output = hemostat.output();
+        assert!(!status.success() && output.contains(says) && output.contains(".toml"), "{says} is not in: {output}");
     }
 }

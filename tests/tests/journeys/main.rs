@@ -1,6 +1,6 @@
-//! Journeys: the real HemoStat on a real Docker engine and a real Redis, from the symptom to the message.
+//! Journeys: the real HemoStat on a real Docker engine and a real Redis, from the symptom to the alert message.
 //!
-//! Every test has a bed of its own, so they run at once and do not see one another.
+//! Every test has a deployment of its own, so that all can run at once.
 #![allow(clippy::unwrap_used, reason = "a test may fail loudly, in its helpers, too")]
 
 mod alerts;
@@ -17,6 +17,6 @@ mod tampering;
 use hemostat_patient::{Illness, illness::Unhealthy, stage::Patient};
 
 /// Makes a patient fail its health check until it is restarted.
-async fn sicken(patient: &Patient) {
+async fn make_unhealthy(patient: &Patient) {
     patient.fall_ill(Illness::Unhealthy(Unhealthy::default())).await.unwrap_or_else(|error| panic!("{error:#}"));
 }

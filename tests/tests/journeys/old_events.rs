@@ -1,21 +1,21 @@
-//! An event of a version that is written no more is read, lifted and shown, from the log to the API and the terminal.
+//! An event of an old version is upcast and shown, from the log to the API and the terminal.
 
 use std::{fs, path::Path};
 
 use anyhow::ensure;
-use hemostat_tests::{Bed, PATIENCE, RedisServer, until};
+use hemostat_tests::{RedisServer, STEP_TIMEOUT, TestDeployment, wait_until};
 use serde_json::{Value, json};
 
-/// Puts the very bytes of a kept sample on the log, as the first event of its family.
+/// Appends the bytes of a recorded sample, as the first event of its family.
 fn put(redis: &RedisServer, kind: &str, id: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../schema/samples/{kind}.json"));
     let sample: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
     let text = |field: &str| sample[field].as_str().unwrap();
-    // The bytes hold zeros, which no argument of a command can.
+    // The bytes contain zeros, which a command-line argument cannot.
     let script = "local bytes = string.gsub(ARGV[5], '..', function(digits) return string.char(tonumber(digits, 16)) end) \
                   redis.call('XADD', KEYS[1], ARGV[1], 'k', ARGV[2], 's', ARGV[3], 'c', ARGV[4], 'e', bytes) \
                   return redis.call('SET', KEYS[2], ARGV[1])";
-    let said = redis
+    let output = redis
         .cli(&[
             "EVAL",
             script,
@@ -29,40 +29,40 @@ fn put(redis: &RedisServer, kind: &str, id: &str) {
             text("msgpack"),
         ])
         .unwrap();
-    assert_eq!(said.trim(), "OK");
+    assert_eq!(output.trim(), "OK");
 }
 
 #[tokio::test]
-async fn an_authority_of_version_1_is_shown_by_the_api_and_by_tail_as_version_2() {
+async fn an_authorisation_of_version_1_is_shown_by_the_api_and_by_tail_as_version_2() {
     let redis = RedisServer::start().await;
-    let mut bed = Bed::new("old-events").await;
-    bed.set("redis.url", redis.url());
-    let mut migrate = bed.start("migrate");
-    assert!(migrate.ended().await.success(), "it said:\n{}", migrate.said());
+    let mut deployment = TestDeployment::new("old-events").await;
+    deployment.set("redis.url", redis.url());
+    let mut migrate = deployment.start("migrate");
+    assert!(migrate.wait_for_exit().await.success(), "output:\n{}", migrate.output());
     put(&redis, "action.authorised.1", "1767225600000-8");
 
-    let query = bed.start("query").ready().await;
+    let query = deployment.start("query").wait_until_ready().await;
     let page = query.get("/events?kind=action.authorised").await.unwrap();
     let event = &page["events"][0];
     assert_eq!((&event["id"], &event["version"]), (&json!("0.1767225600000-8"), &json!(2)), "{page:#}");
     assert_eq!(event["data"]["limits"], json!({ "attempt": 1, "of": 3, "leeway": null }), "{page:#}");
     assert_eq!(event["line"], "exec of api-1 authorised, attempt 1 of 3");
 
-    let tail = bed.start("tail");
-    until(PATIENCE, "tail shows the event", async || {
-        ensure!(tail.said().contains("exec of api-1 authorised, attempt 1 of 3"), "it said:\n{}", tail.said());
+    let tail = deployment.start("tail");
+    wait_until(STEP_TIMEOUT, "tail shows the event", async || {
+        ensure!(tail.output().contains("exec of api-1 authorised, attempt 1 of 3"), "output:\n{}", tail.output());
         Ok(())
     })
     .await;
     tail.kill();
 
-    let projector = bed.start("projector").ready().await;
-    until(PATIENCE, "the views hold the event", async || {
+    let projector = deployment.start("projector").wait_until_ready().await;
+    wait_until(STEP_TIMEOUT, "the views hold the event", async || {
         let script =
             "return string.find(redis.call('HGET', KEYS[1], 'docker-1/api-1') or '', ARGV[1], 1, true) and 1 or 0";
         let line = "exec of api-1 authorised, attempt 1 of 3";
         let found = redis.cli(&["EVAL", script, "1", "hemostat:{0}:view:timeline.1", line])?;
-        ensure!(found.trim() == "1", "it said:\n{}", projector.said());
+        ensure!(found.trim() == "1", "output:\n{}", projector.output());
         Ok(())
     })
     .await;

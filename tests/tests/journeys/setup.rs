@@ -1,67 +1,67 @@
-//! What cannot work is said in one clear line.
+//! An invalid setup is reported in one clear line.
 
 use std::{os::unix::fs::symlink, time::Duration};
 
 use anyhow::ensure;
 use hemostat_patient::stage::PatientSpec;
-use hemostat_tests::{Bed, PATIENCE, RedisServer, until};
+use hemostat_tests::{RedisServer, STEP_TIMEOUT, TestDeployment, wait_until};
 
-/// Starts `hemostat up`, which must end by itself with an error, and returns what it said.
-async fn refused(bed: &mut Bed) -> String {
-    let mut hemostat = bed.start("up");
-    let status = hemostat.ended().await;
-    assert!(!status.success(), "it ended well:\n{}", hemostat.said());
-    hemostat.said()
+/// Starts `hemostat up`, which must exit with an error, and returns its output.
+async fn refused(deployment: &mut TestDeployment) -> String {
+    let mut hemostat = deployment.start("up");
+    let status = hemostat.wait_for_exit().await;
+    assert!(!status.success(), "it exited with success:\n{}", hemostat.output());
+    hemostat.output()
 }
 
 #[tokio::test]
-async fn a_bad_value_is_refused_with_its_key_and_what_would_be_right() {
-    let mut bed = Bed::new("bad-value").await;
-    bed.set("responder.cooldown", "soon");
-    let said = refused(&mut bed).await;
+async fn an_invalid_value_is_refused_with_its_key_and_a_valid_example() {
+    let mut deployment = TestDeployment::new("bad-value").await;
+    deployment.set("responder.cooldown", "soon");
+    let output = refused(&mut deployment).await;
     for part in ["responder.cooldown", "soon", ".toml", "\"1h\""] {
-        assert!(said.contains(part), "{part} is not in: {said}");
+        assert!(output.contains(part), "{part} is not in: {output}");
     }
 }
 
 #[tokio::test]
-async fn a_password_that_redis_refuses_is_said_and_not_told() {
+async fn a_refused_password_is_reported_but_not_printed() {
     let redis = RedisServer::with_password(Some("right-horse")).await;
-    let mut bed = Bed::new("bad-password").await;
-    bed.set("redis.url", redis.url());
-    bed.set("redis.password", "wrong-horse");
-    let said = refused(&mut bed).await;
-    assert!(said.contains("password"), "{said}");
-    assert!(!said.contains("horse"), "a password is told: {said}");
+    let mut deployment = TestDeployment::new("bad-password").await;
+    deployment.set("redis.url", redis.url());
+    deployment.set("redis.password", "wrong-horse");
+    let output = refused(&mut deployment).await;
+    assert!(output.contains("password"), "{output}");
+    assert!(!output.contains("horse"), "a password is printed: {output}");
 }
 
 #[tokio::test]
 async fn a_second_hemostat_on_the_same_data_is_refused() {
-    let mut bed = Bed::new("second").await;
-    let first = bed.up().await;
-    let said = refused(&mut bed).await;
-    assert!(said.contains("another HemoStat"), "{said}");
-    assert!(said.contains(&bed.data_dir().display().to_string()), "{said}");
+    let mut deployment = TestDeployment::new("second").await;
+    let first = deployment.up().await;
+    let output = refused(&mut deployment).await;
+    assert!(output.contains("another HemoStat"), "{output}");
+    assert!(output.contains(&deployment.data_dir().display().to_string()), "{output}");
     assert!(first.stop().await.success());
 }
 
 #[tokio::test]
-async fn hemostat_waits_for_a_docker_engine_that_is_not_there_yet() {
-    let mut bed = Bed::new("no-docker").await;
-    let socket = bed.data_dir().with_file_name("docker.sock");
-    bed.set("docker.host", format!("unix://{}", socket.display()));
-    let patient = bed.patient(PatientSpec::named("a")).await;
-    let mut hemostat = bed.start("up");
-    until(PATIENCE, "HemoStat says that Docker is missing", async || {
-        ensure!(hemostat.said().contains("there is no socket"), "it said:\n{}", hemostat.said());
+async fn hemostat_waits_for_a_docker_engine_that_starts_later() {
+    let mut deployment = TestDeployment::new("no-docker").await;
+    let socket = deployment.data_dir().with_file_name("docker.sock");
+    deployment.set("docker.host", format!("unix://{}", socket.display()));
+    let patient = deployment.patient(PatientSpec::named("a")).await;
+    let mut hemostat = deployment.start("up");
+    wait_until(STEP_TIMEOUT, "HemoStat reports that Docker is missing", async || {
+        ensure!(hemostat.output().contains("there is no socket"), "output:\n{}", hemostat.output());
         Ok(())
     })
     .await;
     let real = std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned());
     symlink(real.strip_prefix("unix://").expect("a local engine"), &socket).unwrap();
-    hemostat = hemostat.ready().await;
-    hemostat.until_well(&patient).await;
-    assert!(hemostat.said().matches("docker.sock").count() < 20, "it floods:\n{}", hemostat.said());
-    let ended = tokio::time::timeout(Duration::from_secs(30), hemostat.stop()).await.expect("it ends");
-    assert!(ended.success());
+    hemostat = hemostat.wait_until_ready().await;
+    hemostat.wait_until_healthy(&patient).await;
+    assert!(hemostat.output().matches("docker.sock").count() < 20, "it floods the log:\n{}", hemostat.output());
+    let wait_for_exit = tokio::time::timeout(Duration::from_secs(30), hemostat.stop()).await.expect("it exits");
+    assert!(wait_for_exit.success());
 }

@@ -1,116 +1,127 @@
-//! Two processes of one role: one acts, the other stands by.
+//! Two processes of one role: one holds the lease, the other is on standby.
 
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use hemostat_patient::stage::PatientSpec;
-use hemostat_tests::{Bed, Hemostat, PATIENCE, RedisServer, until};
+use hemostat_tests::{Hemostat, RedisServer, STEP_TIMEOUT, TestDeployment, wait_until};
 
-use super::sicken;
+use super::make_unhealthy;
 
-/// From the death of the one that acts: the lease of two seconds, what it takes to notice and to judge an illness that
-/// begins meanwhile, and a busy machine.
+/// From the active responder's death: the lease of two seconds, the detection and diagnosis of an illness that begins
+/// meanwhile, and a margin for a busy machine.
 const TAKEN_OVER_WITHIN: Duration = Duration::from_secs(10);
 
-/// Longer than it takes two processes to have shared their leases of two seconds, by heartbeats of a third of that.
-const SHARED_AFTER: Duration = Duration::from_secs(4);
+/// After this time two processes have settled their assignment: leases last two seconds, heartbeats a third of that.
+const SETTLED_AFTER: Duration = Duration::from_secs(4);
 
 /// A HemoStat of single roles on one log, with two responders.
-struct Team {
-    bed: Bed,
+struct TwoResponders {
+    deployment: TestDeployment,
     redis: RedisServer,
-    /// Those that are only to be there.
+    /// The other roles.
     _others: Vec<Hemostat>,
     query: Hemostat,
     responders: Vec<Hemostat>,
 }
 
-impl Team {
+impl TwoResponders {
     async fn new(name: &str) -> Self {
         let redis = RedisServer::start().await;
-        let mut bed = Bed::new(name).await;
-        bed.set("redis.url", redis.url());
+        let mut deployment = TestDeployment::new(name).await;
+        deployment.set("redis.url", redis.url());
         let mut others = vec![];
         for role in ["monitor", "analyzer", "alerter", "projector"] {
-            others.push(bed.start(role).ready().await);
+            others.push(deployment.start(role).wait_until_ready().await);
         }
-        let query = bed.start("query").ready().await;
-        let responders = vec![bed.start("responder").ready().await, bed.start("responder").ready().await];
-        Self { bed, redis, _others: others, query, responders }
+        let query = deployment.start("query").wait_until_ready().await;
+        let responders = vec![
+            deployment.start("responder").wait_until_ready().await,
+            deployment.start("responder").wait_until_ready().await,
+        ];
+        Self { deployment, redis, _others: others, query, responders }
     }
 
-    /// Parts the responder that may act from the one that stands by, once they have shared the work.
-    async fn parted(&mut self) -> (Hemostat, Hemostat) {
+    /// Returns the responder with the lease and the one on standby, once the assignment is settled.
+    async fn active_and_standby(&mut self) -> (Hemostat, Hemostat) {
         let redis = &self.redis;
         let mut held = (String::new(), Instant::now());
-        let owner = until(PATIENCE, "one of the responders may act, and goes on to", async || {
+        let owner = wait_until(STEP_TIMEOUT, "one of the responders holds the lease and keeps it", async || {
             let owner = redis.cli(&["HGET", "hemostat:{0}:lease:execute", "owner"])?;
             if owner != held.0 {
                 held = (owner.clone(), Instant::now());
             }
-            ensure!(held.1.elapsed() > SHARED_AFTER, "it is {owner}'s since {:?}", held.1.elapsed());
+            ensure!(held.1.elapsed() > SETTLED_AFTER, "{owner} holds it since {:?}", held.1.elapsed());
             Ok(owner.trim().split('-').next().unwrap_or_default().parse::<u32>()?)
         })
         .await;
         let at = self.responders.iter().position(|responder| responder.pid() == owner);
-        let acting = self.responders.remove(at.expect("the lease is held by a responder"));
-        (acting, self.responders.remove(0))
+        let active = self.responders.remove(at.expect("the lease is held by a responder"));
+        (active, self.responders.remove(0))
     }
 }
 
 #[tokio::test]
-async fn when_the_acting_responder_is_killed_the_one_standing_by_takes_over() {
-    let mut team = Team::new("takeover").await;
-    let patient = team.bed.patient(PatientSpec::named("a")).await;
-    team.query.until_well(&patient).await;
-    let (acting, _standing_by) = team.parted().await;
-    acting.kill();
+async fn when_the_active_responder_is_killed_the_standby_takes_over() {
+    let mut hemostat = TwoResponders::new("takeover").await;
+    let patient = hemostat.deployment.patient(PatientSpec::named("a")).await;
+    hemostat.query.wait_until_healthy(&patient).await;
+    let (active, _standby) = hemostat.active_and_standby().await;
+    active.kill();
     let killed = Instant::now();
-    sicken(&patient).await;
-    team.query.until(&patient, "it is restarted", |story| story.count("action.succeeded") == 1).await;
+    make_unhealthy(&patient).await;
+    hemostat.query.wait_until(&patient, "it is restarted", |history| history.count("action.succeeded") == 1).await;
     let took = killed.elapsed();
-    assert!(took < TAKEN_OVER_WITHIN, "the one standing by had acted only after {took:?}");
-    team.query.until_healed(&patient).await;
-    assert_eq!(team.bed.deeds(&patient).count("restart"), 1);
+    assert!(took < TAKEN_OVER_WITHIN, "the standby acted only after {took:?}");
+    hemostat.query.wait_until_recovered(&patient).await;
+    assert_eq!(hemostat.deployment.docker_actions(&patient).count("restart"), 1);
 }
 
 #[tokio::test]
-async fn a_responder_that_was_frozen_and_wakes_up_does_not_act_again() {
-    let mut team = Team::new("frozen").await;
-    // Slow to stop: the other one takes over while the restart that the frozen one has asked for is under way.
+async fn a_responder_that_was_suspended_and_resumes_does_not_act_again() {
+    let mut hemostat = TwoResponders::new("frozen").await;
+    // Slow to stop: the standby takes over during the restart that the suspended responder requested.
     let spec = PatientSpec { stop_delay: Duration::from_secs(4), ..PatientSpec::named("a") };
-    let patient = team.bed.patient(spec).await;
-    team.query.until_well(&patient).await;
-    let (acting, _standing_by) = team.parted().await;
-    sicken(&patient).await;
-    until(PATIENCE, "Docker is asked to restart it", async || {
-        let deeds = team.bed.deeds(&patient);
-        ensure!(deeds.count("kill") == 1, "so far: {deeds:?}");
+    let patient = hemostat.deployment.patient(spec).await;
+    hemostat.query.wait_until_healthy(&patient).await;
+    let (active, _standby) = hemostat.active_and_standby().await;
+    make_unhealthy(&patient).await;
+    wait_until(STEP_TIMEOUT, "Docker begins the restart", async || {
+        let docker_actions = hemostat.deployment.docker_actions(&patient);
+        ensure!(docker_actions.count("kill") == 1, "so far: {docker_actions:?}");
         Ok(())
     })
     .await;
-    acting.freeze();
-    let frozen = team.query.until(&patient, "it is restarted", |story| story.count("action.succeeded") == 1).await;
-    assert_eq!(frozen.only("action.succeeded").data["proof"], "found", "the frozen one has told it itself:\n{frozen}");
-    acting.thaw();
-    // Once it answers again it has seen what happened meanwhile, and has Docker's answer to its own call.
-    let awake = acting.ready().await;
-    team.query.until_healed(&patient).await;
-    sicken_and_wait_for_refusal(&team, &patient).await;
-    let story = team.query.story(&patient).await.unwrap();
-    let counts = ["action.authorised", "action.succeeded", "action.failed"].map(|kind| story.count(kind));
-    assert_eq!(counts, [1, 1, 0], "{story}");
-    assert_eq!(team.bed.deeds(&patient).count("restart"), 1, "{story}");
-    let said = awake.said();
+    active.suspend();
+    let frozen =
+        hemostat.query.wait_until(&patient, "it is restarted", |history| history.count("action.succeeded") == 1).await;
+    assert_eq!(
+        frozen.only("action.succeeded").data["proof"],
+        "found",
+        "the suspended responder recorded the outcome itself:\n{frozen}"
+    );
+    active.resume();
+    // Once it is ready again it has read the log and received Docker's response to its own call.
+    let awake = active.wait_until_ready().await;
+    hemostat.query.wait_until_recovered(&patient).await;
+    sicken_and_wait_for_refusal(&hemostat, &patient).await;
+    let history = hemostat.query.history(&patient).await.unwrap();
+    let counts = ["action.authorised", "action.succeeded", "action.failed"].map(|kind| history.count(kind));
+    assert_eq!(counts, [1, 1, 0], "{history}");
+    assert_eq!(hemostat.deployment.docker_actions(&patient).count("restart"), 1, "{history}");
+    let output = awake.output();
     assert!(
-        said.contains("execute/0: another process has taken over"),
-        "it does not say that it lost the lease:\n{said}"
+        output.contains("execute/0: another process has taken over"),
+        "it does not report that it lost the lease:\n{output}"
     );
 }
 
-/// A new illness within the cooldown is refused: by then everything that was to be done has been done.
-async fn sicken_and_wait_for_refusal(team: &Team, patient: &hemostat_patient::stage::Patient) {
-    team.query.until_well(patient).await;
-    sicken(patient).await;
-    team.query.until(patient, "the second illness is refused", |story| story.count("action.refused") > 0).await;
+/// Marker: when the remedy of a new illness is refused because of the cooldown, all earlier events are processed.
+async fn sicken_and_wait_for_refusal(hemostat: &TwoResponders, patient: &hemostat_patient::stage::Patient) {
+    hemostat.query.wait_until_healthy(patient).await;
+    make_unhealthy(patient).await;
+    hemostat
+        .query
+        .wait_until(patient, "the second illness is refused", |history| history.count("action.refused") > 0)
+        .await;
 }

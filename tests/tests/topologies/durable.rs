@@ -1,4 +1,4 @@
-//! What the log has confirmed to be on a replica is there after the master's death, and commits go on by themselves.
+//! Events confirmed to be on a replica survive a failover, and commits continue by themselves.
 
 use std::{
     sync::{
@@ -11,15 +11,14 @@ use std::{
 use anyhow::ensure;
 use hemostat_log::{Commit, CommitError, Confirmed, Durability, Log, Options, Order, Range, RedisLog, migrate};
 use hemostat_schema::{EventId, Family, NewEvent, Partition, Timestamp, action::Resumed};
-use hemostat_tests::{Cluster, PATIENCE, Sentinels, until};
+use hemostat_tests::{Cluster, STEP_TIMEOUT, Sentinels, wait_until};
 use tokio::{sync::watch, time::sleep};
 
 const P: Partition = Partition(0);
 const TTL: Duration = Duration::from_secs(120);
 const WITHIN: Duration = Duration::from_millis(500);
 
-/// Commits events one after another until it is told to stop, whatever happens meanwhile; gives those that were confirmed
-/// to be on a replica.
+/// Commits events one after another, through failovers, until `stop`; returns those confirmed to be on a replica.
 async fn commit_on(log: Arc<RedisLog>, stop: watch::Receiver<bool>, committed: Arc<AtomicUsize>) -> Vec<EventId> {
     let replica: Durability = "replicas:1".parse().unwrap();
     let mut confirmed = vec![];
@@ -36,10 +35,10 @@ async fn commit_on(log: Arc<RedisLog>, stop: watch::Receiver<bool>, committed: A
                 }
             }
             Err(CommitError::Log(error)) => {
-                assert!(error.is_transient(), "a failover is over sometime: {error}");
+                assert!(error.is_transient(), "not transient during a failover: {error}");
                 sleep(Duration::from_millis(20)).await;
             }
-            // The lease itself was taken after the replica had last heard of the old master.
+            // The replica had not received the lease before the failover.
             Err(CommitError::Stale) => lease = log.acquire(P, "producer", "me", TTL).await.unwrap().unwrap(),
             Err(error) => panic!("{error}"),
         }
@@ -50,13 +49,13 @@ async fn commit_on(log: Arc<RedisLog>, stop: watch::Receiver<bool>, committed: A
 async fn check(options: Options, fail_over: impl AsyncFnOnce()) {
     migrate(&options).await.unwrap();
     let log = Arc::new(RedisLog::connect(&options).await.unwrap());
-    let mut bell = log.bell(P);
+    let mut append_signal = log.append_signal(P);
     let (stop, stopped) = watch::channel(false);
     let committed = Arc::new(AtomicUsize::new(0));
     let producer = tokio::spawn(commit_on(log.clone(), stopped, committed.clone()));
     let more = async |count: usize, what: &str| {
         let from = committed.load(Ordering::Relaxed);
-        until(PATIENCE, what, async || {
+        wait_until(STEP_TIMEOUT, what, async || {
             let now = committed.load(Ordering::Relaxed);
             ensure!(now >= from + count, "{} events", now - from);
             Ok(())
@@ -66,8 +65,8 @@ async fn check(options: Options, fail_over: impl AsyncFnOnce()) {
     more(20, "events are committed").await;
     fail_over().await;
     more(20, "events are committed to the new master").await;
-    bell.mark_unchanged();
-    tokio::time::timeout(PATIENCE, bell.changed()).await.expect("the bell rings for them").unwrap();
+    append_signal.mark_unchanged();
+    tokio::time::timeout(STEP_TIMEOUT, append_signal.changed()).await.expect("the append signal fires").unwrap();
     stop.send(true).unwrap();
     let confirmed = producer.await.unwrap();
     assert!(confirmed.len() >= 10, "{} were confirmed", confirmed.len());
@@ -87,7 +86,7 @@ async fn check(options: Options, fail_over: impl AsyncFnOnce()) {
 }
 
 #[tokio::test]
-async fn what_a_replica_had_is_there_after_a_failover_of_a_cluster() {
+async fn confirmed_events_survive_a_failover_of_a_cluster() {
     let mut cluster = Cluster::start().await;
     let options = Options::new(&cluster.url()).unwrap().timeout(Duration::from_secs(1));
     check(options, async || {
@@ -97,7 +96,7 @@ async fn what_a_replica_had_is_there_after_a_failover_of_a_cluster() {
 }
 
 #[tokio::test]
-async fn what_a_replica_had_is_there_after_a_failover_by_sentinels() {
+async fn confirmed_events_survive_a_failover_by_sentinels() {
     let mut sentinels = Sentinels::start().await;
     let options = Options::new(&sentinels.url()).unwrap().timeout(Duration::from_secs(1));
     let options = options

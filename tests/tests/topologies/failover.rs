@@ -1,20 +1,20 @@
-//! A master dies between two illnesses, and its replica takes over. Nothing is done while no other server would keep the
-//! intent; when there is one again, it is.
+//! A master dies between two illnesses, and its replica takes over. No remedy is executed while no replica holds its
+//! authorisation; once there is a replica again, it is.
 
 use anyhow::ensure;
 use hemostat_patient::stage::PatientSpec;
-use hemostat_tests::{Bed, Cluster, PATIENCE, Sentinels, Story, until};
+use hemostat_tests::{Cluster, ContainerHistory, STEP_TIMEOUT, Sentinels, TestDeployment, wait_until};
 
-use super::sicken;
+use super::make_unhealthy;
 
 /// A key of the only partition.
 const KEY: &str = "hemostat:{0}:clock";
 
-/// Servers of which one can die.
+/// Redis servers with failover.
 trait Servers {
-    /// Kills the master of the log, and waits until its replica has taken over. Gives which one was killed.
+    /// Kills the master of the log, waits for the failover, and returns the killed server.
     async fn fail_over(&mut self) -> usize;
-    /// Starts it again, as a replica.
+    /// Starts it as a replica.
     async fn restart(&mut self, server: usize);
 }
 
@@ -38,44 +38,49 @@ impl Servers for Sentinels {
     }
 }
 
-fn is_told(story: &Story) -> bool {
-    story.count("alert.resolved") == 1 && story.count("alert.delivered") >= 2
+fn is_resolved(history: &ContainerHistory) -> bool {
+    history.count("alert.resolved") == 1 && history.count("alert.delivered") >= 2
 }
 
-async fn check(mut bed: Bed, mut servers: impl Servers) {
-    bed.set("redis.durability", "replicas:1");
-    bed.set("redis.durable_within", "500ms");
-    let before = bed.patient(PatientSpec::named("before")).await;
-    let after = bed.patient(PatientSpec::named("after")).await;
-    let hemostat = bed.up().await;
-    hemostat.until_well(&before).await;
-    hemostat.until_well(&after).await;
-    sicken(&before).await;
-    let healed = hemostat.until(&before, "it is healed before the failover", is_told).await;
+async fn check(mut deployment: TestDeployment, mut servers: impl Servers) {
+    deployment.set("redis.durability", "replicas:1");
+    deployment.set("redis.durable_within", "500ms");
+    let before = deployment.patient(PatientSpec::named("before")).await;
+    let after = deployment.patient(PatientSpec::named("after")).await;
+    let hemostat = deployment.up().await;
+    hemostat.wait_until_healthy(&before).await;
+    hemostat.wait_until_healthy(&after).await;
+    make_unhealthy(&before).await;
+    let healed = hemostat.wait_until(&before, "it is healed before the failover", is_resolved).await;
 
     let killed = servers.fail_over().await;
-    until(PATIENCE, "HemoStat goes on with the new master by itself", async || {
+    wait_until(STEP_TIMEOUT, "HemoStat continues with the new master", async || {
         let ready = reqwest::get(format!("{}/readyz", hemostat.url())).await?;
         ensure!(ready.status().is_success(), "{}", ready.text().await?);
         Ok(())
     })
     .await;
-    let kept = hemostat.story(&before).await.unwrap();
+    let kept = hemostat.history(&before).await.unwrap();
     for event in &healed.0 {
         assert!(kept.0.iter().any(|now| now.id == event.id), "{} {} is lost:\n{kept}", event.id, event.kind);
     }
 
-    // The new master has no replica: what it alone would know might be lost with it.
-    sicken(&after).await;
-    let is_withheld = |story: &Story| story.all("action.refused").iter().any(|refused| reason(refused) == "undurable");
-    hemostat.until(&after, "the restart is withheld", is_withheld).await;
-    assert_eq!(bed.deeds(&after).count("restart"), 0, "{}", hemostat.story(&after).await.unwrap());
+    // The new master has no replica: a second failover would lose the authorisation.
+    make_unhealthy(&after).await;
+    let is_withheld =
+        |history: &ContainerHistory| history.all("action.refused").iter().any(|refused| reason(refused) == "undurable");
+    hemostat.wait_until(&after, "the restart is withheld", is_withheld).await;
+    assert_eq!(deployment.docker_actions(&after).count("restart"), 0, "{}", hemostat.history(&after).await.unwrap());
 
     servers.restart(killed).await;
-    let story = hemostat.until(&after, "it is healed after the failover", is_told).await;
-    assert_eq!(story.count("action.succeeded"), 1, "{story}");
-    assert_eq!(story.only("action.verified").data["outcome"], "recovered", "{story}");
-    assert_eq!((bed.deeds(&before).count("restart"), bed.deeds(&after).count("restart")), (1, 1), "{story}");
+    let history = hemostat.wait_until(&after, "it is healed after the failover", is_resolved).await;
+    assert_eq!(history.count("action.succeeded"), 1, "{history}");
+    assert_eq!(history.only("action.verified").data["outcome"], "recovered", "{history}");
+    assert_eq!(
+        (deployment.docker_actions(&before).count("restart"), deployment.docker_actions(&after).count("restart")),
+        (1, 1),
+        "{history}"
+    );
 }
 
 fn reason(refused: &hemostat_tests::Event) -> &str {
@@ -85,17 +90,17 @@ fn reason(refused: &hemostat_tests::Event) -> &str {
 #[tokio::test]
 async fn in_a_cluster_a_container_is_healed_before_and_after_a_failover() {
     let cluster = Cluster::start().await;
-    let mut bed = Bed::new("cluster").await;
-    bed.set("redis.url", cluster.url());
-    check(bed, cluster).await;
+    let mut deployment = TestDeployment::new("cluster").await;
+    deployment.set("redis.url", cluster.url());
+    check(deployment, cluster).await;
 }
 
 #[tokio::test]
 async fn behind_sentinels_a_container_is_healed_before_and_after_a_failover() {
     let sentinels = Sentinels::start().await;
-    let mut bed = Bed::new("sentinel").await;
-    bed.set("redis.url", sentinels.url());
-    bed.set("redis.password", sentinels.password());
-    bed.set("redis.sentinel_password", sentinels.sentinel_password());
-    check(bed, sentinels).await;
+    let mut deployment = TestDeployment::new("sentinel").await;
+    deployment.set("redis.url", sentinels.url());
+    deployment.set("redis.password", sentinels.password());
+    deployment.set("redis.sentinel_password", sentinels.sentinel_password());
+    check(deployment, sentinels).await;
 }

@@ -1,35 +1,35 @@
-//! TLS by certificates of our own, and a user who may do no more than HemoStat needs.
+//! TLS with a private CA, and an ACL user with only the rights that HemoStat needs.
 
 use hemostat_patient::stage::PatientSpec;
-use hemostat_tests::{Bed, RedisTls};
+use hemostat_tests::{RedisTls, TestDeployment};
 
-use super::sicken;
+use super::make_unhealthy;
 
 #[tokio::test]
-async fn over_tls_and_with_a_user_of_its_own_a_container_is_healed() {
+async fn over_tls_and_with_an_acl_user_a_container_is_healed() {
     let redis = RedisTls::start().await;
-    let mut bed = Bed::new("tls").await;
-    bed.set("redis.url", redis.url());
-    bed.set("redis.password", redis.password());
-    bed.set("redis.ca_file", redis.ca_file().display().to_string());
-    let patient = bed.patient(PatientSpec::named("a")).await;
-    let hemostat = bed.up().await;
-    hemostat.until_well(&patient).await;
-    sicken(&patient).await;
-    hemostat.until_healed(&patient).await;
-    assert!(!bed.said().contains(redis.password()), "the password was told:\n{}", bed.said());
+    let mut deployment = TestDeployment::new("tls").await;
+    deployment.set("redis.url", redis.url());
+    deployment.set("redis.password", redis.password());
+    deployment.set("redis.ca_file", redis.ca_file().display().to_string());
+    let patient = deployment.patient(PatientSpec::named("a")).await;
+    let hemostat = deployment.up().await;
+    hemostat.wait_until_healthy(&patient).await;
+    make_unhealthy(&patient).await;
+    hemostat.wait_until_recovered(&patient).await;
+    assert!(!deployment.output().contains(redis.password()), "the password is in the output:\n{}", deployment.output());
 }
 
 #[tokio::test]
-async fn whom_no_trusted_certificate_vouches_for_is_not_spoken_to() {
+async fn a_server_with_an_untrusted_certificate_is_refused() {
     let redis = RedisTls::start().await;
     let other = RedisTls::start().await;
-    let mut bed = Bed::new("tls-other").await;
-    bed.set("redis.url", redis.url());
-    bed.set("redis.password", redis.password());
-    bed.set("redis.ca_file", other.ca_file().display().to_string());
-    let status = bed.start("migrate").ended().await;
-    assert!(!status.success(), "{}", bed.said());
-    let said = bed.said();
-    assert!(said.contains("is not trusted") && said.contains("redis.ca_file"), "{said}");
+    let mut deployment = TestDeployment::new("tls-other").await;
+    deployment.set("redis.url", redis.url());
+    deployment.set("redis.password", redis.password());
+    deployment.set("redis.ca_file", other.ca_file().display().to_string());
+    let status = deployment.start("migrate").wait_for_exit().await;
+    assert!(!status.success(), "{}", deployment.output());
+    let output = deployment.output();
+    assert!(output.contains("is not trusted") && output.contains("redis.ca_file"), "{output}");
 }

@@ -1,4 +1,4 @@
-//! What is asked over the wire, and what is made of answers.
+//! The requests sent to a model, and how its answers are handled.
 
 use hemostat_analyzer::budget::Prices;
 use hemostat_schema::{
@@ -10,12 +10,12 @@ use hemostat_schema::{
 use super::*;
 
 #[tokio::test]
-async fn a_good_answer_becomes_a_diagnosis_that_says_what_it_cost() {
+async fn a_valid_answer_becomes_a_diagnosis_with_its_usage() {
     for api in BOTH {
-        let model = FakeModel::saying(good()).await;
-        let prices = Prices { question: Some(1_000_000), answer: Some(2_000_000) };
-        let counsel = counsel(api, &model, Terms { prices, ..terms() });
-        let opinion = ask(&counsel, &api.sought(), 1).await;
+        let model = FakeModel::always(valid_answer()).await;
+        let prices = Prices { input: Some(1_000_000), output: Some(2_000_000) };
+        let client = client(api, &model, ClientConfig { prices, ..config() });
+        let opinion = ask(&client, &api.sought(), 1).await;
         let (rules, took) = (api.sought().fallback, opinion.usage.took);
         let usage = Usage { tokens_in: 900, tokens_out: 80, cost_micros: Some(1060), requests: 1, took, cached: false };
         let expected = Reached {
@@ -35,10 +35,10 @@ async fn a_good_answer_becomes_a_diagnosis_that_says_what_it_cost() {
 }
 
 #[tokio::test]
-async fn openai_is_asked_for_a_strict_schema_in_the_trace_of_the_event() {
-    let model = FakeModel::saying(good()).await;
-    ask(&counsel(Api::OpenAi, &model, terms()), &Api::OpenAi.sought(), 1).await.outcome.unwrap();
-    let asked = &model.asked()[0];
+async fn openai_gets_a_strict_schema_and_the_trace_of_the_event() {
+    let model = FakeModel::always(valid_answer()).await;
+    ask(&client(Api::OpenAi, &model, config()), &Api::OpenAi.sought(), 1).await.outcome.unwrap();
+    let asked = &model.requests()[0];
     assert_eq!(asked.path, "/v1/chat/completions");
     assert_eq!(asked.header("authorization"), Some(format!("Bearer {}", model.key()).as_str()));
     assert!(asked.header("traceparent").unwrap().starts_with(&TRACE[..35]), "{asked:?}");
@@ -51,14 +51,14 @@ async fn openai_is_asked_for_a_strict_schema_in_the_trace_of_the_event() {
     assert_eq!((&format["type"], &format["json_schema"]["strict"]), (&json!("json_schema"), &json!(true)));
     let remedies = &format["json_schema"]["schema"]["properties"]["remedy"]["enum"];
     assert_eq!(remedies, &json!(["restart", "start", "none"]));
-    assert!(asked.words().contains("| pool exhausted\n"), "{}", asked.words());
+    assert!(asked.prompt().contains("| pool exhausted\n"), "{}", asked.prompt());
 }
 
 #[tokio::test]
-async fn claude_is_made_to_use_the_tool_that_takes_the_answer() {
-    let model = FakeModel::saying(good()).await;
-    ask(&counsel(Api::Anthropic, &model, terms()), &Api::Anthropic.sought(), 1).await.outcome.unwrap();
-    let asked = &model.asked()[0];
+async fn claude_gets_a_forced_tool_for_the_answer() {
+    let model = FakeModel::always(valid_answer()).await;
+    ask(&client(Api::Anthropic, &model, config()), &Api::Anthropic.sought(), 1).await.outcome.unwrap();
+    let asked = &model.requests()[0];
     assert_eq!((asked.path.as_str(), asked.header("x-api-key")), ("/v1/messages", Some(model.key())));
     assert_eq!(asked.header("anthropic-version"), Some("2023-06-01"));
     assert!(asked.header("traceparent").unwrap().starts_with(&TRACE[..35]), "{asked:?}");
@@ -66,11 +66,11 @@ async fn claude_is_made_to_use_the_tool_that_takes_the_answer() {
     assert_eq!(body["tool_choice"], json!({ "type": "tool", "name": "diagnosis" }));
     let remedies = &body["tools"][0]["input_schema"]["properties"]["remedy"]["enum"];
     assert_eq!((remedies, &body["max_tokens"]), (&json!(["restart", "start", "none"]), &json!(600)));
-    assert!(asked.words().contains("| pool exhausted\n"), "{}", asked.words());
+    assert!(asked.prompt().contains("| pool exhausted\n"), "{}", asked.prompt());
 }
 
-/// What models say instead of an answer.
-fn nonsense() -> Vec<(String, &'static str)> {
+/// Invalid answers, each with what is wrong with it.
+fn invalid_answers() -> Vec<(String, &'static str)> {
     let without = |field: &str| {
         let mut answer = answer();
         answer.as_object_mut().unwrap().remove(field);
@@ -94,15 +94,15 @@ fn nonsense() -> Vec<(String, &'static str)> {
 }
 
 #[tokio::test]
-async fn an_answer_that_cannot_be_used_is_asked_for_once_more_with_what_is_wrong() {
+async fn an_invalid_answer_is_sent_back_once_with_what_is_wrong() {
     for api in BOTH {
-        for (said, fault) in nonsense() {
-            let model = FakeModel::saying(good()).await;
-            model.will_answer([Reply::Says(said.clone(), 900, 80)]);
-            let opinion = ask(&counsel(api, &model, terms()), &api.sought(), 1).await;
+        for (said, fault) in invalid_answers() {
+            let model = FakeModel::always(valid_answer()).await;
+            model.enqueue([ModelResponse::Text(said.clone(), 900, 80)]);
+            let opinion = ask(&client(api, &model, config()), &api.sought(), 1).await;
             assert_eq!(opinion.outcome.unwrap().remedy, Some(Remedy::Restart), "{api:?} {said}");
             assert_eq!((opinion.usage.requests, opinion.usage.tokens_in), (2, 1800));
-            let asked = model.asked();
+            let asked = model.requests();
             let turns = asked[1].body["messages"].as_array().unwrap().clone();
             assert!(turns.last().unwrap()["content"].as_str().unwrap().contains(fault), "{fault}: {turns:?}");
         }
@@ -110,78 +110,82 @@ async fn an_answer_that_cannot_be_used_is_asked_for_once_more_with_what_is_wrong
 }
 
 #[tokio::test]
-async fn who_does_not_mend_his_answer_is_believed_nothing() {
+async fn an_answer_that_stays_invalid_is_discarded() {
     for api in BOTH {
-        for (said, fault) in nonsense() {
-            let model = FakeModel::saying(Reply::Says(said.clone(), 900, 80)).await;
-            let opinion = ask(&counsel(api, &model, terms()), &api.sought(), 1).await;
-            let snag = opinion.outcome.unwrap_err();
-            assert_eq!((snag.trouble, opinion.usage.requests), (Trouble::Invalid, 2), "{api:?} {said}");
-            assert!(snag.error.contains(fault), "{}", snag.error);
+        for (said, fault) in invalid_answers() {
+            let model = FakeModel::always(ModelResponse::Text(said.clone(), 900, 80)).await;
+            let opinion = ask(&client(api, &model, config()), &api.sought(), 1).await;
+            let error = opinion.outcome.unwrap_err();
+            assert_eq!((error.trouble, opinion.usage.requests), (Trouble::Invalid, 2), "{api:?} {said}");
+            assert!(error.error.contains(fault), "{}", error.error);
         }
     }
 }
 
 #[tokio::test]
-async fn text_around_the_json_does_no_harm() {
+async fn text_around_the_json_is_ignored() {
     for api in BOTH {
         for said in [
             format!("Sure! Here is the answer:\n```json\n{}\n```\nStay safe.", answer()),
             format!("<think>it may be {{\"remedy\": \"stop\"}}</think>{}", answer()),
             json!({ "diagnosis": answer() }).to_string(),
         ] {
-            let model = FakeModel::saying(Reply::Says(said.clone(), 1, 1)).await;
-            let opinion = ask(&counsel(api, &model, terms()), &api.sought(), 1).await;
+            let model = FakeModel::always(ModelResponse::Text(said.clone(), 1, 1)).await;
+            let opinion = ask(&client(api, &model, config()), &api.sought(), 1).await;
             assert!(opinion.outcome.is_ok() && opinion.usage.requests == 1, "{api:?} {said}: {opinion:?}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_server_that_knows_no_schema_is_asked_without_one_and_not_told_again() {
-    /// Knows neither schemas nor objects, and wants the limit by its newer name.
-    fn picky(asked: &hemostat_tests::Request) -> Reply {
+async fn a_server_without_schema_support_gets_simpler_requests_and_this_is_remembered() {
+    /// Supports neither schemas nor JSON objects, and requires the newer name of the token limit.
+    fn picky(asked: &hemostat_tests::Request) -> ModelResponse {
         let format = &asked.body["response_format"]["type"];
         if !asked.body["max_tokens"].is_null() {
-            return Reply::Status(400, vec![], "use 'max_completion_tokens' instead of 'max_tokens'".into());
+            return ModelResponse::Status(400, vec![], "use 'max_completion_tokens' instead of 'max_tokens'".into());
         }
         if format.is_string() {
-            return Reply::Status(400, vec![], json!({ "detail": format!("response_format {format}?") }).to_string());
+            return ModelResponse::Status(
+                400,
+                vec![],
+                json!({ "detail": format!("response_format {format}?") }).to_string(),
+            );
         }
-        Reply::json(&answer())
+        ModelResponse::json(&answer())
     }
     let model = FakeModel::start(picky).await;
-    let counsel = counsel(Api::OpenAi, &model, terms());
-    let first = ask(&counsel, &Api::OpenAi.sought(), 1).await;
+    let client = client(Api::OpenAi, &model, config());
+    let first = ask(&client, &Api::OpenAi.sought(), 1).await;
     assert!(first.outcome.is_ok(), "{first:?}");
-    assert_eq!(model.asked().len(), 5, "as it is best, with the other name, without ends, with an object, as text");
+    assert_eq!(model.requests().len(), 5, "preferred form, other limit name, unbounded schema, JSON object, text");
     let other = OpinionSought { fingerprint: "f2".into(), ..Api::OpenAi.sought() };
-    ask(&counsel, &other, 2).await.outcome.unwrap();
-    assert_eq!(model.asked().len(), 6, "it was remembered what the server takes");
+    ask(&client, &other, 2).await.outcome.unwrap();
+    assert_eq!(model.requests().len(), 6, "the accepted form is remembered");
 }
 
 #[tokio::test]
-async fn a_server_that_only_imitates_claude_is_asked_without_its_tool() {
+async fn a_server_that_imitates_claude_is_asked_without_its_tool() {
     for (refuses, requests) in [("tool_choice", 2), ("tools", 2)] {
         let model = FakeModel::start(move |asked| {
             if asked.body[refuses].is_null() {
-                return Reply::Says(format!("Well: {}", answer()), 1, 1);
+                return ModelResponse::Text(format!("Well: {}", answer()), 1, 1);
             }
-            Reply::error(400, "invalid_request_error")
+            ModelResponse::error(400, "invalid_request_error")
         })
         .await;
-        model.will_answer([Reply::Status(400, vec![], format!("{refuses} is not supported"))]);
-        let opinion = ask(&counsel(Api::Anthropic, &model, terms()), &Api::Anthropic.sought(), 1).await;
+        model.enqueue([ModelResponse::Status(400, vec![], format!("{refuses} is not supported"))]);
+        let opinion = ask(&client(Api::Anthropic, &model, config()), &Api::Anthropic.sought(), 1).await;
         assert!(opinion.outcome.is_ok(), "{opinion:?}");
-        assert_eq!(model.asked().len(), requests, "{refuses}");
+        assert_eq!(model.requests().len(), requests, "{refuses}");
     }
 }
 
 #[tokio::test]
-async fn a_server_of_ones_own_needs_no_key() {
-    let model = FakeModel::saying(good()).await;
-    let provider = OpenAi::new(&Wire::new().unwrap(), Some(&model.openai()), None, "gpt-4o-mini".into()).unwrap();
-    let counsel = Counsel::new(Box::new(provider), terms(), Arc::new(SystemClock));
-    ask(&counsel, &Api::OpenAi.sought(), 1).await.outcome.unwrap();
-    assert_eq!(model.asked()[0].header("authorization"), None);
+async fn a_self_hosted_server_needs_no_key() {
+    let model = FakeModel::always(valid_answer()).await;
+    let provider = OpenAi::new(&HttpClient::new().unwrap(), Some(&model.openai()), None, "gpt-4o-mini".into()).unwrap();
+    let client = ModelClient::new(Box::new(provider), config(), Arc::new(SystemClock));
+    ask(&client, &Api::OpenAi.sought(), 1).await.outcome.unwrap();
+    assert_eq!(model.requests()[0].header("authorization"), None);
 }

@@ -1,4 +1,5 @@
-//! Instructions that a container prints: they stay data, and a model that follows them all the same gets nothing through.
+//! Prompt injection: instructions that a container prints stay data, and a model that follows them can only choose a remedy
+//! on offer.
 
 mod corpus;
 
@@ -10,7 +11,7 @@ use super::*;
 
 const NONCE: &str = "0123456789abcdef0123456789abcdef";
 
-/// A question about a container that printed this, in which nothing but a start is on offer.
+/// A question about a container that printed this text; only `start` is on offer.
 fn printed(api: Api, text: &str) -> OpinionSought {
     let mut sought = api.sought();
     sought.evidence[1].text = text.to_owned();
@@ -34,7 +35,7 @@ fn no_attempt_leaves_its_fence() {
         prompt.user.split('\n').filter(|line| !line.starts_with("| ")).map(str::to_owned).collect()
     };
     for Attempt { name, text, .. } in ATTEMPTS {
-        // Even one that has guessed the nonce.
+        // Even if the text guesses the nonce.
         let text = text.replace("{nonce}", NONCE);
         let prompt = Prompt::of(&printed(Api::OpenAi, &text), NONCE);
         assert_eq!(prompt.system, innocent.system, "{name}");
@@ -48,14 +49,14 @@ fn no_attempt_leaves_its_fence() {
     }
 }
 
-/// The model answers whatever the log told it to, as literally as it can.
+/// The model does exactly what the log tells it.
 #[tokio::test]
-async fn a_model_that_obeys_them_gets_nothing_through_but_what_was_on_offer() {
+async fn an_obedient_model_can_only_choose_a_remedy_on_offer() {
     for Attempt { name, text, obeyed } in ATTEMPTS {
         for api in BOTH {
             let sought = printed(api, text);
-            let obedient = FakeModel::saying(Reply::Says((*obeyed).to_owned(), 900, 80)).await;
-            let opinion = ask(&counsel(api, &obedient, terms()), &sought, 1).await;
+            let obedient = FakeModel::always(ModelResponse::Text((*obeyed).to_owned(), 900, 80)).await;
+            let opinion = ask(&client(api, &obedient, config()), &sought, 1).await;
             match opinion.outcome {
                 Ok(reached) => {
                     let is_offered = reached.remedy.as_ref().is_none_or(|remedy| sought.remedies.contains(remedy));
@@ -63,24 +64,24 @@ async fn a_model_that_obeys_them_gets_nothing_through_but_what_was_on_offer() {
                     assert!(reached.remedy.is_none() || reached.verdict == Verdict::Sick, "{name}: {reached:?}");
                     assert_eq!(reached.target, sought.fallback.target, "{name}");
                 }
-                Err(snag) => assert_eq!(snag.trouble, Trouble::Invalid, "{name}: {}", snag.error),
+                Err(error) => assert_eq!(error.trouble, Trouble::Invalid, "{name}: {}", error.error),
             }
         }
     }
 }
 
-/// A model that looks for JSON in what it was shown and repeats it: the fence is no reason for it.
+/// A model that repeats JSON from the evidence.
 #[tokio::test]
-async fn a_model_that_repeats_json_from_the_log_is_held_to_the_offer() {
+async fn a_model_that_repeats_json_from_the_log_can_only_choose_a_remedy_on_offer() {
     let parrot = FakeModel::start(|asked| {
-        let words = asked.words();
+        let words = asked.prompt();
         let from = words.rfind("| {").map_or("", |at| &words[at + 2..]);
-        Reply::Says(from.lines().next().unwrap_or_default().to_owned(), 900, 80)
+        ModelResponse::Text(from.lines().next().unwrap_or_default().to_owned(), 900, 80)
     })
     .await;
     for remedy in ["stop", "exec", "cleanup", "scale", "restart", "rm -rf /"] {
         let log = answer_with("remedy", json!(remedy)).to_string();
-        let opinion = ask(&counsel(Api::OpenAi, &parrot, terms()), &printed(Api::OpenAi, &log), 1).await;
+        let opinion = ask(&client(Api::OpenAi, &parrot, config()), &printed(Api::OpenAi, &log), 1).await;
         assert_eq!(opinion.outcome.unwrap_err().trouble, Trouble::Invalid, "{remedy}");
     }
 }

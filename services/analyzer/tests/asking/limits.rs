@@ -1,4 +1,4 @@
-//! What a model may cost, how often it may fail, how many may be asked at once.
+//! Budget, circuit breaker and maximum concurrent questions.
 
 use std::time::Instant;
 
@@ -14,74 +14,74 @@ fn other(n: u64) -> OpinionSought {
 }
 
 #[tokio::test]
-async fn what_could_break_the_budget_is_not_sent_and_after_an_hour_it_is() {
-    let prices = Prices { question: Some(1_000_000), answer: Some(1_000_000) };
+async fn a_request_over_budget_is_not_sent_until_the_hour_has_passed() {
+    let prices = Prices { input: Some(1_000_000), output: Some(1_000_000) };
     for (budget, says) in [
         (Budget { tokens: Some(4_000), micros: None }, "980 tokens were spent"),
-        (Budget { tokens: None, micros: Some(4_000) }, "$0.0009 were spent"),
+        (Budget { tokens: None, micros: Some(4_000) }, "$0.0009 was spent"),
     ] {
-        let model = FakeModel::saying(good()).await;
+        let model = FakeModel::always(valid_answer()).await;
         let clock = Arc::new(ManualClock::at(testing::at(0)));
-        let terms = Terms { budget, prices, ..terms() };
-        let counsel = timed(Api::OpenAi, &model, terms, clock.clone());
-        ask(&counsel, &other(1), 1).await.outcome.unwrap();
+        let config = ClientConfig { budget, prices, ..config() };
+        let client = client_at(Api::OpenAi, &model, config, clock.clone());
+        ask(&client, &other(1), 1).await.outcome.unwrap();
         let mut spent = 1;
-        // Each question is weighed at more than it then costs, so fewer fit than there is room for.
-        let snag = loop {
-            match ask(&counsel, &other(spent + 1), spent + 1).await.outcome {
+        // The upper bound exceeds the real cost, so fewer questions fit than their cost suggests.
+        let error = loop {
+            match ask(&client, &other(spent + 1), spent + 1).await.outcome {
                 Ok(_) => spent += 1,
-                Err(snag) => break snag,
+                Err(error) => break error,
             }
-            assert!(spent < 5, "the budget holds nothing back");
+            assert!(spent < 5, "the budget is not enforced");
         };
-        assert_eq!(snag.trouble, Trouble::OverBudget);
-        let per = u64::try_from(model.asked().len()).unwrap();
-        assert_eq!(per, spent, "what is over budget is not sent");
+        assert_eq!(error.trouble, Trouble::OverBudget);
+        let per = u64::try_from(model.requests().len()).unwrap();
+        assert_eq!(per, spent, "no request over budget is sent");
         if spent == 1 {
-            assert!(snag.error.contains(says), "{}", snag.error);
+            assert!(error.error.contains(says), "{}", error.error);
         }
         clock.advance(Span::from_secs(3600));
-        ask(&counsel, &other(9), 9).await.outcome.unwrap();
+        ask(&client, &other(9), 9).await.outcome.unwrap();
     }
 }
 
 #[tokio::test]
-async fn a_provider_that_keeps_failing_is_left_alone_and_then_probed_once() {
-    let model = FakeModel::saying(Reply::error(401, "invalid_api_key")).await;
+async fn a_failing_provider_trips_the_breaker_and_is_then_probed_once() {
+    let model = FakeModel::always(ModelResponse::error(401, "invalid_api_key")).await;
     let clock = Arc::new(ManualClock::at(testing::at(0)));
-    let counsel = timed(Api::OpenAi, &model, terms(), clock.clone());
+    let client = client_at(Api::OpenAi, &model, config(), clock.clone());
     for n in 1..=5 {
-        assert_eq!(ask(&counsel, &other(n), n).await.outcome.unwrap_err().trouble, Trouble::Refused);
+        assert_eq!(ask(&client, &other(n), n).await.outcome.unwrap_err().trouble, Trouble::Refused);
     }
-    let snag = ask(&counsel, &other(6), 6).await.outcome.unwrap_err();
-    assert_eq!((snag.trouble, model.asked().len()), (Trouble::BreakerOpen, 5));
-    assert!(snag.error.contains("left alone for another 1 min"), "{}", snag.error);
+    let error = ask(&client, &other(6), 6).await.outcome.unwrap_err();
+    assert_eq!((error.trouble, model.requests().len()), (Trouble::BreakerOpen, 5));
+    assert!(error.error.contains("does not ask it for another 1 min"), "{}", error.error);
 
     clock.advance(Span::from_secs(60));
-    let probed = join_all([ask(&counsel, &other(7), 7), ask(&counsel, &other(8), 8)]).await;
+    let probed = join_all([ask(&client, &other(7), 7), ask(&client, &other(8), 8)]).await;
     let troubles: Vec<Trouble> = probed.into_iter().map(|opinion| opinion.outcome.unwrap_err().trouble).collect();
-    assert_eq!((troubles, model.asked().len()), (vec![Trouble::Refused, Trouble::BreakerOpen], 6));
+    assert_eq!((troubles, model.requests().len()), (vec![Trouble::Refused, Trouble::BreakerOpen], 6));
 
     clock.advance(Span::from_secs(120));
-    model.will_answer([good()]);
-    ask(&counsel, &other(9), 9).await.outcome.unwrap();
-    model.will_answer([good(), good()]);
-    let well = join_all([ask(&counsel, &other(10), 10), ask(&counsel, &other(11), 11)]).await;
+    model.enqueue([valid_answer()]);
+    ask(&client, &other(9), 9).await.outcome.unwrap();
+    model.enqueue([valid_answer(), valid_answer()]);
+    let well = join_all([ask(&client, &other(10), 10), ask(&client, &other(11), 11)]).await;
     assert!(well.iter().all(|opinion| opinion.outcome.is_ok()), "{well:?}");
 }
 
 #[tokio::test]
-async fn who_gets_no_turn_in_time_is_answered_in_time_all_the_same() {
-    let model = FakeModel::saying(Reply::Silence).await;
+async fn a_question_without_a_free_slot_times_out_in_time() {
+    let model = FakeModel::always(ModelResponse::NoResponse).await;
     let timeout = Duration::from_millis(500);
-    let counsel = counsel(Api::OpenAi, &model, Terms { timeout, concurrency: 2, ..terms() });
+    let client = client(Api::OpenAi, &model, ClientConfig { timeout, concurrency: 2, ..config() });
     let begun = Instant::now();
     let questions: Vec<OpinionSought> = (1..=6).map(other).collect();
-    let asked = questions.iter().zip(1..).map(|(sought, n)| ask(&counsel, sought, n));
+    let asked = questions.iter().zip(1..).map(|(sought, n)| ask(&client, sought, n));
     let opinions = join_all(asked).await;
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     let requests: u32 = opinions.iter().map(|opinion| opinion.usage.requests).sum();
-    assert_eq!((requests, model.asked().len()), (2, 2), "nothing is sent when the time is over");
+    assert_eq!((requests, model.requests().len()), (2, 2), "nothing is sent after the deadline");
     for opinion in opinions {
         assert_eq!(opinion.outcome.unwrap_err().trouble, Trouble::TimedOut);
     }

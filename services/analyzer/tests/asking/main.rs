@@ -1,4 +1,4 @@
-//! Asking models over real HTTP: what is asked, what is made of the answers, and of everything that is not one.
+//! Asking models over real HTTP: requests, answers and failures.
 #![allow(clippy::unwrap_used, reason = "a test may fail loudly, in its helpers, too")]
 
 mod answers;
@@ -10,8 +10,8 @@ mod troubles;
 use std::{sync::Arc, time::Duration};
 
 use hemostat_analyzer::{
-    counsel::{Asked, Counsel, Opinion, Terms},
-    provider::{Anthropic, OpenAi, Provider, Wire},
+    model_client::{ClientConfig, ModelClient, Opinion, Question},
+    provider::{Anthropic, HttpClient, OpenAi, Provider},
 };
 use hemostat_core::testing;
 use hemostat_runtime::{Clock, SystemClock};
@@ -20,12 +20,11 @@ use hemostat_schema::{
     action::Remedy,
     diagnosis::{Exhibit, OpinionSought, Part},
 };
-use hemostat_settings::{Config, DiagnosisBy};
-use hemostat_tests::{FakeModel, Reply};
-use secrecy::SecretString;
+use hemostat_settings::{Config, DiagnosisBy, Secret};
+use hemostat_tests::{FakeModel, ModelResponse};
 use serde_json::{Value, json};
 
-/// By which API a model is asked.
+/// A provider's API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Api {
     OpenAi,
@@ -50,11 +49,15 @@ impl Api {
     }
 
     fn provider(self, model: &FakeModel) -> Box<dyn Provider> {
-        let (wire, key) = (Wire::new().unwrap(), SecretString::from(model.key()));
+        self.provider_with_key(model, Secret::from(model.key()))
+    }
+
+    fn provider_with_key(self, model: &FakeModel, key: Secret) -> Box<dyn Provider> {
+        let http = HttpClient::new().unwrap();
         let name = self.model().to_owned();
         match self {
-            Self::OpenAi => Box::new(OpenAi::new(&wire, Some(&model.openai()), Some(&key), name).unwrap()),
-            Self::Anthropic => Box::new(Anthropic::new(&wire, Some(&model.anthropic()), Some(&key), name).unwrap()),
+            Self::OpenAi => Box::new(OpenAi::new(&http, Some(&model.openai()), Some(&key), name).unwrap()),
+            Self::Anthropic => Box::new(Anthropic::new(&http, Some(&model.anthropic()), Some(&key), name).unwrap()),
         }
     }
 
@@ -72,35 +75,35 @@ impl Api {
     }
 }
 
-/// Terms on which a test does not wait for long.
-fn terms() -> Terms {
+/// Limits with short waits, for tests.
+fn config() -> ClientConfig {
     let mut config = Config::default();
     config.analyzer.mode = DiagnosisBy::Model;
     config.analyzer.timeout = Duration::from_secs(10);
-    Terms { first_wait: Duration::from_millis(5), ..Terms::of(&config.analyzer) }
+    ClientConfig { first_wait: Duration::from_millis(5), ..ClientConfig::from_settings(&config.analyzer) }
 }
 
-fn counsel(api: Api, model: &FakeModel, terms: Terms) -> Counsel {
-    timed(api, model, terms, Arc::new(SystemClock))
+fn client(api: Api, model: &FakeModel, config: ClientConfig) -> ModelClient {
+    client_at(api, model, config, Arc::new(SystemClock))
 }
 
-fn timed(api: Api, model: &FakeModel, terms: Terms, clock: Arc<dyn Clock>) -> Counsel {
-    Counsel::new(api.provider(model), terms, clock)
+fn client_at(api: Api, model: &FakeModel, config: ClientConfig, clock: Arc<dyn Clock>) -> ModelClient {
+    ModelClient::new(api.provider(model), config, clock)
 }
 
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
-/// What comes of the `n`th question, with the check that no key is told whatever comes of it.
-async fn ask(counsel: &Counsel, sought: &OpinionSought, n: u64) -> Opinion {
+/// The opinion on the `n`th question. Checks that no output holds the key.
+async fn ask(client: &ModelClient, sought: &OpinionSought, n: u64) -> Opinion {
     let trace: TraceParent = TRACE.parse().unwrap();
-    let asked = Asked { id: testing::id(n), sought, trace: Some(trace) };
-    let opinion = counsel.ask(asked, Duration::from_secs(60)).await;
-    let told = format!("{opinion:?} {counsel:?}");
-    assert!(!told.contains("SECRET"), "the key is told: {told}");
+    let asked = Question { id: testing::id(n), sought, trace: Some(trace) };
+    let opinion = client.ask(asked, Duration::from_secs(60)).await;
+    let output = format!("{opinion:?} {client:?}");
+    assert!(!output.contains("SECRET"), "the key leaks: {output}");
     opinion
 }
 
-/// The answer of a model that has understood.
+/// A valid answer.
 fn answer() -> Value {
     json!({
         "verdict": "real", "root_cause": "its pool of connections is exhausted", "remedy": "restart",
@@ -108,13 +111,13 @@ fn answer() -> Value {
     })
 }
 
-/// The answer with another value for this field.
+/// A valid answer with another value in one field.
 fn answer_with(field: &str, value: Value) -> Value {
     let mut answer = answer();
     answer[field] = value;
     answer
 }
 
-fn good() -> Reply {
-    Reply::json(&answer())
+fn valid_answer() -> ModelResponse {
+    ModelResponse::json(&answer())
 }

@@ -1,5 +1,5 @@
-//! Made-up events such as a busy host has them, the same ones for the same number: mostly samples, now and then an
-//! illness. About 250 bytes each as they stand on the log.
+//! Generates the events of a busy host, deterministic by number: mostly samples, now and then an incident. An entry on
+//! the log has about 250 bytes.
 
 use hemostat_schema::{
     ByteCount, Cause, Confidence, Event, IncidentId, NewEvent, Percent, Span, Subject, Timestamp, TraceParent,
@@ -9,29 +9,29 @@ use hemostat_schema::{
     observation::{Cleared, Evidence, Sampled, Seen, Severity, Symptom, SymptomCleared, SymptomRaised, Trend},
 };
 
-/// A host with containers that say things.
+/// Generates the events of one host.
 #[derive(Debug, Clone)]
-pub struct Load {
+pub struct EventGenerator {
     host: String,
     containers: usize,
 }
 
-/// Of so many events the last three tell of an illness.
+/// Length of the cycle of events; the last three of a cycle belong to an incident.
 const CYCLE: usize = 25;
 
-impl Load {
-    /// A host of this name with so many containers.
+impl EventGenerator {
+    /// A host of this name with this number of containers.
     pub fn new(host: &str, containers: usize) -> Self {
         Self { host: host.to_owned(), containers }
     }
 
-    /// One of its containers.
+    /// The subject of one of its containers.
     pub fn subject(&self, container: usize) -> Subject {
         let text = format!("{}/shop-api-{:02}", self.host, container % self.containers);
         text.parse().expect("it is a container's key")
     }
 
-    /// Every container, seen for the first time.
+    /// The first sighting of every container.
     pub fn seen(&self) -> Vec<NewEvent> {
         (0..self.containers).map(|container| self.event(container, 0, Seen { facts: facts(container) })).collect()
     }
@@ -44,10 +44,10 @@ impl Load {
     fn nth(&self, batch: usize, index: usize, number: usize) -> NewEvent {
         let container = number / CYCLE;
         match (index % CYCLE, batch % 2) {
-            (22, 0) => self.ill(container, number, raised(container, number)),
-            (23, 0) => self.ill(container, number, reached(container)).caused_by(Cause::Sibling(index - 1)),
-            (24, 0) => self.ill(container, number, refused(number)).caused_by(Cause::Sibling(index - 1)),
-            (22, _) => self.ill(
+            (22, 0) => self.in_incident(container, number, raised(container, number)),
+            (23, 0) => self.in_incident(container, number, reached(container)).caused_by(Cause::Sibling(index - 1)),
+            (24, 0) => self.in_incident(container, number, refused(number)).caused_by(Cause::Sibling(index - 1)),
+            (22, _) => self.in_incident(
                 container,
                 number,
                 SymptomCleared { symptom: Symptom::MemoryHigh, why: Cleared::Well, stood: Span::from_secs(95) },
@@ -56,8 +56,8 @@ impl Load {
         }
     }
 
-    /// An event of an illness.
-    fn ill(&self, container: usize, number: usize, event: impl Into<Event>) -> NewEvent {
+    /// An event of an incident.
+    fn in_incident(&self, container: usize, number: usize, event: impl Into<Event>) -> NewEvent {
         let incident = IncidentId::begun(&self.subject(container), at(container * 60_000));
         self.event(container, number, event).in_incident(Some(incident))
     }
@@ -67,14 +67,13 @@ impl Load {
     }
 }
 
-/// An instant so many milliseconds into 2026.
+/// The time `ms` milliseconds into 2026.
 fn at(ms: usize) -> Timestamp {
     let ms = i64::try_from(ms).expect("there are not so many events");
     Timestamp::from_millisecond(1_767_225_600_000 + ms).expect("it is an instant of this millennium")
 }
 
-/// As chance would have it: Lua hashes only some bytes of a long string, so texts that hardly differ would cost it more
-/// than real ones.
+/// Random, like real ones: Lua hashes only some bytes of a long string, so similar strings would collide.
 fn trace(number: usize) -> TraceParent {
     let mut chance = fastrand::Rng::with_seed(number as u64);
     let text = format!("00-{:032x}-{:016x}-01", chance.u128(1..), chance.u64(1..));
@@ -107,7 +106,7 @@ pub(crate) fn facts(container: usize) -> Facts {
     }
 }
 
-/// Vitals that bear the event's number, so that each can be told from every other.
+/// Vitals that contain the event's number, so that each event is distinguishable.
 pub(crate) fn vitals(number: usize) -> Vitals {
     let number = number as u64;
     #[expect(clippy::cast_precision_loss, reason = "small numbers")]

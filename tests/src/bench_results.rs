@@ -1,36 +1,36 @@
-//! What a bench found: printed as a table, and written as JSON lines for machines.
+//! The measurements of a bench, printed as a table and written as JSON lines.
 
 use std::{fs, io::Write as _, path::PathBuf};
 
 use serde_json::json;
 
-/// The figures of one bench.
+/// The measurements of one bench.
 #[derive(Debug)]
-pub struct Figures {
+pub struct BenchResults {
     bench: &'static str,
-    rows: Vec<Figure>,
+    rows: Vec<Measurement>,
 }
 
 #[derive(Debug)]
-struct Figure {
+struct Measurement {
     name: String,
     value: f64,
     unit: &'static str,
     ceiling: Option<f64>,
 }
 
-impl Figures {
-    /// None yet.
+impl BenchResults {
+    /// No measurements yet.
     pub fn of(bench: &'static str) -> Self {
         Self { bench, rows: vec![] }
     }
 
-    /// One figure; `ceiling` is what the machine could do at best, measured in the same run, where there is such a thing.
+    /// Adds a measurement. `ceiling` is the best that the machine could do, measured in the same run.
     pub fn add(&mut self, name: impl Into<String>, value: f64, unit: &'static str, ceiling: Option<f64>) {
-        self.rows.push(Figure { name: name.into(), value, unit, ceiling });
+        self.rows.push(Measurement { name: name.into(), value, unit, ceiling });
     }
 
-    /// The median and the 99th percentile of `values`, as `<name>_p50` and `<name>_p99`.
+    /// Adds the median and the 99th percentile of `values` as `<name>_p50` and `<name>_p99`.
     pub fn percentiles(&mut self, name: &str, mut values: Vec<f64>, unit: &'static str) {
         values.sort_by(f64::total_cmp);
         for (suffix, share) in [("p50", 0.50), ("p99", 0.99)] {
@@ -47,7 +47,7 @@ impl Figures {
     pub fn publish(&self) {
         let width = self.rows.iter().map(|row| row.name.len()).max().unwrap_or_default();
         let mut lines = String::new();
-        #[expect(clippy::print_stdout, reason = "a bench prints its figures")]
+        #[expect(clippy::print_stdout, reason = "a bench prints its results")]
         for row in &self.rows {
             let ratio = row.ceiling.map(|ceiling| row.value / ceiling);
             let beside = match (row.ceiling, ratio) {
@@ -61,10 +61,10 @@ impl Figures {
             lines.push_str(&format!("{line}\n"));
         }
         let folder = target().join("bench");
-        fs::create_dir_all(&folder).expect("target/bench can be made");
+        fs::create_dir_all(&folder).expect("target/bench can be created");
         let path = folder.join(format!("{}.jsonl", self.bench));
-        let mut file = fs::File::create(path).expect("the figures' file can be made");
-        file.write_all(lines.as_bytes()).expect("the figures can be written");
+        let mut file = fs::File::create(path).expect("the file can be created");
+        file.write_all(lines.as_bytes()).expect("the file can be written");
     }
 }
 

@@ -1,44 +1,44 @@
-//! One test's own world without Docker: a simulated engine, a directory, a configuration, HemoStat processes.
+//! A HemoStat deployment of one test on the fake Docker engine.
 
 use std::{collections::BTreeMap, net::TcpListener, path::PathBuf};
 
-use hemostat_fake_docker::{Simulated, World};
+use hemostat_fake_docker::{EngineState, FakeDocker};
 use tempfile::TempDir;
 
 use crate::Hemostat;
 
-/// One test's own world without Docker; all of it is taken away when it is dropped.
+/// A HemoStat deployment on the fake Docker engine; dropping it removes everything.
 #[derive(Debug)]
-pub struct Simulation {
+pub struct SimulatedDeployment {
     /// The engine.
-    pub engine: Simulated,
+    pub engine: FakeDocker,
     settings: BTreeMap<String, String>,
     directory: TempDir,
     processes: usize,
 }
 
-impl Simulation {
-    /// With these containers; HemoStat looks after all of them.
-    pub async fn of(world: World) -> Self {
-        // Once for the whole process; an error says that another world was sooner.
+impl SimulatedDeployment {
+    /// A deployment with these containers, all of which HemoStat watches.
+    pub async fn of(state: EngineState) -> Self {
+        // An error means that it is installed already.
         drop(rustls::crypto::ring::default_provider().install_default());
         let directory = tempfile::Builder::new().prefix("hemostat-simulation-").tempdir().unwrap();
-        let engine = Simulated::at(directory.path().join("docker.sock"), world).await.unwrap();
-        let mut simulation = Self { engine, settings: BTreeMap::new(), directory, processes: 0 };
-        simulation.set("host", "bed");
-        simulation.set("data_dir", simulation.data_dir().display().to_string());
-        simulation.set("docker.host", simulation.engine.address());
-        simulation.set_raw("monitor.exclude", "[]");
-        simulation.set("thresholds.grace", "0s");
-        simulation
+        let engine = FakeDocker::at(directory.path().join("docker.sock"), state).await.unwrap();
+        let mut deployment = Self { engine, settings: BTreeMap::new(), directory, processes: 0 };
+        deployment.set("host", "bed");
+        deployment.set("data_dir", deployment.data_dir().display().to_string());
+        deployment.set("docker.host", deployment.engine.address());
+        deployment.set_raw("monitor.exclude", "[]");
+        deployment.set("thresholds.grace", "0s");
+        deployment
     }
 
-    /// With this text for this key of the configuration, from the next start on.
+    /// Sets a configuration key to a text, for processes started later.
     pub fn set(&mut self, key: &str, text: impl AsRef<str>) {
         self.set_raw(key, format!("{:?}", text.as_ref()));
     }
 
-    /// With this value, written as TOML, for this key of the configuration, from the next start on.
+    /// Sets a configuration key to a TOML value, for processes started later.
     pub fn set_raw(&mut self, key: &str, toml: impl Into<String>) {
         self.settings.insert(key.to_owned(), toml.into());
     }
@@ -51,7 +51,7 @@ impl Simulation {
         let config = self.directory.path().join(format!("{}.toml", self.processes));
         let text: String = self.settings.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
         std::fs::write(&config, text).unwrap();
-        Hemostat::start("up", &config, &address, config.with_extension("log")).ready().await
+        Hemostat::start("up", &config, &address, config.with_extension("log")).wait_until_ready().await
     }
 
     fn data_dir(&self) -> PathBuf {

@@ -1,4 +1,4 @@
-//! One test's own world: a directory, patients, a fake Slack, a configuration with short windows, HemoStat processes.
+//! A HemoStat deployment of one test: patients in Docker, a fake Slack, a configuration with short windows, processes.
 
 use std::{
     collections::BTreeMap,
@@ -6,73 +6,73 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use hemostat_patient::stage::{Deeds, Patient, PatientSpec, Record, Stage};
+use hemostat_patient::stage::{DockerActions, EventRecorder, Patient, PatientSpec, Stage};
 use tempfile::TempDir;
 
 use crate::{FakeModel, FakeSlack, Hemostat, redis::redis_cli};
 
-/// One test's own world; all of it is taken away when it is dropped.
+/// A HemoStat deployment of one test; dropping it removes everything.
 #[derive(Debug)]
-pub struct Bed {
-    /// Where its patients live.
+pub struct TestDeployment {
+    /// Its patients' containers.
     pub stage: Stage,
-    /// Where its alerts go.
+    /// The receiver of its alerts.
     pub slack: FakeSlack,
-    record: Record,
+    recorder: EventRecorder,
     settings: BTreeMap<String, String>,
     directory: TempDir,
     processes: usize,
-    /// What must turn up nowhere, beside the webhook's address.
+    /// Secrets that must appear in no log and no file, besides the webhook's address.
     secrets: Vec<&'static str>,
 }
 
-impl Bed {
-    /// A bed for the test of this name, which becomes part of its containers' names.
+impl TestDeployment {
+    /// A deployment for the test `name`, which becomes part of its containers' names.
     pub async fn new(name: &str) -> Self {
-        // An error means that an earlier bed of this process has done it.
+        // An error means that it is installed already.
         drop(rustls::crypto::ring::default_provider().install_default());
         let prefix = format!("bed-{name}-{}", std::process::id());
         let stage = Stage::new(prefix.clone(), prefix.clone()).await.unwrap_or_else(|error| panic!("{error:#}"));
-        let record = stage.record();
+        let recorder = stage.recorder();
         let slack = FakeSlack::start().await;
         let directory = tempfile::Builder::new().prefix("hemostat-bed-").tempdir().unwrap();
-        let mut bed =
-            Self { stage, slack, record, settings: BTreeMap::new(), directory, processes: 0, secrets: vec![] };
-        bed.set("host", "bed");
-        bed.set("data_dir", bed.data_dir().display().to_string());
-        bed.set("monitor.interval", "500ms");
-        bed.set("thresholds.for", "2s");
-        bed.set("thresholds.clear_after", "1s");
-        bed.set("thresholds.grace", "0s");
-        bed.set("responder.stabilisation", "2s");
-        bed.set("responder.backoff.first", "1s");
-        bed.set("runtime.lease_ttl", "2s");
-        let webhook = bed.slack.url().to_owned();
-        bed.set("alerts.slack_webhook_url", webhook);
-        bed.set("alerts.slack_timeout", "1s");
-        // The engine is everybody's: each HemoStat looks after its own patients only.
-        bed.set_raw("monitor.exclude", "[]");
-        bed.set_raw("monitor.only", format!("[\"{prefix}-*\"]"));
-        bed
+        let mut deployment =
+            Self { stage, slack, recorder, settings: BTreeMap::new(), directory, processes: 0, secrets: vec![] };
+        deployment.set("host", "bed");
+        deployment.set("data_dir", deployment.data_dir().display().to_string());
+        deployment.set("monitor.interval", "500ms");
+        deployment.set("thresholds.for", "2s");
+        deployment.set("thresholds.clear_after", "1s");
+        deployment.set("thresholds.grace", "0s");
+        deployment.set("responder.stabilisation", "2s");
+        deployment.set("responder.backoff.first", "1s");
+        deployment.set("runtime.lease_ttl", "2s");
+        let webhook = deployment.slack.url().to_owned();
+        deployment.set("alerts.slack_webhook_url", webhook);
+        deployment.set("alerts.slack_timeout", "1s");
+        // All tests share the Docker engine: HemoStat watches only this deployment's patients.
+        deployment.set_raw("monitor.exclude", "[]");
+        deployment.set_raw("monitor.only", format!("[\"{prefix}-*\"]"));
+        deployment
     }
 
-    /// With this text for this key of the configuration, from the next start on.
+    /// Sets a configuration key to a text, for processes started later.
     pub fn set(&mut self, key: &str, text: impl AsRef<str>) {
         self.set_raw(key, format!("{:?}", text.as_ref()));
     }
 
-    /// With this value, written as TOML, for this key of the configuration, from the next start on.
+    /// Sets a configuration key to a TOML value, for processes started later.
     pub fn set_raw(&mut self, key: &str, toml: impl Into<String>) {
         self.settings.insert(key.to_owned(), toml.into());
     }
 
-    /// These are secret: whatever HemoStat says or stores when the bed is taken away must not hold them.
-    pub fn keeps_secret(&mut self, secrets: impl IntoIterator<Item = &'static str>) {
+    /// Adds secrets, which HemoStat's output and data must not contain when the deployment is dropped.
+    pub fn add_secrets(&mut self, secrets: impl IntoIterator<Item = &'static str>) {
         self.secrets.extend(secrets);
     }
 
-    /// Asks `model` in this mode, by OpenAI's API, from the next start on. Its key must turn up nowhere.
-    pub fn asks(&mut self, model: &FakeModel, mode: &str) {
+    /// Configures `model` in this mode, over OpenAI's API, for processes started later. Its key is a secret.
+    pub fn use_model(&mut self, model: &FakeModel, mode: &str) {
         self.set("analyzer.mode", mode);
         self.set("analyzer.model", "gpt-of-the-test-bed");
         self.set("analyzer.openai_base_url", model.openai());
@@ -85,17 +85,17 @@ impl Bed {
         self.stage.spawn(spec).await.unwrap_or_else(|error| panic!("{error:#}"))
     }
 
-    /// What the engine's own record says was done to `patient`.
-    pub fn deeds(&self, patient: &Patient) -> Deeds {
-        self.record.of(&patient.id)
+    /// What Docker's own events say was done to `patient`.
+    pub fn docker_actions(&self, patient: &Patient) -> DockerActions {
+        self.recorder.of(&patient.id)
     }
 
     /// Starts `hemostat up` and waits until it is ready.
     pub async fn up(&mut self) -> Hemostat {
-        self.start("up").ready().await
+        self.start("up").wait_until_ready().await
     }
 
-    /// Starts `hemostat <role>`, ready or not.
+    /// Starts `hemostat <role>` without waiting for it.
     pub fn start(&mut self, role: &str) -> Hemostat {
         self.processes += 1;
         let address = free_address();
@@ -107,12 +107,12 @@ impl Bed {
         Hemostat::start(role, &config, &address, config.with_extension("log"))
     }
 
-    /// The data directory of its HemoStat, which an embedded Redis keeps its data in.
+    /// HemoStat's data directory, which also holds the data of an embedded Redis.
     pub fn data_dir(&self) -> PathBuf {
         self.directory.path().join("data")
     }
 
-    /// What `redis-cli` prints for a command to the embedded Redis.
+    /// Runs a command on the embedded Redis and returns what `redis-cli` prints.
     ///
     /// # Errors
     /// When it fails.
@@ -120,27 +120,27 @@ impl Bed {
         redis_cli(&self.data_dir().join("redis.sock"), None, arguments)
     }
 
-    /// Everything that its HemoStats have said.
-    pub fn said(&self) -> String {
+    /// The output of all its processes.
+    pub fn output(&self) -> String {
         let mut logs: Vec<PathBuf> =
             std::fs::read_dir(self.directory.path()).unwrap().map(|f| f.unwrap().path()).collect();
         logs.retain(|path| path.extension().is_some_and(|extension| extension == "log"));
         logs.sort();
-        let said =
+        let output =
             |path: &PathBuf| format!("--- {}\n{}", path.display(), std::fs::read_to_string(path).unwrap_or_default());
-        logs.iter().map(said).collect()
+        logs.iter().map(output).collect()
     }
 }
 
-impl Drop for Bed {
+impl Drop for TestDeployment {
     fn drop(&mut self) {
-        // An embedded Redis outlives a HemoStat that was killed; an error means that there is none.
+        // An embedded Redis survives a killed HemoStat; an error means that there is none.
         drop(self.redis_cli(&["SHUTDOWN", "NOSAVE"]));
-        let said = self.said();
+        let output = self.output();
         if std::thread::panicking() {
             #[expect(clippy::print_stderr, reason = "shown by the test runner with the failure")]
             {
-                eprintln!("{said}");
+                eprintln!("{output}");
             }
         } else {
             let files: Vec<(PathBuf, Vec<u8>)> = files(&self.data_dir())
@@ -151,7 +151,7 @@ impl Drop for Bed {
                 })
                 .collect();
             for secret in self.secrets.iter().copied().chain([self.slack.secret()]) {
-                assert!(!said.contains(secret), "a secret was told:\n{said}");
+                assert!(!output.contains(secret), "a secret is in the output:\n{output}");
                 for (file, content) in &files {
                     let found = content.windows(secret.len()).any(|bytes| bytes == secret.as_bytes());
                     assert!(!found, "a secret is in {}", file.display());
@@ -161,20 +161,20 @@ impl Drop for Bed {
     }
 }
 
-/// All files in a directory, at any depth; none where there is no such directory.
+/// All files in a directory, recursively; none if the directory does not exist.
 fn files(directory: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path());
     entries
         .flat_map(|path| match path.symlink_metadata() {
             Ok(found) if found.is_dir() => files(&path),
             Ok(found) if found.is_file() => vec![path],
-            // The socket, or gone meanwhile.
+            // The socket, or a file deleted meanwhile.
             _ => vec![],
         })
         .collect()
 }
 
-/// An address on which nobody listens just now.
+/// A free loopback address.
 fn free_address() -> String {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }

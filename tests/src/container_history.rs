@@ -1,4 +1,4 @@
-//! What the log says of one container, as the API tells it.
+//! The events about one container, from the API.
 
 use std::fmt;
 
@@ -7,32 +7,32 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// One event, as the API tells it.
+/// One event, from the API.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Event {
-    /// Its place in the log.
+    /// Its id on the log.
     pub id: String,
     /// When it happened.
     pub at: Timestamp,
     /// Such as `action.authorised`.
     pub kind: String,
-    /// The illness that it is part of.
+    /// The incident that it belongs to.
     pub incident: Option<String>,
-    /// The event that led to it.
+    /// The event that caused it.
     pub cause: Option<String>,
-    /// The event in a line.
+    /// The event as one line of text.
     pub line: String,
-    /// What it says.
+    /// Its data.
     pub data: Value,
 }
 
-/// What happened to one container, the oldest first.
+/// The events about one container, oldest first.
 #[derive(Debug, Clone)]
-pub struct Story(pub Vec<Event>);
+pub struct ContainerHistory(pub Vec<Event>);
 
-impl Story {
+impl ContainerHistory {
     pub(crate) fn parse(mut answer: Value) -> anyhow::Result<Self> {
-        serde_json::from_value(answer["events"].take()).map(Self).context("these are not events")
+        serde_json::from_value(answer["events"].take()).map(Self).context("the response holds no events")
     }
 
     /// The events of this kind.
@@ -40,7 +40,7 @@ impl Story {
         self.0.iter().filter(|event| event.kind == kind).collect()
     }
 
-    /// How many events of this kind there are.
+    /// The number of events of this kind.
     pub fn count(&self, kind: &str) -> usize {
         self.all(kind).len()
     }
@@ -57,7 +57,7 @@ impl Story {
     }
 }
 
-impl fmt::Display for Story {
+impl fmt::Display for ContainerHistory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|event| writeln!(f, "{} {:28} {}", event.at, event.kind, event.line))
     }
