@@ -158,3 +158,108 @@ pub fn panicked(what: &str, panic: &(dyn Any + Send)) -> String {
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
     format!("{what} panicked: {text}")
 }
+
+#[cfg(test)]
+mod tests {
+    use hemostat_schema::{
+        Event, NewEvent, Timestamp,
+        action::{Action, Paused},
+    };
+
+    use super::*;
+    use crate::{Decision, Trigger, testing};
+
+    /// An event about `subject`; `poison` makes the folds panic.
+    fn event(id: u64, subject: &str, reason: &str) -> Recorded {
+        let paused = Paused { by: "test".into(), reason: reason.into() };
+        NewEvent::new(subject.parse().unwrap(), Timestamp::UNIX_EPOCH, paused).recorded(testing::id(id), &[])
+    }
+
+    fn reason(event: &Recorded) -> &str {
+        let Some(Event::Action(Action::Paused(paused))) = event.event() else { panic!("another event") };
+        assert_ne!(paused.reason, "poison", "poisoned");
+        &paused.reason
+    }
+
+    /// The number of events, per subject and per host, that are not `quiet`.
+    struct Count;
+
+    impl Decider for Count {
+        const GROUP: &'static str = "count";
+        const VERSION: u16 = 3;
+        const READS: &'static [Family] = &[Family::Action];
+        type State = u32;
+        type Shared = u32;
+        type Policy = ();
+
+        fn evolve(state: &mut u32, shared: &mut u32, event: &Recorded) {
+            *shared += 1;
+            *state += u32::from(reason(event) != "quiet");
+        }
+
+        fn decide(_: &u32, _: &u32, _: &Trigger<'_>, (): &(), _: Timestamp) -> Decision {
+            Decision::nothing()
+        }
+    }
+
+    impl Projection for Count {
+        const NAME: &'static str = "count";
+        const VERSION: u16 = 3;
+        const READS: &'static [Family] = &[Family::Action];
+        type Row = u32;
+
+        fn keys(event: &Recorded) -> Vec<String> {
+            vec!["all".into(), event.subject.to_string()]
+        }
+
+        fn evolve(row: Option<u32>, key: &str, event: &Recorded) -> Option<u32> {
+            if key == "all" {
+                return Some(row.unwrap_or(0) + 1);
+            }
+            match reason(event) {
+                "delete" => None,
+                _ => Some(row.unwrap_or(0) + 1),
+            }
+        }
+    }
+
+    #[test]
+    fn an_event_changes_the_states_and_advances_the_version() {
+        let (mut subject, mut shared) = (SubjectState::default(), 0);
+        let mut fold = |id, reason| decider::<Count>(&mut subject, &mut shared, &event(id, "h/a", reason));
+        assert_eq!(fold(1, "x"), Ok(Changed { subject: true, shared: true }));
+        assert_eq!(fold(2, "quiet"), Ok(Changed { subject: true, shared: true }), "its version advanced");
+        assert_eq!((subject.state, shared), (1, 2));
+        assert_eq!(subject.versions, [(Family::Action, testing::id(2))].into());
+    }
+
+    #[test]
+    fn an_event_whose_fold_panics_changes_neither_state() {
+        let (mut subject, mut shared) = (SubjectState::default(), 0);
+        let error = decider::<Count>(&mut subject, &mut shared, &event(1, "h/a", "poison")).unwrap_err();
+        assert!(error.starts_with("the fold panicked: ") && error.contains("poisoned"), "{error}");
+        assert_eq!((subject, shared), (SubjectState::default(), 0));
+    }
+
+    #[test]
+    fn an_event_whose_fold_panics_changes_no_row_and_the_others_of_its_run_are_folded() {
+        let events = [event(1, "h/a", "x"), event(2, "h/a", "poison"), event(3, "h/b", "x"), event(4, "h/b", "delete")];
+        let keyed: Vec<_> = events.iter().map(|event| (event, keys::<Count>(event).unwrap())).collect();
+        let mut rows = Rows::<Count>::from([("h/b".to_owned(), Some(7)), ("h/c".to_owned(), Some(1))]);
+        let mut folded = projection::<Count>(&mut rows, &keyed);
+        folded.changed.sort();
+        assert_eq!(folded.changed, ["all", "h/a", "h/b"]);
+        assert_eq!(folded.panicked.into_keys().collect::<Vec<_>>(), [testing::id(2)]);
+        let expected = [("all", 3), ("h/a", 1), ("h/c", 1)].map(|(key, row)| (key.to_owned(), row));
+        assert_eq!(existing(rows), expected.into());
+    }
+
+    #[test]
+    fn views_and_rows_keep_their_stored_names() {
+        assert_eq!(decider_view::<Count>(), "count.3");
+        assert_eq!(shared_view::<Count>(), "count-shared.3");
+        assert_eq!(projection_group::<Count>(), "count.3");
+        let row = serde_json::to_value(SubjectState::<u32>::default()).unwrap();
+        assert_eq!(row, serde_json::json!({ "heads": {}, "trace": null, "state": 0 }));
+    }
+}

@@ -1,8 +1,8 @@
-//! Deliveries that a group gave up on: finding them, and having them dealt with anew.
+//! The dead-letter queue of a consumer group: list, redrive, discard.
 //!
-//! What that takes depends on the group. An effect is simply tried again. A decider must first fold its state anew, as that
-//! was folded without the event. A view knows no single deliveries: it is filled anew, and parks again what it still
-//! cannot fold.
+//! How a dead letter is redriven depends on its group. An effect gets the delivery again. A decider first folds its state
+//! again, as that was folded without the event. A projection has no deliveries: its view is rebuilt, and an event that it
+//! still cannot fold becomes a dead letter again.
 
 use std::{cmp::Reverse, ops::Bound};
 
@@ -15,21 +15,21 @@ use crate::{
     rebuild,
 };
 
-/// So many of a partition are looked through.
-const MOST: usize = 10_000;
+/// Maximum dead letters of a partition that are searched.
+const MAX_SEARCHED: usize = 10_000;
 
-/// What was done to have a parked delivery dealt with anew.
+/// How a dead letter was redriven.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Redriven {
-    /// It is in its group's backlog again.
+    /// Its group gets the delivery again.
     Delivered,
-    /// The same, and the group folds its state anew first.
+    /// The same, after the group has folded its state again.
     Refolded,
-    /// This view is filled anew.
+    /// This view is rebuilt.
     Refilled(String),
 }
 
-/// Those of all partitions, the newest first; at most `limit`.
+/// The dead letters of all partitions, newest first; at most `limit`.
 ///
 /// # Errors
 /// When the log cannot be read.
@@ -38,53 +38,53 @@ pub async fn list(log: &dyn Log, limit: usize) -> Result<Vec<DeadLetter>, Error>
     for partition in (0..log.partitions()).map(Partition) {
         dead_letters.extend(log.dead_letters(partition, limit).await?);
     }
-    dead_letters.sort_by_key(|delivery| Reverse((delivery.at, delivery.key)));
+    dead_letters.sort_by_key(|letter| Reverse((letter.at, letter.key)));
     dead_letters.truncate(limit);
     Ok(dead_letters)
 }
 
-/// The event of one, as it stands on the log or in the archive; none when it is gone.
+/// The event of a dead letter, from the log or the archive; `None` when it is gone.
 ///
 /// # Errors
 /// When neither can be read.
-pub async fn event(history: &History, delivery: &DeadLetter) -> Result<Option<RawEntry>, Error> {
-    let only = Range { from: Bound::Included(delivery.id), to: Bound::Included(delivery.id) };
-    let found = history.raw(delivery.id.partition, &[delivery.family], only, Order::OldestFirst, 1).await?;
+pub async fn event(history: &History, letter: &DeadLetter) -> Result<Option<RawEntry>, Error> {
+    let only = Range { from: Bound::Included(letter.id), to: Bound::Included(letter.id) };
+    let found = history.raw(letter.id.partition, &[letter.family], only, Order::OldestFirst, 1).await?;
     Ok(found.into_iter().next())
 }
 
-/// Has one dealt with anew; none when there is no such one.
+/// Redrives a dead letter; `None` when there is no such.
 ///
 /// # Errors
-/// When the log cannot be read or written; [`Error::Invalid`] when its event, or the history on which its group's state
-/// rests, is gone: then it can only be discarded.
+/// When the log cannot be read or written; [`Error::Invalid`] when its event, or history that its group must fold again, is
+/// gone: then it can only be discarded.
 pub async fn redrive(history: &History, key: EventId) -> Result<Option<(DeadLetter, Redriven)>, Error> {
     let (log, partition) = (history.log(), key.partition);
-    let dead_letters = log.dead_letters(partition, MOST).await?;
-    let Some(delivery) = dead_letters.into_iter().find(|delivery| delivery.key == key) else { return Ok(None) };
-    let group = &delivery.group;
+    let dead_letters = log.dead_letters(partition, MAX_SEARCHED).await?;
+    let Some(letter) = dead_letters.into_iter().find(|letter| letter.key == key) else { return Ok(None) };
+    let group = &letter.group;
     if read_model::of_group(group).is_some() {
         let view = rebuild::request(&**log, partition, group).await?;
-        return Ok(Some((delivery, Redriven::Refilled(view))));
+        return Ok(Some((letter, Redriven::Refilled(view))));
     }
     let states = log.inspect(partition).await?.views;
     let states = states.into_iter().filter(|view| read_model::of_group(view).is_some_and(|(name, _)| name == group));
     let forget: Vec<(String, String)> = states.map(|view| (view, OFFSET.to_owned())).collect();
     if forget.is_empty() {
-        return Ok(log.redrive(partition, key, &[]).await?.map(|delivery| (delivery, Redriven::Delivered)));
+        return Ok(log.redrive(partition, key, &[]).await?.map(|letter| (letter, Redriven::Delivered)));
     }
     if let Some((family, last)) = project::trimmed_without_archive(history, partition, &Family::ALL).await? {
         let reason = format!(
-            "the state of {group} would have to be folded anew, but {} up to {last} are no longer on the log and there \
-             is no archive; discard it instead",
+            "{group} would have to fold its state again, but {} up to {last} were trimmed and there is no archive; discard \
+             the dead letter instead",
             family.stream()
         );
-        return Err(Error::Invalid { doing: "put a parked delivery back", reason });
+        return Err(Error::Invalid { doing: "redrive a dead letter", reason });
     }
-    Ok(log.redrive(partition, key, &forget).await?.map(|delivery| (delivery, Redriven::Refolded)))
+    Ok(log.redrive(partition, key, &forget).await?.map(|letter| (letter, Redriven::Refolded)))
 }
 
-/// Deletes one; its event stays. None when there is no such one.
+/// Deletes a dead letter; its event stays. `None` when there is no such.
 ///
 /// # Errors
 /// When the log cannot be written.

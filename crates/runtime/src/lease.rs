@@ -5,9 +5,9 @@
 //! renewal that succeeded, less a safety margin:
 //!
 //! ```text
-//!   renewal sent ──────────────────────────────────────┬────────────► time
-//!   │◄──────────── certain: 9/10 of the ttl ──────────►│ margin │ the log may grant the lease to another process
-//!        │◄── renewed every ttl/3
+//!   renewal sent     next renewal               deadline    expires
+//!   0                ttl/3                      ttl·9/10    ttl
+//!   ├──────────────── certain ──────────────────┼── margin ─┼── the log may grant it to another process ──►
 //! ```
 //!
 //! The deadline is kept on two clocks: the monotonic clock stands still while the machine sleeps, and the wall clock may be

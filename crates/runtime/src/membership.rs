@@ -1,7 +1,7 @@
 //! Membership and assignment: which process does a group's work in a partition.
 //!
 //! There is no coordinator. Each process that can do the work heartbeats into the group's membership list
-//! ([`Log::attend`]) and computes the same round-robin assignment from that list. The numbers of partitions of two members
+//! ([`Log::heartbeat`]) and computes the same round-robin assignment from that list. The numbers of partitions of two members
 //! differ by at most one:
 //!
 //! ```text

@@ -58,51 +58,51 @@ const ACTS: Kind = Kind::Histogram(&[0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0])
 const WAITS: Kind = Kind::Histogram(&[0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0]);
 
 define_metrics! {
-    EventsHandled = COUNTER, "events_handled_total", Count, "Events that a group has dealt with, by group.";
-    EventsEmitted = COUNTER, "events_emitted_total", Count, "Events that a group has put on the log, by group.";
-    EventsParked = COUNTER, "events_parked_total", Count, "Deliveries that a group gave up on, by group.";
+    EventsHandled = COUNTER, "events_handled_total", Count, "Events that a consumer group handled, by group.";
+    EventsEmitted = COUNTER, "events_emitted_total", Count, "Events that a group appended to the log, by group.";
+    EventsDeadLettered = COUNTER, "events_parked_total", Count, "Deliveries that became dead letters, by group.";
     EventsArchived = COUNTER, "events_archived_total", Count, "Events that were sealed in the archive, by family.";
     EventsTrimmed = COUNTER, "events_trimmed_total", Count, "Events that were trimmed from the log, by family.";
     ArchiveLag = GAUGE, "archive_lag_seconds", Seconds,
-        "How long the oldest event has waited that is not in the archive, by family and partition.";
+        "Age of the oldest event that is not in the archive, by family and partition.";
     ChainLength = GAUGE, "chain_events", Count, "Events in the notary's chain of hashes, by family and partition.";
-    CommitDuration = FAST, "commit_duration_seconds", Seconds, "How long a commit took, by group.";
+    CommitDuration = FAST, "commit_duration_seconds", Seconds, "Duration of a commit, by group.";
     CommitConflicts = COUNTER, "commit_conflicts_total", Count,
-        "Decisions made again because something was added meanwhile, by group.";
-    Lag = FAST_LAG, "lag_seconds", Seconds, "How long after it was put on the log an event was dealt with, by group.";
+        "Commits that were rejected because a subject's version had advanced (optimistic concurrency), by group.";
+    Lag = FAST_LAG, "lag_seconds", Seconds, "Time from when an event was appended to the log to when a group handled it, by group.";
     ViewBehind = GAUGE, "view_behind_seconds", Seconds,
-        "How long ago the last event that a view knows was put on the log; 0 when it knows all. By view and partition.";
-    LeaseHeld = GAUGE, "lease_held", Count, "Whether this process does the work, by group and partition.";
-    EffectRetries = COUNTER, "effect_retries_total", Count, "Effects that failed and were tried again, by group.";
+        "Age of the last event that was folded into a view; 0 at the end of the log. By view and partition.";
+    LeaseHeld = GAUGE, "lease_held", Count, "Whether this process holds the lease, by group and partition.";
+    EffectRetries = COUNTER, "effect_retries_total", Count, "Failed attempts of effects that were retried, by group.";
     ContainerCpu = GAUGE, "container_cpu_percent", Percent, "CPU as a share of the container's limit, by host and container.";
     ContainerMemory = GAUGE, "container_memory_percent", Percent,
         "Memory without page cache as a share of the container's limit, by host and container.";
     ContainerMemoryBytes = GAUGE, "container_memory_bytes", Bytes, "Memory without page cache, by host and container.";
     SweepDuration = SWEEPS, "sweep_duration_seconds", Seconds,
-        "How long it took to read the counters of all containers, by host and source.";
+        "Duration of a sweep: reading the counters of all containers, by host and source.";
     SweepCpu = SWEEPS, "sweep_cpu_seconds", Seconds,
-        "CPU time used meanwhile, by host and source: of the reading thread for files, of the whole process for the engine's API.";
+        "CPU time of a sweep, by host and source: of the reading thread for files, of the whole process for Docker's API.";
     SweepContainers = GAUGE, "sweep_containers", Count, "Containers whose counters the last sweep read, by host and source.";
     SymptomsRaised = COUNTER, "symptoms_raised_total", Count, "Symptoms that were raised, by symptom.";
     Diagnoses = COUNTER, "diagnoses_total", Count, "Diagnoses that were reached, by method and verdict.";
     ModelAnswers = COUNTER, "model_answers_total", Count,
-        "Questions to language models, by provider and result: answered, cached, or in which way it failed.";
+        "Questions to language models, by provider and result: answered, cached, or the kind of failure.";
     ModelRequests = COUNTER, "model_requests_total", Count, "Requests to language models, by provider.";
     ModelTokens = COUNTER, "model_tokens_total", Count, "Tokens, by provider and part: question or answer.";
     ModelCost = COUNTER, "model_cost_microdollars_total", Count,
-        "What language models cost, in millionths of a US dollar where the price is known, by provider.";
+        "Cost of language models in millionths of a US dollar, where the price is known, by provider.";
     ModelDuration = WAITS, "model_duration_seconds", Seconds,
-        "How long a question to a language model took, with everything, by provider.";
+        "Duration of a question to a language model with all its requests, by provider.";
     ModelOpinions = COUNTER, "model_opinions_total", Count,
         "Opinions that were only compared with the rules, by provider and whether they agree.";
-    Actions = COUNTER, "actions_total", Count, "Remedies that were carried out, by remedy and result.";
+    Actions = COUNTER, "actions_total", Count, "Remedies that were executed, by remedy and result.";
     Refusals = COUNTER, "refusals_total", Count, "Remedies that were refused, by reason.";
-    ActionDuration = ACTS, "action_duration_seconds", Seconds, "How long a remedy took, by remedy.";
+    ActionDuration = ACTS, "action_duration_seconds", Seconds, "Duration of a remedy, by remedy.";
     Alerts = COUNTER, "alerts_total", Count, "Alerts that were sent, by channel and result.";
     TimeToDetection = WAITS, "time_to_detection_seconds", Seconds,
-        "From when a container fell ill to when its symptom was raised.";
+        "Time from when a container became unhealthy to when its symptom was raised.";
     TimeToRecovery = WAITS, "time_to_recovery_seconds", Seconds,
-        "From when a remedy was authorised to when it was proved to have helped.";
+        "Time from when a remedy was authorised to when the container was verified as recovered.";
 }
 
 const SWEEPS: Kind = Kind::Histogram(&[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0]);

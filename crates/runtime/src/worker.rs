@@ -401,7 +401,7 @@ pub(crate) async fn commit_sized(ctx: &Context, change: &Commit, size: Size) -> 
     Metric::EventsHandled.counter(&labels).increment(size.handled as u64);
     Metric::EventsEmitted.counter(&labels).increment(ids.len() as u64);
     event_metrics::record(&change.events);
-    Metric::EventsParked.counter(&labels).increment(change.dead_letters.len() as u64);
+    Metric::EventsDeadLettered.counter(&labels).increment(change.dead_letters.len() as u64);
     if let Some(oldest) = size.oldest {
         Metric::Lag.histogram(&labels).record(Span::between(oldest.appended_at(), ctx.clock.now()).as_secs_f64());
     }

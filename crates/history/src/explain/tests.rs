@@ -64,7 +64,7 @@ fn healed() -> Vec<Recorded> {
         took: long,
     };
     let raised = Raised { severity: Severity::High, title: "api is unhealthy".into(), text: "so".into() };
-    let told = Delivered { alert: testing::id(6), channel: "slack".into(), attempts: 1, took: long };
+    let delivered = Delivered { alert: testing::id(6), channel: "slack".into(), attempts: 1, took: long };
     let mut events = testing::unhealthy();
     events[2] = because(events[2].clone(), 2);
     events.extend([
@@ -72,7 +72,7 @@ fn healed() -> Vec<Recorded> {
         because(testing::incident_event(11, authorised(Some(snapshot()))), 4),
         because(testing::incident_event(11, raised), 4),
         because(testing::incident_event(13, done), 5),
-        because(testing::incident_event(14, told), 6),
+        because(testing::incident_event(14, delivered), 6),
         testing::cleared(20, Symptom::Unhealthy),
         testing::incident_event(25, verdict),
     ]);
@@ -91,10 +91,10 @@ fn details(story: &Story, part: Part) -> Vec<(&'static str, &str)> {
 #[test]
 fn a_story_names_the_part_of_each_event_and_what_led_to_it() {
     let story = story(&healed());
-    let told: Vec<(Part, &str, Vec<usize>)> =
+    let scenes: Vec<(Part, &str, Vec<usize>)> =
         story.scenes.iter().map(|scene| (scene.part, scene.line.as_str(), scene.because_of.clone())).collect();
     assert_eq!(
-        told,
+        scenes,
         [
             (Part::Observed, "api was found: api:1, running", vec![]),
             (Part::Observed, "api turned unhealthy", vec![]),
@@ -119,9 +119,9 @@ fn a_story_names_the_part_of_each_event_and_what_led_to_it() {
 
 #[test]
 fn the_details_of_an_authorisation_show_each_limit_as_recorded() {
-    let told = story(&healed());
+    let healed = story(&healed());
     assert_eq!(
-        details(&told, Part::Decided),
+        details(&healed, Part::Decided),
         [
             ("mode", "auto"),
             ("confidence", "0.80, 0.70 is needed"),

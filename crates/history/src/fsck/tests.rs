@@ -133,7 +133,7 @@ fn entry(ms: u64, family: Family, kind: &str) -> RawEntry {
 fn measurements_do_not_advance_a_subjects_version_and_every_other_kind_does() {
     let measurements = ["observation.sampled", "observation.stored", "observation.disk_measured"];
     let kinds = Event::kinds().map(|info| (info.family, info.kind(), info.version));
-    // Written by a later program: the commit advances the version unless it is told not to.
+    // Kinds of a later version of HemoStat advance the version, unless the kind is a known measurement.
     let later = [("observation.smelled", 1), ("observation.seen", 99), ("observation.stored", 99)];
     let later = later.map(|(kind, version)| (Family::Observation, kind.to_owned(), version));
     for (family, kind, version) in kinds.chain(later) {
