@@ -1,22 +1,24 @@
-//! Whether a provider that keeps failing is asked at all: a circuit breaker, as a pure function of what came of the
-//! questions before.
+//! Circuit breaker for the model's provider, computed from its recent failures.
 //!
 //! ```text
-//!   passing ──5 failures in a row──► open ──its time is over──► one probe ──answers──► passing
-//!                                      ▲                            │
-//!                                      └────twice as long───fails───┘
+//!   Passing ──5 failures in a row──► Tripped ──hold is over──► Probing (one call) ──succeeds──► Passing
+//!                                       ▲                          │
+//!                                       └───hold doubles────fails──┘
 //! ```
+//!
+//! It does not share core's breaker, which counts a container's failed remedies in a rolling window and stays open for a
+//! fixed hold; this one counts consecutive failures and doubles its hold.
 
 use hemostat_schema::{Span, Timestamp};
 
-/// When it opens, and for how long.
+/// When the breaker trips, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Breaker {
-    /// So many failures in a row open it.
+    /// Consecutive failures that trip it.
     pub after: u32,
-    /// For how long it then stays open; each probe that fails doubles it.
+    /// How long it stays tripped; each failed probe doubles this.
     pub hold: Span,
-    /// The longest that it stays open.
+    /// The longest hold.
     pub cap: Span,
 }
 
@@ -26,38 +28,38 @@ impl Default for Breaker {
     }
 }
 
-/// Failures since the provider last answered.
+/// Consecutive failures since the provider's last answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Failures {
     /// How many.
     pub count: u32,
-    /// When the last one was; none where there is none.
+    /// When the last one happened; none if there is none.
     pub last: Option<Timestamp>,
 }
 
-/// Whether the provider may be asked.
+/// Whether a call may be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Passage {
-    /// As often as one likes.
+pub enum BreakerState {
+    /// Calls pass.
     Passing,
-    /// Once, to see whether it is well again.
+    /// One call may pass, to test whether the provider has recovered.
     Probing,
-    /// Not before then.
-    Open {
+    /// No call passes.
+    Tripped {
         /// When the next probe may be made.
         until: Timestamp,
     },
 }
 
 impl Breaker {
-    /// Whether the provider may be asked now.
-    pub fn passage(&self, failures: Failures, now: Timestamp) -> Passage {
+    /// The state after these failures.
+    pub fn state(&self, failures: Failures, now: Timestamp) -> BreakerState {
         let (Some(last), Some(probes)) = (failures.last, failures.count.checked_sub(self.after)) else {
-            return Passage::Passing;
+            return BreakerState::Passing;
         };
         let hold = self.hold.times(2_u64.saturating_pow(probes)).min(self.cap);
         let until = hold.after(last);
-        if now < until { Passage::Open { until } } else { Passage::Probing }
+        if now < until { BreakerState::Tripped { until } } else { BreakerState::Probing }
     }
 }
 
@@ -70,22 +72,22 @@ mod tests {
     }
 
     #[test]
-    fn it_opens_after_failures_in_a_row_and_lets_one_question_through_when_its_time_is_over() {
-        let open = |secs| Passage::Open { until: at(secs) };
-        for (count, now, passage) in [
-            (0, 0, Passage::Passing),
-            (4, 0, Passage::Passing),
-            (5, 0, open(60)),
-            (5, 59, open(60)),
-            (5, 60, Passage::Probing),
-            (6, 60, open(120)),
-            (7, 60, open(240)),
-            (9, 599, open(600)),
-            (9, 600, Passage::Probing),
-            (u32::MAX, 599, open(600)),
+    fn it_trips_after_consecutive_failures_and_allows_one_probe_after_the_hold() {
+        let tripped = |secs| BreakerState::Tripped { until: at(secs) };
+        for (count, now, state) in [
+            (0, 0, BreakerState::Passing),
+            (4, 0, BreakerState::Passing),
+            (5, 0, tripped(60)),
+            (5, 59, tripped(60)),
+            (5, 60, BreakerState::Probing),
+            (6, 60, tripped(120)),
+            (7, 60, tripped(240)),
+            (9, 599, tripped(600)),
+            (9, 600, BreakerState::Probing),
+            (u32::MAX, 599, tripped(600)),
         ] {
             let failures = Failures { count, last: (count > 0).then(|| at(0)) };
-            assert_eq!(Breaker::default().passage(failures, at(now)), passage, "{count} failures, {now} s later");
+            assert_eq!(Breaker::default().state(failures, at(now)), state, "{count} failures, {now} s later");
         }
     }
 }

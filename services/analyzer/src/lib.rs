@@ -1,65 +1,65 @@
-//! The analyzer: from symptoms to diagnoses.
+//! The analyzer: turns symptoms into diagnoses, by rules and, if one is configured, by a language model.
 //!
-//! What is concluded, and whether a language model is asked, is decided by `hemostat_diagnosis`. Here a model is
-//! asked, on terms that keep it from doing harm: what it is shown is data to it ([`prompt`]), what it may cost and how
-//! long it may take is limited ([`mod@counsel`]), what it says is validated by `hemostat_diagnosis::opinion`, and where it fails
-//! the rules' answer stands, and says why. Only this role needs a model's key.
+//! `hemostat_diagnosis` decides what is concluded and whether a model is asked. This crate asks it, with limits: evidence
+//! is quoted as data ([`prompt`]), cost and duration are capped ([`model_client`]), and `hemostat_diagnosis::opinion`
+//! validates every answer. If the model fails, the diagnosis of the rules stands and says why. Only this role needs the
+//! model's API key.
 //!
 //! ```text
-//! symptom ─► triage (core) ─┬─► reached                              rules
-//!                           └─► opinion_sought ─► consult ─► reached, opined or failed      model
+//! symptom ─► triage (diagnosis) ─┬─► reached                                   rules
+//!                                └─► opinion_sought ─► ask_model ─► reached, opined or failed      model
 //! ```
 
+mod ask_model;
 pub mod breaker;
 pub mod budget;
-pub mod casebook;
-mod consult;
-pub mod counsel;
+pub mod model_client;
 mod nonce;
 pub mod prompt;
 pub mod provider;
+pub mod usage_ledger;
 
 use std::sync::Arc;
 
 use anyhow::bail;
+use hemostat_core::Policy;
 use hemostat_diagnosis::Triage;
 use hemostat_runtime::{Clock, Context, Task, decider, effect};
-use hemostat_settings::{Config, DiagnosisBy, ModelProvider};
+use hemostat_settings::{Analyzer, DiagnosisBy, ModelProvider};
 use tracing::info;
 
-pub use self::consult::Consult;
+pub use self::ask_model::AskModel;
 use self::{
-    counsel::{Counsel, Terms},
-    provider::{Anthropic, OpenAi, Provider, Wire},
+    model_client::{ClientConfig, ModelClient},
+    provider::{Anthropic, HttpClient, OpenAi, Provider},
 };
 
-/// The analyzer's work: triage, and asking models, one worker of each for each partition.
+/// The analyzer's tasks: triage and model calls, one worker of each per partition.
 ///
 /// # Errors
-/// When a model is to be asked, and how is not configured.
-pub fn tasks(ctx: &Context, config: &Config) -> anyhow::Result<Vec<Task>> {
-    let counsel = match config.analyzer.mode {
+/// When a model should be asked but its name or key is not configured.
+pub fn tasks(ctx: &Context, analyzer: &Analyzer, policy: Policy) -> anyhow::Result<Vec<Task>> {
+    let client = match analyzer.mode {
         DiagnosisBy::Rules => None,
-        DiagnosisBy::Model | DiagnosisBy::Both => Some(counsel(config, ctx.clock.clone())?),
+        DiagnosisBy::Model | DiagnosisBy::Both => Some(model_client(analyzer, ctx.clock.clone())?),
     };
-    if let Some(counsel) = &counsel {
-        info!("{}", counsel.introduced());
+    if let Some(client) = &client {
+        info!("{}", client.summary());
     }
-    let mut tasks = decider::<Triage>(ctx, Arc::new(config.policy()));
-    tasks.extend(effect(ctx, Consult::new(ctx, counsel)));
+    let mut tasks = decider::<Triage>(ctx, Arc::new(policy));
+    tasks.extend(effect(ctx, AskModel::new(ctx, client)));
     Ok(tasks)
 }
 
-/// The model that is configured, to be asked on the terms that are.
+/// A client for the configured model.
 ///
 /// # Errors
-/// When it is not said which, or a key is missing.
-pub fn counsel(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Counsel> {
-    let analyzer = &config.analyzer;
+/// When no model is named, or its key is missing.
+pub fn model_client(analyzer: &Analyzer, clock: Arc<dyn Clock>) -> anyhow::Result<ModelClient> {
     let (Some(model), Some(provider)) = (analyzer.model.clone(), analyzer.provider()) else {
         bail!("no model is configured; name one: analyzer.model (or AI_MODEL), such as \"gpt-4o-mini\"");
     };
-    let wire = Wire::new()?;
+    let http = HttpClient::new()?;
     let provider: Box<dyn Provider> = match provider {
         ModelProvider::OpenAi => {
             let (base, key) = (analyzer.openai_base_url.as_deref(), analyzer.openai_api_key.as_ref());
@@ -69,15 +69,25 @@ pub fn counsel(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Counsel
                      http://localhost:11434/v1), which needs none; or analyzer.mode = \"rules\""
                 );
             }
-            Box::new(OpenAi::new(&wire, base, key, model)?)
+            Box::new(OpenAi::new(&http, base, key, model)?)
         }
         ModelProvider::Anthropic => {
             let (base, key) = (analyzer.anthropic_base_url.as_deref(), analyzer.anthropic_api_key.as_ref());
             if base.is_none() && key.is_none() {
                 bail!("{model} needs a key: set ANTHROPIC_API_KEY; or analyzer.mode = \"rules\"");
             }
-            Box::new(Anthropic::new(&wire, base, key, model)?)
+            Box::new(Anthropic::new(&http, base, key, model)?)
+        }
+        ModelProvider::HuggingFace => {
+            let key = analyzer.huggingface_api_key.as_ref();
+            if key.is_none() && analyzer.huggingface_base_url.is_none() {
+                bail!(
+                    "{model} is asked through Hugging Face and needs a token: set HF_TOKEN, or OPENAI_BASE_URL for \
+                     another server that has this model; or analyzer.mode = \"rules\""
+                );
+            }
+            Box::new(OpenAi::hugging_face(&http, &analyzer.huggingface_url(), key, model)?)
         }
     };
-    Ok(Counsel::new(provider, Terms::of(analyzer), clock))
+    Ok(ModelClient::new(provider, ClientConfig::from_settings(analyzer), clock))
 }

@@ -1,12 +1,12 @@
-//! A number that nobody can foresee, which tells our own lines in a prompt from those that a container printed.
+//! An unpredictable number that tells HemoStat's own lines in a prompt from those that a container printed.
 
 use rustls::crypto::ring;
 
-/// A fresh one, in hexadecimal: 128 bits.
-pub fn fresh() -> String {
+/// 128 random bits, in hexadecimal.
+pub fn generate() -> String {
     let mut bytes = [0; 16];
     if ring::default_provider().secure_random.fill(&mut bytes).is_err() {
-        // The system has none; it is then hard to foresee, which the bars before the lines do not rest on.
+        // The system's random source failed. This one is weaker, but the bar before each line of data does not depend on it.
         bytes = fastrand::u128(..).to_be_bytes();
     }
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -17,8 +17,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_two_are_the_same_and_each_is_one_word() {
-        let (one, other) = (fresh(), fresh());
+    fn nonces_differ_and_each_is_one_word() {
+        let (one, other) = (generate(), generate());
         assert_ne!(one, other);
         assert!(one.len() == 32 && one.bytes().all(|b| b.is_ascii_hexdigit()), "{one}");
     }

@@ -1,13 +1,13 @@
-//! Somebody who runs a model: one request, one answer, and every way in which that can fail told apart.
+//! A model provider's API: one request, one answer, and typed errors.
 //!
-//! A provider asks once and decides nothing: how often, for how long and at what cost is [`mod@crate::counsel`]'s.
+//! A provider sends one request and decides nothing; [`crate::model_client`] decides about retries, timeouts and cost.
 
+mod answer_schema;
 mod anthropic;
-mod complaint;
-mod habit;
+mod error_body;
+mod http_client;
 mod openai;
-mod schema;
-mod wire;
+mod quirks;
 
 use std::{fmt, time::Duration};
 
@@ -15,34 +15,34 @@ use async_trait::async_trait;
 use hemostat_schema::{TraceParent, diagnosis::Trouble};
 use serde_json::Value;
 
-pub use self::{anthropic::Anthropic, openai::OpenAi, wire::Wire};
+pub use self::{anthropic::Anthropic, http_client::HttpClient, openai::OpenAi};
 
-/// Somebody who runs a model.
+/// A model provider.
 #[async_trait]
 pub trait Provider: Send + Sync + fmt::Debug {
-    /// The provider's name, on the log: `openai`, `anthropic`.
+    /// The provider's name on the log: `openai`, `anthropic`.
     fn name(&self) -> &'static str;
 
-    /// The model's name with it.
+    /// The provider's name of the model.
     fn model(&self) -> &str;
 
-    /// The answer to `question`: one request.
+    /// Sends one request.
     ///
     /// # Errors
-    /// Why there is none, and whether it is worth asking again.
-    async fn ask(&self, question: &Question) -> Result<Said, Miss>;
+    /// Why there is no answer, and whether to retry.
+    async fn ask(&self, request: &ChatRequest) -> Result<Completion, ProviderError>;
 }
 
-/// What a model is asked.
+/// A request to a chat model.
 #[derive(Debug, Clone)]
-pub struct Question {
-    /// Who it is and what it is to do.
+pub struct ChatRequest {
+    /// The system prompt.
     pub system: String,
-    /// What was said so far, by us first.
+    /// The conversation so far, beginning with HemoStat's turn.
     pub turns: Vec<Turn>,
-    /// What the answer looks like: a JSON Schema.
+    /// The JSON Schema of the answer.
     pub schema: Value,
-    /// How long the answer may be, in tokens.
+    /// The longest answer, in tokens.
     pub max_tokens: u32,
     /// The trace that the request belongs to.
     pub trace: Option<TraceParent>,
@@ -51,63 +51,63 @@ pub struct Question {
 /// One turn of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Turn {
-    /// What we said.
-    Ours(String),
-    /// What the model said.
-    Models(String),
+    /// HemoStat's.
+    User(String),
+    /// The model's.
+    Assistant(String),
 }
 
-/// What a model said.
+/// A model's answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Said {
-    /// Its words.
+pub struct Completion {
+    /// The text.
     pub text: String,
-    /// Tokens of the question; zero where the provider does not say.
+    /// Tokens of the prompt; zero if the provider does not report them.
     pub tokens_in: u64,
-    /// Tokens of the answer; zero where the provider does not say.
+    /// Tokens of the answer; zero if the provider does not report them.
     pub tokens_out: u64,
-    /// Whether it was cut off in the middle.
-    pub is_cut: bool,
+    /// Whether the token limit cut it off.
+    pub is_truncated: bool,
 }
 
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Miss {
-    /// In which way it failed.
+pub struct ProviderError {
+    /// The kind of failure.
     pub trouble: Trouble,
-    /// What happened, without anything secret in it.
+    /// What happened; holds no secret.
     pub error: String,
-    /// Whether it is worth asking again.
-    pub again: Again,
+    /// Whether to retry.
+    pub retry: Retry,
 }
 
-/// Whether it is worth asking again.
+/// Whether to retry a failed request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Again {
-    /// It would not be answered the next time either.
+pub enum Retry {
+    /// The failure is permanent.
     Never,
-    /// At once: the next request will look otherwise.
-    Otherwise,
-    /// After a while; not before that, where the server says so.
-    Later(Option<Duration>),
+    /// At once: the next request leaves out what the server rejected.
+    Reshaped,
+    /// After a backoff, and not before the given delay if the server names one.
+    After(Option<Duration>),
 }
 
-impl Miss {
-    fn never(trouble: Trouble, error: impl Into<String>) -> Self {
-        Self { trouble, error: error.into(), again: Again::Never }
+impl ProviderError {
+    fn permanent(trouble: Trouble, error: impl Into<String>) -> Self {
+        Self { trouble, error: error.into(), retry: Retry::Never }
     }
 
-    fn later(trouble: Trouble, error: impl Into<String>) -> Self {
-        Self { trouble, error: error.into(), again: Again::Later(None) }
+    fn transient(trouble: Trouble, error: impl Into<String>) -> Self {
+        Self { trouble, error: error.into(), retry: Retry::After(None) }
     }
 }
 
-/// Whether the key `value`, set as `name`, can be sent.
-fn header(name: &str, value: &str) -> anyhow::Result<()> {
-    let is_right = value.bytes().all(|b| b.is_ascii_graphic());
+/// Checks that the key `value` of the setting `name` can be sent as an HTTP header.
+fn check_key(name: &str, value: &str) -> anyhow::Result<()> {
+    let is_valid = value.bytes().all(|b| b.is_ascii_graphic());
     anyhow::ensure!(
-        is_right,
-        "{name} holds characters that no key has, such as a blank or an end of line; copy it again"
+        is_valid,
+        "{name} contains a blank, an end of line or another character that no key has; copy it again"
     );
     Ok(())
 }

@@ -1,34 +1,35 @@
-//! How a text that anybody may have written becomes lines that are data and can be taken for nothing else.
+//! Turns untrusted text into lines that a model can only read as data.
 
 use std::fmt::Write as _;
 
-/// What stands before each line of data.
+/// Prefix of each line of data.
 const BAR: &str = "| ";
 
-/// Marks in square brackets that models have been trained to take for a turn of the conversation; those in angle brackets
-/// cannot be written at all.
-const MARKS: [&str; 6] = ["INST", "SYSTEM_PROMPT", "TOOL_CALLS", "TOOL_RESULTS", "AVAILABLE_TOOLS", "MODEL_SETTINGS"];
+/// Chat template markers in square brackets, which models are trained to read as a turn of the conversation. Those in angle
+/// brackets need no list: every angle bracket is replaced.
+const MARKERS: [&str; 6] = ["INST", "SYSTEM_PROMPT", "TOOL_CALLS", "TOOL_RESULTS", "AVAILABLE_TOOLS", "MODEL_SETTINGS"];
 
-/// `text` as lines of data, each with a bar before it and an end of line after it.
+/// `text` as lines of data, each with a bar before it and a line feed after it.
 ///
-/// Every end of line that any reader may take for one begins a new bar. Angle brackets become ‹ and ›, as the marks of
-/// chat templates are written with them (and servers read those in the text as well); what is invisible is spelled out.
-pub fn data(text: &str) -> String {
+/// Every character that a reader may treat as a line end begins a new line with a bar. Angle brackets become ‹ and ›,
+/// because chat template markers contain them and servers interpret those in the text as well. Invisible characters are
+/// written as escapes.
+pub fn as_data(text: &str) -> String {
     let mut lines = String::with_capacity(text.len() + text.len() / 8 + 8);
     for line in lines_of(text) {
         lines.push_str(BAR);
-        plain(line, &mut lines);
+        neutralise(line, &mut lines);
         lines.push('\n');
     }
     lines
 }
 
-/// `text` as a word or two in a line of ours: letters, digits and what joins them, and not many.
-pub(super) fn word(text: &str) -> String {
+/// `text` as an identifier in a line of HemoStat's: at most 40 letters, digits, blanks and joining characters.
+pub(super) fn identifier(text: &str) -> String {
     text.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, ' ' | '.' | '-' | '_')).take(40).collect()
 }
 
-/// The lines of a text, whichever of the characters that end a line there ends them.
+/// The lines of a text, split at every character that may end a line.
 fn lines_of(text: &str) -> impl Iterator<Item = &str> {
     let text = text.strip_suffix('\n').unwrap_or(text);
     text.split(|c| {
@@ -36,21 +37,21 @@ fn lines_of(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-fn plain(line: &str, to: &mut String) {
+fn neutralise(line: &str, to: &mut String) {
     let mut rest = line;
     while let Some(c) = rest.chars().next() {
-        if let Some(mark) = mark_at(rest) {
-            // With a blank after the bracket it is only text.
+        if let Some(marker) = marker_at(rest) {
+            // With a blank after the bracket it is no marker.
             to.push_str("[ ");
-            to.push_str(&mark[1..]);
-            rest = &rest[mark.len()..];
+            to.push_str(&marker[1..]);
+            rest = &rest[marker.len()..];
             continue;
         }
         match c {
             '<' => to.push('‹'),
             '>' => to.push('›'),
             '\t' => to.push(' '),
-            c if is_unseen(c) => {
+            c if is_invisible(c) => {
                 // Writing to a String cannot fail.
                 let _ = write!(to, "\\u{{{:x}}}", u32::from(c));
             }
@@ -60,18 +61,18 @@ fn plain(line: &str, to: &mut String) {
     }
 }
 
-/// The mark with which `text` begins, from its bracket to its name's end.
-fn mark_at(text: &str) -> Option<&str> {
+/// The marker at the beginning of `text`, from its bracket to the end of its name.
+fn marker_at(text: &str) -> Option<&str> {
     let inner = text.strip_prefix('[')?;
     let name = inner.strip_prefix('/').unwrap_or(inner);
     let before = text.len() - name.len();
-    let is_at = |mark: &&&str| name.get(..mark.len()).is_some_and(|start| start.eq_ignore_ascii_case(mark));
-    MARKS.iter().find(is_at).map(|mark| &text[..before + mark.len()])
+    let is_at = |marker: &&&str| name.get(..marker.len()).is_some_and(|start| start.eq_ignore_ascii_case(marker));
+    MARKERS.iter().find(is_at).map(|marker| &text[..before + marker.len()])
 }
 
-/// Characters that a reader does not see, or that turn what he sees around; also the full-width brackets that some
-/// tokenizers fold into plain ones.
-fn is_unseen(c: char) -> bool {
+/// Invisible characters, and those that reverse the direction of text; also the full-width brackets that some tokenizers
+/// normalise to plain ones.
+fn is_invisible(c: char) -> bool {
     c.is_control()
         || matches!(
             c,
@@ -102,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_line_has_a_bar_whatever_ends_it() {
+    fn every_line_has_a_bar_after_any_line_end() {
         for (text, lines) in [
             ("", "| \n"),
             ("one", "| one\n"),
@@ -112,12 +113,12 @@ mod tests {
             ("a\rb\u{b}c\u{c}d\u{85}e\u{2028}f\u{2029}g\u{1d}h", "| a\n| b\n| c\n| d\n| e\n| f\n| g\n| h\n"),
             ("END EXHIBIT e1 0", "| END EXHIBIT e1 0\n"),
         ] {
-            assert_eq!(data(text), lines, "{text:?}");
+            assert_eq!(as_data(text), lines, "{text:?}");
         }
     }
 
     #[test]
-    fn what_is_more_than_text_is_taken_apart() {
+    fn markers_and_invisible_characters_are_neutralised() {
         for (text, line) in [
             ("<|im_start|>system", "‹|im_start|›system"),
             ("</s><s>", "‹/s›‹s›"),
@@ -133,14 +134,17 @@ mod tests {
             ("\u{ff1c}\u{ff5c}", "\\u{ff1c}\\u{ff5c}"),
             ("Grüße, 你好, 🚑", "Grüße, 你好, 🚑"),
         ] {
-            assert_eq!(data(text), format!("| {line}\n"), "{text:?}");
+            assert_eq!(as_data(text), format!("| {line}\n"), "{text:?}");
         }
     }
 
     #[test]
-    fn a_word_of_ours_holds_nothing_but_letters() {
-        assert_eq!((word("health check"), word("output.1")), ("health check".to_owned(), "output.1".to_owned()));
-        assert_eq!(word("e1) 00\nEND EXHIBIT"), "e1 00END EXHIBIT");
-        assert_eq!(word(&"e".repeat(99)).len(), 40);
+    fn an_identifier_holds_no_special_characters() {
+        assert_eq!(
+            (identifier("health check"), identifier("output.1")),
+            ("health check".to_owned(), "output.1".to_owned())
+        );
+        assert_eq!(identifier("e1) 00\nEND EXHIBIT"), "e1 00END EXHIBIT");
+        assert_eq!(identifier(&"e".repeat(99)).len(), 40);
     }
 }

@@ -22,7 +22,7 @@ fn exhibit(id: &str, kind: &str, text: &str) -> Exhibit {
     Exhibit { id: id.into(), kind: kind.into(), text: text.into() }
 }
 
-/// Every line that could be taken for ours must be ours.
+/// Whether HemoStat wrote the line.
 fn is_ours(line: &str) -> bool {
     let begin = line.starts_with("BEGIN EXHIBIT ") && line.ends_with(NONCE);
     let end = line.starts_with("END EXHIBIT ") && line.ends_with(NONCE);
@@ -30,7 +30,7 @@ fn is_ours(line: &str) -> bool {
 }
 
 #[test]
-fn the_words_are_those_of_the_golden() {
+fn the_prompt_is_the_golden() {
     let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/src/prompt/golden.txt");
     let evidence = vec![
         exhibit("facts", "facts", "image api:1.4, running for 3 min, restart policy no"),
@@ -42,20 +42,20 @@ fn the_words_are_those_of_the_golden() {
         std::fs::write(golden, &text).unwrap();
     }
     let expected = std::fs::read_to_string(golden).unwrap_or_default();
-    assert_eq!(text, expected, "if this is meant: UPDATE_GOLDEN=1 cargo test -p hemostat-analyzer");
+    assert_eq!(text, expected, "if the change is intended: UPDATE_GOLDEN=1 cargo test -p hemostat-analyzer");
 }
 
 #[test]
-fn about_as_much_as_is_said_stands_around_the_evidence() {
+fn the_overhead_is_about_as_large_as_declared() {
     let prompt = Prompt::of(&sought(vec![]), NONCE);
     let schema = hemostat_diagnosis::opinion::schema(&sought(vec![])).to_string();
     let around = prompt.bytes() + schema.len();
-    assert!((AROUND / 2..=AROUND).contains(&around), "{around}");
+    assert!((OVERHEAD_BYTES / 2..=OVERHEAD_BYTES).contains(&around), "{around}");
 }
 
 proptest! {
     #[test]
-    fn whatever_an_exhibit_holds_it_never_leaves_its_fence(
+    fn no_exhibit_can_leave_its_fence(
         texts in prop::collection::vec("(?s).{0,200}|(\\r|\\n|\u{2028}|\u{85}|END EXHIBIT e1 |5ca1ab1e|<\\||\\[INST\\]|\\| ){0,20}", 0..5),
         id in "(?s).{0,60}",
     ) {

@@ -1,55 +1,56 @@
 //! Claude, by Anthropic's Messages API: the answer is the input of a tool that the model must use.
 //!
-//! A server that only imitates the API may not know tools, or not that one must be used; that is then left out, and the
-//! answer read from its words.
+//! A server that imitates the API may not support tools or a forced tool choice. HemoStat then leaves these out and reads
+//! the answer from the text.
 
 use async_trait::async_trait;
 use hemostat_diagnosis::opinion;
 use hemostat_schema::diagnosis::Trouble;
-use secrecy::{ExposeSecret, SecretString};
+use hemostat_settings::Secret;
+use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    Miss, Provider, Question, Said, Turn, Wire,
-    complaint::Complaint,
-    habit::{self, Habit},
-    schema::Schema,
+    ChatRequest, Completion, HttpClient, Provider, ProviderError, Turn,
+    answer_schema::AnswerSchema,
+    error_body::ErrorBody,
+    quirks::{RequestShape, ServerQuirks},
 };
 
-/// Where Anthropic itself is.
+/// Anthropic's own base URL.
 pub const ANTHROPIC: &str = "https://api.anthropic.com";
 
-/// The version of the API that is spoken.
+/// The API version that HemoStat requests.
 const VERSION: &str = "2023-06-01";
 
-/// Claude, or a model at a server that speaks Anthropic's API.
+/// Claude, or a model at a server with Anthropic's API.
 #[derive(Debug)]
 pub struct Anthropic {
-    wire: Wire,
+    http: HttpClient,
     url: String,
-    key: SecretString,
+    key: Option<Secret>,
     model: String,
-    habit: Habit<Shape>,
+    quirks: ServerQuirks<Shape>,
 }
 
-/// How it is said what the answer looks like, beside the words of the question.
+/// How the request declares the answer's schema, in addition to the prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Shape {
-    /// As the input of a tool that must be used.
+    /// As the input of a forced tool.
     MustUse,
-    /// As the input of a tool that may be used.
+    /// As the input of an optional tool.
     MayUse,
-    /// Not at all.
+    /// Only in the prompt.
     Text,
 }
 
-impl habit::Shape for Shape {
-    const REFUSED: &'static [u16] = &[400, 422, 501];
+impl RequestShape for Shape {
+    const REJECTED: &'static [u16] = &[400, 422, 501];
 
-    fn without(self, complaint: &Complaint) -> Option<Self> {
+    fn fallback(self, error: &ErrorBody) -> Option<Self> {
         match self {
-            Self::MustUse if complaint.is_of("tool_choice") => Some(Self::MayUse),
+            Self::MustUse if error.mentions("tool_choice") => Some(Self::MayUse),
             Self::MustUse | Self::MayUse => Some(Self::Text),
             Self::Text => None,
         }
@@ -57,21 +58,21 @@ impl habit::Shape for Shape {
 }
 
 impl Shape {
-    /// The body of a request.
-    fn request<'a>(self, model: &'a str, question: &'a Question) -> Body<'a> {
-        let messages = question.turns.iter().map(|turn| match turn {
-            Turn::Ours(text) => json!({ "role": "user", "content": text }),
-            Turn::Models(text) => json!({ "role": "assistant", "content": text }),
+    /// The body of a request of this form.
+    fn body<'a>(self, model: &'a str, request: &'a ChatRequest) -> Body<'a> {
+        let messages = request.turns.iter().map(|turn| match turn {
+            Turn::User(text) => json!({ "role": "user", "content": text }),
+            Turn::Assistant(text) => json!({ "role": "assistant", "content": text }),
         });
         let tool = || Tool {
             name: opinion::NAME,
             description: "Takes the answer. The JSON object that is asked for is its input.",
-            input_schema: Schema::bounded(&question.schema),
+            input_schema: AnswerSchema::bounded(&request.schema),
         };
         Body {
             model,
-            max_tokens: question.max_tokens,
-            system: &question.system,
+            max_tokens: request.max_tokens,
+            system: &request.system,
             messages: messages.collect(),
             tools: (self != Self::Text).then(|| [tool()]),
             tool_choice: (self == Self::MustUse).then(|| json!({ "type": "tool", "name": opinion::NAME })),
@@ -79,7 +80,7 @@ impl Shape {
     }
 }
 
-/// A request.
+/// The body of a request.
 #[derive(Debug, Serialize)]
 struct Body<'a> {
     model: &'a str,
@@ -96,22 +97,23 @@ struct Body<'a> {
 struct Tool {
     name: &'static str,
     description: &'static str,
-    input_schema: Schema,
+    input_schema: AnswerSchema,
 }
 
 impl Anthropic {
-    /// This model at `base_url` (Anthropic itself where it is none), with a key where it needs one.
+    /// This model at `base_url` (default: Anthropic), with a key if the server needs one.
     ///
     /// # Errors
-    /// When the key cannot be put into a header.
-    pub fn new(wire: &Wire, base_url: Option<&str>, key: Option<&SecretString>, model: String) -> anyhow::Result<Self> {
+    /// When the key cannot be sent as a header.
+    pub fn new(http: &HttpClient, base_url: Option<&str>, key: Option<&Secret>, model: String) -> anyhow::Result<Self> {
         let base_url = base_url.map_or(ANTHROPIC, |url| url.trim_end_matches('/'));
-        // As with Anthropic's own clients the base is without the version, and who writes it means the same.
+        // Anthropic's own clients take a base URL without the version; accept one with it as well.
         let base_url = base_url.strip_suffix("/v1").unwrap_or(base_url);
-        let key = key.cloned().unwrap_or_else(|| SecretString::from(String::new()));
-        super::header("analyzer.anthropic_api_key", key.expose_secret())?;
+        if let Some(key) = key {
+            super::check_key("analyzer.anthropic_api_key", key.current().expose_secret())?;
+        }
         let url = format!("{base_url}/v1/messages");
-        Ok(Self { wire: wire.clone(), url, key, model, habit: Habit::of(Shape::MustUse) })
+        Ok(Self { http: http.clone(), url, key: key.cloned(), model, quirks: ServerQuirks::new(Shape::MustUse) })
     }
 }
 
@@ -125,28 +127,35 @@ impl Provider for Anthropic {
         &self.model
     }
 
-    async fn ask(&self, question: &Question) -> Result<Said, Miss> {
-        let shape = self.habit.present();
-        let mut request = self
-            .wire
-            .http()
+    async fn ask(&self, request: &ChatRequest) -> Result<Completion, ProviderError> {
+        let shape = self.quirks.current();
+        // It may have been rotated since the last request.
+        let key = self.key.as_ref().map(Secret::current);
+        let mut http_request = self
+            .http
+            .client()
             .post(&self.url)
-            .header("x-api-key", self.key.expose_secret())
+            .header("x-api-key", key.as_ref().map_or("", |key| key.expose_secret()))
             .header("anthropic-version", VERSION)
-            .json(&shape.request(&self.model, question));
-        if let Some(trace) = question.trace {
-            request = request.header("traceparent", trace.to_string());
+            .json(&shape.body(&self.model, request));
+        if let Some(trace) = request.trace {
+            http_request = http_request.header("traceparent", trace.to_string());
         }
-        let request = request.build().map_err(|_| Miss::never(Trouble::Other, "the request could not be made"))?;
-        let body = self.wire.send(request).await.map_err(|failure| self.habit.refused(shape, failure))?;
+        let http_request = http_request
+            .build()
+            .map_err(|_| ProviderError::permanent(Trouble::Other, "the request could not be made"))?;
+        let body = self.http.send(http_request).await.map_err(|error| self.quirks.on_error(shape, error))?;
         match serde_json::from_slice::<Reply>(&body) {
-            Ok(reply) => said(reply),
-            Err(_) => Err(Miss::never(Trouble::Invalid, "it did not answer as Anthropic's API does")),
+            Ok(reply) => completion(reply),
+            Err(_) => Err(ProviderError::permanent(
+                Trouble::Invalid,
+                "its answer does not have the format of Anthropic's API",
+            )),
         }
     }
 }
 
-/// What is wanted of an answer.
+/// The fields of an answer that HemoStat reads.
 #[derive(Debug, Deserialize)]
 struct Reply {
     content: Vec<Block>,
@@ -176,18 +185,18 @@ struct Tokens {
     cache_read_input_tokens: Option<u64>,
 }
 
-fn said(reply: Reply) -> Result<Said, Miss> {
+fn completion(reply: Reply) -> Result<Completion, ProviderError> {
     if reply.stop_reason.as_deref() == Some("refusal") {
-        return Err(Miss::never(Trouble::Refused, "the model refuses to answer"));
+        return Err(ProviderError::permanent(Trouble::Refused, "the model refuses to answer"));
     }
     let tool = reply.content.iter().find_map(|block| block.input.as_ref()).map(Value::to_string);
-    let words = || reply.content.iter().filter_map(|block| block.text.as_deref()).collect();
+    let text = || reply.content.iter().filter_map(|block| block.text.as_deref()).collect();
     let tokens = &reply.usage;
     let parts = [tokens.input_tokens, tokens.cache_creation_input_tokens, tokens.cache_read_input_tokens];
-    Ok(Said {
-        text: tool.unwrap_or_else(words),
+    Ok(Completion {
+        text: tool.unwrap_or_else(text),
         tokens_in: parts.into_iter().flatten().sum(),
         tokens_out: tokens.output_tokens.unwrap_or_default(),
-        is_cut: reply.stop_reason.as_deref() == Some("max_tokens"),
+        is_truncated: reply.stop_reason.as_deref() == Some("max_tokens"),
     })
 }

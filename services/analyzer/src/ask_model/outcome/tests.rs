@@ -19,8 +19,8 @@ fn sought(part: Part) -> OpinionSought {
     }
 }
 
-/// What is told `waited` seconds after the question.
-fn told(part: Part, opinion: &Opinion, waited: i64) -> Vec<NewEvent> {
+/// The events recorded `waited` seconds after the question.
+fn events_of(part: Part, opinion: &Opinion, waited: i64) -> Vec<NewEvent> {
     let sought = sought(part);
     let event = NewEvent::new(subject(), at(100), sought.clone()).in_incident(Some(incident(90))).recorded(id(7), &[]);
     let (now, limit) = (at(100 + waited), Span::from_secs(20));
@@ -41,34 +41,34 @@ fn opinion() -> Reached {
     }
 }
 
-fn said(reached: Reached) -> Opinion {
+fn answered(reached: Reached) -> Opinion {
     Opinion { usage: reached.usage.unwrap(), outcome: Ok(reached) }
 }
 
-fn silent() -> Opinion {
+fn unanswered() -> Opinion {
     let usage = Usage { requests: 2, took: Span::from_secs(20), ..Usage::default() };
-    Opinion { outcome: Err(Snag::new(Trouble::TimedOut, "it did not answer within 20 s")), usage }
+    Opinion { outcome: Err(CallError::new(Trouble::TimedOut, "it did not answer within 20 s")), usage }
 }
 
 #[test]
-fn a_model_that_decides_has_reached_a_diagnosis() {
-    let events = told(Part::Decides, &said(opinion()), 3);
+fn the_opinion_of_a_deciding_model_is_the_diagnosis() {
+    let events = events_of(Part::Decides, &answered(opinion()), 3);
     assert_eq!(events.len(), 1);
     assert_eq!((&events[0].event, events[0].at), (&opinion().into(), at(103)));
 }
 
 #[test]
-fn where_it_fails_the_rules_answer_stands_and_says_why() {
-    let events = told(Part::Decides, &silent(), 20);
+fn if_the_model_fails_the_diagnosis_of_the_rules_stands_and_says_why() {
+    let events = events_of(Part::Decides, &unanswered(), 20);
     let [failed, stands] = events.as_slice() else { panic!("{events:?}") };
     let Event::Diagnosis(Diagnosis::Failed(failed)) = &failed.event else { panic!("{failed:?}") };
     assert_eq!(
         (failed.trouble, failed.took, failed.usage),
-        (Trouble::TimedOut, Span::from_secs(20), Some(silent().usage))
+        (Trouble::TimedOut, Span::from_secs(20), Some(unanswered().usage))
     );
     let Event::Diagnosis(Diagnosis::Reached(fallback)) = &stands.event else { panic!("{stands:?}") };
     assert!(
-        fallback.why.ends_with("(the rules': gpt has no diagnosis, it did not answer within 20 s)"),
+        fallback.why.ends_with("(by rules: gpt gave no diagnosis, it did not answer within 20 s)"),
         "{}",
         fallback.why
     );
@@ -78,23 +78,23 @@ fn where_it_fails_the_rules_answer_stands_and_says_why() {
 }
 
 #[test]
-fn what_nobody_came_to_ask_is_as_old_as_the_question() {
+fn a_question_handled_too_late_gets_a_fallback_as_old_as_itself() {
     for (waited, concluded) in [(20, 120), (40, 140), (41, 100), (4000, 100)] {
-        let events = told(Part::Decides, &silent(), waited);
+        let events = events_of(Part::Decides, &unanswered(), waited);
         assert_eq!((events[0].at, events[1].at), (at(100 + waited), at(concluded)), "{waited} s");
     }
 }
 
 #[test]
-fn a_model_that_shadows_never_decides() {
-    let events = told(Part::Shadows, &silent(), 20);
+fn a_shadowing_model_never_decides() {
+    let events = events_of(Part::Shadows, &unanswered(), 20);
     assert!(matches!(&events[..], [NewEvent { event: Event::Diagnosis(Diagnosis::Failed(_)), .. }]), "{events:?}");
     for (opinion, agrees) in [
         (opinion(), true),
         (Reached { remedy: None, ..opinion() }, false),
         (Reached { verdict: Verdict::Unclear, ..opinion() }, false),
     ] {
-        let events = told(Part::Shadows, &said(opinion.clone()), 3);
+        let events = events_of(Part::Shadows, &answered(opinion.clone()), 3);
         let rules = sought(Part::Shadows).fallback;
         assert_eq!(events.len(), 1);
         assert_eq!(events[0].event, Opined { opinion, rules, agrees }.into());
