@@ -16,7 +16,8 @@ use hemostat_schema::{
 
 use crate::{case_history::CaseHistory, conclude::rule_of, host_health::HostHealth, rules::SETTLING, triage::Triage};
 use hemostat_core::testing::{
-    Then, at, cleared, event, exited, facts, given, health, id, incident_event, labelled, raised, run, seen, started, vitals,
+    Then, at, cleared, event, exited, facts, given, health, id, incident_event, labelled, raised, run, seen, started,
+    vitals,
 };
 use hemostat_core::{Decider, Decision, Policy, Trigger, policy::Opinion};
 
@@ -79,7 +80,8 @@ fn only(then: &Then) -> Reached {
 #[track_caller]
 fn diagnosed(facts: Facts, mut symptoms: Vec<SymptomRaised>) -> Reached {
     let last = symptoms.pop().expect("a table's row has a symptom");
-    let history = std::iter::once(seen(0, facts)).chain(symptoms.into_iter().map(|symptom| incident_event(10, symptom)));
+    let history =
+        std::iter::once(seen(0, facts)).chain(symptoms.into_iter().map(|symptom| incident_event(10, symptom)));
     only(&given::<Triage>(&hemostat_core::testing::policy(), history).when(incident_event(10, last), at(10)))
 }
 
@@ -182,7 +184,8 @@ fn findings_are_sentences_with_figures() {
 #[test]
 fn a_diagnosis_belongs_to_its_incident() {
     let history = [seen(0, facts()), health(10, run(0), Health::Unhealthy)];
-    let then = given::<Triage>(&hemostat_core::testing::policy(), history).when(raised(10, Symptom::Unhealthy, run(0)), at(11));
+    let then = given::<Triage>(&hemostat_core::testing::policy(), history)
+        .when(raised(10, Symptom::Unhealthy, run(0)), at(11));
     assert_eq!(then.decision.events[0].incident, Some(hemostat_core::testing::incident(10)));
 }
 
@@ -214,7 +217,8 @@ fn a_symptom_that_worsens_gets_a_new_diagnosis() {
     let worse = level(memory, Severity::Critical, 97.0, Trend::Steady);
     let worsened =
         SymptomWorsened { symptom: memory, severity: worse.severity, target: run(0), evidence: worse.evidence };
-    let then = given::<Triage>(&policy, [seen(0, facts()), incident_event(10, high)]).when(incident_event(70, worsened), at(70));
+    let then = given::<Triage>(&policy, [seen(0, facts()), incident_event(10, high)])
+        .when(incident_event(70, worsened), at(70));
     assert_eq!(rule_of(&only(&then)), "at_the_limit");
 }
 
@@ -294,7 +298,12 @@ fn when_one_symptom_clears_the_remaining_ones_may_get_another_diagnosis() {
     let check = |first: SymptomRaised, expected: Option<&str>| {
         let over = cleared(60, first.symptom);
         let reached = diagnosed(sick.clone(), vec![failing(), first.clone()]);
-        let history = [seen(0, sick.clone()), incident_event(10, failing()), incident_event(10, first), incident_event(10, reached)];
+        let history = [
+            seen(0, sick.clone()),
+            incident_event(10, failing()),
+            incident_event(10, first),
+            incident_event(10, reached),
+        ];
         let then = given::<Triage>(&policy, history).when(over, at(60));
         match expected {
             Some(expected) => assert_eq!(rule_of(&only(&then)), expected),
@@ -308,7 +317,10 @@ fn when_one_symptom_clears_the_remaining_ones_may_get_another_diagnosis() {
 
 #[test]
 fn containers_that_are_excluded_or_halted_get_no_diagnosis() {
-    let policy = Policy { exclude: hemostat_core::policy::NamePatterns::new(["api"]).unwrap(), ..hemostat_core::testing::policy() };
+    let policy = Policy {
+        exclude: hemostat_core::policy::NamePatterns::new(["api"]).unwrap(),
+        ..hemostat_core::testing::policy()
+    };
     let sick = |facts: Facts| vec![seen(0, facts), health(10, run(0), Health::Unhealthy)];
     let check = |policy: &Policy, history: Vec<NewEvent>| {
         given::<Triage>(policy, history).when(incident_event(10, failing()), at(11)).then_nothing();
@@ -325,24 +337,33 @@ fn containers_that_are_excluded_or_halted_get_no_diagnosis() {
 #[test]
 fn a_cleared_symptom_gets_no_diagnosis() {
     let over = SymptomCleared { symptom: Symptom::Unhealthy, why: Cleared::Well, stood: Span::ZERO };
-    let log: Vec<Recorded> = [event(0, Seen { facts: facts() }), incident_event(10, failing()), incident_event(20, over)]
-        .into_iter()
-        .zip(1..)
-        .map(|(event, n)| event.recorded(id(n), &[]))
-        .collect();
+    let log: Vec<Recorded> =
+        [event(0, Seen { facts: facts() }), incident_event(10, failing()), incident_event(20, over)]
+            .into_iter()
+            .zip(1..)
+            .map(|(event, n)| event.recorded(id(n), &[]))
+            .collect();
     let mut history = CaseHistory::default();
     for event in &log {
         Triage::evolve(&mut history, &mut HostHealth::default(), event);
     }
-    let decision =
-        Triage::decide(&history, &HostHealth::default(), &Trigger::Event(&log[1]), &hemostat_core::testing::policy(), at(21));
+    let decision = Triage::decide(
+        &history,
+        &HostHealth::default(),
+        &Trigger::Event(&log[1]),
+        &hemostat_core::testing::policy(),
+        at(21),
+    );
     assert_eq!(decision, Decision::nothing());
 }
 
 #[test]
 fn an_event_that_is_delivered_again_changes_nothing() {
-    let log =
-        [seen(0, facts()), incident_event(10, failing()), event(20, Exited { target: run(0), exit: exit(20, 1, ExitBy::Crash) })];
+    let log = [
+        seen(0, facts()),
+        incident_event(10, failing()),
+        event(20, Exited { target: run(0), exit: exit(20, 1, ExitBy::Crash) }),
+    ];
     let (mut once, mut twice) = (CaseHistory::default(), CaseHistory::default());
     for (event, n) in log.into_iter().zip(1..) {
         let event = event.recorded(id(n), &[]);

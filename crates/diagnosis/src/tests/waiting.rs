@@ -186,7 +186,8 @@ fn a_model_that_decides_is_asked_with_the_rules_diagnosis_as_fallback() {
     assert_eq!(question.remedies, [Remedy::Restart]);
     assert_eq!(then.decision.events[0].incident, Some(hemostat_core::testing::incident(10)));
     // While the model's answer is pending, it is not asked again.
-    let asked = || given::<Triage>(&policy, sick()).and([incident_event(10, failing()), incident_event(10, question.clone())]);
+    let asked =
+        || given::<Triage>(&policy, sick()).and([incident_event(10, failing()), incident_event(10, question.clone())]);
     let cpu = level(Symptom::CpuHigh, Severity::High, 99.0, Trend::Steady);
     asked().when(cleared(20, Symptom::CpuHigh), at(20)).then_nothing();
     // Whatever the model answers, it is asked again only about a diagnosis that the rules have not given yet.
@@ -221,7 +222,8 @@ fn past_incidents_and_their_remedies_are_remembered() {
         stop_timeout: None,
         dry_run: false,
     };
-    let reached = only(&given::<Triage>(&hemostat_core::testing::policy(), sick()).when(incident_event(10, failing()), at(10)));
+    let reached =
+        only(&given::<Triage>(&hemostat_core::testing::policy(), sick()).when(incident_event(10, failing()), at(10)));
     let mut verdict = verified(Outcome::Recovered);
     verdict.action = id(5);
     let past = [

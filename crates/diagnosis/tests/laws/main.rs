@@ -227,7 +227,8 @@ fn check(host: &SimulatedHost) {
 }
 
 fn short_cooldowns() -> Policy {
-    let mut policy = Policy { storm_threshold: 2, breaker_hold: Span::from_secs(300), ..hemostat_core::testing::policy() };
+    let mut policy =
+        Policy { storm_threshold: 2, breaker_hold: Span::from_secs(300), ..hemostat_core::testing::policy() };
     policy.container_defaults.cooldown = Span::from_secs(120);
     policy.attempt_window = Span::from_secs(900);
     policy
@@ -300,7 +301,9 @@ fn an_hour_of_polls_of_one_sick_container_is_one_alert_raised_and_one_resolved()
 
 #[test]
 fn three_containers_sick_in_the_same_second_are_three_alerts() {
-    let host =
-        play(hemostat_core::testing::policy(), vec![Op::TurnUnhealthy(0), Op::TurnUnhealthy(1), Op::TurnUnhealthy(2), Op::Pass(10)]);
+    let host = play(
+        hemostat_core::testing::policy(),
+        vec![Op::TurnUnhealthy(0), Op::TurnUnhealthy(1), Op::TurnUnhealthy(2), Op::Pass(10)],
+    );
     assert_eq!((count(&host, "alert.raised"), count(&host, "alert.resolved")), (3, 3));
 }
