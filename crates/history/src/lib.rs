@@ -1,20 +1,19 @@
-//! Questions about the past: what happened, why, how things stood, and whether all of it fits together.
+//! Questions about the past: what happened, why, what the state was, and whether everything is consistent.
 //!
-//! Everything here reads [`History`], which is archive and log as one, and changes nothing. What is pure (which events are
-//! asked for, how a story is told, how rows are folded) is kept apart from the reading, so that it is tested on recorded
-//! sequences.
+//! Everything here reads [`History`], which is archive and log as one, and changes nothing. What is pure (filters, stories,
+//! consistency checks) is separate from the reading, so that tests run it on recorded sequences.
 //!
-//! | module | answers |
+//! | module | question |
 //! |---|---|
-//! | [`filter`], [`window`] | which events are asked for? |
+//! | [`filter`], [`window`] | which events does a question select? |
 //! | [`select`] | which are they, in one order across partitions? |
 //! | [`event_json`] | which JSON do API, export and tail write? |
-//! | [`as_of`] | how did the rows of a view stand at an instant? |
-//! | [`explain`] | what led to what, and which limits stood where? |
+//! | [`as_of`] | what were the rows of a view at an instant? |
+//! | [`explain`] | what led to what, and what was the state of each limit? |
 //! | [`export`] | the same for other programs: NDJSON, CSV, Parquet |
-//! | [`backtest`] | what would have been decided under another policy? |
-//! | [`verify`] | are rows, history and archive what they were? |
-//! | [`fsck`] | do streams, groups, heads, timers and views agree with each other? |
+//! | [`backtest`] | what would HemoStat have decided under another policy? |
+//! | [`verify`] | do rows equal the fold of their events, and history its chain of hashes? |
+//! | [`fsck`] | are streams, groups, versions, timers and views consistent? |
 
 pub mod as_of;
 pub mod backtest;
