@@ -65,7 +65,7 @@ impl<'a> Case<'a> {
         examined.relatives.iter().find(|other| {
             let is_healthy = other.state == State::Running && matches!(other.health, Health::Healthy | Health::None);
             let restarted = is_healthy && other.since.is_some_and(|since| since > began);
-            // A rule about unhealthy dependencies comes first; here the host's health says that it is healthy again.
+            // It was unhealthy at the examination. Whether it still is, `unhealthy_dependencies` says from the host's health.
             let recovered = was_unhealthy(other) && self.host.is_some();
             other.relation == Relation::Dependency && (restarted || recovered)
         })

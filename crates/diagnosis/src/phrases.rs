@@ -30,10 +30,12 @@ pub(super) fn code(code: i64) -> String {
 pub(super) fn stays_down(facts: &Facts, exit: &Exit) -> String {
     let policy = match facts.restart_policy {
         RestartPolicy::No => "because its restart policy is \"no\"".to_owned(),
+        RestartPolicy::OnFailure { max: 0 } | RestartPolicy::Always | RestartPolicy::UnlessStopped => {
+            "although its restart policy says so".to_owned()
+        }
         RestartPolicy::OnFailure { max } => {
             format!("because its restart policy allows {max} restarts, which are used up")
         }
-        RestartPolicy::Always | RestartPolicy::UnlessStopped => "although its restart policy says so".to_owned(),
     };
     format!("it has been down since {:.0}, and Docker does not start it again, {policy}", exit.at)
 }
