@@ -1,43 +1,43 @@
-//! What may stand as the address of a Docker engine.
+//! Parses the address of a Docker engine (`unix://`, `npipe://`, `tcp://`, `http://`, `https://`, `ssh://`).
 //!
-//! An address is parsed once, here; whatever cannot be one is refused with what would be right.
+//! The error for a text that is no address says what a right one looks like.
 
 use std::{fmt, path::PathBuf, str::FromStr};
 
-/// Where Docker listens without TLS, by custom.
+/// Docker's port without TLS, by convention.
 const PLAIN_PORT: u16 = 2375;
-/// Where Docker listens with TLS, by custom.
+/// Docker's port with TLS, by convention.
 pub(crate) const TLS_PORT: u16 = 2376;
 
-/// Addresses of every kind, for those who wrote none of them.
+/// An address of each kind, for error texts.
 pub const EXAMPLES: &str =
     "unix:///var/run/docker.sock, tcp://10.0.0.5:2375, https://10.0.0.5:2376 or ssh://me@10.0.0.5";
 
-/// Where an engine is.
+/// The address of a Docker engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Address {
-    /// A socket of this machine.
+    /// A Unix socket of this machine.
     Unix(PathBuf),
-    /// A named pipe of this machine, which is a Windows.
+    /// A named pipe of this machine (Windows).
     Pipe(String),
-    /// A port, with TLS or without.
+    /// A TCP port, with or without TLS.
     Tcp {
-        /// A name or an IP address, the latter without brackets.
+        /// A name or an IP address; IPv6 without brackets.
         host: String,
-        /// None for the customary one.
+        /// `None`: Docker's conventional port.
         port: Option<u16>,
-        /// What the scheme says about TLS; none where it leaves that open (`tcp://`).
+        /// What the scheme says about TLS; `None` for `tcp://`, which leaves it open.
         tls: Option<bool>,
     },
-    /// Another machine, by way of ssh.
+    /// Another machine over ssh.
     Ssh {
-        /// As whom; as ssh has it where it is none.
+        /// The user; `None`: as ssh's own configuration says.
         user: Option<String>,
-        /// A name (also one of ssh's own configuration) or an IP address.
+        /// A name (also an alias of ssh's own configuration) or an IP address.
         host: String,
-        /// As ssh has it where it is none.
+        /// `None`: as ssh's own configuration says.
         port: Option<u16>,
-        /// The engine's socket over there; as its Docker has it where it is none.
+        /// The engine's socket on that machine; `None`: as its Docker client is configured.
         socket: Option<String>,
     },
 }
@@ -49,7 +49,7 @@ impl Address {
     }
 }
 
-/// What cannot be an address, with what would be.
+/// The text is no address; the message says what a right one looks like.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotAnAddress(String);
 
@@ -68,9 +68,9 @@ impl FromStr for Address {
         let text = text.trim();
         let (scheme, rest) = match text.split_once("://") {
             Some((scheme, rest)) => (scheme.to_ascii_lowercase(), rest),
-            // A path alone is what it looks like.
+            // A path alone is a Unix socket.
             None if text.starts_with('/') => ("unix".to_owned(), text),
-            None => return Err(NotAnAddress(format!("an address with its kind, such as {EXAMPLES}"))),
+            None => return Err(NotAnAddress(format!("an address with a scheme, such as {EXAMPLES}"))),
         };
         match scheme.as_str() {
             "unix" if rest.starts_with('/') => Ok(Self::Unix(rest.into())),
@@ -90,12 +90,12 @@ impl FromStr for Address {
             }
             "ssh" => ssh(rest).ok_or_else(|| {
                 NotAnAddress(
-                    "ssh://user@host:port/path/of/its/docker.sock, where only the host must be there; a password has \
-                     no place in it (ssh uses keys)"
+                    "ssh://user@host:port/path/of/its/docker.sock, of which only the host is required; a password has no \
+                     place in it (ssh uses keys)"
                         .into(),
                 )
             }),
-            _ => Err(NotAnAddress(format!("an address of a kind that there is: {EXAMPLES}"))),
+            _ => Err(NotAnAddress(format!("an address with a known scheme: {EXAMPLES}"))),
         }
     }
 }
@@ -120,7 +120,7 @@ fn host_and_port(text: &str) -> Option<(String, Option<u16>)> {
     is_host(host).then(|| (host.to_owned(), port))
 }
 
-/// Nothing that an URL, a shell or ssh's command line could take for something else.
+/// Only characters that a URL, a shell and ssh's command line take literally.
 fn is_host(host: &str) -> bool {
     let letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '%');
     !host.is_empty() && !host.starts_with('-') && host.chars().all(letter)
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_read_as_docker_reads_it_and_written_back() {
+    fn an_address_parses_as_in_docker_and_prints_as_it_was() {
         for (text, address) in [
             ("unix:///var/run/docker.sock", Address::Unix("/var/run/docker.sock".into())),
             ("npipe:////./pipe/docker_engine", Address::Pipe("npipe:////./pipe/docker_engine".into())),
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_an_address_is_refused_with_one_that_would_do() {
+    fn an_invalid_address_is_refused_with_an_example_of_a_right_one() {
         for (text, right) in [
             ("gopher://x", "ssh://me@10.0.0.5"),
             ("10.0.0.5:2375", "tcp://10.0.0.5:2375"),

@@ -1,115 +1,80 @@
-//! Which engine is meant where nobody says it? The one that Docker's own client would use, or else the first whose socket
-//! is there.
+//! Finds the Docker engine if the configuration names none: the one that Docker's own client would use, else the first
+//! known socket that exists.
 //!
-//! A pure function of what it is told and what there is around it, so that every machine can be put into a test.
+//! A pure function of its arguments and an [`Environment`], so that a test can describe any machine.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use crate::{Address, context};
+use crate::{address::Address, context, environment::Environment};
 
-/// What there is around the process.
-pub trait Surroundings: Send + Sync {
-    /// An environment variable; none where it is unset or empty.
-    fn variable(&self, name: &str) -> Option<String>;
-    /// The content of a file; none where it cannot be read.
-    fn read(&self, path: &Path) -> Option<String>;
-    /// Whether there is something at this path (a link into nowhere is nothing).
-    fn exists(&self, path: &Path) -> bool;
-    /// Whether this is a Windows.
-    fn is_windows(&self) -> bool;
-}
-
-/// This process's own.
-#[derive(Debug, Clone, Copy)]
-pub struct Machine;
-
-impl Surroundings for Machine {
-    fn variable(&self, name: &str) -> Option<String> {
-        std::env::var(name).ok().filter(|value| !value.is_empty())
-    }
-
-    fn read(&self, path: &Path) -> Option<String> {
-        fs::read_to_string(path).ok()
-    }
-
-    fn exists(&self, path: &Path) -> bool {
-        path.exists()
-    }
-
-    fn is_windows(&self) -> bool {
-        cfg!(windows)
-    }
-}
-
-/// An engine that was found, and why it is this one.
+/// An engine that was found, and by which rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
-    /// Where it is.
+    /// Its address.
     pub address: Address,
-    /// Where its certificates are, where a context says so.
+    /// The directory of its certificates, if a context names one.
     pub tls_dir: Option<PathBuf>,
-    /// In words, after "from": `the Docker context colima`.
+    /// The rule, as a phrase after "from": `the Docker context colima`.
     pub why: String,
-    /// Where nothing was there: the sockets that were looked for.
+    /// If no socket exists: the paths that were tried.
     pub missed: Vec<PathBuf>,
 }
 
-/// Docker's own directory of this user: `DOCKER_CONFIG`, or `~/.docker`.
-pub(crate) fn docker_config(world: &dyn Surroundings) -> Option<PathBuf> {
-    let home = |name| world.variable(name).map(PathBuf::from);
-    home("DOCKER_CONFIG")
-        .or_else(|| home(if world.is_windows() { "USERPROFILE" } else { "HOME" }).map(|home| home.join(".docker")))
+/// The directory of Docker's client configuration: `DOCKER_CONFIG`, or `~/.docker`.
+pub(crate) fn docker_config(environment: &dyn Environment) -> Option<PathBuf> {
+    let home = |name| environment.variable(name).map(PathBuf::from);
+    home("DOCKER_CONFIG").or_else(|| {
+        home(if environment.is_windows() { "USERPROFILE" } else { "HOME" }).map(|home| home.join(".docker"))
+    })
 }
 
-/// What a context that somebody named says; none for the default one, which says nothing.
+/// The engine of a named context; `None` for the default context, which names no engine.
 ///
 /// # Errors
-/// In words: what would be right.
-pub(crate) fn by_context(name: &str, world: &dyn Surroundings) -> Result<Option<Found>, String> {
+/// A text that says what was expected.
+pub(crate) fn by_context(name: &str, environment: &dyn Environment) -> Result<Option<Found>, String> {
     if name == context::DEFAULT {
         return Ok(None);
     }
-    let Some(config) = docker_config(world) else {
+    let Some(config) = docker_config(environment) else {
         return Err("a context, which needs HOME or DOCKER_CONFIG to be found".to_owned());
     };
-    let context::Context { address, tls_dir } = context::read(name, &config, world)?;
+    let context::Context { address, tls_dir } = context::read(name, &config, environment)?;
     Ok(Some(Found { address, tls_dir, why: format!("the Docker context {name}"), missed: vec![] }))
 }
 
-/// The engine that is meant where nobody says it. Where there is none, it is Docker's own socket, which may come.
-pub(crate) fn find(use_context: bool, world: &dyn Surroundings) -> Found {
-    let chosen = docker_config(world).filter(|_| use_context).and_then(|config| context::current(&config, world));
-    // A context that is gone says nothing; sockets still may.
-    if let Some(found) = chosen.and_then(|name| by_context(&name, world).ok().flatten()) {
+/// The engine to use if none is configured. If no socket exists, Docker's own, which may appear later.
+pub(crate) fn find(use_context: bool, environment: &dyn Environment) -> Found {
+    let chosen =
+        docker_config(environment).filter(|_| use_context).and_then(|config| context::current(&config, environment));
+    // If the context was deleted, look for sockets.
+    if let Some(found) = chosen.and_then(|name| by_context(&name, environment).ok().flatten()) {
         return Found { why: format!("{}, which is in use", found.why), ..found };
     }
-    if world.is_windows() {
+    if environment.is_windows() {
         let address = Address::Pipe("npipe:////./pipe/docker_engine".to_owned());
-        return Found { address, tls_dir: None, why: "where Docker Desktop has it".to_owned(), missed: vec![] };
+        return Found { address, tls_dir: None, why: "the default of Docker Desktop".to_owned(), missed: vec![] };
     }
-    let sockets = sockets(world);
-    match sockets.iter().find(|(_, path)| world.exists(path)) {
+    let sockets = sockets(environment);
+    match sockets.iter().find(|(_, path)| environment.exists(path)) {
         Some((of, path)) => Found {
             address: Address::Unix(path.clone()),
             tls_dir: None,
-            why: format!("the first socket that is there, {of}"),
+            why: format!("the first socket that exists, {of}"),
             missed: vec![],
         },
         None => Found {
             address: Address::Unix("/var/run/docker.sock".into()),
             tls_dir: None,
-            why: "custom, as no socket is there".to_owned(),
+            why: "the default, as no socket exists".to_owned(),
             missed: sockets.into_iter().map(|(_, path)| path).collect(),
         },
     }
 }
 
-/// Where an engine's socket may be, and whose that would be; the likeliest first.
-fn sockets(world: &dyn Surroundings) -> Vec<(&'static str, PathBuf)> {
-    let under = |variable: &str, path: &str| world.variable(variable).map(|folder| Path::new(&folder).join(path));
+/// Known socket paths and their products, the most common first.
+fn sockets(environment: &dyn Environment) -> Vec<(&'static str, PathBuf)> {
+    let under = |variable: &str, path: &str| environment.variable(variable).map(|folder| Path::new(&folder).join(path));
     let all = [
         ("Docker's", Some(PathBuf::from("/var/run/docker.sock"))),
         ("that of rootless Docker", under("XDG_RUNTIME_DIR", "docker.sock")),
@@ -129,15 +94,15 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// A machine of a test's own.
+    /// A machine that a test describes.
     #[derive(Debug, Clone, Default)]
-    pub(crate) struct Pretended {
+    pub(crate) struct FakeEnvironment {
         pub variables: BTreeMap<&'static str, &'static str>,
         pub files: BTreeMap<PathBuf, String>,
         pub windows: bool,
     }
 
-    impl Surroundings for Pretended {
+    impl Environment for FakeEnvironment {
         fn variable(&self, name: &str) -> Option<String> {
             self.variables.get(name).map(|value| (*value).to_owned())
         }
@@ -155,8 +120,8 @@ pub(crate) mod tests {
         }
     }
 
-    pub(crate) fn machine(variables: &[(&'static str, &'static str)], files: &[(&str, &str)]) -> Pretended {
-        Pretended {
+    pub(crate) fn machine(variables: &[(&'static str, &'static str)], files: &[(&str, &str)]) -> FakeEnvironment {
+        FakeEnvironment {
             variables: variables.iter().copied().collect(),
             files: files.iter().map(|(path, text)| (path.into(), (*text).to_owned())).collect(),
             windows: false,
@@ -189,7 +154,7 @@ pub(crate) mod tests {
             let there: Vec<_> = all[first..].iter().map(|(path, _)| (*path, "")).collect();
             let found = find(true, &machine(&USER, &there));
             assert_eq!(found.address, Address::Unix(path.into()));
-            assert_eq!(found.why, format!("the first socket that is there, {of}"));
+            assert_eq!(found.why, format!("the first socket that exists, {of}"));
         }
     }
 
@@ -202,7 +167,7 @@ pub(crate) mod tests {
             find(true, &machine(&[], &[])).missed,
             ["/var/run/docker.sock", "/run/podman/podman.sock"].map(PathBuf::from)
         );
-        let windows = Pretended { windows: true, ..machine(&[], &[]) };
+        let windows = FakeEnvironment { windows: true, ..machine(&[], &[]) };
         assert_eq!(find(true, &windows).address, Address::Pipe("npipe:////./pipe/docker_engine".into()));
     }
 
@@ -234,13 +199,13 @@ pub(crate) mod tests {
     fn a_context_that_is_named_must_be_there_and_brings_its_certificates() {
         let far = r#"{"Endpoints": {"docker": {"Host": "tcp://10.0.0.5:2376"}}}"#;
         let tls = format!("/home/me/.docker/contexts/tls/{FAR}/docker");
-        let world = machine(&USER, &[(&meta(FAR), far), (&format!("{tls}/ca.pem"), "")]);
-        let found = by_context("far", &world).unwrap().unwrap();
+        let environment = machine(&USER, &[(&meta(FAR), far), (&format!("{tls}/ca.pem"), "")]);
+        let found = by_context("far", &environment).unwrap().unwrap();
         assert_eq!(found.address, "tcp://10.0.0.5:2376".parse().unwrap());
         assert_eq!(found.tls_dir, Some(tls.into()));
         assert_eq!(found.why, "the Docker context far");
-        assert_eq!(by_context("default", &world), Ok(None));
-        let error = by_context("near", &world).unwrap_err();
+        assert_eq!(by_context("default", &environment), Ok(None));
+        let error = by_context("near", &environment).unwrap_err();
         assert!(error.contains("`docker context ls`") && error.contains("meta.json is not there"), "{error}");
         assert!(by_context("far", &machine(&[], &[])).is_err());
     }

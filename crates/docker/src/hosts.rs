@@ -1,5 +1,5 @@
-//! Which hosts are watched, how each one's engine is reached, and why it is that one: the configuration, Docker's contexts
-//! and what is there, put together and checked before anything starts.
+//! Resolves each configured host to the endpoint of its engine, from the configuration, Docker's contexts and discovery,
+//! and checks it before anything starts.
 
 use std::{
     path::{Path, PathBuf},
@@ -10,41 +10,43 @@ use hemostat_schema::HostName;
 use hemostat_settings::{self, Config, Watched};
 
 use crate::{
-    Address, Endpoint,
-    discover::{self, Found, Surroundings},
+    address::{Address, NotAnAddress},
+    discover::{self, Found},
+    endpoint::Endpoint,
+    environment::Environment,
     tls::{Files, Tls},
 };
 
-/// A host that is watched.
+/// A monitored host.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Host {
-    /// What it is called.
+    /// Its name.
     pub name: HostName,
-    /// How its engine is reached.
+    /// The endpoint of its engine.
     pub endpoint: Endpoint,
     /// How long an answer may take.
-    pub limit: Duration,
-    /// Who says that it is this one, after "from".
+    pub timeout: Duration,
+    /// Where the endpoint comes from, as a phrase after "from".
     pub why: String,
 }
 
-/// Every host that is watched.
+/// Every configured host.
 ///
 /// # Errors
-/// When an address cannot be one, a context is not there, or a certificate cannot be used: with the key, its value, where
-/// it was set and what would be right.
-pub fn hosts(config: &Config, world: &dyn Surroundings) -> Result<Vec<Host>, hemostat_settings::Error> {
-    config.watched().iter().map(|watched| One { config, watched, world }.host()).collect()
+/// If an address is invalid, a context does not exist, or a certificate cannot be used. The error names the key, its
+/// value, where it was set and what would be right.
+pub fn hosts(config: &Config, environment: &dyn Environment) -> Result<Vec<Host>, hemostat_settings::Error> {
+    config.watched().iter().map(|watched| Resolver { config, watched, environment }.host()).collect()
 }
 
-/// One host, as it is put together.
-struct One<'a> {
+/// Resolves one host.
+struct Resolver<'a> {
     config: &'a Config,
     watched: &'a Watched,
-    world: &'a dyn Surroundings,
+    environment: &'a dyn Environment,
 }
 
-impl One<'_> {
+impl Resolver<'_> {
     fn host(&self) -> Result<Host, hemostat_settings::Error> {
         let Found { address, tls_dir, why, missed } = self.find()?;
         let tls = self.tls(&address, tls_dir)?;
@@ -54,34 +56,33 @@ impl One<'_> {
             None => why,
         };
         let endpoint = Endpoint { address, tls, ssh_config, missed };
-        Ok(Host { name: self.watched.name.clone(), endpoint, limit: self.watched.docker.timeout, why })
+        Ok(Host { name: self.watched.name.clone(), endpoint, timeout: self.watched.docker.timeout, why })
     }
 
     fn wrong(&self, field: &str, right: impl Into<String>) -> hemostat_settings::Error {
         self.config.wrong(self.watched, field, right)
     }
 
-    /// By its address, else by its context, else by what is there: as Docker's own client finds it.
+    /// By address, else by context, else by discovery: the order of Docker's own client.
     fn find(&self) -> Result<Found, hemostat_settings::Error> {
         let docker = &self.watched.docker;
         if let Some(address) = &docker.host {
             let said = self.config.said(self.watched, "docker");
-            let address = address
-                .parse()
-                .map_err(|right: crate::address::NotAnAddress| self.wrong("docker", right.to_string()))?;
+            let address = address.parse().map_err(|right: NotAnAddress| self.wrong("docker", right.to_string()))?;
             let why = format!("{} ({})", said.key, said.origin);
             return Ok(Found { address, tls_dir: None, why, missed: vec![] });
         }
         match &docker.context {
             Some(name) => {
-                let found = discover::by_context(name, self.world).map_err(|right| self.wrong("context", right))?;
-                Ok(found.unwrap_or_else(|| discover::find(false, self.world)))
+                let found =
+                    discover::by_context(name, self.environment).map_err(|right| self.wrong("context", right))?;
+                Ok(found.unwrap_or_else(|| discover::find(false, self.environment)))
             }
-            None => Ok(discover::find(true, self.world)),
+            None => Ok(discover::find(true, self.environment)),
         }
     }
 
-    /// Over TLS where the scheme says so, or where it leaves it open and there are certificates.
+    /// TLS if the scheme says so, or if the scheme leaves it open and there are certificates.
     fn tls(&self, address: &Address, of_context: Option<PathBuf>) -> Result<Option<Tls>, hemostat_settings::Error> {
         let docker = &self.watched.docker;
         let Address::Tcp { tls: scheme, .. } = address else {
@@ -104,25 +105,25 @@ impl One<'_> {
         Tls::from_files(files).map(Some).map_err(|unusable| self.wrong(unusable.field, unusable.right))
     }
 
-    /// The certificates: each by itself, or out of a directory; as Docker does, out of Docker's own where nothing is said.
+    /// The certificate files: each configured by itself, or from a directory; by default from Docker's own, as its client does.
     fn files(&self, of_context: Option<PathBuf>) -> Result<Files, hemostat_settings::Error> {
         let docker = &self.watched.docker;
         let single = Files { ca: docker.tls_ca.clone(), cert: docker.tls_cert.clone(), key: docker.tls_key.clone() };
         let folder = match (&docker.tls_dir, of_context) {
             (Some(folder), _) => Some(folder.clone()),
             (None, Some(folder)) => Some(folder),
-            (None, None) if single == Files::default() => discover::docker_config(self.world),
+            (None, None) if single == Files::default() => discover::docker_config(self.environment),
             (None, None) => None,
         };
         let Some(folder) = folder else { return Ok(single) };
-        let inside = |name: &str| Some(folder.join(name)).filter(|path| self.world.exists(path));
+        let inside = |name: &str| Some(folder.join(name)).filter(|path| self.environment.exists(path));
         let found = Files { ca: inside("ca.pem"), cert: inside("cert.pem"), key: inside("key.pem") };
         if docker.tls_dir.is_some() && found == Files::default() {
             return Err(self.wrong("tls_dir", "a directory with ca.pem, cert.pem and key.pem, or some of them"));
         }
         Ok(Files {
             ca: single.ca.or(found.ca),
-            // Two that belong together.
+            // A certificate and its key come from the same source.
             cert: if single.key.is_some() { single.cert } else { single.cert.clone().or(found.cert) },
             key: if docker.tls_cert.is_some() { single.key } else { single.key.or(found.key) },
         })
@@ -131,7 +132,7 @@ impl One<'_> {
     fn ssh_config(&self, address: &Address) -> Result<Option<PathBuf>, hemostat_settings::Error> {
         match &self.watched.docker.ssh_config {
             Some(path) if matches!(address, Address::Ssh { .. }) => {
-                if self.world.read(path).is_none() {
+                if self.environment.read(path).is_none() {
                     return Err(self.wrong("ssh_config", "a file that this user can read"));
                 }
                 Ok(Some(path.clone()))
@@ -141,7 +142,7 @@ impl One<'_> {
     }
 }
 
-/// Which files speak for whom, for people.
+/// The certificate files, for the log.
 fn certificates(files: &Files) -> String {
     let file =
         |what: &str, path: &Option<PathBuf>| path.as_deref().map(|path: &Path| format!("{what} {}", path.display()));
@@ -155,24 +156,24 @@ mod tests {
     use hemostat_settings::Input;
 
     use super::*;
-    use crate::discover::tests::{Pretended, machine};
+    use crate::discover::tests::{FakeEnvironment, machine};
 
-    fn read(settings: &[(&str, &str)], world: &Pretended) -> Result<Vec<Host>, String> {
+    fn read(settings: &[(&str, &str)], environment: &FakeEnvironment) -> Result<Vec<Host>, String> {
         let overrides = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let input = Input { overrides, ..Input::default() };
         let config = Config::load(&input).map_err(|error| error.to_string())?;
-        hosts(&config, world).map_err(|error| error.to_string())
+        hosts(&config, environment).map_err(|error| error.to_string())
     }
 
-    fn home(files: &[(&str, &str)]) -> Pretended {
+    fn home(files: &[(&str, &str)]) -> FakeEnvironment {
         machine(&[("HOME", "/home/me")], files)
     }
 
     #[test]
-    fn what_is_said_wins_over_the_context_and_that_over_what_is_there() {
+    fn the_configured_address_wins_over_the_context_and_the_context_over_discovery() {
         let meta =
             "/home/me/.docker/contexts/meta/f24fd3749c1368328e2b149bec149cb6795619f244c5b584e844961215dadd16/meta.json";
-        let world = home(&[
+        let environment = home(&[
             ("/home/me/.docker/config.json", r#"{"currentContext": "colima"}"#),
             (meta, r#"{"Endpoints": {"docker": {"Host": "unix:///home/me/colima.sock"}}}"#),
             ("/var/run/docker.sock", ""),
@@ -188,7 +189,7 @@ mod tests {
             (
                 vec![("docker.context", "default")],
                 "unix:///var/run/docker.sock",
-                "the first socket that is there, Docker's",
+                "the first socket that exists, Docker's",
             ),
             (vec![("hosts", "web=ssh://me@web")], "ssh://me@web", "hosts[0].docker (command line)"),
             (
@@ -197,7 +198,7 @@ mod tests {
                 "docker.host (command line)",
             ),
         ] {
-            let [host] = read(&settings, &world).unwrap().try_into().unwrap();
+            let [host] = read(&settings, &environment).unwrap().try_into().unwrap();
             assert_eq!((host.endpoint.to_string().as_str(), host.why.as_str()), (address, why), "{settings:?}");
         }
     }
@@ -210,8 +211,8 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_used_is_refused_with_its_key_value_origin_and_what_would_be_right() {
-        let world = home(&[("/certs/cert.pem", ""), ("/certs/key.pem", "")]);
+    fn an_unusable_setting_is_refused_with_key_value_origin_and_what_would_be_right() {
+        let environment = home(&[("/certs/cert.pem", ""), ("/certs/key.pem", "")]);
         for (settings, says) in [
             (vec![("docker.host", "gopher://x")], "docker.host = \"gopher://x\" (from command line) is not right"),
             (vec![("hosts", "a=tcp://b")], ""),
@@ -234,16 +235,16 @@ mod tests {
                 "docker.ssh_config = \"/nonexistent\" (from command line) is not right; right would be a file",
             ),
         ] {
-            match read(&settings, &world) {
-                Ok(_) => assert!(says.is_empty(), "{settings:?} is taken"),
+            match read(&settings, &environment) {
+                Ok(_) => assert!(says.is_empty(), "{settings:?} is accepted"),
                 Err(error) => assert!(!says.is_empty() && error.contains(says), "{settings:?}: {error}"),
             }
         }
     }
 
     #[test]
-    fn certificates_come_from_where_they_are_said_to_be() {
-        let world = home(&[
+    fn certificates_come_from_the_configured_place() {
+        let environment = home(&[
             ("/home/me/.docker/ca.pem", ""),
             ("/certs/ca.pem", ""),
             ("/certs/cert.pem", ""),
@@ -253,8 +254,8 @@ mod tests {
             let overrides = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
             let config = Config::load(&Input { overrides, ..Input::default() }).unwrap();
             let [watched] = config.watched().try_into().unwrap();
-            let one = One { config: &config, watched: &watched, world: &world };
-            let Files { ca, cert, key } = one.files(of_context.map(PathBuf::from)).unwrap();
+            let resolver = Resolver { config: &config, watched: &watched, environment: &environment };
+            let Files { ca, cert, key } = resolver.files(of_context.map(PathBuf::from)).unwrap();
             [ca, cert, key].map(|path| path.map(|path| path.display().to_string()).unwrap_or_default())
         };
         let all = ["/certs/ca.pem", "/certs/cert.pem", "/certs/key.pem"];

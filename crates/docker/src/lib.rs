@@ -1,27 +1,41 @@
-//! Where a Docker engine is, and how it is reached.
+//! Finds Docker engines, connects to them and calls them.
 //!
 //! ```text
-//!  configuration ─┐
-//!  Docker context ┼─► hosts ──► Endpoint ──► Link ──► wire: unix · tcp · TLS · ssh ──► engine
-//!  sockets        ┘  (discover)  (address, tls)  └─► trouble: what went wrong, what to look at
+//!  configuration ──┐
+//!  Docker contexts ┼─► hosts ──► Endpoint ──► Link ──► transport: unix · pipe · tcp · TLS · ssh ──► engine
+//!  known sockets ──┘ (discover) (address, tls)  ▲
+//!                                            Docker (adapter): one error type, one time-out rule
 //! ```
 //!
-//! What is asked of an engine, and what its answers mean, is the business of those who ask: of the monitor and of the
-//! responder.
+//! The only crate of HemoStat's services that uses bollard, Docker's client. Answers come back as bollard's generated
+//! [`models`]; the monitor and the responder read them through traits of their own, which tests implement.
 
-pub mod address;
-pub mod context;
-pub mod discover;
-pub mod hosts;
-pub mod link;
+mod adapter;
+mod address;
+mod connect_error;
+mod context;
+mod discover;
+mod disk_usage;
+mod endpoint;
+mod environment;
+mod error;
+mod hosts;
+mod link;
 mod ssh;
-pub mod tls;
-pub mod trouble;
-mod wire;
+mod tls;
+mod transport;
+
+/// Docker's answers, generated from the definition of its API.
+pub use bollard::{container::LogOutput, models};
 
 pub use self::{
+    adapter::{Docker, EngineInfo, RECORDED_EVENTS, state, timestamp},
     address::Address,
+    connect_error::ConnectError,
+    disk_usage::DiskUsage,
+    endpoint::Endpoint,
+    environment::{Environment, SystemEnvironment},
+    error::Error,
     hosts::{Host, hosts},
-    link::{Endpoint, Link},
-    trouble::Trouble,
+    link::Link,
 };

@@ -1,6 +1,6 @@
-//! Who vouches for whom: PEM files become a TLS configuration, or a reason why they cannot.
+//! Builds a TLS client configuration from PEM files.
 //!
-//! The engine's certificate is always checked. There is one TLS stack in HemoStat, rustls with ring, and no way around it.
+//! The engine's certificate is always verified. HemoStat has one TLS stack: rustls with ring.
 
 use std::{
     path::{Path, PathBuf},
@@ -12,35 +12,35 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
 };
 
-/// The files that certificates are read from, each a PEM file.
+/// The PEM files of a TLS configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Files {
-    /// Who vouches for the engine; the system's where it is none.
+    /// The certificate authority of the engine; `None`: the system's trust store.
     pub ca: Option<PathBuf>,
-    /// Who vouches for us, where the engine asks.
+    /// The client certificate, if the engine asks for one.
     pub cert: Option<PathBuf>,
-    /// The key to that.
+    /// The private key of the client certificate.
     pub key: Option<PathBuf>,
 }
 
-/// One of the files cannot be used, by its name in the configuration.
+/// One of the files cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unusable {
-    /// `tls_ca`, `tls_cert` or `tls_key`.
+    /// Its setting: `tls_ca`, `tls_cert` or `tls_key`.
     pub field: &'static str,
-    /// What would be right.
+    /// What would be right, as a phrase.
     pub right: String,
 }
 
-/// How an engine is spoken to over TLS.
+/// The TLS client configuration of one engine.
 #[derive(Debug, Clone)]
 pub struct Tls {
     pub(crate) config: Arc<ClientConfig>,
-    /// What it was made of.
+    /// The files it was built from.
     pub files: Files,
 }
 
-/// They are the same where they are made of the same.
+/// Equal if built from the same files.
 impl PartialEq for Tls {
     fn eq(&self, other: &Self) -> bool {
         self.files == other.files
@@ -48,10 +48,10 @@ impl PartialEq for Tls {
 }
 
 impl Tls {
-    /// With the certificates in these files.
+    /// Reads these files.
     ///
     /// # Errors
-    /// When one cannot be read, holds something else, or does not go with the others.
+    /// If a file cannot be read, holds something else, or the key does not belong to the certificate.
     pub fn from_files(files: Files) -> Result<Self, Unusable> {
         let ring = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(ring)
@@ -104,12 +104,12 @@ fn roots(ca: Option<&Path>) -> Result<RootCertStore, Unusable> {
             }
         }
         None => {
-            // What the system holds beside certificates is not ours to judge.
+            // Entries of the trust store that do not parse are skipped.
             roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
             if roots.is_empty() {
                 return Err(unusable(
                     "tls_ca",
-                    "a PEM file with who vouches for it, as this system trusts nobody".into(),
+                    "a PEM file with its certificate authority, as the trust store of this system is empty".into(),
                 ));
             }
         }

@@ -1,30 +1,30 @@
-//! The one binary of HemoStat: every role, and the tools around the log.
+//! The `hemostat` binary: every role, and the tools for the log.
 
+mod dead_letters;
 mod demo;
 mod eval;
 mod follow;
 mod history;
 mod migrate;
-mod parked;
 mod print;
 mod rebuild;
 mod roles;
 mod tail;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Parser, Subcommand};
 use hemostat_process::{Embedded, endpoint, metrics, telemetry};
-use hemostat_runtime::Context;
+use hemostat_runtime::{Context, Task};
 use hemostat_settings::{Config, Input};
 
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::roles::Role;
 
-/// A doctor on call for containers: finds out what is wrong with a sick one, heals it within hard limits, proves that it
-/// helped, and tells people.
+/// A doctor on call for containers: finds out what is wrong with a sick one, heals it within strict limits, verifies that
+/// the healing worked, and tells you.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
 struct Cli {
@@ -34,70 +34,71 @@ struct Cli {
     command: Command,
 }
 
-/// Where settings come from; later ones win: defaults, file, environment, flags.
+/// Sources of settings; later ones override earlier ones: defaults, file, environment, flags.
 #[derive(Debug, Args)]
 struct Settings {
-    /// The configuration file (TOML); without it, ./hemostat.toml or /etc/hemostat/hemostat.toml where there is one.
-    /// hemostat.example.toml names every key.
+    /// Configuration file (TOML). Default: ./hemostat.toml, else /etc/hemostat/hemostat.toml, if it exists.
+    /// hemostat.example.toml lists every key.
     #[arg(long, short, global = true, env = "HEMOSTAT_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
-    /// One setting, such as responder.cooldown=30m; may be given many times.
+    /// Overrides one setting, such as responder.cooldown=30m. Can be repeated.
     #[arg(long, short, global = true, value_name = "KEY=VALUE", value_parser = setting)]
     set: Vec<(String, String)>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// All roles in one process, with a Redis of its own unless redis.url is set.
+    /// Runs all roles in one process, with an embedded Redis unless redis.url is set.
     Up,
-    /// Docker → observations.
+    /// Runs the monitor only: watches Docker and records observations.
     Monitor,
-    /// Symptoms → diagnoses.
+    /// Runs the analyzer only: diagnoses symptoms, by rules or a language model.
     Analyzer,
-    /// Diagnoses → remedies → verdicts.
+    /// Runs the responder only: authorises, executes and verifies remedies.
     Responder,
-    /// Incidents → messages.
+    /// Runs the alerter only: sends alerts about incidents.
     Alerter,
-    /// The log → rows.
+    /// Runs the projector only: builds the read models that the API serves.
     Projector,
-    /// The log → proof and archive.
+    /// Runs the archivist only: hashes, archives and trims the log.
     Archivist,
-    /// Rows and log → REST.
+    /// Runs the query service only: the REST API.
     Query,
-    /// Brings the log's layout up to date, and says what was done.
+    /// Applies pending migrations of the log's layout.
     Migrate(migrate::Options),
-    /// Prints the log as it grows, a line an event.
+    /// Prints events as they are appended, one line each.
     Tail(tail::Options),
-    /// Prints history as it happened, from archive and log, a line an event.
+    /// Prints past events from archive and log in their own rhythm, one line each.
     Replay(history::replay::Options),
-    /// Tells why something happened and what came of it: of a container, an incident or an event.
+    /// Explains a container, an incident or an event: what was observed, diagnosed, decided and done, and why.
     Explain(history::explain::Options),
-    /// Writes history for other programs: NDJSON, CSV or Parquet.
+    /// Exports events as NDJSON, CSV or Parquet.
     Export(history::export::Options),
-    /// Prints the rows of a view, as they are or as they stood at an instant.
+    /// Prints a read model, as it is or as it was at a point in time.
     Show(history::show::Options),
-    /// Folds history anew and compares it with every row, the archive and the notary's chains of hashes. Ends with 1 where
-    /// they differ, with 2 where something could not be checked.
+    /// Recomputes every read model and hash chain from the log and the archive and compares. Exit code 1 if something
+    /// differs, 2 if something could not be checked.
     Verify(history::verify::Options),
-    /// Says whether streams, groups, heads, timers, leases and views agree. Ends with 1 where they do not.
+    /// Checks that streams, groups, versions, timers, leases and read models agree. Exit code 1 if they do not.
     Fsck(history::fsck::Options),
-    /// Decides history again under another policy, and prints which decisions change.
+    /// Repeats past decisions under another policy and prints which would change.
     Backtest(history::backtest::Options),
-    /// Lists deliveries that a part of HemoStat gave up on, and has them dealt with anew or forgotten.
-    Parked(parked::Options),
-    /// Fills views anew beside the ones that are served, and has deciders fold their state anew.
+    /// Lists dead letters (deliveries that failed repeatedly), redrives or discards them.
+    #[command(name = "dead-letters", alias = "parked")]
+    DeadLetters(dead_letters::Options),
+    /// Rebuilds read models beside the ones that are served, or the state of deciders.
     Rebuild(rebuild::Options),
-    /// Puts labelled cases to the rules or to a model, and prints how often they are right, do harm, and what they cost. Ends
-    /// with 1 where an action would do harm, or fewer are right than --min-accuracy.
+    /// Runs labelled cases through the rules or a model: accuracy, harmful actions, cost, latency. Exit code 1 if an action
+    /// would do harm, or if accuracy is below --min-accuracy.
     Eval(eval::Options),
-    /// Prints every setting in force and where it came from; secrets are hidden.
+    /// Prints every setting in effect and its source; secrets are hidden.
     Config,
-    /// Makes patients of its own ill in Docker and heals them.
+    /// Starts containers of its own, makes them sick and heals them.
     Demo(demo::Options),
 }
 
 impl Command {
-    /// The role that it runs alone.
+    /// The role that this command runs.
     fn role(&self) -> Option<Role> {
         match self {
             Self::Monitor => Some(Role::Monitor),
@@ -117,7 +118,7 @@ impl Command {
             | Self::Verify(_)
             | Self::Fsck(_)
             | Self::Backtest(_)
-            | Self::Parked(_)
+            | Self::DeadLetters(_)
             | Self::Rebuild(_)
             | Self::Eval(_)
             | Self::Config
@@ -176,26 +177,26 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             eval::run(&config, options).await
         }
         Command::Rebuild(options) => rebuild::run(&tool(&config).await?, options).await,
-        Command::Parked(options) => parked::run(&tool(&config).await?, options).await,
+        Command::DeadLetters(options) => dead_letters::run(&tool(&config).await?, options).await,
         Command::Up => {
             listen(&config)?;
             up(&config).await
         }
         ref command => {
-            let role = command.role().context("a command without a role")?;
+            let role = command.role().context("this command runs no role")?;
             listen(&config)?;
             alone(role, &config).await
         }
     }
 }
 
-/// What a tool needs that a person waits for: it logs no more than it must.
+/// Opens the log for a tool that a person waits for: only warnings are logged.
 async fn tool(config: &Config) -> anyhow::Result<Context> {
     telemetry::init("warn", config.log_format)?;
     hemostat_process::open(config, None).await
 }
 
-/// Sets up logging and metrics for a process that stays.
+/// Sets up logging and metrics for a long-running process.
 fn listen(config: &Config) -> anyhow::Result<()> {
     telemetry::init(&config.log_level, config.log_format)?;
     for warning in config.warnings() {
@@ -204,25 +205,25 @@ fn listen(config: &Config) -> anyhow::Result<()> {
     metrics::init()
 }
 
-/// All roles, until told to end.
+/// Runs all roles until the process is told to stop.
 async fn up(config: &Config) -> anyhow::Result<()> {
     if config.redis.url.is_some() {
         let ctx = hemostat_process::open(config, None).await?;
-        return hemostat_process::run(&ctx, roles::all(&ctx, config)?).await;
+        return serve(&ctx, config, roles::all(&ctx, config)?, true).await;
     }
     let redis =
         unless_interrupted(async { Ok(Embedded::start(&config.data_directory(), config.redis.durability).await?) });
     let redis = redis.await?;
     let result = async {
         let ctx = unless_interrupted(hemostat_process::open(config, Some(&redis))).await?;
-        hemostat_process::run(&ctx, roles::all(&ctx, config)?).await
+        serve(&ctx, config, roles::all(&ctx, config)?, true).await
     };
     let result = result.await;
     redis.stop().await;
     result
 }
 
-/// `work`, unless the process is told to end before it is done: what had been begun is dropped, and so ends in order.
+/// Runs `work`, and drops it if SIGINT or SIGTERM arrives first.
 async fn unless_interrupted<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let mut interrupt = signal(SignalKind::interrupt()).context("could not listen for SIGINT")?;
     let mut terminate = signal(SignalKind::terminate()).context("could not listen for SIGTERM")?;
@@ -233,14 +234,21 @@ async fn unless_interrupted<T>(work: impl Future<Output = anyhow::Result<T>>) ->
     }
 }
 
-/// One role, until told to end.
+/// Runs one role until the process is told to stop.
 async fn alone(role: Role, config: &Config) -> anyhow::Result<()> {
     let ctx = hemostat_process::open(config, None).await?;
-    let mut tasks = role.tasks(&ctx, config)?;
-    if let (Some(listen), false) = (config.runtime.health_listen, role == Role::Query) {
-        tasks.push(endpoint::serve(&ctx, listen).await?);
+    let tasks = role.tasks(&ctx, config)?;
+    serve(&ctx, config, tasks, role == Role::Query).await
+}
+
+/// Runs `tasks`, and the health endpoint if one is configured. The API, if it is among the tasks, serves the same at its own
+/// address.
+async fn serve(ctx: &Context, config: &Config, mut tasks: Vec<Task>, has_api: bool) -> anyhow::Result<()> {
+    let is_free = |listen: &SocketAddr| !(has_api && *listen == config.query.listen);
+    if let Some(listen) = config.runtime.health_listen.filter(is_free) {
+        tasks.push(endpoint::serve(ctx, listen).await?);
     }
-    hemostat_process::run(&ctx, tasks).await
+    hemostat_process::run(ctx, tasks).await
 }
 
 fn print_settings(config: &Config) {
@@ -252,9 +260,9 @@ fn print_settings(config: &Config) {
     }
 }
 
-/// Which engines these settings mean, and why these.
+/// Prints the engine of each host and why it was chosen.
 fn print_hosts(config: &Config) -> anyhow::Result<()> {
-    for host in hemostat_docker::hosts(config, &hemostat_docker::discover::Machine)? {
+    for host in hemostat_docker::hosts(config, &hemostat_docker::SystemEnvironment)? {
         anstream::println!("# the engine of {} is {}, from {}", host.name, host.endpoint, host.why);
         if !host.endpoint.missed.is_empty() {
             let missed = host.endpoint.missed.iter().map(|path| path.display().to_string()).collect::<Vec<_>>();
@@ -265,6 +273,6 @@ fn print_hosts(config: &Config) -> anyhow::Result<()> {
 }
 
 fn setting(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or("it is not key=value, such as responder.cooldown=30m")?;
+    let (key, value) = text.split_once('=').ok_or("expected key=value, such as responder.cooldown=30m")?;
     Ok((key.trim().to_owned(), value.trim().to_owned()))
 }

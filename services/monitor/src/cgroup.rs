@@ -1,14 +1,14 @@
-//! How are the counters of many containers read from the kernel's own files?
+//! Reads resource counters of containers from the kernel's cgroup and proc files.
 //!
-//! Docker's stats API reads the same files and answers with JSON, for one container at a time; read here, they cost a
-//! small part of that, and nothing in dockerd. [`place`] tells where the files of a container are, [`parse`] what they
-//! say, and [`Reader`] goes through all of them, one after the other, in the thread that calls it.
+//! Docker's stats API reads the same files and answers with JSON, for one container at a time. Reading them here costs a
+//! small part of that, and nothing in dockerd. [`paths`] finds the files of a container, [`parse`] parses them, and
+//! [`Reader`] reads those of all containers, one after the other, in the calling thread.
 //!
-//! What the API does not pass on is read, too: how much a container has to wait (PSI).
+//! It also reads pressure stall information (PSI), which the API does not report.
 
 mod files;
 pub mod parse;
-pub mod place;
+pub mod paths;
 
 use std::{
     collections::HashMap,
@@ -16,46 +16,46 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hemostat_core::vitals::{Pressure, RawSample};
+use hemostat_core::observe::vitals::{Pressure, RawSample};
 use hemostat_runtime::Clock;
 use hemostat_schema::{ByteCount, ContainerId};
 use tracing::debug;
 
-pub use self::place::Roots;
+pub use self::paths::Roots;
 use self::{
-    files::{Files, Unread},
+    files::{Files, ReadError},
     parse::HostCpu,
-    place::Place,
+    paths::CgroupPaths,
 };
 use crate::facts::MainProcess;
 
-/// The host's time is read again when it is older than this, which is how exactly the kernel counts it.
-const HOST_CPU_HOLDS: Duration = Duration::from_millis(10);
+/// How long the host's CPU time stays cached: the resolution of the kernel's counter.
+const HOST_CPU_CACHED: Duration = Duration::from_millis(10);
 
 /// A running container.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Running {
-    /// Which.
+pub struct RunningContainer {
+    /// Its id.
     pub id: ContainerId,
-    /// Its main process; none before it was inspected.
+    /// Its main process; `None` before the first inspection.
     pub process: Option<MainProcess>,
 }
 
-/// What one sweep through the files found.
+/// The result of one sweep.
 #[derive(Debug, Default)]
-pub struct Swept {
-    /// Of each container whose files are here.
+pub struct SweepResult {
+    /// The counters of each container whose files were found.
     pub samples: Vec<(ContainerId, RawSample)>,
-    /// The others.
-    pub elsewhere: Vec<Running>,
+    /// Containers without readable files.
+    pub not_found: Vec<RunningContainer>,
 }
 
-/// Reads counters from the kernel's files.
+/// Reads counters, and caches where the files of each container are.
 #[derive(Debug)]
 pub struct Reader {
     roots: Roots,
     clock: Arc<dyn Clock>,
-    places: HashMap<ContainerId, (MainProcess, Place)>,
+    paths: HashMap<ContainerId, (MainProcess, CgroupPaths)>,
     files: Files,
     host: Option<(Instant, HostCpu)>,
 }
@@ -63,39 +63,43 @@ pub struct Reader {
 impl Reader {
     /// Reads below `roots`.
     pub fn new(roots: Roots, clock: Arc<dyn Clock>) -> Self {
-        Self { roots, clock, places: HashMap::new(), files: Files::default(), host: None }
+        Self { roots, clock, paths: HashMap::new(), files: Files::default(), host: None }
     }
 
-    /// Reads the counters of all these containers, on a host with so much memory. It blocks for as long as that takes.
-    pub fn sweep(&mut self, running: Vec<Running>, host_memory: ByteCount) -> Swept {
-        if self.places.len() > running.len() {
+    /// Reads the counters of these containers, on a host with `host_memory`. Blocks the thread.
+    pub fn sweep(&mut self, running: Vec<RunningContainer>, host_memory: ByteCount) -> SweepResult {
+        if self.paths.len() > running.len() {
             let processes: HashMap<_, _> = running.iter().map(|it| (&it.id, it.process)).collect();
-            self.places.retain(|id, (process, _)| processes.get(id) == Some(&Some(*process)));
+            self.paths.retain(|id, (process, _)| processes.get(id) == Some(&Some(*process)));
         }
-        let mut swept = Swept::default();
+        let mut swept = SweepResult::default();
         for one in running {
             match self.sample(&one, host_memory) {
                 Ok(sample) => swept.samples.push((one.id, sample)),
                 Err(unread) => {
                     debug!(container = one.id.short(), "no counters of {} in files: {unread}", one.id.short());
-                    self.places.remove(&one.id);
-                    swept.elsewhere.push(one);
+                    self.paths.remove(&one.id);
+                    swept.not_found.push(one);
                 }
             }
         }
         swept
     }
 
-    fn sample(&mut self, Running { id, process }: &Running, host_memory: ByteCount) -> Result<RawSample, Unread> {
-        let process = process.ok_or(Unread::NotInspected)?;
+    fn sample(
+        &mut self,
+        RunningContainer { id, process }: &RunningContainer,
+        host_memory: ByteCount,
+    ) -> Result<RawSample, ReadError> {
+        let process = process.ok_or(ReadError::NotInspected)?;
         let host = self.host_cpu()?;
-        let Self { roots, clock, places, files, .. } = self;
-        if places.get(id).is_none_or(|(of, _)| *of != process) {
-            let place = Place::find(roots, id, process.pid)?;
-            places.insert(id.clone(), (process, place));
+        let Self { roots, clock, paths, files, .. } = self;
+        if paths.get(id).is_none_or(|(of, _)| *of != process) {
+            let found = CgroupPaths::find(roots, id, process.pid)?;
+            paths.insert(id.clone(), (process, found));
         }
-        let (_, place) = places.get(id).ok_or(Unread::NotInspected)?;
-        // What the whole host sends is not the container's; Docker does not count it either.
+        let (_, paths) = paths.get(id).ok_or(ReadError::NotInspected)?;
+        // The traffic of the host's network is not the container's; Docker does not count it either.
         let network = if process.in_host_network { None } else { files.network(&roots.proc, process.pid) };
         let (network_rx, network_tx) = network.unwrap_or_default();
         let base = RawSample {
@@ -117,22 +121,18 @@ impl Reader {
             throttling: None,
             pressure: Pressure::default(),
         };
-        let sample = match place {
-            Place::V1(hierarchies) => files.v1(hierarchies, base),
-            Place::V2(group) => files.v2(group, base),
-        }?;
-        // As Docker has it: more than there is is no limit.
-        let reachable = |limit: u64| host_memory.0 == 0 || limit <= host_memory.0;
-        let memory_limit = if reachable(sample.memory_limit) { sample.memory_limit } else { host_memory.0 };
-        Ok(RawSample { memory_limit, ..sample })
+        match paths {
+            CgroupPaths::V1(hierarchies) => files.v1(hierarchies, base),
+            CgroupPaths::V2(group) => files.v2(group, base),
+        }
     }
 
-    /// The host's time, as it was a moment ago or is now.
-    fn host_cpu(&mut self) -> Result<HostCpu, Unread> {
+    /// The host's CPU time, cached for a moment.
+    fn host_cpu(&mut self) -> Result<HostCpu, ReadError> {
         match self.host {
-            Some((read, host)) if read.elapsed() < HOST_CPU_HOLDS => Ok(host),
+            Some((read, host)) if read.elapsed() < HOST_CPU_CACHED => Ok(host),
             _ => {
-                let host = self.files.must(&self.roots.proc, "stat", parse::host_cpu)?;
+                let host = self.files.required(&self.roots.proc, "stat", parse::host_cpu)?;
                 self.host = Some((Instant::now(), host));
                 Ok(host)
             }

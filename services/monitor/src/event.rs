@@ -1,59 +1,59 @@
-//! Which of the engine's event messages matter, and what do they say?
+//! Parses Docker's event messages.
 //!
-//! Docker tells far more than is needed (every `exec` of a health check is three messages); what is not about a
-//! container's life is dropped here.
+//! Docker sends far more than the monitor needs (each `exec` of a health check is three messages). Messages that do not
+//! change the life cycle, the health or the configuration of a container are dropped here.
 
-use bollard::models::{EventMessage, EventMessageTypeEnum};
+use hemostat_docker::models::{EventMessage, EventMessageTypeEnum};
 use hemostat_schema::{ContainerId, ContainerName, Timestamp, container::Health};
 
-/// One thing that happened to one container.
+/// One event of one container.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Happening {
+pub struct DockerEvent {
     /// When, by the engine's clock, to the nanosecond.
     pub at: Timestamp,
-    /// To which container.
+    /// The container.
     pub id: ContainerId,
-    /// What it was called at that moment.
+    /// Its name at that moment.
     pub name: ContainerName,
-    /// What.
-    pub what: What,
+    /// What happened.
+    pub what: DockerEventKind,
 }
 
-/// What can happen to a container.
+/// What happened to a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum What {
-    /// It was made.
+pub enum DockerEventKind {
+    /// It was created.
     Created,
     /// A run began.
     Started,
     /// A run ended.
     Died {
-        /// With this exit code.
+        /// The exit code.
         code: i64,
     },
-    /// Somebody sent it a signal through the engine.
+    /// A client of the engine sent it a signal.
     Signalled {
-        /// Its number; 0 where it could not be read.
+        /// Its number; 0 if it could not be parsed.
         signal: i32,
     },
-    /// Somebody had it stopped (`docker stop`, and the first half of `docker restart`).
+    /// A client of the engine stopped it (`docker stop`, and the first half of `docker restart`).
     Stopped,
-    /// It was frozen.
+    /// It was paused.
     Paused,
-    /// It was thawed.
+    /// It was unpaused.
     Unpaused,
-    /// Its health check says something new.
+    /// Its health status changed.
     Health(Health),
-    /// The kernel killed a process of it for want of memory.
+    /// The kernel's OOM killer killed one of its processes.
     OutOfMemory,
     /// It was removed.
     Destroyed,
-    /// It has another name, or other limits, than before.
+    /// Its name or its limits changed.
     Changed,
 }
 
-impl Happening {
-    /// Reads an event message; none when it does not matter here.
+impl DockerEvent {
+    /// Parses an event message; `None` if the monitor does not need it.
     pub fn read(message: &EventMessage) -> Option<Self> {
         if message.typ != Some(EventMessageTypeEnum::CONTAINER) {
             return None;
@@ -66,22 +66,24 @@ impl Happening {
             None => (message.action.as_deref()?, ""),
         };
         let what = match action {
-            "create" => What::Created,
-            "start" => What::Started,
-            "die" => What::Died { code: attribute("exitCode").and_then(|code| code.parse().ok()).unwrap_or(-1) },
-            "kill" => What::Signalled { signal: attribute("signal").and_then(signal_number).unwrap_or(0) },
-            "stop" => What::Stopped,
-            "pause" => What::Paused,
-            "unpause" => What::Unpaused,
-            "health_status" => What::Health(match argument {
+            "create" => DockerEventKind::Created,
+            "start" => DockerEventKind::Started,
+            "die" => {
+                DockerEventKind::Died { code: attribute("exitCode").and_then(|code| code.parse().ok()).unwrap_or(-1) }
+            }
+            "kill" => DockerEventKind::Signalled { signal: attribute("signal").and_then(signal_number).unwrap_or(0) },
+            "stop" => DockerEventKind::Stopped,
+            "pause" => DockerEventKind::Paused,
+            "unpause" => DockerEventKind::Unpaused,
+            "health_status" => DockerEventKind::Health(match argument {
                 "healthy" => Health::Healthy,
                 "unhealthy" => Health::Unhealthy,
                 "starting" => Health::Starting,
                 _ => return None,
             }),
-            "oom" => What::OutOfMemory,
-            "destroy" => What::Destroyed,
-            "rename" | "update" => What::Changed,
+            "oom" => DockerEventKind::OutOfMemory,
+            "destroy" => DockerEventKind::Destroyed,
+            "rename" | "update" => DockerEventKind::Changed,
             _ => return None,
         };
         Some(Self {
@@ -101,8 +103,7 @@ fn instant(message: &EventMessage) -> Option<Timestamp> {
     }
 }
 
-/// The number of a signal written as Docker does (`15`) or as people do (`SIGTERM`, `term`), by the numbers of Linux
-/// on x86 and ARM.
+/// The number of a signal, given as a number (`15`) or by name (`SIGTERM`, `term`); Linux's numbers on x86 and ARM.
 pub fn signal_number(text: &str) -> Option<i32> {
     const NAMES: [&str; 31] = [
         "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM",
@@ -136,25 +137,25 @@ mod tests {
     }
 
     #[test]
-    fn each_message_that_matters_is_read() {
+    fn every_relevant_message_is_parsed() {
         for (action, attributes, what) in [
-            ("create", "", What::Created),
-            ("start", "", What::Started),
-            ("die", r#""exitCode":"3","#, What::Died { code: 3 }),
-            ("kill", r#""signal":"15","#, What::Signalled { signal: 15 }),
-            ("kill", r#""signal":"SIGKILL","#, What::Signalled { signal: 9 }),
-            ("stop", "", What::Stopped),
-            ("pause", "", What::Paused),
-            ("unpause", "", What::Unpaused),
-            ("health_status: unhealthy", "", What::Health(Health::Unhealthy)),
-            ("health_status: healthy", "", What::Health(Health::Healthy)),
-            ("oom", "", What::OutOfMemory),
-            ("destroy", "", What::Destroyed),
-            ("rename", r#""oldName":"/api-0","#, What::Changed),
-            ("update", "", What::Changed),
+            ("create", "", DockerEventKind::Created),
+            ("start", "", DockerEventKind::Started),
+            ("die", r#""exitCode":"3","#, DockerEventKind::Died { code: 3 }),
+            ("kill", r#""signal":"15","#, DockerEventKind::Signalled { signal: 15 }),
+            ("kill", r#""signal":"SIGKILL","#, DockerEventKind::Signalled { signal: 9 }),
+            ("stop", "", DockerEventKind::Stopped),
+            ("pause", "", DockerEventKind::Paused),
+            ("unpause", "", DockerEventKind::Unpaused),
+            ("health_status: unhealthy", "", DockerEventKind::Health(Health::Unhealthy)),
+            ("health_status: healthy", "", DockerEventKind::Health(Health::Healthy)),
+            ("oom", "", DockerEventKind::OutOfMemory),
+            ("destroy", "", DockerEventKind::Destroyed),
+            ("rename", r#""oldName":"/api-0","#, DockerEventKind::Changed),
+            ("update", "", DockerEventKind::Changed),
         ] {
-            let happening = Happening::read(&message(action, attributes)).unwrap();
-            let expected = Happening {
+            let happening = DockerEvent::read(&message(action, attributes)).unwrap();
+            let expected = DockerEvent {
                 at: Timestamp::from_nanosecond(1_795_462_698_792_223_107).unwrap(),
                 id: "ef1ff59165b9fed19d914ad5062fedf9a3d4b61300b5a0bb702fa6d29375851f".parse().unwrap(),
                 name: "api-1".parse().unwrap(),
@@ -165,17 +166,17 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_matter_is_dropped() {
+    fn irrelevant_messages_are_dropped() {
         for action in ["exec_create: /bin/sh -c test -e /ok", "exec_start: x", "exec_die", "attach", "restart", "top"] {
-            assert_eq!(Happening::read(&message(action, "")), None, "{action}");
+            assert_eq!(DockerEvent::read(&message(action, "")), None, "{action}");
         }
         let mut network = message("connect", "");
         network.typ = Some(EventMessageTypeEnum::NETWORK);
-        assert_eq!(Happening::read(&network), None);
+        assert_eq!(DockerEvent::read(&network), None);
     }
 
     #[test]
-    fn signals_are_known_by_number_and_by_name() {
+    fn signals_are_parsed_by_number_and_by_name() {
         for (text, number) in
             [("15", 15), ("SIGTERM", 15), ("term", 15), ("SIGWINCH", 28), ("SIGRTMIN+3", 37), ("SIGSYS", 31)]
         {

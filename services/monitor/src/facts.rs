@@ -1,73 +1,75 @@
-//! What does `docker inspect` say, in our own words?
+//! Parses an answer of `docker inspect` into `schema`'s `Facts`.
 //!
-//! Everything is parsed here once and believed afterwards. What Docker leaves out or writes as zero (`Memory: 0`,
-//! `0001-01-01T00:00:00Z`) becomes `None` here.
+//! Values that Docker omits or writes as zero (`Memory: 0`, `0001-01-01T00:00:00Z`) become `None`.
 
 use std::collections::{BTreeMap, HashMap};
 
-use bollard::models::{
-    ContainerInspectResponse, ContainerState, ContainerStateStatusEnum as Status, HealthStatusEnum, HostConfig,
-    RestartPolicyNameEnum,
+use hemostat_docker::{
+    models::{ContainerInspectResponse, ContainerState, HealthStatusEnum, HostConfig, RestartPolicyNameEnum},
+    state as state_of, timestamp,
 };
 use hemostat_redact::redact;
 use hemostat_schema::{
-    ByteCount, ContainerName, Span, Timestamp,
+    ByteCount, ContainerName, Span,
     container::{Compose, Exit, Facts, Health, Limits, RestartPolicy, State, Swarm},
 };
 
-use crate::{ending, event::signal_number};
+use crate::{event::signal_number, exit_cause};
 
 const SIGTERM: i32 = 15;
-/// What the kernel takes where only a quota is given.
+/// The kernel's default period, for a container with a quota only.
 const DEFAULT_CPU_PERIOD: i64 = 100_000;
 
-/// An answer that cannot be what Docker meant to say.
+/// An answer without a required field.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("docker inspect of {container} has no usable {field}")]
-pub struct Unreadable {
+pub struct InvalidInspect {
     container: String,
     field: &'static str,
 }
 
-/// One container as Docker sees it at one instant.
+/// One container, as inspected at one instant.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Inspected {
-    /// What it is called.
+    /// Its name.
     pub name: ContainerName,
-    /// All that decisions may rest on. Who ended its last run is only a guess.
+    /// What decisions rest on. Who ended the last run is inferred from the exit code only.
     pub facts: Facts,
-    /// By which signal `docker stop` asks it to end.
+    /// The signal that `docker stop` sends.
     pub stop_signal: i32,
-    /// Whether the kernel killed a process of its last run for want of memory.
+    /// Whether the OOM killer killed a process of its last run.
     pub out_of_memory: bool,
-    /// Where its counters are to be found; none while it does not run.
+    /// Its main process, of which cgroup counters are read; `None` while it does not run.
     pub process: Option<MainProcess>,
 }
 
-/// The first process of a running container.
+/// The main process of a running container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MainProcess {
-    /// Its number, as the engine's host counts.
+    /// Its PID on the engine's host.
     pub pid: u32,
-    /// Whether the container has no network of its own, but the host's.
+    /// Whether the container uses the host's network.
     pub in_host_network: bool,
 }
 
-/// Reads an answer of `docker inspect`.
-pub fn read(inspect: ContainerInspectResponse) -> Result<Inspected, Unreadable> {
+/// Parses an answer of `docker inspect`.
+///
+/// # Errors
+/// If a required field is missing or invalid.
+pub fn read(inspect: ContainerInspectResponse) -> Result<Inspected, InvalidInspect> {
     let ContainerInspectResponse { id, name, image, created, state, config, host_config, restart_count, .. } = inspect;
     let (id, name) = (id.unwrap_or_default(), name.unwrap_or_default());
-    let missing = |field| Unreadable { container: if name.is_empty() { id.clone() } else { name.clone() }, field };
+    let missing = |field| InvalidInspect { container: if name.is_empty() { id.clone() } else { name.clone() }, field };
     let (config, host, docker) =
         (config.unwrap_or_default(), host_config.unwrap_or_default(), state.unwrap_or_default());
     let labels = config.labels.unwrap_or_default();
-    let state = life(&docker).ok_or_else(|| missing("state"))?;
+    let state = state_of(docker.status).ok_or_else(|| missing("state"))?;
     let facts = Facts {
         id: id.parse().map_err(|_| missing("id"))?,
         image: config.image.unwrap_or_default(),
         image_id: image.unwrap_or_default(),
-        created_at: created.as_deref().and_then(instant).ok_or_else(|| missing("creation time"))?,
-        started_at: docker.started_at.as_deref().and_then(instant),
+        created_at: created.as_deref().and_then(timestamp).ok_or_else(|| missing("creation time"))?,
+        started_at: docker.started_at.as_deref().and_then(timestamp),
         state,
         health: health(&docker),
         exit: exit(&docker, state),
@@ -80,7 +82,7 @@ pub fn read(inspect: ContainerInspectResponse) -> Result<Inspected, Unreadable> 
         swarm: swarm(&labels),
         labels: labels
             .into_iter()
-            .filter(|(key, _)| steers_us(key))
+            .filter(|(key, _)| configures_hemostat(key))
             .map(|(key, value)| (key, redact(&value)))
             .collect::<BTreeMap<_, _>>(),
     };
@@ -97,25 +99,7 @@ pub fn read(inspect: ContainerInspectResponse) -> Result<Inspected, Unreadable> 
     })
 }
 
-/// A time as Docker writes it; none for its zero time, the year 1.
-fn instant(text: &str) -> Option<Timestamp> {
-    text.parse().ok().filter(|at: &Timestamp| *at > Timestamp::UNIX_EPOCH)
-}
-
-fn life(docker: &ContainerState) -> Option<State> {
-    Some(match docker.status? {
-        Status::CREATED => State::Created,
-        Status::RUNNING | Status::STOPPING => State::Running,
-        Status::PAUSED => State::Paused,
-        Status::RESTARTING => State::Restarting,
-        Status::REMOVING => State::Removing,
-        Status::EXITED => State::Exited,
-        Status::DEAD => State::Dead,
-        Status::EMPTY => return None,
-    })
-}
-
-/// Docker keeps a check's last word when the container ends; it means nothing then, and decisions pass it over.
+/// Docker keeps the last health status after the container ended; decisions ignore it then.
 fn health(docker: &ContainerState) -> Health {
     match docker.health.as_ref().and_then(|health| health.status) {
         None | Some(HealthStatusEnum::NONE | HealthStatusEnum::EMPTY) => Health::None,
@@ -129,9 +113,9 @@ fn exit(docker: &ContainerState, state: State) -> Option<Exit> {
     match state {
         State::Running | State::Paused | State::Created => None,
         State::Restarting | State::Removing | State::Exited | State::Dead => {
-            let at = docker.finished_at.as_deref().and_then(instant)?;
+            let at = docker.finished_at.as_deref().and_then(timestamp)?;
             let code = docker.exit_code.unwrap_or(-1);
-            Some(Exit { at, code, by: ending::guessed(code, docker.oom_killed.unwrap_or(false), false) })
+            Some(Exit { at, code, by: exit_cause::infer_exit_cause(code, docker.oom_killed.unwrap_or(false), false) })
         }
     }
 }
@@ -181,19 +165,19 @@ fn swarm(labels: &HashMap<String, String>) -> Option<Swarm> {
     Some(Swarm { service_id, service })
 }
 
-/// Other labels may carry anything, also secrets: they do not go on the log. Nor does what is secret in ours.
-fn steers_us(key: &str) -> bool {
+/// Labels that configure HemoStat. Others may hold secrets and do not go on the log.
+fn configures_hemostat(key: &str) -> bool {
     key == "autoheal" || ["hemostat.", "autoheal.", "deunhealth."].iter().any(|prefix| key.starts_with(prefix))
 }
 
 #[cfg(test)]
 mod tests {
-    use hemostat_schema::container::ExitBy;
+    use hemostat_schema::{Timestamp, container::ExitBy};
     use serde_json::{Value, json};
 
     use super::*;
 
-    /// Recorded from Docker 20.10, without what nobody reads; each test lays its own differences over it.
+    /// Recorded from Docker 20.10, without fields that are not read; each test overlays its differences.
     fn running() -> Value {
         json!({
             "Id": "ef1ff59165b9fed19d914ad5062fedf9a3d4b61300b5a0bb702fa6d29375851f",
@@ -244,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_running_container_is_read_to_the_nanosecond() {
+    fn a_running_container_is_parsed_to_the_nanosecond() {
         let expected = Inspected {
             name: "api-1".parse().unwrap(),
             facts: Facts {
@@ -277,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn its_process_is_known_while_it_runs() {
+    fn the_main_process_is_known_while_the_container_runs() {
         let process = |pid: i64, network: &str| {
             inspected(json!({"State": {"Pid": pid}, "HostConfig": {"NetworkMode": network}})).process
         };
@@ -288,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn how_a_run_ended_is_guessed_with_care() {
+    fn who_ended_a_run_is_inferred_from_status_code_and_oom_flag() {
         let finished = "2026-11-23T19:38:29.0042177Z";
         for (status, code, oom, exit) in [
             ("created", 0, false, None),
@@ -319,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_read_however_they_were_given() {
+    fn limits_are_parsed_in_every_form() {
         for (host, cpus, memory) in [
             (json!({"NanoCpus": 0, "Memory": 0}), None, None),
             (json!({"NanoCpus": 0, "CpuQuota": 150_000}), Some(1.5), Some(64 << 20)),
@@ -332,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn its_place_among_others_is_read_from_labels_and_network() {
+    fn compose_swarm_and_network_relations_are_parsed() {
         let Inspected { facts, .. } = inspected(json!({
             "HostConfig": {"NetworkMode": "container:ad16eac5cd4b", "RestartPolicy": {"Name": "unless-stopped"}},
             "Config": {"StopSignal": "SIGQUIT", "Labels": {
@@ -359,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_without_the_essentials_is_refused_by_name() {
+    fn an_answer_without_a_required_field_is_an_error_that_names_it() {
         for (field, missing) in [("Id", "id"), ("Created", "creation time"), ("State", "state")] {
             let mut json = running();
             json.as_object_mut().unwrap().remove(field);

@@ -1,59 +1,59 @@
-//! The monitor: it watches Docker engines, each by itself, and puts what it sees on the log.
+//! The monitor: observes each host's containers through its Docker engine, and appends events to the log.
 //!
 //! ```text
-//!  engine ──► follow (event stream) ──┐
-//!     ├────► inspect ─────────────────┤
-//!     └────► stats ──┐                ├──► watch ──► shift ──► log
-//!                    ├──► sweep ──────┤      └─ core::observe
-//!  kernel ─► cgroup ─┘                │
-//!     └────► disk ────────────────────┘
+//!  Docker engine ─┬─► event_stream ──┐
+//!                 ├─► inspect_queue ─┤           ┌── core::observe
+//!                 ├─► sweep ─────────┼─ inputs ─► host_state ─ changes ─► host_monitor ─► log
+//!  kernel files ──┴─► disk ──────────┘                                 (events, checkpoint)
 //! ```
 //!
-//! When somebody falls ill, [`examine`] finds out what a restart would destroy.
-//!
-//! [`engine`] asks Docker; [`event`], [`facts`] and [`samples`] put its answers into our own words; [`sweep`] reads
-//! counters, by the engine or by [`cgroup`], and [`disk`] measures; [`ending`] tells who ended a run; [`watch`] adds
-//! everything up; [`shift`] keeps it going, and [`kept`] lets another process go on from it.
+//! - [`host_monitor`] is the loop of one host, under the lease of its producer; [`engine_tasks`] calls the engine for it in
+//!   background tasks, which answer with [`input`]s.
+//! - [`host_state`] decides what was observed. It does no I/O. [`exit_cause`] infers who ended a run.
+//! - [`checkpoint`] stores the state, so that another process can continue.
+//! - [`sweep`] samples resource counters, from the kernel's files ([`cgroup`]) or from Docker's stats API; [`disk`] measures
+//!   disk usage.
+//! - [`examine`] collects evidence about a container with symptoms, before a restart destroys it.
+//! - [`event`], [`facts`] and [`samples`] parse Docker's answers.
 
-pub mod asks;
 pub mod cgroup;
+pub mod checkpoint;
 pub mod disk;
-pub mod ending;
 pub mod engine;
+pub mod engine_tasks;
 pub mod event;
+pub mod event_stream;
 pub mod examine;
+pub mod exit_cause;
 pub mod facts;
-pub mod follow;
-pub mod kept;
+pub mod host_monitor;
+pub mod host_state;
+pub mod input;
+pub mod inspect_queue;
 pub mod samples;
-pub mod shift;
+pub mod settings;
 pub mod sweep;
-pub mod watch;
 
 use std::sync::Arc;
 
-use hemostat_docker::{Link, discover::Machine};
+use hemostat_core::policy::Policy;
+use hemostat_docker::{Docker, Host, Link};
 use hemostat_redact::Redactor;
 use hemostat_runtime::{Context, Task};
-use hemostat_settings::Config;
+use hemostat_settings::Monitor;
 use tracing::info;
 
-use crate::{cgroup::Roots, engine::Docker, shift::Settings};
+use crate::{cgroup::Roots, settings::Settings};
 
-/// A monitor for each host.
-///
-/// # Errors
-/// When the configuration of a host's engine cannot work. An engine that cannot be reached is told on the log and tried
-/// again.
-pub fn tasks(ctx: &Context, config: &Config) -> anyhow::Result<Vec<Task>> {
-    let monitor = &config.monitor;
-    let policy = Arc::new(config.policy());
+/// One monitor for each host. An engine that cannot be reached is reported on the log and retried.
+pub fn tasks(ctx: &Context, monitor: &Monitor, hosts: Vec<Host>, policy: Policy) -> Vec<Task> {
+    let policy = Arc::new(policy);
     let redactor = Redactor::new(monitor.redact.clone());
     let roots = Roots { cgroup: monitor.cgroup_root.clone(), proc: monitor.proc_root.clone() };
     let mut tasks = vec![];
-    for host in hemostat_docker::hosts(config, &Machine)? {
+    for host in hosts {
         info!(host = %host.name, "the engine of {} is {}, from {}", host.name, host.endpoint, host.why);
-        let docker = Docker::over(Link::new(host.endpoint, host.limit));
+        let docker = Docker::over(Link::new(host.endpoint, host.timeout));
         let settings = Settings {
             host: host.name,
             interval: monitor.interval,
@@ -69,7 +69,7 @@ pub fn tasks(ctx: &Context, config: &Config) -> anyhow::Result<Vec<Task>> {
             redactor: redactor.clone(),
         };
         let name = format!("monitor/{}", settings.host);
-        tasks.push(Task::new(name, shift::run(ctx.clone(), Arc::new(docker), settings)));
+        tasks.push(Task::new(name, host_monitor::run(ctx.clone(), Arc::new(docker), settings)));
     }
-    Ok(tasks)
+    tasks
 }

@@ -1,10 +1,13 @@
-//! What do a container's counters say, in the words of `core::vitals`?
+//! Converts an answer of Docker's stats API into `core::vitals`' `RawSample`.
 
-use bollard::models::{ContainerBlkioStats, ContainerCpuStats, ContainerNetworkStats, ContainerStatsResponse};
-use hemostat_core::vitals::{Pressure, RawSample, Throttling};
-use hemostat_schema::{ByteCount, Timestamp};
+use hemostat_core::observe::vitals::{Pressure, RawSample, Throttling};
+use hemostat_docker::{
+    models::{ContainerBlkioStats, ContainerCpuStats, ContainerNetworkStats, ContainerStatsResponse},
+    timestamp,
+};
+use hemostat_schema::ByteCount;
 
-/// Reads an answer of `docker stats`; none where the container did not run, as all counters are zero then.
+/// Parses an answer of `docker stats`; `None` if the container did not run, as all counters are zero then.
 pub fn read(stats: &ContainerStatsResponse, host_memory: ByteCount) -> Option<RawSample> {
     let cpu = stats.cpu_stats.as_ref()?;
     let memory = stats.memory_stats.as_ref()?;
@@ -12,7 +15,7 @@ pub fn read(stats: &ContainerStatsResponse, host_memory: ByteCount) -> Option<Ra
     let networks = || stats.networks.iter().flat_map(|networks| networks.values());
     let over_all = |one: fn(&ContainerNetworkStats) -> Option<u64>| networks().filter_map(one).sum();
     Some(RawSample {
-        at: stats.read.as_deref()?.parse().ok().filter(|at: &Timestamp| *at > Timestamp::UNIX_EPOCH)?,
+        at: stats.read.as_deref().and_then(timestamp)?,
         cpu_total_ns: cpu.cpu_usage.as_ref()?.total_usage.filter(|used| *used > 0)?,
         system_cpu_ns: cpu.system_cpu_usage,
         online_cpus: cpu.online_cpus.unwrap_or(1),
@@ -28,19 +31,19 @@ pub fn read(stats: &ContainerStatsResponse, host_memory: ByteCount) -> Option<Ra
         pids: stats.pids_stats.as_ref().and_then(|pids| pids.current).unwrap_or(0),
         pids_limit: stats.pids_stats.as_ref().and_then(|pids| pids.limit).filter(|limit| *limit > 0),
         throttling: throttling(cpu),
-        // The engine does not pass it on.
+        // The stats API does not report it.
         pressure: Pressure::default(),
     })
 }
 
-/// How often the CPU limit stopped it; a container without a limit has no periods.
+/// CPU throttling; a container without a CPU limit has no periods.
 fn throttling(cpu: &ContainerCpuStats) -> Option<Throttling> {
     let data = cpu.throttling_data.as_ref()?;
     let periods = data.periods.filter(|periods| *periods > 0)?;
     Some(Throttling { periods, throttled: data.throttled_periods.unwrap_or(0) })
 }
 
-/// All bytes of one kind; cgroup v1 says `Read`, v2 says `read`.
+/// Bytes of one operation over all devices; cgroup v1 writes `Read`, v2 `read`.
 fn blocks(stats: Option<&ContainerBlkioStats>, op: &str) -> u64 {
     stats
         .and_then(|stats| stats.io_service_bytes_recursive.as_ref())
@@ -57,7 +60,7 @@ mod tests {
 
     use super::*;
 
-    /// Recorded from Docker 20.10 on cgroup v1, without what nobody reads.
+    /// Recorded from Docker 20.10 on cgroup v1, without fields that are not read.
     fn v1() -> Value {
         json!({
             "read": "2026-11-23T19:43:41.585826406Z", "preread": "0001-01-01T00:00:00Z",

@@ -1,18 +1,17 @@
-//! How are the counters of all running containers read, every few seconds?
+//! Samples the resource counters of all running containers every few seconds.
 //!
 //! ```text
 //!           ┌─► files: one thread reads all that are here, in milliseconds ─┐
 //!  sweep ───┤                                                               ├─► samples
-//!           └─► engine: asked for the others, so many at once ──────────────┘
+//!           └─► engine: stats calls for the others, a limited number ───────┘
 //! ```
 //!
-//! Which way a container's counters take is found out for each one, in every sweep: through the kernel's files where
-//! [`cgroup`](crate::cgroup) finds them, which proves that the engine is on this machine, and by the stats API else (an
-//! engine elsewhere, in Docker Desktop's machine, or files that this user may not read). `monitor.source` takes the
-//! choice away.
+//! The source is chosen per container and sweep: the kernel's files if [`cgroup`](crate::cgroup) finds them, which proves
+//! that the engine runs on this machine; else the stats API (a remote engine, Docker Desktop's virtual machine, or files that
+//! this user may not read). `monitor.source` fixes the source.
 //!
-//! A container that is slow to answer delays nobody but itself: it is not asked again before it has answered, and after
-//! a second the next one is asked beside it.
+//! A stats call that does not return delays only its own container: the container is not called again before that, and
+//! after a second its slot is free for another call.
 
 use std::{
     collections::HashSet,
@@ -20,7 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hemostat_core::vitals::RawSample;
+use hemostat_core::observe::vitals::RawSample;
 use hemostat_runtime::{Clock, Metric};
 use hemostat_schema::{ByteCount, ContainerId, HostName};
 use hemostat_settings::SampleSource;
@@ -33,77 +32,77 @@ use tokio::{
 use tracing::{debug, info, warn};
 
 use crate::{
-    cgroup::{Reader, Roots, Running, Swept},
+    cgroup::{Reader, Roots, RunningContainer, SweepResult},
     engine::Engine,
     samples,
 };
 
-/// So many containers' counters are asked for at once.
-const CALLS: usize = 128;
-/// How long one of these calls keeps others waiting.
-const TURN: Duration = Duration::from_secs(1);
+/// Maximum concurrent stats calls, not counting those that exceeded [`SLOT_TIME`].
+const MAX_CALLS: usize = 128;
+/// How long a stats call occupies its slot.
+const SLOT_TIME: Duration = Duration::from_secs(1);
 
-/// Samples that belong together, as they come in.
+/// Samples of one sweep that arrive together.
 pub type Samples = Vec<(ContainerId, RawSample)>;
 
 /// How counters are read.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
-    /// From where.
+    /// The source.
     pub source: SampleSource,
-    /// Where the kernel's files are.
+    /// Where the kernel's files are mounted.
     pub roots: Roots,
 }
 
-/// Reads counters. Clones share what they know.
+/// Samples counters. Clones share their state.
 #[derive(Debug, Clone)]
 pub struct Sweeper {
     host: HostName,
     engine: Arc<dyn Engine>,
     source: SampleSource,
     reader: Arc<tokio::sync::Mutex<Reader>>,
-    /// Containers that were asked for and have not answered.
-    asked: Arc<Mutex<HashSet<ContainerId>>>,
-    calls: Arc<Semaphore>,
-    /// By which ways the last sweep went, files and API.
-    ways: Arc<Mutex<Option<[bool; 2]>>>,
+    /// Containers with a stats call under way.
+    pending: Arc<Mutex<HashSet<ContainerId>>>,
+    slots: Arc<Semaphore>,
+    /// Whether the last sweep used files, and whether it used the API.
+    sources: Arc<Mutex<Option<[bool; 2]>>>,
 }
 
 impl Sweeper {
-    /// Knows nothing of any container yet.
+    /// A sampler without cached paths.
     pub fn new(host: HostName, engine: Arc<dyn Engine>, settings: Settings, clock: Arc<dyn Clock>) -> Self {
         Self {
             host,
             engine,
             source: settings.source,
             reader: Arc::new(tokio::sync::Mutex::new(Reader::new(settings.roots, clock))),
-            asked: Arc::default(),
-            calls: Arc::new(Semaphore::new(CALLS)),
-            ways: Arc::default(),
+            pending: Arc::default(),
+            slots: Arc::new(Semaphore::new(MAX_CALLS)),
+            sources: Arc::default(),
         }
     }
 
-    /// Reads the counters of all these containers and hands them on as they come in.
-    pub async fn sweep(self, running: Vec<Running>, host_memory: ByteCount, to: mpsc::Sender<Samples>) {
+    /// Samples all these containers and sends the samples as they arrive.
+    pub async fn sweep(self, running: Vec<RunningContainer>, host_memory: ByteCount, to: mpsc::Sender<Samples>) {
         let (mut left, mut by_file) = (running, false);
         if self.source != SampleSource::Api {
-            let Some(Swept { samples, elsewhere }) = self.read(left, host_memory).await else { return };
-            (left, by_file) = (elsewhere, !samples.is_empty());
+            let Some(SweepResult { samples, not_found }) = self.read(left, host_memory).await else { return };
+            (left, by_file) = (not_found, !samples.is_empty());
             if by_file && to.send(samples).await.is_err() {
                 return;
             }
         }
-        // One that was not inspected yet says nothing of where its files are.
-        self.tell([by_file, left.iter().any(|it| it.process.is_some())]);
+        // A container that was not inspected yet does not show where its files are.
+        self.log_sources([by_file, left.iter().any(|it| it.process.is_some())]);
         if self.source != SampleSource::Cgroup && !left.is_empty() {
-            self.ask(left, host_memory, to).await;
+            self.call_stats(left, host_memory, to).await;
         }
     }
 
-    /// What is in files here; none while the sweep before is still at it, as files hang where a disk does.
-    async fn read(&self, running: Vec<Running>, host_memory: ByteCount) -> Option<Swept> {
+    /// Reads the kernel's files; `None` while the previous sweep still reads, as a read hangs if a disk does.
+    async fn read(&self, running: Vec<RunningContainer>, host_memory: ByteCount) -> Option<SweepResult> {
         let Ok(mut reader) = self.reader.clone().try_lock_owned() else {
-            debug!("the sweep before is still reading files");
+            debug!("the previous sweep is still reading files");
             return None;
         };
         let host = self.host.clone();
@@ -115,39 +114,39 @@ impl Sweeper {
             }
             swept
         });
-        read.await.inspect_err(|error| warn!("reading counters from files broke off: {error}")).ok()
+        read.await.inspect_err(|error| warn!("reading counters from files panicked: {error}")).ok()
     }
 
-    /// Asks the engine for the rest.
-    async fn ask(&self, running: Vec<Running>, host_memory: ByteCount, to: mpsc::Sender<Samples>) {
+    /// Calls the stats API for these containers.
+    async fn call_stats(&self, running: Vec<RunningContainer>, host_memory: ByteCount, to: mpsc::Sender<Samples>) {
         let cost = Cost::begin(ClockId::ProcessCPUTime);
         let mut sampled = 0;
         let mut count = |ended: Result<usize, JoinError>| match ended {
             Ok(count) => sampled += count,
-            Err(error) => warn!("asking for counters broke off: {error}"),
+            Err(error) => warn!("a stats call panicked: {error}"),
         };
         let mut calls = JoinSet::new();
-        for Running { id, .. } in running {
-            // A call that has ended takes room until it is asked for.
+        for RunningContainer { id, .. } in running {
+            // An ended task keeps its memory until it is joined.
             while let Some(ended) = calls.try_join_next() {
                 count(ended);
             }
-            // Thousands of calls that wait for their turn would need memory for nothing.
-            let Ok(turn) = self.calls.clone().acquire_owned().await else { break };
-            let Some(asked) = Asked::once(&self.asked, id) else { continue };
+            // Waits here, as thousands of waiting tasks would cost memory.
+            let Ok(slot) = self.slots.clone().acquire_owned().await else { break };
+            let Some(pending) = PendingCall::begin(&self.pending, id) else { continue };
             let (engine, to) = (self.engine.clone(), to.clone());
             calls.spawn(async move {
-                let mut call = engine.stats(&asked.id);
-                let stats = match timeout(TURN, &mut call).await {
+                let mut call = engine.stats(&pending.id);
+                let stats = match timeout(SLOT_TIME, &mut call).await {
                     Ok(stats) => stats,
                     Err(_) => {
-                        drop(turn);
+                        drop(slot);
                         call.await
                     }
                 };
                 let stats = stats.inspect_err(|error| debug!("{error}")).ok();
                 let Some(sample) = stats.and_then(|stats| samples::read(&stats, host_memory)) else { return 0 };
-                to.send(vec![(asked.id.clone(), sample)]).await.map_or(0, |()| 1)
+                to.send(vec![(pending.id.clone(), sample)]).await.map_or(0, |()| 1)
             });
         }
         while let Some(ended) = calls.join_next().await {
@@ -158,44 +157,44 @@ impl Sweeper {
         }
     }
 
-    /// For people: by which way counters come, whenever that changes.
-    fn tell(&self, ways: [bool; 2]) {
-        if ways == [false, false] || locked(&self.ways).replace(ways) == Some(ways) {
+    /// Logs from where counters are read, whenever that changes.
+    fn log_sources(&self, sources: [bool; 2]) {
+        if sources == [false, false] || locked(&self.sources).replace(sources) == Some(sources) {
             return;
         }
-        match (ways, self.source) {
+        match (sources, self.source) {
             ([true, false], _) => info!("counters are read from the kernel's files"),
             ([false, true], SampleSource::Cgroup) => {
                 warn!(
-                    "no counters can be read: the control groups of the containers are not below monitor.cgroup_root and \
-                     monitor.proc_root; monitor.source = \"auto\" would ask the engine"
+                    "no counters can be read: the cgroups of the containers are not below monitor.cgroup_root and \
+                     monitor.proc_root; monitor.source = \"auto\" would use Docker's stats API"
                 );
             }
             ([true, true], SampleSource::Cgroup) => {
-                warn!("the counters of some containers cannot be read, as their control groups are not found");
+                warn!("the counters of some containers cannot be read, as their cgroups are not found");
             }
-            ([false, true], _) => info!("the engine is asked for counters"),
+            ([false, true], _) => info!("counters are read from Docker's stats API"),
             ([true, true], _) => {
-                info!("counters are read from the kernel's files, and the engine is asked for the rest")
+                info!("counters are read from the kernel's files, and the others from Docker's stats API")
             }
             ([false, false], _) => {}
         }
     }
 }
 
-/// A container that is being asked for, until it has answered or nobody waits for it any more.
-struct Asked {
+/// A stats call under way: until it returns or is dropped, its container is not called again.
+struct PendingCall {
     all: Arc<Mutex<HashSet<ContainerId>>>,
     id: ContainerId,
 }
 
-impl Asked {
-    fn once(all: &Arc<Mutex<HashSet<ContainerId>>>, id: ContainerId) -> Option<Self> {
+impl PendingCall {
+    fn begin(all: &Arc<Mutex<HashSet<ContainerId>>>, id: ContainerId) -> Option<Self> {
         locked(all).insert(id.clone()).then(|| Self { all: all.clone(), id })
     }
 }
 
-impl Drop for Asked {
+impl Drop for PendingCall {
     fn drop(&mut self) {
         locked(&self.all).remove(&self.id);
     }
@@ -205,7 +204,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What a sweep costs.
+/// Measures the cost of a sweep.
 struct Cost {
     began: Instant,
     clock: ClockId,
@@ -235,49 +234,24 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use async_trait::async_trait;
-    use bollard::{
-        container::LogOutput,
-        models::{ContainerInspectResponse, ContainerStatsResponse, ContainerTopResponse, EventMessage},
-    };
-    use futures::stream::BoxStream;
+    use hemostat_docker::{Error, models::ContainerStatsResponse};
     use hemostat_runtime::SystemClock;
-    use hemostat_schema::Timestamp;
     use serde_json::json;
 
     use super::*;
-    use crate::{
-        disk::Usage,
-        engine::{About, Error},
-    };
 
-    /// An engine of which some containers never answer.
+    /// An engine that never answers stats calls of some containers.
     #[derive(Debug, Default)]
-    struct Slow {
-        mute: Vec<ContainerId>,
+    struct SlowEngine {
+        silent: Vec<ContainerId>,
         calls: AtomicUsize,
     }
 
-    fn refused() -> Error {
-        Error::Refused { host: "here".into(), doing: "answer", reason: "it is a test".into() }
-    }
-
     #[async_trait]
-    impl Engine for Slow {
-        async fn about(&self) -> Result<About, Error> {
-            Err(refused())
-        }
-        async fn ping(&self) -> Result<(), Error> {
-            Err(refused())
-        }
-        async fn list(&self) -> Result<Vec<ContainerId>, Error> {
-            Err(refused())
-        }
-        async fn inspect(&self, _: &ContainerId) -> Result<ContainerInspectResponse, Error> {
-            Err(refused())
-        }
+    impl Engine for SlowEngine {
         async fn stats(&self, id: &ContainerId) -> Result<ContainerStatsResponse, Error> {
             self.calls.fetch_add(1, Ordering::Relaxed);
-            if self.mute.contains(id) {
+            if self.silent.contains(id) {
                 std::future::pending::<()>().await;
             }
             Ok(serde_json::from_value(json!({
@@ -286,61 +260,49 @@ mod tests {
             }))
             .unwrap())
         }
-        async fn output(&self, _: &ContainerId, _: Option<Timestamp>, _: u32) -> Result<Vec<LogOutput>, Error> {
-            Err(refused())
-        }
-        async fn processes(&self, _: &ContainerId) -> Result<ContainerTopResponse, Error> {
-            Err(refused())
-        }
-        async fn disk_usage(&self, _: Duration) -> Result<Vec<Usage>, Error> {
-            Err(refused())
-        }
-        fn events(&self, _: Timestamp) -> BoxStream<'static, Result<EventMessage, Error>> {
-            Box::pin(futures::stream::pending())
-        }
     }
 
     fn id(n: usize) -> ContainerId {
         format!("{n:064x}").parse().unwrap()
     }
 
-    fn sweeper(engine: &Arc<Slow>, source: SampleSource) -> Sweeper {
+    fn sweeper(engine: &Arc<SlowEngine>, source: SampleSource) -> Sweeper {
         let roots = Roots { cgroup: "/nonexistent".into(), proc: "/nonexistent".into() };
         Sweeper::new("here".parse().unwrap(), engine.clone(), Settings { source, roots }, Arc::new(SystemClock))
     }
 
-    fn running(count: usize) -> Vec<Running> {
-        (0..count).map(|n| Running { id: id(n), process: None }).collect()
+    fn running(count: usize) -> Vec<RunningContainer> {
+        (0..count).map(|n| RunningContainer { id: id(n), process: None }).collect()
     }
 
     #[tokio::test(start_paused = true)]
-    async fn containers_that_do_not_answer_delay_nobody_but_themselves() {
-        let engine = Arc::new(Slow { mute: (0..CALLS * 2).map(id).collect(), ..Slow::default() });
+    async fn a_stats_call_that_hangs_delays_only_its_own_container() {
+        let engine = Arc::new(SlowEngine { silent: (0..MAX_CALLS * 2).map(id).collect(), ..SlowEngine::default() });
         let sweeper = sweeper(&engine, SampleSource::Auto);
         let (to, mut from) = mpsc::channel(1000);
         let began = tokio::time::Instant::now();
-        let first = tokio::spawn(sweeper.clone().sweep(running(CALLS * 2 + 10), ByteCount(1), to.clone()));
+        let first = tokio::spawn(sweeper.clone().sweep(running(MAX_CALLS * 2 + 10), ByteCount(1), to.clone()));
         for _ in 0..10 {
             from.recv().await.unwrap();
         }
-        assert!(began.elapsed() < 3 * TURN, "{:?}", began.elapsed());
-        // Nobody is asked twice before the first answer is there.
-        let asked = engine.calls.load(Ordering::Relaxed);
-        sweeper.clone().sweep(running(CALLS * 2), ByteCount(1), to).await;
-        assert_eq!(engine.calls.load(Ordering::Relaxed), asked);
-        // A sweep that nobody waits for any more gives its questions up.
+        assert!(began.elapsed() < 3 * SLOT_TIME, "{:?}", began.elapsed());
+        // No container is called again before its first call returns.
+        let calls = engine.calls.load(Ordering::Relaxed);
+        sweeper.clone().sweep(running(MAX_CALLS * 2), ByteCount(1), to).await;
+        assert_eq!(engine.calls.load(Ordering::Relaxed), calls);
+        // An aborted sweep drops its calls.
         first.abort();
         assert!(first.await.unwrap_err().is_cancelled());
-        for _ in 0..CALLS {
+        for _ in 0..MAX_CALLS {
             tokio::task::yield_now().await;
         }
-        assert!(locked(&sweeper.asked).is_empty());
+        assert!(locked(&sweeper.pending).is_empty());
     }
 
     #[tokio::test]
-    async fn the_source_that_is_set_is_the_only_one() {
+    async fn only_the_configured_source_is_used() {
         for (source, calls) in [(SampleSource::Auto, 3), (SampleSource::Api, 3), (SampleSource::Cgroup, 0)] {
-            let engine = Arc::new(Slow::default());
+            let engine = Arc::new(SlowEngine::default());
             let (to, mut from) = mpsc::channel(10);
             sweeper(&engine, source).sweep(running(3), ByteCount(1), to).await;
             assert_eq!(engine.calls.load(Ordering::Relaxed), calls, "{source:?}");

@@ -1,14 +1,12 @@
-//! The sick are examined on the real Docker engine, and what is found out holds no secret.
+//! Containers with symptoms are examined on the real Docker engine, and the results hold no secret.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that cannot go on says where, and shows figures")]
 
-mod bed;
-mod watcher;
+mod running_monitor;
 
 use std::{sync::Arc, time::Duration};
 
-use bed::{context, history, policy, stage, wait_for};
-use hemostat_monitor::engine::Docker;
+use hemostat_docker::Docker;
 use hemostat_patient::stage::{PatientSpec, docker_host};
 use hemostat_runtime::Context;
 use hemostat_schema::{
@@ -17,13 +15,14 @@ use hemostat_schema::{
     examination::{Changed, Examined, Stream},
     observation::Symptom,
 };
-use watcher::Watcher;
+use hemostat_tests::in_process::{context, history, policy, stage, wait_for};
+use running_monitor::RunningMonitor;
 
-fn watch(ctx: &Context, stage: &hemostat_patient::stage::Stage) -> Watcher {
-    Watcher::start(ctx, Arc::new(Docker::new(docker_host(), Duration::from_secs(20))), policy(stage))
+fn monitor(ctx: &Context, stage: &hemostat_patient::stage::Stage) -> RunningMonitor {
+    RunningMonitor::start(ctx, Arc::new(Docker::new(docker_host(), Duration::from_secs(20))), policy(stage))
 }
 
-/// What was found out about a container, first, and the event that says so.
+/// The first examination of a container, and its event.
 async fn examined(ctx: &Context, name: &str) -> (Recorded, Examined) {
     wait_for(ctx.log.as_ref(), name, "examination", |recorded, event| match event {
         Event::Observation(Observation::Examined(examined)) => Some((recorded.clone(), examined.clone())),
@@ -32,7 +31,7 @@ async fn examined(ctx: &Context, name: &str) -> (Recorded, Examined) {
     .await
 }
 
-/// It was led to by the symptom, in the same incident and trace, and no later than a diagnosis waits.
+/// Its cause is the symptom, in the same incident and trace, and it comes before a diagnosis stops waiting.
 async fn check_cause(ctx: &Context, name: &str, answer: &Recorded) {
     let history = history(ctx.log.as_ref(), name).await;
     let cause = history.iter().find(|event| Some(event.id) == answer.cause).expect("its cause is on the log");
@@ -44,11 +43,11 @@ async fn check_cause(ctx: &Context, name: &str, answer: &Recorded) {
 }
 
 #[tokio::test]
-async fn a_container_whose_check_fails_is_examined_and_its_secrets_stay_its_own() {
+async fn an_unhealthy_container_is_examined_and_its_secrets_are_redacted() {
     const SECRETS: [&str; 3] = ["Tr0ubadour", "L4belSecret", "N0teSecret"];
     let (stage, ctx) = (stage().await, context());
-    let _watcher = watch(&ctx, &stage);
-    // The check says whom it could not reach, and so tells the password.
+    let _monitor = monitor(&ctx, &stage);
+    // The check prints the address that it could not reach, and with it the password.
     let spec = PatientSpec {
         environment: vec!["APP_PASSWORD=Tr0ubadour".to_owned(), "PATIENT_ADDRESS=Tr0ubadour.invalid:1".to_owned()],
         ..PatientSpec::named("sick").label("app.token", "L4belSecret").label("hemostat.note", "token=N0teSecret")
@@ -69,10 +68,10 @@ async fn a_container_whose_check_fails_is_examined_and_its_secrets_stay_its_own(
 }
 
 #[tokio::test]
-async fn a_container_that_crashed_is_examined_as_far_as_it_can_be() {
+async fn a_crashed_container_is_examined_as_far_as_possible() {
     let (stage, ctx) = (stage().await, context());
-    let _watcher = watch(&ctx, &stage);
-    // It does not understand its argument, says so with the argument in it, and ends with code 2.
+    let _monitor = monitor(&ctx, &stage);
+    // It rejects its argument, prints it, and exits with code 2.
     let spec =
         PatientSpec { arguments: vec!["--stubborn=token=Sup3rS3cret".to_owned()], ..PatientSpec::named("crashed") };
     let patient = stage.spawn(spec).await.unwrap();
@@ -94,10 +93,10 @@ async fn a_container_that_crashed_is_examined_as_far_as_it_can_be() {
 }
 
 #[tokio::test]
-async fn who_stays_ill_is_examined_again() {
+async fn persisting_symptoms_are_examined_again() {
     let (stage, ctx) = (stage().await, context());
     let engine = Arc::new(Docker::new(docker_host(), Duration::from_secs(20)));
-    let _watcher = Watcher::examining_again(&ctx, engine, policy(&stage), Duration::from_secs(2));
+    let _monitor = RunningMonitor::examining_again(&ctx, engine, policy(&stage), Duration::from_secs(2));
     let spec = PatientSpec {
         environment: vec!["PATIENT_ADDRESS=nobody.invalid:1".to_owned()],
         ..PatientSpec::named("chronic")

@@ -1,6 +1,6 @@
-//! The monitor against a simulated engine that is slow, hangs, refuses, and is cut off: nothing is missed, nothing doubled.
+//! The monitor against a fake engine that is slow, hangs, refuses, and breaks connections: no event is lost or repeated.
 //!
-//! `watching.rs` has the real engine; what can be asked of it is asked there.
+//! `watching.rs` tests with the real engine what a real engine can show.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
@@ -10,17 +10,13 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use hemostat_core::{
-    Policy,
-    policy::{Care, Names},
+use hemostat_core::policy::{ContainerPolicy, NamePatterns, Policy};
+use hemostat_docker::Docker;
+use hemostat_fake_docker::{
+    ApiFault, ContainerSpec, EngineState, Failure, FailureKind, FakeDocker, RestartPolicy, Status, UnixNanos,
+    fault::FaultEffect,
 };
-use hemostat_fake_docker::{Fault, Illness, Kind, Life, Moment, Restart, Simulated, Spec, World, fault::Does};
-use hemostat_monitor::{
-    engine::Docker,
-    examine,
-    shift::{self, Settings},
-    sweep,
-};
+use hemostat_monitor::{examine, host_monitor, settings::Settings, sweep};
 use hemostat_redact::Redactor;
 use hemostat_runtime::{
     Context,
@@ -36,7 +32,7 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A simulated engine, and a monitor that watches it; both end with the test.
 struct Bed {
-    engine: Simulated,
+    engine: FakeDocker,
     ctx: Context,
     monitor: JoinHandle<anyhow::Result<()>>,
     _directory: tempfile::TempDir,
@@ -54,18 +50,18 @@ fn host() -> HostName {
 
 impl Bed {
     /// Watches containers of these names, which run, once all of them are known.
-    async fn of(containers: &[(&str, Spec)]) -> Self {
-        let (mut world, now) = (World::new(1), Moment::from(SystemTime::now()));
+    async fn of(containers: &[(&str, ContainerSpec)]) -> Self {
+        let (mut state, now) = (EngineState::new(1), UnixNanos::from(SystemTime::now()));
         for (name, spec) in containers {
-            world.create(name, spec.clone(), now).unwrap();
-            world.start(name, now).unwrap();
+            state.create(name, spec.clone(), now).unwrap();
+            state.start(name, now).unwrap();
         }
         let directory = tempfile::tempdir().unwrap();
-        let engine = Simulated::at(directory.path().join("docker.sock"), world).await.unwrap();
+        let engine = FakeDocker::at(directory.path().join("docker.sock"), state).await.unwrap();
         let ctx = Context { lease_ttl: Duration::from_secs(1), ..Context::new(Arc::new(MemoryLog::new(1))) };
         let policy = Policy {
-            exclude: Names::new(Vec::<&str>::new()).unwrap(),
-            care: Care { grace: Span::ZERO, ..Care::default() },
+            exclude: NamePatterns::new(Vec::<&str>::new()).unwrap(),
+            container_defaults: ContainerPolicy { grace: Span::ZERO, ..ContainerPolicy::default() },
             sample_every: Span::from_millis(100),
             ..Policy::default()
         };
@@ -79,7 +75,7 @@ impl Bed {
             examinations: Some(examine::Settings::default()),
         };
         let docker = Arc::new(Docker::new(engine.address(), TIMEOUT));
-        let monitor = tokio::spawn(shift::run(ctx.clone(), docker, settings));
+        let monitor = tokio::spawn(host_monitor::run(ctx.clone(), docker, settings));
         let bed = Self { engine, ctx, monitor, _directory: directory };
         for (name, _) in containers {
             bed.until(&format!("{name} is seen"), async |bed| bed.count(name, "seen").await >= 1).await;
@@ -114,16 +110,16 @@ impl Bed {
         }
     }
 
-    fn life(&self, name: &str) -> Life {
-        self.engine.look(|world, _| world.container(name).map(|container| container.life)).unwrap()
+    fn status(&self, name: &str) -> Status {
+        self.engine.look(|state, _| state.container(name).map(|container| container.status)).unwrap()
     }
 
-    fn fall_ill(&self, name: &str, kind: Kind) {
-        self.engine.change(|world, now| world.fall_ill(name, Illness::of(kind), now)).unwrap();
+    fn fall_ill(&self, name: &str, kind: FailureKind) {
+        self.engine.change(|state, now| state.inject(name, Failure::of(kind), now)).unwrap();
     }
 
     fn stop(&self, name: &str) {
-        self.engine.change(|world, now| world.stop(name, None, now)).unwrap();
+        self.engine.change(|state, now| state.stop(name, None, now)).unwrap();
     }
 
     /// Waits until the end of `name`'s only run is on the log, and gives who ended it.
@@ -138,25 +134,25 @@ impl Bed {
     }
 }
 
-const CRASH: Kind = Kind::Exits { code: 3 };
+const CRASH: FailureKind = FailureKind::Exits { code: 3 };
 
 #[tokio::test]
-async fn fifty_cuts_hide_nothing_and_double_nothing() {
+async fn fifty_cuts_lose_and_repeat_no_event() {
     let names = ["a1", "a2", "a3", "a4", "a5", "b1", "b2", "b3", "b4", "b5"];
-    let restarted = || Spec::default().restart(Restart::UnlessStopped);
+    let restarted = || ContainerSpec::default().restart(RestartPolicy::UnlessStopped);
     let bed = Bed::of(&names.map(|name| (name, restarted()))).await;
     let mut runs: BTreeMap<&str, usize> = BTreeMap::new();
     for turn in 0..50 {
         let name = names[turn % names.len()];
-        bed.until("it runs", async |bed| bed.life(name) == Life::Running).await;
-        // Cut now before, now after, and now in the middle.
+        bed.until("it runs", async |bed| bed.status(name) == Status::Running).await;
+        // Cut before, after and during the event.
         if turn % 3 == 0 {
             bed.engine.cut_streams();
         }
         if turn % 2 == 0 {
             bed.fall_ill(name, CRASH);
         } else {
-            bed.engine.change(|world, now| world.restart(name, None, now)).unwrap();
+            bed.engine.change(|state, now| state.restart(name, None, now)).unwrap();
         }
         *runs.entry(name).or_default() += 1;
         bed.engine.cut_streams();
@@ -164,7 +160,7 @@ async fn fifty_cuts_hide_nothing_and_double_nothing() {
         bed.engine.cut_streams();
     }
     for name in names {
-        bed.until("it runs again", async |bed| bed.life(name) == Life::Running).await;
+        bed.until("it runs again", async |bed| bed.status(name) == Status::Running).await;
         bed.stop(name);
     }
     for name in names {
@@ -174,7 +170,7 @@ async fn fifty_cuts_hide_nothing_and_double_nothing() {
         })
         .await;
     }
-    // The last word about each is its end, so whatever was to come twice has come.
+    // The last event of each is its end, so a repeated one would be on the log by now.
     for name in names {
         let counts = (bed.count(name, "exited").await, bed.count(name, "started").await, bed.count(name, "seen").await);
         assert_eq!((counts.0, counts.1), (runs[name] + 1, runs[name]), "{name}: ends and beginnings");
@@ -183,20 +179,26 @@ async fn fifty_cuts_hide_nothing_and_double_nothing() {
 }
 
 #[tokio::test]
-async fn what_happens_while_the_engine_is_down_is_found_afterwards() {
-    let bed = Bed::of(&[("crashed", Spec::default()), ("stopped", Spec::default()), ("well", Spec::default())]).await;
+async fn events_while_the_engine_is_down_are_found_afterwards() {
+    let bed = Bed::of(&[
+        ("crashed", ContainerSpec::default()),
+        ("stopped", ContainerSpec::default()),
+        ("well", ContainerSpec::default()),
+    ])
+    .await;
     bed.engine.go_down();
-    bed.until("the loss is told", async |bed| bed.count(host().as_str(), "engine_lost").await == 1).await;
+    bed.until("the loss is reported", async |bed| bed.count(host().as_str(), "engine_lost").await == 1).await;
     bed.fall_ill("crashed", CRASH);
     bed.stop("stopped");
-    bed.until("it has ended", async |bed| bed.life("stopped") == Life::Exited).await;
+    bed.until("it has ended", async |bed| bed.status("stopped") == Status::Exited).await;
     // A dockerd that was restarted remembers nothing of it.
-    bed.engine.change(|world, _| world.forget());
+    bed.engine.change(|state, _| state.forget_events());
     bed.engine.come_up().await.unwrap();
     assert_eq!(bed.ended("crashed").await, ExitBy::Crash);
-    // It ended with 0, and nobody remembers who asked for it.
+    // It exited with 0, and the engine has forgotten who asked for it.
     assert_eq!(bed.ended("stopped").await, ExitBy::Itself);
-    bed.until("it is told that it answers", async |bed| bed.count(host().as_str(), "engine_found").await == 2).await;
+    bed.until("it is reported that it answers", async |bed| bed.count(host().as_str(), "engine_found").await == 2)
+        .await;
     for (name, ends) in [("crashed", 1), ("stopped", 1), ("well", 0)] {
         assert_eq!(bed.count(name, "exited").await, ends, "{name}");
     }
@@ -204,35 +206,35 @@ async fn what_happens_while_the_engine_is_down_is_found_afterwards() {
 }
 
 #[tokio::test]
-async fn a_call_that_hangs_holds_up_its_own_container_only() {
-    let bed = Bed::of(&[("stuck", Spec::default()), ("well", Spec::default())]).await;
-    bed.engine.add_fault(Fault::new(Does::Hang).on("stats").about("stuck"));
+async fn a_stats_call_that_hangs_delays_only_its_own_container() {
+    let bed = Bed::of(&[("stuck", ContainerSpec::default()), ("well", ContainerSpec::default())]).await;
+    bed.engine.add_fault(ApiFault::new(FaultEffect::Hang).on("stats").for_container("stuck"));
     bed.until("calls hang", async |bed| bed.engine.requests("stats") > 4).await;
     let before = (bed.count("stuck", "sampled").await, bed.count("well", "sampled").await);
     bed.until("others are sampled on", async |bed| bed.count("well", "sampled").await >= before.1 + 5).await;
     assert!(bed.count("stuck", "sampled").await <= before.0 + 1);
-    // What happens to it is heard all the same.
+    // Its events are still received.
     bed.fall_ill("stuck", CRASH);
     assert_eq!(bed.ended("stuck").await, ExitBy::Crash);
     bed.engine.clear_faults();
-    bed.engine.change(|world, now| world.start("stuck", now)).unwrap();
+    bed.engine.change(|state, now| state.start("stuck", now)).unwrap();
     let before = bed.count("stuck", "sampled").await;
     bed.until("it is sampled again", async |bed| bed.count("stuck", "sampled").await > before).await;
     assert_eq!(bed.count(host().as_str(), "engine_lost").await, 0, "one call that hangs is no lost engine");
 }
 
 #[tokio::test]
-async fn an_engine_that_refuses_hides_nothing() {
+async fn refused_calls_lose_no_event() {
     let names = ["a1", "a2", "a3", "a4", "a5", "a6"];
-    let bed = Bed::of(&names.map(|name| (name, Spec::default()))).await;
-    // Every event is followed by inspections that are refused.
+    let bed = Bed::of(&names.map(|name| (name, ContainerSpec::default()))).await;
+    // The inspections after every event are refused.
     let refuse = || {
         bed.engine.clear_faults();
         for name in names {
-            bed.engine.add_fault(Fault::new(Does::Status(500)).on("inspect").about(name).times(2));
+            bed.engine.add_fault(ApiFault::new(FaultEffect::Status(500)).on("inspect").for_container(name).times(2));
         }
         for kind in ["stats", "list"] {
-            bed.engine.add_fault(Fault::new(Does::Status(500)).on(kind).share(0.33));
+            bed.engine.add_fault(ApiFault::new(FaultEffect::Status(500)).on(kind).share(0.33));
         }
     };
     refuse();
@@ -244,7 +246,7 @@ async fn an_engine_that_refuses_hides_nothing() {
     }
     refuse();
     for name in names {
-        bed.engine.change(|world, now| world.start(name, now)).unwrap();
+        bed.engine.change(|state, now| state.start(name, now)).unwrap();
     }
     for name in names {
         bed.until(&format!("{name} is known to run again"), async |bed| bed.count(name, "started").await >= 1).await;
@@ -257,12 +259,12 @@ async fn an_engine_that_refuses_hides_nothing() {
 }
 
 #[tokio::test]
-async fn a_slow_engine_makes_nothing_but_delay() {
-    let bed = Bed::of(&[("api", Spec::default().checked_every(Duration::from_millis(200)))]).await;
-    bed.engine.add_fault(Fault::slow(Duration::from_millis(400)));
+async fn a_slow_engine_only_delays_events() {
+    let bed = Bed::of(&[("api", ContainerSpec::default().checked_every(Duration::from_millis(200)))]).await;
+    bed.engine.add_fault(ApiFault::slow(Duration::from_millis(400)));
     bed.until("it is well", async |bed| bed.count("api", "health_changed").await >= 1).await;
-    bed.fall_ill("api", Kind::Unhealthy);
-    bed.until("it is ill", async |bed| bed.count("api", "symptom_raised").await == 1).await;
+    bed.fall_ill("api", FailureKind::Unhealthy);
+    bed.until("it has a symptom", async |bed| bed.count("api", "symptom_raised").await == 1).await;
     bed.stop("api");
     assert_eq!(bed.ended("api").await, ExitBy::Operator);
     assert_eq!(bed.count("api", "symptom_raised").await, 1);

@@ -1,25 +1,17 @@
-//! Nothing is missed and nothing told twice, whatever happens to the engine and to the wire between.
+//! No event is missed and none is reported twice, whatever happens to the engine and to its connections.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
-mod bed;
-mod watcher;
+mod own_dockerd;
+mod running_monitor;
 
 use std::{collections::BTreeSet, process::Command, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use bed::{DEADLINE, context, dockerd::OwnEngine, history, host, policy, stage, start, wait_for};
-use bollard::{
-    container::LogOutput,
-    models::{
-        ContainerInspectResponse, ContainerStatsResponse, ContainerTopResponse, EventMessage, RestartPolicyNameEnum,
-    },
-};
+use bollard::models::{ContainerInspectResponse, ContainerStatsResponse, EventMessage, RestartPolicyNameEnum};
 use futures::stream::BoxStream;
-use hemostat_monitor::{
-    disk::Usage,
-    engine::{About, Docker, Engine, Error},
-};
+use hemostat_docker::{Docker, EngineInfo, Error};
+use hemostat_monitor::engine::Engine;
 use hemostat_patient::{
     Illness,
     illness::Crash,
@@ -30,7 +22,9 @@ use hemostat_schema::{
     ContainerId, Event, Observation, Recorded, Timestamp,
     container::{ExitBy, Target},
 };
-use watcher::{Watcher, Wire};
+use hemostat_tests::in_process::{DEADLINE, context, history, host, policy, stage, start, wait_for};
+use own_dockerd::OwnEngine;
+use running_monitor::{Proxy, RunningMonitor};
 
 const ANSWERS_WITHIN: Duration = Duration::from_secs(20);
 
@@ -41,7 +35,7 @@ fn observation(event: &Event) -> Option<&Observation> {
     }
 }
 
-/// The runs that ended, as they were told.
+/// The runs whose end is on the log.
 async fn ended(log: &dyn Log, name: &str) -> Vec<Target> {
     let history = history(log, name).await;
     let exited = |event: &Recorded| match observation(event.event()?)? {
@@ -62,15 +56,15 @@ async fn seen(log: &dyn Log, name: &str) {
     .await;
 }
 
-/// Waits until as many runs are told to have ended as have.
+/// Waits until this many ends are on the log.
 async fn until_ended(log: &dyn Log, name: &str, times: usize) {
-    let mut bell = log.bell(hemostat_schema::Partition(0));
+    let mut append_signal = log.append_signal(hemostat_schema::Partition(0));
     let all = tokio::time::timeout(DEADLINE, async {
         while ended(log, name).await.len() < times {
-            let _ = tokio::time::timeout(Duration::from_secs(1), bell.changed()).await;
+            let _ = tokio::time::timeout(Duration::from_secs(1), append_signal.changed()).await;
         }
     });
-    assert!(all.await.is_ok(), "{name}: {} of {times} ends were told", ended(log, name).await.len());
+    assert!(all.await.is_ok(), "{name}: {} of {times} ends are on the log", ended(log, name).await.len());
 }
 
 /// Waits until a patient that crashes has done so.
@@ -84,13 +78,13 @@ async fn until_down(patient: &Patient) {
 }
 
 #[tokio::test]
-async fn fifty_cuts_of_the_event_stream_hide_nothing_and_double_nothing() {
+async fn fifty_cuts_of_the_event_stream_lose_and_repeat_no_event() {
     let (stage, ctx) = (stage().await, context());
     let log = ctx.log.as_ref();
-    let record = stage.record();
-    let wire = Wire::to(&docker_host(), &format!("{}-wire", stage.prefix()));
-    let engine = Arc::new(Docker::new(wire.address(), ANSWERS_WITHIN));
-    let _watcher = Watcher::start(&ctx, engine, policy(&stage));
+    let recorder = stage.recorder();
+    let proxy = Proxy::to(&docker_host(), &format!("{}-proxy", stage.prefix()));
+    let engine = Arc::new(Docker::new(proxy.address(), ANSWERS_WITHIN));
+    let _monitor = RunningMonitor::start(&ctx, engine, policy(&stage));
     let crashes = start(&stage, PatientSpec::named("crashes")).await;
     let stops = start(&stage, PatientSpec::named("stops")).await;
     for patient in [&crashes, &stops] {
@@ -112,34 +106,34 @@ async fn fifty_cuts_of_the_event_stream_hide_nothing_and_double_nothing() {
         };
         let cuts = async {
             tokio::time::sleep(Duration::from_millis(cut * 37 % 250)).await;
-            wire.cut();
+            proxy.cut();
         };
         tokio::join!(happens, cuts);
     }
     for patient in [&crashes, &stops] {
-        let died = record.of(&patient.id).count("die");
+        let died = recorder.of(&patient.id).count("die");
         assert!(died >= 10, "{}: {died}", patient.name);
         until_ended(log, &patient.name, died).await;
-        // What is told late would be told by now.
+        // A late event would be on the log by now.
         tokio::time::sleep(Duration::from_secs(2)).await;
         let ended = ended(log, &patient.name).await;
         let runs: BTreeSet<_> = ended.iter().map(|target| target.started_at).collect();
         assert_eq!((ended.len(), runs.len()), (died, died), "{}: {ended:?}", patient.name);
     }
-    assert_eq!(count(log, host().as_str(), "observation.engine_lost").await, 0, "a cut is not a loss");
+    assert_eq!(count(log, host().as_str(), "observation.engine_lost").await, 0, "a cut connection is no lost engine");
 }
 
-/// An engine that never answers for the counters of one container.
+/// An engine that never answers stats calls of one container.
 #[derive(Debug)]
-struct Stuck {
+struct StuckEngine {
     engine: Docker,
     on: String,
 }
 
 #[async_trait]
-impl Engine for Stuck {
-    async fn about(&self) -> Result<About, Error> {
-        self.engine.about().await
+impl Engine for StuckEngine {
+    async fn info(&self) -> Result<EngineInfo, Error> {
+        self.engine.info().await
     }
     async fn ping(&self) -> Result<(), Error> {
         self.engine.ping().await
@@ -156,33 +150,24 @@ impl Engine for Stuck {
         }
         self.engine.stats(id).await
     }
-    async fn output(&self, id: &ContainerId, since: Option<Timestamp>, lines: u32) -> Result<Vec<LogOutput>, Error> {
-        self.engine.output(id, since, lines).await
-    }
-    async fn processes(&self, id: &ContainerId) -> Result<ContainerTopResponse, Error> {
-        self.engine.processes(id).await
-    }
-    async fn disk_usage(&self, limit: Duration) -> Result<Vec<Usage>, Error> {
-        self.engine.disk_usage(limit).await
-    }
     fn events(&self, since: Timestamp) -> BoxStream<'static, Result<EventMessage, Error>> {
         self.engine.events(since)
     }
 }
 
 #[tokio::test]
-async fn counters_that_never_come_hold_up_nobody_else() {
+async fn a_stats_call_that_hangs_delays_only_its_own_container() {
     let (stage, ctx) = (stage().await, context());
     let log = ctx.log.as_ref();
     let (stuck, other) = (start(&stage, PatientSpec::named("stuck")).await, PatientSpec::named("other"));
     let other = start(&stage, other).await;
-    let engine = Stuck { engine: Docker::new(docker_host(), ANSWERS_WITHIN), on: stuck.id.clone() };
-    let _watcher = Watcher::asking(&ctx, Arc::new(engine), policy(&stage));
+    let engine = StuckEngine { engine: Docker::new(docker_host(), ANSWERS_WITHIN), on: stuck.id.clone() };
+    let _monitor = RunningMonitor::sampling_by_api(&ctx, Arc::new(engine), policy(&stage));
     wait_for(log, &other.name, "sample", |_, event| {
         matches!(observation(event)?, Observation::Sampled(_)).then_some(())
     })
     .await;
-    // Also of the one whose counters do not come everything else is told.
+    // Everything else about the stuck container is still observed.
     stuck.fall_ill(Illness::Crash(Crash { code: 3 })).await.unwrap();
     until_ended(log, &stuck.name, 1).await;
     assert_eq!(count(log, &stuck.name, "observation.sampled").await, 0);
@@ -190,7 +175,7 @@ async fn counters_that_never_come_hold_up_nobody_else() {
 }
 
 #[tokio::test]
-async fn who_died_while_the_engine_was_dead_is_found_and_told_once() {
+async fn an_end_while_the_engine_was_down_is_reported_once() {
     let (stage, ctx) = (stage().await, context());
     let log = ctx.log.as_ref();
     let mut engine = OwnEngine::start(&format!("{}-engine", stage.prefix()), stage.docker(), stage.image()).await;
@@ -198,7 +183,7 @@ async fn who_died_while_the_engine_was_dead_is_found_and_told_once() {
     let dying = engine.run(&dies, stage.image(), RestartPolicyNameEnum::NO).await;
     engine.run(&returns, stage.image(), RestartPolicyNameEnum::ALWAYS).await;
     let docker = Arc::new(Docker::new(engine.address(), ANSWERS_WITHIN));
-    let _watcher = Watcher::start(&ctx, docker, policy(&stage));
+    let _monitor = RunningMonitor::start(&ctx, docker, policy(&stage));
     for name in [&dies, &returns] {
         seen(log, name).await;
     }
@@ -217,7 +202,7 @@ async fn who_died_while_the_engine_was_dead_is_found_and_told_once() {
         Observation::Exited(exited) => Some(exited.exit.by),
         _ => None,
     });
-    // Nobody saw who did it, so it is not made out to be a crash.
+    // No event says who ended it, so it is not reported as a crash.
     assert_eq!(by, Some(ExitBy::Unknown));
     assert_eq!(ended(log, &dies).await.len(), 1);
     assert_eq!(count(log, &returns, "observation.started").await, 1);

@@ -1,8 +1,6 @@
-//! Counters from the kernel's files beside those from the real engine.
+//! Compares counters from the kernel's files with those of the real engine.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that cannot go on says where")]
-
-mod bed;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -10,12 +8,11 @@ use std::{
     time::Duration,
 };
 
-use bed::{DEADLINE, stage, start};
 use bollard::{models::ContainerCreateBody, query_parameters::CreateContainerOptions};
-use hemostat_core::vitals::RawSample;
+use hemostat_core::observe::vitals::RawSample;
+use hemostat_docker::Docker;
 use hemostat_monitor::{
-    cgroup::{Reader, Roots, Running},
-    engine::{Docker, Engine},
+    cgroup::{Reader, Roots, RunningContainer},
     facts, samples,
 };
 use hemostat_patient::{
@@ -25,8 +22,9 @@ use hemostat_patient::{
 };
 use hemostat_runtime::SystemClock;
 use hemostat_schema::{ByteCount, ContainerId, observation::VolumeSize};
+use hemostat_tests::in_process::{DEADLINE, stage, start};
 
-/// What the kernel may have on account for a group without counting it yet: 64 pages for each core, twice.
+/// Memory that the kernel may have charged to a group without counting it yet: 64 pages per core, twice.
 const MEMORY_SLACK: u64 = 1 << 20;
 
 struct Both {
@@ -35,8 +33,8 @@ struct Both {
 }
 
 impl Both {
-    /// A container's counters by file, by API, and by file once more, so that those of the API lie between two.
-    async fn read(&self, running: &Running) -> [RawSample; 3] {
+    /// The counters of a container by file, by API, and by file again, so that those of the API lie between.
+    async fn read(&self, running: &RunningContainer) -> [RawSample; 3] {
         let by_file = || {
             let swept = Reader::new(Roots::default(), Arc::new(SystemClock)).sweep(vec![running.clone()], self.memory);
             let found = swept.samples.into_iter().next();
@@ -47,9 +45,9 @@ impl Both {
         [before, api, by_file()]
     }
 
-    async fn running(&self, patient: &Patient) -> Running {
+    async fn running(&self, patient: &Patient) -> RunningContainer {
         let inspected = facts::read(self.docker.inspect(&patient.id.parse().unwrap()).await.unwrap()).unwrap();
-        Running { id: inspected.facts.id, process: inspected.process }
+        RunningContainer { id: inspected.facts.id, process: inspected.process }
     }
 }
 
@@ -57,10 +55,10 @@ impl Both {
 async fn files_and_api_give_the_same_figures() {
     let stage = stage().await;
     let docker = Docker::new(docker_host(), Duration::from_secs(30));
-    let memory = docker.about().await.unwrap().engine.memory;
+    let memory = docker.info().await.unwrap().engine.memory;
     let both = Both { docker, memory };
     let spec = |name: &str| PatientSpec { health_interval: None, ..PatientSpec::named(name) };
-    // So little that it reaches its limit on a busy machine, too.
+    // So low that it reaches its limit also on a busy machine.
     let busy = start(&stage, PatientSpec { cpus: Some(0.1), ..spec("busy") }).await;
     let large = start(&stage, PatientSpec { memory: Some(256 << 20), ..spec("large") }).await;
     let idle = start(&stage, spec("idle")).await;
@@ -69,18 +67,18 @@ async fn files_and_api_give_the_same_figures() {
     let mut first: BTreeMap<&str, [RawSample; 3]> = BTreeMap::new();
     for (name, patient) in [("busy", &busy), ("large", &large), ("idle", &idle)] {
         let running = both.running(patient).await;
-        // Until it has come to what it does.
+        // Until its load is steady.
         let deadline = tokio::time::Instant::now() + DEADLINE;
         let [before, api, after] = loop {
             let read = both.read(&running).await;
             let steady =
                 read[0].memory_usage.abs_diff(read[2].memory_usage) < MEMORY_SLACK && read[0].pids == read[2].pids;
-            let ill = match name {
+            let loaded = match name {
                 "busy" => read[0].throttling.is_some_and(|throttling| throttling.throttled > 0),
                 "large" => read[0].memory_usage > 100 << 20,
                 _ => true,
             };
-            if steady && ill {
+            if steady && loaded {
                 break read;
             }
             assert!(tokio::time::Instant::now() < deadline, "{name} does not come to rest: {read:?}");
@@ -102,20 +100,22 @@ async fn files_and_api_give_the_same_figures() {
         assert!(api.memory_usage.abs_diff(after.memory_usage) <= MEMORY_SLACK, "{name}: {api:?} {after:?}");
         let cache = |sample: &RawSample| sample.total_inactive_file.or(sample.inactive_file).unwrap();
         assert!(cache(&api).abs_diff(cache(&after)) <= MEMORY_SLACK, "{name}: {api:?} {after:?}");
-        let fixed = |sample: &RawSample| (sample.memory_limit, sample.online_cpus, sample.pids, sample.pids_limit);
+        // A container without a limit has the host's memory by API, and no limit by file.
+        let limit = |sample: &RawSample| sample.memory_limit.min(sample.host_memory);
+        let fixed = |sample: &RawSample| (limit(sample), sample.online_cpus, sample.pids, sample.pids_limit);
         assert_eq!(fixed(&api), fixed(&after), "{name}");
         first.insert(name, [before, api, after]);
     }
-    assert!(first["busy"][1].network_rx > 0, "it was asked to fall ill over its network");
+    assert!(first["busy"][1].network_rx > 0, "its load was requested over its network");
 }
 
 #[tokio::test]
-async fn what_containers_keep_on_disk_is_told_by_the_real_engine() {
+async fn the_real_engine_reports_disk_usage() {
     let stage = stage().await;
     let docker = Docker::new(docker_host(), Duration::from_secs(30));
     let patient = start(&stage, PatientSpec::named("api")).await;
     let id: ContainerId = patient.id.parse().unwrap();
-    // One with a volume that Docker names, and that goes with it.
+    // A container with an anonymous volume, which is removed with it.
     let with_volume = ContainerCreateBody {
         image: Some(stage.image().to_owned()),
         volumes: Some(vec!["/data".to_owned()]),
@@ -129,7 +129,7 @@ async fn what_containers_keep_on_disk_is_told_by_the_real_engine() {
     assert!(own.volumes.is_empty() && own.writable.0 < 1 << 20, "{own:?}");
     let held = &of(&keeper.parse().unwrap()).volumes;
     assert!(matches!(held.as_slice(), [VolumeSize { size: ByteCount(0), name }] if name.len() == 64), "{held:?}");
-    let root = docker.about().await.unwrap().root;
+    let root = docker.info().await.unwrap().root;
     let running = Both { docker, memory: ByteCount(0) }.running(&patient).await;
     let docker = Docker::new(docker_host(), Duration::from_secs(30));
     let measured = hemostat_monitor::disk::measure(&docker, root, Roots::default(), vec![running]).await;

@@ -1,15 +1,13 @@
-//! Every signal that can be made to happen on the real Docker engine is told once, by its name, and is over once.
+//! Every symptom that can be provoked on the real Docker engine is raised once and cleared once.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
-mod bed;
-mod watcher;
+mod running_monitor;
 
 use std::{sync::Arc, time::Duration};
 
-use bed::{context, history, policy, stage, start, wait_for};
-use hemostat_core::{Policy, policy::Sensitivity};
-use hemostat_monitor::engine::Docker;
+use hemostat_core::policy::{Policy, Sensitivity};
+use hemostat_docker::Docker;
 use hemostat_patient::{
     Illness,
     illness::{Cpu, Crash, Crowd, Disk, Flapping, Leak, Memory, Unhealthy},
@@ -21,21 +19,22 @@ use hemostat_schema::{
     container::Health,
     observation::{Cleared, Evidence, Symptom},
 };
-use watcher::Watcher;
+use hemostat_tests::in_process::{context, history, policy, stage, start, wait_for};
+use running_monitor::RunningMonitor;
 
-/// Makes monitors with short windows.
+/// Starts monitors with short windows.
 struct Monitor;
 
 impl Monitor {
-    fn start(ctx: &Context, stage: &Stage) -> Watcher {
+    fn start(ctx: &Context, stage: &Stage) -> RunningMonitor {
         Self::with_grace(ctx, stage, Span::ZERO)
     }
 
-    fn with_grace(ctx: &Context, stage: &Stage, grace: Span) -> Watcher {
+    fn with_grace(ctx: &Context, stage: &Stage, grace: Span) -> RunningMonitor {
         Self::with(ctx, stage, grace, Duration::ZERO)
     }
 
-    fn with(ctx: &Context, stage: &Stage, grace: Span, disk_every: Duration) -> Watcher {
+    fn with(ctx: &Context, stage: &Stage, grace: Span, disk_every: Duration) -> RunningMonitor {
         let engine = Arc::new(Docker::new(docker_host(), Duration::from_secs(20)));
         let mut policy = Policy {
             clear_after: Span::from_secs(2),
@@ -46,28 +45,28 @@ impl Monitor {
                 flaps: 4,
                 flaps_within: Span::from_secs(30),
                 throttled: Percent::clamped(25.0),
-                // Of the tests only one measures disks; there every disk counts as full.
+                // Only one test measures disks; in it every disk counts as full.
                 disk: Percent::clamped(0.0),
                 ..Sensitivity::default()
             },
             ..policy(stage)
         };
-        policy.care.grace = grace;
-        policy.care.sustained = Span::from_secs(3);
+        policy.container_defaults.grace = grace;
+        policy.container_defaults.sustained = Span::from_secs(3);
         // Two samples half a second apart do not hold whole periods of the scheduler, so the share of a limit jitters.
-        policy.care.cpu = Percent::clamped(60.0);
-        Watcher::measuring(ctx, engine, policy, disk_every)
+        policy.container_defaults.cpu = Percent::clamped(60.0);
+        RunningMonitor::measuring(ctx, engine, policy, disk_every)
     }
 }
 
-/// What was told of a container's symptoms, in order.
-async fn told(ctx: &Context, name: &str) -> Vec<(Symptom, &'static str)> {
-    let turn = |event: &Event| match event {
+/// The symptoms raised and cleared of a container, in order.
+async fn symptoms(ctx: &Context, name: &str) -> Vec<(Symptom, &'static str)> {
+    let change = |event: &Event| match event {
         Event::Observation(Observation::SymptomRaised(raised)) => Some((raised.symptom, "raised")),
         Event::Observation(Observation::SymptomCleared(cleared)) => Some((cleared.symptom, "cleared")),
         _ => None,
     };
-    history(ctx.log.as_ref(), name).await.iter().filter_map(|event| turn(event.event()?)).collect()
+    history(ctx.log.as_ref(), name).await.iter().filter_map(|event| change(event.event()?)).collect()
 }
 
 async fn raised(ctx: &Context, name: &str, symptom: Symptom) -> Evidence {
@@ -88,8 +87,8 @@ async fn cleared(ctx: &Context, name: &str, symptom: Symptom) -> Cleared {
     .await
 }
 
-/// A patient that falls ill and recovers; `beside` is what it may have besides.
-async fn falls_ill(spec: PatientSpec, illness: Illness, symptom: Symptom, beside: &[Symptom]) -> Evidence {
+/// Provokes an illness and its recovery, and returns the evidence; `allowed` are other symptoms that may appear.
+async fn provoke(spec: PatientSpec, illness: Illness, symptom: Symptom, allowed: &[Symptom]) -> Evidence {
     let (stage, ctx) = (stage().await, context());
     let patient: Patient = start(&stage, spec).await;
     let _monitor = Monitor::start(&ctx, &stage);
@@ -101,10 +100,10 @@ async fn falls_ill(spec: PatientSpec, illness: Illness, symptom: Symptom, beside
     let evidence = raised(&ctx, &patient.name, symptom).await;
     patient.recover().await.unwrap();
     assert_eq!(cleared(&ctx, &patient.name, symptom).await, Cleared::Well);
-    let told = told(&ctx, &patient.name).await;
-    let of_it: Vec<_> = told.iter().filter(|(told, _)| *told == symptom).map(|(_, turn)| *turn).collect();
-    assert_eq!(of_it, ["raised", "cleared"], "{told:?}");
-    assert!(told.iter().all(|(told, _)| *told == symptom || beside.contains(told)), "{told:?}");
+    let symptoms = symptoms(&ctx, &patient.name).await;
+    let changes: Vec<_> = symptoms.iter().filter(|(it, _)| *it == symptom).map(|(_, change)| *change).collect();
+    assert_eq!(changes, ["raised", "cleared"], "{symptoms:?}");
+    assert!(symptoms.iter().all(|(it, _)| *it == symptom || allowed.contains(it)), "{symptoms:?}");
     evidence
 }
 
@@ -116,7 +115,7 @@ fn without_check(name: &str) -> PatientSpec {
 async fn a_container_at_its_cpu_limit_is_throttled() {
     let spec = PatientSpec { cpus: Some(0.08), ..without_check("throttled") };
     let busy = Illness::Cpu(Cpu { duration: 120, intensity: 1.0 });
-    let evidence = falls_ill(spec, busy, Symptom::CpuThrottled, &[Symptom::CpuHigh]).await;
+    let evidence = provoke(spec, busy, Symptom::CpuThrottled, &[Symptom::CpuHigh]).await;
     assert!(matches!(evidence, Evidence::Level { value, .. } if value.get() > 25.0), "{evidence:?}");
 }
 
@@ -124,21 +123,21 @@ async fn a_container_at_its_cpu_limit_is_throttled() {
 async fn a_busy_container_uses_too_much_cpu() {
     let spec = PatientSpec { cpus: Some(0.08), ..without_check("busy") };
     let busy = Illness::Cpu(Cpu { duration: 120, intensity: 1.0 });
-    falls_ill(spec, busy, Symptom::CpuHigh, &[Symptom::CpuThrottled]).await;
+    provoke(spec, busy, Symptom::CpuHigh, &[Symptom::CpuThrottled]).await;
 }
 
 #[tokio::test]
-async fn a_container_that_holds_too_much_memory_is_told() {
+async fn high_memory_use_is_reported() {
     let spec = PatientSpec { memory: Some(64 << 20), ..without_check("memory") };
     let full = Illness::Memory(Memory { duration: 120, size_mb: 56 });
-    falls_ill(spec, full, Symptom::MemoryHigh, &[]).await;
+    provoke(spec, full, Symptom::MemoryHigh, &[]).await;
 }
 
 #[tokio::test]
-async fn a_leak_is_told_with_the_time_that_is_left() {
+async fn a_memory_leak_is_reported_with_the_time_until_the_limit() {
     let spec = PatientSpec { memory: Some(512 << 20), ..without_check("leak") };
     let leak = Illness::Leak(Leak { duration: 300, mb_per_second: 3.0 });
-    let evidence = falls_ill(spec, leak, Symptom::MemoryLeak, &[]).await;
+    let evidence = provoke(spec, leak, Symptom::MemoryLeak, &[]).await;
     let Evidence::Growth { per_hour, fit, limit_in, .. } = evidence else { panic!("{evidence:?}") };
     // 3 MiB a second are 10,800 in an hour, and 512 are full within three minutes.
     let mib = per_hour.0 / (1 << 20);
@@ -149,17 +148,17 @@ async fn a_leak_is_told_with_the_time_that_is_left() {
 async fn a_crowded_container_has_nearly_as_many_processes_as_it_may() {
     let spec = PatientSpec { pids: Some(60), ..without_check("pids") };
     let crowd = Illness::Crowd(Crowd { duration: 120, threads: 57 });
-    let evidence = falls_ill(spec, crowd, Symptom::PidsHigh, &[]).await;
+    let evidence = provoke(spec, crowd, Symptom::PidsHigh, &[]).await;
     assert!(matches!(evidence, Evidence::Count { value: 55.., limit: 60, .. }), "{evidence:?}");
 }
 
 #[tokio::test]
-async fn a_container_that_fills_the_disk_is_told_by_how_fast_it_does() {
+async fn a_container_that_fills_the_disk_is_reported_with_what_it_wrote() {
     let (stage, ctx) = (stage().await, context());
     let (patient, idle) = (start(&stage, without_check("disk")).await, start(&stage, without_check("idle")).await);
     let _monitor = Monitor::with(&ctx, &stage, Span::ZERO, Duration::from_secs(1));
     for name in [&patient.name, &idle.name] {
-        wait_for(ctx.log.as_ref(), name, "what it keeps", |_, event| {
+        wait_for(ctx.log.as_ref(), name, "its disk usage", |_, event| {
             matches!(event, Event::Observation(Observation::Stored(_))).then_some(())
         })
         .await;
@@ -170,33 +169,33 @@ async fn a_container_that_fills_the_disk_is_told_by_how_fast_it_does() {
     patient.recover().await.unwrap();
     assert_eq!(cleared(&ctx, &patient.name, Symptom::DiskFilling).await, Cleared::Well);
     let once = [(Symptom::DiskFilling, "raised"), (Symptom::DiskFilling, "cleared")];
-    assert_eq!(told(&ctx, &patient.name).await, once);
-    assert_eq!(told(&ctx, &idle.name).await, []);
+    assert_eq!(symptoms(&ctx, &patient.name).await, once);
+    assert_eq!(symptoms(&ctx, &idle.name).await, []);
 }
 
 #[tokio::test]
-async fn a_child_that_is_killed_for_want_of_memory_is_told_while_its_container_goes_on() {
+async fn an_oom_kill_of_a_child_is_reported_while_the_container_runs_on() {
     let spec = PatientSpec { memory: Some(64 << 20), ..without_check("child") };
-    let evidence = falls_ill(spec, Illness::OomChild, Symptom::OomChild, &[]).await;
+    let evidence = provoke(spec, Illness::OomChild, Symptom::OomChild, &[]).await;
     assert!(matches!(evidence, Evidence::Killed { count: 1.., .. }), "{evidence:?}");
 }
 
 #[tokio::test]
-async fn a_health_check_that_changes_its_mind_again_and_again_flaps() {
+async fn a_flapping_health_check_is_reported() {
     let flapping = Illness::Flapping(Flapping { duration: 300, every: 2.5 });
     let spec = PatientSpec::named("flapping");
-    let evidence = falls_ill(spec, flapping, Symptom::Flapping, &[Symptom::Unhealthy]).await;
+    let evidence = provoke(spec, flapping, Symptom::Flapping, &[Symptom::Unhealthy]).await;
     assert!(matches!(evidence, Evidence::Flips { count: 4.., .. }), "{evidence:?}");
 }
 
 #[tokio::test]
-async fn a_health_check_that_fails_is_told() {
+async fn a_failing_health_check_is_reported() {
     let unhealthy = Illness::Unhealthy(Unhealthy { duration: None });
-    falls_ill(PatientSpec::named("unhealthy"), unhealthy, Symptom::Unhealthy, &[]).await;
+    provoke(PatientSpec::named("unhealthy"), unhealthy, Symptom::Unhealthy, &[]).await;
 }
 
 #[tokio::test]
-async fn ends_and_loops_are_told_and_are_over_when_the_container_is_gone() {
+async fn exits_and_restart_loops_are_cleared_when_the_container_is_removed() {
     let (stage, ctx) = (stage().await, context());
     let limited = PatientSpec { memory: Some(64 << 20), ..without_check("oom") };
     let stubborn = Some(("crash", Duration::from_millis(300)));
@@ -217,12 +216,12 @@ async fn ends_and_loops_are_told_and_are_over_when_the_container_is_gone() {
         raised(&ctx, &patient.name, symptom).await;
         patient.remove().await.unwrap();
         assert_eq!(cleared(&ctx, &patient.name, symptom).await, Cleared::Removed);
-        assert_eq!(told(&ctx, &patient.name).await, [(symptom, "raised"), (symptom, "cleared")]);
+        assert_eq!(symptoms(&ctx, &patient.name).await, [(symptom, "raised"), (symptom, "cleared")]);
     }
 }
 
 #[tokio::test]
-async fn what_people_do_to_containers_is_no_illness() {
+async fn actions_of_operators_raise_no_symptom() {
     let (stage, ctx) = (stage().await, context());
     let log = ctx.log.as_ref();
     let stopped = start(&stage, PatientSpec::named("stopped")).await;
@@ -240,11 +239,11 @@ async fn what_people_do_to_containers_is_no_illness() {
     restarted.start_again().await.unwrap();
     updated.stop().await.unwrap();
     updated.remove().await.unwrap();
-    // The new one fails its checks at first.
+    // The new container fails its checks at first.
     let next = start(&stage, PatientSpec::named("updated")).await;
     next.fall_ill(Illness::Unhealthy(Unhealthy { duration: None })).await.unwrap();
-    let turns = |of: &Patient, from: Option<Health>, to: Health| {
-        // Of this very container: its predecessor had the name before.
+    let changes = |of: &Patient, from: Option<Health>, to: Health| {
+        // Only of this container: an earlier one had the same name.
         let id = of.id.clone();
         move |_: &Recorded, event: &Event| match event {
             Event::Observation(Observation::HealthChanged(turn))
@@ -255,16 +254,16 @@ async fn what_people_do_to_containers_is_no_illness() {
             _ => None,
         }
     };
-    wait_for(log, &next.name, "a check that fails", turns(&next, None, Health::Unhealthy)).await;
+    wait_for(log, &next.name, "a check that fails", changes(&next, None, Health::Unhealthy)).await;
     next.recover().await.unwrap();
-    let passes = turns(&next, Some(Health::Unhealthy), Health::Healthy);
+    let passes = changes(&next, Some(Health::Unhealthy), Health::Healthy);
     wait_for(log, &next.name, "a check that passes again", passes).await;
-    wait_for(log, &restarted.name, "its new run to be well", turns(&restarted, None, Health::Healthy)).await;
+    wait_for(log, &restarted.name, "its new run to be well", changes(&restarted, None, Health::Healthy)).await;
     wait_for(log, &stopped.name, "its end", |_, event| {
         matches!(event, Event::Observation(Observation::Exited(_))).then_some(())
     })
     .await;
     for patient in [&stopped, &restarted, &updated] {
-        assert_eq!(told(&ctx, &patient.name).await, [], "{}", patient.name);
+        assert_eq!(symptoms(&ctx, &patient.name).await, [], "{}", patient.name);
     }
 }

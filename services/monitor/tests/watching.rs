@@ -6,13 +6,11 @@
     reason = "a test that cannot go on says where, and shows what it met"
 )]
 
-mod bed;
-mod watcher;
+mod running_monitor;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use bed::{DEADLINE, context, history, host, policy, stage, start, wait_for};
-use hemostat_monitor::engine::Docker;
+use hemostat_docker::Docker;
 use hemostat_patient::{
     Illness,
     illness::{Cpu, Crash, Unhealthy},
@@ -24,29 +22,30 @@ use hemostat_schema::{
     container::{Exit, ExitBy},
     observation::Symptom,
 };
+use hemostat_tests::in_process::{DEADLINE, context, history, host, policy, stage, start, wait_for};
+use running_monitor::RunningMonitor;
 use tokio::{
     net::{UnixListener, UnixStream},
     task::{JoinHandle, JoinSet},
 };
-use watcher::Watcher;
 
 const UNHEALTHY: Illness = Illness::Unhealthy(Unhealthy { duration: None });
 
-/// Makes monitors.
+/// Starts monitors.
 struct Monitor;
 
 impl Monitor {
-    fn start(ctx: &Context, stage: &Stage) -> Watcher {
+    fn start(ctx: &Context, stage: &Stage) -> RunningMonitor {
         Self::at(ctx, stage, &docker_host())
     }
 
-    fn at(ctx: &Context, stage: &Stage, docker: &str) -> Watcher {
+    fn at(ctx: &Context, stage: &Stage, docker: &str) -> RunningMonitor {
         Self::measuring(ctx, stage, docker, Duration::ZERO)
     }
 
-    fn measuring(ctx: &Context, stage: &Stage, docker: &str, disk_every: Duration) -> Watcher {
+    fn measuring(ctx: &Context, stage: &Stage, docker: &str, disk_every: Duration) -> RunningMonitor {
         let engine = Arc::new(Docker::new(docker, Duration::from_secs(20)));
-        Watcher::measuring(ctx, engine, policy(stage), disk_every)
+        RunningMonitor::measuring(ctx, engine, policy(stage), disk_every)
     }
 }
 
@@ -76,7 +75,7 @@ fn count(history: &[Recorded], kind: &str) -> usize {
 }
 
 #[tokio::test]
-async fn a_container_that_turns_unhealthy_is_told_at_once() {
+async fn an_unhealthy_container_is_reported_at_once() {
     let (stage, ctx) = (stage().await, context());
     let patient = start(&stage, PatientSpec::named("api")).await;
     let _monitor = Monitor::start(&ctx, &stage);
@@ -95,7 +94,7 @@ async fn a_container_that_turns_unhealthy_is_told_at_once() {
 }
 
 #[tokio::test]
-async fn who_ended_a_run_is_told_as_it_was() {
+async fn who_ended_a_run_is_reported_correctly() {
     let (stage, ctx) = (stage().await, context());
     let _monitor = Monitor::start(&ctx, &stage);
     let stopped = start(&stage, PatientSpec::named("stopped")).await;
@@ -109,7 +108,7 @@ async fn who_ended_a_run_is_told_as_it_was() {
     crashed.fall_ill(Illness::Crash(Crash { code: 3 })).await.unwrap();
     hog.fall_ill(Illness::Oom).await.unwrap();
     stopped.stop().await.unwrap();
-    for (patient, by, ill) in [
+    for (patient, by, symptom) in [
         (stopped, ExitBy::Operator, None),
         (crashed, ExitBy::Crash, Some(Symptom::Exited)),
         (done, ExitBy::Itself, None),
@@ -124,7 +123,7 @@ async fn who_ended_a_run_is_told_as_it_was() {
                 Observation::SymptomRaised(raised) if raised.symptom != Symptom::Unhealthy => Some(raised.symptom),
                 _ => None,
             });
-        assert_eq!(raised, ill, "{name}");
+        assert_eq!(raised, symptom, "{name}");
     }
 }
 
@@ -144,7 +143,7 @@ async fn running_containers_are_sampled() {
 }
 
 #[tokio::test]
-async fn what_is_kept_on_disk_is_told() {
+async fn disk_usage_is_reported() {
     let (stage, ctx) = (stage().await, context());
     let patient = start(&stage, PatientSpec::named("api")).await;
     let _monitor = Monitor::measuring(&ctx, &stage, &docker_host(), Duration::from_secs(1));
@@ -163,7 +162,7 @@ async fn what_is_kept_on_disk_is_told() {
 }
 
 #[tokio::test]
-async fn a_second_monitor_stands_by_and_goes_on_without_telling_anything_twice() {
+async fn a_standby_monitor_takes_over_without_repeating_an_event() {
     let (stage, ctx) = (stage().await, context());
     let patient = start(&stage, PatientSpec::named("api")).await;
     let name = patient.name.clone();
@@ -172,7 +171,7 @@ async fn a_second_monitor_stands_by_and_goes_on_without_telling_anything_twice()
     let second_ctx = Context { owner: "second".to_owned(), ..ctx.clone() };
     let _second = Monitor::start(&second_ctx, &stage);
     drop(first);
-    // Falls ill while nobody watches, and the second takes over.
+    // It becomes unhealthy while no monitor holds the lease, and the second takes over.
     patient.fall_ill(UNHEALTHY).await.unwrap();
     wait_for(ctx.log.as_ref(), &name, "symptom", |_, event| {
         matches!(observation(event)?, Observation::SymptomRaised(_)).then_some(())
@@ -184,19 +183,19 @@ async fn a_second_monitor_stands_by_and_goes_on_without_telling_anything_twice()
 }
 
 #[tokio::test]
-async fn what_happens_while_the_engine_cannot_be_reached_is_told_afterwards() {
+async fn events_while_the_engine_is_unreachable_are_reported_afterwards() {
     let (stage, ctx) = (stage().await, context());
     let patient = start(&stage, PatientSpec::named("api")).await;
     let name = patient.name.clone();
-    let mut line = Line::new(&format!("{}-docker", stage.prefix()));
-    line.join().await;
-    let _monitor = Monitor::at(&ctx, &stage, &format!("unix://{}", line.path.display()));
+    let mut proxy = Proxy::new(&format!("{}-docker", stage.prefix()));
+    proxy.connect().await;
+    let _monitor = Monitor::at(&ctx, &stage, &format!("unix://{}", proxy.path.display()));
     seen(&ctx, &name).await;
-    line.cut();
+    proxy.cut();
     let lost = |_: &Recorded, event: &Event| matches!(observation(event)?, Observation::EngineLost(_)).then_some(());
     wait_for(ctx.log.as_ref(), host().as_str(), "loss of the engine", lost).await;
     patient.stop().await.unwrap();
-    line.join().await;
+    proxy.connect().await;
     let ended = wait_for(ctx.log.as_ref(), &name, "end", |_, event| exit(event)).await;
     assert_eq!(ended.by, ExitBy::Operator);
     let about_host = history(ctx.log.as_ref(), host().as_str()).await;
@@ -205,18 +204,18 @@ async fn what_happens_while_the_engine_cannot_be_reached_is_told_afterwards() {
     assert_eq!(count(&history(ctx.log.as_ref(), &name).await, "observation.exited"), 1);
 }
 
-/// A line to the engine that can be cut.
-struct Line {
+/// A proxy to the engine that can be taken away.
+struct Proxy {
     path: PathBuf,
     calls: Option<JoinHandle<()>>,
 }
 
-impl Line {
+impl Proxy {
     fn new(name: &str) -> Self {
         Self { path: std::env::temp_dir().join(format!("{name}.sock")), calls: None }
     }
 
-    async fn join(&mut self) {
+    async fn connect(&mut self) {
         let _ = std::fs::remove_file(&self.path);
         let listener = UnixListener::bind(&self.path).unwrap();
         self.calls = Some(tokio::spawn(async move {
@@ -242,7 +241,7 @@ impl Line {
     }
 }
 
-impl Drop for Line {
+impl Drop for Proxy {
     fn drop(&mut self) {
         self.cut();
     }

@@ -1,10 +1,10 @@
-//! The effect: an intent on the log becomes one call to Docker and one outcome on the log.
+//! The effect that executes an authorised remedy: one intent on the log becomes one outcome on the log.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use hemostat_redact::redact;
-use hemostat_runtime::{Clock, Effect, Fault, Permit, Undurable};
+use hemostat_runtime::{Clock, Effect, ExecutionGuard, Fault, NotDurable};
 use hemostat_schema::{
     Action, Event, Family, HostName, NewEvent, Recorded, Span, Timestamp,
     action::{Authorised, Failed, Proof, Refusal, Refused, Succeeded},
@@ -12,11 +12,11 @@ use hemostat_schema::{
 use tracing::{info, warn};
 
 use crate::{
-    deed::{Deed, Denied, Errand, Leave},
     engine::Engine,
+    remedy_execution::{ExecutionResult, NotAllowed, RemedyExecution},
 };
 
-/// Carries out what was authorised for the containers of the hosts that it serves.
+/// Executes authorised remedies for the containers of the hosts that it serves.
 #[derive(Debug)]
 pub struct Execute<E> {
     engines: BTreeMap<HostName, E>,
@@ -25,12 +25,12 @@ pub struct Execute<E> {
 }
 
 impl<E: Engine> Execute<E> {
-    /// By this host's engine, telling time by this clock; an intent older than `stale_after` is not carried out.
+    /// For one host. An intent older than `stale_after` is not executed.
     pub fn new(host: HostName, engine: E, clock: Arc<dyn Clock>, stale_after: Span) -> Self {
         Self::on([(host, engine)], clock, stale_after)
     }
 
-    /// The same, by the engine of each of these hosts.
+    /// For these hosts, each with its engine.
     pub fn on(engines: impl IntoIterator<Item = (HostName, E)>, clock: Arc<dyn Clock>, stale_after: Span) -> Self {
         Self { engines: engines.into_iter().collect(), clock, stale_after }
     }
@@ -40,11 +40,11 @@ impl<E: Engine> Execute<E> {
         self.engines.keys().map(HostName::as_str).collect::<Vec<_>>().join(", ")
     }
 
-    fn outcome(&self, event: &Recorded, intent: &Authorised, deed: Deed) -> Event {
+    fn outcome(&self, event: &Recorded, intent: &Authorised, result: ExecutionResult) -> Event {
         let (action, remedy, name) = (event.id, intent.remedy.clone(), event.subject.short());
         let verb = remedy.name();
-        match deed {
-            Deed::Done { target, called_at, took, proof } => {
+        match result {
+            ExecutionResult::Done { target, called_at, took, proof } => {
                 match proof {
                     Proof::Answered => info!(container = name, remedy = verb, "{verb} of {name} done in {took}"),
                     Proof::Found => info!(container = name, remedy = verb, "{verb} of {name} was done already"),
@@ -52,16 +52,16 @@ impl<E: Engine> Execute<E> {
                 }
                 Succeeded { action, remedy, target, called_at, took, proof }.into()
             }
-            Deed::NotDone(error) => {
+            ExecutionResult::Failed(error) => {
                 // Docker repeats command lines and addresses in its errors.
                 let error = redact(&error);
                 warn!(container = name, remedy = verb, "could not {verb} {name}: {error}");
                 let took = Span::between(event.at, self.clock.now());
                 Failed { action, remedy, error, took }.into()
             }
-            Deed::Withheld(Undurable { wanted, replicas }) => {
-                let refusal = Refusal::Undurable { action, wanted: wanted.to_string(), replicas };
-                warn!(container = name, remedy = verb, "{verb} of {name} withheld: {refusal}");
+            ExecutionResult::NotExecuted(NotDurable { wanted, replicas }) => {
+                let refusal = Refusal::NotDurable { action, wanted: wanted.to_string(), replicas };
+                warn!(container = name, remedy = verb, "{verb} of {name} not executed: {refusal}");
                 Refused { remedy, diagnosis: intent.diagnosis, refusal }.into()
             }
         }
@@ -77,8 +77,8 @@ impl<E: Engine> Effect for Execute<E> {
         matches!(event.event(), Some(Event::Action(Action::Authorised(_))))
     }
 
-    /// What is for a host that this process does not serve is left to one that does, as long as it may still be done.
-    fn leaves(&self, event: &Recorded) -> Option<Timestamp> {
+    /// An intent for another host is left to a process that serves it, until the intent is stale.
+    fn delegated_until(&self, event: &Recorded) -> Option<Timestamp> {
         let host = &event.subject.host;
         if self.engines.contains_key(host) {
             return None;
@@ -86,49 +86,37 @@ impl<E: Engine> Effect for Execute<E> {
         Some(self.stale_after.after(event.at))
     }
 
-    async fn run(&self, event: &Recorded, permit: &Permit) -> Result<Vec<NewEvent>, Fault> {
+    async fn run(&self, event: &Recorded, guard: &ExecutionGuard) -> Result<Vec<NewEvent>, Fault> {
         let Some(Event::Action(Action::Authorised(intent))) = event.event() else { return Ok(vec![]) };
-        let leave = Standing { permit, clock: self.clock.as_ref() };
-        let deed = match self.engines.get(&event.subject.host) {
+        let result = match self.engines.get(&event.subject.host) {
             Some(engine) => {
-                let errand = Errand {
+                let execution = RemedyExecution {
                     engine,
                     name: event.subject.short(),
                     intended_at: event.at,
                     intent,
                     stale_after: self.stale_after,
-                    leave: &leave,
+                    clock: self.clock.as_ref(),
+                    may_act: || may_act(guard),
                 };
-                errand.run(permit.redelivered()).await?
+                execution.run(guard.redelivered()).await?
             }
-            None => Deed::NotDone(format!(
+            None => ExecutionResult::Failed(format!(
                 "no responder that serves {} took it in time; this one serves {}",
                 event.subject.host,
                 self.served()
             )),
         };
-        let outcome = self.outcome(event, intent, deed);
+        let outcome = self.outcome(event, intent, result);
         Ok(vec![NewEvent::new(event.subject.clone(), self.clock.now(), outcome).in_incident(event.incident.clone())])
     }
 }
 
-/// The worker's permit, with the time.
-struct Standing<'a> {
-    permit: &'a Permit,
-    clock: &'a dyn Clock,
-}
-
-#[async_trait]
-impl Leave for Standing<'_> {
-    async fn check(&self) -> Result<(), Denied> {
-        if let Some(short) = self.permit.confirm().await? {
-            return Err(Denied::Undurable(short));
-        }
-        // Last: making sure of the intent may have taken longer than the lease is certain.
-        Ok(self.permit.check()?)
+/// Whether the engine may be called now: the intent is durable, and the lease is certainly ours.
+async fn may_act(guard: &ExecutionGuard) -> Result<(), NotAllowed> {
+    if let Some(short) = guard.confirm_durable().await? {
+        return Err(NotAllowed::NotDurable(short));
     }
-
-    fn now(&self) -> Timestamp {
-        self.clock.now()
-    }
+    // Last, as confirming may have taken longer than the lease is certain.
+    Ok(guard.check()?)
 }

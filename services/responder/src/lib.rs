@@ -1,36 +1,31 @@
-//! The responder: it decides what may be done for a sick container, does it, and judges whether it helped.
+//! The responder: decides whether a remedy may be executed for a sick container, executes it, and judges whether it helped.
 //!
 //! ```text
 //! diagnosis reached ──► remedy (core) ──► authorised ──► execute ──► succeeded, failed ──► judge (core) ──► verified
-//!                          └──► refused, and why             └──► Docker, exactly once ([`deed`])
+//!                          └──► refused, with a reason      └──► Docker, exactly once ([`remedy_execution`])
 //! ```
 
-pub mod deed;
 pub mod engine;
 mod execute;
+pub mod remedy_execution;
 
 use std::sync::Arc;
 
-use hemostat_core::{judge::Judge, remedy::Remedy};
-use hemostat_docker::{Link, discover::Machine};
-use hemostat_runtime::{Context, Task, decider, effect_on};
-use hemostat_settings::Config;
+use hemostat_core::{judge::Judge, policy::Policy, remedy::Authorisation};
+use hemostat_docker::{Docker, Host, Link};
+use hemostat_runtime::{Context, Task, decider, effect_on_hosts};
 
-use crate::engine::Docker;
 pub use crate::execute::Execute;
 
-/// The deciders that authorise and judge, and the effect that acts on the engines of the hosts that this process serves.
-///
-/// # Errors
-/// When the configuration of a host's engine cannot work. An engine that cannot be reached fails the action that needed it.
-pub fn tasks(ctx: &Context, config: &Config) -> anyhow::Result<Vec<Task>> {
-    let policy = Arc::new(config.policy());
-    let hosts = hemostat_docker::hosts(config, &Machine)?;
+/// The deciders that authorise and judge, and the effect that executes remedies on the engines of `hosts`. An engine that
+/// cannot be reached fails the action that needed it.
+pub fn tasks(ctx: &Context, hosts: Vec<Host>, policy: Policy) -> Vec<Task> {
+    let policy = Arc::new(policy);
     let names: Vec<_> = hosts.iter().map(|host| host.name.clone()).collect();
-    let engines = hosts.into_iter().map(|host| (host.name, Docker::over(Link::new(host.endpoint, host.limit))));
+    let engines = hosts.into_iter().map(|host| (host.name, Docker::over(Link::new(host.endpoint, host.timeout))));
     let execute = Execute::on(engines, ctx.clock.clone(), policy.stale_after);
-    let mut tasks = decider::<Remedy>(ctx, policy.clone());
+    let mut tasks = decider::<Authorisation>(ctx, policy.clone());
     tasks.extend(decider::<Judge>(ctx, policy));
-    tasks.extend(effect_on(ctx, names, execute));
-    Ok(tasks)
+    tasks.extend(effect_on_hosts(ctx, names, execute));
+    tasks
 }

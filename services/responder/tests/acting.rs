@@ -1,4 +1,4 @@
-//! The responder's effect against the real Docker engine: what is authorised is done once, whoever dies and whenever.
+//! The responder's effect against the real Docker engine: a remedy is executed once, whenever a process dies.
 
 #![allow(
     clippy::unwrap_used,
@@ -6,28 +6,23 @@
     reason = "a test that cannot go on says where, and shows what it met"
 )]
 
-#[path = "../../monitor/tests/bed/mod.rs"]
-mod bed;
-
 use std::time::Duration;
 
-use bed::{context, history, host, stage, start, wait_for};
+use hemostat_docker::Docker;
 use hemostat_patient::{
     Illness,
     illness::Crash,
-    stage::{Patient, PatientSpec, Record, docker_host},
+    stage::{EventRecorder, Patient, PatientSpec, docker_host},
 };
 use hemostat_process::run;
-use hemostat_responder::{
-    Execute,
-    engine::{Docker, Engine},
-};
+use hemostat_responder::{Execute, engine::Engine};
 use hemostat_runtime::{Context, Producer, effect};
 use hemostat_schema::{
     Action, ContainerId, Event, EventId, NewEvent, Partition, Span, Subject, Timestamp,
     action::{Authorised, Failed, Limits, Proof, Remedy, Succeeded},
     container::Target,
 };
+use hemostat_tests::in_process::{context, history, host, stage, start, wait_for};
 use tokio::{
     task::JoinHandle,
     time::{sleep, timeout},
@@ -37,7 +32,7 @@ fn engine() -> Docker {
     Docker::new(docker_host(), Duration::from_secs(20))
 }
 
-/// A responder that can be killed: all of its tasks end where they are, as those of a process do.
+/// A responder that can be killed: its tasks end wherever they are, as those of a killed process.
 struct Responder(JoinHandle<anyhow::Result<()>>);
 
 impl Responder {
@@ -63,7 +58,7 @@ async fn intend(ctx: &Context, name: &str, intent: Authorised) -> EventId {
 
 async fn intent(patient: &Patient, remedy: Remedy) -> Authorised {
     let id: ContainerId = patient.id.parse().unwrap();
-    let started_at = engine().look(&id).await.unwrap().started_at;
+    let started_at = engine().container_state(&id).await.unwrap().started_at;
     Authorised {
         remedy,
         target: Target { id, started_at },
@@ -83,45 +78,45 @@ async fn outcome(ctx: &Context, name: &str) -> Result<Succeeded, Failed> {
     .await
 }
 
-/// Waits until each of these has happened to a patient so often, by the engine's own record.
-async fn until_recorded(record: &Record, patient: &Patient, deeds: &[(&str, usize)]) {
-    let counted = || deeds.iter().all(|(deed, times)| record.of(&patient.id).count(deed) == *times);
+/// Waits until the engine's record shows each of these events this many times.
+async fn until_recorded(recorder: &EventRecorder, patient: &Patient, deeds: &[(&str, usize)]) {
+    let counted = || deeds.iter().all(|(deed, times)| recorder.of(&patient.id).count(deed) == *times);
     let waited = timeout(Duration::from_secs(10), async {
         while !counted() {
             sleep(Duration::from_millis(20)).await;
         }
     });
-    assert!(waited.await.is_ok(), "not {deeds:?} but {:?}", record.of(&patient.id));
+    assert!(waited.await.is_ok(), "not {deeds:?} but {:?}", recorder.of(&patient.id));
 }
 
 #[tokio::test]
-async fn an_authorised_restart_is_done_and_told_with_the_run_that_came_of_it() {
+async fn an_authorised_restart_is_executed_and_reported_with_the_new_run() {
     let (stage, ctx) = (stage().await, context());
-    let record = stage.record();
+    let recorder = stage.recorder();
     let patient = start(&stage, PatientSpec::named("api")).await;
     let intent = intent(&patient, Remedy::Restart).await;
     let _responder = Responder::start(&ctx);
     let action = intend(&ctx, &patient.name, intent.clone()).await;
     let done = outcome(&ctx, &patient.name).await.unwrap();
-    let now = engine().look(&intent.target.id).await.unwrap();
+    let now = engine().container_state(&intent.target.id).await.unwrap();
     assert_eq!((done.action, done.proof), (action, Proof::Answered));
     assert_eq!(done.target, Some(Target { id: intent.target.id, started_at: now.started_at }));
     assert!(now.started_at > intent.target.started_at && done.called_at.is_some());
-    until_recorded(&record, &patient, &[("restart", 1), ("start", 2)]).await;
+    until_recorded(&recorder, &patient, &[("restart", 1), ("start", 2)]).await;
 }
 
 #[tokio::test]
 async fn an_exited_container_is_started_and_a_superseded_intent_touches_nothing() {
     let (stage, ctx) = (stage().await, context());
-    let record = stage.record();
+    let recorder = stage.recorder();
     let patient = start(&stage, PatientSpec::named("job")).await;
     patient.fall_ill(Illness::Crash(Crash { code: 1 })).await.unwrap();
-    until_recorded(&record, &patient, &[("die", 1)]).await;
+    until_recorded(&recorder, &patient, &[("die", 1)]).await;
     let ended = intent(&patient, Remedy::Start).await;
     let _responder = Responder::start(&ctx);
     intend(&ctx, &patient.name, ended.clone()).await;
     assert_eq!(outcome(&ctx, &patient.name).await.unwrap().proof, Proof::Answered);
-    // The same intent again is about a run that is no more.
+    // The same intent again is about a run that has ended.
     let again = intend(&ctx, &patient.name, ended).await;
     let failed = wait_for(ctx.log.as_ref(), &patient.name, "refusal to act", |_, event| match event {
         Event::Action(Action::Failed(failed)) => Some(failed.clone()),
@@ -129,14 +124,14 @@ async fn an_exited_container_is_started_and_a_superseded_intent_touches_nothing(
     })
     .await;
     assert_eq!(failed.action, again);
-    assert_eq!(failed.error, "superseded: it has been started anew since it was diagnosed");
-    until_recorded(&record, &patient, &[("start", 2)]).await;
+    assert_eq!(failed.error, "superseded: it has been restarted since it was diagnosed");
+    until_recorded(&recorder, &patient, &[("start", 2)]).await;
 }
 
 #[tokio::test]
 async fn a_container_that_is_gone_and_a_dry_run_end_in_a_clear_outcome() {
     let (stage, ctx) = (stage().await, context());
-    let record = stage.record();
+    let recorder = stage.recorder();
     let patient = start(&stage, PatientSpec::named("api")).await;
     let _responder = Responder::start(&ctx);
     let dry = Authorised { dry_run: true, ..intent(&patient, Remedy::Restart).await };
@@ -148,13 +143,13 @@ async fn a_container_that_is_gone_and_a_dry_run_end_in_a_clear_outcome() {
     intend(&ctx, &gone, Authorised { target: nowhere, dry_run: false, ..dry }).await;
     let failed = outcome(&ctx, &gone).await.unwrap_err();
     assert_eq!(failed.error, "superseded: the container is gone: it was removed or recreated");
-    until_recorded(&record, &patient, &[("start", 1), ("kill", 0), ("restart", 0)]).await;
+    until_recorded(&recorder, &patient, &[("start", 1), ("kill", 0), ("restart", 0)]).await;
 }
 
-/// The first responder is killed so many milliseconds after the intent; a second one takes over.
+/// The first responder is killed this many milliseconds after the intent; a second one takes over.
 async fn restarted_once(killed_after: u64) {
     let (stage, ctx) = (stage().await, context());
-    let record = stage.record();
+    let recorder = stage.recorder();
     let spec = PatientSpec { stop_delay: Duration::from_secs(2), ..PatientSpec::named("slow") };
     let patient = start(&stage, spec).await;
     let name = &patient.name;
@@ -167,14 +162,14 @@ async fn restarted_once(killed_after: u64) {
     let done = outcome(&ctx, name).await.unwrap();
     let story = format!("killed after {killed_after} ms, {:?}", done.proof);
     println!("{story}");
-    // A call that had gone out before the kill would show by now, or within the time that it may take.
+    // A call sent before the kill would show by now, or within the time that it may take.
     let restarted_again = timeout(Duration::from_secs(4), async {
-        while record.of(&patient.id).count("start") <= 2 {
+        while recorder.of(&patient.id).count("start") <= 2 {
             sleep(Duration::from_millis(100)).await;
         }
     });
     assert!(restarted_again.await.is_err(), "{story}: a second restart");
-    let deeds = record.of(&patient.id);
+    let deeds = recorder.of(&patient.id);
     assert_eq!(["die", "start", "restart"].map(|deed| deeds.count(deed)), [1, 2, 1], "{story}: {deeds:?}");
     let outcomes = history(ctx.log.as_ref(), name).await;
     let outcomes = outcomes.iter().filter(|event| event.kind() == "action.succeeded").count();

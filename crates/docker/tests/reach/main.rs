@@ -1,5 +1,4 @@
-//! This machine's real engine by every way that leads to it: through a server that speaks TLS and asks for certificates, and
-//! through a real sshd.
+//! Reaches this machine's real engine through a TLS server that asks for certificates, and through a real sshd.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail loudly, in its helpers, too")]
 
@@ -10,7 +9,7 @@ mod tls;
 
 use std::time::Duration;
 
-use hemostat_docker::{Host, Link, Trouble, discover::Machine};
+use hemostat_docker::{ConnectError, Host, Link, SystemEnvironment};
 use hemostat_settings::{Config, Input};
 
 /// The engine's own socket.
@@ -24,7 +23,7 @@ fn socket() -> String {
 fn hosts(settings: &[(&str, String)]) -> Result<Vec<Host>, String> {
     let overrides = settings.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
     let config = Config::load(&Input { overrides, ..Input::default() }).map_err(|error| error.to_string())?;
-    hemostat_docker::hosts(&config, &Machine).map_err(|error| error.to_string())
+    hemostat_docker::hosts(&config, &SystemEnvironment).map_err(|error| error.to_string())
 }
 
 /// The engine of a configuration of one host.
@@ -33,13 +32,13 @@ fn link(settings: &[(&str, String)]) -> Link {
     Link::new(host.endpoint, Duration::from_secs(20))
 }
 
-/// What the engine is called, by this way.
-async fn name(link: &Link) -> Result<String, Trouble> {
+/// The engine's id, read over this link.
+async fn name(link: &Link) -> Result<String, ConnectError> {
     let ask = async { link.client().await?.info().await };
-    ask.await.map(|info| info.id.unwrap()).map_err(|error| link.trouble(&error))
+    ask.await.map(|info| info.id.unwrap()).map_err(|error| link.explain(&error))
 }
 
-/// What it is called by its own socket.
+/// The engine's id, read over its own socket.
 async fn true_name() -> String {
     name(&link(&[("docker.host", format!("unix://{}", socket()))])).await.unwrap()
 }

@@ -1,6 +1,6 @@
-//! Over TLS, with certificates that are right and with others.
+//! Connections over TLS, with right and wrong certificates.
 
-use hemostat_docker::Trouble;
+use hemostat_docker::ConnectError;
 
 use crate::{
     hosts, link, name, socket,
@@ -9,7 +9,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn the_engine_answers_whom_it_trusts() {
+async fn the_engine_answers_a_trusted_client() {
     let authority = Authority::new();
     let server = Server::start(Some(&authority), socket().into()).await;
     let folder = authority.folder().display().to_string();
@@ -33,7 +33,7 @@ async fn the_engine_answers_whom_it_trusts() {
 }
 
 #[tokio::test]
-async fn who_is_not_trusted_is_told_what_to_look_at() {
+async fn a_failed_handshake_says_what_to_check() {
     let (ours, theirs) = (Authority::new(), Authority::new());
     let server = Server::start(Some(&ours), socket().into()).await;
     let plain = Server::start(None, socket().into()).await;
@@ -57,10 +57,10 @@ async fn who_is_not_trusted_is_told_what_to_look_at() {
         ("another name", by(server.port, "127.0.0.2", &ours, Some(&ours)), "its certificate is for other names"),
         ("no TLS there", by(plain.port, "127.0.0.1", &ours, Some(&ours)), "does it speak TLS on this port?"),
     ] {
-        let Trouble { reason, remedy: said } = name(&link).await.unwrap_err();
+        let ConnectError { reason, remedy: said } = name(&link).await.unwrap_err();
         assert!(said.contains(remedy), "{what}: {reason}; {said}");
     }
-    // Without TLS, to the one and to the other.
+    // Without TLS, to a server without it and to one with it.
     let open = link(&[("docker.host", format!("tcp://127.0.0.1:{}", plain.port))]);
     assert_eq!(name(&open).await.unwrap(), true_name().await);
     let closed = link(&[("docker.host", format!("tcp://127.0.0.1:{}", server.port))]);
@@ -68,7 +68,7 @@ async fn who_is_not_trusted_is_told_what_to_look_at() {
 }
 
 #[test]
-fn certificates_that_cannot_be_used_are_refused_before_anything_starts() {
+fn unusable_certificates_are_refused_before_anything_starts() {
     let (ours, theirs) = (Authority::new(), Authority::new());
     for (settings, says) in [
         (vec![("docker.tls_ca", ours.file("none.pem"))], "docker.tls_ca = "),

@@ -1,4 +1,4 @@
-//! A real sshd of a test's own: its own port, its own keys, no other user than the one who runs the test.
+//! Runs a real sshd for a test, with its own port and keys and for the current user only.
 
 use std::{
     fs,
@@ -19,14 +19,14 @@ pub struct Sshd {
 }
 
 impl Sshd {
-    /// Starts one with more lines in its configuration, and waits until it listens.
+    /// Starts one with additional configuration lines, and waits until it listens.
     pub async fn start(more: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("hemostat-sshd-").tempdir().unwrap();
         for key in ["host", "client", "stranger"] {
             run("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", &path(folder.path(), key)]);
         }
         fs::copy(folder.path().join("client.pub"), folder.path().join("allowed")).unwrap();
-        // A free port, which only a very unlucky test loses again before sshd takes it.
+        // A free port; another process could take it before sshd does, which is very unlikely.
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let file = |name: &str| path(folder.path(), name);
         let config = format!(
@@ -41,7 +41,7 @@ impl Sshd {
         fs::write(folder.path().join("known"), format!("[127.0.0.1]:{port} {public}")).unwrap();
         fs::write(folder.path().join("unknown"), "").unwrap();
         let log = fs::File::create(folder.path().join("log")).unwrap();
-        // Where it separates its privileges, as root.
+        // Its privilege separation directory, if run as root.
         let _ = fs::create_dir_all("/run/sshd");
         let child = Command::new("/usr/sbin/sshd")
             .args(["-D", "-e", "-f", &file("sshd_config")])
@@ -58,7 +58,7 @@ impl Sshd {
         sshd
     }
 
-    /// What ssh is to read: this key, these known hosts, and nothing of the user's own.
+    /// An ssh configuration with this key and these known hosts, and nothing of the user's own.
     pub fn client(&self, key: &str, known: &str) -> String {
         let file = |name: &str| path(self.folder.path(), name);
         let name = format!("ssh_config-{key}-{known}");
@@ -72,7 +72,7 @@ impl Sshd {
         file(&name)
     }
 
-    /// Ends it with every login.
+    /// Kills it with all its logins.
     pub fn cut(&mut self) {
         let mut all = vec![self.child.id()];
         let mut next = 0;
@@ -81,16 +81,16 @@ impl Sshd {
             next += 1;
         }
         for pid in all.iter().rev() {
-            // One may have ended by itself.
+            // One may have ended already.
             let _ = Command::new("kill").args(["-KILL", &pid.to_string()]).stderr(Stdio::null()).status();
         }
     }
 
-    /// What it has said so far.
+    /// Its log so far.
     pub fn log(&self) -> String {
-        let mut said = String::new();
-        fs::File::open(self.folder.path().join("log")).unwrap().read_to_string(&mut said).unwrap();
-        said
+        let mut log = String::new();
+        fs::File::open(self.folder.path().join("log")).unwrap().read_to_string(&mut log).unwrap();
+        log
     }
 }
 
@@ -101,11 +101,11 @@ impl Drop for Sshd {
     }
 }
 
-/// The processes whose parent is this one.
+/// The child processes of `of`.
 fn children(of: u32) -> Vec<u32> {
     let stat = |pid: u32| fs::read_to_string(format!("/proc/{pid}/stat")).ok();
     let processes = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    // The name, in brackets, may contain anything; the parent is the second field after it.
+    // The name, in parentheses, may contain anything; the parent is the second field after it.
     let parent = |pid: u32| stat(pid)?.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse::<u32>().ok();
     processes.filter(|pid| parent(*pid) == Some(of)).collect()
 }

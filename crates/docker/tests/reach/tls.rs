@@ -1,4 +1,4 @@
-//! A server of a test's own that speaks TLS, asks for certificates, and passes everything on to the engine's socket.
+//! A TLS server for a test that asks for certificates and forwards everything to the engine's socket.
 
 use std::{
     fs,
@@ -20,11 +20,11 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-/// An authority, and whom it vouches for.
+/// A certificate authority with a server and a client certificate.
 pub struct Authority(TempDir);
 
 impl Authority {
-    /// One of a test's own, that vouches for the server at 127.0.0.1 and for a client.
+    /// Creates one, with certificates for the server at 127.0.0.1 and for a client.
     pub fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("hemostat-authority-").tempdir().unwrap();
         let openssl = |arguments: &str| {
@@ -44,7 +44,7 @@ impl Authority {
         Self(folder)
     }
 
-    /// Its folder, laid out as Docker wants it.
+    /// Its directory, with the file names that Docker uses.
     pub fn folder(&self) -> &Path {
         self.0.path()
     }
@@ -54,28 +54,28 @@ impl Authority {
     }
 }
 
-/// Listens at every address of this machine; ends when dropped.
+/// Listens on all addresses of this machine; stops when dropped.
 pub struct Server {
     pub port: u16,
     _tasks: JoinSet<()>,
 }
 
 impl Server {
-    /// Speaks TLS by this authority; without one, it does not.
+    /// With TLS by this authority, or without TLS.
     pub async fn start(authority: Option<&Authority>, socket: PathBuf) -> Self {
         let acceptor = authority.map(|authority| TlsAcceptor::from(Arc::new(config(authority))));
         let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
-            let mut wires = JoinSet::new();
+            let mut connections = JoinSet::new();
             while let Ok((mut client, _)) = listener.accept().await {
                 let (acceptor, socket) = (acceptor.clone(), socket.clone());
-                wires.spawn(async move {
+                connections.spawn(async move {
                     let Ok(mut engine) = UnixStream::connect(&socket).await else { return };
                     match acceptor {
                         Some(acceptor) => {
-                            // Whom it does not trust, it turns away.
+                            // It rejects clients that it does not trust.
                             let Ok(mut client) = acceptor.accept(client).await else { return };
                             let _ = copy_bidirectional(&mut client, &mut engine).await;
                         }

@@ -1,7 +1,7 @@
-//! How are the files of one container read, without an allocation for each?
+//! Reads the files of one container without an allocation per file.
 //!
-//! They are opened anew each time: with ten files for each container, handles that stay open would be more than a process
-//! may have, and opening one costs a microsecond or two.
+//! Each read opens its file: with ten files per container, open handles would exceed a process's limit, and opening costs
+//! one or two microseconds.
 
 use std::{
     fs::File,
@@ -10,40 +10,40 @@ use std::{
     str,
 };
 
-use hemostat_core::vitals::{Pressure, RawSample};
+use hemostat_core::observe::vitals::{Pressure, RawSample};
 
 use super::{
     parse,
-    place::{Elsewhere, Hierarchies},
+    paths::{CgroupNotFound, V1Paths},
 };
 
-/// Room for the longest of these files on most hosts; it grows where that is not enough.
-const ROOM: usize = 16 << 10;
+/// Initial buffer size, enough for these files on most hosts; the buffer grows.
+const BUFFER: usize = 16 << 10;
 const NS_PER_US: u64 = 1000;
 
 /// Why there is no sample of a container.
 #[derive(Debug, thiserror::Error)]
-pub enum Unread {
-    /// Its main process is not known.
+pub enum ReadError {
+    /// Its main process is not known yet.
     #[error("it was not inspected yet")]
     NotInspected,
-    /// Its files are not here.
+    /// Its cgroups were not found.
     #[error(transparent)]
-    Elsewhere(#[from] Elsewhere),
-    /// A file cannot be read; most often the container has just ended.
+    CgroupNotFound(#[from] CgroupNotFound),
+    /// A file cannot be read; usually the container has just ended.
     #[error("{} cannot be read: {error}", path.display())]
     Failed {
-        /// Which.
+        /// The file.
         path: PathBuf,
         /// Why.
         error: io::Error,
     },
-    /// A file does not hold what it should.
-    #[error("{} does not hold what it should", .0.display())]
-    Unlike(PathBuf),
+    /// A file has an unexpected format.
+    #[error("{} has an unexpected format", .0.display())]
+    Malformed(PathBuf),
 }
 
-/// A path and a text, used again and again.
+/// A reused path and text buffer.
 #[derive(Debug)]
 pub struct Files {
     path: PathBuf,
@@ -52,21 +52,21 @@ pub struct Files {
 
 impl Default for Files {
     fn default() -> Self {
-        Self { path: PathBuf::new(), text: vec![0; ROOM] }
+        Self { path: PathBuf::new(), text: vec![0; BUFFER] }
     }
 }
 
 impl Files {
-    /// Adds what cgroup v1 says. Last comes what must be there: where a container ends meanwhile, its groups are gone by
-    /// then, and there is no sample instead of one that says nothing.
-    pub fn v1(&mut self, groups: &Hierarchies, base: RawSample) -> Result<RawSample, Unread> {
-        let Hierarchies { cpuacct, memory, cpu, pids, blkio, unified } = groups;
+    /// Completes `base` from cgroup v1. A required file is read last: if the container ends meanwhile, its cgroups are gone by
+    /// then, and the result is an error instead of a partial sample.
+    pub fn v1(&mut self, groups: &V1Paths, base: RawSample) -> Result<RawSample, ReadError> {
+        let V1Paths { cpuacct, memory, cpu, pids, blkio, unified } = groups;
         let blocks = self.read_in(blkio, "blkio.throttle.io_service_bytes_recursive", parse::blocks_v1);
         let (block_read, block_write) = blocks.unwrap_or_default();
         let cache = |text: &str| (parse::field(text, "inactive_file"), parse::field(text, "total_inactive_file"));
         let (inactive_file, total_inactive_file) = self.read(memory, "memory.stat", cache).unwrap_or_default();
         Ok(RawSample {
-            cpu_total_ns: self.must(cpuacct, "cpuacct.usage", parse::number)?,
+            cpu_total_ns: self.required(cpuacct, "cpuacct.usage", parse::number)?,
             inactive_file,
             total_inactive_file,
             memory_limit: self.read(memory, "memory.limit_in_bytes", parse::limit).flatten().unwrap_or(u64::MAX),
@@ -76,16 +76,16 @@ impl Files {
             pids_limit: self.read_in(pids, "pids.max", parse::limit).flatten(),
             throttling: self.read_in(cpu, "cpu.stat", parse::throttling).flatten(),
             pressure: unified.as_deref().map(|unified| self.pressure(unified)).unwrap_or_default(),
-            memory_usage: self.must(memory, "memory.usage_in_bytes", parse::number)?,
+            memory_usage: self.required(memory, "memory.usage_in_bytes", parse::number)?,
             ..base
         })
     }
 
-    /// Adds what cgroup v2 says, in the same order.
-    pub fn v2(&mut self, group: &Path, base: RawSample) -> Result<RawSample, Unread> {
+    /// Completes `base` from cgroup v2, in the same order.
+    pub fn v2(&mut self, group: &Path, base: RawSample) -> Result<RawSample, ReadError> {
         let (block_read, block_write) = self.read(group, "io.stat", parse::blocks_v2).unwrap_or_default();
         let cpu = |text: &str| Some((parse::field(text, "usage_usec")?, parse::throttling(text)));
-        let (used_us, throttling) = self.must(group, "cpu.stat", cpu)?;
+        let (used_us, throttling) = self.required(group, "cpu.stat", cpu)?;
         Ok(RawSample {
             cpu_total_ns: used_us.saturating_mul(NS_PER_US),
             inactive_file: self.read(group, "memory.stat", |text| parse::field(text, "inactive_file")).flatten(),
@@ -96,18 +96,18 @@ impl Files {
             pids_limit: self.read(group, "pids.max", parse::limit).flatten(),
             throttling,
             pressure: self.pressure(group),
-            memory_usage: self.must(group, "memory.current", parse::number)?,
+            memory_usage: self.required(group, "memory.current", parse::number)?,
             ..base
         })
     }
 
-    /// How much a group of cgroup v2 has to wait, where the kernel tells.
+    /// PSI of a cgroup v2 group, if the kernel has it.
     fn pressure(&mut self, group: &Path) -> Pressure {
         let mut of = |name: &str| self.read(group, name, parse::pressure).flatten();
         Pressure { cpu: of("cpu.pressure"), memory: of("memory.pressure"), disk: of("io.pressure") }
     }
 
-    /// Bytes that the network of a process has received and sent.
+    /// Bytes received and sent in the network namespace of a process.
     pub fn network(&mut self, proc: &Path, pid: u32) -> Option<(u64, u64)> {
         self.path.clear();
         self.path.push(proc);
@@ -116,28 +116,33 @@ impl Files {
         self.text().ok().map(parse::network)
     }
 
-    /// What must be in a file.
-    pub fn must<T>(&mut self, directory: &Path, name: &str, says: impl Fn(&str) -> Option<T>) -> Result<T, Unread> {
-        self.aim(directory, name);
-        let said = match self.text() {
-            Ok(text) => says(text),
-            Err(error) => return Err(Unread::Failed { path: self.path.clone(), error }),
+    /// Parses a required file.
+    pub fn required<T>(
+        &mut self,
+        directory: &Path,
+        name: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Result<T, ReadError> {
+        self.set_path(directory, name);
+        let parsed = match self.text() {
+            Ok(text) => parse(text),
+            Err(error) => return Err(ReadError::Failed { path: self.path.clone(), error }),
         };
-        said.ok_or_else(|| Unread::Unlike(self.path.clone()))
+        parsed.ok_or_else(|| ReadError::Malformed(self.path.clone()))
     }
 
-    /// What a file says that not every kernel has.
-    fn read<T>(&mut self, directory: &Path, name: &str, says: impl Fn(&str) -> T) -> Option<T> {
-        self.aim(directory, name);
-        self.text().ok().map(says)
+    /// Parses a file that not every kernel has.
+    fn read<T>(&mut self, directory: &Path, name: &str, parse: impl Fn(&str) -> T) -> Option<T> {
+        self.set_path(directory, name);
+        self.text().ok().map(parse)
     }
 
-    /// The same, of a hierarchy that may not be mounted.
-    fn read_in<T>(&mut self, directory: &Option<PathBuf>, name: &str, says: impl Fn(&str) -> T) -> Option<T> {
-        self.read(directory.as_deref()?, name, says)
+    /// The same for a hierarchy that may not be mounted.
+    fn read_in<T>(&mut self, directory: &Option<PathBuf>, name: &str, parse: impl Fn(&str) -> T) -> Option<T> {
+        self.read(directory.as_deref()?, name, parse)
     }
 
-    fn aim(&mut self, directory: &Path, name: &str) {
+    fn set_path(&mut self, directory: &Path, name: &str) {
         self.path.clear();
         self.path.push(directory);
         self.path.push(name);

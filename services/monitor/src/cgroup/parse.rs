@@ -1,43 +1,43 @@
-//! What does the text of one of the kernel's files say?
+//! Parses the kernel's cgroup and proc files.
 //!
-//! The forms are those of the kernel's documentation: cgroup-v1/{cpuacct,memory,pids,blkio-controller}, cgroup-v2, psi
-//! (<https://docs.kernel.org/admin-guide/>), and of proc(5) for `stat` and `net/dev`. What a file does not hold is none;
-//! nothing here fails.
+//! The formats are those of the kernel's documentation: cgroup-v1/{cpuacct,memory,pids,blkio-controller}, cgroup-v2, psi
+//! (<https://docs.kernel.org/admin-guide/>), and of proc(5) for `stat` and `net/dev`. A missing value is
+//! `None` or zero; no parser fails.
 
-use hemostat_core::vitals::Throttling;
+use hemostat_core::observe::vitals::Throttling;
 use hemostat_schema::Percent;
 
-/// The kernel counts in `/proc/stat` in hundredths of a second, on every machine of today (`USER_HZ`).
+/// Nanoseconds per tick of `/proc/stat`: `USER_HZ` is 100 on every current architecture.
 const TICK_NS: u64 = 10_000_000;
-/// user, nice, system, idle, iowait, irq and softirq. Time that the hypervisor took (steal) is not the host's, and time
-/// of guests is counted in user already. Docker counts the same.
+/// user, nice, system, idle, iowait, irq and softirq. Steal time is the hypervisor's, and guest time is part of user time.
+/// Docker sums the same seven.
 const HOST_STATES: usize = 7;
 
-/// What all of a host's cores have counted together.
+/// CPU time of all cores of a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HostCpu {
     /// Busy or idle, in nanoseconds.
     pub time_ns: u64,
-    /// How many cores run.
+    /// Cores that are online.
     pub online: u32,
 }
 
-/// A file with one number in it.
+/// A file that holds one number.
 pub fn number(text: &str) -> Option<u64> {
     text.trim_ascii().parse().ok()
 }
 
-/// A file with one limit in it; none where there is none (`max`).
+/// A file that holds one limit; `None` if unlimited (`max`).
 pub fn limit(text: &str) -> Option<u64> {
     number(text)
 }
 
-/// The number behind `name` in a file of lines such as `inactive_file 4096`.
+/// The number after `name` in a file of lines such as `inactive_file 4096`.
 pub fn field(text: &str, name: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).and_then(number)
 }
 
-/// `cpu.stat` of either version; none where there is no CPU limit, and so no period.
+/// `cpu.stat` of either version; `None` without a CPU limit, as there are no periods then.
 pub fn throttling(text: &str) -> Option<Throttling> {
     let periods = field(text, "nr_periods").filter(|periods| *periods > 0)?;
     Some(Throttling { periods, throttled: field(text, "nr_throttled").unwrap_or(0) })
@@ -56,7 +56,7 @@ pub fn blocks_v1(text: &str) -> (u64, u64) {
     })
 }
 
-/// The same out of `io.stat` of version 2, with lines such as `254:0 rbytes=4096 wbytes=0 rios=1 wios=0`.
+/// The same from `io.stat` of version 2, with lines such as `254:0 rbytes=4096 wbytes=0 rios=1 wios=0`.
 pub fn blocks_v2(text: &str) -> (u64, u64) {
     text.split_ascii_whitespace().fold((0, 0), |(read, written), word| match word.split_once('=') {
         Some(("rbytes", bytes)) => (read + number(bytes).unwrap_or(0), written),
@@ -65,17 +65,17 @@ pub fn blocks_v2(text: &str) -> (u64, u64) {
     })
 }
 
-/// In which share of the last ten seconds some task waited: `some avg10=0.12 avg60=…` of a pressure file.
+/// The share of the last ten seconds in which some task waited: `some avg10=0.12 avg60=…` of a pressure file.
 pub fn pressure(text: &str) -> Option<Percent> {
     let some = text.lines().find_map(|line| line.strip_prefix("some "))?;
     let share = some.split_ascii_whitespace().find_map(|word| word.strip_prefix("avg10="))?;
     Percent::new(share.parse().ok()?)
 }
 
-/// Bytes received and sent over the networks that the engine gave a container, out of its `net/dev`.
+/// Bytes received and sent over the interfaces that the engine gave a container, from its `net/dev`.
 ///
-/// Docker calls these `eth0`, `eth1` and so on. Tunnels and bridges inside a container carry the same bytes once more, so
-/// they count only where there is nothing else. What never leaves the container (`lo`) does not count.
+/// Docker names these `eth0`, `eth1` and so on. Tunnels and bridges inside a container carry the same bytes again, so they
+/// count only if there is no `eth` interface. Loopback (`lo`) never counts.
 pub fn network(text: &str) -> (u64, u64) {
     let sum = |counts: fn(&str) -> bool| {
         let counted = text.lines().filter_map(interface).filter(move |(name, ..)| counts(name));
@@ -87,7 +87,7 @@ pub fn network(text: &str) -> (u64, u64) {
     sum(|name| name.starts_with("eth")).or_else(|| sum(|name| name != "lo")).unwrap_or_default()
 }
 
-/// A line such as `eth0: 286 3 0 0 0 0 0 0 7 1 …`: the name, what was received and what was sent.
+/// A line such as `eth0: 286 3 0 0 0 0 0 0 7 1 …`: name, bytes received, bytes sent.
 fn interface(line: &str) -> Option<(&str, u64, u64)> {
     let (name, counters) = line.split_once(':')?;
     let mut counters = counters.split_ascii_whitespace();
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_is_what_the_file_holds_and_a_limit_may_be_none() {
+    fn numbers_and_limits_are_parsed_and_max_is_no_limit() {
         for (text, said) in
             [("31251433\n", Some(31_251_433)), ("0\n", Some(0)), ("max\n", None), ("", None), ("-1\n", None)]
         {
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_is_found_by_its_whole_name() {
+    fn a_field_is_found_by_its_full_name() {
         let text = "cache 1\nactive_file 2\ninactive_file 3\ntotal_inactive_file 4\n";
         for (name, said) in
             [("inactive_file", Some(3)), ("total_inactive_file", Some(4)), ("active", None), ("rss", None)]
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_networks_that_the_engine_gave_it_count() {
+    fn only_interfaces_of_the_engine_count() {
         let head = "Inter-|   Receive                                                |  Transmit\n face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed\n";
         let line = |name: &str, received: u64, sent: u64| {
             format!(
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hosts_time_is_without_what_the_hypervisor_took() {
+    fn host_cpu_time_excludes_steal_time() {
         let text = "cpu  100 10 50 1000 20 1 2 400 30 3\ncpu0 50 5 25 500 10 1 1 200 15 1\ncpu1 50 5 25 500 10 0 1 200 15 2\nintr 9 1\n";
         assert_eq!(host_cpu(text), Some(HostCpu { time_ns: 1183 * TICK_NS, online: 2 }));
         assert_eq!(host_cpu("intr 9 1\n"), None);

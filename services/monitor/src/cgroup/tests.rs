@@ -1,19 +1,19 @@
-//! Trees of files as the kernel shows them, and what is read there.
+//! Reads recorded cgroup and proc files.
 //!
 //! `fixtures/v1` was recorded on Linux 6.18 with Docker 20.10 and the cgroupfs driver, hierarchies mounted one by one and
-//! cgroup v2 beside them: a container that had written 300 MB, held to 512 MiB, and the `cpu.stat` and pressure of one
-//! that was held to a fifth of a core. `fixtures/v2` was recorded on Linux 6.1 (user-mode Linux, one core) in a group of
-//! the name that Docker's cgroupfs driver gives: held to a fifth of a core, 64 MiB and 100 processes, two processes, and a
-//! file of 20 MB written and half read. That kernel has no pressure, so these files are those of `v1`.
+//! cgroup v2 beside them: a container limited to 512 MiB that had written 300 MB, and the `cpu.stat` and pressure of one
+//! limited to a fifth of a core. `fixtures/v2` was recorded on Linux 6.1 (user-mode Linux, one core) in a group of
+//! the name that Docker's cgroupfs driver gives: limited to a fifth of a core, 64 MiB and 100 processes, with two processes, and
+//! a file of 20 MB written and half read. That kernel has no PSI, so the pressure files are those of `v1`.
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
-use hemostat_core::vitals::Throttling;
+use hemostat_core::observe::vitals::{Throttling, vitals};
 use hemostat_runtime::ManualClock;
-use hemostat_schema::{Percent, Timestamp};
+use hemostat_schema::{Percent, Timestamp, container::Limits};
 use tempfile::TempDir;
 
 use super::*;
@@ -30,7 +30,7 @@ fn now() -> Timestamp {
     Timestamp::from_second(1_795_462_698).unwrap()
 }
 
-/// A host's files, of which a container's are among.
+/// The files of a host with one container.
 struct Host {
     directory: TempDir,
 }
@@ -63,7 +63,7 @@ impl Host {
         host
     }
 
-    /// Puts recorded files where they belong.
+    /// Copies recorded files into this host's tree.
     fn lay(&self, recorded: &str, into: &str) {
         let recorded = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cgroup/fixtures").join(recorded);
         for file in fs::read_dir(recorded).unwrap() {
@@ -96,10 +96,11 @@ fn process(pid: u32) -> Option<MainProcess> {
     Some(MainProcess { pid, in_host_network: false })
 }
 
-/// What a sweep gives for the container; none where its files are not here.
+/// The sample of a sweep; `None` if the container's files were not found.
 fn sampled(reader: &mut Reader, process: Option<MainProcess>, memory: u64) -> Option<RawSample> {
-    let Swept { samples, elsewhere } = reader.sweep(vec![Running { id: id(), process }], ByteCount(memory));
-    assert_eq!(samples.len() + elsewhere.len(), 1);
+    let SweepResult { samples, not_found } =
+        reader.sweep(vec![RunningContainer { id: id(), process }], ByteCount(memory));
+    assert_eq!(samples.len() + not_found.len(), 1);
     samples.into_iter().next().map(|(of, sample)| {
         assert_eq!(of, id());
         sample
@@ -130,12 +131,12 @@ fn recorded() -> RawSample {
 }
 
 #[test]
-fn everything_that_cgroup_v1_says_is_read() {
+fn all_counters_of_cgroup_v1_are_read() {
     assert_eq!(sampled(&mut Host::v1().reader(), process(PID), 24_000 * MIB), Some(recorded()));
 }
 
 #[test]
-fn everything_that_cgroup_v2_says_is_read() {
+fn all_counters_of_cgroup_v2_are_read() {
     let expected = RawSample {
         cpu_total_ns: 2_430_000_000,
         system_cpu_ns: Some((682 + 176 + 898 + 30) * 10_000_000),
@@ -158,7 +159,7 @@ fn everything_that_cgroup_v2_says_is_read() {
     ] {
         let host = Host::v2(path);
         assert_eq!(sampled(&mut host.reader(), process(PID), 24_000 * MIB), Some(expected.clone()), "{path}");
-        // Controllers that were not delegated to a user's own engine, and a kernel without pressure.
+        // Controllers that were not delegated to a rootless engine, and a kernel without PSI.
         for gone in ["io.stat", "pids.current", "pids.max", "cpu.pressure", "memory.pressure", "io.pressure"] {
             host.remove(&format!("cgroup/{path}/{gone}"));
         }
@@ -168,7 +169,7 @@ fn everything_that_cgroup_v2_says_is_read() {
             block_write: 0,
             pids: 0,
             pids_limit: None,
-            memory_limit: 24_000 * MIB,
+            memory_limit: u64::MAX,
             pressure: Pressure::default(),
             ..expected.clone()
         };
@@ -179,7 +180,7 @@ fn everything_that_cgroup_v2_says_is_read() {
 }
 
 #[test]
-fn what_a_kernel_lacks_is_left_out() {
+fn files_that_a_kernel_lacks_are_optional() {
     let host = Host::v1();
     for gone in ["cpu", "pids", "blkio", "unified"] {
         fs::remove_dir_all(host.path(&format!("cgroup/{gone}"))).unwrap();
@@ -189,23 +190,27 @@ fn what_a_kernel_lacks_is_left_out() {
 }
 
 #[test]
-fn a_limit_that_the_host_cannot_reach_is_none() {
+fn a_memory_limit_above_the_hosts_memory_counts_as_the_hosts_memory() {
     let host = Host::v1();
     host.write(&format!("cgroup/memory/docker/{ID}/memory.limit_in_bytes"), "9223372036854771712\n");
-    let limit = |memory| sampled(&mut host.reader(), process(PID), memory).map(|sample| sample.memory_limit);
+    let limit = |memory| {
+        let sample = sampled(&mut host.reader(), process(PID), memory)?;
+        let before = RawSample { cpu_total_ns: 0, system_cpu_ns: Some(0), ..sample.clone() };
+        Some(vitals(&sample, Some(&before), &Limits::default())?.memory_limit.0)
+    };
     assert_eq!(limit(1000 * MIB), Some(1000 * MIB));
     assert_eq!(limit(0), Some(9_223_372_036_854_771_712));
 }
 
 #[test]
-fn what_the_host_sends_is_not_the_containers() {
+fn traffic_of_the_host_network_is_not_the_containers() {
     let in_host_network = Some(MainProcess { pid: PID, in_host_network: true });
     let sample = sampled(&mut Host::v1().reader(), in_host_network, 24_000 * MIB).unwrap();
     assert_eq!((sample.network_rx, sample.network_tx), (0, 0));
 }
 
 #[test]
-fn a_container_that_ended_has_no_sample_rather_than_half_of_one() {
+fn a_container_that_ended_gives_no_sample_instead_of_a_partial_one() {
     for gone in [
         format!("cgroup/memory/docker/{ID}/memory.usage_in_bytes"),
         format!("cgroup/cpuacct/docker/{ID}/cpuacct.usage"),
@@ -222,17 +227,17 @@ fn a_container_that_ended_has_no_sample_rather_than_half_of_one() {
 }
 
 #[test]
-fn a_new_run_is_looked_for_anew() {
+fn the_files_of_a_new_run_are_found_again() {
     let (host, next) = (Host::v1(), PID + 1);
     let mut reader = host.reader();
     assert!(sampled(&mut reader, process(PID), 0).is_some());
-    // The number belongs to another process; the place that was known does not count for it.
+    // The PID belongs to another process; the cached paths are not used for it.
     assert_eq!(sampled(&mut reader, process(next), 0), None);
     host.write(&format!("proc/{next}/cgroup"), "4:memory:/user.slice\n2:cpuacct:/user.slice\n");
     assert_eq!(sampled(&mut reader, process(next), 0), None);
     host.write(&format!("proc/{next}/cgroup"), include_str!("fixtures/v1/proc/cgroup"));
     assert!(sampled(&mut reader, process(next), 0).is_some());
-    // What is not asked for any more is forgotten.
+    // A container that is no longer sampled leaves the cache.
     reader.sweep(vec![], ByteCount(0));
-    assert!(reader.places.is_empty());
+    assert!(reader.paths.is_empty());
 }

@@ -1,7 +1,7 @@
-//! What changed about a container lately?
+//! Remembers the recent changes of each container: starts, ends, health, image and limits.
 //!
-//! Kept by name, as an image is changed by making another container under the same name. It is memory, not truth: after
-//! a restart of the monitor it begins anew, and what matters of the past is on the log.
+//! By name, as a new image means a new container under the same name. It is only in memory: after a restart of the monitor
+//! it starts empty, and the full history is on the log.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -11,63 +11,63 @@ use hemostat_schema::{
     examination::{Change, Changed},
 };
 
-/// So many changes of each container.
-const CHANGES: usize = 20;
-/// A container that has been gone for so long does not come back as the same.
-const FORGOTTEN: Span = Span::from_secs(3600);
+/// Maximum changes kept per container.
+const MAX_CHANGES: usize = 20;
+/// How long a removed container stays remembered.
+const FORGET_AFTER: Span = Span::from_secs(3600);
 
-/// The changes of all containers of a host.
+/// The recent changes of all containers of a host.
 #[derive(Debug, Default)]
-pub struct Changes(HashMap<ContainerName, Past>);
+pub struct RecentChanges(HashMap<ContainerName, ChangesOfContainer>);
 
 #[derive(Debug, Default)]
-struct Past {
-    make: Option<Make>,
+struct ChangesOfContainer {
+    created_as: Option<CreatedAs>,
     changes: VecDeque<Change>,
-    gone: Option<Timestamp>,
+    removed_at: Option<Timestamp>,
 }
 
-/// As what a container was made.
+/// The identity and configuration of a container.
 #[derive(Debug)]
-struct Make {
+struct CreatedAs {
     id: ContainerId,
     image_id: String,
     limits: Limits,
 }
 
-impl From<&Facts> for Make {
+impl From<&Facts> for CreatedAs {
     fn from(facts: &Facts) -> Self {
         Self { id: facts.id.clone(), image_id: facts.image_id.clone(), limits: facts.limits }
     }
 }
 
-impl Changes {
-    /// A container that was known before this began.
-    pub fn met(&mut self, name: &ContainerName, facts: &Facts) {
-        self.0.entry(name.clone()).or_default().make = Some(facts.into());
+impl RecentChanges {
+    /// Adds a container that was known before the monitor started.
+    pub fn add_known(&mut self, name: &ContainerName, facts: &Facts) {
+        self.0.entry(name.clone()).or_default().created_as = Some(facts.into());
     }
 
-    /// Takes in what was observed of a container.
-    pub fn take(&mut self, name: &ContainerName, events: &[NewEvent]) {
+    /// Records the changes among these observations of a container.
+    pub fn record(&mut self, name: &ContainerName, events: &[NewEvent]) {
         for event in events {
             let Event::Observation(observation) = &event.event else { continue };
             match observation {
                 Observation::Seen(seen) => {
-                    let past = self.of_name(name);
-                    let before = past.make.replace((&seen.facts).into());
-                    past.gone = None;
+                    let past = self.entry(name);
+                    let before = past.created_as.replace((&seen.facts).into());
+                    past.removed_at = None;
                     if let Some(what) = before.and_then(|before| changed(&before, &seen.facts)) {
                         past.push(event.at, what);
                     }
                 }
-                Observation::Started(_) => self.of_name(name).push(event.at, Changed::Started),
+                Observation::Started(_) => self.entry(name).push(event.at, Changed::Started),
                 Observation::Exited(exited) => {
-                    self.of_name(name).push(event.at, Changed::Ended { exit: exited.exit });
+                    self.entry(name).push(event.at, Changed::Ended { exit: exited.exit });
                 }
                 Observation::HealthChanged(changed) if changed.to != Health::Starting => {
-                    self.of_name(name).push(event.at, Changed::Health { to: changed.to });
+                    self.entry(name).push(event.at, Changed::Health { to: changed.to });
                 }
-                Observation::Removed(_) => self.of_name(name).gone = Some(event.at),
+                Observation::Removed(_) => self.entry(name).removed_at = Some(event.at),
                 // Neither about how it was made nor about how it lives.
                 _ => {}
             }
@@ -79,27 +79,27 @@ impl Changes {
         self.0.get(name).map(|past| past.changes.iter().cloned().collect()).unwrap_or_default()
     }
 
-    /// Forgets those who have been gone for long.
+    /// Forgets containers that were removed long ago.
     pub fn forget(&mut self, now: Timestamp) {
-        self.0.retain(|_, past| past.gone.is_none_or(|gone| Span::between(gone, now) < FORGOTTEN));
+        self.0.retain(|_, past| past.removed_at.is_none_or(|at| Span::between(at, now) < FORGET_AFTER));
     }
 
-    fn of_name(&mut self, name: &ContainerName) -> &mut Past {
+    fn entry(&mut self, name: &ContainerName) -> &mut ChangesOfContainer {
         self.0.entry(name.clone()).or_default()
     }
 }
 
-impl Past {
+impl ChangesOfContainer {
     fn push(&mut self, at: Timestamp, what: Changed) {
-        if self.changes.len() == CHANGES {
+        if self.changes.len() == MAX_CHANGES {
             self.changes.pop_front();
         }
         self.changes.push_back(Change { at, what });
     }
 }
 
-/// What is not as it was about how a container was made.
-fn changed(before: &Make, now: &Facts) -> Option<Changed> {
+/// What changed in a container's identity or configuration.
+fn changed(before: &CreatedAs, now: &Facts) -> Option<Changed> {
     if before.id == now.id {
         return (before.limits != now.limits).then_some(Changed::Limits);
     }
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_becomes_of_a_name_is_remembered_in_order() {
+    fn the_changes_of_a_name_are_remembered_in_order() {
         let name: ContainerName = "api".parse().unwrap();
         let exit = Exit { at: at(3), code: 3, by: ExitBy::Crash };
         let limited = Facts { limits: Limits { cpus: Some(1.0), memory: None }, ..facts("api") };
@@ -139,9 +139,9 @@ mod tests {
         let updated = Facts { id: facts("third").id, image_id: "sha256:new".into(), ..limited.clone() };
         let seen = |second, facts: &Facts| event(second, Seen { facts: facts.clone() });
         let health = |second, from, to| event(second, HealthChanged { target: target(), from, to });
-        let mut changes = Changes::default();
-        changes.met(&name, &facts("api"));
-        changes.take(
+        let mut changes = RecentChanges::default();
+        changes.add_known(&name, &facts("api"));
+        changes.record(
             &name,
             &[
                 seen(0, &facts("api")),
@@ -168,17 +168,17 @@ mod tests {
     }
 
     #[test]
-    fn only_the_latest_are_kept_and_those_long_gone_are_forgotten() {
+    fn only_the_latest_changes_are_kept_and_removed_containers_are_forgotten() {
         let name: ContainerName = "api".parse().unwrap();
-        let mut changes = Changes::default();
+        let mut changes = RecentChanges::default();
         for second in 0..30 {
-            changes.take(&name, &[event(second, Started { target: target() })]);
+            changes.record(&name, &[event(second, Started { target: target() })]);
         }
         let kept = changes.of(&name);
-        assert_eq!((kept.len(), kept[0].at), (CHANGES, at(10)));
-        changes.take(&name, &[event(40, Removed { target: target() })]);
+        assert_eq!((kept.len(), kept[0].at), (MAX_CHANGES, at(10)));
+        changes.record(&name, &[event(40, Removed { target: target() })]);
         changes.forget(at(3600));
-        assert_eq!(changes.of(&name).len(), CHANGES);
+        assert_eq!(changes.of(&name).len(), MAX_CHANGES);
         changes.forget(at(3640));
         assert_eq!(changes.of(&name), []);
     }

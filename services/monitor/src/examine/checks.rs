@@ -1,12 +1,12 @@
-//! What did the health check say lately?
+//! The last runs of a container's health check.
 
-use bollard::models::ContainerInspectResponse;
+use hemostat_docker::models::ContainerInspectResponse;
 use hemostat_schema::examination::Check;
 
-/// So many runs of it, as Docker keeps no more.
-const CHECKS: usize = 5;
+/// Maximum health check runs reported; Docker keeps no more.
+const MAX_CHECKS: usize = 5;
 
-/// The last runs of the health check, oldest first, as they were printed: secrets and all.
+/// The last runs, oldest first, not redacted yet.
 pub(super) fn read(inspect: &ContainerInspectResponse) -> Vec<Check> {
     let log = inspect.state.as_ref().and_then(|state| state.health.as_ref()?.log.as_ref());
     let checks: Vec<Check> = log
@@ -20,6 +20,6 @@ pub(super) fn read(inspect: &ContainerInspectResponse) -> Vec<Check> {
             })
         })
         .collect();
-    let first = checks.len().saturating_sub(CHECKS);
+    let first = checks.len().saturating_sub(MAX_CHECKS);
     checks.into_iter().skip(first).collect()
 }

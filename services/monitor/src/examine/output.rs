@@ -1,26 +1,25 @@
-//! What did a container print, line by line?
+//! Reassembles a container's output into lines.
 //!
-//! Docker hands out what it kept, piece by piece, each with its time before it. A line longer than 16 KiB comes in
-//! several pieces, of which only the last ends with a line break; they are put together again, so that no secret hides
-//! in a seam.
+//! Docker returns its log in pieces, each with its timestamp in front. A line longer than 16 KiB comes in several pieces,
+//! of which only the last ends with a line break; they are joined before redaction, so that no secret is split.
 
-use bollard::container::LogOutput;
+use hemostat_docker::LogOutput;
 use hemostat_schema::{
     Timestamp,
     examination::{Line, Stream},
 };
 
-use super::shortened;
+use super::text::shortened;
 
-/// At most so much of one line is looked at.
+/// Maximum bytes of a line that are read.
 const LINE_BYTES: usize = 64 << 10;
-/// At most so many characters of it are kept.
-const LINE: usize = 500;
+/// Maximum characters of a line that are kept.
+const LINE_CHARS: usize = 500;
 
-/// The lines since then, oldest first, as they were printed: secrets and all.
+/// The lines since `since`, oldest first, not redacted yet.
 pub(super) fn read(pieces: &[LogOutput], since: Option<Timestamp>) -> Vec<Line> {
     let mut lines: Vec<Line> = vec![];
-    // Of each stream the line that has not ended.
+    // The unfinished line of each stream.
     let mut open: [Option<usize>; 2] = [None, None];
     for piece in pieces {
         let (stream, bytes) = match piece {
@@ -33,7 +32,7 @@ pub(super) fn read(pieces: &[LogOutput], since: Option<Timestamp>) -> Vec<Line> 
         let text = text.strip_suffix('\n').unwrap_or(&text);
         let (at, text) = match text.split_once(' ').map(|(first, rest)| (first.parse::<Timestamp>(), rest)) {
             Some((Ok(at), rest)) => (Some(at), rest),
-            // An empty line is nothing but its time.
+            // An empty line is only its timestamp.
             _ => text.parse().map_or((None, text), |at| (Some(at), "")),
         };
         let which = usize::from(stream == Stream::Stderr);
@@ -51,7 +50,7 @@ pub(super) fn read(pieces: &[LogOutput], since: Option<Timestamp>) -> Vec<Line> 
     lines
 }
 
-/// The same lines as `redact` leaves them, each stream by itself, as a secret may stretch over several of its lines.
+/// Redacts the lines, each stream by itself, as a secret may span several lines of one stream.
 pub(super) fn redacted(lines: &[Line], mut redact: impl FnMut(&[&str]) -> Vec<String>) -> Vec<Line> {
     let mut left = [Stream::Stdout, Stream::Stderr].map(|stream| {
         let texts: Vec<&str> =
@@ -63,22 +62,22 @@ pub(super) fn redacted(lines: &[Line], mut redact: impl FnMut(&[&str]) -> Vec<St
     lines.iter().zip(texts).map(|(line, text)| Line { text, ..line.clone() }).collect()
 }
 
-/// The last of the lines that say something, no more of them than may be kept; and whether there were more.
-pub(super) fn bounded(lines: Vec<Line>, most: u32, bytes: u32) -> (Vec<Line>, bool) {
-    let said: Vec<Line> = lines
+/// The last non-empty lines within both bounds, and whether lines were cut.
+pub(super) fn bounded(lines: Vec<Line>, max_lines: u32, max_bytes: u32) -> (Vec<Line>, bool) {
+    let non_empty: Vec<Line> = lines
         .into_iter()
-        .map(|line| Line { text: shortened(line.text.trim_end(), LINE), ..line })
+        .map(|line| Line { text: shortened(line.text.trim_end(), LINE_CHARS), ..line })
         .filter(|line| !line.text.is_empty())
         .collect();
-    let mut left = usize::try_from(bytes).unwrap_or(usize::MAX);
+    let mut left = usize::try_from(max_bytes).unwrap_or(usize::MAX);
     let fits = |line: &&Line| {
         let fits = line.text.len() <= left;
         left = left.saturating_sub(line.text.len());
         fits
     };
-    let kept = said.iter().rev().take(usize::try_from(most).unwrap_or(usize::MAX)).take_while(fits).count();
-    let cut = kept < said.len();
-    (said.into_iter().rev().take(kept).rev().collect(), cut)
+    let kept = non_empty.iter().rev().take(usize::try_from(max_lines).unwrap_or(usize::MAX)).take_while(fits).count();
+    let cut = kept < non_empty.len();
+    (non_empty.into_iter().rev().take(kept).rev().collect(), cut)
 }
 
 #[cfg(test)]
@@ -103,7 +102,7 @@ mod tests {
     use Stream::{Stderr, Stdout};
 
     #[test]
-    fn pieces_become_lines_with_their_time() {
+    fn pieces_become_lines_with_timestamps() {
         let out = |second: i64, text: &str| piece(Stdout, &format!("{} {text}", at(second)));
         let err = |second: i64, text: &str| piece(Stderr, &format!("{} {text}", at(second)));
         let empty = piece(Stdout, &format!("{}\n", at(6)));
@@ -132,17 +131,17 @@ mod tests {
     }
 
     #[test]
-    fn each_stream_is_redacted_by_itself_and_the_order_stays() {
+    fn each_stream_is_redacted_by_itself_and_the_order_is_kept() {
         let lines = [line(0, Stdout, "a"), line(1, Stderr, "b"), line(2, Stdout, "c")];
         let redacted = redacted(&lines, |texts| texts.iter().map(|text| format!("{}{text}", texts.len())).collect());
         assert_eq!(redacted, [line(0, Stdout, "2a"), line(1, Stderr, "1b"), line(2, Stdout, "2c")]);
     }
 
     #[test]
-    fn the_last_lines_stay_within_their_bounds() {
+    fn the_last_lines_within_the_bounds_are_kept() {
         let lines = |texts: &[&str]| texts.iter().map(|text| line(0, Stdout, text)).collect::<Vec<_>>();
-        let long = "ä".repeat(LINE + 1);
-        let short = format!("{}…", "ä".repeat(LINE - 1));
+        let long = "ä".repeat(LINE_CHARS + 1);
+        let short = format!("{}…", "ä".repeat(LINE_CHARS - 1));
         for (texts, most, bytes, kept, cut) in [
             (&["a", "b"][..], 2, 100, &["a", "b"][..], false),
             (&["a", "", " ", "b"], 2, 100, &["a", "b"], false),

@@ -1,18 +1,17 @@
-//! What runs in a container?
+//! Parses `docker top`: the output of the host's `ps`, whose columns and units differ between hosts.
 //!
-//! `docker top` hands on what the host's `ps` prints, whose columns and units differ from host to host; they are found
-//! by their titles.
+//! Columns are found by their titles.
 
-use bollard::models::ContainerTopResponse;
+use hemostat_docker::models::ContainerTopResponse;
 use hemostat_schema::{ByteCount, Span, examination::Process};
 
-/// So many processes, the busiest.
-const PROCESSES: usize = 10;
+/// Maximum processes reported.
+const MAX_PROCESSES: usize = 10;
 
-/// The columns that are asked for, in words that both procps and busybox know.
-pub const COLUMNS: &str = "-eo pid,time,rss,args";
+/// The requested columns, in an option that both procps and busybox accept.
+pub const PS_OPTIONS: &str = "-eo pid,time,rss,args";
 
-/// The busiest processes first, as they were called: secrets and all.
+/// The processes with the most CPU time, not redacted yet.
 pub(super) fn read(top: &ContainerTopResponse) -> Vec<Process> {
     let titles: Vec<String> =
         top.titles.iter().flatten().map(|title| title.trim_start_matches('%').to_ascii_uppercase()).collect();
@@ -30,7 +29,7 @@ pub(super) fn read(top: &ContainerTopResponse) -> Vec<Process> {
     };
     let mut processes: Vec<Process> = top.processes.iter().flatten().filter_map(read).collect();
     processes.sort_by_key(|process| std::cmp::Reverse((process.cpu, process.memory.0)));
-    processes.truncate(PROCESSES);
+    processes.truncate(MAX_PROCESSES);
     processes
 }
 
@@ -80,13 +79,13 @@ mod tests {
     }
 
     #[test]
-    fn processes_are_read_by_the_titles_of_their_columns_the_busiest_first() {
+    fn processes_are_parsed_by_column_title_and_sorted_by_cpu_time() {
         let procps = top(
             &["PID", "TIME", "RSS", "COMMAND"],
             &[&["1", "00:00:01", "1024", "/app --serve"], &["17", "1-00:01:00", "2048", "worker 1"]],
         );
         assert_eq!(read(&procps), [process(17, 86_460, 2048, "worker 1"), process(1, 1, 1024, "/app --serve")]);
-        // What `docker top` gives where nothing is asked for.
+        // The default columns of `docker top`.
         let full = top(
             &["UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"],
             &[&["root", "5", "1", "0", "10:00", "?", "00:00:02", "sleep 1"]],
@@ -97,11 +96,11 @@ mod tests {
         assert_eq!(read(&top(&[], &[&["1"]])), []);
         assert_eq!(read(&ContainerTopResponse::default()), []);
         let many: Vec<&[&str]> = vec![&["1", "0:01", "1", "x"]; 30];
-        assert_eq!(read(&top(&["PID", "TIME", "RSS", "COMMAND"], &many)).len(), PROCESSES);
+        assert_eq!(read(&top(&["PID", "TIME", "RSS", "COMMAND"], &many)).len(), MAX_PROCESSES);
     }
 
     #[test]
-    fn times_and_sizes_are_read_in_every_form() {
+    fn times_and_sizes_are_parsed_in_every_format() {
         for (text, secs) in [
             ("00:00:00", Some(0)),
             ("01:02:03", Some(3723)),

@@ -1,7 +1,6 @@
-//! Which containers does one belong with, and how are they?
+//! Finds the containers related to one, by Compose labels, Swarm labels and shared network, with their state.
 //!
-//! Compose's labels, Swarm's and a shared network say so. A container that falls ill because its database is down is not
-//! the one to heal.
+//! A container that fails because its database is down is not the one to restart.
 
 use hemostat_schema::{
     ContainerName, Timestamp,
@@ -9,10 +8,10 @@ use hemostat_schema::{
     examination::{Relation, Relative},
 };
 
-/// So many of them, the nearest.
-const RELATIVES: usize = 20;
+/// Maximum relatives reported.
+const MAX_RELATIVES: usize = 20;
 
-/// Those of `others` that `facts`, called `name`, belong with; the nearest first, and of these who is unwell first.
+/// The containers of `others` that are related to `name`: closest relation first, and unhealthy ones first within it.
 pub fn relatives<'a>(
     name: &ContainerName,
     facts: &Facts,
@@ -26,24 +25,24 @@ pub fn relatives<'a>(
             Some(Relative { name: other.clone(), relation, state, health, since: since(theirs) })
         })
         .collect();
-    relatives.sort_by(|a, b| (a.relation, is_well(a), &a.name).cmp(&(b.relation, is_well(b), &b.name)));
-    relatives.truncate(RELATIVES);
+    relatives.sort_by(|a, b| (a.relation, is_healthy(a), &a.name).cmp(&(b.relation, is_healthy(b), &b.name)));
+    relatives.truncate(MAX_RELATIVES);
     relatives
 }
 
-fn is_well(relative: &Relative) -> bool {
+fn is_healthy(relative: &Relative) -> bool {
     relative.state == State::Running && relative.health != Health::Unhealthy
 }
 
-/// What another container is to this one.
+/// The relation of another container to this one.
 fn relation((name, facts): (&ContainerName, &Facts), (other, theirs): (&ContainerName, &Facts)) -> Option<Relation> {
-    let lives_in = |guest: &Facts, host: &ContainerName, of: &Facts| {
+    let shares_network = |guest: &Facts, host: &ContainerName, of: &Facts| {
         guest.network_of.as_deref().is_some_and(|network| network == host.as_str() || is_id(network, of.id.as_str()))
     };
-    if lives_in(facts, other, theirs) {
+    if shares_network(facts, other, theirs) {
         return Some(Relation::Network);
     }
-    if lives_in(theirs, name, facts) {
+    if shares_network(theirs, name, facts) {
         return Some(Relation::Dependent);
     }
     if let (Some(mine), Some(their)) = (&facts.compose, &theirs.compose)
@@ -63,12 +62,12 @@ fn relation((name, facts): (&ContainerName, &Facts), (other, theirs): (&Containe
     (service(facts).is_some() && service(facts) == service(theirs)).then_some(Relation::Replica)
 }
 
-/// Whether `text` is an id or the beginning of one, as people write it.
+/// Whether `text` is this id or a prefix of at least 12 digits.
 fn is_id(text: &str, id: &str) -> bool {
     text.len() >= 12 && id.starts_with(text)
 }
 
-/// Since when it has been as it is.
+/// Since when it has been in its present state.
 fn since(facts: &Facts) -> Option<Timestamp> {
     match facts.state {
         State::Running => facts.started_at,

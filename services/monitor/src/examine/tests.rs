@@ -1,21 +1,16 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bollard::{
-    container::LogOutput,
-    models::{ContainerInspectResponse, ContainerStatsResponse, ContainerTopResponse, EventMessage},
-};
-use futures::stream::BoxStream;
 use hemostat_core::testing;
+use hemostat_docker::{LogOutput, models::ContainerTopResponse};
 use hemostat_schema::{
-    ContainerId, ContainerName,
+    ContainerId, ContainerName, Subject,
     container::{Compose, Exit, Vitals},
     examination::{Relation, Stream},
 };
 use serde_json::json;
 
 use super::{relatives::relatives, *};
-use crate::{disk::Usage, engine::About};
 
 pub(super) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_795_462_000 + second).unwrap()
@@ -38,14 +33,14 @@ pub(super) fn vitals() -> Vitals {
     testing::vitals(1.0, 1.0, 1)
 }
 
-/// What is found out where nothing is.
+/// An examination that found nothing.
 pub(super) fn examined() -> Examined {
     Examined { symptoms: vec![Symptom::Unhealthy], ..testing::examined(facts("api").target()) }
 }
 
-/// How the engine answers a question.
+/// How the engine answers a request.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Way {
+enum Reply {
     Answers,
     Hangs,
     Refuses,
@@ -53,35 +48,26 @@ enum Way {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Ways {
-    inspect: Way,
-    output: Way,
-    processes: Way,
+struct FakeEngine {
+    inspect: Reply,
+    output: Reply,
+    processes: Reply,
 }
 
-async fn in_way<T>(way: Way, answer: T) -> Result<T, Error> {
-    match way {
-        Way::Answers => Ok(answer),
-        Way::Hangs => std::future::pending().await,
-        Way::Refuses => {
-            let reason = "it broke, token=engine-secret-1 (status 500)".to_owned();
-            Err(Error::Refused { host: "here".into(), doing: "answer", reason })
+async fn reply<T>(reply: Reply, answer: T) -> Result<T, Error> {
+    match reply {
+        Reply::Answers => Ok(answer),
+        Reply::Hangs => std::future::pending().await,
+        Reply::Refuses => {
+            let reason = "it broke, token=engine-secret-1".to_owned();
+            Err(Error::Refused { host: "here".into(), operation: "answer", status: 500, reason })
         }
-        Way::Gone => Err(Error::Gone("api".into())),
+        Reply::Gone => Err(Error::Gone("api".into())),
     }
 }
 
 #[async_trait]
-impl Engine for Ways {
-    async fn about(&self) -> Result<About, Error> {
-        in_way(Way::Gone, ()).await.map(|()| unreachable!("it is gone"))
-    }
-    async fn ping(&self) -> Result<(), Error> {
-        in_way(Way::Gone, ()).await
-    }
-    async fn list(&self) -> Result<Vec<ContainerId>, Error> {
-        in_way(Way::Gone, vec![]).await
-    }
+impl Engine for FakeEngine {
     async fn inspect(&self, _: &ContainerId) -> Result<ContainerInspectResponse, Error> {
         let inspect = json!({
             "State": {
@@ -93,10 +79,7 @@ impl Engine for Ways {
             },
             "Config": {"Env": ["DB_PASSWORD=Hunter22"], "Labels": {"app.token": "label-secret-1"}, "Cmd": ["app"]}
         });
-        in_way(self.inspect, serde_json::from_value(inspect).unwrap()).await
-    }
-    async fn stats(&self, _: &ContainerId) -> Result<ContainerStatsResponse, Error> {
-        in_way(Way::Gone, ContainerStatsResponse::default()).await
+        reply(self.inspect, serde_json::from_value(inspect).unwrap()).await
     }
     async fn output(&self, _: &ContainerId, since: Option<Timestamp>, lines: u32) -> Result<Vec<LogOutput>, Error> {
         assert_eq!((since, lines), (Some(at(-3601)), 61));
@@ -108,43 +91,35 @@ impl Engine for Ways {
             line(5, "MIIE"),
             line(6, "-----END PRIVATE KEY-----"),
         ];
-        in_way(self.output, lines.to_vec()).await
+        reply(self.output, lines.to_vec()).await
     }
     async fn processes(&self, _: &ContainerId) -> Result<ContainerTopResponse, Error> {
         let top = json!({
             "Titles": ["PID", "TIME", "RSS", "COMMAND"],
             "Processes": [["7", "00:00:01", "4", "app --label label-secret-1 --token abc"]]
         });
-        in_way(self.processes, serde_json::from_value(top).unwrap()).await
-    }
-    async fn disk_usage(&self, _: Duration) -> Result<Vec<Usage>, Error> {
-        in_way(Way::Gone, vec![]).await
-    }
-    fn events(&self, _: Timestamp) -> BoxStream<'static, Result<EventMessage, Error>> {
-        Box::pin(futures::stream::pending())
+        reply(self.processes, serde_json::from_value(top).unwrap()).await
     }
 }
 
-const ALL: Ways = Ways { inspect: Way::Answers, output: Way::Answers, processes: Way::Answers };
+const ALL: FakeEngine = FakeEngine { inspect: Reply::Answers, output: Reply::Answers, processes: Reply::Answers };
 
-async fn examined_with(ways: Ways, known: Facts) -> Examined {
-    let order = Order {
-        target: facts("api").target(),
-        symptoms: vec![Symptom::Unhealthy],
-        known: Known {
-            facts: known,
-            samples: vec![],
-            changes: vec![],
-            relatives: vec![],
-            writable: Some(ByteCount(7)),
-            disk: None,
-        },
+async fn examined_with(engine: FakeEngine, known: Facts) -> Examined {
+    let subject = Subject::container("host".parse().unwrap(), "api".parse().unwrap());
+    let request = ExaminationRequest::new(subject, facts("api").target(), vec![Symptom::Unhealthy]).unwrap();
+    let context = ContainerContext {
+        facts: known,
+        samples: vec![],
+        changes: vec![],
+        relatives: vec![],
+        writable: Some(ByteCount(7)),
+        disk: None,
     };
-    examine(&ways, order, &Settings::default()).await
+    examine(&engine, &request, context, &Settings::default()).await
 }
 
 #[tokio::test(start_paused = true)]
-async fn everything_is_found_out_and_no_secret_with_it() {
+async fn all_evidence_is_collected_and_all_secrets_are_redacted() {
     let line = |second, text: &str| Line { at: Some(at(second)), stream: Stream::Stderr, text: text.to_owned() };
     let expected = Examined {
         checks: vec![
@@ -171,37 +146,44 @@ async fn everything_is_found_out_and_no_secret_with_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_does_not_come_is_named_and_nothing_waits_for_it() {
+async fn evidence_that_does_not_come_in_time_is_listed_as_missing() {
     let exited =
         Facts { state: State::Exited, exit: Some(Exit { at: at(9), code: 3, by: ExitBy::Crash }), ..facts("api") };
-    let withheld = "its output and its processes, as its environment, which tells its secrets, is not known";
+    let withheld = "its output and its processes, as its environment, which holds its secrets, is not known";
     let late = "no answer within 2s";
-    let refused = "the Docker engine at here did not answer: it broke, token=[redacted] (status 500)";
-    let gone = "what only Docker knows, as the container is gone";
+    let refused = "the Docker engine at here refused to answer: it broke, token=[redacted] (status 500)";
+    let gone = "everything that Docker would know, as the container is gone";
     let newer = Facts { started_at: Some(at(10)), ..facts("api") };
-    let another = "how that run ended, as another has begun since";
-    for (ways, known, missing) in [
+    let another = "how that run ended, as a new run has started since";
+    for (engine, known, missing) in [
         (ALL, exited.clone(), vec![]),
-        (Ways { output: Way::Hangs, ..ALL }, facts("api"), vec![format!("its output: {late}")]),
-        (Ways { processes: Way::Refuses, ..ALL }, facts("api"), vec![format!("its processes: {refused}")]),
-        (Ways { inspect: Way::Hangs, ..ALL }, facts("api"), vec![format!("docker inspect: {late}"), withheld.into()]),
-        (Ways { inspect: Way::Gone, output: Way::Gone, processes: Way::Gone }, exited, vec![gone.into()]),
+        (FakeEngine { output: Reply::Hangs, ..ALL }, facts("api"), vec![format!("its output: {late}")]),
+        (FakeEngine { processes: Reply::Refuses, ..ALL }, facts("api"), vec![format!("its processes: {refused}")]),
+        (
+            FakeEngine { inspect: Reply::Hangs, ..ALL },
+            facts("api"),
+            vec![format!("docker inspect: {late}"), withheld.into()],
+        ),
+        (FakeEngine { inspect: Reply::Gone, output: Reply::Gone, processes: Reply::Gone }, exited, vec![gone.into()]),
         (ALL, newer, vec![another.into()]),
     ] {
         let began = Instant::now();
         let expected_exit = known.exit;
-        let examined = examined_with(ways, known).await;
-        assert_eq!(examined.missing, missing, "{ways:?}");
-        assert!(began.elapsed() <= Duration::from_secs(2), "{ways:?}: {:?}", began.elapsed());
+        let examined = examined_with(engine, known).await;
+        assert_eq!(examined.missing, missing, "{engine:?}");
+        assert!(began.elapsed() <= Duration::from_secs(2), "{engine:?}: {:?}", began.elapsed());
         assert_eq!(examined.exit, expected_exit);
-        let told = [examined.output.is_empty(), examined.checks.is_empty()];
-        assert_eq!(told[1], ways.inspect != Way::Answers, "{ways:?}");
-        assert_eq!(told[0], ways.inspect != Way::Answers || ways.output != Way::Answers, "{ways:?}");
+        assert_eq!(examined.checks.is_empty(), engine.inspect != Reply::Answers, "{engine:?}");
+        assert_eq!(
+            examined.output.is_empty(),
+            engine.inspect != Reply::Answers || engine.output != Reply::Answers,
+            "{engine:?}"
+        );
     }
 }
 
 #[test]
-fn the_end_of_the_run_before_is_known_only_of_one_that_runs() {
+fn the_end_of_the_previous_run_is_known_only_while_the_container_runs() {
     let since = |running: bool, finished: i64| {
         let state = json!({"State": {"Running": running, "FinishedAt": at(finished).to_string()}});
         runs_output_since(&serde_json::from_value(state).unwrap(), Some(at(10)))
@@ -212,7 +194,7 @@ fn the_end_of_the_run_before_is_known_only_of_one_that_runs() {
 }
 
 #[test]
-fn the_runs_before_count_where_it_is_restarted_again_and_again() {
+fn output_of_earlier_runs_counts_in_a_restart_loop() {
     let target = facts("api").target();
     assert_eq!(output_since(&target, &[Symptom::Exited]), Some(at(-3601)));
     assert_eq!(output_since(&target, &[Symptom::RestartLoop]), None);
@@ -220,7 +202,7 @@ fn the_runs_before_count_where_it_is_restarted_again_and_again() {
 }
 
 #[test]
-fn relatives_are_known_by_network_and_by_labels_the_nearest_first() {
+fn relatives_follow_from_network_and_labels_the_closest_first() {
     let compose = |service: &str, depends_on: &[&str]| {
         Some(Compose {
             project: "shop".into(),

@@ -1,0 +1,92 @@
+//! Applies samples and disk measurements.
+
+use hemostat_core::observe::{
+    ObservationInput,
+    vitals::{RawSample, vitals},
+};
+use hemostat_docker::DiskUsage;
+use hemostat_schema::{
+    ContainerId, ContainerName, NewEvent, Subject, Timestamp,
+    container::{Facts, Vitals},
+    examination::Sample,
+    observation::{DiskMeasured, Stored},
+};
+
+use super::{HostState, TrackedContainer};
+
+/// How many containers' disk usage is applied in one step, so that events are not delayed.
+const USAGE_STEP: usize = 256;
+/// Samples kept per container.
+const MAX_SAMPLES: usize = 12;
+
+impl HostState {
+    /// Applies the counters of a container; returns its vitals, which need two samples.
+    pub fn sampled(&mut self, id: &ContainerId, sample: RawSample) -> Option<(ContainerName, Vitals)> {
+        let name = self.tracked.get(id)?.name.clone()?;
+        let at = sample.at;
+        let limits = self.facts_of(id, &name)?.limits;
+        let tracked = self.tracked.get_mut(id)?;
+        let vitals = vitals(&sample, tracked.last_sample.as_ref(), &limits);
+        tracked.last_sample = Some(sample);
+        let vitals = vitals?;
+        if tracked.samples.len() == MAX_SAMPLES {
+            tracked.samples.pop_front();
+        }
+        // `push_back` would grow the ring to 16.
+        tracked.samples.reserve_exact(MAX_SAMPLES - tracked.samples.len());
+        tracked.samples.push_back(Sample { at, vitals });
+        self.observe(&name, ObservationInput::Sample(vitals), at);
+        Some((name, vitals))
+    }
+
+    /// Takes a disk measurement. Its usage per container is applied in steps, as it concerns all containers: see
+    /// [`apply_pending_usage`](Self::apply_pending_usage).
+    pub fn disk_measured(&mut self, usage: Vec<DiskUsage>, disk: Option<DiskMeasured>, now: Timestamp) {
+        if let Some(disk) = disk {
+            self.events.push(NewEvent::new(Subject::host(self.host.clone()), now, disk.clone()));
+            self.disk = Some(disk);
+        }
+        let largest = usage.iter().map(DiskUsage::total).max();
+        let is_largest = |usage: &DiskUsage| Some(usage.total()) == largest;
+        self.pending_usage = usage.into_iter().map(|usage| (is_largest(&usage), usage)).collect();
+    }
+
+    /// Whether measured disk usage is not applied yet.
+    pub fn has_pending_usage(&self) -> bool {
+        !self.pending_usage.is_empty()
+    }
+
+    /// Applies the measured disk usage of the next containers.
+    pub fn apply_pending_usage(&mut self, now: Timestamp) {
+        let step: Vec<_> = self.pending_usage.drain(..self.pending_usage.len().min(USAGE_STEP)).collect();
+        for (largest, usage) in step {
+            let DiskUsage { id, writable, volumes } = usage;
+            let Some(name) = self.tracked.get(&id).and_then(|tracked| tracked.name.clone()) else { continue };
+            let Some(target) = self.facts_of(&id, &name).map(Facts::target) else { continue };
+            let stored = Stored { target, writable, volumes };
+            if let Some(tracked) = self.tracked.get_mut(&id) {
+                tracked.stored = Some(stored.clone());
+            }
+            self.observe(&name, ObservationInput::Stored { stored, disk: self.disk.clone(), largest }, now);
+        }
+    }
+
+    /// The recent samples of a container, oldest first, also those of earlier runs.
+    pub fn samples(&self, name: &ContainerName) -> Vec<Sample> {
+        self.tracked_by_name(name).map(|tracked| tracked.samples.iter().copied().collect()).unwrap_or_default()
+    }
+
+    /// The disk usage of a container, as last measured.
+    pub fn stored(&self, name: &ContainerName) -> Option<&Stored> {
+        self.tracked_by_name(name)?.stored.as_ref()
+    }
+
+    /// How full the disk with Docker's data is, as last measured.
+    pub fn disk(&self) -> Option<&DiskMeasured> {
+        self.disk.as_ref()
+    }
+
+    fn tracked_by_name(&self, name: &ContainerName) -> Option<&TrackedContainer> {
+        self.tracked.get(&self.states.get(name)?.facts()?.id).map(Box::as_ref)
+    }
+}

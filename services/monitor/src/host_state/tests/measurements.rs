@@ -1,0 +1,81 @@
+//! Samples and disk usage.
+
+use hemostat_core::observe::vitals::Pressure;
+
+use super::*;
+
+#[test]
+fn the_last_samples_are_kept_across_runs() {
+    let mut fixture = Fixture::with_running_container();
+    let (id, name): (ContainerId, ContainerName) = (ID.parse().unwrap(), "api-1".parse().unwrap());
+    let sample = |n: i64| RawSample {
+        at: at(n * 5000),
+        cpu_total_ns: u64::try_from(n).unwrap() * 1_000_000,
+        system_cpu_ns: None,
+        online_cpus: 2,
+        memory_usage: u64::try_from(n).unwrap(),
+        inactive_file: None,
+        total_inactive_file: None,
+        memory_limit: 100,
+        host_memory: 100,
+        network_rx: 0,
+        network_tx: 0,
+        block_read: 0,
+        block_write: 0,
+        pids: 1,
+        pids_limit: None,
+        throttling: None,
+        pressure: Pressure::default(),
+    };
+    let used = |fixture: &Fixture| -> Vec<u64> {
+        fixture.state.samples(&name).iter().map(|sample| sample.vitals.memory_used.0).collect()
+    };
+    for n in 0..20 {
+        fixture.state.sampled(&id, sample(n));
+    }
+    assert_eq!(used(&fixture), (8..20).collect::<Vec<_>>());
+    fixture.docker_event(100_000, DockerEventKind::Died { code: 1 });
+    fixture.answer(Some(exited(0, 100_000, 1)));
+    assert_eq!(fixture.state.running(), []);
+    assert_eq!(used(&fixture).len(), 12);
+}
+
+#[test]
+fn disk_usage_is_reported_when_it_changes_and_always_remembered() {
+    const MIB: u64 = 1 << 20;
+    let mut fixture = Fixture::with_running_container();
+    let name: ContainerName = "api-1".parse().unwrap();
+    let usage = |bytes| {
+        let of = |id: &str| DiskUsage { id: id.parse().unwrap(), writable: ByteCount(bytes), volumes: vec![] };
+        vec![of(ID), of(OTHER)]
+    };
+    let disk = DiskMeasured { path: "/var/lib/docker".into(), size: ByteCount(100), available: ByteCount(40) };
+    for (bytes, stored) in [(100 * MIB, 1), (100 * MIB + 1, 0), (200 * MIB, 1)] {
+        fixture.state.disk_measured(usage(bytes), Some(disk.clone()), at(1));
+        assert!(fixture.state.has_pending_usage());
+        fixture.state.apply_pending_usage(at(1));
+        assert!(!fixture.state.has_pending_usage());
+        fixture.collect();
+        let observations = std::mem::take(&mut fixture.observations);
+        let count = |wanted: fn(&Observation) -> bool| observations.iter().filter(|it| wanted(it)).count();
+        assert_eq!(count(|it| matches!(it, Observation::Stored(_))), stored, "{observations:?}");
+        assert_eq!(count(|it| matches!(it, Observation::DiskMeasured(_))), 1);
+        assert_eq!(fixture.state.stored(&name).map(|stored| stored.writable), Some(ByteCount(bytes)));
+    }
+    assert_eq!(fixture.state.disk(), Some(&disk));
+}
+
+#[test]
+fn the_main_process_is_known_until_its_run_ends() {
+    let mut fixture = Fixture::with_running_container();
+    let process = |fixture: &Fixture| fixture.state.running().into_iter().next().map(|running| running.process);
+    assert_eq!(process(&fixture), Some(Some(MainProcess { pid: 7, in_host_network: false })));
+    fixture.docker_event(100, died(137));
+    assert_eq!(
+        process(&fixture),
+        Some(Some(MainProcess { pid: 7, in_host_network: false })),
+        "the end is not known yet"
+    );
+    fixture.answer(Some(exited(0, 100, 137)));
+    assert_eq!(process(&fixture), None);
+}

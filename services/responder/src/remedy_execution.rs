@@ -1,0 +1,388 @@
+//! Executes a remedy exactly once, even if processes die at any point.
+//!
+//! The intent (`action.authorised`) is on the log before the engine is called, and the outcome after. If a process dies in
+//! between, the intent is redelivered to a process that does not know whether the first one called the engine. That one
+//! probes the engine before it acts:
+//!
+//! ```text
+//!  container state ──► another run than the intended one ──► executed already: Found
+//!        │
+//!        ├───────────► the same run, without stop evidence ──► act
+//!        │
+//!        └───────────► the same run, with stop evidence, or it is unknown
+//!                        └──► wait until an earlier call has ended:  a new run ──► Found
+//!                                                stopped and stays so ──► start: the restart's second half
+//!                                                      still the same ──► no call was under way: act
+//! ```
+//!
+//! Docker completes a call whose caller is gone, so an earlier call need not be repeated. Docker's record cannot tell the
+//! first half of our restart from an operator's `docker stop` right after the intent. So an intent that has become stale by
+//! then is not executed, and HemoStat does not undo the operator's stop.
+
+use std::{fmt, future::Future, time::Duration};
+
+use hemostat_docker::Error;
+use hemostat_runtime::{Clock, Fault, NotDurable};
+use hemostat_schema::{
+    Span, Timestamp,
+    action::{Authorised, Proof, Remedy},
+    container::{State, Target},
+};
+use tokio::time::{Instant, sleep};
+use tracing::{info, warn};
+
+use crate::engine::{ContainerState, Engine, StopEvidence};
+
+/// The stop timeout if neither policy nor container set one; Docker's own default.
+const STOP_TIMEOUT: Span = Span::from_secs(10);
+/// How long until a call shows in the engine's record that was sent just before its process died.
+const SETTLE: Duration = Duration::from_millis(500);
+/// How long a call may be under way beyond the stop timeout.
+const UNDER_WAY: Duration = Duration::from_secs(15);
+/// How long a container must be stopped before it is certain that no earlier restart will start it.
+const STAYS_STOPPED: Duration = Duration::from_secs(3);
+/// The polling interval while waiting for an earlier call.
+const POLL_EVERY: Duration = Duration::from_millis(200);
+/// How far the engine's clock may be behind ours.
+const CLOCK_SKEW: Span = Span::from_secs(10);
+/// The pauses before retries. Loops over them are not `backon`, as each attempt depends on what the last one did.
+const RETRY_PAUSES: [Duration; 4] =
+    [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
+
+/// Why this process may not call the engine now.
+#[derive(Debug)]
+pub enum NotAllowed {
+    /// The lease is not certainly ours any more: another process executes the remedy.
+    Fault(Fault),
+    /// The intent is not durable enough.
+    NotDurable(NotDurable),
+}
+
+impl From<Fault> for NotAllowed {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+/// The result of a remedy.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ExecutionResult {
+    /// It was executed.
+    Done {
+        /// The run that followed, if any.
+        target: Option<Target>,
+        /// When the engine was called; `None` if an earlier process called it, and in a dry run.
+        called_at: Option<Timestamp>,
+        /// How long it took.
+        took: Span,
+        /// How that is known.
+        proof: Proof,
+    },
+    /// It could not be executed, and why.
+    Failed(String),
+    /// It was not executed, as its intent is not durable.
+    NotExecuted(NotDurable),
+}
+
+/// Why an attempt did not end with a result.
+enum Failure {
+    /// The remedy cannot be executed, for this reason.
+    Impossible(String),
+    /// The engine gave no answer, so it may or may not have executed the call.
+    NoAnswer(Error),
+    /// This process may not go on.
+    NotAllowed(NotAllowed),
+}
+
+impl From<NotAllowed> for Failure {
+    fn from(why: NotAllowed) -> Self {
+        Self::NotAllowed(why)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Gone(_) => superseded("the container is gone: it was removed or recreated"),
+            Error::Refused { .. } => Self::Impossible(error.to_string()),
+            Error::Unreachable { .. } | Error::Timeout { .. } | Error::InvalidAnswer { .. } => Self::NoAnswer(error),
+        }
+    }
+}
+
+fn superseded(why: &str) -> Failure {
+    Failure::Impossible(format!("superseded: {why}"))
+}
+
+/// The remedies that this responder can execute, each by one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Call {
+    Restart,
+    Start,
+}
+
+impl TryFrom<&Remedy> for Call {
+    type Error = Failure;
+
+    fn try_from(remedy: &Remedy) -> Result<Self, Failure> {
+        match remedy {
+            Remedy::Restart => Ok(Self::Restart),
+            Remedy::Start => Ok(Self::Start),
+            Remedy::Stop | Remedy::Scale | Remedy::Cleanup | Remedy::Exec { .. } => Err(Failure::Impossible(format!(
+                "this responder cannot execute {}, only restart and start",
+                remedy.name()
+            ))),
+        }
+    }
+}
+
+/// The execution of one remedy.
+pub struct RemedyExecution<'a, E, G> {
+    /// The engine.
+    pub engine: &'a E,
+    /// The container's name, for messages.
+    pub name: &'a str,
+    /// When the intent was appended to the log.
+    pub intended_at: Timestamp,
+    /// The intent.
+    pub intent: &'a Authorised,
+    /// How old an intent may be when it is executed.
+    pub stale_after: Span,
+    /// The clock.
+    pub clock: &'a dyn Clock,
+    /// Whether this process may call the engine now; asked right before each call that changes something.
+    pub may_act: G,
+}
+
+impl<E, G> fmt::Debug for RemedyExecution<'_, E, G> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RemedyExecution({} {})", self.verb(), self.name)
+    }
+}
+
+impl<E, G> RemedyExecution<'_, E, G> {
+    fn verb(&self) -> &'static str {
+        self.intent.remedy.name()
+    }
+}
+
+impl<E, G, F> RemedyExecution<'_, E, G>
+where
+    E: Engine,
+    G: Fn() -> F,
+    F: Future<Output = Result<(), NotAllowed>>,
+{
+    /// Executes the remedy once. `in_doubt`: an earlier process may have begun it.
+    ///
+    /// # Errors
+    /// Only if the lease is lost: then another process executes it.
+    pub async fn run(&self, mut in_doubt: bool) -> Result<ExecutionResult, Fault> {
+        let mut called_at = None;
+        let mut pauses = RETRY_PAUSES.into_iter();
+        loop {
+            match self.attempt(in_doubt, &mut called_at).await {
+                Ok(result) => return Ok(result),
+                Err(Failure::NotAllowed(NotAllowed::Fault(fault))) => return Err(fault),
+                Err(Failure::NotAllowed(NotAllowed::NotDurable(short))) => {
+                    return Ok(ExecutionResult::NotExecuted(short));
+                }
+                Err(Failure::Impossible(why)) => return Ok(ExecutionResult::Failed(why)),
+                Err(Failure::NoAnswer(error)) => {
+                    let Some(pause) = pauses.next() else { return Ok(ExecutionResult::Failed(error.to_string())) };
+                    warn!(container = self.name, "{error}; retrying in {pause:?}");
+                    sleep(pause).await;
+                    // The engine may have received the call.
+                    in_doubt = true;
+                }
+            }
+        }
+    }
+
+    async fn attempt(&self, in_doubt: bool, called_at: &mut Option<Timestamp>) -> Result<ExecutionResult, Failure> {
+        let call = Call::try_from(&self.intent.remedy)?;
+        let found = self.container_state().await?;
+        if self.intent.dry_run {
+            self.check_precondition(call, &found)?;
+            return Ok(ExecutionResult::Done { target: None, called_at: None, took: Span::ZERO, proof: Proof::DryRun });
+        }
+        if in_doubt { self.probe(call, found, called_at).await } else { self.act(call, &found, called_at).await }
+    }
+
+    async fn container_state(&self) -> Result<ContainerState, Failure> {
+        Ok(self.engine.container_state(&self.intent.target.id).await?)
+    }
+
+    /// The precondition: the run that was diagnosed, in the state that the remedy is for.
+    fn check_precondition(&self, call: Call, found: &ContainerState) -> Result<(), Failure> {
+        if found.started_at != self.intent.target.started_at {
+            return Err(superseded("it has been restarted since it was diagnosed"));
+        }
+        match (call, found.state) {
+            (_, State::Paused) => Err(superseded("it was paused since it was diagnosed")),
+            (_, State::Removing) => Err(superseded("it is being removed")),
+            (Call::Start, State::Running | State::Restarting) => Err(superseded("it runs again")),
+            (Call::Restart, State::Exited | State::Dead | State::Created) => {
+                Err(superseded("it has ended since it was diagnosed"))
+            }
+            (Call::Start, State::Exited | State::Dead | State::Created)
+            | (Call::Restart, State::Running | State::Restarting) => Ok(()),
+        }
+    }
+
+    /// A remedy that was intended before a long outage may no longer help.
+    fn check_fresh(&self) -> Result<(), Failure> {
+        let age = Span::between(self.intended_at, self.clock.now());
+        if age <= self.stale_after {
+            return Ok(());
+        }
+        Err(superseded(&format!("the intent is {age} old, more than {}", self.stale_after)))
+    }
+
+    async fn act(
+        &self,
+        call: Call,
+        found: &ContainerState,
+        called_at: &mut Option<Timestamp>,
+    ) -> Result<ExecutionResult, Failure> {
+        self.check_precondition(call, found)?;
+        self.check_fresh()?;
+        let id = &self.intent.target.id;
+        (self.may_act)().await?;
+        let (began, at) = (Instant::now(), self.clock.now());
+        *called_at = Some(at);
+        match call {
+            Call::Start => self.engine.start(id).await?,
+            Call::Restart => match self.engine.restart(id, self.stop_timeout(found)).await {
+                Err(error @ Error::Refused { .. }) => return self.after_refusal(error, called_at).await,
+                answer => answer?,
+            },
+        }
+        let took = Span::from(began.elapsed());
+        let now = self.container_state().await?;
+        Ok(ExecutionResult::Done { target: Some(self.run_of(&now)), called_at: Some(at), took, proof: Proof::Answered })
+    }
+
+    /// Finds out from the engine whether an earlier process has executed the remedy.
+    async fn probe(
+        &self,
+        call: Call,
+        found: ContainerState,
+        called_at: &mut Option<Timestamp>,
+    ) -> Result<ExecutionResult, Failure> {
+        let (name, target) = (self.name, &self.intent.target);
+        info!(container = name, "the intent to {} {name} was delivered before: probing the engine", self.verb());
+        if found.started_at != target.started_at {
+            return Ok(self.found(&found, *called_at));
+        }
+        sleep(SETTLE).await;
+        let found = self.container_state().await?;
+        if found.started_at != target.started_at {
+            return Ok(self.found(&found, *called_at));
+        }
+        match call {
+            // A start is one step, so the same run means that it has not happened.
+            Call::Start => return self.act(call, &found, called_at).await,
+            Call::Restart => {}
+        }
+        let recent = CLOCK_SKEW.before(self.intended_at);
+        let since = target.started_at.map_or(recent, |started| started.max(recent));
+        match self.engine.stop_evidence(&target.id, since).await? {
+            StopEvidence::Absent => {
+                info!(container = name, "{name} was not stopped since the intent: executing it now");
+                return self.act(call, &found, called_at).await;
+            }
+            StopEvidence::Present => {
+                info!(container = name, "{name} was stopped since the intent: an earlier call may be under way");
+            }
+            StopEvidence::Unknown => {
+                info!(container = name, "the engine has dropped older events: waiting for an earlier call");
+            }
+        }
+        self.wait_for_earlier_call(call, called_at).await
+    }
+
+    /// Waits until an earlier restart has ended one way or the other.
+    async fn wait_for_earlier_call(
+        &self,
+        call: Call,
+        called_at: &mut Option<Timestamp>,
+    ) -> Result<ExecutionResult, Failure> {
+        let name = self.name;
+        let began = Instant::now();
+        let mut stopped_since = None;
+        loop {
+            let found = self.container_state().await?;
+            if found.started_at != self.intent.target.started_at {
+                return Ok(self.found(&found, *called_at));
+            }
+            match found.state {
+                State::Exited | State::Dead | State::Created => {
+                    let since = *stopped_since.get_or_insert_with(Instant::now);
+                    if since.elapsed() >= STAYS_STOPPED {
+                        self.check_fresh()?;
+                        info!(container = name, "{name} was stopped and stays so: starting it");
+                        return self.finish(called_at).await;
+                    }
+                }
+                State::Running | State::Paused | State::Restarting | State::Removing => {
+                    stopped_since = None;
+                    if began.elapsed() >= Duration::from(self.stop_timeout(&found)) + UNDER_WAY {
+                        info!(container = name, "no earlier call for {name} was under way: executing the intent now");
+                        return self.act(call, &found, called_at).await;
+                    }
+                }
+            }
+            sleep(POLL_EVERY).await;
+        }
+    }
+
+    /// Docker may refuse a restart between its halves (its port is taken, a mount is gone). A container that we have stopped
+    /// must not stay down for that, so its start is retried.
+    async fn after_refusal(&self, error: Error, called_at: &mut Option<Timestamp>) -> Result<ExecutionResult, Failure> {
+        if !matches!(self.container_state().await?.state, State::Exited | State::Dead) {
+            return Err(error.into());
+        }
+        warn!(container = self.name, "{error}; {} is stopped now, starting it", self.name);
+        let mut pauses = RETRY_PAUSES.into_iter();
+        loop {
+            match (self.finish(called_at).await, pauses.next()) {
+                (Err(Failure::Impossible(_)), Some(pause)) => sleep(pause).await,
+                (outcome, _) => return outcome,
+            }
+        }
+    }
+
+    /// Executes the second half of a restart whose first half is done.
+    async fn finish(&self, called_at: &mut Option<Timestamp>) -> Result<ExecutionResult, Failure> {
+        (self.may_act)().await?;
+        let (began, at) = (Instant::now(), self.clock.now());
+        called_at.get_or_insert(at);
+        self.engine.start(&self.intent.target.id).await?;
+        let took = Span::from(began.elapsed());
+        let now = self.container_state().await?;
+        Ok(ExecutionResult::Done {
+            target: Some(self.run_of(&now)),
+            called_at: *called_at,
+            took,
+            proof: Proof::Answered,
+        })
+    }
+
+    /// The remedy was executed, but this process has no answer of the engine to it.
+    fn found(&self, found: &ContainerState, called_at: Option<Timestamp>) -> ExecutionResult {
+        info!(container = self.name, "{} has started again since: the intent is executed", self.name);
+        let took = Span::between(called_at.unwrap_or(self.intended_at), found.started_at.unwrap_or(self.intended_at));
+        ExecutionResult::Done { target: Some(self.run_of(found)), called_at, took, proof: Proof::Found }
+    }
+
+    fn run_of(&self, found: &ContainerState) -> Target {
+        Target { id: self.intent.target.id.clone(), started_at: found.started_at }
+    }
+
+    fn stop_timeout(&self, found: &ContainerState) -> Span {
+        self.intent.stop_timeout.or(found.stop_timeout).unwrap_or(STOP_TIMEOUT)
+    }
+}
+
+#[cfg(test)]
+mod tests;
