@@ -1,4 +1,4 @@
-//! Web addresses. One may hold a password, which is never shown.
+//! Web addresses, shown without the password that one may contain.
 
 use std::{fmt, ops::Deref, str::FromStr};
 

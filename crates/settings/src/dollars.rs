@@ -1,4 +1,4 @@
-//! Amounts of money, which are counted in whole millionths of a US dollar so that sums are exact.
+//! Amounts of money, counted in whole millionths of a US dollar so that sums are exact.
 
 use std::fmt;
 
@@ -17,9 +17,9 @@ impl Dollars {
         self.0
     }
 
-    /// None when the number is none, is below zero, or is more than there is.
+    /// `None` when it is not a number, negative, or more than a billion.
     pub fn new(dollars: f64) -> Option<Self> {
-        /// Above this a float no longer knows cents.
+        /// Above this a float no longer represents millionths.
         const MOST: f64 = 1e9;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is between 0 and 1e15")]
         (0.0..=MOST).contains(&dollars).then(|| Self((dollars * 1e6).round() as u64))
