@@ -1,12 +1,12 @@
 //! Raises alerts: one per incident, escalated at most once and resolved at most once.
 //!
-//! The first diagnosis of an incident raises its alert (under [`AlertScope::Failures`] only if HemoStat cannot or must not heal
-//! it). The alert is escalated when a person is needed, and resolved when no remedy is pending and no symptom has been active
-//! for the stabilisation window. A symptom that comes back within that window belongs to the same incident, so a resolved
-//! alert does not come back. What would be reported again is recorded as suppressed, once.
+//! The first diagnosis of an incident raises its alert (under [`AlertScope::Failures`] only if HemoStat cannot or must
+//! not heal it). The alert is escalated when a person is needed, and resolved when no remedy is pending and no symptom
+//! has been active for the stabilisation window. A symptom that comes back within that window belongs to the same
+//! incident, so a resolved alert does not come back. What would be reported again is recorded as suppressed, once.
 //!
-//! The key is the incident, and an incident belongs to one container: three containers that get sick in one second are three
-//! alerts, and one container that is sick for an hour is one.
+//! The key is the incident, and an incident belongs to one container: three containers that get sick in one second are
+//! three alerts, and one container that is sick for an hour is one.
 
 mod case;
 mod notice;
@@ -129,7 +129,8 @@ impl Evaluation<'_> {
         }
     }
 
-    /// Since when nothing has been wrong, and how the incident ended; none while a symptom is active or a remedy is pending.
+    /// Since when nothing has been wrong, and how the incident ended; none while a symptom is active or a remedy is
+    /// pending.
     fn ended(&self, incident: &IncidentId, case: &Case, raised_at: Timestamp) -> Option<(Timestamp, Resolution)> {
         let condition = &self.state.condition;
         let is_active = condition.symptoms.values().any(|symptom| symptom.incident.as_ref() == Some(incident));

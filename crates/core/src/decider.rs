@@ -6,9 +6,9 @@
 //!   trigger: an event or a timer ──┴──► decide(state, shared, trigger, policy, now) ──► events, timers
 //! ```
 //!
-//! The runtime folds everything on the log *before* it asks for a decision, and commits the decision only if the subject's
-//! version has not advanced meanwhile (optimistic concurrency). So a decision may use everything on the log, including
-//! events younger than its trigger.
+//! The runtime folds everything on the log *before* it asks for a decision, and commits the decision only if the
+//! subject's version has not advanced meanwhile (optimistic concurrency). So a decision may use everything on the log,
+//! including events younger than its trigger.
 
 use hemostat_schema::{Event, Family, NewEvent, Recorded, Subject, Timestamp};
 use serde::{Serialize, de::DeserializeOwned};

@@ -8,7 +8,8 @@
 //!     └─► no result within its time ──► inconclusive
 //! ```
 //!
-//! A remedy that was not carried out gets no verdict: `failed`, or `refused` because its intent was not durable, ends it.
+//! A remedy that was not carried out gets no verdict: `failed`, or `refused` because its intent was not durable, ends
+//! it.
 
 use hemostat_schema::{
     Action, Event, EventId, Family, IncidentId, NewEvent, Observation, Recorded, Span, Subject, Timestamp,
@@ -23,6 +24,7 @@ use crate::{
     last_applied::LastApplied,
     observe::{
         condition::{Condition, OperatorHalt},
+        lifecycle,
         pids::pids_share,
         pressure::worst_pressure,
     },
@@ -102,10 +104,8 @@ impl Decider for Judge {
         state.condition.evolve(event);
         match event.event() {
             Some(Event::Observation(seen)) => {
-                match seen {
-                    Observation::EngineLost(_) => shared.engine_lost = true,
-                    Observation::EngineFound(_) => shared.engine_lost = false,
-                    _ => {}
+                if let Some(lost) = lifecycle::engine_lost(seen) {
+                    shared.engine_lost = lost;
                 }
                 if let Some(open) = &mut state.open {
                     open.observe(seen);
@@ -119,19 +119,12 @@ impl Decider for Judge {
     fn decide(state: &State, shared: &Shared, trigger: &Trigger<'_>, policy: &Policy, now: Timestamp) -> Decision {
         let Some(open) = &state.open else { return Decision::nothing() };
         let evaluation = Evaluation { state, shared, open, subject: trigger.subject(), policy, now };
-        match (trigger, trigger.event(), open.done) {
-            (Trigger::Timer(timer), ..) => evaluation.timer(timer),
-            (_, Some(Event::Action(Action::Authorised(_))), None) => {
-                Decision::nothing().set_timer(VERDICT, evaluation.deadline())
-            }
-            (_, Some(Event::Action(Action::Succeeded(_))), Some(done)) => match &open.setback {
-                None => Decision::nothing().set_timer(VERDICT, policy.stabilisation.after(done)),
-                Some(_) => evaluation.evaluate(),
-            },
-            (_, Some(Event::Observation(seen)), Some(_)) if !matches!(seen, Observation::Sampled(_)) => {
-                evaluation.evaluate()
-            }
-            _ => Decision::nothing(),
+        match (trigger, trigger.event()) {
+            (Trigger::Timer(timer), _) => evaluation.timer(timer),
+            (Trigger::Event(_), Some(Event::Action(action))) => evaluation.action(action),
+            (Trigger::Event(_), Some(Event::Observation(Observation::Sampled(_)))) => Decision::nothing(),
+            (Trigger::Event(_), Some(Event::Observation(_))) => evaluation.evaluate(),
+            (Trigger::Event(_), Some(Event::Diagnosis(_) | Event::Alert(_)) | None) => Decision::nothing(),
         }
     }
 }
@@ -245,6 +238,32 @@ impl Evaluation<'_> {
         self.verdict(Outcome::Inconclusive, "no result of the remedy was recorded".into())
     }
 
+    fn action(&self, action: &Action) -> Decision {
+        match (action, self.open.done) {
+            (Action::Authorised(_), None) => Decision::nothing().set_timer(VERDICT, self.deadline()),
+            (Action::Succeeded(_), Some(done)) => match &self.open.setback {
+                None => Decision::nothing().set_timer(VERDICT, self.policy.stabilisation.after(done)),
+                Some(_) => self.evaluate(),
+            },
+            (Action::Authorised(_), Some(_))
+            | (Action::Succeeded(_), None)
+            | (
+                Action::Proposed(_)
+                | Action::Approved(_)
+                | Action::Denied(_)
+                | Action::Expired(_)
+                | Action::Refused(_)
+                | Action::Failed(_)
+                | Action::Verified(_)
+                | Action::GaveUp(_)
+                | Action::BreakerReset(_)
+                | Action::Paused(_)
+                | Action::Resumed(_),
+                _,
+            ) => Decision::nothing(),
+        }
+    }
+
     /// When the result of the action must be known.
     fn deadline(&self) -> Timestamp {
         RESULT_WITHIN.after(self.open.stop_timeout.unwrap_or_default().after(self.open.at))
@@ -311,9 +330,9 @@ impl Evaluation<'_> {
 
     /// Whether a symptom says anything about the remedy.
     ///
-    /// A restart loop is cleared only after a long time; the judgement rests on this run not having ended. The same holds for
-    /// flapping and killed children. A new run has the same CPU limit, neighbours and disk as the one before; a shortage of
-    /// those counts only against a remedy for it.
+    /// A restart loop is cleared only after a long time; the judgement rests on this run not having ended. The same
+    /// holds for flapping and killed children. A new run has the same CPU limit, neighbours and disk as the one before;
+    /// a shortage of those counts only against a remedy for it.
     fn bears_on(&self, symptom: Symptom) -> bool {
         let remedy = &self.open.remedy;
         self.state.condition.is_sick_with(symptom)

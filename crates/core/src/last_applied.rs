@@ -13,8 +13,8 @@ pub struct LastApplied(Option<EventId>);
 impl LastApplied {
     /// Whether `event` has not been applied yet; if so, it counts as applied from now on.
     ///
-    /// Samples do not advance the position (each would change the row of an otherwise idle container), so whatever a fold
-    /// keeps of a sample must be the same when the sample is applied twice.
+    /// Samples do not advance the position (each would change the row of an otherwise idle container), so whatever a
+    /// fold keeps of a sample must be the same when the sample is applied twice.
     pub fn advance(&mut self, event: &Recorded) -> bool {
         let is_new = self.0.is_none_or(|last| last < event.id);
         if is_new && event.event().is_some_and(Event::advances_version) {

@@ -1,7 +1,7 @@
 //! Every decision and every fold of HemoStat.
 //!
-//! Nothing here is async, reads a clock, a random number or the environment, or does I/O. Events come in, time comes in as an
-//! argument, and decisions go out as events: so any history can be decided again.
+//! Nothing here is async, reads a clock, a random number or the environment, or does I/O. Events come in, time comes in
+//! as an argument, and decisions go out as events: so any history can be decided again.
 //!
 //! | module | task |
 //! |---|---|

@@ -6,16 +6,17 @@
 //!                                              └──────► symptom raised ──► worsened ──► cleared
 //! ```
 //!
-//! A symptom is raised once, worsened at most once and cleared once, however often the container is looked at. A fault is
-//! debounced before the symptom is raised, and so is its absence before the symptom is cleared (hysteresis), so that nothing
-//! flaps.
+//! A symptom is raised once, worsened at most once and cleared once, however often the container is looked at. A fault
+//! is debounced before the symptom is raised, and so is its absence before the symptom is cleared (hysteresis), so that
+//! nothing flaps.
 //!
-//! The new state is the fold of the emitted events ([`State::evolve`]), so it can be rebuilt from the log. Only the windows
-//! of samples are not on the log (a sample every few seconds would be too much to keep): after a restart of HemoStat a high
-//! level must be debounced again, and baselines are learnt again. The caller owns the clock: `at` says when something was
-//! seen.
+//! The new state is the fold of the emitted events ([`State::evolve`]), so it can be rebuilt from the log. Only the
+//! windows of samples are not on the log (a sample every few seconds would be too much to keep): after a restart of
+//! HemoStat a high level must be debounced again, and baselines are learnt again. The caller owns the clock: `at` says
+//! when something was seen.
 //!
-//! A symptom of low severity is worth knowing and nothing more: it belongs to no incident, opens none and keeps none open.
+//! A symptom of low severity is worth knowing and nothing more: it belongs to no incident, opens none and keeps none
+//! open.
 
 use hemostat_schema::{
     Cause, IncidentId, NewEvent, Observation, Span, Subject, Timestamp,
@@ -52,8 +53,8 @@ use symptoms::Change;
 /// What the monitor saw of a container.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ObservationInput {
-    /// The result of an inspection: the first input of a container, and again whenever something may have changed or been
-    /// missed.
+    /// The result of an inspection: the first input of a container, and again whenever something may have changed or
+    /// been missed.
     Facts(Box<Facts>),
     /// A run began.
     Started(Target),
@@ -87,8 +88,8 @@ pub enum ObservationInput {
 /// Applies what was seen of `subject` at `at` to the state, and returns the events to append to the log.
 ///
 /// Every input but an inspection is ignored until the container was inspected. What is already known (a replayed Docker
-/// event, unchanged facts) gives no event, so a caller that is unsure simply inspects again. After a removal the state is
-/// the default again.
+/// event, unchanged facts) gives no event, so a caller that is unsure simply inspects again. After a removal the state
+/// is the default again.
 pub fn observe(
     state: &mut State,
     subject: &Subject,
@@ -196,8 +197,8 @@ impl Observer<'_> {
             && known.exit.is_some()
             && facts.exit.is_some_and(|exit| exit.by != ExitBy::Operator)
         {
-            // The exit event says who ended the run; a later inspection cannot. Only that an operator stopped the container
-            // between two runs becomes known after the exit.
+            // The exit event says who ended the run; a later inspection cannot. Only that an operator stopped the
+            // container between two runs becomes known after the exit.
             facts.exit = known.exit;
         }
         if *known != facts {
@@ -308,8 +309,8 @@ impl Observer<'_> {
     }
 }
 
-/// Whether the next sample of a container is due on the log, after the `last` one. Each container has its slot at another
-/// offset within `every`, so that ten thousand containers are not recorded at one instant.
+/// Whether the next sample of a container is due on the log, after the `last` one. Each container has its slot at
+/// another offset within `every`, so that ten thousand containers are not recorded at one instant.
 fn is_slot(spread: u64, last: Timestamp, now: Timestamp, every: Span) -> bool {
     let every = i64::try_from(every.as_millis()).unwrap_or(i64::MAX).max(1);
     let offset = i64::try_from(spread % every.unsigned_abs()).unwrap_or(0);

@@ -1,8 +1,9 @@
-//! The policy that HemoStat decides by: the limits of the whole installation, and what the labels of a container override.
+//! The policy that HemoStat decides by: the limits of the whole installation, and what the labels of a container
+//! override.
 //!
-//! A label that cannot be parsed never grants a permission: it is reported as a fault, and where it would have restricted
-//! something (mode, actions, enable) the most cautious reading applies. Every default stands in one table, in
-//! `policy/defaults.rs`.
+//! A label that cannot be parsed never grants a permission: it is reported as a fault, and where it would have
+//! restricted something (mode, actions, enable) the most cautious reading applies. Every default stands in one table,
+//! in `policy/defaults.rs`.
 
 use hemostat_schema::{Confidence, Span, container::Facts};
 use serde::{Deserialize, Serialize};

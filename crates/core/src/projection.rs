@@ -3,7 +3,8 @@
 use hemostat_schema::{Family, Recorded};
 use serde::{Serialize, de::DeserializeOwned};
 
-/// A row of a read model. Unlike a decider's state it has no default: a row exists only once there is something to show.
+/// A row of a read model. Unlike a decider's state it has no default: a row exists only once there is something to
+/// show.
 pub trait Row: Clone + PartialEq + std::fmt::Debug + Serialize + DeserializeOwned + Send + Sync + 'static {}
 
 impl<T: Clone + PartialEq + std::fmt::Debug + Serialize + DeserializeOwned + Send + Sync + 'static> Row for T {}
@@ -12,8 +13,8 @@ impl<T: Clone + PartialEq + std::fmt::Debug + Serialize + DeserializeOwned + Sen
 pub trait Projection: Send + Sync + 'static {
     /// The view's name; with the version also the consumer group.
     const NAME: &'static str;
-    /// Incremented when `Row` or `evolve` change their meaning: a new version is a new consumer group that reads the log
-    /// from the beginning.
+    /// Incremented when `Row` or `evolve` change their meaning: a new version is a new consumer group that reads the
+    /// log from the beginning.
     const VERSION: u16;
     /// The families of events that it folds.
     const READS: &'static [Family];

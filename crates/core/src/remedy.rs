@@ -1,12 +1,12 @@
 //! Authorises remedies: each requested remedy is authorised, proposed to a person, or refused with its reason.
 //!
-//! The safety of HemoStat is here, and it rests on the log alone: [`State`] is the history of one container, `limits` checks
-//! a remedy against every limit in one fixed order, and this file says when to evaluate and what to emit.
+//! The safety of HemoStat is here, and it rests on the log alone: [`State`] is the history of one container, `limits`
+//! checks a remedy against every limit in one fixed order, and this file says when to evaluate and what to emit.
 //!
-//! A diagnosis starts the first evaluation. Further ones follow when a timer is due that a refusal or an attempt set, when a
-//! person answers, when an operator resets the breaker, and when the container's facts change. A reason is recorded once per
-//! incident and attempt, not once per evaluation, so a container that is sick through an hour of polls leaves a handful of
-//! events.
+//! A diagnosis starts the first evaluation. Further ones follow when a timer is due that a refusal or an attempt set,
+//! when a person answers, when an operator resets the breaker, and when the container's facts change. A reason is
+//! recorded once per incident and attempt, not once per evaluation, so a container that is sick through an hour of
+//! polls leaves a handful of events.
 
 use hemostat_schema::{
     Action, Cause, Diagnosis, Event, Family, NewEvent, Observation, Recorded, Span, Timestamp,
@@ -39,8 +39,8 @@ const RETRY: &str = "retry";
 const EXPIRY: &str = "expiry";
 /// How long a person has to answer a proposal.
 const ANSWER_WITHIN: Span = Span::from_secs(3600);
-/// How often to evaluate again when the reason may pass without an event of this container: healing is paused on the host,
-/// or the host is in a storm.
+/// How often to evaluate again when the reason may pass without an event of this container: healing is paused on the
+/// host, or the host is in a storm.
 const RECHECK_AFTER: Span = Span::from_secs(30);
 
 /// Authorises remedies.

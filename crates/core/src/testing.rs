@@ -1,7 +1,7 @@
 //! Test tools: given/when/then for any decider, and a simulated loop for laws over whole histories.
 //!
-//! Time is a number, ids are counted, and the log is a vector. Behind the feature `testing`, for tests of this crate and of
-//! others.
+//! Time is a number, ids are counted, and the log is a vector. Behind the feature `testing`, for tests of this crate
+//! and of others.
 
 mod events;
 mod given;

@@ -10,8 +10,8 @@
 //! | [`Dedup`] | incident | its open alert |
 //! | [`Calibration`] | container | how good the confidence of its diagnoses was |
 //!
-//! No decision reads a view: a decider folds the log itself. A view that lags makes a page stale, never an action wrong.
-//! Every row carries the id of the last event that it applied, and ignores that event and any earlier one.
+//! No decision reads a view: a decider folds the log itself. A view that lags makes a page stale, never an action
+//! wrong. Every row carries the id of the last event that it applied, and ignores that event and any earlier one.
 
 pub mod attempt;
 pub mod attention;

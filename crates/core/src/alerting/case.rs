@@ -128,7 +128,8 @@ impl Case {
                 self.symptoms.insert(raised.symptom, raised.evidence.clone());
                 self.severity = self.severity.max(raised.severity);
                 (self.healed, self.failed) = (false, false);
-                // The alert was resolved when an operator stopped the container; the fault is back and is reported again.
+                // The alert was resolved when an operator stopped the container; the fault is back and is reported
+                // again.
                 if self.stage == Stage::Resolved {
                     (self.stage, self.escalated) = (Stage::Unreported, false);
                     self.suppressed.clear();

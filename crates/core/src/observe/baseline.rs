@@ -1,13 +1,13 @@
 //! The usual level of a signal of one container, and whether the signal is far above it.
 //!
 //! The baseline is an exponentially weighted mean; the spread around it is an exponentially weighted mean of absolute
-//! differences. For normally distributed values the standard deviation is √(π/2) ≈ 1.2533 times that, and outliers move it
-//! far less than they move a root of squares. A value is unusual if it is more than six deviations above the mean and at
-//! least a fixed floor above it, so that a very steady signal does not become unusual by a trifle.
+//! differences. For normally distributed values the standard deviation is √(π/2) ≈ 1.2533 times that, and outliers move
+//! it far less than they move a root of squares. A value is unusual if it is more than six deviations above the mean
+//! and at least a fixed floor above it, so that a very steady signal does not become unusual by a trifle.
 //!
-//! A value below the baseline is never unusual: an idle container is not sick. While a value is unusual the mean follows it
-//! ten times more slowly and the spread does not follow it at all, so a load that lasts for hours becomes usual and a peak
-//! does not.
+//! A value below the baseline is never unusual: an idle container is not sick. While a value is unusual the mean
+//! follows it ten times more slowly and the spread does not follow it at all, so a load that lasts for hours becomes
+//! usual and a peak does not.
 
 use hemostat_schema::{
     ByteCount, Span, Timestamp,

@@ -1,8 +1,8 @@
 //! The present condition of a container: its facts, its active symptoms, and whether an operator keeps it from running.
 //!
-//! The deciders that diagnose, authorise, judge and alert share this fold. Its delicate part is who ended a run: to Docker,
-//! HemoStat's own restart is a stop like an operator's. The end of the very run that an open authorisation targets is
-//! therefore HemoStat's doing and not an operator's.
+//! The deciders that diagnose, authorise, judge and alert share this fold. Its delicate part is who ended a run: to
+//! Docker, HemoStat's own restart is a stop like an operator's. The end of the very run that an open authorisation
+//! targets is therefore HemoStat's doing and not an operator's.
 
 use std::collections::BTreeMap;
 
@@ -177,9 +177,9 @@ impl Condition {
 
     /// Whether `symptom` is active and visible in the present run; `diagnosed` is the run that a diagnosis was about.
     ///
-    /// A symptom stays active for a while after the container got well (hysteresis), and after a restart it describes the
-    /// earlier run. Acting on it then would disturb a container that is recovering. A symptom that belongs to no incident is
-    /// never visible.
+    /// A symptom stays active for a while after the container got well (hysteresis), and after a restart it describes
+    /// the earlier run. Acting on it then would disturb a container that is recovering. A symptom that belongs to no
+    /// incident is never visible.
     pub fn shows(&self, symptom: Symptom, diagnosed: &Target) -> bool {
         let active = self.symptoms.get(&symptom).filter(|active| active.opens_incident());
         let (Some(active), Some(facts)) = (active, &self.facts) else { return false };

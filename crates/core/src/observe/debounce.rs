@@ -1,5 +1,6 @@
-//! Debounce with hysteresis: a signal is exceeded once it has been above its threshold for long enough, and cleared once
-//! it has been below a lower threshold for long enough. Between the two thresholds nothing changes, so nothing flaps.
+//! Debounce with hysteresis: a signal is exceeded once it has been above its threshold for long enough, and cleared
+//! once it has been below a lower threshold for long enough. Between the two thresholds nothing changes, so nothing
+//! flaps.
 
 use hemostat_schema::{Percent, Span, Timestamp, observation::Severity};
 
@@ -38,8 +39,8 @@ impl Comparison {
     }
 }
 
-/// The share below which a signal with this threshold counts as cleared, in percent. At least half the threshold, so that
-/// a low threshold can be cleared too.
+/// The share below which a signal with this threshold counts as cleared, in percent. At least half the threshold, so
+/// that a low threshold can be cleared too.
 pub(super) fn clear_threshold(threshold: f64) -> f64 {
     (threshold - HYSTERESIS).max(threshold / 2.0)
 }

@@ -1,8 +1,8 @@
 //! The signal of symptom `memory_leak`: memory grows along a line that will reach the limit soon.
 //!
-//! Memory is sampled down to the minimum of each short interval, and of these minima only the *lower envelope* counts: what
-//! no later value has fallen below. So a garbage collector's saw-tooth and a page cache that comes and goes are judged by
-//! their troughs, and a steady leak by itself.
+//! Memory is sampled down to the minimum of each short interval, and of these minima only the *lower envelope* counts:
+//! what no later value has fallen below. So a garbage collector's saw-tooth and a page cache that comes and goes are
+//! judged by their troughs, and a steady leak by itself.
 //!
 //! ```text
 //!   level teeth      /|  /|  /            leak         __/   start-up     ______
@@ -10,13 +10,13 @@
 //!   envelope       _______/   hinge: no line     __/      line        _/         flattens: no line
 //! ```
 //!
-//! A line is a leak if it fits (`r²`), if its first and its second half both rise (one step, one ramp that has flattened or
-//! one tooth does not), if memory has not been higher before and come back, and if the line reaches the limit in time. The
-//! rate is the lower of that of the whole and of the second half. The first third of `leak_over` after the start of a run is
-//! ignored.
+//! A line is a leak if it fits (`r²`), if its first and its second half both rise (one step, one ramp that has
+//! flattened or one tooth does not), if memory has not been higher before and come back, and if the line reaches the
+//! limit in time. The rate is the lower of that of the whole and of the second half. The first third of `leak_over`
+//! after the start of a run is ignored.
 //!
-//! The first tooth of a run that takes longer than `leak_over` cannot be told from a leak. The symptom is cleared when the
-//! memory is given back, and the next tooth is recognised.
+//! The first tooth of a run that takes longer than `leak_over` cannot be told from a leak. The symptom is cleared when
+//! the memory is given back, and the next tooth is recognised.
 
 use std::collections::VecDeque;
 
@@ -221,8 +221,8 @@ impl Line {
     }
 }
 
-/// The least-squares line through points: its slope and its coefficient of determination, which is 1 for points that are
-/// all equally high. None for fewer than two distinct instants.
+/// The least-squares line through points: its slope and its coefficient of determination, which is 1 for points that
+/// are all equally high. None for fewer than two distinct instants.
 fn slope(points: &[(f64, f64)]) -> Option<(f64, f64)> {
     let count = bytes(points.len() as u64);
     let mean = |value: fn(&(f64, f64)) -> f64| points.iter().map(value).sum::<f64>() / count;

@@ -1,7 +1,7 @@
 //! The fold of observations into [`Facts`]: what is known of a container, updated by each run that begins or ends.
 //!
-//! Inspecting a container gives all facts at once; Docker's event stream gives the changes. Both become observations, and
-//! every decision knows a container by this one fold of them.
+//! Inspecting a container gives all facts at once; Docker's event stream gives the changes. Both become observations,
+//! and every decision knows a container by this one fold of them.
 
 use hemostat_schema::{
     Observation,
@@ -56,10 +56,32 @@ pub fn apply(known: &mut Option<Facts>, seen: &Observation) {
     }
 }
 
+/// Whether the Docker engine of the host stopped answering (true) or answers again (false), if the observation says so.
+pub fn engine_lost(seen: &Observation) -> Option<bool> {
+    match seen {
+        Observation::EngineLost(_) => Some(true),
+        Observation::EngineFound(_) => Some(false),
+        Observation::Seen(_)
+        | Observation::Removed(_)
+        | Observation::Started(_)
+        | Observation::Exited(_)
+        | Observation::Paused(_)
+        | Observation::Unpaused(_)
+        | Observation::HealthChanged(_)
+        | Observation::Sampled(_)
+        | Observation::Stored(_)
+        | Observation::Examined(_)
+        | Observation::DiskMeasured(_)
+        | Observation::SymptomRaised(_)
+        | Observation::SymptomWorsened(_)
+        | Observation::SymptomCleared(_) => None,
+    }
+}
+
 /// Whether Docker itself starts the container again after its run ended like this.
 ///
-/// The rule is that of Docker's restart manager: never after an operator stopped it; with `on-failure` only after an error,
-/// and only as often as the policy says
+/// The rule is that of Docker's restart manager: never after an operator stopped it; with `on-failure` only after an
+/// error, and only as often as the policy says
 /// (<https://docs.docker.com/engine/containers/start-containers-automatically/>).
 pub fn will_restart(facts: &Facts, exit: &Exit) -> bool {
     if exit.by == ExitBy::Operator {

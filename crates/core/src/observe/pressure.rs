@@ -41,8 +41,8 @@ impl Pressure {
 
 /// The resource with the highest pressure.
 ///
-/// A container that its own CPU limit throttles waits for CPU too; symptom `cpu_throttled` reports that, so CPU pressure
-/// does not count while throttling is above its threshold.
+/// A container that its own CPU limit throttles waits for CPU too; symptom `cpu_throttled` reports that, so CPU
+/// pressure does not count while throttling is above its threshold.
 pub(crate) fn worst_pressure(strain: &Strain, sensitivity: &Sensitivity) -> Option<(Resource, Percent)> {
     let throttled = strain.throttled.is_some_and(|throttled| throttled > sensitivity.throttled);
     [

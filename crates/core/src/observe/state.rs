@@ -219,8 +219,8 @@ impl State {
         }
     }
 
-    /// Docker's restart policy made a start out of `restarting`. Docker's own counter shows the restarts that the monitor
-    /// missed.
+    /// Docker's restart policy made a start out of `restarting`. Docker's own counter shows the restarts that the
+    /// monitor missed.
     fn count_restarts(&mut self, at: Timestamp, seen: &Observation) {
         let Some(known) = &self.facts else { return };
         let more = match seen {

@@ -1,8 +1,9 @@
 //! The signal of symptom `disk_filling`: whether this container is the one that fills the disk.
 //!
 //! Sizes are expensive to ask for, so the monitor measures them every few minutes, whether the container runs or not. A
-//! full disk affects every container of the host; the symptom is raised for the container that keeps the most on it, for
-//! one that would fill the rest within a day, and, however empty the disk is, for one that will fill it within an hour.
+//! full disk affects every container of the host; the symptom is raised for the container that keeps the most on it,
+//! for one that would fill the rest within a day, and, however empty the disk is, for one that will fill it within an
+//! hour.
 
 use std::collections::VecDeque;
 

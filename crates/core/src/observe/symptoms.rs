@@ -15,9 +15,9 @@
 //! | disk filling | the disk is full or will be, and this container fills it | neither, with a margin |
 //! | … unusual | far above its baseline for the required time | half as far, for `clear_after` |
 //!
-//! Every symptom is cleared when an operator stops or pauses the container, and when it is removed. A container that was
-//! just created (deployed, or recreated by an update) has a grace period: a fault that begins in it is raised only if it is
-//! still there at its end.
+//! Every symptom is cleared when an operator stops or pauses the container, and when it is removed. A container that
+//! was just created (deployed, or recreated by an update) has a grace period: a fault that begins in it is raised only
+//! if it is still there at its end.
 
 use hemostat_schema::{
     Span, Timestamp,

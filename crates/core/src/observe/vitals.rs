@@ -1,12 +1,13 @@
 //! The resource use of a container at one instant, computed from the raw counters of its cgroup or of `docker stats`.
 //!
-//! **CPU** is a share of what the container may use: of its own limit, or of all the host's cores if it has none. So one
-//! busy core of sixteen is 6 %, and a container limited to half a core is at 100 % when it uses half a core. The deltas are
-//! those of Docker's own client (`calculateCPUPercentUnix` in docker/cli, `cli/command/container/stats_helpers.go`): CPU time
-//! of the container over CPU time of the host. If the host's CPU time is unknown, wall time between the samples replaces it.
+//! **CPU** is a share of what the container may use: of its own limit, or of all the host's cores if it has none. So
+//! one busy core of sixteen is 6 %, and a container limited to half a core is at 100 % when it uses half a core. The
+//! deltas are those of Docker's own client (`calculateCPUPercentUnix` in docker/cli,
+//! `cli/command/container/stats_helpers.go`): CPU time of the container over CPU time of the host. If the host's CPU
+//! time is unknown, wall time between the samples replaces it.
 //!
-//! **Memory** excludes page cache, which the kernel gives back on demand: usage less `total_inactive_file` (cgroup v1) or
-//! `inactive_file` (cgroup v2), as `calculateMemUsageUnixNoCache` in the same file does.
+//! **Memory** excludes page cache, which the kernel gives back on demand: usage less `total_inactive_file` (cgroup v1)
+//! or `inactive_file` (cgroup v2), as `calculateMemUsageUnixNoCache` in the same file does.
 
 use hemostat_schema::{
     ByteCount, Percent, Timestamp,
@@ -30,7 +31,8 @@ pub struct RawSample {
     pub inactive_file: Option<u64>,
     /// Inactive page cache in bytes, on cgroup v1 (`stats.total_inactive_file`).
     pub total_inactive_file: Option<u64>,
-    /// The memory limit in bytes as the source reports it (`memory_stats.limit`); the host's memory or more if there is none.
+    /// The memory limit in bytes as the source reports it (`memory_stats.limit`); the host's memory or more if there is
+    /// none.
     pub memory_limit: u64,
     /// The host's memory in bytes; zero if unknown.
     pub host_memory: u64,
@@ -75,8 +77,8 @@ pub struct Pressure {
 
 /// The vitals of a container with these limits at `now`, given the sample `before`.
 ///
-/// None while CPU use is unknown: there is no earlier sample, no time has passed, or a counter fell because the container
-/// was restarted in between.
+/// None while CPU use is unknown: there is no earlier sample, no time has passed, or a counter fell because the
+/// container was restarted in between.
 pub fn vitals(now: &RawSample, before: Option<&RawSample>, limits: &Limits) -> Option<Vitals> {
     let (memory_used, memory_limit) = (memory_used(now), memory_limit(now, limits));
     Some(Vitals {
@@ -99,8 +101,8 @@ pub fn vitals(now: &RawSample, before: Option<&RawSample>, limits: &Limits) -> O
     })
 }
 
-/// The share of the periods since the earlier sample in which the CPU limit stopped the container; none without a limit,
-/// zero if it did not want to run.
+/// The share of the periods since the earlier sample in which the CPU limit stopped the container; none without a
+/// limit, zero if it did not want to run.
 fn throttled(now: &RawSample, before: &RawSample) -> Option<Percent> {
     let (now, before) = (now.throttling?, before.throttling?);
     let periods = now.periods.checked_sub(before.periods)?;

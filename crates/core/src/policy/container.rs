@@ -20,7 +20,8 @@ pub struct ContainerPolicy {
     pub cooldown: Span,
     /// Maximum attempts within the rolling window (`hemostat.max_retries`); zero forbids every remedy.
     pub max_retries: u32,
-    /// How long it may take to stop (`hemostat.stop_timeout`, `autoheal.stop.timeout`); none: the container's own timeout.
+    /// How long it may take to stop (`hemostat.stop_timeout`, `autoheal.stop.timeout`); none: the container's own
+    /// timeout.
     pub stop_timeout: Option<Span>,
     /// CPU threshold (`hemostat.thresholds.cpu`).
     pub cpu: Percent,
@@ -28,10 +29,11 @@ pub struct ContainerPolicy {
     pub memory: Percent,
     /// How long a signal must be above its threshold before its symptom is raised (`hemostat.for`).
     pub sustained: Span,
-    /// How long the health check must fail before `unhealthy` is raised (`hemostat.for`). The default is at once, as the
-    /// health check has retries of its own.
+    /// How long the health check must fail before `unhealthy` is raised (`hemostat.for`). The default is at once, as
+    /// the health check has retries of its own.
     pub unhealthy: Span,
-    /// The grace period after the container was created: a fault that passes within it is not raised (`hemostat.grace`).
+    /// The grace period after the container was created: a fault that passes within it is not raised
+    /// (`hemostat.grace`).
     pub grace: Span,
     /// An operator works on it; HemoStat does not act (`hemostat.maintenance`).
     pub maintenance: bool,

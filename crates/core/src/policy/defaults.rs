@@ -1,5 +1,5 @@
-//! Every default of the policy, as one table. The settings take their defaults from here; what a field means stands at the
-//! field.
+//! Every default of the policy, as one table. The settings take their defaults from here; what a field means stands at
+//! the field.
 
 use std::collections::BTreeSet;
 

@@ -1,8 +1,8 @@
 //! The labels of a container override its policy: HemoStat's own labels, and those of autoheal and deunhealth.
 //!
-//! People write labels, so each is parsed on its own and an invalid one affects no other. An invalid label becomes a fault
-//! and grants no permission: an invalid mode, list of actions, switch or maintenance flag is read in its most cautious sense;
-//! an invalid number or duration leaves the default in place.
+//! People write labels, so each is parsed on its own and an invalid one affects no other. An invalid label becomes a
+//! fault and grants no permission: an invalid mode, list of actions, switch or maintenance flag is read in its most
+//! cautious sense; an invalid number or duration leaves the default in place.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,8 +1,8 @@
 //! Thresholds of the signals that no label overrides.
 //!
 //! The thresholds of CPU, memory and health differ between containers, so labels override them (see
-//! [`ContainerPolicy`](super::ContainerPolicy)). The signals here are shares, rates and counts that mean the same for a small
-//! container and for a large one.
+//! [`ContainerPolicy`](super::ContainerPolicy)). The signals here are shares, rates and counts that mean the same for a
+//! small container and for a large one.
 
 use hemostat_schema::{Percent, Span};
 

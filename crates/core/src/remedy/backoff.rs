@@ -1,8 +1,8 @@
 //! Attempts at one container: how many were made recently, and when the next is due.
 //!
-//! Two limits, both computed from the log: a rolling window holds a maximum number of attempts, and within one incident each
-//! attempt waits longer than the one before (exponential backoff). An attempt counts from its authorisation, whatever its
-//! result; the wait counts from its end, so that slow remedies are spaced like quick ones.
+//! Two limits, both computed from the log: a rolling window holds a maximum number of attempts, and within one incident
+//! each attempt waits longer than the one before (exponential backoff). An attempt counts from its authorisation,
+//! whatever its result; the wait counts from its end, so that slow remedies are spaced like quick ones.
 
 use hemostat_schema::{EventId, IncidentId, Span, Timestamp, action::Outcome};
 use serde::{Deserialize, Serialize};
@@ -38,8 +38,8 @@ pub enum AttemptEnd {
     Judged(Outcome),
     /// It could not be carried out.
     Failed,
-    /// It was not carried out, for a reason that is not the container's. The next attempt waits as after an unsuccessful
-    /// one, but this one counts towards no limit.
+    /// It was not carried out, for a reason that is not the container's. The next attempt waits as after an
+    /// unsuccessful one, but this one counts towards no limit.
     #[serde(rename = "withheld")]
     NotExecuted,
 }

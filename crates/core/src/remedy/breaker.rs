@@ -9,8 +9,8 @@
 //!      └─────────────────────── it helped ─────────────────────── Probing ─┘  (one attempt)
 //! ```
 //!
-//! In the terms of the pattern: closed, open, half-open. One incident trips the breaker; once that incident and the hold are
-//! over, a new incident starts with a breaker that passes.
+//! In the terms of the pattern: closed, open, half-open. One incident trips the breaker; once that incident and the
+//! hold are over, a new incident starts with a breaker that passes.
 
 use hemostat_schema::{IncidentId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -68,8 +68,8 @@ impl Breaker {
         *self = Self::Tripped { until };
     }
 
-    /// An attempt for `incident` passed, after those `before` it. The last of those was for the incident that tripped the
-    /// breaker.
+    /// An attempt for `incident` passed, after those `before` it. The last of those was for the incident that tripped
+    /// the breaker.
     pub fn pass(&mut self, incident: Option<&IncidentId>, before: &Attempts) {
         if let Self::Tripped { .. } = self {
             let same = before.last().is_none_or(|last| last.incident.as_ref() == incident);

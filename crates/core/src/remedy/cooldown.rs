@@ -1,8 +1,8 @@
 //! The cooldown after an incident: a new incident that follows too soon is left to people.
 //!
-//! The cooldown starts when an incident ends, healed or given up. The same incident may come back within it (the circuit
-//! breaker governs a relapse); only a new one is refused. So each incident is treated, and a container that gets sick again
-//! and again is brought before a person instead of being restarted every few minutes for ever.
+//! The cooldown starts when an incident ends, healed or given up. The same incident may come back within it (the
+//! circuit breaker governs a relapse); only a new one is refused. So each incident is treated, and a container that
+//! gets sick again and again is brought before a person instead of being restarted every few minutes for ever.
 
 use hemostat_schema::{IncidentId, Span, Timestamp};
 use serde::{Deserialize, Serialize};

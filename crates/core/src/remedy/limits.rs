@@ -1,12 +1,12 @@
 //! The reasons against a remedy, checked in one fixed order; the first that applies is the refusal.
 //!
-//! The order is that of [`Refusal`]: first what an operator or owner wants, then what is doubtful, then what exceeds a limit.
-//! What is unknown counts against the remedy.
+//! The order is that of [`Refusal`]: first what an operator or owner wants, then what is doubtful, then what exceeds a
+//! limit. What is unknown counts against the remedy.
 //!
-//! **Stale.** The age of a diagnosis alone does not matter: one that HemoStat has kept observing through an hour of tripped
-//! breaker is as good as new. A diagnosis is stale after HemoStat was away: if the evaluation comes long after it was due (by
-//! the diagnosis or the timer), or if a running container has not been observed for as long. An ended container has nothing
-//! more to report; the responder makes sure that it is still that ended run before it acts.
+//! **Stale.** The age of a diagnosis alone does not matter: one that HemoStat has kept observing through an hour of
+//! tripped breaker is as good as new. A diagnosis is stale after HemoStat was away: if the evaluation comes long after
+//! it was due (by the diagnosis or the timer), or if a running container has not been observed for as long. An ended
+//! container has nothing more to report; the responder makes sure that it is still that ended run before it acts.
 
 use hemostat_schema::{
     Span, Timestamp,

@@ -16,7 +16,10 @@ use super::{
     breaker::Breaker,
     cooldown::Cooldown,
 };
-use crate::{last_applied::LastApplied, observe::condition::Condition};
+use crate::{
+    last_applied::LastApplied,
+    observe::{condition::Condition, lifecycle},
+};
 
 /// The history of one container that bears on its remedies.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -110,9 +113,10 @@ impl State {
     }
 
     fn observe(&mut self, shared: &mut Shared, event: &Recorded, seen: &Observation) {
+        if let Some(lost) = lifecycle::engine_lost(seen) {
+            shared.engine_lost = lost;
+        }
         match seen {
-            Observation::EngineLost(_) => shared.engine_lost = true,
-            Observation::EngineFound(_) => shared.engine_lost = false,
             // A symptom of low severity belongs to no incident.
             Observation::SymptomRaised(raised) if raised.severity == Severity::Low => {}
             Observation::SymptomRaised(_) => {
@@ -133,7 +137,9 @@ impl State {
             | Observation::Stored(_)
             | Observation::Examined(_)
             | Observation::DiskMeasured(_)
-            | Observation::SymptomWorsened(_) => {}
+            | Observation::SymptomWorsened(_)
+            | Observation::EngineLost(_)
+            | Observation::EngineFound(_) => {}
         }
         if let Some(name) = &event.subject.container {
             match self.condition.is_sick() {

@@ -1,7 +1,7 @@
 //! A simulated loop: several deciders on one log, with timers, on a clock that only the test advances.
 //!
-//! It does what the runtime does: fold everything on the log, decide on the next trigger, append, set timers. The test chooses
-//! which worker is next, so that laws can be checked for every order of workers.
+//! It does what the runtime does: fold everything on the log, decide on the next trigger, append, set timers. The test
+//! chooses which worker is next, so that laws can be checked for every order of workers.
 
 use std::{
     collections::{BTreeMap, VecDeque},

@@ -1,5 +1,5 @@
-//! The view `breaker`: whether HemoStat goes on trying to heal a container, by the rules of [`crate::remedy::breaker`] and
-//! [`crate::remedy::backoff`].
+//! The view `breaker`: whether HemoStat goes on trying to heal a container, by the rules of [`crate::remedy::breaker`]
+//! and [`crate::remedy::backoff`].
 
 use hemostat_schema::{Action, Event, EventId, Family, Recorded, action::Outcome};
 use serde::{Deserialize, Serialize};

@@ -1,17 +1,17 @@
-//! The view `calibration`: how good the confidence of diagnoses was, measured by the outcomes of the remedies that they asked
-//! for.
+//! The view `calibration`: how good the confidence of diagnoses was, measured by the outcomes of the remedies that they
+//! asked for.
 //!
 //! ```text
 //! diagnosis.reached ──► action.authorised ──► action.verified
 //!   by whom, confidence   which diagnosis       whether it helped
 //! ```
 //!
-//! A rule or a model that states 0.8 is calibrated if eight of ten of its remedies help. So each judged attempt counts once
-//! for the rule or model that asked for it, at the stated confidence. What was not tried does not count: a diagnosis below the
-//! threshold, one without a remedy, a dry run.
+//! A rule or a model that states 0.8 is calibrated if eight of ten of its remedies help. So each judged attempt counts
+//! once for the rule or model that asked for it, at the stated confidence. What was not tried does not count: a
+//! diagnosis below the threshold, one without a remedy, a dry run.
 //!
-//! There is one row per container, because the row of the container joins a verdict with its diagnosis; [`overall`] sums the
-//! rows.
+//! There is one row per container, because the row of the container joins a verdict with its diagnosis; [`overall`]
+//! sums the rows.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -53,7 +53,8 @@ pub struct Row {
 struct Awaited {
     diagnosis: EventId,
     remedy: Remedy,
-    /// Who asked for this remedy, with what confidence: the rule or model of the diagnosis, and a shadow model that agreed.
+    /// Who asked for this remedy, with what confidence: the rule or model of the diagnosis, and a shadow model that
+    /// agreed.
     claims: Vec<Claim>,
     /// The pending attempt.
     action: Option<EventId>,

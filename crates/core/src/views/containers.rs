@@ -1,8 +1,8 @@
 //! The view `containers`: the condition of each container, and why it is or is not being healed.
 //!
-//! Only `seen` creates a row, so that a late event about a removed container does not bring it back. The row is deleted when
-//! the container is removed, unless a remedy is pending or a symptom is active: then it stays, marked as removed, until that
-//! is over.
+//! Only `seen` creates a row, so that a late event about a removed container does not bring it back. The row is deleted
+//! when the container is removed, unless a remedy is pending or a symptom is active: then it stays, marked as removed,
+//! until that is over.
 
 use hemostat_schema::{
     Action, Diagnosis, Event, EventId, Family, IncidentId, Observation, Recorded, Timestamp,

@@ -1,6 +1,8 @@
-//! The view `cooldown`: the cooldown of each container after its last incident, by the rule of [`crate::remedy::cooldown`].
+//! The view `cooldown`: the cooldown of each container after its last incident, by the rule of
+//! [`crate::remedy::cooldown`].
 //!
-//! Its length is policy, not history: the row says when the cooldown began and why, and [`Row::until`] takes the length.
+//! Its length is policy, not history: the row says when the cooldown began and why, and [`Row::until`] takes the
+//! length.
 
 use hemostat_schema::{Action, Event, EventId, Family, Recorded, Span, Timestamp, action::Outcome};
 use serde::{Deserialize, Serialize};

@@ -1,7 +1,7 @@
 //! The view `incidents`: what happened in one incident, in which order, and how it ended.
 //!
-//! The first symptom creates the row. The row keeps the ids of the incident's events, so that the causal chain can be shown by
-//! reading only those.
+//! The first symptom creates the row. The row keeps the ids of the incident's events, so that the causal chain can be
+//! shown by reading only those.
 
 use hemostat_schema::{
     Action, Alert, Confidence, Diagnosis, Event, EventId, Family, Observation, Recorded, Subject, Timestamp,

@@ -16,7 +16,7 @@ use hemostat_schema::{
 use proptest::prelude::*;
 
 use super::{Breaker, Calibration, Containers, Cooldown, Dedup, Incidents, Timeline};
-use crate::{Projection, testing};
+use crate::{projection::Projection, testing};
 
 /// One event of each kind that a view reads.
 fn samples() -> Vec<Event> {
@@ -92,8 +92,8 @@ fn opinion(run: &Target) -> diagnosis::Reached {
     diagnosis::Reached { method, ..testing::reached(run.clone()) }
 }
 
-/// A history of two containers and two incidents. The result of an attempt belongs to the last one authorised, which was for
-/// the last diagnosis.
+/// A history of two containers and two incidents. The result of an attempt belongs to the last one authorised, which
+/// was for the last diagnosis.
 fn histories() -> impl Strategy<Value = Vec<Recorded>> {
     let step = (any::<prop::sample::Index>(), any::<bool>(), prop::option::weighted(0.8, any::<bool>()));
     prop::collection::vec(step, 0..80).prop_map(|steps| {

@@ -1,7 +1,7 @@
 //! One line of English per event: for the timeline, `hemostat tail` and the demo.
 //!
-//! Each line is a sentence of its own that names its subject. The matches are exhaustive on purpose: a new kind of event does
-//! not compile until it has a line.
+//! Each line is a sentence of its own that names its subject. The matches are exhaustive on purpose: a new kind of
+//! event does not compile until it has a line.
 
 use hemostat_schema::{
     Action, Alert, Body, Diagnosis, Observation, Recorded,

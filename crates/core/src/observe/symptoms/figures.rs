@@ -51,8 +51,8 @@ impl Assessment<'_> {
         self.follow(symptom, exceeded, level.cleared(self.policy.clear_after))
     }
 
-    /// A new run has new memory. To prove that it does not leak would take a quarter of an hour, so being well clears the
-    /// symptom of an earlier run; if the new run leaks too, the symptom is raised again.
+    /// A new run has new memory. To prove that it does not leak would take a quarter of an hour, so being well clears
+    /// the symptom of an earlier run; if the new run leaks too, the symptom is raised again.
     fn leak(&self) -> Option<Due> {
         let symptom = Symptom::MemoryLeak;
         let begun = self.facts.started_at;

@@ -30,8 +30,8 @@ impl Assessment<'_> {
         Some(self.raise(Symptom::Unhealthy, Severity::High, self.since, due, evidence))
     }
 
-    /// The end of a run is raised when it is observed or not at all: later it is unknown why the container was not started
-    /// again. Only an end within the grace period waits for the end of that period.
+    /// The end of a run is raised when it is observed or not at all: later it is unknown why the container was not
+    /// started again. Only an end within the grace period waits for the end of that period.
     fn ended(&self, ended: Option<&Exit>) -> Option<Due> {
         let grace = self.grace_until();
         let exit = ended.copied().or_else(|| self.observed_exit().filter(|exit| exit.at < grace))?;

@@ -1,7 +1,7 @@
 //! Symptoms of real containers, from recorded counters (each `series/*.json` says where and how it was recorded).
 //!
-//! Each series is five minutes long, so the leak window is a minute and a half, and the thresholds are set so that the recorded
-//! workloads cross them.
+//! Each series is five minutes long, so the leak window is a minute and a half, and the thresholds are set so that the
+//! recorded workloads cross them.
 
 use hemostat_schema::container::Limits;
 use serde::Deserialize;
@@ -17,8 +17,8 @@ struct Series {
     cpus: Option<f64>,
     memory_limit: u64,
     pids_limit: Option<u64>,
-    /// Milliseconds, CPU time of the container and of the host in nanoseconds, memory and page cache in bytes, processes,
-    /// periods and throttled periods.
+    /// Milliseconds, CPU time of the container and of the host in nanoseconds, memory and page cache in bytes,
+    /// processes, periods and throttled periods.
     samples: Vec<[u64; 8]>,
 }
 

@@ -266,8 +266,8 @@ struct Side {
     under_way: BTreeMap<u64, u64>,
 }
 
-/// The confidence and outcome of every judged attempt and the number of inconclusive ones, by rule or model; searches the
-/// whole log for each verdict.
+/// The confidence and outcome of every judged attempt and the number of inconclusive ones, by rule or model; searches
+/// the whole log for each verdict.
 fn naive(log: &[Recorded]) -> BTreeMap<String, (Vec<(f64, bool)>, u64)> {
     use hemostat_schema::{Action, Diagnosis, Event};
     let find = |id: EventId| log.iter().find(|event| event.id == id).and_then(Recorded::event);
