@@ -1,6 +1,6 @@
-//! `hemostat rebuild`: has views filled anew beside the ones that are served, and deciders fold their state anew.
+//! `hemostat rebuild`: rebuilds a read model beside the one that is served, or the state of a decider.
 //!
-//! Who keeps a view fills it; where nobody does, this command does the work itself.
+//! The running projector rebuilds its read models; if there is none, this command does it.
 
 use std::{
     io::{IsTerminal as _, stderr},
@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::bail;
 use clap::Args;
-use hemostat_core::{alerting::Alerting, judge::Judge, remedy::Remedy};
+use hemostat_core::{alerting::Alerting, judge::Judge, remedy::Authorisation};
 use hemostat_diagnosis::Triage;
 use hemostat_runtime::{
     Context,
@@ -18,19 +18,19 @@ use hemostat_runtime::{
 use hemostat_schema::{EventId, Partition, Span};
 use tokio::{task::JoinHandle, time::sleep};
 
-/// How often it is looked how far the work has come.
-const LOOK: Duration = Duration::from_millis(250);
+/// Interval between two looks at the progress.
+const POLL: Duration = Duration::from_millis(250);
 
-/// How often it is told where nobody sees the line change.
-const TELL: Duration = Duration::from_secs(5);
+/// Interval between two progress lines where standard error is not a terminal.
+const REPORT_EVERY: Duration = Duration::from_secs(5);
 
-/// What to make anew.
+/// What to rebuild.
 #[derive(Debug, Clone, Args)]
 pub struct Options {
-    /// A view (containers) or a decider (authorise).
+    /// A read model (containers) or a decider (authorise).
     #[arg(required_unless_present = "all", conflicts_with = "all")]
     name: Option<String>,
-    /// Every view and every decider.
+    /// Every read model and every decider.
     #[arg(long)]
     all: bool,
 }
@@ -38,24 +38,24 @@ pub struct Options {
 fn everything() -> Vec<Rebuildable> {
     let deciders = [
         Rebuildable::decider::<Triage>(),
-        Rebuildable::decider::<Remedy>(),
+        Rebuildable::decider::<Authorisation>(),
         Rebuildable::decider::<Judge>(),
         Rebuildable::decider::<Alerting>(),
     ];
     hemostat_projector::views().into_iter().chain(deciders).collect()
 }
 
-/// Asks for it and waits until it is done.
+/// Requests the rebuild and waits until it is done.
 ///
 /// # Errors
-/// When there is nothing by that name, or the log cannot be read or written.
+/// When there is no read model or decider of that name, or the log cannot be read or written.
 pub async fn run(ctx: &Context, options: Options) -> anyhow::Result<()> {
     let all = everything();
     let chosen: Vec<&Rebuildable> =
         all.iter().filter(|one| options.all || options.name.as_deref() == Some(one.name)).collect();
     if chosen.is_empty() {
         let names: Vec<&str> = all.iter().map(|one| one.name).collect();
-        bail!("there is no view or decider {}; there are {}", options.name.unwrap_or_default(), names.join(", "));
+        bail!("there is no read model or decider {}; there are {}", options.name.unwrap_or_default(), names.join(", "));
     }
     for one in chosen {
         if one.is_view() { view(ctx, one).await? } else { decider(ctx, one).await? }
@@ -67,23 +67,23 @@ async fn decider(ctx: &Context, what: &Rebuildable) -> anyhow::Result<()> {
     for partition in ctx.partitions() {
         if let Some(last) = what.missing(&ctx.history, partition).await? {
             bail!(
-                "{} rests on events up to {last} that are no longer on the log, and there is no archive; its state stays \
-                 as it is",
+                "{} depends on events up to {last} that are no longer on the log, and there is no archive; its state is \
+                 unchanged",
                 what.name
             );
         }
-        rebuild::refold(ctx, partition, what.name, what.version).await?;
+        rebuild::refold(ctx, partition, what).await?;
     }
-    anstream::println!("{}: folds its state anew, from the beginning, before it decides again", what.name);
+    anstream::println!("{}: rebuilds its state from the start of the log before its next decision", what.name);
     Ok(())
 }
 
-/// One partition of a view that is being filled.
+/// One partition of a read model that is being rebuilt.
 struct Filling {
     partition: Partition,
     view: String,
     first: Option<EventId>,
-    /// As last seen: from 0 to 1, and how many events.
+    /// Progress: share from 0 to 1, and number of events.
     share: f64,
     folded: u64,
     served: bool,
@@ -94,10 +94,10 @@ async fn view(ctx: &Context, what: &Rebuildable) -> anyhow::Result<()> {
     let mut fillings = vec![];
     for partition in ctx.partitions() {
         if let Some(last) = what.missing(&ctx.history, partition).await? {
-            anstream::eprintln!("{}: events up to {last} are gone, and the view will not have them", what.name);
+            anstream::eprintln!("{}: events up to {last} are gone; the rebuilt read model will lack them", what.name);
         }
         let first = what.first(&ctx.history, partition).await?;
-        let view = rebuild::ask(&*ctx.log, partition, &group).await?;
+        let view = rebuild::request(&*ctx.log, partition, &group).await?;
         fillings.push(Filling { partition, view, first, share: 0.0, folded: 0, served: false });
     }
     let (begun, mut asked, mut told) = (Instant::now(), None::<Instant>, Instant::now());
@@ -112,7 +112,7 @@ async fn view(ctx: &Context, what: &Rebuildable) -> anyhow::Result<()> {
         }
         if work.is_none() && asked.is_none_or(|at| at.elapsed() > ctx.lease_ttl) {
             asked = Some(Instant::now());
-            if !rebuild::is_attended(ctx, &group).await?
+            if !rebuild::has_members(ctx, &group).await?
                 && let Some(tasks) = what.workers(ctx)
             {
                 let ctx = ctx.clone();
@@ -123,15 +123,15 @@ async fn view(ctx: &Context, what: &Rebuildable) -> anyhow::Result<()> {
             && let Some(ended) = work.take()
         {
             ended.await??;
-            bail!("interrupted; it goes on with the next projector or `hemostat rebuild {}`", what.name);
+            bail!("interrupted; the next projector or `hemostat rebuild {}` continues", what.name);
         }
         if terminal {
             anstream::eprint!("\r\x1b[2K{}", line(what.name, &fillings, begun.elapsed(), true));
-        } else if told.elapsed() > TELL {
+        } else if told.elapsed() > REPORT_EVERY {
             told = Instant::now();
             anstream::eprintln!("{}", line(what.name, &fillings, begun.elapsed(), false));
         }
-        sleep(LOOK).await;
+        sleep(POLL).await;
     }
     if terminal {
         anstream::eprint!("\r\x1b[2K");
@@ -140,12 +140,12 @@ async fn view(ctx: &Context, what: &Rebuildable) -> anyhow::Result<()> {
         ctx.shutdown.cancel();
         work.await??;
     }
-    anstream::println!("{}: filled anew and served, in {:.1} s", what.name, begun.elapsed().as_secs_f64());
+    anstream::println!("{}: rebuilt and served, in {:.1} s", what.name, begun.elapsed().as_secs_f64());
     Ok(())
 }
 
 impl Filling {
-    #[expect(clippy::cast_precision_loss, reason = "it is for people")]
+    #[expect(clippy::cast_precision_loss, reason = "approximate, for display")]
     async fn look(&mut self, ctx: &Context, group: &str) -> anyhow::Result<()> {
         let progress = rebuild::progress(&*ctx.log, self.partition, group, &self.view).await?;
         self.served = progress.served;
@@ -165,7 +165,7 @@ impl Filling {
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "it is for people"
+    reason = "approximate, for display"
 )]
 fn line(name: &str, fillings: &[Filling], took: Duration, bar: bool) -> String {
     const WIDTH: usize = 30;
@@ -174,7 +174,7 @@ fn line(name: &str, fillings: &[Filling], took: Duration, bar: bool) -> String {
     let pace = (events as f64 / took.as_secs_f64().max(0.001)) as u64;
     let left = (share > 0.01)
         .then(|| Span::from_secs((took.as_secs_f64() * (1.0 - share) / share).ceil() as u64))
-        .map(|left| format!(", about {left} left until it is served"))
+        .map(|left| format!(", about {left} left"))
         .unwrap_or_default();
     let full = (share * WIDTH as f64) as usize;
     let bar = if bar { format!("[{}{}] ", "#".repeat(full), ".".repeat(WIDTH - full)) } else { String::new() };

@@ -1,8 +1,7 @@
-//! The patients of the demo: how each is set up, what befalls it, and how its story must end.
+//! The patients of the demo: how each is set up, how it falls ill, and how its incident must end.
 
 use std::time::Duration;
 
-use hemostat_fake_docker::{self as simulated, AtRest, Kind, Spec};
 use hemostat_patient::{
     Illness,
     illness::{Crash, Memory, Unhealthy},
@@ -14,46 +13,42 @@ use super::journal::Story;
 /// One patient of the demo.
 #[derive(Debug)]
 pub struct Case {
-    /// Its name, after the stage's prefix.
+    /// Its name, without the prefix.
     pub name: &'static str,
-    /// What befalls it.
+    /// How it falls ill.
     pub fate: Fate,
-    /// How its story must end.
+    /// How its incident must end.
     pub end: End,
 }
 
-/// What befalls a patient.
+/// How a patient falls ill.
 #[derive(Debug, Clone, Copy)]
 pub enum Fate {
     /// It falls ill on request; a restart cures it.
-    FallsIll {
-        /// In Docker.
-        illness: Illness,
-        /// The same in a simulated engine.
-        simulated: Kind,
-    },
+    FallsIll(Illness),
     /// It falls ill again after every start.
     Stubborn,
     /// An operator stops it.
     Stopped,
 }
 
-/// How a story must end.
+/// How an incident must end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// Healed, and proved to be well.
+    /// Healed, and verified.
     Recovered,
-    /// Given up after three attempts with growing gaps.
+    /// Given up after three attempts with growing pauses.
     GivenUp,
     /// Left alone.
     LeftAlone,
 }
 
-const MEMORY_LIMIT_MB: u64 = 96;
+/// The memory limit of the patient that fills its memory, in MiB.
+pub const MEMORY_LIMIT_MB: u64 = 96;
 const MEMORY_TAKEN_MB: u64 = 84;
 
 /// How soon after a start the stubborn patient falls ill again.
-const RELAPSES_AFTER: Duration = Duration::from_millis(500);
+pub const RELAPSES_AFTER: Duration = Duration::from_millis(500);
 
 /// The demo's attempts for the stubborn patient.
 pub const ATTEMPTS: usize = 3;
@@ -61,12 +56,9 @@ pub const ATTEMPTS: usize = 3;
 /// All of them.
 pub fn all() -> Vec<Case> {
     let case = |name, fate, end| Case { name, fate, end };
-    let unhealthy = Fate::FallsIll { illness: Illness::Unhealthy(Unhealthy::default()), simulated: Kind::Unhealthy };
-    let crashed = Fate::FallsIll { illness: Illness::Crash(Crash { code: 1 }), simulated: Kind::Exits { code: 1 } };
-    let memory = Fate::FallsIll {
-        illness: Illness::Memory(Memory { duration: 300, size_mb: MEMORY_TAKEN_MB }),
-        simulated: Kind::Holds { bytes: MEMORY_TAKEN_MB << 20 },
-    };
+    let unhealthy = Fate::FallsIll(Illness::Unhealthy(Unhealthy::default()));
+    let crashed = Fate::FallsIll(Illness::Crash(Crash { code: 1 }));
+    let memory = Fate::FallsIll(Illness::Memory(Memory { duration: 300, size_mb: MEMORY_TAKEN_MB }));
     vec![
         case("unhealthy", unhealthy, End::Recovered),
         case("crashed", crashed, End::Recovered),
@@ -81,28 +73,13 @@ impl Case {
     pub fn spec(&self) -> PatientSpec {
         let plain = PatientSpec::named(self.name);
         match self.fate {
-            Fate::FallsIll { illness: Illness::Memory(_), .. } => {
-                PatientSpec { memory: Some(MEMORY_LIMIT_MB << 20), ..plain }
-            }
+            Fate::FallsIll(Illness::Memory(_)) => PatientSpec { memory: Some(MEMORY_LIMIT_MB << 20), ..plain },
             Fate::Stubborn => PatientSpec { stubborn: Some(("unhealthy", RELAPSES_AFTER)), ..plain },
-            Fate::FallsIll { .. } | Fate::Stopped => plain,
+            Fate::FallsIll(_) | Fate::Stopped => plain,
         }
     }
 
-    /// How it is set up in a simulated engine.
-    pub fn simulated_spec(&self) -> Spec {
-        let small = AtRest { memory: 2 << 20, cache: 1 << 20, ..AtRest::default() };
-        let plain = Spec { at_rest: small, ..Spec::default() }.checked_every(Duration::from_millis(500));
-        match self.fate {
-            Fate::FallsIll { simulated: Kind::Holds { .. }, .. } => {
-                Spec { memory: Some(MEMORY_LIMIT_MB << 20), ..plain }
-            }
-            Fate::Stubborn => plain.inborn(simulated::Illness::of(Kind::Unhealthy).after(RELAPSES_AFTER).chronic()),
-            Fate::FallsIll { .. } | Fate::Stopped => plain,
-        }
-    }
-
-    /// Whether its story has ended as it must, and has been told.
+    /// Whether its incident has ended as it must, and its alerts are delivered.
     pub fn has_ended(&self, story: &Story) -> bool {
         let told = story.alerts.messages == story.alerts.delivered;
         match self.end {
@@ -121,7 +98,7 @@ impl Case {
         }
     }
 
-    /// Whether the story did what it must not do, whatever else happens.
+    /// What went wrong, if anything did that nothing later can make good.
     pub fn went_wrong(&self, story: &Story) -> Option<String> {
         match self.end {
             End::GivenUp if story.attempts.len() > ATTEMPTS => Some(format!("{} attempts", story.attempts.len())),

@@ -1,4 +1,4 @@
-//! What became of each patient: a fold of the events, for the table at the end and for knowing when the end is there.
+//! The incident of each patient, folded from its events: for the final table, and to know when the demo is done.
 
 use std::collections::BTreeMap;
 
@@ -7,58 +7,58 @@ use hemostat_schema::{
     container::ExitBy, diagnosis::Method,
 };
 
-/// What became of every patient, by its container's name.
+/// The story of every patient, by container name.
 #[derive(Debug, Default)]
 pub struct Journal(BTreeMap<String, Story>);
 
-/// What became of one patient.
+/// The story of one patient.
 #[derive(Debug, Default, Clone)]
 pub struct Story {
     /// When it was made ill.
     pub made_ill: Option<Timestamp>,
     /// The first symptom, and when it was on the log.
     pub symptom: Option<(String, Timestamp)>,
-    /// The first diagnosis: who concluded it, and how sure.
+    /// The first diagnosis: its rule or model, and its confidence.
     pub diagnosis: Option<String>,
     /// The remedy.
     pub remedy: Option<&'static str>,
     /// When each attempt was authorised.
     pub attempts: Vec<Timestamp>,
-    /// When the engine was first asked to act.
+    /// When Docker was first called.
     pub acted: Option<Timestamp>,
-    /// When it was proved to be well again.
+    /// When its recovery was verified.
     pub recovered: Option<Timestamp>,
     /// When HemoStat gave up.
     pub given_up: Option<Timestamp>,
     /// When an operator stopped it.
     pub stopped: Option<Timestamp>,
-    /// Alerts raised, messages (raised, escalated, resolved) that a channel took, and messages still under way.
+    /// Its alerts.
     pub alerts: Alerts,
 }
 
-/// What was told about one patient.
+/// The alerts about one patient.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Alerts {
     /// Alerts raised.
     pub raised: u32,
-    /// Messages to be delivered: raised, escalated, resolved.
+    /// Messages to deliver: raised, escalated, resolved.
     pub messages: u32,
-    /// Messages that a channel took.
+    /// Messages that were delivered.
     pub delivered: u32,
 }
 
 impl Journal {
-    /// Notes when `name` was made ill.
+    /// Records when `name` was made ill.
     pub fn made_ill(&mut self, name: &str, at: Timestamp) {
         self.0.entry(name.to_owned()).or_default().made_ill = Some(at);
     }
 
-    /// The story of `name`, empty where there is none yet.
+    /// The story of `name`; empty if there is none yet.
     pub fn story(&self, name: &str) -> Story {
         self.0.get(name).cloned().unwrap_or_default()
     }
 
-    /// Takes an event in.
+    /// Folds an event.
     pub fn evolve(&mut self, recorded: &Recorded) {
         let Some((name, event)) = recorded.subject.container.as_ref().map(ContainerName::as_str).zip(recorded.event())
         else {
@@ -82,22 +82,22 @@ impl Journal {
 }
 
 impl Story {
-    /// From being made ill to the symptom.
+    /// Time to detect: from falling ill to the symptom.
     pub fn to_detect(&self) -> Option<Span> {
         Some(Span::between(self.made_ill?, self.symptom.as_ref()?.1))
     }
 
-    /// From the symptom to the call of the engine.
+    /// Time to act: from the symptom to the call of Docker.
     pub fn to_act(&self) -> Option<Span> {
         Some(Span::between(self.symptom.as_ref()?.1, self.acted?))
     }
 
-    /// From the symptom to the proof of health.
+    /// Time to recover: from the symptom to the verified recovery.
     pub fn to_recover(&self) -> Option<Span> {
         Some(Span::between(self.symptom.as_ref()?.1, self.recovered?))
     }
 
-    /// The pauses between the attempts.
+    /// The pauses between attempts.
     pub fn gaps(&self) -> Vec<Span> {
         self.attempts.windows(2).map(|pair| Span::between(pair[0], pair[1])).collect()
     }

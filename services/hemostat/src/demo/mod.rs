@@ -1,74 +1,96 @@
-//! `hemostat demo`: makes patients of its own ill in Docker, heals them, and tells the story as it happens; with
-//! `--simulated`, in a Docker engine that is not there.
+//! `hemostat demo`: starts patients of its own in Docker (or, with `--simulated`, in a fake engine), makes them ill,
+//! heals them, and prints every step.
 //!
-//! It touches no container but its own patients, keeps its log in a directory that is gone afterwards, and ends with a
-//! table and with success only if every story ended as it must.
+//! It touches no other container and keeps its log in a temporary directory. It ends with a table, and with exit code 0
+//! only if every incident ended as it must.
 
 mod cases;
+mod host;
 mod journal;
 mod setup;
+#[cfg(feature = "simulated")]
+mod simulated;
 mod table;
-mod ward;
 
 use std::{
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use hemostat_core::view;
-use hemostat_patient::mailbox::Mailbox;
+use hemostat_core::views;
+use hemostat_patient::webhook_receiver::WebhookReceiver;
 use hemostat_process::Embedded;
-use hemostat_runtime::{Context, rows};
+use hemostat_runtime::{Context, read_model};
 use hemostat_schema::{Event, HostName, Observation, Recorded, Timestamp};
 use hemostat_settings::Config;
 use tokio::time::{Instant, sleep, timeout};
 
 use self::{
     cases::{Case, Fate},
+    host::Host,
     journal::Journal,
-    ward::Ward,
 };
 use crate::{follow, print, unless_interrupted};
 
-/// How long all stories together may take.
+/// Deadline for all incidents to end.
 const DEADLINE: Duration = Duration::from_secs(80);
 
-/// How long HemoStat may take to see all patients well before they are made ill.
+/// Deadline for HemoStat to see all patients before they are made ill.
 const SEEN_WITHIN: Duration = Duration::from_secs(30);
 
-/// How long nothing more may happen to the one that was given up before that is believed.
+/// How long the end state must last before the demo ends.
 const QUIET: Duration = Duration::from_secs(3);
 
-/// How the demo is given.
+/// Options of `hemostat demo`.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// With containers that are only simulated: needs neither Docker nor root.
+    /// Uses simulated containers: needs neither Docker nor root.
+    #[cfg(feature = "simulated")]
     #[arg(long)]
     simulated: bool,
+}
+
+impl Options {
+    #[cfg(feature = "simulated")]
+    fn engine(&self) -> &'static str {
+        if self.simulated { "a simulated engine" } else { "Docker" }
+    }
+
+    #[cfg(not(feature = "simulated"))]
+    fn engine(&self) -> &'static str {
+        "Docker"
+    }
+
+    /// Where the patients are to run, and with which prefix of their names.
+    async fn host(
+        &self,
+        prefix: &str,
+        #[cfg_attr(not(feature = "simulated"), expect(unused_variables))] directory: &Path,
+    ) -> anyhow::Result<Host> {
+        #[cfg(feature = "simulated")]
+        if self.simulated {
+            return Host::simulated(prefix, directory).await;
+        }
+        Host::docker(prefix).await
+    }
 }
 
 /// Runs the demo.
 ///
 /// # Errors
-/// In one line, when something that it needs is missing or a story did not end as it must.
+/// When something is missing that it needs, or an incident did not end as it must.
 pub async fn run(options: Options) -> anyhow::Result<()> {
     let cases = cases::all();
     let run = format!("demo-{:06x}", fastrand::u32(..) & 0xff_ffff);
     let directory = tempfile::tempdir().context("could not make a directory for the demo's log")?;
-    let place = if options.simulated { "a simulated engine" } else { "Docker" };
-    anstream::println!("Preparing {} patients in {place} …", cases.len());
-    let ward = unless_interrupted(async {
-        match options.simulated {
-            true => Ward::simulated(&run, directory.path()).await,
-            false => Ward::in_docker(&run).await,
-        }
-    });
-    let ward = ward.await?;
-    let mailbox = Mailbox::open().await?;
-    let mut config = setup::config(&run, directory.path(), &mailbox.url());
-    if let Some(address) = ward.address() {
+    anstream::println!("Preparing {} patients in {} …", cases.len(), options.engine());
+    let host = unless_interrupted(options.host(&run, directory.path())).await?;
+    let webhook_receiver = WebhookReceiver::open().await?;
+    let mut config = setup::config(&run, directory.path(), &webhook_receiver.url());
+    if let Some(address) = host.address() {
         config.docker.host = Some(address);
     }
 
@@ -84,25 +106,25 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let telling = tokio::spawn(follow::follow(ctx.clone(), {
         let journal = journal.clone();
         move |event| {
-            if view::story::is_notable(event) && !is_detail(event) {
+            if views::story::is_notable(event) && !is_detail(event) {
                 anstream::println!("{}", print::line(event));
             }
             journal.lock().unwrap_or_else(PoisonError::into_inner).evolve(event);
         }
     }));
 
-    let host = config.host_name();
+    let host_name = config.host_name();
     let outcome = tokio::select! {
-        outcome = act(&ctx, &host, &ward, &cases, &journal) => outcome,
+        outcome = act(&ctx, &host_name, &host, &cases, &journal) => outcome,
         () = ctx.shutdown.cancelled() => Err(anyhow::anyhow!("interrupted")),
     };
 
     ctx.shutdown.cancel();
-    let healed = healing.await.context("the healing panicked")?;
+    let healed = healing.await.context("HemoStat panicked")?;
     telling.abort();
-    let cleared = ward.clear().await;
+    let cleared = host.clear().await;
     redis.stop().await;
-    report(&ward, &cases, &journal, &mailbox);
+    report(&host, &cases, &journal, &webhook_receiver);
     outcome.and(healed).and(cleared)
 }
 
@@ -110,19 +132,19 @@ async fn start_redis(config: &Config) -> anyhow::Result<Embedded> {
     Ok(Embedded::start(&config.data_directory(), config.redis.durability).await?)
 }
 
-/// Makes each patient ill in its way and waits until every story has ended as it must.
+/// Makes each patient ill and waits until every incident has ended as it must.
 async fn act(
     ctx: &Context,
     host: &HostName,
-    ward: &Ward,
+    place: &Host,
     cases: &[Case],
     journal: &Mutex<Journal>,
 ) -> anyhow::Result<()> {
-    let full_name = |case: &Case| ward.name_of(case);
+    let full_name = |case: &Case| place.name_of(case);
     let mut patients = vec![];
     for case in cases {
         let at = Timestamp::now();
-        patients.push(ward.admit(case).await?);
+        patients.push(place.start(case).await?);
         if matches!(case.fate, Fate::Stubborn) {
             journal.lock().unwrap_or_else(PoisonError::into_inner).made_ill(&full_name(case), at);
         }
@@ -134,7 +156,7 @@ async fn act(
         .await?;
         let at = Timestamp::now();
         match case.fate {
-            Fate::FallsIll { illness, simulated } => patient.fall_ill(illness, simulated).await?,
+            Fate::FallsIll(illness) => patient.fall_ill(illness).await?,
             Fate::Stopped => patient.stop().await?,
             Fate::Stubborn => continue,
         }
@@ -147,7 +169,7 @@ async fn act(
     };
     let wrong = || stories().iter().find_map(|(case, story)| Some((case.name, case.went_wrong(story)?)));
     let mut ended: Option<Instant> = None;
-    within(DEADLINE, "every story to end as it must", async || {
+    within(DEADLINE, "every incident to end as expected", async || {
         if let Some((name, what)) = wrong() {
             bail!("{name}: {what}");
         }
@@ -166,19 +188,19 @@ async fn act(
     Ok(())
 }
 
-/// The row of a container, as the API shows it; none where there are no rows yet.
+/// The row of a container, as the API shows it; `None` while the read model is being built.
 async fn container(
     ctx: &Context,
     host: &HostName,
     name: &str,
-) -> anyhow::Result<Option<<view::Containers as hemostat_core::Projection>::Row>> {
-    match rows::get_of::<view::Containers>(&*ctx.log, host, &format!("{host}/{name}")).await {
-        Err(rows::Error::Filling(_)) => Ok(None),
+) -> anyhow::Result<Option<<views::Containers as hemostat_core::Projection>::Row>> {
+    match read_model::get_of::<views::Containers>(&*ctx.log, host, &format!("{host}/{name}")).await {
+        Err(read_model::Error::Building(_)) => Ok(None),
         row => Ok(row?),
     }
 }
 
-/// Asks again and again until the answer is yes, at most so long.
+/// Polls until `is_so`, at most for `limit`.
 async fn within(
     limit: Duration,
     what: &str,
@@ -190,17 +212,17 @@ async fn within(
         }
         Ok(())
     };
-    timeout(limit, asking).await.unwrap_or_else(|_| bail!("waited {limit:?} in vain for {what}"))
+    timeout(limit, asking).await.unwrap_or_else(|_| bail!("timed out after {limit:?} waiting for {what}"))
 }
 
-fn report(ward: &Ward, cases: &[Case], journal: &Mutex<Journal>, mailbox: &Mailbox) {
+fn report(place: &Host, cases: &[Case], journal: &Mutex<Journal>, webhook_receiver: &WebhookReceiver) {
     let journal = journal.lock().unwrap_or_else(PoisonError::into_inner);
-    let stories: Vec<_> = cases.iter().map(|case| (case, journal.story(&ward.name_of(case)))).collect();
+    let stories: Vec<_> = cases.iter().map(|case| (case, journal.story(&place.name_of(case)))).collect();
     anstream::println!("\n{}\n", table::render(&stories));
-    anstream::println!("{} messages arrived in the demo's mailbox.", mailbox.letters().len());
+    anstream::println!("{} alert messages arrived in the demo's mailbox.", webhook_receiver.messages().len());
 }
 
-/// Whether `event` only says in full what another line says in short.
+/// Whether another line already says what `event` says.
 fn is_detail(event: &Recorded) -> bool {
     matches!(event.event(), Some(Event::Observation(Observation::Seen(_) | Observation::EngineFound(_))))
 }

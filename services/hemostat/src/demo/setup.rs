@@ -1,4 +1,4 @@
-//! How HemoStat is set up for the demo: as ever, but with windows of seconds, for its own patients only.
+//! The configuration of the demo: time windows of seconds, and only its own patients.
 
 use std::{net::SocketAddr, path::Path, time::Duration};
 
@@ -6,7 +6,7 @@ use hemostat_patient::stage::docker_host;
 use hemostat_schema::Span;
 use hemostat_settings::Config;
 
-/// The configuration for the patients whose names begin with `prefix`.
+/// The configuration for patients whose names begin with `prefix`.
 pub fn config(prefix: &str, data: &Path, webhook: &str) -> Config {
     let mut config = Config::default();
     config.data_dir = Some(data.to_owned());
@@ -19,7 +19,7 @@ pub fn config(prefix: &str, data: &Path, webhook: &str) -> Config {
     config.responder.stabilisation = Span::from_secs(4);
     config.responder.backoff.first = Span::from_secs(2);
     config.alerts.slack_webhook_url = Some(webhook.to_owned().into());
-    // Any free port: a HemoStat that is in use on this machine is not disturbed.
+    // Any free port, so that a running HemoStat is not disturbed.
     config.query.listen = SocketAddr::from(([127, 0, 0, 1], 0));
     config.docker.host = Some(docker_host());
     config

@@ -3,24 +3,18 @@
 use hemostat_schema::Span;
 
 use super::{cases::Case, journal::Story};
+use crate::history::format::columns;
 
 const HEADINGS: [&str; 9] =
     ["patient", "symptom", "diagnosis", "remedy", "outcome", "to detect", "to act", "to recover", "alerts"];
 
-/// One line a patient.
+/// Renders one line per patient.
 pub fn render(patients: &[(&Case, Story)]) -> String {
-    let rows: Vec<[String; 9]> = std::iter::once(HEADINGS.map(str::to_owned))
-        .chain(patients.iter().map(|(case, story)| row(case, story)))
-        .collect();
-    let widths: [usize; 9] =
-        std::array::from_fn(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default());
-    let line = |row: &[String; 9]| {
-        let cells: Vec<_> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        cells.join("  ").trim_end().to_owned()
-    };
-    let rule = "─".repeat(widths.iter().sum::<usize>() + 2 * (widths.len() - 1));
-    let (head, body) = (line(&rows[0]), rows[1..].iter().map(line));
-    [head, rule].into_iter().chain(body).collect::<Vec<_>>().join("\n")
+    let rows: Vec<_> = patients.iter().map(|(case, story)| row(case, story)).collect();
+    let table = columns(&HEADINGS.map(str::to_owned), &rows);
+    let (head, body) = table.split_once('\n').unwrap_or((&table, ""));
+    let width = table.lines().map(|line| line.chars().count()).max().unwrap_or_default();
+    format!("{head}\n{}\n{body}", "─".repeat(width))
 }
 
 fn row(case: &Case, story: &Story) -> [String; 9] {

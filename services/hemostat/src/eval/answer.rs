@@ -1,8 +1,8 @@
-//! How a case is answered: by the rules, or by a model on the very way that its opinions take for real.
+//! Answers a case by the rules, or by a model on the same path as in production.
 
 use std::time::{Duration, Instant};
 
-use hemostat_analyzer::counsel::{Asked, Counsel, Snag};
+use hemostat_analyzer::model_client::{CallError, ModelClient, Question};
 use hemostat_core::{Policy, policy::Model};
 use hemostat_diagnosis::opinion::agree;
 use hemostat_diagnosis::{conclude, question};
@@ -16,21 +16,21 @@ use super::case::Labelled;
 /// Who answers.
 #[derive(Debug)]
 pub enum Who {
-    /// The rules alone.
+    /// Only the rules.
     Rules,
-    /// A model; where it fails, the rules.
-    Model(Model, Box<Counsel>),
+    /// A model; the rules if it fails.
+    Model(Model, Box<ModelClient>),
 }
 
 /// An answer.
 #[derive(Debug, Clone)]
 pub struct Answer {
-    /// What HemoStat would go by; none where it would say nothing.
+    /// The diagnosis; `None` if there would be none.
     pub reached: Option<Reached>,
-    /// Whether a model answered as the rules would have; none where none answered.
+    /// Whether the model agreed with the rules; `None` if it did not answer.
     pub agreed: Option<bool>,
-    /// Why a model that was asked did not answer.
-    pub snag: Option<Snag>,
+    /// Why the model did not answer.
+    pub snag: Option<CallError>,
     /// What it cost.
     pub usage: Usage,
     /// How long it took.
@@ -45,11 +45,11 @@ impl Who {
         let rules = conclude(&case, policy, &labelled.container);
         let by_rules =
             |rules| Answer { reached: rules, agreed: None, snag: None, usage: Usage::default(), took: begun.elapsed() };
-        // Where the rules have nothing to say, it is not HemoStat's to say anything, and nobody is asked.
-        let (Self::Model(model, counsel), Some(fallback)) = (self, rules.clone()) else { return by_rules(rules) };
+        // If no rule applies, there is no diagnosis, and triage would not ask a model.
+        let (Self::Model(model, model_client), Some(fallback)) = (self, rules.clone()) else { return by_rules(rules) };
         let sought = question(&case, policy, model, Part::Decides, fallback.clone());
-        let asked = Asked { id: EventId { partition: Partition(0), ms: n, seq: 0 }, sought: &sought, trace: None };
-        let opinion = counsel.ask(asked, counsel.timeout()).await;
+        let asked = Question { id: EventId { partition: Partition(0), ms: n, seq: 0 }, sought: &sought, trace: None };
+        let opinion = model_client.ask(asked, model_client.timeout()).await;
         let (usage, took) = (opinion.usage, begun.elapsed());
         match opinion.outcome {
             Ok(reached) => {

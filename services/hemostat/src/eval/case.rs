@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, anyhow, bail};
 use hemostat_core::{
-    condition::{Halted, Standing},
-    policy::Care,
+    observe::condition::{ActiveSymptom, OperatorHalt},
+    policy::ContainerPolicy,
 };
 use hemostat_schema::{
     ByteCount, ContainerId, EventId, Partition, Percent, Span, Timestamp,
@@ -38,12 +38,12 @@ pub struct Labelled {
     /// What the container is called.
     pub container: String,
     facts: Facts,
-    standing: BTreeMap<Symptom, Standing>,
+    standing: BTreeMap<Symptom, ActiveSymptom>,
     vitals: Option<Vitals>,
     examined: Option<Examined>,
-    tried: Vec<hemostat_diagnosis::Tried>,
-    past: Vec<hemostat_diagnosis::Past>,
-    halted: Option<Halted>,
+    tried: Vec<hemostat_diagnosis::Attempt>,
+    past: Vec<hemostat_diagnosis::PastIncident>,
+    halted: Option<OperatorHalt>,
     now: Timestamp,
 }
 
@@ -61,7 +61,7 @@ impl Labelled {
         let now = NOW.parse().context("the present of all cases is an instant")?;
         let seen = Seen { now, facts: facts(&file.container, now)?, exit: exit(&file.container, now) };
         let standing = file.symptoms.iter().map(|told| Ok((told.is, seen.standing(told)?)));
-        let standing: BTreeMap<Symptom, Standing> = standing.collect::<anyhow::Result<_>>()?;
+        let standing: BTreeMap<Symptom, ActiveSymptom> = standing.collect::<anyhow::Result<_>>()?;
         if standing.is_empty() {
             bail!("it has no symptom");
         }
@@ -88,9 +88,9 @@ impl Labelled {
             vitals: self.vitals.as_ref(),
             examined: self.examined.as_ref(),
             examination: self.examined.is_some().then(|| id(1)),
-            tried: &self.tried,
-            past: &self.past,
-            halted: self.halted,
+            attempts: &self.tried,
+            past_incidents: &self.past,
+            operator_halt: self.halted,
             ..hemostat_diagnosis::Case::new(&self.facts, &self.standing, self.now)
         }
     }
@@ -109,7 +109,7 @@ impl Seen {
         ago.before(self.now)
     }
 
-    fn standing(&self, told: &Told) -> anyhow::Result<Standing> {
+    fn standing(&self, told: &Told) -> anyhow::Result<ActiveSymptom> {
         let since = self.ago(told.held);
         // What began before the present run was seen in the one before.
         let target = match self.facts.started_at {
@@ -119,14 +119,14 @@ impl Seen {
             _ => self.facts.target(),
         };
         let evidence = self.evidence(told).with_context(|| format!("the symptom {}", told.is.name()))?;
-        Ok(Standing { incident: None, since, severity: told.severity, target, evidence })
+        Ok(ActiveSymptom { incident: None, since, severity: told.severity, target, evidence })
     }
 
     fn evidence(&self, told: &Told) -> anyhow::Result<Evidence> {
         let Length(held) = told.held;
         let (count, within) = (|| need("count", told.count), || length("within", told.within));
         let (value, threshold) = (|| percent("value", told.value), || percent("threshold", told.threshold));
-        let care = Care::default();
+        let care = ContainerPolicy::default();
         Ok(match told.is {
             Symptom::Unhealthy => Evidence::Health { held },
             Symptom::Exited | Symptom::OomKilled => Evidence::Exit { exit: self.ended(told)? },
@@ -206,7 +206,7 @@ impl Seen {
         }
     }
 
-    fn examined(&self, found: Found, standing: &BTreeMap<Symptom, Standing>) -> anyhow::Result<Examined> {
+    fn examined(&self, found: Found, standing: &BTreeMap<Symptom, ActiveSymptom>) -> anyhow::Result<Examined> {
         let figures = |sample: &super::file::Sample| Figures {
             cpu: sample.cpu,
             memory: sample.memory,
@@ -304,15 +304,20 @@ impl Seen {
         Ok(changes.into_iter().map(|(at, what)| hemostat_schema::examination::Change { at, what }).collect())
     }
 
-    fn tried(&self, tried: &Tried) -> anyhow::Result<hemostat_diagnosis::Tried> {
+    fn tried(&self, tried: &Tried) -> anyhow::Result<hemostat_diagnosis::Attempt> {
         let at = self.facts.started_at.unwrap_or(self.now);
         self.attempt(at, need("remedy", tried.remedy.0.clone())?, tried.outcome)
     }
 
-    fn past(&self, past: &Earlier) -> anyhow::Result<hemostat_diagnosis::Past> {
+    fn past(&self, past: &Earlier) -> anyhow::Result<hemostat_diagnosis::PastIncident> {
         let at = self.ago(past.ago);
         let tried = past.remedy.0.clone().map(|remedy| self.attempt(at, remedy, past.outcome)).transpose()?;
-        Ok(hemostat_diagnosis::Past { at, symptoms: past.symptoms.clone(), root_cause: past.cause.clone(), tried })
+        Ok(hemostat_diagnosis::PastIncident {
+            at,
+            symptoms: past.symptoms.clone(),
+            root_cause: past.cause.clone(),
+            attempt: tried,
+        })
     }
 
     fn attempt(
@@ -320,9 +325,9 @@ impl Seen {
         at: Timestamp,
         remedy: Remedy,
         outcome: hemostat_schema::action::Outcome,
-    ) -> anyhow::Result<hemostat_diagnosis::Tried> {
+    ) -> anyhow::Result<hemostat_diagnosis::Attempt> {
         let code = self.exit.filter(|_| remedy == Remedy::Start).map(|exit| exit.code);
-        Ok(hemostat_diagnosis::Tried { action: id(2), at, remedy, code, outcome: Some(outcome) })
+        Ok(hemostat_diagnosis::Attempt { action: id(2), at, remedy, code, outcome: Some(outcome) })
     }
 }
 
@@ -370,11 +375,11 @@ fn restart_policy(text: &str) -> anyhow::Result<RestartPolicy> {
     })
 }
 
-fn halted(facts: &Facts) -> Option<Halted> {
+fn halted(facts: &Facts) -> Option<OperatorHalt> {
     let by_operator = facts.exit.is_some_and(|exit| exit.by == ExitBy::Operator);
     match facts.state {
-        State::Paused => Some(Halted::Frozen),
-        State::Exited | State::Dead if by_operator => Some(Halted::Stopped),
+        State::Paused => Some(OperatorHalt::Paused),
+        State::Exited | State::Dead if by_operator => Some(OperatorHalt::Stopped),
         _ => None,
     }
 }

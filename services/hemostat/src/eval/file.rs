@@ -3,9 +3,8 @@
 //! Instants are ages before the case's own present (`ago = "5m"`), lengths of time and sizes are written as people
 //! write them. services/hemostat/eval/README.md describes every key. What it means is `super::case`'s.
 
-use hemostat_core::policy;
 use hemostat_schema::{
-    ByteCount, Span,
+    ByteCount, InvalidSpan, Span,
     action::Outcome,
     container::{ExitBy, Health, State},
     diagnosis::Verdict,
@@ -223,7 +222,7 @@ impl TryFrom<String> for Length {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        policy::span(&text).map(Self).ok_or_else(|| format!("{text:?} is not a length of time such as 90s or 1h 30m"))
+        text.parse().map(Self).map_err(|error: InvalidSpan| error.to_string())
     }
 }
 

@@ -1,8 +1,8 @@
-//! `hemostat eval`: how often the rules, or a model, are right about cases that people have labelled.
+//! `hemostat eval`: how often the rules, or a model, are right on cases that people have labelled.
 //!
-//! Each case goes the way that it would go for real. The rules conclude; a model is asked what triage would ask, on the
-//! terms that are configured, its answer is validated, and where it fails the rules' answer stands. So what is counted
-//! is what HemoStat would do. It needs no log and no Docker.
+//! Each case takes the same path as in production: the rules diagnose; a model is asked what triage would ask, its answer
+//! is validated, and if it fails, the rules' answer is used. So the figures are those of what HemoStat would do. It needs
+//! neither a log nor Docker.
 
 mod answer;
 mod case;
@@ -10,7 +10,7 @@ mod file;
 mod report;
 mod score;
 mod set;
-#[cfg(test)]
+#[cfg(all(test, feature = "cases"))]
 mod tests;
 
 use std::{num::NonZeroUsize, path::PathBuf, sync::Arc};
@@ -32,44 +32,44 @@ use crate::history::{
     format::{Format, Out, quietly},
 };
 
-/// Who is to answer, and what.
+/// Options of `hemostat eval`.
 #[derive(Debug, Clone, Args)]
 pub struct Options {
-    /// Who is to answer. Keys, addresses, prices and the time limit of a model are settings (analyzer.*).
+    /// Who answers. Keys, addresses, prices and time limit of a model are settings (analyzer.*).
     #[arg(long, value_enum, default_value_t)]
     provider: Provider,
-    /// Which model; without it, the one that is configured (analyzer.model, AI_MODEL).
+    /// The model. Default: the configured one (analyzer.model, AI_MODEL).
     #[arg(long)]
     model: Option<String>,
-    /// A directory with cases of one's own; without it, the ones that are built in.
+    /// A directory of cases. Default: the built-in ones.
     #[arg(long, value_name = "DIR")]
     cases: Option<PathBuf>,
     /// Only cases with this in their names, such as oom.
     #[arg(long, value_name = "PART")]
     only: Option<String>,
-    /// Only so many cases, drawn by lot: a slow model is done sooner. The report says out of how many.
+    /// Only a random sample of this size, so that a slow model finishes sooner.
     #[arg(long, value_name = "COUNT")]
     sample: Option<NonZeroUsize>,
-    /// Which lot: the same seed draws the same cases.
+    /// Seed of the sample: the same seed draws the same cases.
     #[arg(long, requires = "sample", default_value_t = 1)]
     seed: u64,
-    /// In which form; JSON has every case, the table those that are not right.
+    /// Output format; JSON contains every case, the table only those that are wrong.
     #[arg(long, value_enum, default_value_t)]
     format: Form,
-    /// Ends with 1 where a smaller share of the cases is right, 0 to 1. It does in any case where an action would do harm.
+    /// Exit code 1 if accuracy (0 to 1) is lower. A harmful action always gives exit code 1.
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
     min_accuracy: f64,
 }
 
-/// Who is to answer.
+/// Who answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 enum Provider {
     /// The rules alone.
     #[default]
     Rules,
-    /// A model by OpenAI's API: OpenAI itself, or any server that speaks it (OPENAI_BASE_URL).
+    /// A model with OpenAI's API: OpenAI or a compatible server (OPENAI_BASE_URL).
     Openai,
-    /// Claude, by Anthropic's API.
+    /// Claude, with Anthropic's API.
     Anthropic,
 }
 
@@ -88,7 +88,7 @@ fn share(text: &str) -> Result<f64, String> {
 }
 
 impl Options {
-    /// The settings that these options stand for.
+    /// These options as settings.
     pub fn settings(&self) -> Vec<(String, String)> {
         let provider = match self.provider {
             Provider::Rules => return vec![],
@@ -99,7 +99,7 @@ impl Options {
         [("analyzer.provider".to_owned(), provider.to_owned())].into_iter().chain(model).collect()
     }
 
-    /// The cases to put and, where they are not all, how they were drawn.
+    /// The selected cases and, if they are a sample, how it was drawn.
     fn set(&self) -> anyhow::Result<(Vec<Labelled>, Option<Sample>)> {
         let mut cases = match &self.cases {
             Some(directory) => set::of_directory(directory)?,
@@ -121,27 +121,27 @@ impl Options {
     }
 }
 
-/// Puts every case, and prints what the answers are worth.
+/// Runs every case and prints the report.
 ///
 /// # Errors
-/// When no model can be asked, the cases cannot be read, or standard output does not take the report; and a
-/// [`Verdict`] where too few are right or one would do harm.
+/// When no model is configured or the cases cannot be read; and a [`Verdict`] if accuracy is too low or an action would
+/// do harm.
 pub async fn run(config: &Config, options: Options) -> anyhow::Result<()> {
     let (cases, sample) = options.set()?;
     let who = match options.provider {
         Provider::Rules => Who::Rules,
         Provider::Openai | Provider::Anthropic => {
-            let counsel = hemostat_analyzer::counsel(config, Arc::new(SystemClock))?;
+            let model_client = hemostat_analyzer::model_client(&config.analyzer, Arc::new(SystemClock))?;
             let (Some(name), Some(provider)) = (config.analyzer.model.clone(), config.analyzer.provider()) else {
-                bail!("no model is named: --model, analyzer.model or AI_MODEL");
+                bail!("no model is configured: use --model, analyzer.model or AI_MODEL");
             };
-            Who::Model(policy::Model { provider: provider.name().to_owned(), name }, Box::new(counsel))
+            Who::Model(policy::Model { provider: provider.name().to_owned(), name }, Box::new(model_client))
         }
     };
     let report = put(&who, &cases, |done, case| {
-        // A model takes seconds for each case; the rules are done before anybody could read this.
+        // A model takes seconds per case; the rules take microseconds.
         if let Who::Model(..) = who {
-            let mark = if case.mark.is_right() { "right" } else { "not right" };
+            let mark = if case.mark.is_right() { "right" } else { "wrong" };
             let trouble = case.trouble.as_ref().map_or(String::new(), |trouble| format!(" (rules: {trouble})"));
             anstream::eprintln!("{done}/{}  {}: {}: {mark}{trouble}", cases.len(), case.name, case.said());
         }
@@ -161,7 +161,7 @@ pub async fn run(config: &Config, options: Options) -> anyhow::Result<()> {
     verdict(&report, options.min_accuracy)
 }
 
-/// The answers to all cases, one after the other; `tell` hears of each.
+/// Answers all cases in sequence; calls `tell` after each.
 async fn put(who: &Who, cases: &[Labelled], tell: impl Fn(usize, &Case)) -> Report {
     let policy = Policy::default();
     let mut answers: Vec<(&Labelled, Answer)> = vec![];
@@ -184,7 +184,7 @@ fn verdict(report: &Report, min_accuracy: f64) -> anyhow::Result<()> {
     }
     if summary.accuracy < min_accuracy {
         let (right, wanted) = (summary.accuracy * 100.0, min_accuracy * 100.0);
-        bail!(Verdict::bad(format!("{right:.1} % are right, and {wanted:.1} % were to be")));
+        bail!(Verdict::bad(format!("accuracy {right:.1} % is below {wanted:.1} %")));
     }
     Ok(())
 }

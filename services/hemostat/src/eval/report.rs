@@ -69,7 +69,7 @@ pub struct Case {
     pub by: Option<String>,
     /// What it is worth.
     pub mark: Mark,
-    /// What would have been right.
+    /// The acceptable answers.
     pub acceptable: Acceptable,
     /// Why.
     pub why: String,
@@ -79,12 +79,12 @@ pub struct Case {
     pub took_ms: f64,
 }
 
-/// What would have been right.
+/// The acceptable answers.
 #[derive(Debug, Clone, Serialize)]
 pub struct Acceptable {
-    /// These verdicts.
+    /// Verdicts.
     pub verdicts: Vec<&'static str>,
-    /// These remedies.
+    /// Remedies.
     pub remedies: Vec<&'static str>,
 }
 
@@ -98,7 +98,7 @@ impl From<&Expect> for Acceptable {
 }
 
 impl Case {
-    /// This answer to this case.
+    /// The result of this answer to this case.
     pub fn of(labelled: &Labelled, answer: &Answer) -> Self {
         let reached = answer.reached.as_ref();
         Self {
@@ -108,7 +108,7 @@ impl Case {
             remedy: Choice(reached.and_then(|reached| reached.remedy.clone())).name(),
             confidence: reached.map(|reached| reached.confidence.get()),
             root_cause: reached.map(|reached| reached.root_cause.clone()),
-            by: reached.map(|reached| hemostat_core::view::calibration::name(&reached.method)),
+            by: reached.map(|reached| hemostat_core::views::calibration::name(&reached.method)),
             mark: Mark::of(reached, &labelled.expect),
             acceptable: Acceptable::from(&labelled.expect),
             why: labelled.why.clone(),
@@ -117,7 +117,7 @@ impl Case {
         }
     }
 
-    /// What was said, in two words.
+    /// The answer in two words.
     pub fn said(&self) -> String {
         format!("{}, {}", self.verdict.unwrap_or("nothing"), self.remedy)
     }
@@ -141,7 +141,7 @@ impl Opinions {
 }
 
 impl Report {
-    /// Of these answers; a model, where one was asked, with its provider.
+    /// The report on these answers; `model` is provider and name.
     pub fn of(model: Option<(String, String)>, answers: &[(&Labelled, Answer)]) -> Self {
         let cases: Vec<Case> = answers.iter().map(|(labelled, answer)| Case::of(labelled, answer)).collect();
         let marks: Vec<(Mark, Duration)> =
@@ -155,7 +155,7 @@ impl Report {
         Self { provider, model, sample: None, summary: Summary::of(&marks), opinions, cases }
     }
 
-    /// For people: what was not right, and the sums.
+    /// Prints the wrong cases and the summary.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -194,7 +194,7 @@ impl Report {
             let failed: Vec<String> = opinions.failed.iter().map(|(what, count)| format!("{count} {what}")).collect();
             let failed = if failed.is_empty() { "none".to_owned() } else { failed.join(", ") };
             lines.push(format!(
-                "answered {}, as the rules {}; the rules' answer stood: {failed}",
+                "answered {}, agreed with the rules {}; fell back to the rules: {failed}",
                 opinions.answered, opinions.agreed
             ));
             lines.push(format!(
@@ -209,7 +209,7 @@ impl Report {
     }
 }
 
-/// Rules answer in microseconds, models in seconds.
+/// Rules take microseconds, models seconds.
 fn shown(took: Duration) -> String {
     match took.as_secs_f64() {
         seconds if seconds >= 1.0 => format!("{seconds:.1} s"),
@@ -220,7 +220,7 @@ fn shown(took: Duration) -> String {
 
 #[expect(clippy::cast_precision_loss, reason = "an amount of money")]
 fn dollars(micros: Option<u64>) -> String {
-    micros.map_or("not known (analyzer.price_in, analyzer.price_out)".to_owned(), |micros| {
+    micros.map_or("unknown (set analyzer.price_in, analyzer.price_out)".to_owned(), |micros| {
         format!("${:.4}", micros as f64 / 1e6)
     })
 }

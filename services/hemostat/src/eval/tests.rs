@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use hemostat_analyzer::{
-    counsel::{Counsel, Terms},
-    provider::{Miss, Provider, Question, Said},
+    model_client::{ClientConfig, ModelClient},
+    provider::{ChatRequest, Completion, Provider, ProviderError},
 };
 use hemostat_core::{Policy, policy::Model};
 use hemostat_diagnosis::{conclude, question};
@@ -75,15 +75,15 @@ impl Provider for Stubborn {
         "fake"
     }
 
-    async fn ask(&self, _: &Question) -> Result<Said, Miss> {
-        Ok(Said { text: self.0.clone(), tokens_in: 1000, tokens_out: 50, is_cut: false })
+    async fn ask(&self, _: &ChatRequest) -> Result<Completion, ProviderError> {
+        Ok(Completion { text: self.0.clone(), tokens_in: 1000, tokens_out: 50, is_truncated: false })
     }
 }
 
-fn counselled(answer: String) -> Who {
+fn answering(answer: String) -> Who {
     let config = Config::load(&Input { file: None, environment: vec![], overrides: vec![] }).unwrap();
-    let terms = Terms { first_wait: Duration::ZERO, ..Terms::of(&config.analyzer) };
-    Who::Model(model(), Box::new(Counsel::new(Box::new(Stubborn(answer)), terms, Arc::new(SystemClock))))
+    let config = ClientConfig { first_wait: Duration::ZERO, ..ClientConfig::from_settings(&config.analyzer) };
+    Who::Model(model(), Box::new(ModelClient::new(Box::new(Stubborn(answer)), config, Arc::new(SystemClock))))
 }
 
 fn wants(verdict: &str, remedy: &str) -> String {
@@ -98,7 +98,7 @@ fn wants(verdict: &str, remedy: &str) -> String {
 async fn a_model_that_wants_the_same_whatever_it_is_shown_does_no_harm() {
     let cases = built_in().unwrap();
     for remedy in ["restart", "start", "stop", "scale", "cleanup", "exec", "rm -rf /"] {
-        let report = put(&counselled(wants("real", remedy)), &cases, |_, _| {}).await;
+        let report = put(&answering(wants("real", remedy)), &cases, |_, _| {}).await;
         let harmful = report.cases.iter().filter(|case| case.mark.harmful).map(|case| case.name.as_str());
         assert_eq!(harmful.collect::<Vec<_>>(), Vec::<&str>::new(), "{remedy}");
     }
@@ -108,7 +108,7 @@ async fn a_model_that_wants_the_same_whatever_it_is_shown_does_no_harm() {
 async fn where_a_model_says_nothing_of_use_the_rules_answer_stands() {
     let cases = &built_in().unwrap()[..5];
     let rules = put(&Who::Rules, cases, |_, _| {}).await;
-    let report = put(&counselled("I am a teapot".into()), cases, |_, _| {}).await;
+    let report = put(&answering("I am a teapot".into()), cases, |_, _| {}).await;
     let said = |report: &super::Report| report.cases.iter().map(|case| case.said()).collect::<Vec<_>>();
     assert_eq!(said(&report), said(&rules));
     let opinions = report.opinions.unwrap();
@@ -121,12 +121,12 @@ async fn where_a_model_says_nothing_of_use_the_rules_answer_stands() {
 async fn a_model_that_is_right_is_counted_right_and_too_few_are_a_failure() {
     let cases: Vec<_> =
         built_in().unwrap().into_iter().filter(|case| case.name.starts_with("unhealthy-dead")).collect();
-    let right = put(&counselled(wants("real", "restart")), &cases, |_, _| {}).await;
+    let right = put(&answering(wants("real", "restart")), &cases, |_, _| {}).await;
     let opinions = right.opinions.clone().unwrap();
     assert_eq!((right.summary.right, opinions.answered, opinions.requests), (1, 1, 1));
     assert!(verdict(&right, 1.0).is_ok());
-    let wrong = put(&counselled(wants("unclear", "none")), &cases, |_, _| {}).await;
+    let wrong = put(&answering(wants("unclear", "none")), &cases, |_, _| {}).await;
     assert_eq!((wrong.summary.right, wrong.summary.harmful), (0, 0));
     assert!(verdict(&wrong, 0.0).is_ok());
-    assert!(verdict(&wrong, 0.5).unwrap_err().to_string().contains("50.0 % were to be"));
+    assert!(verdict(&wrong, 0.5).unwrap_err().to_string().contains("is below 50.0 %"));
 }

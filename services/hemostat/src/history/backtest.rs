@@ -1,9 +1,9 @@
-//! `hemostat backtest`: what would have been decided under another policy?
+//! `hemostat backtest`: repeats past decisions under another policy.
 
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use hemostat_history::backtest::{self, Change, Report, Said};
+use hemostat_history::backtest::{self, Change, DecisionSummary, Report};
 use hemostat_runtime::Context;
 use hemostat_settings::{Config, Input};
 use serde_json::json;
@@ -15,32 +15,32 @@ use super::{
     progress::Shown,
 };
 
-/// Against what history is decided again.
+/// Options of `hemostat backtest`.
 #[derive(Debug, Clone, Args)]
 pub struct Options {
-    /// The policy to try: a configuration file, as it would be in force here. History is compared with the present one.
+    /// The policy to try: a configuration file. It is compared with the policy in effect.
     #[arg(long, value_name = "FILE")]
     policy: PathBuf,
     #[command(flatten)]
     which: Which,
-    /// Ends with 1 when the policy would do this (for CI); may be given twice.
+    /// Exit code 1 if the policy would do this (for CI). Can be repeated.
     #[arg(long, value_enum, value_name = "WHAT")]
     fail_on: Vec<Failure>,
-    /// In which form.
+    /// Output format.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
 
-/// What a policy must not do.
+/// What counts as a failure of the policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Failure {
-    /// Act more often than was acted.
+    /// More remedies than were executed.
     MoreActions,
-    /// Heal less often than was healed.
+    /// Fewer recoveries than there were.
     FewerRecoveries,
 }
 
-/// Prints what changes.
+/// Prints the decisions that would change.
 ///
 /// # Errors
 /// When the policy cannot be read, or log or archive not; [`Verdict`] when it does what it must not.
@@ -101,7 +101,7 @@ fn print(report: &Report, format: Format) -> anyhow::Result<()> {
 }
 
 fn row(change: &Change) -> [String; 6] {
-    let short = |said: &Option<Said>| said.as_ref().map_or("-", |said| said.short.as_str()).to_owned();
+    let short = |said: &Option<DecisionSummary>| said.as_ref().map_or("-", |said| said.short.as_str()).to_owned();
     // What would be said has the reason; where nothing would, what was said has.
     let why = change.would_be.as_ref().or(change.was.as_ref()).map(|said| said.why.clone());
     [

@@ -1,17 +1,17 @@
-//! `hemostat explain`: what was seen, what was concluded, which limits stood where, what was done, what came of it and who
-//! was told, of a container's last illness, of an incident or of one act.
+//! `hemostat explain`: the story of a container's latest incident, of an incident or of an event: observations,
+//! diagnosis, limits, actions, outcome, alerts.
 
 use std::{collections::BTreeMap, io::Write, str::FromStr};
 
 use anstyle::{AnsiColor, Style};
 use anyhow::{Context as _, bail};
 use clap::Args;
-use hemostat_core::view;
+use hemostat_core::views;
 use hemostat_history::{
     explain::{self, About, Part, Scene, Story},
-    filter::Whom,
+    filter::ContainerPattern,
 };
-use hemostat_runtime::{Context, rows};
+use hemostat_runtime::{Context, read_model};
 use hemostat_schema::{EventId, IncidentId, Subject, Timestamp};
 use jiff::tz::TimeZone;
 
@@ -29,20 +29,20 @@ pub struct Options {
     what: What,
     #[command(flatten)]
     when: When,
-    /// So many illnesses of a container, the latest.
+    /// Number of latest incidents of a container.
     #[arg(long, default_value_t = 1, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
     last: u16,
-    /// In which form.
+    /// Output format.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
 
-/// Whom or what a person asks about.
+/// What is to be explained.
 #[derive(Debug, Clone)]
 enum What {
     Incident(IncidentId),
     Event(EventId),
-    Container(Whom),
+    Container(ContainerPattern),
 }
 
 impl FromStr for What {
@@ -55,7 +55,9 @@ impl FromStr for What {
         if let Ok(id) = text.parse() {
             return Ok(Self::Incident(id));
         }
-        text.parse().map(Self::Container).map_err(|error: hemostat_history::filter::NoName| error.to_string())
+        text.parse()
+            .map(Self::Container)
+            .map_err(|error: hemostat_history::filter::InvalidContainerPattern| error.to_string())
     }
 }
 
@@ -82,7 +84,12 @@ pub async fn run(ctx: &Context, options: Options) -> anyhow::Result<()> {
 }
 
 /// The latest illnesses of each container that is meant.
-async fn illnesses(ctx: &Context, whom: &Whom, options: &Options, shown: &Shown) -> anyhow::Result<Vec<Story>> {
+async fn illnesses(
+    ctx: &Context,
+    whom: &ContainerPattern,
+    options: &Options,
+    shown: &Shown,
+) -> anyhow::Result<Vec<Story>> {
     let all = explain::incidents(&ctx.history, whom, options.when.window()?, &shown.progress).await?;
     let mut by_subject: BTreeMap<Subject, Vec<IncidentId>> = BTreeMap::new();
     for (incident, subject) in all {
@@ -106,10 +113,10 @@ async fn illnesses(ctx: &Context, whom: &Whom, options: &Options, shown: &Shown)
 }
 
 /// Says how the containers are of which no illness is known, or that there are no such containers.
-async fn well(ctx: &Context, whom: &Whom) -> anyhow::Result<()> {
+async fn well(ctx: &Context, whom: &ContainerPattern) -> anyhow::Result<()> {
     let mut there = false;
-    for (key, row) in rows::all::<view::Containers>(&*ctx.log).await? {
-        if key.split_once('/').is_some_and(|(host, name)| whom.is(host, name)) {
+    for (key, row) in read_model::all::<views::Containers>(&*ctx.log).await? {
+        if key.split_once('/').is_some_and(|(host, name)| whom.matches(host, name)) {
             there = true;
             nothing(&format!("no illness of {key} is known in this time; it is {}", row.attention()));
         }
@@ -174,12 +181,12 @@ fn span(begun: Timestamp, ended: Option<Timestamp>) -> String {
 
 fn scene_line(scene: &Scene) -> String {
     let colour = match scene.part {
-        Part::Seen => None,
-        Part::Concluded => Some(AnsiColor::Cyan),
+        Part::Observed => None,
+        Part::Diagnosed => Some(AnsiColor::Cyan),
         Part::Decided => Some(AnsiColor::Yellow),
-        Part::Done => Some(AnsiColor::Blue),
+        Part::Executed => Some(AnsiColor::Blue),
         Part::Outcome => Some(AnsiColor::Green),
-        Part::Told => Some(AnsiColor::Magenta),
+        Part::Alerted => Some(AnsiColor::Magenta),
     };
     let (style, dim) = (Style::new().fg_color(colour.map(Into::into)), Style::new().dimmed());
     let because: Vec<String> = scene.because_of.iter().map(usize::to_string).collect();

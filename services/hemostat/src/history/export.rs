@@ -1,4 +1,4 @@
-//! `hemostat export`: history for other programs, to a file or to standard output.
+//! `hemostat export`: writes events to a file or to standard output.
 
 use std::{
     fs::File,
@@ -16,31 +16,31 @@ use hemostat_runtime::Context;
 
 use super::{Which, format::quietly, nothing, progress::Shown};
 
-/// What to export, how and where to.
+/// What to export, in which format, and where to.
 #[derive(Debug, Clone, Args)]
 pub struct Options {
     #[command(flatten)]
     which: Which,
-    /// In which form.
+    /// Output format.
     #[arg(long, value_enum)]
     format: Format,
-    /// To this file, which is replaced once all is written; without it, to standard output.
+    /// File to write, replaced atomically when complete. Default: standard output.
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
 }
 
-/// In which form history is exported.
+/// Format of the export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// One JSON object a line, as the REST interface gives events.
+    /// One JSON object per line, in the form of the REST API.
     Ndjson,
-    /// Comma-separated values, with a line of names.
+    /// Comma-separated values with a header line.
     Csv,
-    /// Parquet with zstd, as the archive's segments.
+    /// Parquet with zstd, like the segments of the archive.
     Parquet,
 }
 
-/// Exports everything that is asked for.
+/// Exports the selected events.
 ///
 /// # Errors
 /// When log or archive cannot be read, or the output does not take it.
@@ -50,7 +50,7 @@ pub async fn run(ctx: &Context, options: Options) -> anyhow::Result<()> {
         Format::Ndjson => export::Format::Ndjson,
         Format::Csv => export::Format::Csv,
         Format::Parquet if output.is_none() && stdout().is_terminal() => {
-            bail!("Parquet is nothing to look at: say where to with --output FILE, or redirect standard output")
+            bail!("Parquet is binary: name a file with --output FILE, or redirect standard output")
         }
         Format::Parquet => export::Format::Parquet,
     };
@@ -62,8 +62,8 @@ pub async fn run(ctx: &Context, options: Options) -> anyhow::Result<()> {
         return quietly(written.map(|(_, events)| told(events, None)));
     };
 
-    // Beside the target, so that what stands there is replaced in one step, and only by something whole.
-    let mut name = path.file_name().with_context(|| format!("{} is not a file's name", path.display()))?.to_owned();
+    // Written beside the target and renamed, so that the target is replaced atomically.
+    let mut name = path.file_name().with_context(|| format!("{} is not a file name", path.display()))?.to_owned();
     name.push(".part");
     let part = path.with_file_name(name);
     let doing = || format!("could not write {}", path.display());
@@ -77,7 +77,7 @@ pub async fn run(ctx: &Context, options: Options) -> anyhow::Result<()> {
     let written = written.await.with_context(doing);
     drop(shown);
     if written.is_err() {
-        // What is left of it is of no use, and the reason why it could not be written is what matters.
+        // The incomplete file is useless; the error that matters is the one of the write.
         let _ = std::fs::remove_file(&part);
     }
     told(written?, Some(&path));
@@ -96,7 +96,7 @@ async fn write<W: Write + Send>(mut selected: Selected<'_>, format: export::Form
 
 fn told(events: u64, path: Option<&PathBuf>) {
     match (events, path) {
-        (0, _) => nothing("history holds no such event"),
+        (0, _) => nothing("no events match"),
         (_, None) => {}
         (1, Some(path)) => nothing(&format!("1 event written to {}", path.display())),
         (_, Some(path)) => nothing(&format!("{events} events written to {}", path.display())),

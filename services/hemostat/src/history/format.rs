@@ -1,13 +1,14 @@
-//! Where and how the tools print: tables for people, JSON for programs; a reader that goes away ends them quietly.
+//! Output of the tools: tables for people, JSON for programs. A closed pipe (`| head`) ends a tool quietly.
 
 use std::io::{self, BufWriter, ErrorKind, Write};
 
 use anstream::{AutoStream, ColorChoice};
 use anstyle::Style;
 use clap::ValueEnum;
+use comfy_table::{Table, presets::NOTHING};
 use serde::Serialize;
 
-/// In which form something is printed.
+/// Output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Format {
     /// For people.
@@ -15,23 +16,23 @@ pub enum Format {
     Table,
     /// One JSON value.
     Json,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Ndjson,
 }
 
-/// Standard output, buffered; colours are taken out where there is no terminal.
+/// Buffered standard output; colours only on a terminal.
 #[derive(Debug)]
 pub struct Out<W: Write> {
     to: W,
     format: Format,
-    /// So many values of JSON were printed.
+    /// Number of JSON values printed.
     values: usize,
 }
 
 type Stdout = AutoStream<Box<dyn Write + Send>>;
 
 impl Out<Stdout> {
-    /// For printing in `format`.
+    /// Prints in `format`.
     pub fn new(format: Format) -> Self {
         let choice = match AutoStream::choice(&io::stdout()) {
             ColorChoice::Never => ColorChoice::Never,
@@ -46,7 +47,7 @@ impl<W: Write> Out<W> {
         Self { to, format, values: 0 }
     }
 
-    /// A line for people.
+    /// Prints a line of text.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -54,7 +55,7 @@ impl<W: Write> Out<W> {
         writeln!(self.to, "{line}")
     }
 
-    /// A value for programs: a line of its own, or a member of the one array.
+    /// Prints a JSON value: a line (NDJSON), or an element of the array (JSON).
     ///
     /// # Errors
     /// When it cannot be written.
@@ -68,7 +69,7 @@ impl<W: Write> Out<W> {
         }
     }
 
-    /// Shows what was printed so far.
+    /// Flushes the buffer.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -76,7 +77,7 @@ impl<W: Write> Out<W> {
         self.to.flush()
     }
 
-    /// Prints what belongs at the end.
+    /// Completes the output.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -90,31 +91,32 @@ impl<W: Write> Out<W> {
     }
 }
 
-/// Rows of text, in columns as wide as they must be; the last is not filled up.
+/// Prints rows as a table.
 ///
 /// # Errors
 /// When it cannot be written.
 pub fn table<W: Write, const N: usize>(out: &mut Out<W>, names: [&str; N], rows: &[[String; N]]) -> io::Result<()> {
-    let width = |text: &str| text.chars().count();
-    let widths: [usize; N] = std::array::from_fn(|column| {
-        rows.iter().map(|row| width(&row[column])).chain([width(names[column])]).max().unwrap_or_default()
-    });
-    let line = |cells: [&str; N]| {
-        let filled: Vec<String> = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        filled.join("  ").trim_end().to_owned()
-    };
+    let lines = columns(&names.map(str::to_uppercase), rows);
+    let mut lines = lines.lines();
     let dim = Style::new().dimmed();
-    out.line(format_args!("{dim}{}{dim:#}", line(names).to_uppercase()))?;
-    for row in rows {
-        out.line(line(std::array::from_fn(|column| row[column].as_str())))?;
-    }
-    Ok(())
+    out.line(format_args!("{dim}{}{dim:#}", lines.next().unwrap_or_default()))?;
+    lines.try_for_each(|line| out.line(line))
 }
 
-/// A reader that has seen enough (`| head`) is no failure.
+/// Lays out headings and rows in columns without borders, two spaces apart.
+pub fn columns<const N: usize>(headings: &[String; N], rows: &[[String; N]]) -> String {
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_header(headings).add_rows(rows);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table.trim_fmt()
+}
+
+/// A closed pipe (`| head`) is not a failure.
 ///
 /// # Errors
-/// Every other one.
+/// Every other error.
 pub fn quietly(result: anyhow::Result<()>) -> anyhow::Result<()> {
     let gone = |error: &anyhow::Error| {
         error
@@ -142,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_one_value_whatever_is_in_it() {
+    fn json_is_one_valid_value() {
         for values in [&[][..], &[1], &[1, 2, 3]] {
             let read: Vec<u8> = serde_json::from_str(&printed(Format::Json, values)).unwrap();
             assert_eq!(read, values);
@@ -151,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_are_as_wide_as_they_must_be() {
+    fn columns_are_as_wide_as_their_widest_cell() {
         let mut bytes = vec![];
         let rows = [["a".to_owned(), "x".to_owned()], ["höher".to_owned(), String::new()]];
         table(&mut Out::to(anstream::StripStream::new(&mut bytes), Format::Table), ["it", "is"], &rows).unwrap();
@@ -159,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_has_gone_is_no_failure_and_a_full_disk_is_one() {
+    fn a_closed_pipe_is_not_a_failure_and_a_full_disk_is() {
         let failed =
             |kind: ErrorKind| quietly(Err(anyhow::Error::from(io::Error::from(kind)).context("could not write")));
         assert!(failed(ErrorKind::BrokenPipe).is_ok());

@@ -1,4 +1,4 @@
-//! `hemostat fsck`: do streams, groups, heads, timers, leases and views agree?
+//! `hemostat fsck`: checks that streams, groups, versions, timers, leases and read models agree.
 
 use clap::Args;
 use hemostat_history::fsck;
@@ -10,18 +10,18 @@ use super::{
     progress::Shown,
 };
 
-/// How it is told.
+/// Options of `hemostat fsck`.
 #[derive(Debug, Clone, Args)]
 pub struct Options {
-    /// In which form.
+    /// Output format.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
 
-/// Inspects every partition and prints what is not sound.
+/// Inspects every partition and prints the inconsistencies.
 ///
 /// # Errors
-/// When log or archive cannot be read; [`Verdict`] where something is not sound.
+/// When log or archive cannot be read; [`Verdict`] if there is an inconsistency.
 pub async fn run(ctx: &Context, options: Options) -> anyhow::Result<()> {
     let shown = Shown::begin(false);
     let findings = fsck::run(&ctx.history, &shown.progress).await?;
@@ -29,8 +29,8 @@ pub async fn run(ctx: &Context, options: Options) -> anyhow::Result<()> {
     quietly(print(&findings, options.format))?;
     match findings.len() {
         0 => Ok(()),
-        1 => Err(Verdict::bad("something is not sound".to_owned()).into()),
-        many => Err(Verdict::bad(format!("{many} things are not sound")).into()),
+        1 => Err(Verdict::bad("1 inconsistency".to_owned()).into()),
+        many => Err(Verdict::bad(format!("{many} inconsistencies")).into()),
     }
 }
 
@@ -43,7 +43,7 @@ fn print(findings: &[fsck::Finding], format: Format) -> anyhow::Result<()> {
         }
     }
     if format == Format::Table && findings.is_empty() {
-        out.line("streams, groups, heads, timers, leases and views agree")?;
+        out.line("sound: streams, groups, versions, timers, leases and read models agree")?;
     }
     out.finish()?;
     Ok(())

@@ -13,38 +13,38 @@ pub mod verify;
 use clap::Args;
 use hemostat_history::{
     Filter,
-    filter::{Kinds, Whom},
-    window::{NoPoint, Point, Position, Window},
+    filter::{ContainerPattern, KindPattern},
+    window::{InvalidPoint, Point, Position, Window},
 };
 use hemostat_runtime::Context;
 use hemostat_schema::{HostName, IncidentId, Timestamp};
 
-/// Which events of history are meant; an event must meet all of it.
+/// Selects events; an event must match all of the filters.
 #[derive(Debug, Clone, Args)]
 pub struct Which {
     #[command(flatten)]
     when: When,
-    /// Only about these containers: a name, host/name, or a glob of either (api-*).
+    /// Only these containers: a name, host/name, or a glob of either (api-*).
     #[arg(long, value_name = "NAME")]
-    container: Option<Whom>,
-    /// Only of this Docker host.
+    container: Option<ContainerPattern>,
+    /// Only this Docker host.
     #[arg(long)]
     host: Option<HostName>,
-    /// Only of this incident.
+    /// Only this incident.
     #[arg(long, value_name = "ID")]
     incident: Option<IncidentId>,
-    /// Only of this kind (action.authorised), family (action) or glob of kinds (*.failed).
+    /// Only this kind (action.authorised), family (action) or glob of kinds (*.failed).
     #[arg(long)]
-    kind: Option<Kinds>,
+    kind: Option<KindPattern>,
 }
 
-/// Which stretch of history is meant.
+/// Selects a time window.
 #[derive(Debug, Clone, Args)]
 pub struct When {
-    /// From here on: an instant (2026-01-01T08:00:00Z), an age (30m, 2h, 3d) or an event's id.
+    /// Start: a time (2026-01-01T08:00:00Z), an age (30m, 2h, 3d) or an event id.
     #[arg(long, value_name = "WHEN", value_parser = point)]
     since: Option<Point>,
-    /// Up to here and no further; as --since.
+    /// End, in the same forms as --since.
     #[arg(long, value_name = "WHEN", value_parser = point)]
     until: Option<Point>,
 }
@@ -52,7 +52,7 @@ pub struct When {
 impl Which {
     fn filter(self) -> anyhow::Result<Filter> {
         let Self { when, container, host, incident, kind } = self;
-        Ok(Filter { window: when.window()?, container, host, incident, kind })
+        Ok(Filter { window: when.window()?, container, host, incident, kind, ..Filter::ALL })
     }
 }
 
@@ -62,23 +62,23 @@ impl When {
             from: self.since.map_or(Position::START, Point::first),
             to: self.until.map_or(Position::END, Point::last),
         };
-        anyhow::ensure!(window.from < window.to, "--since comes after --until: nothing can lie between them");
+        anyhow::ensure!(window.from < window.to, "--since is after --until");
         Ok(window)
     }
 }
 
-fn point(text: &str) -> Result<Point, NoPoint> {
+fn point(text: &str) -> Result<Point, InvalidPoint> {
     Point::parse(text, Timestamp::now())
 }
 
-/// What a person may have meant who asked for something that is not there: those names that resemble it, or else some.
+/// Suggests names for one that does not exist: those that resemble it, else some that exist.
 fn known(asked: &str, names: impl IntoIterator<Item = String>) -> String {
     const SHOWN: usize = 8;
     let asked = asked.to_lowercase();
     let resembles = |name: &str| {
         let short = name.rsplit('/').next().unwrap_or(name).to_lowercase();
         let wanted = asked.rsplit('/').next().unwrap_or(&asked);
-        short.contains(wanted) || wanted.contains(&short) || distance(&short, wanted) <= 2
+        short.contains(wanted) || wanted.contains(&short) || strsim::levenshtein(&short, wanted) <= 2
     };
     let names: Vec<String> = names.into_iter().collect();
     let near: Vec<&String> = names.iter().filter(|name| resembles(name)).collect();
@@ -92,31 +92,16 @@ fn known(asked: &str, names: impl IntoIterator<Item = String>) -> String {
     }
 }
 
-/// So many letters must be changed, added or left out to make one name of the other (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, of_a) in a.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, of_b) in b.iter().enumerate() {
-            let changed = diagonal + usize::from(of_a != *of_b);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
-}
-
-/// What a check found, where that is not that all is well; it is the process' exit code.
+/// A failed check, with the exit code of the process.
 #[derive(Debug, Clone)]
 pub struct Verdict {
-    /// 1: it is not well. 2: that could not be found out.
+    /// 1: the check failed. 2: the check was not possible.
     pub code: u8,
     says: String,
 }
 
 impl Verdict {
-    /// It is not well.
+    /// The check failed.
     pub fn bad(says: String) -> Self {
         Self { code: 1, says }
     }
@@ -134,14 +119,14 @@ impl std::fmt::Display for Verdict {
 
 impl std::error::Error for Verdict {}
 
-/// How every tool says that there is nothing, where a person looks and a program does not.
+/// Prints a note on standard error, so that the output stays parseable.
 fn nothing(what: &str) {
     anstream::eprintln!("hemostat: {what}");
 }
 
-/// The keys of all containers that have a row.
+/// The keys of all known containers.
 async fn containers(ctx: &Context) -> anyhow::Result<Vec<String>> {
-    let rows = hemostat_runtime::rows::all::<hemostat_core::view::Containers>(&*ctx.log).await?;
+    let rows = hemostat_runtime::read_model::all::<hemostat_core::views::Containers>(&*ctx.log).await?;
     Ok(rows.into_iter().map(|(key, _)| key).collect())
 }
 
@@ -150,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_asks_for_what_is_not_there_is_told_what_is() {
+    fn an_unknown_name_gets_suggestions() {
         let there = || ["docker-1/api-1", "docker-1/api-2", "docker-2/db"].map(str::to_owned);
         for (asked, told) in [
             ("api", "similar are docker-1/api-1, docker-1/api-2"),
@@ -162,13 +147,5 @@ mod tests {
         assert_eq!(known("api", []), "none is known");
         let many = (0..20).map(|n| format!("h/api-{n}"));
         assert!(known("api", many).ends_with("and 12 more"));
-    }
-
-    #[test]
-    fn a_distance_is_the_number_of_slips() {
-        for (a, b, slips) in [("api", "api", 0), ("api", "apu", 1), ("api", "ai", 1), ("", "api", 3), ("abc", "cab", 2)]
-        {
-            assert_eq!((distance(a, b), distance(b, a)), (slips, slips), "{a} {b}");
-        }
     }
 }

@@ -1,4 +1,4 @@
-//! How far a long walk through history has come, on standard error, where a person looks at it.
+//! Progress of a long scan through history, on standard error if that is a terminal.
 
 use std::{
     io::{IsTerminal as _, stderr, stdout},
@@ -10,19 +10,20 @@ use hemostat_history::Progress;
 use hemostat_schema::{Span, Timestamp};
 use tokio::task::JoinHandle;
 
-/// A walk that takes no longer than this says nothing.
-const PATIENCE: Duration = Duration::from_millis(700);
+/// A scan shorter than this shows no progress.
+const SILENT_FOR: Duration = Duration::from_millis(700);
 
 /// Shows a [`Progress`] for as long as it lives.
 #[derive(Debug)]
 pub struct Shown {
-    /// What the walk writes to.
+    /// What the scan updates.
     pub progress: Arc<Progress>,
     task: Option<JoinHandle<()>>,
 }
 
 impl Shown {
-    /// Only where standard error is a terminal; and, for a tool that prints while it walks, standard output is none.
+    /// Shows progress only if standard error is a terminal and, for a tool that prints while it scans, standard output
+    /// is not.
     pub fn begin(prints_meanwhile: bool) -> Self {
         let progress: Arc<Progress> = Arc::default();
         let seen = stderr().is_terminal() && !(prints_meanwhile && stdout().is_terminal());
@@ -42,7 +43,7 @@ impl Drop for Shown {
 
 async fn show(progress: Arc<Progress>) {
     let begun = Instant::now();
-    tokio::time::sleep(PATIENCE).await;
+    tokio::time::sleep(SILENT_FOR).await;
     let mut first = None;
     loop {
         let (events, ms) = (progress.looked_at(), progress.ms());
@@ -53,8 +54,7 @@ async fn show(progress: Arc<Progress>) {
     }
 }
 
-/// How long it takes at this pace from here to `end`, when from `first` to `last` it took as long as it did; each is a time
-/// of the log and one of the walk.
+/// Estimates the time left until `end`. `first` and `last` each are a time on the log (ms) and a duration of the scan.
 fn left(first: (u64, Duration), last: (u64, Duration), end: u64) -> Option<Span> {
     let (walked, took) = (last.0.saturating_sub(first.0), last.1.saturating_sub(first.1));
     let to_go = u128::from(end.saturating_sub(last.0));
@@ -66,16 +66,16 @@ fn left(first: (u64, Duration), last: (u64, Duration), end: u64) -> Option<Span>
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "it is for people"
+    reason = "approximate, for display"
 )]
 fn line(events: u64, took: Duration, left: Option<Span>) -> String {
     let pace = (events as f64 / took.as_secs_f64().max(0.001)) as u64;
     let left = left.map(|left| format!(", about {left} left")).unwrap_or_default();
-    format!("{events} events read, {pace} a second{left}")
+    format!("{events} events read, {pace}/s{left}")
 }
 
-/// Writes over the line that stands there.
-#[expect(clippy::print_stderr, reason = "a person waits, and looks there")]
+/// Overwrites the current line.
+#[expect(clippy::print_stderr, reason = "progress belongs on the terminal")]
 fn eprint_line(text: &str) {
     eprint!("\r\u{1b}[2K{text}");
 }
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_left_takes_as_long_as_it_took_so_far() {
+    fn the_time_left_is_extrapolated() {
         let secs = Duration::from_secs;
         for (first, last, end, expected) in [
             ((0, secs(0)), (100, secs(1)), 300, Some(2_000)),
@@ -94,6 +94,6 @@ mod tests {
         ] {
             assert_eq!(left(first, last, end), expected.map(Span::from_millis));
         }
-        assert_eq!(line(5_000, secs(2), Some(Span::from_secs(3))), "5000 events read, 2500 a second, about 3.0 s left");
+        assert_eq!(line(5_000, secs(2), Some(Span::from_secs(3))), "5000 events read, 2500/s, about 3.0 s left");
     }
 }

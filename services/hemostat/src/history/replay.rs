@@ -1,10 +1,10 @@
-//! `hemostat replay`: history as it happened, a line an event, as fast as then, ten times as fast, or at once.
+//! `hemostat replay`: prints past events, one line each, in real time, ten times faster, or at once.
 
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use hemostat_core::view::story;
-use hemostat_history::{Filter, Selected, export::Line};
+use hemostat_core::views::story;
+use hemostat_history::{EventJson, Filter, Selected};
 use hemostat_runtime::Context;
 use hemostat_schema::{EventId, Timestamp};
 use jiff::{civil::Date, tz::TimeZone};
@@ -21,29 +21,29 @@ use super::{
 };
 use crate::print;
 
-/// What to print, and how fast.
+/// Options of `hemostat replay`.
 #[derive(Debug, Clone, Args)]
 pub struct Options {
     #[command(flatten)]
     which: Which,
-    /// How fast.
+    /// Speed: 1 (as it happened), 10, or max (at once).
     #[arg(long, value_enum, default_value_t)]
     speed: Speed,
-    /// Also the samples of CPU and memory.
+    /// Also prints samples of CPU and memory.
     #[arg(long)]
     samples: bool,
-    /// In which form.
+    /// Output format.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
 
-/// How fast history is printed.
+/// Speed of the replay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 enum Speed {
-    /// As fast as it happened.
+    /// In real time.
     #[value(name = "1")]
     Real,
-    /// Ten times as fast.
+    /// Ten times faster.
     #[value(name = "10")]
     Ten,
     /// At once.
@@ -51,7 +51,7 @@ enum Speed {
     Max,
 }
 
-/// Prints until the end of what is asked for, or Ctrl-C.
+/// Prints the selected events until their end or Ctrl-C.
 ///
 /// # Errors
 /// When log or archive cannot be read, or standard output does not take it.
@@ -67,7 +67,7 @@ pub async fn run(ctx: &Context, options: Options) -> anyhow::Result<()> {
 
 async fn print(ctx: &Context, filter: Filter, speed: Speed, samples: bool, format: Format) -> anyhow::Result<()> {
     let shown = Shown::begin(true);
-    // Who asks for samples by their kind gets them.
+    // A filter by kind includes samples.
     let all = samples || filter.kind.is_some();
     let mut selected = Selected::new(&ctx.history, filter, &shown.progress);
     let mut out = Out::new(format);
@@ -83,7 +83,7 @@ async fn print(ctx: &Context, filter: Filter, speed: Speed, samples: bool, forma
             sleep_until(pace.get_or_insert_with(|| Pace::new(entry.id, speed)).due(entry.id)).await;
         }
         match (format, &entry.event) {
-            (Format::Json | Format::Ndjson, _) => out.value(&Line::from(&entry))?,
+            (Format::Json | Format::Ndjson, _) => out.value(&EventJson::from(&entry))?,
             (Format::Table, Ok(event)) => {
                 let date = date(event.at);
                 if day != Some(date) {
@@ -98,17 +98,17 @@ async fn print(ctx: &Context, filter: Filter, speed: Speed, samples: bool, forma
     out.finish()?;
     drop(shown);
     if !any {
-        nothing("history holds no such event");
+        nothing("no events match");
     }
     Ok(())
 }
 
-/// The day on which something happened, where the reader is.
+/// The local date of a time.
 fn date(at: Timestamp) -> Date {
     at.to_zoned(TimeZone::system()).date()
 }
 
-/// When each event is due, so that the time between two is as it was, or a tenth of it.
+/// Computes when each event is due: the original interval, or a tenth of it.
 #[derive(Debug)]
 struct Pace {
     begun: Instant,
@@ -117,7 +117,7 @@ struct Pace {
 }
 
 impl Pace {
-    /// Beginning now, with this event.
+    /// Starts now with the first event.
     fn new(first: EventId, speed: Speed) -> Self {
         let times = match speed {
             Speed::Real | Speed::Max => 1,
@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn the_time_between_two_events_is_as_it_was_or_a_tenth_of_it() {
+    async fn intervals_are_kept_or_divided_by_ten() {
         let id = |ms| EventId { partition: Partition(0), ms, seq: 0 };
         for (speed, later) in [(Speed::Real, 20_000), (Speed::Ten, 2_000)] {
             let pace = Pace::new(id(1_000), speed);

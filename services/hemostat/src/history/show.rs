@@ -1,16 +1,17 @@
-//! `hemostat show`: the rows of a view, as they are or as they stood at an instant.
+//! `hemostat show`: a read model, as it is or as it was at a point in time.
 
 use anyhow::bail;
 use clap::{Args, ValueEnum};
 use hemostat_core::{
-    Projection, breaker,
-    view::{
+    Projection,
+    remedy::breaker,
+    views::{
         Breaker, Calibration, Containers, Cooldown, Dedup, Incidents, Timeline, breaker::Row as BreakerRow,
         calibration, cooldown::Why, incidents,
     },
 };
 use hemostat_history::{as_of, window::Point};
-use hemostat_runtime::{Context, rows};
+use hemostat_runtime::{Context, read_model};
 use hemostat_schema::{IncidentId, Timestamp};
 use serde::Serialize;
 
@@ -23,41 +24,41 @@ use super::{
 /// What to show.
 #[derive(Debug, Clone, Args)]
 pub struct Options {
-    /// Which view.
+    /// The read model.
     view: View,
-    /// Only this row: a container (host/name, or its name where only one host has it) or an incident's id.
+    /// Only this row: a container (host/name, or its name if it is unique) or an incident id.
     key: Option<String>,
-    /// As it stood then: at an instant (2026-01-01T08:00:00Z), at an age (2h, 3d), or right after an event (its id).
+    /// Point in time: a time (2026-01-01T08:00:00Z), an age (2h, 3d) or an event id.
     #[arg(long, value_name = "WHEN", value_parser = point)]
     as_of: Option<Point>,
-    /// In which form; JSON has all of a row.
+    /// Output format; JSON contains every field.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
 
-/// What HemoStat keeps of containers and incidents.
+/// The read models.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum View {
-    /// How each container is, and why it is, or is not, being healed.
+    /// The state of each container, and why it is or is not being healed.
     Containers,
-    /// What happened in each illness, and how it ended.
+    /// What happened in each incident, and how it ended.
     Incidents,
-    /// What happened to each container and host lately.
+    /// Recent events of each container and host.
     Timeline,
-    /// Since when each container rests after an illness.
+    /// Containers in cooldown after an incident.
     Cooldown,
-    /// Whether HemoStat has given up on each container.
+    /// The circuit breaker of each container.
     Breaker,
-    /// Which alert of each incident stands.
+    /// The open alert of each incident.
     Dedup,
-    /// What the confidence of the rules and models that diagnosed each container was worth.
+    /// Stated confidence of rules and models against verified outcomes.
     Calibration,
 }
 
 /// Prints the rows.
 ///
 /// # Errors
-/// When there is no such row, the rows, the log or the archive cannot be read, or standard output does not take it.
+/// When there is no such row, or rows, log, archive or standard output fail.
 pub async fn run(ctx: &Context, options: Options) -> anyhow::Result<()> {
     match options.view {
         View::Containers => show::<Containers, 5>(ctx, &options).await,
@@ -81,7 +82,7 @@ struct Keyed<'a, R> {
 async fn show<P: Lines<N>, const N: usize>(ctx: &Context, options: &Options) -> anyhow::Result<()> {
     let rows = read::<P>(ctx, options).await?;
     if rows.is_empty() {
-        nothing(&format!("the view {} has no rows{}", P::NAME, when(options.as_of)));
+        nothing(&format!("the read model {} has no rows{}", P::NAME, when(options.as_of)));
     }
     let mut out = Out::new(options.format);
     let print = || {
@@ -98,13 +99,13 @@ async fn show<P: Lines<N>, const N: usize>(ctx: &Context, options: &Options) -> 
     quietly(print().map_err(Into::into))
 }
 
-/// The rows that are asked for, in the order of their keys.
+/// The selected rows, ordered by key.
 async fn read<P: Projection>(ctx: &Context, options: &Options) -> anyhow::Result<Vec<(String, P::Row)>> {
     let shown = Shown::begin(false);
     let exact = options.key.as_deref().filter(|key| key.contains('/') || key.parse::<IncidentId>().is_ok());
     if let Some(key) = exact {
         let row = match options.as_of {
-            None => rows::get::<P>(&*ctx.log, key).await?,
+            None => read_model::get::<P>(&*ctx.log, key).await?,
             Some(point) => as_of::row::<P>(&ctx.history, key, point.last(), &shown.progress).await?,
         };
         if let Some(row) = row {
@@ -112,7 +113,7 @@ async fn read<P: Projection>(ctx: &Context, options: &Options) -> anyhow::Result
         }
     }
     let mut all: Vec<(String, P::Row)> = match options.as_of {
-        None => rows::all::<P>(&*ctx.log).await?,
+        None => read_model::all::<P>(&*ctx.log).await?,
         Some(point) => as_of::rows::<P>(&ctx.history, point.last(), &shown.progress).await?.into_iter().collect(),
     };
     drop(shown);
@@ -124,11 +125,11 @@ async fn read<P: Projection>(ctx: &Context, options: &Options) -> anyhow::Result
     match meant.len() {
         0 => {
             let known = known(key, keys(others));
-            bail!("the view {} has no row {key:?}{}; {known}", P::NAME, when(options.as_of))
+            bail!("the read model {} has no row {key:?}{}; {known}", P::NAME, when(options.as_of))
         }
         1 => Ok(meant),
         _ => {
-            bail!("several hosts have a container {key:?}: say which, {}", keys(meant).collect::<Vec<_>>().join(" or "))
+            bail!("several hosts have a container {key:?}: name one of {}", keys(meant).collect::<Vec<_>>().join(", "))
         }
     }
 }
@@ -141,13 +142,13 @@ fn when(as_of: Option<Point>) -> String {
     }
 }
 
-/// A row as lines of a table.
+/// Renders a row as lines of a table.
 trait Lines<const N: usize>: Projection {
     const COLUMNS: [&str; N];
     fn lines(key: &str, row: &Self::Row) -> Vec<[String; N]>;
 }
 
-/// An instant to the second.
+/// A time to the second.
 fn second(at: Timestamp) -> String {
     format!("{at:.0}")
 }
@@ -157,7 +158,7 @@ fn or_dash<T>(value: Option<T>, text: impl FnOnce(T) -> String) -> String {
 }
 
 impl Lines<5> for Containers {
-    const COLUMNS: [&str; 5] = ["container", "cpu", "memory", "incident", "how it is"];
+    const COLUMNS: [&str; 5] = ["container", "cpu", "memory", "incident", "state"];
 
     fn lines(key: &str, row: &Self::Row) -> Vec<[String; 5]> {
         let vitals = row.vitals.as_ref().map(|(_, vitals)| vitals);
@@ -204,8 +205,8 @@ impl Lines<4> for Cooldown {
             Why::Healed => "a remedy helped",
             Why::GivenUp => "HemoStat gave up",
         };
-        let incident = or_dash(row.rest.incident.as_ref(), ToString::to_string);
-        vec![[key.to_owned(), second(row.rest.since), incident, why.to_owned()]]
+        let incident = or_dash(row.cooldown.incident.as_ref(), ToString::to_string);
+        vec![[key.to_owned(), second(row.cooldown.since), incident, why.to_owned()]]
     }
 }
 

@@ -1,4 +1,4 @@
-//! `hemostat verify`: are rows, log and archive what they say they are?
+//! `hemostat verify`: recomputes read models and hash chains from log and archive, and compares.
 
 use anyhow::Context as _;
 use clap::Args;
@@ -13,26 +13,26 @@ use super::{
     progress::Shown,
 };
 
-/// How it is told.
+/// Options of `hemostat verify`.
 #[derive(Debug, Clone, Args)]
 pub struct Options {
-    /// In which form.
+    /// Output format.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
 
-/// Checks everything and prints what differs.
+/// Checks everything and prints the differences.
 ///
 /// # Errors
-/// [`Verdict`]: 1 where something differs, 2 where something could not be checked.
+/// [`Verdict`]: code 1 if something differs, 2 if something could not be checked.
 pub async fn run(ctx: &Context, config: &Config, options: Options) -> anyhow::Result<()> {
     let report = check(ctx, config).await.map_err(|error| Verdict::unknown(format!("{error:#}")))?;
     quietly(print(&report, options.format))?;
     match (report.differences.len(), report.unchecked.len()) {
         (0, 0) => Ok(()),
-        (0, unchecked) => Err(Verdict::unknown(format!("{unchecked} things could not be checked")).into()),
-        (1, _) => Err(Verdict::bad("something is not what it should be".to_owned()).into()),
-        (many, _) => Err(Verdict::bad(format!("{many} things are not what they should be")).into()),
+        (0, unchecked) => Err(Verdict::unknown(format!("{unchecked} checks were not possible")).into()),
+        (1, _) => Err(Verdict::bad("1 difference".to_owned()).into()),
+        (many, _) => Err(Verdict::bad(format!("{many} differences")).into()),
     }
 }
 
@@ -63,7 +63,7 @@ fn print(report: &Report, format: Format) -> anyhow::Result<()> {
             }
             let Report { events, rows, chained, .. } = report;
             let equal = if report.differences.is_empty() { "equal" } else { "not equal" };
-            out.line(format_args!("{equal}: {rows} rows, {events} events, {chained} of them in chains of hashes"))?;
+            out.line(format_args!("{equal}: {rows} rows, {events} events, {chained} of them in hash chains"))?;
         }
     }
     out.flush()?;
