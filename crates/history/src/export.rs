@@ -5,7 +5,7 @@
 
 use std::io::{self, Write};
 
-use crate::{Found, event_json::EventJson};
+use crate::{event_json::EventJson, select::Found};
 
 /// Export format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,7 +11,10 @@ use hemostat_schema::{
 use tokio::time::{Instant, sleep};
 use tracing::debug;
 
-use super::{CallError, ModelClient, Question};
+use super::{
+    question::{CallError, Question},
+    shared::Shared,
+};
 use crate::{
     breaker::BreakerState,
     budget::{Spending, spending_of},
@@ -34,7 +37,7 @@ const MIN_TIME_LEFT: Duration = Duration::from_millis(5);
 
 /// One question in flight.
 pub(super) struct InFlightRequest<'a> {
-    client: &'a ModelClient,
+    client: &'a Shared,
     question: Question<'a>,
     deadline: Instant,
     timeout: Span,
@@ -57,7 +60,7 @@ enum WaitingFor {
 }
 
 impl<'a> InFlightRequest<'a> {
-    pub(super) fn new(client: &'a ModelClient, question: Question<'a>, within: Duration) -> Self {
+    pub(super) fn new(client: &'a Shared, question: Question<'a>, within: Duration) -> Self {
         Self {
             client,
             question,

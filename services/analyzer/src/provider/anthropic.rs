@@ -12,9 +12,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    ChatRequest, Completion, HttpClient, Provider, ProviderError, Turn,
     answer_schema::AnswerSchema,
+    chat::{ChatRequest, Completion, Provider, ProviderError, Turn, check_key},
     error_body::ErrorBody,
+    http_client::HttpClient,
     quirks::{RequestShape, ServerQuirks},
 };
 
@@ -110,7 +111,7 @@ impl Anthropic {
         // Anthropic's own clients take a base URL without the version; accept one with it as well.
         let base_url = base_url.strip_suffix("/v1").unwrap_or(base_url);
         if let Some(key) = key {
-            super::check_key("analyzer.anthropic_api_key", key.current().expose_secret())?;
+            check_key("analyzer.anthropic_api_key", key.current().expose_secret())?;
         }
         let url = format!("{base_url}/v1/messages");
         Ok(Self { http: http.clone(), url, key: key.cloned(), model, quirks: ServerQuirks::new(Shape::MustUse) })

@@ -9,7 +9,10 @@ use anyhow::Context;
 use hemostat_schema::{ByteCount, diagnosis::Trouble};
 use reqwest::{Client, Request, Response, StatusCode, header::HeaderMap, redirect};
 
-use super::{ProviderError, Retry, error_body::ErrorBody};
+use super::{
+    chat::{ProviderError, Retry},
+    error_body::ErrorBody,
+};
 
 /// The longest body, in bytes. An answer has a few kilobytes, after a long chain of thought perhaps more.
 const MAX_BODY: usize = 1 << 20;

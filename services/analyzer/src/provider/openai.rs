@@ -22,10 +22,10 @@ use serde_json::{Value, json};
 use tower::service_fn;
 
 use super::{
-    ChatRequest, Completion, HttpClient, Provider, ProviderError, Turn,
     answer_schema::AnswerSchema,
+    chat::{ChatRequest, Completion, Provider, ProviderError, Turn, check_key},
     error_body::ErrorBody,
-    http_client::HttpError,
+    http_client::{HttpClient, HttpError},
     quirks::{RequestShape, ServerQuirks},
 };
 
@@ -219,7 +219,7 @@ impl OpenAi {
     ) -> anyhow::Result<Self> {
         let base_url = base_url.trim_end_matches('/');
         if let Some(key) = key {
-            super::check_key(setting, key.current().expose_secret())?;
+            check_key(setting, key.current().expose_secret())?;
         }
         // Every field is set, because the library takes the others from the environment.
         let config = OpenAIConfig::new().with_api_base(base_url).with_api_key("").with_org_id("").with_project_id("");

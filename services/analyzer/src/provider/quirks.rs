@@ -4,7 +4,11 @@ use std::sync::{Mutex, PoisonError};
 
 use hemostat_schema::diagnosis::Trouble;
 
-use super::{ProviderError, Retry, error_body::ErrorBody, http_client::HttpError};
+use super::{
+    chat::{ProviderError, Retry},
+    error_body::ErrorBody,
+    http_client::HttpError,
+};
 
 /// The form of a request: one of several, the preferred one first.
 pub(super) trait RequestShape: Copy + PartialEq {

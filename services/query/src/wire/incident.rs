@@ -1,13 +1,13 @@
 //! An incident as the API shows it: its symptoms, diagnoses, attempts and outcome.
 
 use hemostat_core::views::incidents::Row;
+use hemostat_history::EventJson;
 use hemostat_schema::IncidentId;
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
-    Event,
     enums::{IncidentState, RefusalReason, Severity, Symptom},
     treatment::{Action, Diagnosis},
 };
@@ -56,7 +56,7 @@ pub struct IncidentDetail {
     #[schema(inline)]
     pub incident: Incident,
     /// Its events in order, each with its `cause`; of a long incident only the first and the last hundred.
-    pub events: Vec<Event>,
+    pub events: Vec<EventJson>,
     /// Number of events omitted in between.
     pub omitted: u64,
     /// Ids of events that are no longer in the log.
