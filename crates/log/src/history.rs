@@ -10,7 +10,7 @@ use std::{fmt::Debug, ops::Bound, sync::Arc};
 use async_trait::async_trait;
 use hemostat_schema::{EventId, Family, Partition};
 
-use crate::{Entry, Error, Log, Order, Range, RawEntry, Scan};
+use crate::{Entry, Error, Log, Order, Range, RawEntry};
 
 /// The archive: entries that were trimmed from the streams.
 #[async_trait]
@@ -112,11 +112,6 @@ impl History {
     pub async fn get(&self, id: EventId) -> Result<Option<Entry>, Error> {
         let only = Range { from: Bound::Included(id), to: Bound::Included(id) };
         Ok(self.read(id.partition, &Family::ALL, only, Order::OldestFirst, 1).await?.pop())
-    }
-
-    /// Reads a part of history from its beginning, page by page.
-    pub fn scan(&self, partition: Partition, families: impl Into<Vec<Family>>, range: Range) -> Scan {
-        Scan::new(self, partition, &families.into(), range)
     }
 
     async fn trimmed(&self, partition: Partition, families: &[Family]) -> Result<Vec<(Family, EventId)>, Error> {

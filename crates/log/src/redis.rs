@@ -68,7 +68,7 @@ impl RedisLog {
     /// # Errors
     /// When the server cannot be reached or used, or the log is not at this program's level (see [`Error`]).
     pub async fn connect(options: &Options) -> Result<Self, Error> {
-        let shared = Shared::new(options.clone());
+        let shared = Shared::new(options.clone(), migrations::restore);
         server::check(&shared).await?;
         let partitions = migrations::check(&shared).await?;
         Ok(Self { shared: Arc::new(shared), partitions, append_signals: Mutex::default() })
@@ -121,7 +121,7 @@ impl RedisLog {
         };
         let keys = self.keys(partition)?;
         if let [family] = families {
-            // One stream is one instant by itself, and the function costs the server several times as much.
+            // A single stream is consistent without the function, which costs the server several times as much.
             let args = [keys.stream(*family), first, last, "COUNT".to_owned(), limit.min(MOST).to_string()];
             let args = args.map(Arg::from);
             if limit >= PAGE
@@ -143,21 +143,13 @@ impl RedisLog {
     }
 }
 
-/// Maps the reply of a fenced call to [`Error::Fenced`].
+/// Whether the server refused the fencing token.
 fn is_stale(error: &Error) -> bool {
     matches!(error, Error::Refused { reply, .. } if reply.starts_with("STALE"))
 }
 
 fn fenced(error: Error, lease: &Lease) -> Error {
     if is_stale(&error) { Error::Fenced { group: lease.group.clone(), partition: lease.partition } } else { error }
-}
-
-/// The partition's clock in a reply to GET.
-fn clock_of(reply: Reply, partition: Partition, doing: &'static str) -> Result<EventId, Error> {
-    match reply {
-        Reply::Nil => Ok(EventId::start(partition)),
-        reply => reply.id(partition, doing),
-    }
 }
 
 fn millis(ttl: Duration) -> String {
@@ -187,7 +179,7 @@ impl Log for RedisLog {
     async fn clock(&self, partition: Partition) -> Result<EventId, Error> {
         const DOING: &str = "read the clock";
         let reply = self.shared.call(DOING, "GET", vec![self.keys(partition)?.clock().into()]).await?;
-        clock_of(reply, partition, DOING)
+        reply.clock(partition, DOING)
     }
 
     async fn raw(

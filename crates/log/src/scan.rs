@@ -53,8 +53,15 @@ struct Page {
     full: bool,
 }
 
+impl History {
+    /// Reads a part of history from its beginning, page by page.
+    pub fn scan(&self, partition: Partition, families: impl Into<Vec<Family>>, range: Range) -> Scan {
+        Scan::new(self, partition, &families.into(), range)
+    }
+}
+
 impl Scan {
-    pub(crate) fn new(history: &History, partition: Partition, families: &[Family], range: Range) -> Self {
+    fn new(history: &History, partition: Partition, families: &[Family], range: Range) -> Self {
         let scan = |family: &Family| FamilyScan {
             family: *family,
             rest: range,

@@ -69,7 +69,7 @@ const DOING: &str = "wait for new events";
 
 async fn clock(connection: &Connection, partition: Partition, limit: Duration) -> Result<EventId, Error> {
     let reply = connection.call(DOING, "GET", vec![Keys(partition).clock().into()], limit).await?;
-    super::clock_of(reply, partition, DOING)
+    reply.clock(partition, DOING)
 }
 
 /// Waits until an entry comes after `clock`.

@@ -100,7 +100,7 @@ impl Plan {
 /// # Errors
 /// As [`migrate`].
 pub async fn plan(options: &Options) -> Result<Plan, Error> {
-    let shared = Shared::new(options.clone());
+    let shared = Shared::new(options.clone(), restore);
     server::check(&shared).await?;
     Migrator { shared: &shared }.plan().await
 }
@@ -112,7 +112,7 @@ pub async fn plan(options: &Options) -> Result<Plan, Error> {
 /// If the server cannot be used (see [`Error`]), if the log belongs to a later or another program, or if
 /// [`Options::partitions`] is not the number that was chosen when the log was created.
 pub async fn migrate(options: &Options) -> Result<Vec<Applied>, Error> {
-    let shared = Shared::new(options.clone());
+    let shared = Shared::new(options.clone(), restore);
     server::check(&shared).await?;
     let migrator = Migrator { shared: &shared };
     let token = migrator.lock().await?;

@@ -99,6 +99,14 @@ impl Reply {
         EventId::from_entry(partition, &text).map_err(|error| corrupt(doing, error.to_string()))
     }
 
+    /// The clock of `partition`; its start if there is none yet.
+    pub fn clock(self, partition: Partition, doing: &'static str) -> Result<EventId, Error> {
+        match self {
+            Self::Nil => Ok(EventId::start(partition)),
+            reply => reply.id(partition, doing),
+        }
+    }
+
     fn unexpected(&self, doing: &'static str, wanted: &str) -> Error {
         corrupt(doing, format!("{wanted} was expected, not {}", self.shape()))
     }

@@ -21,6 +21,7 @@ use std::{
 };
 
 use fred::util::redis_keyslot;
+use futures::future::BoxFuture;
 use hemostat_schema::{Family, Partition};
 use tokio::{sync::Mutex as AsyncMutex, time::timeout};
 
@@ -28,7 +29,6 @@ use super::{
     bulk::Pool,
     connection::{Arg, Connection},
     keys::{Keys, META, PREFIX},
-    migrations,
     reply::Reply,
     topology::{Slot, Topology},
 };
@@ -50,7 +50,11 @@ pub(super) struct Shared {
     topology: AsyncMutex<Known>,
     connections: Mutex<HashMap<Place, Current>>,
     bulk: Pool,
+    restore: Restore,
 }
+
+/// Loads the functions into a master that lacks them.
+pub(super) type Restore = for<'a> fn(&'a Shared, &'a Connection) -> BoxFuture<'a, Result<(), Error>>;
 
 /// The connection to one server, if there is one.
 type Current = Arc<AsyncMutex<Option<Arc<Connection>>>>;
@@ -66,8 +70,9 @@ struct Known {
 
 impl Shared {
     /// Opens no connection yet.
-    pub fn new(options: Options) -> Self {
-        Self { options, topology: AsyncMutex::default(), connections: Mutex::default(), bulk: Pool::default() }
+    pub fn new(options: Options, restore: Restore) -> Self {
+        let (topology, connections, bulk) = (AsyncMutex::default(), Mutex::default(), Pool::default());
+        Self { options, topology, connections, bulk, restore }
     }
 
     pub fn options(&self) -> &Options {
@@ -149,7 +154,7 @@ impl Shared {
                 Some(Redirection::Ask(to)) => return self.ask(&to, doing, command, args).await,
                 // A master that joined the cluster later has no functions, so it has executed none.
                 None if self.is_cluster() && lacks_functions(&error) && redirections == 1 => {
-                    migrations::restore(self, &connection).await?;
+                    (self.restore)(self, &connection).await?;
                 }
                 None => {
                     self.discard_if_lost(&connection, &error).await;
@@ -172,7 +177,7 @@ impl Shared {
         connection.call(doing, "ASKING", vec![], self.options.limit()).await?;
         let answer = connection.call(doing, command, args.clone(), self.options.limit()).await;
         if answer.as_ref().is_err_and(lacks_functions) {
-            migrations::restore(self, &connection).await?;
+            (self.restore)(self, &connection).await?;
             connection.call(doing, "ASKING", vec![], self.options.limit()).await?;
             return connection.call(doing, command, args, self.options.limit()).await;
         }
