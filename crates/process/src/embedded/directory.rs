@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::Error;
+use super::error::Error;
 
 /// Maximum length of a unix socket's path in bytes (`sun_path` on Linux, without the closing zero).
 const MAX_SOCKET_PATH: usize = 107;

@@ -11,7 +11,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use super::{Error, directory::Directory, resp};
+use super::{directory::Directory, error::Error, resp};
 use hemostat_log::{
     Durability,
     aof_repair::{self, TornCommit},

@@ -1,6 +1,6 @@
 //! With a real redis-server. Without one these tests fail with the error that says what to install.
 
-use std::{path::Path, time::Instant};
+use std::{io, path::Path, time::Instant};
 
 use super::*;
 
