@@ -121,3 +121,27 @@ pub fn array(frame: &RangeFrame) -> anyhow::Result<&[RangeFrame]> {
         other => bail!("{other:?} is not an array"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Fsync, RedisServer};
+
+    #[tokio::test]
+    async fn pipelined_and_large_responses_are_received_in_order() {
+        let server = RedisServer::with_fsync(Fsync::Never).await;
+        let mut redis = RespConnection::connect(&server.socket()).unwrap();
+        let large = "x".repeat(3 * READ);
+        redis.send(["SET", "key", &large]);
+        redis.send(["MGET", "key", "missing", "key"]);
+        redis.send(["INCR", "number"]);
+        let set = redis.receive().unwrap();
+        assert_eq!(redis.text(&set).unwrap(), "OK");
+        let values = redis.receive().unwrap();
+        let [first, RangeFrame::Null, second] = array(&values).unwrap() else { panic!("three values") };
+        assert!([first, second].iter().all(|value| redis.text(value).unwrap() == large));
+        assert_eq!(redis.receive().unwrap(), RangeFrame::Integer(1));
+        let error = redis.call(["INCR", "key"]).unwrap_err();
+        assert!(error.to_string().contains("not an integer"), "{error}");
+    }
+}
