@@ -43,7 +43,7 @@ use hemostat_schema::{
     diagnosis::Part,
 };
 
-use crate::{Filter, Progress};
+use crate::{filter::Filter, select::Progress};
 use decision_key::DecisionKey;
 use pair::{InBothWorlds, Pair};
 pub use report::{Change, DecisionSummary, Report, Totals};

@@ -16,26 +16,20 @@
 mod worker;
 
 use std::{
-    collections::BTreeMap,
     fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use anyhow::anyhow;
 use async_trait::async_trait;
 use hemostat_log::{Confirmed, Durability, Error};
-use hemostat_schema::{EventId, Family, HostName, NewEvent, Partition, Recorded, Timestamp};
+use hemostat_schema::{EventId, Family, NewEvent, Recorded, Timestamp};
 use tracing::debug;
 
-pub use self::worker::EffectWorker;
+pub use self::worker::{EffectWorker, effect, effect_on_hosts};
 use crate::{
     context::Context,
     lease::{LeaseGuard, LeaseUncertain},
-    task::Task,
-    worker::LeasedWorker,
 };
 
 /// Something that is executed in the world because of an event.
@@ -158,36 +152,4 @@ impl ExecutionGuard {
     pub fn now(&self) -> Timestamp {
         self.now
     }
-}
-
-/// The workers of an effect, one for each partition.
-pub fn effect<E: Effect>(ctx: &Context, effect: E) -> Vec<Task> {
-    let effect = Arc::new(effect);
-    tasks(ctx, ctx.partitions(), |partition| EffectWorker::new(ctx.clone(), partition, effect.clone()))
-}
-
-/// The workers of an effect that this process can execute on these hosts only, one for each partition with such a host.
-/// Other processes may serve other hosts of the same partition: their events are left to them.
-pub fn effect_on_hosts<E: Effect>(ctx: &Context, hosts: impl IntoIterator<Item = HostName>, effect: E) -> Vec<Task> {
-    let effect = Arc::new(effect);
-    let mut served: BTreeMap<Partition, Vec<HostName>> = BTreeMap::new();
-    for host in hosts {
-        served.entry(ctx.partition_of(&host)).or_default().push(host);
-    }
-    let partitions: Vec<_> = served.keys().copied().collect();
-    tasks(ctx, partitions, |partition| {
-        let hosts = served.get(&partition).cloned().unwrap_or_default();
-        EffectWorker::new(ctx.clone(), partition, effect.clone()).serving(hosts)
-    })
-}
-
-fn tasks<E: Effect>(
-    ctx: &Context,
-    partitions: impl IntoIterator<Item = Partition>,
-    worker: impl Fn(Partition) -> EffectWorker<E>,
-) -> Vec<Task> {
-    let task = |partition| {
-        Task::new(format!("{}/{partition}", E::GROUP), LeasedWorker::new(ctx.clone(), worker(partition)).run())
-    };
-    partitions.into_iter().map(task).collect()
 }

@@ -9,7 +9,10 @@ use hemostat_schema::{
 };
 use serde::Serialize;
 
-use super::{Detail, details, links};
+use super::{
+    details::{self, Detail},
+    links::links,
+};
 
 /// What happened, why, and what came of it.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use hemostat_log::{GroupState, Inspection, StreamState};
 use hemostat_schema::{EventId, Family, Partition, Subject};
 
-use super::{Finding, KnownNames, MAX_FINDINGS, ScannedHistory};
+use super::facts::{Finding, KnownNames, MAX_FINDINGS, ScannedHistory};
 
 /// The inconsistencies of a partition.
 pub fn check(

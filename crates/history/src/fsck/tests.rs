@@ -1,7 +1,7 @@
 //! Each kind of damage is found and named; a consistent partition has no findings.
 
 use bytes::Bytes;
-use hemostat_log::{Cursor, DeadLetter, LeaseState};
+use hemostat_log::{Cursor, DeadLetter, LeaseState, RawEntry};
 use hemostat_schema::{Event, Timestamp};
 
 use super::*;

@@ -8,7 +8,7 @@ use hemostat_log::{
 };
 use hemostat_schema::{EventId, Family, Partition};
 
-use super::{Difference, Others, Report, chain_of};
+use super::report::{Difference, Others, Report, chain_of};
 
 /// The chains of one partition.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use hemostat_runtime::read_model::{self, OFFSET, decode, decode_row, encode, is_
 use hemostat_schema::{EventId, Family, HostName, Partition, Recorded, Subject};
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Difference, Report};
+use super::report::{Difference, Report};
 
 /// The rows of one view or decider, folded again.
 pub(super) trait Refold: Send {

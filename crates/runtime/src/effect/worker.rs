@@ -26,8 +26,9 @@ use crate::{
     lease::{LeaseGuard, LeaseUncertain},
     metrics::Metric,
     retry::Backoff,
+    task::Task,
     trace,
-    worker::{Step, Worker, WorkerError, commit, wait_for_append},
+    worker::{LeasedWorker, Step, Worker, WorkerError, commit, wait_for_append},
 };
 
 /// Maximum concurrent effects.
@@ -38,6 +39,38 @@ const MAX_IN_HAND: usize = 256;
 
 /// How long running effects may take to finish when the worker drains.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The workers of an effect, one for each partition.
+pub fn effect<E: Effect>(ctx: &Context, effect: E) -> Vec<Task> {
+    let effect = Arc::new(effect);
+    tasks(ctx, ctx.partitions(), |partition| EffectWorker::new(ctx.clone(), partition, effect.clone()))
+}
+
+/// The workers of an effect that this process can execute on these hosts only, one for each partition with such a host.
+/// Other processes may serve other hosts of the same partition: their events are left to them.
+pub fn effect_on_hosts<E: Effect>(ctx: &Context, hosts: impl IntoIterator<Item = HostName>, effect: E) -> Vec<Task> {
+    let effect = Arc::new(effect);
+    let mut served: BTreeMap<Partition, Vec<HostName>> = BTreeMap::new();
+    for host in hosts {
+        served.entry(ctx.partition_of(&host)).or_default().push(host);
+    }
+    let partitions: Vec<_> = served.keys().copied().collect();
+    tasks(ctx, partitions, |partition| {
+        let hosts = served.get(&partition).cloned().unwrap_or_default();
+        EffectWorker::new(ctx.clone(), partition, effect.clone()).serving(hosts)
+    })
+}
+
+fn tasks<E: Effect>(
+    ctx: &Context,
+    partitions: impl IntoIterator<Item = Partition>,
+    worker: impl Fn(Partition) -> EffectWorker<E>,
+) -> Vec<Task> {
+    let task = |partition| {
+        Task::new(format!("{}/{partition}", E::GROUP), LeasedWorker::new(ctx.clone(), worker(partition)).run())
+    };
+    partitions.into_iter().map(task).collect()
+}
 
 /// Executes the effects of one partition.
 pub struct EffectWorker<E> {
