@@ -5,8 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Confidence, EventId, Span, action::Remedy, container::Target, kinds::family, observation::Symptom,
-    words::wire_names,
+    Confidence, EventId, Span, action::Remedy, container::Target, kinds::family, symptom::Symptom, words::wire_names,
 };
 
 family! {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     ByteCount, ContainerName, Percent, Span,
     container::{Exit, Health, State, Target, Vitals},
-    observation::Symptom,
+    symptom::Symptom,
     words::wire_names,
 };
 

@@ -15,6 +15,7 @@ mod id;
 mod kinds;
 pub mod observation;
 mod recorded;
+mod symptom;
 mod text;
 mod trace;
 mod unit;
