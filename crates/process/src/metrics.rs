@@ -77,7 +77,7 @@ mod tests {
     fn a_metric_is_exported_with_its_help_text() {
         init().unwrap();
         init().unwrap();
-        Metric::EventsParked.counter(&[("group", "test")]).increment(2);
+        Metric::EventsDeadLettered.counter(&[("group", "test")]).increment(2);
         Metric::CommitDuration.histogram(&[("group", "test")]).record(0.002);
         let shown = render();
         assert!(shown.contains("hemostat_events_parked_total{group=\"test\"} 2"), "{shown}");
@@ -91,7 +91,7 @@ mod tests {
         let handle = recorder.handle();
         metrics::with_local_recorder(&recorder, || {
             Metric::ContainerCpu.gauge(&[("container", "gone")]).set(85.0);
-            Metric::EventsParked.counter(&[("group", "test")]).increment(1);
+            Metric::EventsDeadLettered.counter(&[("group", "test")]).increment(1);
             assert!(handle.render().contains("container=\"gone\""));
             let deadline = Instant::now() + Duration::from_secs(30);
             while handle.render().contains("container=\"gone\"") {
