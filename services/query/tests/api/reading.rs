@@ -1,6 +1,8 @@
 //! Answers for typical histories.
 
-use hemostat_core::testing::{self, at, cleared, event, exited, facts, incident_event, incident, reached, run, unhealthy};
+use hemostat_core::testing::{
+    self, at, cleared, event, exited, facts, incident, incident_event, reached, run, unhealthy,
+};
 use hemostat_schema::{
     Cause, NewEvent, Span,
     action::{Authorised, Limits, Outcome, Refusal, Refused, Remedy, Verified},
