@@ -68,8 +68,19 @@ impl RecentChanges {
                     self.entry(name).push(event.at, Changed::Health { to: changed.to });
                 }
                 Observation::Removed(_) => self.entry(name).removed_at = Some(event.at),
-                // Neither about how it was made nor about how it lives.
-                _ => {}
+                // No change of configuration or life cycle.
+                Observation::HealthChanged(_)
+                | Observation::Paused(_)
+                | Observation::Unpaused(_)
+                | Observation::Sampled(_)
+                | Observation::Stored(_)
+                | Observation::SymptomRaised(_)
+                | Observation::SymptomWorsened(_)
+                | Observation::SymptomCleared(_)
+                | Observation::Examined(_)
+                | Observation::DiskMeasured(_)
+                | Observation::EngineLost(_)
+                | Observation::EngineFound(_) => {}
             }
         }
     }

@@ -58,7 +58,20 @@ pub fn requested(events: &[NewEvent]) -> Vec<ExaminationRequest> {
         let (symptom, severity, target) = match observation {
             Observation::SymptomRaised(raised) => (raised.symptom, raised.severity, &raised.target),
             Observation::SymptomWorsened(worsened) => (worsened.symptom, worsened.severity, &worsened.target),
-            _ => continue,
+            Observation::Seen(_)
+            | Observation::Removed(_)
+            | Observation::Started(_)
+            | Observation::Exited(_)
+            | Observation::Paused(_)
+            | Observation::Unpaused(_)
+            | Observation::HealthChanged(_)
+            | Observation::Sampled(_)
+            | Observation::Stored(_)
+            | Observation::SymptomCleared(_)
+            | Observation::Examined(_)
+            | Observation::DiskMeasured(_)
+            | Observation::EngineLost(_)
+            | Observation::EngineFound(_) => continue,
         };
         let Some(name) = event.subject.container.clone().filter(|_| severity > Severity::Low) else { continue };
         match requests.iter_mut().find(|it| it.subject == event.subject && it.target == *target) {
