@@ -5,6 +5,7 @@ mod demo;
 mod eval;
 mod follow;
 mod history;
+mod interrupt;
 mod migrate;
 mod print;
 mod rebuild;
@@ -13,15 +14,13 @@ mod tail;
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use hemostat_process::{Embedded, endpoint, metrics, telemetry};
 use hemostat_runtime::{Context, Task};
 use hemostat_settings::{Config, Input};
 
-use tokio::signal::unix::{SignalKind, signal};
-
-use self::roles::Role;
+use self::{interrupt::unless_interrupted, roles::Role};
 
 /// A doctor on call for containers: finds out what is wrong with a sick one, heals it within strict limits, verifies that
 /// the healing worked, and tells you.
@@ -221,17 +220,6 @@ async fn up(config: &Config) -> anyhow::Result<()> {
     let result = result.await;
     redis.stop().await;
     result
-}
-
-/// Runs `work`, and drops it if SIGINT or SIGTERM arrives first.
-async fn unless_interrupted<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    let mut interrupt = signal(SignalKind::interrupt()).context("could not listen for SIGINT")?;
-    let mut terminate = signal(SignalKind::terminate()).context("could not listen for SIGTERM")?;
-    tokio::select! {
-        done = work => done,
-        _ = interrupt.recv() => bail!("interrupted"),
-        _ = terminate.recv() => bail!("told to stop"),
-    }
 }
 
 /// Runs one role until the process is told to stop.

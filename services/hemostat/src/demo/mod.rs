@@ -33,7 +33,7 @@ use self::{
     host::Host,
     journal::Journal,
 };
-use crate::{follow, print, unless_interrupted};
+use crate::{follow, interrupt::unless_interrupted, print};
 
 /// Deadline for all incidents to end.
 const DEADLINE: Duration = Duration::from_secs(80);

@@ -13,7 +13,7 @@ use hemostat_schema::{
 };
 use serde::Deserialize;
 
-use super::score::Choice;
+use super::choice::Choice;
 
 /// A whole file.
 #[derive(Debug, Deserialize)]

@@ -6,6 +6,7 @@
 
 mod answer;
 mod case;
+mod choice;
 mod file;
 mod report;
 mod score;

@@ -8,8 +8,9 @@ use serde::Serialize;
 use super::{
     answer::Answer,
     case::Labelled,
+    choice::Choice,
     file::Expect,
-    score::{Choice, Mark, Summary},
+    score::{Mark, Summary},
     set::Sample,
 };
 use crate::history::format::{Out, table};

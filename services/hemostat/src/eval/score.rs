@@ -1,50 +1,14 @@
-//! What an answer to a labelled case is worth, and what all answers together are.
+//! Scores an answer to a labelled case, and all answers together.
 //!
-//! An answer is right when verdict and remedy are both among the acceptable ones. Harmful is only what would be done: a
-//! remedy that the case names as harmful. To say nothing is to say that it is unclear and to do nothing.
+//! An answer is right if its verdict and its remedy are both acceptable. It is harmful if the case names its remedy as
+//! harmful. No answer counts as the verdict "unclear" without a remedy.
 
 use std::time::Duration;
 
-use hemostat_schema::{
-    action::Remedy,
-    diagnosis::{Reached, Verdict},
-};
-use serde::{Deserialize, Serialize};
+use hemostat_schema::diagnosis::{Reached, Verdict};
+use serde::Serialize;
 
-use super::file::Expect;
-
-/// A remedy, or none.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Choice(pub Option<Remedy>);
-
-const NONE: &str = "none";
-
-impl Choice {
-    /// Its name.
-    pub fn name(&self) -> &'static str {
-        self.0.as_ref().map_or(NONE, Remedy::name)
-    }
-}
-
-impl TryFrom<String> for Choice {
-    type Error = String;
-
-    fn try_from(name: String) -> Result<Self, String> {
-        let known = [Remedy::Restart, Remedy::Start, Remedy::Stop, Remedy::Scale, Remedy::Cleanup];
-        if name == NONE {
-            return Ok(Self(None));
-        }
-        let remedy = known.into_iter().find(|remedy| remedy.name() == name);
-        remedy.map(|remedy| Self(Some(remedy))).ok_or_else(|| format!("{name:?} is not a remedy, or none"))
-    }
-}
-
-impl From<Choice> for String {
-    fn from(choice: Choice) -> Self {
-        choice.name().to_owned()
-    }
-}
+use super::{choice::Choice, file::Expect};
 
 /// What an answer is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -142,6 +106,7 @@ mod tests {
     use std::slice;
 
     use hemostat_core::testing::{self, run};
+    use hemostat_schema::action::Remedy;
 
     use super::*;
 
@@ -183,13 +148,5 @@ mod tests {
         assert_eq!((summary.p50, summary.p95), (Duration::from_millis(10), Duration::from_millis(19)));
         let none = Summary::of(&[]);
         assert_eq!((none.accuracy, none.p95), (0.0, Duration::ZERO));
-    }
-
-    #[test]
-    fn a_choice_is_a_remedy_or_none() {
-        for name in ["none", "restart", "start", "stop", "scale", "cleanup"] {
-            assert_eq!(Choice::try_from(name.to_owned()).map(String::from), Ok(name.to_owned()));
-        }
-        assert!(Choice::try_from("reboot".to_owned()).is_err());
     }
 }

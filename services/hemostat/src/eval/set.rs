@@ -113,7 +113,7 @@ mod tests {
         check(&sound.replace("[expect]", "[expected]"), "expected");
         check(&sound.replace("is = \"exited\"", "is = \"restart_loop\""), "count is missing");
         check(&sound.replace("remedies = [\"start\"]", "remedies = [\"reboot\"]"), "reboot");
-        check(&sound.replace("\"97h\"", "\"long\""), "a length of time such as 90s");
+        check(&sound.replace("\"97h\"", "\"long\""), "is not a time such as");
         let empty = tempfile::tempdir().unwrap();
         assert!(of_directory(empty.path()).unwrap_err().to_string().contains("ends in .toml"));
         assert!(of_directory(Path::new("nowhere")).unwrap_err().to_string().contains("nowhere"));

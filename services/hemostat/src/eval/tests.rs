@@ -13,7 +13,7 @@ use hemostat_runtime::SystemClock;
 use hemostat_schema::{diagnosis::Part, diagnosis::Trouble};
 use hemostat_settings::{Config, Input};
 
-use super::{answer::Who, put, score::Choice, set::built_in, verdict};
+use super::{answer::Who, choice::Choice, put, set::built_in, verdict};
 
 fn model() -> Model {
     Model { provider: "fake".into(), name: "fake".into() }
