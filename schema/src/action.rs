@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Confidence, EventId, Span, container::Target, kinds::family, words::wire_names};
+use crate::{Confidence, EventId, Span, container::Target, kinds::family, words::words};
 
 family! {
     /// The decisions about remedies, their execution and their outcome.
@@ -85,46 +85,25 @@ impl Remedy {
     }
 }
 
-/// A remedy without its arguments, for what policy allows and for lists.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum RemedyKind {
-    /// [`Remedy::Restart`].
-    Restart,
-    /// [`Remedy::Start`].
-    Start,
-    /// [`Remedy::Stop`].
-    Stop,
-    /// [`Remedy::Scale`].
-    Scale,
-    /// [`Remedy::Cleanup`].
-    Cleanup,
-    /// [`Remedy::Exec`].
-    Exec,
-}
-
-wire_names!(RemedyKind {
-    Restart = "restart",
-    Start = "start",
-    Stop = "stop",
-    Scale = "scale",
-    Cleanup = "cleanup",
-    Exec = "exec",
-});
-
-impl RemedyKind {
-    /// The past tense, for `HemoStat … it`: `restarted`.
-    pub const fn past(self) -> &'static str {
-        match self {
-            Self::Restart => "restarted",
-            Self::Start => "started",
-            Self::Stop => "stopped",
-            Self::Scale => "scaled",
-            Self::Cleanup => "cleaned up after",
-            Self::Exec => "ran a command in",
-        }
+words! {
+    /// A remedy without its arguments, for what policy allows and for lists.
+    pub enum RemedyKind {
+        /// [`Remedy::Restart`].
+        Restart = "restart" => "restarted",
+        /// [`Remedy::Start`].
+        Start = "start" => "started",
+        /// [`Remedy::Stop`].
+        Stop = "stop" => "stopped",
+        /// [`Remedy::Scale`].
+        Scale = "scale" => "scaled",
+        /// [`Remedy::Cleanup`].
+        Cleanup = "cleanup" => "cleaned up after",
+        /// [`Remedy::Exec`].
+        Exec = "exec" => "ran a command in",
     }
+
+    /// The past tense, for `HemoStat … it`: `restarted`.
+    pub const fn past(self);
 }
 
 impl From<&Remedy> for RemedyKind {
@@ -241,33 +220,27 @@ pub struct LimitsSnapshot {
     pub breaker: Passage,
 }
 
-/// What HemoStat may do with a container.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum Mode {
-    /// Observe and alert only.
-    Observe,
-    /// Ask a person before each remedy.
-    Approve,
-    /// Execute remedies without asking.
-    Auto,
+words! {
+    /// What HemoStat may do with a container.
+    pub enum Mode {
+        /// Observe and alert only.
+        Observe = "observe",
+        /// Ask a person before each remedy.
+        Approve = "approve",
+        /// Execute remedies without asking.
+        Auto = "auto",
+    }
 }
 
-wire_names!(Mode { Observe = "observe", Approve = "approve", Auto = "auto" });
-
-/// The state of a circuit breaker that lets an attempt pass.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum Passage {
-    /// Closed: attempts pass.
-    Passing,
-    /// Half open: the one attempt after the hold.
-    Probing,
+words! {
+    /// The state of a circuit breaker that lets an attempt pass.
+    pub enum Passage {
+        /// Closed: attempts pass.
+        Passing = "passing",
+        /// Half open: the one attempt after the hold.
+        Probing = "probing",
+    }
 }
-
-wire_names!(Passage { Passing = "passing", Probing = "probing" });
 
 /// The remedy is refused, and why.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -501,30 +474,19 @@ pub struct Succeeded {
     pub proof: Proof,
 }
 
-/// How it is known that a remedy was executed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum Proof {
-    /// The engine answered our call.
-    Answered,
-    /// An earlier process had called; the engine's own record proves the execution.
-    Found,
-    /// Dry run: nothing was executed.
-    DryRun,
-}
-
-wire_names!(Proof { Answered = "answered", Found = "found", DryRun = "dry_run" });
-
-impl Proof {
-    /// What it says, as a clause.
-    pub const fn phrase(self) -> &'static str {
-        match self {
-            Self::Answered => "the engine answered",
-            Self::Found => "found in the engine's own record after an interruption",
-            Self::DryRun => "dry run, nothing was done",
-        }
+words! {
+    /// How it is known that a remedy was executed.
+    pub enum Proof {
+        /// The engine answered our call.
+        Answered = "answered" => "the engine answered",
+        /// An earlier process had called; the engine's own record proves the execution.
+        Found = "found" => "found in the engine's own record after an interruption",
+        /// Dry run: nothing was executed.
+        DryRun = "dry_run" => "dry run, nothing was done",
     }
+
+    /// What it says, as a clause.
+    pub const fn phrase(self);
 }
 
 /// The execution of the remedy failed.
@@ -557,20 +519,17 @@ pub struct Verified {
     pub took: Span,
 }
 
-/// The outcome of a remedy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// The symptoms have cleared and the container is healthy.
-    Recovered,
-    /// A symptom is still active or came back.
-    Relapsed,
-    /// There is too little evidence to judge.
-    Inconclusive,
+words! {
+    /// The outcome of a remedy.
+    pub enum Outcome {
+        /// The symptoms have cleared and the container is healthy.
+        Recovered = "recovered",
+        /// A symptom is still active or came back.
+        Relapsed = "relapsed",
+        /// There is too little evidence to judge.
+        Inconclusive = "inconclusive",
+    }
 }
-
-wire_names!(Outcome { Recovered = "recovered", Relapsed = "relapsed", Inconclusive = "inconclusive" });
 
 /// The circuit breaker tripped after repeated attempts that did not help.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

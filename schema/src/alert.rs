@@ -4,7 +4,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{EventId, Span, kinds::family, observation::Severity, words::wire_names};
+use crate::{EventId, Span, kinds::family, observation::Severity, words::words};
 
 family! {
     /// The notifications of people, and their delivery.
@@ -66,33 +66,21 @@ pub struct Resolved {
     pub took: Span,
 }
 
-/// How an incident ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum Resolution {
-    /// A remedy of HemoStat helped.
-    Healed,
-    /// It passed by itself, or an operator fixed it.
-    Passed,
-    /// An operator stopped or paused the container.
-    Stopped,
-    /// The container was removed.
-    Removed,
-}
-
-wire_names!(Resolution { Healed = "healed", Passed = "passed", Stopped = "stopped", Removed = "removed" });
-
-impl Resolution {
-    /// How it ended, after the name of the container: `was healed`.
-    pub const fn phrase(self) -> &'static str {
-        match self {
-            Self::Healed => "was healed",
-            Self::Passed => "is well again",
-            Self::Stopped => "was stopped by an operator",
-            Self::Removed => "was removed",
-        }
+words! {
+    /// How an incident ended.
+    pub enum Resolution {
+        /// A remedy of HemoStat helped.
+        Healed = "healed" => "was healed",
+        /// It passed by itself, or an operator fixed it.
+        Passed = "passed" => "is well again",
+        /// An operator stopped or paused the container.
+        Stopped = "stopped" => "was stopped by an operator",
+        /// The container was removed.
+        Removed = "removed" => "was removed",
     }
+
+    /// How it ended, after the name of the container: `was healed`.
+    pub const fn phrase(self);
 }
 
 /// An alert that was suppressed.
@@ -105,27 +93,17 @@ pub struct Suppressed {
     pub title: String,
 }
 
-/// Why an alert is suppressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum Suppression {
-    /// The incident already has an open alert.
-    Duplicate,
-    /// Alerts are switched off.
-    Disabled,
-}
-
-wire_names!(Suppression { Duplicate = "duplicate", Disabled = "disabled" });
-
-impl Suppression {
-    /// Why, as a clause.
-    pub const fn phrase(self) -> &'static str {
-        match self {
-            Self::Duplicate => "an alert of the incident is already out",
-            Self::Disabled => "alerts are switched off",
-        }
+words! {
+    /// Why an alert is suppressed.
+    pub enum Suppression {
+        /// The incident already has an open alert.
+        Duplicate = "duplicate" => "an alert of the incident is already out",
+        /// Alerts are switched off.
+        Disabled = "disabled" => "alerts are switched off",
     }
+
+    /// Why, as a clause.
+    pub const fn phrase(self);
 }
 
 /// An operator tests the delivery of alerts.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{ByteCount, ContainerId, Percent, Span, words::wire_names};
+use crate::{ByteCount, ContainerId, Percent, Span, words::words};
 
 /// The facts of a container, as `docker inspect` reports them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -64,36 +64,25 @@ pub struct Target {
     pub started_at: Option<Timestamp>,
 }
 
-/// The state of a container in Docker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum State {
-    /// Created, never started.
-    Created,
-    /// Running.
-    Running,
-    /// Paused by an operator.
-    Paused,
-    /// Waiting to be restarted by its restart policy.
-    Restarting,
-    /// Being removed.
-    Removing,
-    /// Exited.
-    Exited,
-    /// Docker could not remove it.
-    Dead,
+words! {
+    /// The state of a container in Docker.
+    pub enum State {
+        /// Created, never started.
+        Created = "created",
+        /// Running.
+        Running = "running",
+        /// Paused by an operator.
+        Paused = "paused",
+        /// Waiting to be restarted by its restart policy.
+        Restarting = "restarting",
+        /// Being removed.
+        Removing = "removing",
+        /// Exited.
+        Exited = "exited",
+        /// Docker could not remove it.
+        Dead = "dead",
+    }
 }
-
-wire_names!(State {
-    Created = "created",
-    Running = "running",
-    Paused = "paused",
-    Restarting = "restarting",
-    Removing = "removing",
-    Exited = "exited",
-    Dead = "dead",
-});
 
 impl State {
     /// What the container is, after `it is`: `being removed`.
@@ -105,33 +94,21 @@ impl State {
     }
 }
 
-/// The status of a health check.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum Health {
-    /// The container has no health check.
-    None,
-    /// Not known yet: the check has not finished its first runs.
-    Starting,
-    /// The check passes.
-    Healthy,
-    /// The check failed as often in a row as its configuration allows.
-    Unhealthy,
-}
-
-wire_names!(Health { None = "none", Starting = "starting", Healthy = "healthy", Unhealthy = "unhealthy" });
-
-impl Health {
-    /// What it says, as a clause: `its health check passes`.
-    pub const fn phrase(self) -> &'static str {
-        match self {
-            Self::None => "it has no health check",
-            Self::Starting => "its health check has no result yet",
-            Self::Healthy => "its health check passes",
-            Self::Unhealthy => "its health check fails",
-        }
+words! {
+    /// The status of a health check.
+    pub enum Health {
+        /// The container has no health check.
+        None = "none" => "it has no health check",
+        /// Not known yet: the check has not finished its first runs.
+        Starting = "starting" => "its health check has no result yet",
+        /// The check passes.
+        Healthy = "healthy" => "its health check passes",
+        /// The check failed as often in a row as its configuration allows.
+        Unhealthy = "unhealthy" => "its health check fails",
     }
+
+    /// What it says, as a clause: `its health check passes`.
+    pub const fn phrase(self);
 }
 
 /// Docker's own restart policy.
@@ -177,36 +154,23 @@ impl Exit {
     }
 }
 
-/// What ended a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum ExitBy {
-    /// The program finished with code 0.
-    Itself,
-    /// The program failed: another code, or a signal that it raised itself.
-    Crash,
-    /// The kernel, because it ran out of memory.
-    Oom,
-    /// An operator, through Docker: `docker stop`, `kill`, `restart`, `compose down`.
-    Operator,
-    /// Unknown: it ended before HemoStat looked.
-    Unknown,
-}
-
-wire_names!(ExitBy { Itself = "itself", Crash = "crash", Oom = "oom", Operator = "operator", Unknown = "unknown" });
-
-impl ExitBy {
-    /// What ended the run, after `ended`: `by a crash`.
-    pub const fn phrase(self) -> &'static str {
-        match self {
-            Self::Itself => "by itself",
-            Self::Crash => "by a crash",
-            Self::Oom => "by the kernel, as it ran out of memory",
-            Self::Operator => "by an operator, through Docker",
-            Self::Unknown => "before HemoStat looked",
-        }
+words! {
+    /// What ended a run.
+    pub enum ExitBy {
+        /// The program finished with code 0.
+        Itself = "itself" => "by itself",
+        /// The program failed: another code, or a signal that it raised itself.
+        Crash = "crash" => "by a crash",
+        /// The kernel, because it ran out of memory.
+        Oom = "oom" => "by the kernel, as it ran out of memory",
+        /// An operator, through Docker: `docker stop`, `kill`, `restart`, `compose down`.
+        Operator = "operator" => "by an operator, through Docker",
+        /// Unknown: it ended before HemoStat looked.
+        Unknown = "unknown" => "before HemoStat looked",
     }
+
+    /// What ended the run, after `ended`: `by a crash`.
+    pub const fn phrase(self);
 }
 
 /// The resource limits of a container.

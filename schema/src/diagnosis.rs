@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Confidence, EventId, Span, action::Remedy, container::Target, kinds::family, symptom::Symptom, words::wire_names,
+    Confidence, EventId, Span, action::Remedy, container::Target, kinds::family, symptom::Symptom, words::words,
 };
 
 family! {
@@ -53,31 +53,20 @@ pub struct Reached {
     pub usage: Option<Usage>,
 }
 
-/// Whether the container is sick. `FalseAlarm` and `Unclear` are distinct, as a lack of evidence does not mean that all is
-/// well.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    /// The container is sick.
-    Sick,
-    /// The container is not sick.
-    FalseAlarm,
-    /// The evidence does not say.
-    Unclear,
-}
-
-wire_names!(Verdict { Sick = "sick", FalseAlarm = "false_alarm", Unclear = "unclear" });
-
-impl Verdict {
-    /// What it says, as a clause: `the container is sick`.
-    pub const fn phrase(self) -> &'static str {
-        match self {
-            Self::Sick => "the container is sick",
-            Self::FalseAlarm => "it is a false alarm",
-            Self::Unclear => "the evidence does not say",
-        }
+words! {
+    /// Whether the container is sick. `FalseAlarm` and `Unclear` are distinct, as a lack of evidence does not mean that all is
+    /// well.
+    pub enum Verdict {
+        /// The container is sick.
+        Sick = "sick" => "the container is sick",
+        /// The container is not sick.
+        FalseAlarm = "false_alarm" => "it is a false alarm",
+        /// The evidence does not say.
+        Unclear = "unclear" => "the evidence does not say",
     }
+
+    /// What it says, as a clause: `the container is sick`.
+    pub const fn phrase(self);
 }
 
 /// The rule or model that concluded it.
@@ -119,27 +108,17 @@ pub struct OpinionSought {
     pub fingerprint: String,
 }
 
-/// How the answer of a model is used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum Part {
-    /// It is the diagnosis.
-    Decides,
-    /// Shadow mode: the rules decide, and the answer is only compared with theirs.
-    Shadows,
-}
-
-wire_names!(Part { Decides = "decides", Shadows = "shadows" });
-
-impl Part {
-    /// What it says, as a clause.
-    pub const fn phrase(self) -> &'static str {
-        match self {
-            Self::Decides => "its answer is the diagnosis",
-            Self::Shadows => "its answer is only compared with that of the rules",
-        }
+words! {
+    /// How the answer of a model is used.
+    pub enum Part {
+        /// It is the diagnosis.
+        Decides = "decides" => "its answer is the diagnosis",
+        /// Shadow mode: the rules decide, and the answer is only compared with theirs.
+        Shadows = "shadows" => "its answer is only compared with that of the rules",
     }
+
+    /// What it says, as a clause.
+    pub const fn phrase(self);
 }
 
 /// One piece of evidence, as a model is shown it.
@@ -202,36 +181,25 @@ pub struct Failed {
     pub usage: Option<Usage>,
 }
 
-/// Why a model gave no usable answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum Trouble {
-    /// The model could not be reached.
-    Unreachable,
-    /// The provider refused: wrong key, unknown model or invalid request.
-    Refused,
-    /// The provider's rate limit was exceeded.
-    RateLimited,
-    /// The model did not answer in time.
-    TimedOut,
-    /// The answer was no valid diagnosis, also after one retry.
-    Invalid,
-    /// The budget of this hour is spent.
-    OverBudget,
-    /// The circuit breaker is open after repeated failures.
-    BreakerOpen,
-    /// Something else; also events of version 1, which did not classify it.
-    Other,
+words! {
+    /// Why a model gave no usable answer.
+    pub enum Trouble {
+        /// The model could not be reached.
+        Unreachable = "unreachable",
+        /// The provider refused: wrong key, unknown model or invalid request.
+        Refused = "refused",
+        /// The provider's rate limit was exceeded.
+        RateLimited = "rate_limited",
+        /// The model did not answer in time.
+        TimedOut = "timed_out",
+        /// The answer was no valid diagnosis, also after one retry.
+        Invalid = "invalid",
+        /// The budget of this hour is spent.
+        OverBudget = "over_budget",
+        /// The circuit breaker is open after repeated failures.
+        BreakerOpen = "breaker_open",
+        /// Something else; also events of version 1, which did not classify it.
+        Other = "other",
+    }
 }
 
-wire_names!(Trouble {
-    Unreachable = "unreachable",
-    Refused = "refused",
-    RateLimited = "rate_limited",
-    TimedOut = "timed_out",
-    Invalid = "invalid",
-    OverBudget = "over_budget",
-    BreakerOpen = "breaker_open",
-    Other = "other",
-});

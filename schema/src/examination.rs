@@ -11,7 +11,7 @@ use crate::{
     ByteCount, ContainerName, Percent, Span,
     container::{Exit, Health, State, Target, Vitals},
     symptom::Symptom,
-    words::wire_names,
+    words::words,
 };
 
 /// The examination of a sick container before a remedy is executed.
@@ -76,18 +76,15 @@ pub struct Line {
     pub text: String,
 }
 
-/// An output stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum Stream {
-    /// Standard output, or the terminal.
-    Stdout,
-    /// Standard error.
-    Stderr,
+words! {
+    /// An output stream.
+    pub enum Stream {
+        /// Standard output, or the terminal.
+        Stdout = "stdout",
+        /// Standard error.
+        Stderr = "stderr",
+    }
 }
-
-wire_names!(Stream { Stdout = "stdout", Stderr = "stderr" });
 
 /// One process of a container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -169,27 +166,19 @@ pub struct Relative {
     pub since: Option<Timestamp>,
 }
 
-/// The relation of one container to another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum Relation {
-    /// The sick container depends on it (Compose's `depends_on`).
-    Dependency,
-    /// The sick container shares its network (`network_mode: container:…`).
-    Network,
-    /// It depends on the sick container.
-    Dependent,
-    /// Another container of the same service.
-    Replica,
-    /// Another container of the same Compose project.
-    Project,
+words! {
+    /// The relation of one container to another.
+    pub enum Relation {
+        /// The sick container depends on it (Compose's `depends_on`).
+        Dependency = "dependency",
+        /// The sick container shares its network (`network_mode: container:…`).
+        Network = "network",
+        /// It depends on the sick container.
+        Dependent = "dependent",
+        /// Another container of the same service.
+        Replica = "replica",
+        /// Another container of the same Compose project.
+        Project = "project",
+    }
 }
 
-wire_names!(Relation {
-    Dependency = "dependency",
-    Network = "network",
-    Dependent = "dependent",
-    Replica = "replica",
-    Project = "project",
-});

@@ -23,30 +23,16 @@ macro_rules! family {
 
         impl $family {
             /// The metadata of every kind of this family.
-            pub(crate) const KINDS: &'static [$crate::KindInfo] = &[
-                $( $crate::KindInfo {
-                    family: $crate::Family::$family,
-                    name: $name,
-                    version: $version,
-                    advances_version: $crate::kinds::advances_version!($($measurement)?),
-                    #[cfg(feature = "json-schema")]
-                    schema: || schemars::schema_for!($variant),
-                } ),+
-            ];
+            pub(crate) const KINDS: &'static [$crate::KindInfo] = &[$( $variant::KIND ),+];
+
+            /// The metadata of this event's kind.
+            pub(crate) fn info(&self) -> &'static $crate::KindInfo {
+                match self { $( Self::$variant(_) => &$variant::KIND ),+ }
+            }
 
             /// The wire name within the family, such as `sampled`.
             pub fn name(&self) -> &'static str {
-                match self { $( Self::$variant(_) => $name ),+ }
-            }
-
-            /// The version of the data that this program writes.
-            pub fn version(&self) -> u16 {
-                match self { $( Self::$variant(_) => $version ),+ }
-            }
-
-            /// Whether the commit of this event advances its subject's version.
-            pub(crate) fn advances_version(&self) -> bool {
-                match self { $( Self::$variant(_) => $crate::kinds::advances_version!($($measurement)?) ),+ }
+                self.info().name
             }
 
             pub(crate) fn decode<'de, D: serde::Deserializer<'de>>(name: &str, data: D) -> Option<Result<Self, D::Error>> {
@@ -58,6 +44,17 @@ macro_rules! family {
         }
 
         $(
+            impl $variant {
+                const KIND: $crate::KindInfo = $crate::KindInfo {
+                    family: $crate::Family::$family,
+                    name: $name,
+                    version: $version,
+                    advances_version: $crate::kinds::advances_version!($($measurement)?),
+                    #[cfg(feature = "json-schema")]
+                    schema: || schemars::schema_for!($variant),
+                };
+            }
+
             impl From<$variant> for $crate::Event {
                 fn from(data: $variant) -> Self {
                     Self::$family($family::$variant(data))

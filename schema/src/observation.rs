@@ -10,7 +10,7 @@ use crate::{
     container::{Exit, Facts, Health, Target, Vitals},
     examination::Examined,
     kinds::family,
-    words::wire_names,
+    words::words,
 };
 
 pub use crate::symptom::Symptom;
@@ -166,37 +166,31 @@ impl DiskMeasured {
     }
 }
 
-/// The severity of a symptom or alert.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum Severity {
-    /// Recorded only: no alert, no remedy.
-    Low,
-    /// Needs healing.
-    High,
-    /// Needs healing at once: above 95 % of a limit, or killed because it ran out of memory.
-    Critical,
+words! {
+    /// The severity of a symptom or alert.
+    pub enum Severity {
+        /// Recorded only: no alert, no remedy.
+        Low = "low",
+        /// Needs healing.
+        High = "high",
+        /// Needs healing at once: above 95 % of a limit, or killed because it ran out of memory.
+        Critical = "critical",
+    }
 }
 
-wire_names!(Severity { Low = "low", High = "high", Critical = "critical" });
-
-/// The trend of a measured value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum Trend {
-    /// Too few samples to tell.
-    Unknown,
-    /// It rises.
-    Rising,
-    /// It neither rises nor falls.
-    Steady,
-    /// It falls.
-    Falling,
+words! {
+    /// The trend of a measured value.
+    pub enum Trend {
+        /// Too few samples to tell.
+        Unknown = "unknown",
+        /// It rises.
+        Rising = "rising",
+        /// It neither rises nor falls.
+        Steady = "steady",
+        /// It falls.
+        Falling = "falling",
+    }
 }
-
-wire_names!(Trend { Unknown = "unknown", Rising = "rising", Steady = "steady", Falling = "falling" });
 
 impl Trend {
     /// What it says, for a list of figures.
@@ -318,20 +312,17 @@ pub enum Evidence {
     },
 }
 
-/// A resource that a container may wait for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum Resource {
-    /// CPU time.
-    Cpu,
-    /// Free memory.
-    Memory,
-    /// Disk I/O.
-    Disk,
+words! {
+    /// A resource that a container may wait for.
+    pub enum Resource {
+        /// CPU time.
+        Cpu = "cpu",
+        /// Free memory.
+        Memory = "memory",
+        /// Disk I/O.
+        Disk = "disk",
+    }
 }
-
-wire_names!(Resource { Cpu = "cpu", Memory = "memory", Disk = "disk" });
 
 /// A symptom began; recorded once, not at each poll.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -375,20 +366,17 @@ pub struct SymptomCleared {
     pub stood: Span,
 }
 
-/// Why a symptom cleared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum Cleared {
-    /// The container has been well for long enough.
-    Well,
-    /// An operator stopped or paused it: there is nothing to heal.
-    Stopped,
-    /// The container was removed.
-    Removed,
+words! {
+    /// Why a symptom cleared.
+    pub enum Cleared {
+        /// The container has been well for long enough.
+        Well = "well",
+        /// An operator stopped or paused it: there is nothing to heal.
+        Stopped = "stopped",
+        /// The container was removed.
+        Removed = "removed",
+    }
 }
-
-wire_names!(Cleared { Well = "well", Stopped = "stopped", Removed = "removed" });
 
 /// The Docker engine of a host is unreachable or hangs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -1,11 +1,35 @@
-//! The words of the enums: one list of values gives an enum its wire names and the list of its values. Code that shows
-//! or parses one of them takes the word from here; the phrases stand beside each enum.
+//! The words of the enums: one list gives an enum its values, their wire names and, where people read it, their phrases.
+//! Code that shows or parses one of them takes the word from here.
 
-/// Gives an enum without data its list of values and their wire names.
-macro_rules! wire_names {
-    ($of:ident { $($variant:ident = $name:literal),+ $(,)? }) => {
+/// Declares an enum without data; `= "name"` is the wire name of a value, and `=> "phrase"` what the method that is
+/// declared after the enum returns for it.
+macro_rules! words {
+    (
+        $(#[$meta:meta])*
+        pub enum $of:ident { $( $(#[$doc:meta])* $variant:ident = $name:literal => $phrase:literal, )+ }
+        $(#[$phrase_doc:meta])*
+        pub const fn $method:ident(self);
+    ) => {
+        $crate::words::words! { $(#[$meta])* pub enum $of { $( $(#[$doc])* $variant = $name, )+ } }
+
         impl $of {
-            /// Every value.
+            $(#[$phrase_doc])*
+            pub const fn $method(self) -> &'static str {
+                match self { $( Self::$variant => $phrase ),+ }
+            }
+        }
+    };
+    ($(#[$meta:meta])* pub enum $of:ident { $( $(#[$doc:meta])* $variant:ident = $name:literal, )+ }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+        #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+        #[serde(rename_all = "snake_case")]
+        pub enum $of {
+            $( $(#[$doc])* $variant, )+
+        }
+
+        impl $of {
+            /// Every value, in the order of declaration.
             pub const ALL: [Self; [$($name),+].len()] = [$(Self::$variant),+];
 
             /// The wire name, as events, the API and the configuration write it.
@@ -21,7 +45,7 @@ macro_rules! wire_names {
     };
 }
 
-pub(crate) use wire_names;
+pub(crate) use words;
 
 #[cfg(test)]
 mod tests {

@@ -60,7 +60,7 @@ impl Producer {
                 }
                 Err(error) if error.is_transient() => {
                     ctx.health.outage(&name, &error);
-                    backoff.next()
+                    backoff.next_delay()
                 }
                 Err(error) => return Err(error.into()),
             };
@@ -106,7 +106,7 @@ impl Producer {
             }
             tokio::select! {
                 () = self.ctx.shutdown.cancelled() => return Err(ProducerError::Shutdown),
-                () = sleep(backoff.next()) => {}
+                () = sleep(backoff.next_delay()) => {}
             }
         }
     }

@@ -25,7 +25,7 @@ impl Backoff {
     }
 
     /// The next delay: between half of the full length and all of it.
-    pub fn next(&mut self) -> Duration {
+    pub fn next_delay(&mut self) -> Duration {
         let full = self.first.saturating_mul(2_u32.saturating_pow(self.attempts)).min(self.cap);
         self.attempts = self.attempts.saturating_add(1);
         full.mul_f64(0.5 + fastrand::f64() / 2.0)
@@ -45,14 +45,14 @@ mod tests {
     fn delays_double_up_to_the_cap_and_never_vanish() {
         let mut backoff = Backoff::connection();
         for full in [100, 200, 400, 800, 1600, 3200, 5000, 5000] {
-            let delay = backoff.next();
+            let delay = backoff.next_delay();
             let full = Duration::from_millis(full);
             assert!(delay >= full / 2 && delay <= full, "{delay:?} of {full:?}");
         }
         for _ in 0..100 {
-            assert!(backoff.next() <= Duration::from_secs(5));
+            assert!(backoff.next_delay() <= Duration::from_secs(5));
         }
         backoff.reset();
-        assert!(backoff.next() <= Duration::from_millis(100));
+        assert!(backoff.next_delay() <= Duration::from_millis(100));
     }
 }

@@ -342,7 +342,7 @@ impl<W: Worker> LeasedWorker<W> {
                 Ok(Step::StandingBy) => self.ctx.lease_ttl / 10,
                 Err(error) if error.is_transient() => {
                     self.ctx.health.outage(&self.name, &error);
-                    backoff.next()
+                    backoff.next_delay()
                 }
                 Err(error) => return Err(error.into()),
             };

@@ -19,6 +19,8 @@ mod secret;
 mod section;
 mod sections;
 mod setting;
+// Its doc comments are also the comments of hemostat.example.toml, where `[[hosts]]` is TOML.
+#[allow(rustdoc::broken_intra_doc_links)]
 mod settings;
 mod source;
 mod suggestion;

@@ -1,7 +1,7 @@
 //! The alerter: turns incidents into alerts and delivers them to Slack.
 //!
 //! Two workers per partition: the decider `hemostat_core::alerting` records which alerts to send (with deduplication and
-//! escalation), and [`delivery`] sends each recorded alert to the channel. Only this role needs the webhook URL.
+//! escalation), and `delivery` sends each recorded alert to the channel. Only this role needs the webhook URL.
 
 mod delivery;
 mod slack;

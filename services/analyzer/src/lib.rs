@@ -1,7 +1,7 @@
 //! The analyzer: turns symptoms into diagnoses, by rules and, if one is configured, by a language model.
 //!
 //! `hemostat_diagnosis` decides what is concluded and whether a model is asked. This crate asks it, with limits: evidence
-//! is quoted as data ([`prompt`]), cost and duration are capped ([`model_client`]), and `hemostat_diagnosis::opinion`
+//! is quoted as data ([`prompt`]), cost and duration are capped ([`model_client`](mod@model_client)), and `hemostat_diagnosis::opinion`
 //! validates every answer. If the model fails, the diagnosis of the rules stands and says why. Only this role needs the
 //! model's API key.
 //!

@@ -1,6 +1,6 @@
 //! A model provider's API: one request, one answer, and typed errors.
 //!
-//! A provider sends one request and decides nothing; [`crate::model_client`] decides about retries, timeouts and cost.
+//! A provider sends one request and decides nothing; [`crate::model_client`](mod@crate::model_client) decides about retries, timeouts and cost.
 
 mod answer_schema;
 mod anthropic;

@@ -1,6 +1,6 @@
 //! The monitor's view of a Docker engine.
 //!
-//! [`Docker`](hemostat_docker::Docker) implements it; tests implement what they need. Each call has a deadline, so an
+//! [`hemostat_docker::Docker`] implements it; tests implement what they need. Each call has a deadline, so an
 //! engine that hangs never blocks the monitor.
 
 use std::{fmt, time::Duration};

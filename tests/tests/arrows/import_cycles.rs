@@ -63,7 +63,7 @@ impl Modules {
                 item if is_test(&item) => {}
                 Item::Mod(child) => {
                     let name = child.ident.to_string();
-                    let (path, directory) = ([&path[..], &[name.clone()]].concat(), directory.join(&name));
+                    let (path, directory) = ([&path[..], std::slice::from_ref(&name)].concat(), directory.join(&name));
                     module.children.insert(name);
                     match child.content {
                         Some((_, items)) => self.add(file, &directory, path, items),

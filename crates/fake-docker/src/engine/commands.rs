@@ -245,7 +245,7 @@ impl EngineState {
         }
         container.failures.push(InjectedFailure { number, failure, since: None });
         if is_up {
-            self.schedule(index, now + failure.after, Transition::FailureBegins { number: number });
+            self.schedule(index, now + failure.after, Transition::FailureBegins { number });
             self.advance(now);
         }
         Ok(())

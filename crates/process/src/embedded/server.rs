@@ -139,7 +139,7 @@ impl Server {
                 }
                 tokio::select! {
                     () = stopping.cancelled() => return,
-                    () = sleep(backoff.next()) => {}
+                    () = sleep(backoff.next_delay()) => {}
                 }
             };
             info!("redis-server is running again");

@@ -379,7 +379,7 @@ impl<E: Effect> Execution<E> {
                 }
                 Err(Fault::Retry(why)) if failed < self.effect.retries() => {
                     failed += 1;
-                    let wait = backoff.next();
+                    let wait = backoff.next_delay();
                     warn!("{}: {why:#}; trying again in {:.1} s", self.event.subject.short(), wait.as_secs_f64());
                     Metric::EffectRetries.counter(&[("group", E::GROUP)]).increment(1);
                     if self.pause(wait).await {
@@ -441,7 +441,7 @@ impl<E: Effect> Execution<E> {
                     if self.lease.has_ended() {
                         return How::Interrupted;
                     }
-                    sleep(backoff.next()).await;
+                    sleep(backoff.next_delay()).await;
                 }
                 Err(error) => return How::Failed(error.into()),
             }

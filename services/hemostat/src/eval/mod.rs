@@ -11,7 +11,8 @@ mod file;
 mod report;
 mod score;
 mod set;
-#[cfg(all(test, feature = "cases"))]
+#[cfg(test)]
+#[cfg(feature = "cases")]
 mod tests;
 
 use std::{num::NonZeroUsize, path::PathBuf, sync::Arc};

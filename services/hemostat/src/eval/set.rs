@@ -76,7 +76,8 @@ impl Sample {
     }
 }
 
-#[cfg(all(test, feature = "cases"))]
+#[cfg(test)]
+#[cfg(feature = "cases")]
 mod tests {
     use super::*;
 
