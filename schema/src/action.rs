@@ -255,9 +255,10 @@ pub struct Refused {
 }
 
 /// Why a remedy is refused, in the order in which the reasons are checked.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, strum::IntoStaticStr, strum::VariantNames)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 #[serde(rename_all = "snake_case", tag = "reason")]
+#[strum(serialize_all = "snake_case")]
 pub enum Refusal {
     /// An operator stopped all healing.
     Paused,
@@ -325,6 +326,7 @@ pub enum Refusal {
     /// It was authorised, but the log could not make the intent durable enough in time. Nothing was executed; it does not
     /// count as an attempt.
     #[serde(rename = "undurable")]
+    #[strum(serialize = "undurable")]
     NotDurable {
         /// The intent that this ends.
         action: EventId,
@@ -337,45 +339,11 @@ pub enum Refusal {
 
 impl Refusal {
     /// The wire name of every reason, in the order in which they are checked.
-    pub const NAMES: [&'static str; 16] = [
-        "paused",
-        "stale",
-        "protected",
-        "observing",
-        "operator_stopped",
-        "maintenance",
-        "unsure",
-        "not_permitted",
-        "storm",
-        "in_hand",
-        "moot",
-        "backing_off",
-        "cooling_down",
-        "tripped",
-        "unsupported",
-        "undurable",
-    ];
+    pub const NAMES: &[&str] = <Self as strum::VariantNames>::VARIANTS;
 
     /// The wire name of the reason, such as `cooling_down`.
     pub fn name(&self) -> &'static str {
-        match self {
-            Self::Paused => "paused",
-            Self::Stale { .. } => "stale",
-            Self::Protected { .. } => "protected",
-            Self::Observing => "observing",
-            Self::OperatorStopped => "operator_stopped",
-            Self::Maintenance { .. } => "maintenance",
-            Self::Unsure { .. } => "unsure",
-            Self::NotPermitted => "not_permitted",
-            Self::Storm { .. } => "storm",
-            Self::InHand => "in_hand",
-            Self::Moot => "moot",
-            Self::BackingOff { .. } => "backing_off",
-            Self::CoolingDown { .. } => "cooling_down",
-            Self::Tripped { .. } => "tripped",
-            Self::Unsupported { .. } => "unsupported",
-            Self::NotDurable { .. } => "undurable",
-        }
+        self.into()
     }
 
     /// The authorised intent that this refusal ends before execution; none if nothing was authorised.

@@ -202,4 +202,3 @@ words! {
         Other = "other",
     }
 }
-

@@ -2,11 +2,9 @@
 
 use std::{fmt, str::FromStr};
 
-#[cfg(feature = "json-schema")]
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use crate::{Action, Alert, Diagnosis, InvalidId, Observation};
+use crate::{Action, Alert, Diagnosis, InvalidId, Observation, words::words};
 
 /// An event of any family.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -23,19 +21,21 @@ pub enum Event {
     Alert(Alert),
 }
 
-/// The families of events; each is a stream of a partition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum Family {
-    /// What the monitor saw.
-    Observation,
-    /// What was diagnosed.
-    Diagnosis,
-    /// What was decided about healing, and executed.
-    Action,
-    /// What people were notified of.
-    Alert,
+words! {
+    /// The families of events, in causal order; each is a stream of a partition.
+    pub enum Family {
+        /// What the monitor saw.
+        Observation = "observation" => "observations",
+        /// What was diagnosed.
+        Diagnosis = "diagnosis" => "diagnoses",
+        /// What was decided about healing, and executed.
+        Action = "action" => "actions",
+        /// What people were notified of.
+        Alert = "alert" => "alerts",
+    }
+
+    /// The name of its stream: `observations`.
+    pub const fn stream(self);
 }
 
 /// The metadata of one kind of event.
@@ -72,31 +72,6 @@ impl KindInfo {
     }
 }
 
-impl Family {
-    /// All of them, in causal order.
-    pub const ALL: [Self; 4] = [Self::Observation, Self::Diagnosis, Self::Action, Self::Alert];
-
-    /// The wire name: `observation`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Observation => "observation",
-            Self::Diagnosis => "diagnosis",
-            Self::Action => "action",
-            Self::Alert => "alert",
-        }
-    }
-
-    /// The name of its stream: `observations`.
-    pub fn stream(self) -> &'static str {
-        match self {
-            Self::Observation => "observations",
-            Self::Diagnosis => "diagnoses",
-            Self::Action => "actions",
-            Self::Alert => "alerts",
-        }
-    }
-}
-
 impl fmt::Display for Family {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
@@ -107,10 +82,7 @@ impl FromStr for Family {
     type Err = InvalidId;
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
-        Self::ALL.into_iter().find(|family| text == family.name()).ok_or_else(|| InvalidId {
-            text: text.chars().take(120).collect(),
-            expected: "a family: observation, diagnosis, action or alert",
-        })
+        Self::from_name(text).ok_or_else(|| InvalidId::new(text, "a family: observation, diagnosis, action or alert"))
     }
 }
 
@@ -120,49 +92,38 @@ impl Event {
         Observation::KINDS.iter().chain(Diagnosis::KINDS).chain(Action::KINDS).chain(Alert::KINDS)
     }
 
+    fn info(&self) -> &'static KindInfo {
+        match self {
+            Self::Observation(event) => event.info(),
+            Self::Diagnosis(event) => event.info(),
+            Self::Action(event) => event.info(),
+            Self::Alert(event) => event.info(),
+        }
+    }
+
     /// Its family.
     pub fn family(&self) -> Family {
-        match self {
-            Self::Observation(_) => Family::Observation,
-            Self::Diagnosis(_) => Family::Diagnosis,
-            Self::Action(_) => Family::Action,
-            Self::Alert(_) => Family::Alert,
-        }
+        self.info().family
     }
 
     /// Its name within the family, such as `sampled`.
     pub fn name(&self) -> &'static str {
-        match self {
-            Self::Observation(event) => event.name(),
-            Self::Diagnosis(event) => event.name(),
-            Self::Action(event) => event.name(),
-            Self::Alert(event) => event.name(),
-        }
+        self.info().name
     }
 
     /// The version of its data that this program writes.
     pub fn version(&self) -> u16 {
-        match self {
-            Self::Observation(event) => event.version(),
-            Self::Diagnosis(event) => event.version(),
-            Self::Action(event) => event.version(),
-            Self::Alert(event) => event.version(),
-        }
+        self.info().version
     }
 
     /// Its full name, such as `observation.sampled`.
     pub fn kind(&self) -> String {
-        format!("{}.{}", self.family(), self.name())
+        self.info().kind()
     }
 
     /// Whether it advances the version of its subject; see [`KindInfo::advances_version`].
     pub fn advances_version(&self) -> bool {
-        match self {
-            Self::Observation(event) => event.advances_version(),
-            Self::Diagnosis(event) => event.advances_version(),
-            Self::Action(event) => event.advances_version(),
-            Self::Alert(event) => event.advances_version(),
-        }
+        self.info().advances_version
     }
 }
 

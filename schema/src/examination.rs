@@ -181,4 +181,3 @@ words! {
         Project = "project",
     }
 }
-

@@ -18,7 +18,7 @@ pub struct InvalidId {
 }
 
 impl InvalidId {
-    fn new(text: &str, expected: &'static str) -> Self {
+    pub(crate) fn new(text: &str, expected: &'static str) -> Self {
         Self { text: text.chars().take(120).collect(), expected }
     }
 }
@@ -46,6 +46,8 @@ macro_rules! as_text {
         }
     };
 }
+
+pub(crate) use as_text;
 
 /// A partition of the log, with a total order of its events. A Docker host belongs to exactly one, by hash of its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
@@ -275,33 +277,12 @@ impl IncidentId {
         let digit = |n: u32| char::from(CROCKFORD[usize::try_from((bits >> (n * 5)) & 31).unwrap_or(0)]);
         Self(std::iter::once("inc-".to_owned()).chain((0..16).rev().map(|n| digit(n).to_string())).collect())
     }
-
-    /// The text itself.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
-impl fmt::Display for IncidentId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl FromStr for IncidentId {
-    type Err = InvalidId;
-
-    fn from_str(text: &str) -> Result<Self, InvalidId> {
-        let digits = text.strip_prefix("inc-").unwrap_or_default();
-        if digits.len() == 16 && digits.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_lowercase()) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(InvalidId::new(text, "an incident id such as inc-01jd9k3q2v8m4t7z"))
-        }
-    }
-}
-
-as_text!(IncidentId, "^inc-[0-9a-z]{16}$");
+name!(IncidentId, "an incident id such as inc-01jd9k3q2v8m4t7z", "^inc-[0-9a-z]{16}$", |text| {
+    let digits = text.strip_prefix("inc-").unwrap_or_default();
+    digits.len() == 16 && digits.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_lowercase())
+});
 
 #[cfg(test)]
 mod tests {

@@ -1,9 +1,5 @@
 //! The symptoms of containers.
 
-#[cfg(feature = "json-schema")]
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
 use crate::words::words;
 
 words! {

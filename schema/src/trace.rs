@@ -6,7 +6,7 @@ use std::{fmt, str::FromStr};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::InvalidId;
+use crate::{InvalidId, id::as_text};
 
 /// A `traceparent` of version 00 (W3C Trace Context, section 3.2): one trace runs from the sample to the Slack message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -49,32 +49,11 @@ impl FromStr for TraceParent {
             let span = u64::from_str_radix(span, 16).ok().filter(|id| *id != 0)?;
             Some(Self { trace, span, sampled: u8::from_str_radix(flags, 16).ok()? & 1 == 1 })
         };
-        parse().ok_or_else(|| InvalidId { text: text.chars().take(120).collect(), expected: "a traceparent" })
+        parse().ok_or_else(|| InvalidId::new(text, "a traceparent"))
     }
 }
 
-impl Serialize for TraceParent {
-    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for TraceParent {
-    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
-    }
-}
-
-#[cfg(feature = "json-schema")]
-impl JsonSchema for TraceParent {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "TraceParent".into()
-    }
-
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "type": "string", "pattern": "^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$" })
-    }
-}
+as_text!(TraceParent, "^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$");
 
 #[cfg(test)]
 mod tests {

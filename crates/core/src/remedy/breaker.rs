@@ -19,8 +19,11 @@ use super::backoff::{Attempt, Attempts};
 use crate::policy::Policy;
 
 /// The circuit breaker of one container.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, strum::IntoStaticStr, strum::VariantNames,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Breaker {
     /// Attempts pass.
     #[default]

@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 use crate::observe::condition::OperatorHalt;
 
 /// What HemoStat does about a container, and why.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, strum::IntoStaticStr, strum::VariantNames)]
 #[serde(rename_all = "snake_case", tag = "reason")]
+#[strum(serialize_all = "snake_case")]
 pub enum Attention {
     /// It runs without symptoms.
     Healthy,
@@ -99,23 +100,7 @@ pub enum Attention {
 impl Attention {
     /// The reason's wire name, such as `left_alone`.
     pub fn name(&self) -> &'static str {
-        match self {
-            Self::Healthy => "healthy",
-            Self::Unusual { .. } => "unusual",
-            Self::Starting => "starting",
-            Self::Idle { .. } => "idle",
-            Self::LeftAlone { .. } => "left_alone",
-            Self::Sick { .. } => "sick",
-            Self::NoRemedy { .. } => "no_remedy",
-            Self::InHand { .. } => "in_hand",
-            Self::WaitingForApproval { .. } => "waiting_for_approval",
-            Self::BackingOff { .. } => "backing_off",
-            Self::CoolingDown { .. } => "cooling_down",
-            Self::GivenUp { .. } => "given_up",
-            Self::Protected { .. } => "protected",
-            Self::NotApproved => "not_approved",
-            Self::Refused { .. } => "refused",
-        }
+        self.into()
     }
 
     /// Until when the reason holds, if that is known.

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use hemostat_core::{remedy::breaker, views};
 use hemostat_schema::{action, container, diagnosis, observation};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use strum::VariantNames as _;
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{ObjectBuilder, RefOr, Schema, Type},
@@ -98,6 +99,30 @@ macro_rules! api_enums {
     )+};
 }
 
+/// Declares a type that shows which variant a value of another enum is.
+macro_rules! reasons {
+    ($($type:ident($of:ty): $description:literal;)+) => {$(
+        #[doc = $description]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+        #[serde(transparent)]
+        pub struct $type(&'static str);
+
+        impl From<&$of> for $type {
+            fn from(of: &$of) -> Self {
+                Self(of.into())
+            }
+        }
+
+        impl PartialSchema for $type {
+            fn schema() -> RefOr<Schema> {
+                string_enum($description, <$of>::VARIANTS.iter().copied())
+            }
+        }
+
+        impl ToSchema for $type {}
+    )+};
+}
+
 schema_enums! {
     FamilyName(hemostat_schema::Family): "The family of an event.";
     ContainerState(container::State): "The life cycle state of a container, as Docker names it.";
@@ -113,14 +138,6 @@ schema_enums! {
 api_enums! {
     EventOrder { Newest = "newest", Oldest = "oldest" }: "Which events come first.";
     IncidentFilter { Open = "open", Ended = "ended" }: "Open or ended incidents.";
-    IncidentState {
-        Open = "open",
-        Recovered = "recovered",
-        GivenUp = "given_up",
-        Passed = "passed",
-        Stopped = "stopped",
-        Removed = "removed",
-    }: "How an incident ended, or that it is open.";
     ActionOutcome {
         Authorised = "authorised",
         Done = "done",
@@ -131,43 +148,9 @@ api_enums! {
         Inconclusive = "inconclusive",
     }: "How far a remedy has come: authorised; done, failed or withheld (not executed); or, once verified, recovered, \
         relapsed or inconclusive.";
-    CooldownReason { Healed = "healed", GivenUp = "given_up" }: "How the last incident ended: healed or given up.";
-    BreakerPosition { Passing = "passing", Tripped = "tripped", Probing = "probing" }:
-        "The state of the circuit breaker: passing, tripped (HemoStat gave up) or probing (one attempt after the hold).";
-    AttentionReason {
-        Healthy = "healthy",
-        Unusual = "unusual",
-        Starting = "starting",
-        Idle = "idle",
-        LeftAlone = "left_alone",
-        Sick = "sick",
-        NoRemedy = "no_remedy",
-        InHand = "in_hand",
-        WaitingForApproval = "waiting_for_approval",
-        BackingOff = "backing_off",
-        CoolingDown = "cooling_down",
-        GivenUp = "given_up",
-        Protected = "protected",
-        NotApproved = "not_approved",
-        Refused = "refused",
-    }: "Why HemoStat heals a container, or does not.";
     RedriveOutcome { Delivered = "delivered", Refolded = "refolded", Refilled = "refilled" }:
         "What happens to a dead letter: delivered (its group gets it again), refolded (the same, after the group's state is \
          rebuilt) or refilled (the whole view is rebuilt; the dead letter stays listed until that begins).";
-}
-
-impl From<views::incidents::State> for IncidentState {
-    fn from(state: views::incidents::State) -> Self {
-        use views::incidents::State;
-        match state {
-            State::Open => Self::Open,
-            State::Recovered => Self::Recovered,
-            State::GivenUp => Self::GivenUp,
-            State::Passed => Self::Passed,
-            State::Stopped => Self::Stopped,
-            State::Removed => Self::Removed,
-        }
-    }
 }
 
 impl From<action::Outcome> for ActionOutcome {
@@ -180,66 +163,14 @@ impl From<action::Outcome> for ActionOutcome {
     }
 }
 
-impl From<views::cooldown::Why> for CooldownReason {
-    fn from(why: views::cooldown::Why) -> Self {
-        match why {
-            views::cooldown::Why::Healed => Self::Healed,
-            views::cooldown::Why::GivenUp => Self::GivenUp,
-        }
-    }
+reasons! {
+    IncidentState(views::incidents::State): "How an incident ended, or that it is open.";
+    CooldownReason(views::cooldown::Why): "How the last incident ended: healed or given up.";
+    BreakerPosition(breaker::Breaker):
+        "The state of the circuit breaker: passing, tripped (HemoStat gave up) or probing (one attempt after the hold).";
+    AttentionReason(views::Attention): "Why HemoStat heals a container, or does not.";
+    RefusalReason(action::Refusal): "Why a remedy was refused.";
 }
-
-impl From<breaker::Breaker> for BreakerPosition {
-    fn from(breaker: breaker::Breaker) -> Self {
-        match breaker {
-            breaker::Breaker::Passing => Self::Passing,
-            breaker::Breaker::Tripped { .. } => Self::Tripped,
-            breaker::Breaker::Probing => Self::Probing,
-        }
-    }
-}
-
-impl From<&views::Attention> for AttentionReason {
-    fn from(attention: &views::Attention) -> Self {
-        use views::Attention;
-        match attention {
-            Attention::Healthy => Self::Healthy,
-            Attention::Unusual { .. } => Self::Unusual,
-            Attention::Starting => Self::Starting,
-            Attention::Idle { .. } => Self::Idle,
-            Attention::LeftAlone { .. } => Self::LeftAlone,
-            Attention::Sick { .. } => Self::Sick,
-            Attention::NoRemedy { .. } => Self::NoRemedy,
-            Attention::InHand { .. } => Self::InHand,
-            Attention::WaitingForApproval { .. } => Self::WaitingForApproval,
-            Attention::BackingOff { .. } => Self::BackingOff,
-            Attention::CoolingDown { .. } => Self::CoolingDown,
-            Attention::GivenUp { .. } => Self::GivenUp,
-            Attention::Protected { .. } => Self::Protected,
-            Attention::NotApproved => Self::NotApproved,
-            Attention::Refused { .. } => Self::Refused,
-        }
-    }
-}
-
-/// Why a remedy was refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(transparent)]
-pub struct RefusalReason(&'static str);
-
-impl From<&action::Refusal> for RefusalReason {
-    fn from(refusal: &action::Refusal) -> Self {
-        Self(refusal.name())
-    }
-}
-
-impl PartialSchema for RefusalReason {
-    fn schema() -> RefOr<Schema> {
-        string_enum("Why a remedy was refused.", action::Refusal::NAMES)
-    }
-}
-
-impl ToSchema for RefusalReason {}
 
 #[cfg(test)]
 mod tests {
@@ -265,7 +196,7 @@ mod tests {
             (views::Attention::GivenUp { until: testing::at(0) }, "given_up"),
             (views::Attention::NotApproved, "not_approved"),
         ] {
-            assert_eq!((AttentionReason::from(&attention).name(), attention.name()), (name, name));
+            assert_eq!((AttentionReason::from(&attention).0, attention.name()), (name, name));
         }
     }
 }

@@ -94,7 +94,7 @@ impl Incident {
         Self {
             id: id.to_string(),
             subject: row.subject.to_string(),
-            state: row.state.into(),
+            state: (&row.state).into(),
             begun: row.begun,
             ended: row.ended,
             symptoms: row

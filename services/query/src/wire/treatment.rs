@@ -162,7 +162,7 @@ impl Cooldown {
     pub fn new(row: &cooldown::Row, length: Span) -> Self {
         Self {
             incident: row.cooldown.incident.as_ref().map(ToString::to_string),
-            why: row.why.into(),
+            why: (&row.why).into(),
             since: row.cooldown.since,
             until: row.until(length),
         }
@@ -178,6 +178,6 @@ impl From<Option<&views::breaker::Row>> for Breaker {
             breaker::Breaker::Passing | breaker::Breaker::Probing => None,
         };
         let last: Option<&backoff::Attempt> = row.and_then(|row| row.attempts.last());
-        Self { position: breaker.into(), until, last_attempt: last.map(|attempt| attempt.at) }
+        Self { position: (&breaker).into(), until, last_attempt: last.map(|attempt| attempt.at) }
     }
 }
