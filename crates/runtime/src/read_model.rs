@@ -10,9 +10,9 @@ use hemostat_core::{Projection, fold::projection_group};
 use hemostat_log::{Error as LogError, Log};
 use hemostat_schema::{EventId, HostName, Partition};
 
-pub(crate) use self::generations::{FOLDED_COUNT, Generations, of_group, offset};
+pub(crate) use self::generations::{FOLDED_COUNT, Generations, of_group};
 pub use self::{
-    generations::{OFFSET, is_internal},
+    generations::{OFFSET, is_internal, offset},
     row::{decode, decode_row, encode},
 };
 

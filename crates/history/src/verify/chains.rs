@@ -20,7 +20,7 @@ struct Chain {
     partition: Partition,
     family: Family,
     /// The notary's blocks that were not compared yet.
-    blocks: VecDeque<Block>,
+    blocks: VecDeque<Checkpoint>,
     /// The witness's records: the hash after this many events.
     witnessed: BTreeMap<u64, Hash>,
     /// The check starts after this event, as earlier ones were trimmed.
@@ -35,21 +35,6 @@ struct Chain {
     difference: Option<Difference>,
 }
 
-/// A block of the notary's chain, up to a checkpoint or up to the tip.
-#[derive(Debug)]
-struct Block {
-    since: Link,
-    link: Link,
-    last: EventId,
-    marks: Vec<Mark>,
-}
-
-impl From<Checkpoint> for Block {
-    fn from(Checkpoint { link, since, last, marks }: Checkpoint) -> Self {
-        Self { since, link, last, marks }
-    }
-}
-
 impl Chains {
     /// Loads the notary's blocks and the witness's records.
     pub async fn load(
@@ -59,12 +44,14 @@ impl Chains {
         trimmed: &BTreeMap<Family, EventId>,
         report: &mut Report,
     ) -> Result<Self, Error> {
-        let mut blocks: BTreeMap<Family, BTreeMap<u64, Block>> = BTreeMap::new();
+        let mut blocks: BTreeMap<Family, BTreeMap<u64, Checkpoint>> = BTreeMap::new();
         for (key, row) in history.log().snapshot(partition, chain::VIEW).await? {
             let Some((family, count)) = chain::parse_key(&key) else { continue };
             let block = match count {
-                Some(_) => Checkpoint::from_row(&row).map(|checkpoint| Some(Block::from(checkpoint))),
-                None => Tip::from_row(&row).map(|tip| tip.last.map(|last| open_block(tip, last))),
+                Some(_) => Checkpoint::from_row(&row).map(Some),
+                // The block from the last checkpoint to the tip is open.
+                None => Tip::from_row(&row)
+                    .map(|Tip { link, last, since, marks }| last.map(|last| Checkpoint { link, since, last, marks })),
             };
             match block {
                 Ok(Some(block)) => drop(blocks.entry(family).or_default().insert(count.unwrap_or(u64::MAX), block)),
@@ -112,16 +99,11 @@ impl Chains {
     }
 }
 
-/// The block from the last checkpoint to the tip.
-fn open_block(tip: Tip, last: EventId) -> Block {
-    Block { since: tip.since, link: tip.link, last, marks: tip.marks }
-}
-
 impl Chain {
     fn new(
         partition: Partition,
         family: Family,
-        mut blocks: VecDeque<Block>,
+        mut blocks: VecDeque<Checkpoint>,
         witnessed: BTreeMap<u64, Hash>,
         lost: Option<EventId>,
         report: &mut Report,
@@ -130,8 +112,8 @@ impl Chain {
         let mut starts_after = None;
         if let Some(lost) = lost {
             // Without the trimmed events the chain cannot be computed: the check starts at the first complete block.
-            let is_cut = |block: &Block| block.marks.first().is_none_or(|mark| mark.id(partition) <= lost);
-            while let Some(block) = pop_front_if(&mut blocks, is_cut) {
+            let is_cut = |block: &mut Checkpoint| block.marks.first().is_none_or(|mark| mark.id(partition) <= lost);
+            while let Some(block) = blocks.pop_front_if(is_cut) {
                 (computed, starts_after) = (block.link, Some(block.last));
             }
             report.notes.push(format!(
@@ -165,7 +147,7 @@ impl Chain {
     /// Compares the blocks that end before `next`; without `next`, all of them.
     fn close_before(&mut self, next: Option<EventId>) {
         while self.difference.is_none()
-            && let Some(block) = pop_front_if(&mut self.blocks, |block| next.is_none_or(|next| block.last < next))
+            && let Some(block) = self.blocks.pop_front_if(|block| next.is_none_or(|next| block.last < next))
         {
             if block.link != self.computed {
                 self.find_difference(&block);
@@ -174,7 +156,7 @@ impl Chain {
         }
     }
 
-    fn find_difference(&mut self, block: &Block) {
+    fn find_difference(&mut self, block: &Checkpoint) {
         // Checkpoints of archived events are deleted: then the marks reach further back than the block.
         let begins = block.marks.first().map_or(block.last, |mark| mark.id(self.partition));
         // If the marks start where the block starts, an event before the block's first one was added to the block.
@@ -207,11 +189,6 @@ impl Chain {
     }
 }
 
-/// Removes the first block if it meets the condition.
-fn pop_front_if(blocks: &mut VecDeque<Block>, is: impl Fn(&Block) -> bool) -> Option<Block> {
-    if blocks.front().is_some_and(is) { blocks.pop_front() } else { None }
-}
-
 async fn records(others: Others<'_>, partition: Partition, family: Family, report: &mut Report) -> BTreeMap<u64, Hash> {
     let Some(witness) = others.witness else { return BTreeMap::new() };
     match witness.records(partition, family).await {
@@ -241,9 +218,9 @@ mod tests {
     /// The difference between a history and the notary's chain of `seen`.
     fn difference(seen: &[RawEntry], found: &[RawEntry]) -> Option<String> {
         let mut tip = Tip::default();
-        let mut blocks: VecDeque<Block> = seen.iter().filter_map(|entry| tip.fold(entry, 4)).map(Block::from).collect();
+        let mut blocks: VecDeque<Checkpoint> = seen.iter().filter_map(|entry| tip.fold(entry, 4)).collect();
         if let Some(last) = tip.last {
-            blocks.push_back(open_block(tip, last));
+            blocks.push_back(Checkpoint { link: tip.link, since: tip.since, last, marks: tip.marks });
         }
         let mut chain = Chain::new(P, Family::Action, blocks, BTreeMap::new(), None, &mut Report::default());
         found.iter().for_each(|entry| chain.take(entry));

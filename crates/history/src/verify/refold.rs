@@ -91,7 +91,7 @@ impl Source<'_> {
                 return Ok(Err(format!("the decider {} has not read partition {} yet", D::GROUP, self.partition)));
             };
             let rows = self.log.snapshot(self.partition, &hosts).await?.into_iter().collect();
-            if self.offset(&view).await? == Some(subjects.offset) {
+            if read_model::offset(self.log, self.partition, &view).await? == Some(subjects.offset) {
                 let hosts = StoredView { view: hosts, offset: subjects.offset, rows };
                 return Ok(Ok(Box::new(DeciderRefold::<D> {
                     subjects,
@@ -119,11 +119,6 @@ impl Source<'_> {
         let Some(offset) = rows.get(OFFSET) else { return Ok(None) };
         let offset = decode_row(view, OFFSET, offset)?;
         Ok(Some(StoredView { view: view.to_owned(), offset, rows }))
-    }
-
-    async fn offset(self, view: &str) -> Result<Option<EventId>, Error> {
-        let row = self.log.rows(self.partition, view, &[OFFSET.to_owned()]).await?.into_iter().next().flatten();
-        row.map(|row| decode_row(view, OFFSET, &row)).transpose()
     }
 }
 

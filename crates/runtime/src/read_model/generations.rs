@@ -99,7 +99,7 @@ fn number(view: &str) -> u32 {
 }
 
 /// The view's offset; `None` when there is no such view, or it is incomplete.
-pub(crate) async fn offset(log: &dyn Log, partition: Partition, view: &str) -> Result<Option<EventId>, Error> {
+pub async fn offset(log: &dyn Log, partition: Partition, view: &str) -> Result<Option<EventId>, Error> {
     let read = log.rows(partition, view, &[OFFSET.to_owned()]).await?.into_iter().next().flatten();
     read.map(|bytes| decode_row(view, OFFSET, &bytes)).transpose()
 }
