@@ -64,7 +64,7 @@ pub async fn run(
 ) -> Result<Report, hemostat_log::Error> {
     let mut report = Report::default();
     for partition in filter.partitions(history.log().partitions()) {
-        let mut backtest = Backtest::new(partition, reference, proposed, filter);
+        let mut backtest = Backtest { report, ..Backtest::new(partition, reference, proposed, filter) };
         // Events after the selected window change nothing in it.
         let upto = Range { from: std::ops::Bound::Unbounded, ..filter.range(partition) };
         let mut scan = history.scan(partition, READS, upto);
@@ -74,7 +74,7 @@ pub async fn run(
             }
             progress.add(page.len(), page.last().map_or(0, |last| last.id.ms));
         }
-        report = report.and(backtest.finish());
+        report = backtest.finish();
     }
     Ok(report)
 }
@@ -154,7 +154,7 @@ impl<'a> Backtest<'a> {
     pub fn finish(mut self) -> Report {
         self.settle();
         let refused = self.refused.intersection(&self.would_run);
-        self.report.refused_that_would_run = refused.filter(|diagnosis| !self.ran.contains(diagnosis)).count() as u64;
+        self.report.refused_that_would_run += refused.filter(|diagnosis| !self.ran.contains(diagnosis)).count() as u64;
         self.report.changes.sort_by_key(|change| change.at);
         self.report
     }
@@ -211,9 +211,7 @@ impl<'a> Backtest<'a> {
         };
         self.count(Some(&event), simulated.as_deref());
         if let Some(simulated) = simulated {
-            for decider in &mut self.deciders {
-                decider.fold_simulated(&simulated);
-            }
+            self.fold_simulated(&simulated);
         }
     }
 
@@ -265,20 +263,20 @@ impl<'a> Backtest<'a> {
         loop {
             for outcome in mem::take(&mut self.outcomes) {
                 let event = Arc::new(outcome.recorded(self.next_id(), &[]));
-                for decider in &mut self.deciders {
-                    decider.fold_simulated(&event);
-                }
+                self.fold_simulated(&event);
             }
             let now = self.now;
             let Some(new) = self.deciders.iter_mut().find_map(|decider| decider.settle(now)) else { break };
             let event = Arc::new(new.recorded(self.next_id(), &[]));
             self.change(None, Some(&event));
             self.count(None, Some(&event));
-            for decider in &mut self.deciders {
-                decider.fold_simulated(&event);
-            }
+            self.fold_simulated(&event);
             self.outcomes.extend(outcome(&event, now));
         }
+    }
+
+    fn fold_simulated(&mut self, event: &Arc<Recorded>) {
+        self.deciders.iter_mut().for_each(|decider| decider.fold_simulated(event));
     }
 
     fn next_id(&mut self) -> EventId {

@@ -61,31 +61,7 @@ pub struct Report {
     pub refused_that_would_run: u64,
 }
 
-impl Report {
-    /// Adds the report of another partition.
-    #[must_use]
-    pub fn and(mut self, other: Self) -> Self {
-        self.changes.extend(other.changes);
-        self.changes.sort_by_key(|change| change.at);
-        self.events += other.events;
-        self.decisions += other.decisions;
-        self.unexplained += other.unexplained;
-        self.was = self.was.and(other.was);
-        self.would_be = self.would_be.and(other.would_be);
-        self.refused_that_would_run += other.refused_that_would_run;
-        self
-    }
-}
-
 impl Totals {
-    fn and(self, other: Self) -> Self {
-        Self {
-            actions: self.actions + other.actions,
-            recoveries: self.recoveries + other.recoveries,
-            refusals: self.refusals + other.refusals,
-        }
-    }
-
     pub(super) fn count(&mut self, event: &Event) {
         match event {
             Event::Action(Action::Authorised(intent)) if !intent.dry_run => self.actions += 1,
