@@ -6,7 +6,7 @@ use hemostat_schema::{Recorded, Timestamp};
 use serde::Serialize;
 
 /// An event of the log.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Event), schema(example = json!({
     "id": "0.1767225612000-1",
     "at": "2026-01-01T00:00:12Z",
@@ -83,18 +83,9 @@ impl From<&Entry> for EventJson {
             Ok(event) => Self::from(event),
             Err(why) => Self {
                 id: entry.id.to_string(),
-                at: None,
                 family: entry.family.name(),
-                kind: None,
-                version: None,
-                subject: None,
-                host: None,
-                container: None,
-                incident: None,
-                cause: None,
-                trace: None,
                 line: format!("this entry cannot be read: {why}"),
-                data: serde_json::Value::Null,
+                ..Self::default()
             },
         }
     }

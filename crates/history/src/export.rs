@@ -5,6 +5,8 @@
 
 use std::io::{self, Write};
 
+use serde_json::Value;
+
 use crate::{event_json::EventJson, select::Found};
 
 /// Export format.
@@ -32,26 +34,14 @@ pub enum Error {
 /// The names of the CSV columns, in the order of [`EventJson`].
 const COLUMNS: &str = "id,at,family,kind,version,subject,host,container,incident,cause,trace,line,data";
 
-fn csv_record(event: &EventJson) -> String {
-    let EventJson { id, at, family, kind, version, subject, host, container, incident, cause, trace, line, data } =
-        event;
-    let text = |value: &Option<String>| value.clone().unwrap_or_default();
-    let values = [
-        id.clone(),
-        at.map(|at| at.to_string()).unwrap_or_default(),
-        (*family).to_owned(),
-        text(kind),
-        version.map(|version| version.to_string()).unwrap_or_default(),
-        text(subject),
-        text(host),
-        text(container),
-        text(incident),
-        text(cause),
-        text(trace),
-        line.clone(),
-        if data.is_null() { String::new() } else { data.to_string() },
-    ];
-    values.map(|value| csv_value(&value)).join(",")
+fn csv_record(event: &EventJson) -> io::Result<String> {
+    let json = serde_json::to_value(event)?;
+    let values = COLUMNS.split(',').map(|column| match &json[column] {
+        Value::Null => String::new(),
+        Value::String(text) => csv_value(text),
+        other => csv_value(&other.to_string()),
+    });
+    Ok(values.collect::<Vec<_>>().join(","))
 }
 
 /// A CSV value, quoted if it needs to be. The crate `csv` would save these few lines only: it cannot serialise the nested
@@ -104,7 +94,7 @@ impl<W: Write + Send> Writer<W> {
                 serde_json::to_writer(&mut *to, &EventJson::from(&found.entry)).map_err(io::Error::from)?;
                 to.write_all(b"\n")?;
             }
-            To::Csv(to) => write!(to, "{}\r\n", csv_record(&EventJson::from(&found.entry)))?,
+            To::Csv(to) => write!(to, "{}\r\n", csv_record(&EventJson::from(&found.entry))?)?,
             To::Parquet(to) => to.write(std::slice::from_ref(&found.raw))?,
         }
         Ok(())

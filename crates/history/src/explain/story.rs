@@ -4,9 +4,7 @@ use hemostat_core::{
     Projection as _,
     views::{Incidents, incidents, story as lines},
 };
-use hemostat_schema::{
-    Action, Alert, Diagnosis, Event, EventId, IncidentId, Observation, Recorded, Span, Subject, Timestamp,
-};
+use hemostat_schema::{Action, Event, EventId, IncidentId, Observation, Recorded, Span, Subject, Timestamp};
 use serde::Serialize;
 
 use super::{
@@ -92,27 +90,9 @@ impl Part {
     /// The part of a known event.
     fn of(event: &Event) -> Self {
         match event {
-            Event::Observation(observation) => match observation {
-                Observation::SymptomCleared(_) => Self::Outcome,
-                Observation::Seen(_)
-                | Observation::Removed(_)
-                | Observation::Started(_)
-                | Observation::Exited(_)
-                | Observation::Paused(_)
-                | Observation::Unpaused(_)
-                | Observation::HealthChanged(_)
-                | Observation::Sampled(_)
-                | Observation::Stored(_)
-                | Observation::Examined(_)
-                | Observation::DiskMeasured(_)
-                | Observation::SymptomRaised(_)
-                | Observation::SymptomWorsened(_)
-                | Observation::EngineLost(_)
-                | Observation::EngineFound(_) => Self::Observed,
-            },
-            Event::Diagnosis(
-                Diagnosis::Reached(_) | Diagnosis::OpinionSought(_) | Diagnosis::Opined(_) | Diagnosis::Failed(_),
-            ) => Self::Diagnosed,
+            Event::Observation(Observation::SymptomCleared(_)) => Self::Outcome,
+            Event::Observation(_) => Self::Observed,
+            Event::Diagnosis(_) => Self::Diagnosed,
             Event::Action(action) => match action {
                 Action::Succeeded(_) | Action::Failed(_) => Self::Executed,
                 Action::Verified(_) => Self::Outcome,
@@ -127,15 +107,7 @@ impl Part {
                 | Action::Paused(_)
                 | Action::Resumed(_) => Self::Decided,
             },
-            Event::Alert(
-                Alert::Raised(_)
-                | Alert::Escalated(_)
-                | Alert::Resolved(_)
-                | Alert::Suppressed(_)
-                | Alert::Tested(_)
-                | Alert::Delivered(_)
-                | Alert::Undelivered(_),
-            ) => Self::Alerted,
+            Event::Alert(_) => Self::Alerted,
         }
     }
 }
