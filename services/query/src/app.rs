@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use hemostat_core::Policy;
-use hemostat_history::History;
+use hemostat_core::{Policy, Projection};
+use hemostat_history::{History, Position, Progress, as_of};
 use hemostat_log::Log;
+use hemostat_runtime::read_model;
+
+use crate::problem::Problem;
 
 /// The state that the handlers share.
 #[derive(Debug, Clone)]
@@ -15,4 +18,14 @@ pub struct App {
     pub history: History,
     /// The policy that containers are shown with.
     pub policy: Arc<Policy>,
+}
+
+impl App {
+    /// All rows, at present or as of a position in history.
+    pub async fn rows<P: Projection>(&self, then: Option<Position>) -> Result<Vec<(String, P::Row)>, Problem> {
+        Ok(match then {
+            None => read_model::all::<P>(&*self.log).await?,
+            Some(then) => as_of::rows::<P>(&self.history, then, &Progress::default()).await?.into_iter().collect(),
+        })
+    }
 }

@@ -117,12 +117,7 @@ async fn one<P: Projection>(app: &App, subject: &Subject, then: Option<Position>
 
 /// All containers, sorted by key, at present or as of `then`.
 async fn all(app: &App, then: Option<Position>) -> Result<Vec<(Subject, containers::Row)>, Problem> {
-    let rows: Vec<(String, containers::Row)> = match then {
-        None => read_model::all::<views::Containers>(&*app.log).await?,
-        Some(then) => {
-            as_of::rows::<views::Containers>(&app.history, then, &Progress::default()).await?.into_iter().collect()
-        }
-    };
+    let rows = app.rows::<views::Containers>(then).await?;
     let subject = |(key, row): (String, _)| key.parse().ok().map(|subject| (subject, row));
     let mut all: Vec<(Subject, _)> = rows.into_iter().filter_map(subject).collect();
     all.sort_by(|(a, _), (b, _)| a.cmp(b));

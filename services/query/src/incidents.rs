@@ -41,12 +41,7 @@ pub async fn list(State(app): State<App>, Ask(ask): Ask<IncidentsAsk>) -> Result
             && container.as_ref().is_none_or(|container| row.subject == *container)
             && cursor.as_ref().is_none_or(|cursor| id < cursor)
     };
-    let rows: Vec<(String, incidents::Row)> = match ask::as_of(ask.as_of.as_deref())? {
-        None => read_model::all::<views::Incidents>(&*app.log).await?,
-        Some(then) => {
-            as_of::rows::<views::Incidents>(&app.history, then, &Progress::default()).await?.into_iter().collect()
-        }
-    };
+    let rows = app.rows::<views::Incidents>(ask::as_of(ask.as_of.as_deref())?).await?;
     let rows = rows.into_iter().filter_map(|(key, row)| key.parse().ok().map(|id: IncidentId| (id, row)));
     let mut found: Vec<_> = rows.filter(|(id, row)| matches(id, row)).collect();
     // Ids sort by the begin of the incident.

@@ -24,86 +24,42 @@ pub struct Problem {
     candidates: Vec<String>,
 }
 
-/// The kinds of failure.
+/// A kind of failure: the last part of the type's URN, the title, the status, and after how many seconds a retry may help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    InvalidParameter,
-    ForeignHost,
-    ForeignOrigin,
-    NoSuchPath,
-    UnknownEvent,
-    UnknownContainer,
-    UnknownIncident,
-    UnknownDeadLetter,
-    MethodNotAllowed,
-    AmbiguousContainer,
-    CannotRedrive,
-    BodyTooLarge,
-    NotJson,
-    PathTooLong,
-    Internal,
-    Overloaded,
-    TimedOut,
-    LogUnreachable,
-    ViewFilling,
-}
+struct Kind(&'static str, &'static str, StatusCode, Option<u64>);
 
 impl Kind {
-    /// The last part of the type's URN, the title and the status.
-    fn describe(self) -> (&'static str, &'static str, StatusCode) {
-        match self {
-            Self::InvalidParameter => ("invalid-parameter", "A parameter is not valid", StatusCode::BAD_REQUEST),
-            Self::ForeignHost => ("foreign-host", "The Host header names another machine", StatusCode::FORBIDDEN),
-            Self::ForeignOrigin => {
-                ("foreign-origin", "The request comes from a page of another site", StatusCode::FORBIDDEN)
-            }
-            Self::NoSuchPath => ("no-such-path", "There is nothing at this path", StatusCode::NOT_FOUND),
-            Self::UnknownEvent => ("unknown-event", "There is no such event", StatusCode::NOT_FOUND),
-            Self::UnknownContainer => ("unknown-container", "There is no such container", StatusCode::NOT_FOUND),
-            Self::UnknownIncident => ("unknown-incident", "There is no such incident", StatusCode::NOT_FOUND),
-            Self::UnknownDeadLetter => ("unknown-parked", "There is no such dead letter", StatusCode::NOT_FOUND),
-            Self::MethodNotAllowed => {
-                ("method-not-allowed", "This path does not support this method", StatusCode::METHOD_NOT_ALLOWED)
-            }
-            Self::AmbiguousContainer => {
-                ("ambiguous-container", "Several containers have this name", StatusCode::CONFLICT)
-            }
-            Self::CannotRedrive => ("cannot-redrive", "The dead letter can only be discarded", StatusCode::CONFLICT),
-            Self::NotJson => ("not-json", "The content type must be JSON", StatusCode::UNSUPPORTED_MEDIA_TYPE),
-            Self::BodyTooLarge => ("body-too-large", "A request must not have a body", StatusCode::PAYLOAD_TOO_LARGE),
-            Self::PathTooLong => ("uri-too-long", "The URI is too long", StatusCode::URI_TOO_LONG),
-            Self::Internal => ("internal", "Internal error", StatusCode::INTERNAL_SERVER_ERROR),
-            Self::Overloaded => ("overloaded", "Too many concurrent requests", StatusCode::SERVICE_UNAVAILABLE),
-            Self::TimedOut => ("timed-out", "The request timed out", StatusCode::SERVICE_UNAVAILABLE),
-            Self::LogUnreachable => {
-                ("log-unreachable", "The event log does not answer", StatusCode::SERVICE_UNAVAILABLE)
-            }
-            Self::ViewFilling => ("view-filling", "The view is not ready yet", StatusCode::SERVICE_UNAVAILABLE),
-        }
-    }
-
-    /// The Retry-After header, in seconds.
-    fn retry_after(self) -> Option<u64> {
-        match self {
-            Self::Overloaded | Self::TimedOut | Self::ViewFilling => Some(1),
-            Self::LogUnreachable => Some(5),
-            Self::InvalidParameter
-            | Self::ForeignHost
-            | Self::ForeignOrigin
-            | Self::NoSuchPath
-            | Self::UnknownEvent
-            | Self::UnknownContainer
-            | Self::UnknownIncident
-            | Self::UnknownDeadLetter
-            | Self::MethodNotAllowed
-            | Self::AmbiguousContainer
-            | Self::CannotRedrive
-            | Self::BodyTooLarge
-            | Self::NotJson
-            | Self::PathTooLong
-            | Self::Internal => None,
-        }
-    }
+    const INVALID_PARAMETER: Self =
+        Self("invalid-parameter", "A parameter is not valid", StatusCode::BAD_REQUEST, None);
+    const FOREIGN_HOST: Self =
+        Self("foreign-host", "The Host header names another machine", StatusCode::FORBIDDEN, None);
+    const FOREIGN_ORIGIN: Self =
+        Self("foreign-origin", "The request comes from a page of another site", StatusCode::FORBIDDEN, None);
+    const NO_SUCH_PATH: Self = Self("no-such-path", "There is nothing at this path", StatusCode::NOT_FOUND, None);
+    const UNKNOWN_EVENT: Self = Self("unknown-event", "There is no such event", StatusCode::NOT_FOUND, None);
+    const UNKNOWN_CONTAINER: Self =
+        Self("unknown-container", "There is no such container", StatusCode::NOT_FOUND, None);
+    const UNKNOWN_INCIDENT: Self = Self("unknown-incident", "There is no such incident", StatusCode::NOT_FOUND, None);
+    const UNKNOWN_DEAD_LETTER: Self =
+        Self("unknown-parked", "There is no such dead letter", StatusCode::NOT_FOUND, None);
+    const METHOD_NOT_ALLOWED: Self =
+        Self("method-not-allowed", "This path does not support this method", StatusCode::METHOD_NOT_ALLOWED, None);
+    const AMBIGUOUS_CONTAINER: Self =
+        Self("ambiguous-container", "Several containers have this name", StatusCode::CONFLICT, None);
+    const CANNOT_REDRIVE: Self =
+        Self("cannot-redrive", "The dead letter can only be discarded", StatusCode::CONFLICT, None);
+    const NOT_JSON: Self = Self("not-json", "The content type must be JSON", StatusCode::UNSUPPORTED_MEDIA_TYPE, None);
+    const BODY_TOO_LARGE: Self =
+        Self("body-too-large", "A request must not have a body", StatusCode::PAYLOAD_TOO_LARGE, None);
+    const PATH_TOO_LONG: Self = Self("uri-too-long", "The URI is too long", StatusCode::URI_TOO_LONG, None);
+    const INTERNAL: Self = Self("internal", "Internal error", StatusCode::INTERNAL_SERVER_ERROR, None);
+    const OVERLOADED: Self =
+        Self("overloaded", "Too many concurrent requests", StatusCode::SERVICE_UNAVAILABLE, Some(1));
+    const TIMED_OUT: Self = Self("timed-out", "The request timed out", StatusCode::SERVICE_UNAVAILABLE, Some(1));
+    const LOG_UNREACHABLE: Self =
+        Self("log-unreachable", "The event log does not answer", StatusCode::SERVICE_UNAVAILABLE, Some(5));
+    const VIEW_FILLING: Self =
+        Self("view-filling", "The view is not ready yet", StatusCode::SERVICE_UNAVAILABLE, Some(1));
 }
 
 impl Problem {
@@ -113,12 +69,12 @@ impl Problem {
 
     /// 400: the query string is not valid.
     pub fn parameters(why: &str) -> Self {
-        Self::new(Kind::InvalidParameter, why)
+        Self::new(Kind::INVALID_PARAMETER, why)
     }
 
     /// 400: `parameter` is not valid, and why.
     pub fn parameter(parameter: &str, why: impl std::fmt::Display) -> Self {
-        Self::new(Kind::InvalidParameter, format!("{parameter}: {why}"))
+        Self::new(Kind::INVALID_PARAMETER, format!("{parameter}: {why}"))
     }
 
     /// 403: the Host header names another machine.
@@ -126,19 +82,19 @@ impl Problem {
         let host: String = host.chars().take(120).collect();
         let valid = "use localhost, 127.0.0.1 or [::1]";
         Self::new(
-            Kind::ForeignHost,
+            Kind::FOREIGN_HOST,
             format!("the Host header is {host:?}; {valid} (this keeps web pages of other sites out)"),
         )
     }
 
     /// 404: no such route.
     pub fn no_such_path() -> Self {
-        Self::new(Kind::NoSuchPath, "GET / lists the paths, /openapi.json describes them")
+        Self::new(Kind::NO_SUCH_PATH, "GET / lists the paths, /openapi.json describes them")
     }
 
     /// 404: no event has this id.
     pub fn unknown_event(id: &str) -> Self {
-        Self::new(Kind::UnknownEvent, format!("there is no event {id} in the log; it may have been trimmed"))
+        Self::new(Kind::UNKNOWN_EVENT, format!("there is no event {id} in the log; it may have been trimmed"))
     }
 
     /// 404: no container has this key or name.
@@ -150,77 +106,77 @@ impl Problem {
             n if n > SHOWN => format!("HemoStat knows {n} containers, for example {names}"),
             _ => format!("HemoStat knows {names}"),
         };
-        Self::new(Kind::UnknownContainer, format!("there is no container {key}; {known}"))
+        Self::new(Kind::UNKNOWN_CONTAINER, format!("there is no container {key}; {known}"))
     }
 
     /// 404: no incident has this id.
     pub fn unknown_incident(id: &str) -> Self {
-        Self::new(Kind::UnknownIncident, format!("there is no incident {id}; GET /incidents lists all"))
+        Self::new(Kind::UNKNOWN_INCIDENT, format!("there is no incident {id}; GET /incidents lists all"))
     }
 
     /// 403: the Origin header names another site.
     pub fn foreign_origin(origin: &str) -> Self {
         let origin: String = origin.chars().take(120).collect();
         Self::new(
-            Kind::ForeignOrigin,
+            Kind::FOREIGN_ORIGIN,
             format!("the Origin header is {origin:?}; only pages of this machine may send this request"),
         )
     }
 
     /// 404: no dead letter has this id.
     pub fn unknown_dead_letter(id: &str) -> Self {
-        Self::new(Kind::UnknownDeadLetter, format!("there is no dead letter {id}; GET /parked lists all"))
+        Self::new(Kind::UNKNOWN_DEAD_LETTER, format!("there is no dead letter {id}; GET /parked lists all"))
     }
 
     /// 409: what a redrive would need is gone.
     pub fn cannot_redrive(why: String) -> Self {
-        Self::new(Kind::CannotRedrive, why)
+        Self::new(Kind::CANNOT_REDRIVE, why)
     }
 
     /// 415: the content type that keeps other sites out is missing.
     pub fn not_json() -> Self {
         let valid = "send the header content-type: application/json and no body";
-        Self::new(Kind::NotJson, format!("{valid} (a page of another site cannot send this header)"))
+        Self::new(Kind::NOT_JSON, format!("{valid} (a page of another site cannot send this header)"))
     }
 
     /// 405: the path exists, the method does not.
     pub fn method_not_allowed() -> Self {
-        Self::new(Kind::MethodNotAllowed, "the Allow header lists the supported methods; use GET to read")
+        Self::new(Kind::METHOD_NOT_ALLOWED, "the Allow header lists the supported methods; use GET to read")
     }
 
     /// 409: several hosts have a container of this name.
     pub fn ambiguous_container(name: &str, candidates: Vec<String>) -> Self {
         let detail = format!("several hosts have a container {name}; use one of {}", candidates.join(", "));
-        Self { candidates, ..Self::new(Kind::AmbiguousContainer, detail) }
+        Self { candidates, ..Self::new(Kind::AMBIGUOUS_CONTAINER, detail) }
     }
 
     /// 413: the request has a body.
     pub fn body_too_large() -> Self {
-        Self::new(Kind::BodyTooLarge, "no endpoint reads a body; send none")
+        Self::new(Kind::BODY_TOO_LARGE, "no endpoint reads a body; send none")
     }
 
     /// 414: the path and query are longer than `limit` bytes.
     pub fn path_too_long(limit: usize) -> Self {
-        Self::new(Kind::PathTooLong, format!("path and query together may have at most {limit} bytes"))
+        Self::new(Kind::PATH_TOO_LONG, format!("path and query together may have at most {limit} bytes"))
     }
 
     /// 500: a handler panicked.
     pub fn panicked() -> Self {
-        Self::new(Kind::Internal, "a fault in HemoStat; see its log")
+        Self::new(Kind::INTERNAL, "a fault in HemoStat; see its log")
     }
 
     /// 503: the maximum of concurrent requests is reached.
     pub fn overloaded(limit: usize) -> Self {
-        Self::new(Kind::Overloaded, format!("{limit} requests are in flight; try again in a moment"))
+        Self::new(Kind::OVERLOADED, format!("{limit} requests are in flight; try again in a moment"))
     }
 
     /// 503: the request timed out.
     pub fn timed_out(limit: std::time::Duration) -> Self {
-        Self::new(Kind::TimedOut, format!("no answer within {limit:?}; ask for less, or try again"))
+        Self::new(Kind::TIMED_OUT, format!("no answer within {limit:?}; ask for less, or try again"))
     }
 
     fn document<'a>(&'a self, instance: &'a str) -> Document<'a> {
-        let (name, title, status) = self.kind.describe();
+        let Kind(name, title, status, _) = self.kind;
         Document {
             r#type: format!("urn:hemostat:problem:{name}"),
             title,
@@ -234,7 +190,7 @@ impl Problem {
 
 impl From<log::Error> for Problem {
     fn from(error: log::Error) -> Self {
-        let kind = if error.is_transient() { Kind::LogUnreachable } else { Kind::Internal };
+        let kind = if error.is_transient() { Kind::LOG_UNREACHABLE } else { Kind::INTERNAL };
         Self::new(kind, error.to_string())
     }
 }
@@ -242,7 +198,7 @@ impl From<log::Error> for Problem {
 impl From<read_model::Error> for Problem {
     fn from(error: read_model::Error) -> Self {
         match error {
-            read_model::Error::Building(filling) => Self::new(Kind::ViewFilling, filling.to_string()),
+            read_model::Error::Building(filling) => Self::new(Kind::VIEW_FILLING, filling.to_string()),
             read_model::Error::Log(error) => error.into(),
         }
     }
@@ -277,8 +233,9 @@ pub struct Document<'a> {
 /// Without the document, which [`write_document`] adds.
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut response = self.kind.describe().2.into_response();
-        if let Some(seconds) = self.kind.retry_after() {
+        let Kind(_, _, status, retry_after) = self.kind;
+        let mut response = status.into_response();
+        if let Some(seconds) = retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response.extensions_mut().insert(self);

@@ -2,8 +2,6 @@
 
 use axum::{Json, extract::State};
 use hemostat_core::views::{self, calibration};
-use hemostat_history::{Progress, as_of};
-use hemostat_runtime::read_model;
 
 use crate::{
     app::App,
@@ -29,11 +27,6 @@ use crate::{
     ),
 )]
 pub async fn calibration(State(app): State<App>, Ask(ask): Ask<OneAsk>) -> Result<Json<Calibration>, Problem> {
-    let rows: Vec<(String, calibration::Row)> = match ask::as_of(ask.as_of.as_deref())? {
-        None => read_model::all::<views::Calibration>(&*app.log).await?,
-        Some(then) => {
-            as_of::rows::<views::Calibration>(&app.history, then, &Progress::default()).await?.into_iter().collect()
-        }
-    };
+    let rows = app.rows::<views::Calibration>(ask::as_of(ask.as_of.as_deref())?).await?;
     Ok(Json(Calibration::from(&calibration::overall(rows.iter().map(|(_, row)| row)))))
 }

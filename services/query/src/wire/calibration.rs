@@ -93,6 +93,14 @@ impl Method {
     fn new(by: &str, record: &Record) -> Self {
         let total = record.total();
         let opinions = record.opinions;
+        let bin = |(from, to, bin): (f64, f64, &calibration::Bin)| {
+            let (judged, recovered) = (bin.judged, bin.recovered);
+            Bin { from, to, judged, recovered, stated: bin.stated(), came_true: bin.came_true() }
+        };
+        let threshold = |(n, (threshold, ..)): (usize, (f64, f64, &calibration::Bin))| {
+            let passed = record.at_least(n);
+            Threshold { threshold, judged: passed.judged, came_true: passed.came_true() }
+        };
         Self {
             by: by.to_owned(),
             reached: record.reached,
@@ -102,30 +110,13 @@ impl Method {
             stated: total.stated(),
             came_true: total.came_true(),
             brier: record.brier(),
-            bins: record.bins().map(|(from, to, bin)| Bin::new(from, to, bin)).collect(),
-            thresholds: record
-                .bins()
-                .enumerate()
-                .map(|(n, (from, ..))| Threshold::new(from, &record.at_least(n)))
-                .collect(),
+            bins: record.bins().map(bin).collect(),
+            thresholds: record.bins().enumerate().map(threshold).collect(),
             opinions: by.starts_with("model:").then_some(Opinions {
                 answered: opinions.answered,
                 agreed: opinions.agreed,
                 failed: opinions.failed,
             }),
         }
-    }
-}
-
-impl Bin {
-    fn new(from: f64, to: f64, bin: &calibration::Bin) -> Self {
-        let (stated, came_true) = (bin.stated(), bin.came_true());
-        Self { from, to, judged: bin.judged, recovered: bin.recovered, stated, came_true }
-    }
-}
-
-impl Threshold {
-    fn new(threshold: f64, passed: &calibration::Bin) -> Self {
-        Self { threshold, judged: passed.judged, came_true: passed.came_true() }
     }
 }
