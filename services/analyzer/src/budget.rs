@@ -3,8 +3,6 @@
 //! Before a request is sent, its upper bound is checked against the budget, so a limit is never exceeded. The
 //! [`UsageLedger`](crate::usage_ledger::UsageLedger) knows how much was spent.
 
-use std::fmt;
-
 use hemostat_schema::{Span, diagnosis::Usage};
 
 /// The rolling window in which spending is counted.
@@ -79,9 +77,10 @@ pub struct Budget {
 }
 
 /// The limit that a request would exceed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BudgetExceeded {
     /// The limit in tokens.
+    #[error("{spent} tokens were spent within the hour and this request may take {more} more; the limit is {limit}")]
     Tokens {
         /// What was spent within the hour, and is about to be.
         spent: u64,
@@ -91,6 +90,12 @@ pub enum BudgetExceeded {
         limit: u64,
     },
     /// The limit in money; all amounts in millionths of a US dollar.
+    #[error(
+        "{} was spent within the hour and this request may cost {} more; the limit is {}",
+        dollars(*spent),
+        dollars(*more),
+        dollars(*limit)
+    )]
     Money {
         /// What was spent within the hour, and is about to be.
         spent: u64,
@@ -116,26 +121,6 @@ impl Budget {
             return Err(BudgetExceeded::Money { spent: spent.micros, more: more.micros, limit });
         }
         Ok(())
-    }
-}
-
-impl fmt::Display for BudgetExceeded {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tokens { spent, more, limit } => {
-                write!(
-                    f,
-                    "{spent} tokens were spent within the hour and this request may take {more} more; the limit is {limit}"
-                )
-            }
-            Self::Money { spent, more, limit } => write!(
-                f,
-                "{} was spent within the hour and this request may cost {} more; the limit is {}",
-                dollars(*spent),
-                dollars(*more),
-                dollars(*limit)
-            ),
-        }
     }
 }
 

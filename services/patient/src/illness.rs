@@ -1,11 +1,13 @@
 //! The illnesses, their HTTP request bodies, and the bounds of their parameters.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-/// An illness, with its parameters.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// An illness, with its parameters. Parsed from its name it has the default ones.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, strum::IntoStaticStr, strum::VariantNames, strum::EnumString)]
+#[serde(untagged)]
+#[strum(serialize_all = "snake_case", parse_err_ty = Invalid, parse_err_fn = unknown)]
 pub enum Illness {
     /// Uses CPU.
     Cpu(Cpu),
@@ -106,46 +108,24 @@ pub struct Disk {
     pub size_mb: u64,
 }
 
-impl Default for Cpu {
-    fn default() -> Self {
-        Self { duration: 60, intensity: 0.9 }
-    }
+macro_rules! defaults {
+    ($($of:ident { $($field:ident: $value:expr),+ })+) => {$(
+        impl Default for $of {
+            fn default() -> Self {
+                Self { $($field: $value),+ }
+            }
+        }
+    )+};
 }
 
-impl Default for Memory {
-    fn default() -> Self {
-        Self { duration: 60, size_mb: 500 }
-    }
-}
-
-impl Default for Leak {
-    fn default() -> Self {
-        Self { duration: 300, mb_per_second: 1.0 }
-    }
-}
-
-impl Default for Crowd {
-    fn default() -> Self {
-        Self { duration: 60, threads: 200 }
-    }
-}
-
-impl Default for Flapping {
-    fn default() -> Self {
-        Self { duration: 60, every: 2.0 }
-    }
-}
-
-impl Default for Disk {
-    fn default() -> Self {
-        Self { duration: 60, size_mb: 100 }
-    }
-}
-
-impl Default for Crash {
-    fn default() -> Self {
-        Self { code: 1 }
-    }
+defaults! {
+    Cpu { duration: 60, intensity: 0.9 }
+    Memory { duration: 60, size_mb: 500 }
+    Leak { duration: 300, mb_per_second: 1.0 }
+    Crowd { duration: 60, threads: 200 }
+    Flapping { duration: 60, every: 2.0 }
+    Disk { duration: 60, size_mb: 100 }
+    Crash { code: 1 }
 }
 
 /// An unknown illness, or a parameter out of bounds.
@@ -166,33 +146,21 @@ pub enum Invalid {
     Unknown(String),
 }
 
+fn unknown(name: &str) -> Invalid {
+    Invalid::Unknown(name.to_owned())
+}
+
 fn bounded(field: &'static str, value: impl fmt::Display, within: bool, bounds: &'static str) -> Result<(), Invalid> {
     if within { Ok(()) } else { Err(Invalid::OutOfBounds { field, value: value.to_string(), bounds }) }
 }
 
-fn check_duration(seconds: u64) -> Result<(), Invalid> {
-    bounded("duration", seconds, (1..=300).contains(&seconds), "1 to 300 seconds")
-}
-
 impl Illness {
     /// All names, as used in paths, metrics and flags.
-    pub const NAMES: [&'static str; 10] =
-        ["cpu", "memory", "unhealthy", "crash", "oom", "oom_child", "leak", "crowd", "flapping", "disk"];
+    pub const NAMES: &[&str] = <Self as strum::VariantNames>::VARIANTS;
 
     /// Its name.
     pub fn name(&self) -> &'static str {
-        match self {
-            Self::Cpu(_) => "cpu",
-            Self::Memory(_) => "memory",
-            Self::Unhealthy(_) => "unhealthy",
-            Self::Crash(_) => "crash",
-            Self::Oom => "oom",
-            Self::OomChild => "oom_child",
-            Self::Leak(_) => "leak",
-            Self::Crowd(_) => "crowd",
-            Self::Flapping(_) => "flapping",
-            Self::Disk(_) => "disk",
-        }
+        self.into()
     }
 
     /// Checks that all parameters are within their bounds.
@@ -200,104 +168,71 @@ impl Illness {
     /// # Errors
     /// The first field out of bounds.
     pub fn checked(self) -> Result<Self, Invalid> {
-        match self {
-            Self::Cpu(cpu) => {
-                check_duration(cpu.duration)?;
-                let within = cpu.intensity > 0.0 && cpu.intensity <= 1.0;
-                bounded("intensity", cpu.intensity, within, "above 0 and at most 1")?;
-            }
-            Self::Memory(memory) => {
-                check_duration(memory.duration)?;
-                bounded("size_mb", memory.size_mb, (1..=2000).contains(&memory.size_mb), "1 to 2000")?;
-            }
-            Self::Unhealthy(unhealthy) => unhealthy.duration.map_or(Ok(()), check_duration)?,
-            Self::Crash(crash) => bounded("code", crash.code, (1..=255).contains(&crash.code), "1 to 255")?,
-            Self::Leak(leak) => {
-                check_duration(leak.duration)?;
-                let within = leak.mb_per_second > 0.0 && leak.mb_per_second <= 100.0;
-                bounded("mb_per_second", leak.mb_per_second, within, "above 0 and at most 100")?;
-            }
-            Self::Crowd(crowd) => {
-                check_duration(crowd.duration)?;
-                bounded("threads", crowd.threads, (1..=1000).contains(&crowd.threads), "1 to 1000")?;
-            }
-            Self::Flapping(flapping) => {
-                check_duration(flapping.duration)?;
-                bounded("every", flapping.every, (0.1..=60.0).contains(&flapping.every), "0.1 to 60 seconds")?;
-            }
-            Self::Disk(disk) => {
-                check_duration(disk.duration)?;
-                bounded("size_mb", disk.size_mb, (1..=2000).contains(&disk.size_mb), "1 to 2000")?;
-            }
-            Self::Oom | Self::OomChild => {}
+        if let Some(seconds) = self.seconds() {
+            bounded("duration", seconds, (1..=300).contains(&seconds), "1 to 300 seconds")?;
         }
+        match self {
+            Self::Cpu(Cpu { intensity, .. }) => {
+                bounded("intensity", intensity, intensity > 0.0 && intensity <= 1.0, "above 0 and at most 1")
+            }
+            Self::Memory(Memory { size_mb, .. }) | Self::Disk(Disk { size_mb, .. }) => {
+                bounded("size_mb", size_mb, (1..=2000).contains(&size_mb), "1 to 2000")
+            }
+            Self::Crash(Crash { code }) => bounded("code", code, (1..=255).contains(&code), "1 to 255"),
+            Self::Leak(Leak { mb_per_second: rate, .. }) => {
+                bounded("mb_per_second", rate, rate > 0.0 && rate <= 100.0, "above 0 and at most 100")
+            }
+            Self::Crowd(Crowd { threads, .. }) => {
+                bounded("threads", threads, (1..=1000).contains(&threads), "1 to 1000")
+            }
+            Self::Flapping(Flapping { every, .. }) => {
+                bounded("every", every, (0.1..=60.0).contains(&every), "0.1 to 60 seconds")
+            }
+            Self::Unhealthy(_) | Self::Oom | Self::OomChild => Ok(()),
+        }?;
         Ok(self)
     }
 
     /// How long it lasts; `None` if only a restart ends it.
     pub fn duration(&self) -> Option<Duration> {
-        match self {
-            Self::Cpu(cpu) => Some(cpu.duration),
-            Self::Memory(memory) => Some(memory.duration),
+        self.seconds().map(Duration::from_secs)
+    }
+
+    fn seconds(&self) -> Option<u64> {
+        match *self {
+            Self::Cpu(Cpu { duration, .. })
+            | Self::Memory(Memory { duration, .. })
+            | Self::Leak(Leak { duration, .. })
+            | Self::Crowd(Crowd { duration, .. })
+            | Self::Flapping(Flapping { duration, .. })
+            | Self::Disk(Disk { duration, .. }) => Some(duration),
             Self::Unhealthy(unhealthy) => unhealthy.duration,
-            Self::Leak(leak) => Some(leak.duration),
-            Self::Crowd(crowd) => Some(crowd.duration),
-            Self::Flapping(flapping) => Some(flapping.duration),
-            Self::Disk(disk) => Some(disk.duration),
             Self::Crash(_) | Self::Oom | Self::OomChild => None,
         }
-        .map(Duration::from_secs)
     }
 
     /// The same with another duration, if it has one.
     #[must_use]
-    pub fn with_duration(self, seconds: u64) -> Self {
-        match self {
-            Self::Cpu(cpu) => Self::Cpu(Cpu { duration: seconds, ..cpu }),
-            Self::Memory(memory) => Self::Memory(Memory { duration: seconds, ..memory }),
-            Self::Unhealthy(_) => Self::Unhealthy(Unhealthy { duration: Some(seconds) }),
-            Self::Leak(leak) => Self::Leak(Leak { duration: seconds, ..leak }),
-            Self::Crowd(crowd) => Self::Crowd(Crowd { duration: seconds, ..crowd }),
-            Self::Flapping(flapping) => Self::Flapping(Flapping { duration: seconds, ..flapping }),
-            Self::Disk(disk) => Self::Disk(Disk { duration: seconds, ..disk }),
-            Self::Crash(_) | Self::Oom | Self::OomChild => self,
+    pub fn with_duration(mut self, seconds: u64) -> Self {
+        match &mut self {
+            Self::Cpu(Cpu { duration, .. })
+            | Self::Memory(Memory { duration, .. })
+            | Self::Leak(Leak { duration, .. })
+            | Self::Crowd(Crowd { duration, .. })
+            | Self::Flapping(Flapping { duration, .. })
+            | Self::Disk(Disk { duration, .. }) => *duration = seconds,
+            Self::Unhealthy(unhealthy) => unhealthy.duration = Some(seconds),
+            Self::Crash(_) | Self::Oom | Self::OomChild => {}
         }
+        self
     }
 
     /// The body of the request that starts it.
     pub fn body(&self) -> serde_json::Value {
         match self {
-            Self::Cpu(cpu) => serde_json::json!(cpu),
-            Self::Memory(memory) => serde_json::json!(memory),
-            Self::Unhealthy(unhealthy) => serde_json::json!(unhealthy),
-            Self::Crash(crash) => serde_json::json!(crash),
-            Self::Leak(leak) => serde_json::json!(leak),
-            Self::Crowd(crowd) => serde_json::json!(crowd),
-            Self::Flapping(flapping) => serde_json::json!(flapping),
-            Self::Disk(disk) => serde_json::json!(disk),
             Self::Oom | Self::OomChild => serde_json::json!({}),
+            with_parameters => serde_json::json!(with_parameters),
         }
-    }
-}
-
-impl FromStr for Illness {
-    type Err = Invalid;
-
-    /// By name, with default parameters.
-    fn from_str(name: &str) -> Result<Self, Invalid> {
-        Ok(match name {
-            "cpu" => Self::Cpu(Cpu::default()),
-            "memory" => Self::Memory(Memory::default()),
-            "unhealthy" => Self::Unhealthy(Unhealthy::default()),
-            "crash" => Self::Crash(Crash::default()),
-            "oom" => Self::Oom,
-            "oom_child" => Self::OomChild,
-            "leak" => Self::Leak(Leak::default()),
-            "crowd" => Self::Crowd(Crowd::default()),
-            "flapping" => Self::Flapping(Flapping::default()),
-            "disk" => Self::Disk(Disk::default()),
-            _ => return Err(Invalid::Unknown(name.to_owned())),
-        })
     }
 }
 
@@ -332,7 +267,7 @@ mod tests {
 
     #[test]
     fn every_illness_has_valid_default_parameters() {
-        for name in Illness::NAMES {
+        for name in Illness::NAMES.iter().copied() {
             let illness: Illness = name.parse().unwrap();
             assert_eq!(illness.name(), name);
             assert_eq!(illness.checked(), Ok(illness));

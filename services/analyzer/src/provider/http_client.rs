@@ -3,7 +3,7 @@
 //! Redirects are not followed, because a header holds the key. Of an error answer only the API's error code is passed on,
 //! because a message may repeat the key or the prompt.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use anyhow::Context;
 use hemostat_schema::{ByteCount, diagnosis::Trouble};
@@ -30,11 +30,13 @@ pub struct HttpClient {
 }
 
 /// Why a request failed.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(super) enum HttpError {
     /// No complete answer arrived.
+    #[error("{}", .0.error)]
     NoAnswer(ProviderError),
     /// The server answered with an error status.
+    #[error("it answered {status}")]
     Status {
         /// The status.
         status: StatusCode,
@@ -115,17 +117,6 @@ impl HttpError {
         ProviderError { trouble, error, retry }
     }
 }
-
-impl fmt::Display for HttpError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoAnswer(error) => f.write_str(&error.error),
-            Self::Status { status, .. } => write!(f, "it answered {status}"),
-        }
-    }
-}
-
-impl std::error::Error for HttpError {}
 
 /// The complete body, unless it is too long or the connection breaks.
 async fn read_body(mut answer: Response) -> Result<Vec<u8>, ProviderError> {
