@@ -70,46 +70,6 @@ pub(crate) fn properties() -> WriterPropertiesPtr {
     PROPERTIES.clone()
 }
 
-/// One row, with the columns in order.
-struct Row {
-    id: String,
-    partition: i32,
-    at: Option<i64>,
-    family: &'static str,
-    kind: Option<String>,
-    version: Option<i32>,
-    subject: Option<String>,
-    host: Option<String>,
-    container: Option<String>,
-    incident: Option<String>,
-    cause: Option<String>,
-    data: Option<String>,
-    fields: Vec<u8>,
-}
-
-impl Row {
-    fn of(entry: &RawEntry) -> Self {
-        let event = entry.decode().event.ok();
-        let event = event.as_ref();
-        let subject = event.map(|event| &event.subject);
-        Self {
-            id: entry.id.to_string(),
-            partition: entry.id.partition.0.into(),
-            at: event.map(|event| event.at.as_millisecond()),
-            family: entry.family.name(),
-            kind: event.map(Recorded::kind),
-            version: event.map(|event| event.version().into()),
-            subject: subject.map(ToString::to_string),
-            host: subject.map(|subject| subject.host.to_string()),
-            container: subject.and_then(|subject| subject.container.as_ref()).map(ToString::to_string),
-            incident: event.and_then(|event| event.incident.as_ref()).map(ToString::to_string),
-            cause: event.and_then(|event| event.cause.as_ref()).map(ToString::to_string),
-            data: event.map(|event| event.data().to_string()),
-            fields: entry.canonical(),
-        }
-    }
-}
-
 /// The values of one column.
 enum Column {
     Text(Vec<Option<ByteArray>>),
@@ -122,25 +82,28 @@ pub(crate) fn write<W: Write + Send>(
     entries: &[RawEntry],
     group: &mut SerializedRowGroupWriter<'_, W>,
 ) -> Result<(), ParquetError> {
-    let rows: Vec<Row> = entries.iter().map(Row::of).collect();
-    let text = |value: &dyn Fn(&Row) -> Option<&[u8]>| {
-        Column::Text(rows.iter().map(|row| value(row).map(ByteArray::from)).collect())
+    let events: Vec<Option<Recorded>> = entries.iter().map(|entry| entry.decode().event.ok()).collect();
+    let event = || events.iter().map(Option::as_ref);
+    let required = |value: &dyn Fn(&RawEntry) -> Vec<u8>| {
+        Column::Text(entries.iter().map(|entry| Some(ByteArray::from(value(entry)))).collect())
     };
-    let optional = |value: &dyn Fn(&Row) -> &Option<String>| text(&|row| value(row).as_deref().map(str::as_bytes));
+    let optional = |value: &dyn Fn(&Recorded) -> Option<String>| {
+        Column::Text(event().map(|event| Some(ByteArray::from(value(event?)?.into_bytes()))).collect())
+    };
     let columns = [
-        text(&|row| Some(row.id.as_bytes())),
-        Column::Int(rows.iter().map(|row| Some(row.partition)).collect()),
-        Column::Long(rows.iter().map(|row| row.at).collect()),
-        text(&|row| Some(row.family.as_bytes())),
-        optional(&|row| &row.kind),
-        Column::Int(rows.iter().map(|row| row.version).collect()),
-        optional(&|row| &row.subject),
-        optional(&|row| &row.host),
-        optional(&|row| &row.container),
-        optional(&|row| &row.incident),
-        optional(&|row| &row.cause),
-        optional(&|row| &row.data),
-        text(&|row| Some(&row.fields)),
+        required(&|entry| entry.id.to_string().into_bytes()),
+        Column::Int(entries.iter().map(|entry| Some(entry.id.partition.0.into())).collect()),
+        Column::Long(event().map(|event| Some(event?.at.as_millisecond())).collect()),
+        required(&|entry| entry.family.name().into()),
+        optional(&|event| Some(event.kind())),
+        Column::Int(event().map(|event| Some(event?.version().into())).collect()),
+        optional(&|event| Some(event.subject.to_string())),
+        optional(&|event| Some(event.subject.host.to_string())),
+        optional(&|event| event.subject.container.as_ref().map(ToString::to_string)),
+        optional(&|event| event.incident.as_ref().map(ToString::to_string)),
+        optional(&|event| event.cause.map(|cause| cause.to_string())),
+        optional(&|event| Some(event.data().to_string())),
+        required(&|entry| entry.canonical()),
     ];
     for column in columns {
         let missing = || ParquetError::General("the schema has fewer columns".to_owned());
