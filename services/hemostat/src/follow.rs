@@ -15,13 +15,9 @@ const PAGE: usize = 500;
 /// How long to wait for an append signal. A failed read is retried after this time, because no signal announces it.
 const POLL: Duration = Duration::from_secs(1);
 
-/// Calls `tell` for every event of every partition, in the order of each partition, until the shutdown.
-pub async fn follow(ctx: Context, tell: impl FnMut(&Recorded) + Send + 'static) {
-    follow_from(ctx, Filter::ALL, EventId::start, tell).await;
-}
-
-/// Calls `tell` for the events that match `filter` and come after an id of each partition.
-pub async fn follow_from(
+/// Calls `tell` for the events that match `filter` and come after an id of each partition, in the order of each partition,
+/// until the shutdown.
+pub async fn follow(
     ctx: Context,
     filter: Filter,
     after: impl Fn(Partition) -> EventId,

@@ -14,7 +14,6 @@ mod tail;
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
-use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use hemostat_process::{Embedded, endpoint, metrics, telemetry};
 use hemostat_runtime::{Context, Task};
@@ -49,20 +48,8 @@ struct Settings {
 enum Command {
     /// Runs all roles in one process, with an embedded Redis unless redis.url is set.
     Up,
-    /// Runs the monitor only: watches Docker and records observations.
-    Monitor,
-    /// Runs the analyzer only: diagnoses symptoms, by rules or a language model.
-    Analyzer,
-    /// Runs the responder only: authorises, executes and verifies remedies.
-    Responder,
-    /// Runs the alerter only: sends alerts about incidents.
-    Alerter,
-    /// Runs the projector only: builds the read models that the API serves.
-    Projector,
-    /// Runs the archivist only: hashes, archives and trims the log.
-    Archivist,
-    /// Runs the query service only: the REST API.
-    Query,
+    #[command(flatten)]
+    Role(Role),
     /// Applies pending migrations of the log's layout.
     Migrate(migrate::Options),
     /// Prints events as they are appended, one line each.
@@ -94,36 +81,6 @@ enum Command {
     Config,
     /// Starts containers of its own, makes them sick and heals them.
     Demo(demo::Options),
-}
-
-impl Command {
-    /// The role that this command runs.
-    fn role(&self) -> Option<Role> {
-        match self {
-            Self::Monitor => Some(Role::Monitor),
-            Self::Analyzer => Some(Role::Analyzer),
-            Self::Responder => Some(Role::Responder),
-            Self::Alerter => Some(Role::Alerter),
-            Self::Projector => Some(Role::Projector),
-            Self::Archivist => Some(Role::Archivist),
-            Self::Query => Some(Role::Query),
-            Self::Up
-            | Self::Migrate(_)
-            | Self::Tail(_)
-            | Self::Replay(_)
-            | Self::Explain(_)
-            | Self::Export(_)
-            | Self::Show(_)
-            | Self::Verify(_)
-            | Self::Fsck(_)
-            | Self::Backtest(_)
-            | Self::DeadLetters(_)
-            | Self::Rebuild(_)
-            | Self::Eval(_)
-            | Self::Config
-            | Self::Demo(_) => None,
-        }
-    }
 }
 
 #[tokio::main]
@@ -160,10 +117,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             telemetry::init(&config.log_level, config.log_format)?;
             migrate::run(&config, options).await
         }
-        Command::Tail(options) => {
-            telemetry::init("warn", config.log_format)?;
-            tail::run(&hemostat_process::open(&config, None).await?, options).await
-        }
+        Command::Tail(options) => tail::run(&tool(&config).await?, options).await,
         Command::Replay(options) => history::replay::run(&tool(&config).await?, options).await,
         Command::Explain(options) => history::explain::run(&tool(&config).await?, options).await,
         Command::Export(options) => history::export::run(&tool(&config).await?, options).await,
@@ -181,8 +135,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             listen(&config)?;
             up(&config).await
         }
-        ref command => {
-            let role = command.role().context("this command runs no role")?;
+        Command::Role(role) => {
             listen(&config)?;
             alone(role, &config).await
         }

@@ -29,17 +29,7 @@ fn step(event: &Recorded) -> (&'static str, Style) {
             Observation::SymptomCleared(_) => ("well", colour(AnsiColor::Green)),
             Observation::EngineLost(_) => ("observed", colour(AnsiColor::Red)),
             Observation::Examined(_) => ("examined", plain),
-            Observation::Seen(_)
-            | Observation::Removed(_)
-            | Observation::Started(_)
-            | Observation::Exited(_)
-            | Observation::Paused(_)
-            | Observation::Unpaused(_)
-            | Observation::HealthChanged(_)
-            | Observation::Sampled(_)
-            | Observation::Stored(_)
-            | Observation::DiskMeasured(_)
-            | Observation::EngineFound(_) => ("observed", plain),
+            _ => ("observed", plain),
         },
         Event::Diagnosis(diagnosis) => match diagnosis {
             Diagnosis::Reached(_) => ("diagnosed", colour(AnsiColor::Cyan)),

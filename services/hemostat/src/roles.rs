@@ -1,26 +1,27 @@
 //! The roles and their tasks.
 
-use clap::ValueEnum;
+use clap::{Subcommand, ValueEnum};
 use hemostat_runtime::{Context, Task};
 use hemostat_settings::Config;
 
-/// What a process does. One process can run all roles (`hemostat up`) or one (`hemostat responder`), so that only the
-/// processes that need the Docker socket or the webhook URL have it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+// What a process does. One process can run all roles (`hemostat up`) or one (`hemostat responder`), so that only the
+// processes that need the Docker socket or the webhook URL have it.
+// No doc comment: clap would show it as what `hemostat` itself does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand, ValueEnum)]
 pub enum Role {
-    /// Docker → observations.
+    /// Runs the monitor only: watches Docker and records observations.
     Monitor,
-    /// Symptoms → diagnoses.
+    /// Runs the analyzer only: diagnoses symptoms, by rules or a language model.
     Analyzer,
-    /// Diagnoses → remedies → verified outcomes.
+    /// Runs the responder only: authorises, executes and verifies remedies.
     Responder,
-    /// Incidents → alerts.
+    /// Runs the alerter only: sends alerts about incidents.
     Alerter,
-    /// The log → read models.
+    /// Runs the projector only: builds the read models that the API serves.
     Projector,
-    /// The log → hash chains and archive.
+    /// Runs the archivist only: hashes, archives and trims the log.
     Archivist,
-    /// Read models and log → REST.
+    /// Runs the query service only: the REST API.
     Query,
 }
 

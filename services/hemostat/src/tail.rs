@@ -68,7 +68,7 @@ pub async fn run(ctx: &Context, options: Options) -> anyhow::Result<()> {
         return Ok(());
     }
     let after = move |partition| end_of_past.get(&partition).copied().unwrap_or_else(|| EventId::start(partition));
-    let follow = follow::follow_from(ctx.clone(), filter, after, move |event| print(event, json));
+    let follow = follow::follow(ctx.clone(), filter, after, move |event| print(event, json));
     tokio::select! {
         () = follow => {}
         _ = ctrl_c() => {}

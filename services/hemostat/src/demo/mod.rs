@@ -21,10 +21,11 @@ use std::{
 use anyhow::{Context as _, bail};
 use clap::Args;
 use hemostat_core::views;
+use hemostat_history::Filter;
 use hemostat_patient::webhook_receiver::WebhookReceiver;
 use hemostat_process::Embedded;
 use hemostat_runtime::{Context, read_model};
-use hemostat_schema::{Event, HostName, Observation, Recorded, Timestamp};
+use hemostat_schema::{Event, EventId, HostName, Observation, Recorded, Timestamp};
 use hemostat_settings::Config;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -103,7 +104,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         let ctx = ctx.clone();
         async move { hemostat_process::run(&ctx, tasks).await }
     });
-    let telling = tokio::spawn(follow::follow(ctx.clone(), {
+    let telling = tokio::spawn(follow::follow(ctx.clone(), Filter::ALL, EventId::start, {
         let journal = journal.clone();
         move |event| {
             if views::story::is_notable(event) && !is_detail(event) {

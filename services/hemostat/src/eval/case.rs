@@ -207,20 +207,10 @@ impl Seen {
     }
 
     fn examined(&self, found: Found, standing: &BTreeMap<Symptom, ActiveSymptom>) -> anyhow::Result<Examined> {
-        let figures = |sample: &super::file::Sample| Figures {
-            cpu: sample.cpu,
-            memory: sample.memory,
-            pids: sample.pids,
-            pids_limit: None,
-            throttled: None,
-            wait_cpu: None,
-            wait_memory: None,
-            wait_disk: None,
-        };
-        let samples = found
-            .samples
-            .iter()
-            .map(|sample| Sample { at: self.ago(sample.ago), vitals: self.vitals(figures(sample)) });
+        let samples = found.samples.iter().map(|&super::file::Sample { ago, cpu, memory, pids }| {
+            let figures = Figures { cpu, memory, pids, ..Figures::default() };
+            Sample { at: self.ago(ago), vitals: self.vitals(figures) }
+        });
         let checks = found.checks.iter().map(|check| Check {
             at: self.ago(check.ago),
             code: check.code,

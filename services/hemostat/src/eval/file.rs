@@ -106,7 +106,7 @@ fn high() -> Severity {
 }
 
 /// What a container uses: shares in per cent.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Figures {
     pub cpu: f64,

@@ -93,7 +93,8 @@ fn known(asked: &str, names: impl IntoIterator<Item = String>) -> String {
 }
 
 /// A failed check, with the exit code of the process.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{says}")]
 pub struct Verdict {
     /// 1: the check failed. 2: the check was not possible.
     pub code: u8,
@@ -110,14 +111,6 @@ impl Verdict {
         Self { code: 2, says }
     }
 }
-
-impl std::fmt::Display for Verdict {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.says)
-    }
-}
-
-impl std::error::Error for Verdict {}
 
 /// Prints a note on standard error, so that the output stays parseable.
 fn nothing(what: &str) {

@@ -7,7 +7,7 @@ use hemostat_core::{
     remedy::breaker,
     views::{
         Breaker, Calibration, Containers, Cooldown, Dedup, Incidents, Timeline, breaker::Row as BreakerRow,
-        calibration, cooldown::Why, incidents,
+        calibration, cooldown::Why,
     },
 };
 use hemostat_history::{as_of, window::Point};
@@ -176,16 +176,9 @@ impl Lines<6> for Incidents {
     const COLUMNS: [&str; 6] = ["incident", "container", "begun", "ended", "attempts", "state"];
 
     fn lines(key: &str, row: &Self::Row) -> Vec<[String; 6]> {
-        let state = match row.state {
-            incidents::State::Open => "open",
-            incidents::State::Recovered => "recovered",
-            incidents::State::GivenUp => "given up",
-            incidents::State::Passed => "passed",
-            incidents::State::Stopped => "stopped",
-            incidents::State::Removed => "removed",
-        };
+        let state = <&str>::from(row.state).replace('_', " ");
         let (subject, attempts) = (row.subject.to_string(), row.attempts.len().to_string());
-        vec![[key.to_owned(), subject, second(row.begun), or_dash(row.ended, second), attempts, state.to_owned()]]
+        vec![[key.to_owned(), subject, second(row.begun), or_dash(row.ended, second), attempts, state]]
     }
 }
 
@@ -214,13 +207,12 @@ impl Lines<4> for Breaker {
     const COLUMNS: [&str; 4] = ["container", "breaker", "until", "last attempt"];
 
     fn lines(key: &str, row: &BreakerRow) -> Vec<[String; 4]> {
-        let (position, until) = match row.breaker {
-            breaker::Breaker::Passing => ("passing", None),
-            breaker::Breaker::Tripped { until } => ("tripped", Some(until)),
-            breaker::Breaker::Probing => ("probing", None),
+        let until = match row.breaker {
+            breaker::Breaker::Tripped { until } => Some(until),
+            breaker::Breaker::Passing | breaker::Breaker::Probing => None,
         };
         let last = or_dash(row.attempts.last(), |attempt| second(attempt.at));
-        vec![[key.to_owned(), position.to_owned(), or_dash(until, second), last]]
+        vec![[key.to_owned(), <&str>::from(row.breaker).to_owned(), or_dash(until, second), last]]
     }
 }
 
