@@ -22,8 +22,10 @@ macro_rules! words {
     ($(#[$meta:meta])* pub enum $of:ident { $( $(#[$doc:meta])* $variant:ident = $name:literal, )+ }) => {
         $(#[$meta])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+        #[derive(strum::IntoStaticStr, strum::VariantArray)]
         #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
         #[serde(rename_all = "snake_case")]
+        #[strum(serialize_all = "snake_case")]
         pub enum $of {
             $( $(#[$doc])* $variant, )+
         }

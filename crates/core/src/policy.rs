@@ -96,8 +96,9 @@ pub struct AlertPolicy {
 }
 
 /// The incidents for which an alert is raised.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr, strum::VariantArray)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum AlertScope {
     /// All of them, when they begin and when they end.
     Incidents,

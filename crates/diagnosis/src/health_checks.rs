@@ -163,32 +163,7 @@ impl<'a> Case<'a> {
 
     /// The failure outside the container that its check, or else its log, names.
     pub(super) fn external_failure(&self) -> Option<LogMatch<'a>> {
-        let is_external = |found: &LogMatch<'_>| match found.failure {
-            KnownFailure::Unreachable
-            | KnownFailure::Credentials
-            | KnownFailure::Licence
-            | KnownFailure::Certificate
-            | KnownFailure::ReadOnly
-            | KnownFailure::Data
-            | KnownFailure::Unmounted
-            | KnownFailure::DiskFull
-            | KnownFailure::Sealed
-            | KnownFailure::Standby
-            | KnownFailure::Locked => true,
-            KnownFailure::NotReady
-            | KnownFailure::ShuttingDown
-            | KnownFailure::CannotExecute
-            | KnownFailure::PortTaken
-            | KnownFailure::OwnLock
-            | KnownFailure::ConnectionPool
-            | KnownFailure::DataConstraint
-            | KnownFailure::MissingSetting
-            | KnownFailure::Misconfigured
-            | KnownFailure::Forbidden
-            | KnownFailure::Missing
-            | KnownFailure::OutOfHeap
-            | KnownFailure::TooManyOpenFiles => false,
-        };
+        let is_external = |found: &LogMatch<'_>| found.failure.is_external();
         // A log names many failures. A container that refuses connections has a problem of its own, unless it waits for
         // others; and credentials that its log reports as refused may be a client's.
         let waits = |found: &LogMatch<'_>| !self.refuses_connections() || found.failure.may_pass();

@@ -1,9 +1,12 @@
 //! Settings that are one of a few names.
 
-use crate::setting::{Named as _, one_of};
+use strum::{IntoStaticStr, VariantArray};
+
+use crate::setting::one_of;
 
 /// How lines of the log look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "lowercase")]
 pub enum LogFormat {
     /// For people.
     Text,
@@ -12,7 +15,8 @@ pub enum LogFormat {
 }
 
 /// Where containers' counters come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "lowercase")]
 pub enum SampleSource {
     /// From the kernel's files if they can be read, otherwise from Docker.
     #[default]
@@ -24,7 +28,8 @@ pub enum SampleSource {
 }
 
 /// Who diagnoses what is wrong with a container.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "lowercase")]
 pub enum DiagnosisBy {
     /// The rules.
     Rules,
@@ -35,7 +40,8 @@ pub enum DiagnosisBy {
 }
 
 /// Whose API a language model is asked through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "lowercase")]
 pub enum ModelProvider {
     /// OpenAI's, which many servers speak.
     OpenAi,
@@ -48,16 +54,8 @@ pub enum ModelProvider {
 impl ModelProvider {
     /// Its name on the log: `openai`, `anthropic`, `huggingface`.
     pub fn name(self) -> &'static str {
-        self.word()
+        self.into()
     }
 }
 
-one_of!(LogFormat, LogFormat::Text = "text", LogFormat::Json = "json");
-one_of!(SampleSource, SampleSource::Auto = "auto", SampleSource::Cgroup = "cgroup", SampleSource::Api = "api");
-one_of!(DiagnosisBy, DiagnosisBy::Rules = "rules", DiagnosisBy::Model = "model", DiagnosisBy::Both = "both");
-one_of!(
-    ModelProvider,
-    ModelProvider::OpenAi = "openai",
-    ModelProvider::Anthropic = "anthropic",
-    ModelProvider::HuggingFace = "huggingface"
-);
+one_of!(LogFormat, SampleSource, DiagnosisBy, ModelProvider);

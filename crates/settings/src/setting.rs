@@ -3,7 +3,7 @@
 //! The environment and `--set` have only text, a TOML file has numbers, booleans and lists: each type accepts all of
 //! these forms. What it accepts is said by [`Setting::right`].
 
-use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use hemostat_core::policy::{AlertScope, Mode, NamePatterns, RemedyKind};
 use hemostat_log::Durability;
@@ -42,146 +42,82 @@ pub(crate) trait Setting: Sized {
     fn show(&self) -> String;
 }
 
-/// A setting that a TOML file has as a number, a boolean or a text of its own, and shows without quotes.
-macro_rules! plain {
-    ($type:ty, $right:expr, $read:expr) => {
-        impl Setting for $type {
+/// How a type is a setting: what is right, how a value is read, and how it is shown.
+macro_rules! setting {
+    ($(#[$doc:meta])* $type:ty $(, $hidden:ident)?: $right:expr, $read:expr, $show:expr) => {
+        $(#[$doc])*
+        impl $crate::setting::Setting for $type {
+            $( const $hidden: bool = true; )?
+
             fn right() -> String {
                 $right.into()
             }
 
-            fn read(value: &Value) -> Option<Self> {
-                let read: fn(&Value) -> Option<Self> = $read;
+            fn read(value: &toml::Value) -> Option<Self> {
+                let read: fn(&toml::Value) -> Option<Self> = $read;
                 read(value)
             }
 
             fn show(&self) -> String {
-                self.to_string()
+                let show: fn(&Self) -> String = $show;
+                show(self)
             }
         }
     };
 }
 
-plain!(bool, RIGHT_SWITCH, |value| match value {
-    Value::Boolean(value) => Some(*value),
-    Value::Integer(number @ (0 | 1)) => Some(*number == 1),
-    value => parse_switch(text(value)?).ok(),
-});
-plain!(u32, "a whole number such as 3", |value| match value {
-    Value::Integer(number) => (*number).try_into().ok(),
-    value => text(value)?.parse().ok(),
-});
-plain!(u16, "a whole number from 1 to 65535", |value| {
-    u32::read(value).and_then(|number| number.try_into().ok()).filter(|number| *number > 0)
-});
-plain!(Dollars, "a number of US dollars such as 2.5", |value| Self::new(number(value)?));
-
-/// A number in a range of its own, shown without its unit.
-macro_rules! bounded {
-    ($type:ty, $right:literal) => {
-        impl Setting for $type {
-            fn right() -> String {
-                $right.into()
-            }
-
-            fn read(value: &Value) -> Option<Self> {
-                Self::new(number(value)?)
-            }
-
-            fn show(&self) -> String {
-                self.get().to_string()
-            }
-        }
-    };
+setting! {
+    bool: RIGHT_SWITCH,
+    |value| match value {
+        Value::Boolean(value) => Some(*value),
+        Value::Integer(number @ (0 | 1)) => Some(*number == 1),
+        value => parse_switch(text(value)?).ok(),
+    },
+    Self::to_string
 }
-
-bounded!(Percent, "a number from 0 to 100");
-bounded!(Confidence, "a number from 0 to 1");
-
-impl Setting for Span {
-    fn right() -> String {
-        Self::RIGHT.into()
-    }
-
-    fn read(value: &Value) -> Option<Self> {
-        match value {
-            Value::Integer(seconds) => Some(Self::from_secs((*seconds).try_into().ok()?)),
-            value => text(value)?.parse().ok(),
-        }
-    }
-
-    fn show(&self) -> String {
-        quoted(self.written())
-    }
+setting! {
+    u32: "a whole number such as 3",
+    |value| match value {
+        Value::Integer(number) => (*number).try_into().ok(),
+        value => text(value)?.parse().ok(),
+    },
+    Self::to_string
 }
-
-impl Setting for Duration {
-    fn right() -> String {
-        Span::right()
-    }
-
-    fn read(value: &Value) -> Option<Self> {
-        Span::read(value).map(Self::from)
-    }
-
-    fn show(&self) -> String {
-        Span::from(*self).show()
-    }
+setting! {
+    u16: "a whole number from 1 to 65535",
+    |value| u32::read(value).and_then(|number| number.try_into().ok()).filter(|number| *number > 0),
+    Self::to_string
 }
-
-macro_rules! from_text {
-    ($type:ty, $right:literal) => {
-        impl Setting for $type {
-            fn right() -> String {
-                $right.into()
-            }
-
-            fn read(value: &Value) -> Option<Self> {
-                text(value).filter(|text| !text.is_empty())?.parse().ok()
-            }
-
-            fn show(&self) -> String {
-                quoted(self)
-            }
-        }
-    };
+setting!(Dollars: "a number of US dollars such as 2.5", |value| Self::new(number(value)?), Self::to_string);
+setting!(Percent: "a number from 0 to 100", |value| Self::new(number(value)?), |percent| percent.get().to_string());
+setting!(Confidence: "a number from 0 to 1", |value| Self::new(number(value)?), |share| share.get().to_string());
+setting! {
+    Span: Self::RIGHT,
+    |value| match value {
+        Value::Integer(seconds) => Some(Self::from_secs((*seconds).try_into().ok()?)),
+        value => text(value)?.parse().ok(),
+    },
+    |span| quoted(span.written())
 }
-
-from_text!(String, "a text that is not empty");
-from_text!(HostName, "a host name: 1 to 128 visible characters without a slash");
-from_text!(Durability, "\"always\", \"everysec\", or \"replicas:1\" (any number from 1 to 255)");
-from_text!(SocketAddr, "an address and a port such as \"127.0.0.1:8501\"");
-from_text!(LogFilter, "error, warn, info, debug or trace, or directives such as info,hemostat_monitor=debug");
-
-/// It may hold a password, so an error does not repeat what cannot be read.
-impl Setting for WebAddress {
-    const HIDDEN: bool = true;
-
-    fn right() -> String {
-        "a web address such as \"http://localhost:11434/v1\"".into()
-    }
-
-    fn read(value: &Value) -> Option<Self> {
-        text(value)?.parse().ok()
-    }
-
-    fn show(&self) -> String {
-        quoted(self)
-    }
+setting!(Duration: Span::RIGHT, |value| Span::read(value).map(Self::from), |time| Span::from(*time).show());
+setting!(String: "a text that is not empty", parsed, |text| quoted(text));
+setting!(HostName: "a host name: 1 to 128 visible characters without a slash", parsed, |name| quoted(name));
+setting! {
+    Durability: "\"always\", \"everysec\", or \"replicas:1\" (any number from 1 to 255)", parsed, |durability| quoted(durability)
 }
+setting!(SocketAddr: "an address and a port such as \"127.0.0.1:8501\"", parsed, |address| quoted(address));
+setting! {
+    LogFilter: "error, warn, info, debug or trace, or directives such as info,hemostat_monitor=debug",
+    parsed, |filter| quoted(filter)
+}
+setting! {
+    /// It may hold a password, so an error does not repeat what cannot be read.
+    WebAddress, HIDDEN: "a web address such as \"http://localhost:11434/v1\"", parsed, |address| quoted(address)
+}
+setting!(PathBuf: "a path", parsed, |path| quoted(path.display()));
 
-impl Setting for PathBuf {
-    fn right() -> String {
-        "a path".into()
-    }
-
-    fn read(value: &Value) -> Option<Self> {
-        text(value).filter(|text| !text.is_empty()).map(Self::from)
-    }
-
-    fn show(&self) -> String {
-        quoted(self.display())
-    }
+fn parsed<T: FromStr>(value: &Value) -> Option<T> {
+    text(value).filter(|text| !text.is_empty())?.parse().ok()
 }
 
 /// A text, or as `{ file = "..." }` the path of the file that holds it: so the sources write `<key>_file`.
@@ -240,123 +176,61 @@ impl<T: Setting> Setting for Option<T> {
     }
 }
 
-/// Globs, each of which is tried here, so that making the policy cannot fail.
-impl Setting for Vec<String> {
-    fn right() -> String {
-        "a list of names such as [\"hemostat-*\"], * stands for any text".into()
-    }
-
-    fn read(value: &Value) -> Option<Self> {
-        let names = list(value)?;
-        NamePatterns::new(names.iter().map(String::as_str)).is_ok().then_some(names)
-    }
-
-    fn show(&self) -> String {
-        bracketed(self.iter().map(quoted))
-    }
+setting! {
+    /// Globs, each of which is tried here, so that making the policy cannot fail.
+    Vec<String>: "a list of names such as [\"hemostat-*\"], * stands for any text",
+    |value| list(value).filter(|names| NamePatterns::new(names.iter().map(String::as_str)).is_ok()),
+    |names| bracketed(names.iter().map(quoted))
 }
-
-/// A text is one pattern, as a comma has a meaning of its own in a regular expression.
-impl Setting for Patterns {
-    fn right() -> String {
-        "a list of regular expressions such as ['ACME-\\d{8}'], each no larger than a few kilobytes, and none that \
-         matches an empty text"
-            .into()
-    }
-
-    fn read(value: &Value) -> Option<Self> {
+setting! {
+    /// A text is one pattern, as a comma has a meaning of its own in a regular expression.
+    Patterns:
+    "a list of regular expressions such as ['ACME-\\d{8}'], each no larger than a few kilobytes, and none that \
+     matches an empty text",
+    |value| {
         let patterns = match text(value) {
             Some("") => vec![],
             Some(pattern) => vec![pattern.to_owned()],
             None => list(value)?,
         };
         Self::new(patterns.iter().map(String::as_str)).ok()
-    }
-
-    fn show(&self) -> String {
-        bracketed(self.iter().map(quoted))
-    }
+    },
+    |patterns| bracketed(patterns.iter().map(quoted))
 }
 
-/// One of a few names.
-pub(crate) trait Named: Copy + 'static {
-    /// All of them.
-    fn all() -> Vec<Self>;
-    /// As it is written in a file.
-    fn word(self) -> &'static str;
-
+/// One of a few names, which are written as strum derives them.
+pub(crate) trait Named: strum::VariantArray + Copy + Into<&'static str> {
     fn words() -> String {
-        Self::all().into_iter().map(|value| quoted(value.word())).collect::<Vec<_>>().join(", ")
+        Self::VARIANTS.iter().map(|value| value.quoted()).collect::<Vec<_>>().join(", ")
     }
 
     fn named(text: &str) -> Option<Self> {
-        Self::all().into_iter().find(|value| value.word().eq_ignore_ascii_case(text))
+        Self::VARIANTS.iter().copied().find(|value| (*value).into().eq_ignore_ascii_case(text))
+    }
+
+    fn quoted(self) -> String {
+        quoted(self.into())
     }
 }
 
-macro_rules! named {
-    // An enum of the schema, which knows its own words.
-    ($type:ty) => {
-        impl $crate::setting::Named for $type {
-            fn all() -> Vec<Self> {
-                Self::ALL.to_vec()
-            }
-
-            fn word(self) -> &'static str {
-                self.name()
-            }
-        }
-    };
-    ($type:ty, $( $variant:path = $word:literal ),+) => {
-        impl $crate::setting::Named for $type {
-            fn all() -> Vec<Self> {
-                vec![ $( $variant ),+ ]
-            }
-
-            fn word(self) -> &'static str {
-                match self { $( $variant => $word ),+ }
-            }
-        }
-    };
-}
+impl<T: strum::VariantArray + Copy + Into<&'static str>> Named for T {}
 
 macro_rules! one_of {
-    ($type:ty $( , $variant:path = $word:literal )*) => {
-        $crate::setting::named!($type $( , $variant = $word )*);
-
-        impl $crate::setting::Setting for $type {
-            fn right() -> String {
-                format!("one of {}", <Self as $crate::setting::Named>::words())
-            }
-
-            fn read(value: &toml::Value) -> Option<Self> {
-                $crate::setting::Named::named($crate::value::text(value)?)
-            }
-
-            fn show(&self) -> String {
-                $crate::value::quoted($crate::setting::Named::word(*self))
-            }
+    ($($type:ty),+) => { $(
+        $crate::setting::setting! {
+            $type: format!("one of {}", <Self as $crate::setting::Named>::words()),
+            |value| $crate::setting::Named::named($crate::value::text(value)?),
+            |value| $crate::setting::Named::quoted(*value)
         }
-    };
+    )+ };
 }
-pub(crate) use {named, one_of};
+pub(crate) use {one_of, setting};
 
-one_of!(Mode);
-one_of!(AlertScope, AlertScope::Incidents = "incidents", AlertScope::Failures = "failures");
-named!(RemedyKind);
-
-impl Setting for BTreeSet<RemedyKind> {
-    fn right() -> String {
-        format!("a list of some of {}", RemedyKind::words())
-    }
-
-    fn read(value: &Value) -> Option<Self> {
-        list(value)?.iter().map(|name| RemedyKind::named(name)).collect()
-    }
-
-    fn show(&self) -> String {
-        bracketed(self.iter().map(|remedy| quoted(remedy.word())))
-    }
+one_of!(Mode, AlertScope);
+setting! {
+    BTreeSet<RemedyKind>: format!("a list of some of {}", RemedyKind::words()),
+    |value| list(value)?.iter().map(|name| RemedyKind::named(name)).collect(),
+    |remedies| bracketed(remedies.iter().map(|remedy| remedy.quoted()))
 }
 
 #[cfg(test)]
