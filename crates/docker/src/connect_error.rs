@@ -24,16 +24,12 @@ impl Link {
     pub fn explain(&self, error: &DockerError) -> ConnectError {
         let address = self.endpoint().map(|endpoint| &endpoint.address);
         if matches!(error, DockerError::UnsupportedURISchemeError { .. }) {
-            return match address {
-                Some(Address::Pipe(_)) => ConnectError {
-                    reason: "only Windows has named pipes".to_owned(),
-                    remedy: "docker.host should look like unix:///var/run/docker.sock or tcp://10.0.0.5:2375",
-                },
-                _ => ConnectError {
-                    reason: "this kind of address is not supported".to_owned(),
-                    remedy: "docker.host should look like unix:///var/run/docker.sock or tcp://10.0.0.5:2375",
-                },
+            let reason = match address {
+                Some(Address::Pipe(_)) => "only Windows has named pipes",
+                _ => "this kind of address is not supported",
             };
+            let remedy = "docker.host should look like unix:///var/run/docker.sock or tcp://10.0.0.5:2375";
+            return ConnectError { reason: reason.to_owned(), remedy };
         }
         for cause in causes(error) {
             if let Some(error) = cause.downcast_ref::<rustls::Error>() {

@@ -5,7 +5,6 @@
 //! its stderr becomes the error text.
 
 use std::{
-    fmt,
     future::Future,
     io,
     path::Path,
@@ -33,20 +32,9 @@ const MAX_CONNECTIONS: usize = 8;
 const MAX_STDERR: usize = 2048;
 
 /// ssh ended before the engine sent anything; holds its stderr.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{}", if .0.is_empty() { "ssh ended without an error message".to_owned() } else { format!("ssh said: {}", .0) })]
 pub(crate) struct SshFailed(pub String);
-
-impl fmt::Display for SshFailed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() {
-            f.write_str("ssh ended without an error message")
-        } else {
-            write!(f, "ssh said: {}", self.0)
-        }
-    }
-}
-
-impl std::error::Error for SshFailed {}
 
 /// Opens ssh connections to one engine.
 #[derive(Debug)]

@@ -11,16 +11,16 @@ use crate::{Error, Lease};
 /// nothing.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Commit {
-    /// The lease; an old epoch (fencing token) is refused as [`CommitError::Stale`].
+    /// The lease; an old epoch (fencing token) is refused as [`CommitError::Fenced`].
     pub lease: Lease,
     /// Idempotency for producers without an inbox: counts up from 1 since the lease was acquired. A sequence that was
     /// committed before is not applied again.
     pub seq: Option<u64>,
     /// The versions that the decisions rest on; [`CommitError::Conflict`] if one has advanced.
     pub guards: Vec<Guard>,
-    /// Deliveries to acknowledge; [`CommitError::Lost`] if one is no longer pending.
+    /// Deliveries to acknowledge; [`CommitError::AlreadyHandled`] if one is no longer pending.
     pub acks: Vec<(Family, EventId)>,
-    /// Fired timers to remove; [`CommitError::Lost`] if one was changed or removed meanwhile.
+    /// Fired timers to remove; [`CommitError::AlreadyHandled`] if one was changed or removed meanwhile.
     pub fired: Vec<TimerKey>,
     /// Events to append, in this order.
     pub events: Vec<NewEvent>,
@@ -202,15 +202,15 @@ pub enum ViewChange {
 /// Why a commit was not applied; for [`CommitError::Log`], why its outcome is unknown.
 #[derive(Debug, thiserror::Error)]
 pub enum CommitError {
-    /// The lease is lost: the epoch is old.
+    /// The lease is lost: its epoch (fencing token) is old, or it was released or revoked.
     #[error("the lease is no longer held: another process has acquired it")]
-    Stale,
+    Fenced,
     /// The version of this subject has advanced since the decision: read on and decide again.
     #[error("events about {0} were added since the decision was made")]
     Conflict(Subject),
-    /// A delivery or a timer was already handled: read the pending entries again.
+    /// An entry or a timer of the commit was already handled: read the pending entries again.
     #[error("a delivery or a timer of the commit was already handled")]
-    Lost,
+    AlreadyHandled,
     /// The log failed. After a transient error the commit may or may not have been applied; a retry is idempotent, because
     /// its acknowledgements, timers or sequence are accepted only once.
     #[error("could not commit")]

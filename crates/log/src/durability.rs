@@ -49,14 +49,14 @@ impl FromStr for Durability {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Confirmed {
     /// The event is as durable as requested.
-    Safe,
+    Durable,
     /// It was not durable in time.
-    Short {
+    NotInTime {
         /// How many replicas had it; 0 if the server's own disk was waited for.
         replicas: u32,
     },
     /// The event is no longer on the log: a failover has lost it.
-    Lost,
+    EventMissing,
 }
 
 #[cfg(test)]

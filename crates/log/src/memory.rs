@@ -44,12 +44,12 @@ impl MemoryLog {
         Self {
             now: Box::new(now),
             members: Mutex::default(),
-            confirmed: Mutex::new(Confirmed::Safe),
+            confirmed: Mutex::new(Confirmed::Durable),
             partitions: (0..partitions.max(1)).map(history).collect(),
         }
     }
 
-    /// Sets what [`Log::confirm`] answers from now on; initially [`Confirmed::Safe`].
+    /// Sets what [`Log::confirm`] answers from now on; initially [`Confirmed::Durable`].
     pub fn pretend(&self, confirmed: Confirmed) {
         *lock(&self.confirmed) = confirmed;
     }
@@ -175,7 +175,7 @@ impl Log for MemoryLog {
             return Err(Error::Fenced { group: lease.group.clone(), partition: lease.partition });
         }
         let known = self.get(id).await?.is_some();
-        Ok(if known { *lock(&self.confirmed) } else { Confirmed::Lost })
+        Ok(if known { *lock(&self.confirmed) } else { Confirmed::EventMissing })
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), Error> {

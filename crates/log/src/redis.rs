@@ -419,10 +419,12 @@ impl Log for RedisLog {
             // The sequence was committed before: the function returns the first id, if it was the newest sequence.
             Ok(Reply::List(again)) => again.into_iter().nth(1).unwrap_or(Reply::Nil),
             Ok(first) => first,
-            Err(Error::Refused { reply, .. }) if reply.starts_with("STALE") => return Err(CommitError::Stale),
-            Err(Error::Refused { reply, .. }) if reply.starts_with("LOST") => return Err(CommitError::Lost),
+            Err(Error::Refused { reply, .. }) if reply.starts_with("STALE") => return Err(CommitError::Fenced),
+            Err(Error::Refused { reply, .. }) if reply.starts_with("LOST") => return Err(CommitError::AlreadyHandled),
             // The group does not exist, so it has no pending entry.
-            Err(Error::Refused { reply, .. }) if reply.starts_with("NOGROUP") => return Err(CommitError::Lost),
+            Err(Error::Refused { reply, .. }) if reply.starts_with("NOGROUP") => {
+                return Err(CommitError::AlreadyHandled);
+            }
             Err(Error::Refused { reply, .. }) if reply.starts_with("CONFLICT ") => {
                 let guard = reply.split(' ').nth(1).and_then(|index| commit.guards.get(index.parse::<usize>().ok()?));
                 let guard = guard.ok_or_else(|| corrupt(COMMIT, format!("the reply {reply:?}")))?;

@@ -211,10 +211,10 @@ async fn an_intent_that_disk_or_replicas_do_not_have_in_time_is_not_durable() {
         let within = Duration::from_millis(100);
         log.confirm(&mine, DEADLINE, (Family::Action, id), durability, within).await.unwrap()
     };
-    assert_eq!(confirm("always").await, Confirmed::Safe);
-    assert_eq!(confirm("replicas:1").await, Confirmed::Short { replicas: 0 });
+    assert_eq!(confirm("always").await, Confirmed::Durable);
+    assert_eq!(confirm("replicas:1").await, Confirmed::NotInTime { replicas: 0 });
     server.cli(&["CONFIG", "SET", "appendonly", "no"]);
-    assert_eq!(confirm("always").await, Confirmed::Short { replicas: 0 }, "the append-only file is switched off");
+    assert_eq!(confirm("always").await, Confirmed::NotInTime { replicas: 0 }, "the append-only file is switched off");
 }
 
 #[tokio::test]

@@ -125,8 +125,8 @@ pub(super) fn list(shared: &Shared, query: &Query) -> Result<Reply, ApiError> {
         };
         any("name", &|value| container.name.contains(value.trim_start_matches('/')))
             && any("id", &|value| container.id.as_str().starts_with(value))
-            && any("status", &|value| value == word(&container.status))
-            && any("health", &|value| value == container.health().map_or("none", |health| health_word(health)))
+            && any("status", &|value| value == <&str>::from(container.status))
+            && any("health", &|value| value == container.health().map_or("none", <&str>::from))
             && filters.get("label").is_none_or(|labels| labels.iter().all(|label| has_label(&container.spec, label)))
     };
     Ok(shared.look(|engine, now| {
@@ -194,23 +194,5 @@ fn human(span: Duration) -> String {
         3600..7200 => "About an hour".to_owned(),
         seconds @ 7200..172_800 => format!("{} hours", seconds / 3600),
         seconds => format!("{} days", seconds / 86_400),
-    }
-}
-
-fn word(status: &Status) -> &'static str {
-    match status {
-        Status::Created => "created",
-        Status::Running => "running",
-        Status::Paused => "paused",
-        Status::Restarting => "restarting",
-        Status::Exited => "exited",
-    }
-}
-
-pub(super) fn health_word(health: Health) -> &'static str {
-    match health {
-        Health::Starting => "starting",
-        Health::Healthy => "healthy",
-        Health::Unhealthy => "unhealthy",
     }
 }

@@ -3,7 +3,6 @@
 use serde_json::{Value, json};
 
 use super::{
-    containers::health_word,
     query::Query,
     reply::{ApiError, Reply, ok},
     system::IMAGE_SIZE,
@@ -76,7 +75,7 @@ fn state(container: &Container) -> Value {
                 "Output": output})
         });
         state["Health"] = json!({
-            "Status": health_word(health_state.health), "FailingStreak": health_state.streak,
+            "Status": health_state.health, "FailingStreak": health_state.streak,
             "Log": checks.collect::<Vec<_>>()
         });
     }

@@ -12,7 +12,6 @@ use crate::{
         container::{Container, Status},
         outcome::Refusal,
     },
-    failure::FailureKind,
     server::shared::Shared,
     time::UnixNanos,
 };
@@ -63,20 +62,11 @@ fn columns(arguments: &str) -> Result<Vec<Column>, ApiError> {
     use Field::{Command, Cpu, Memory, Name, Parent, Pid, Resident, State, Terminal, Time, User};
     let column = |title, field| Column { title, field };
     let chosen = arguments.split_once("-o").or_else(|| arguments.split_once("-eo")).map(|(_, names)| names);
-    let Some(names) = chosen else {
-        return Ok(if arguments.contains("aux") {
-            vec![
-                column("USER", User),
-                column("PID", Pid),
-                column("%CPU", Cpu),
-                column("%MEM", Memory),
-                column("RSS", Resident),
-                column("STAT", State),
-                column("TIME", Time),
-                column("COMMAND", Command),
-            ]
-        } else {
-            vec![
+    let names = match chosen {
+        Some(names) => names,
+        None if arguments.contains("aux") => "user,pid,pcpu,pmem,rss,stat,time,args",
+        None => {
+            return Ok(vec![
                 column("UID", User),
                 column("PID", Pid),
                 column("PPID", Parent),
@@ -85,8 +75,8 @@ fn columns(arguments: &str) -> Result<Vec<Column>, ApiError> {
                 column("TTY", Terminal),
                 column("TIME", Time),
                 column("CMD", Command),
-            ]
-        });
+            ]);
+        }
     };
     names
         .split([',', ' '])
@@ -123,11 +113,7 @@ fn cell(field: Field, container: &Container, n: u64, now: UnixNanos) -> String {
         Field::Pid => (pid + n).to_string(),
         Field::Parent => if main { 1 } else { pid }.to_string(),
         Field::Cpu => {
-            let busy = container
-                .active_failures()
-                .map(|(kind, _)| if let FailureKind::Busy { cores } = kind { cores } else { 0.0 })
-                .sum::<f64>();
-            let cores = (container.spec.baseline.cores + busy).min(container.spec.cpus.unwrap_or(f64::MAX));
+            let cores = container.cpu_demand().min(container.spec.cpus.unwrap_or(f64::MAX));
             format!("{:.1}", if main { cores * 100.0 } else { 0.0 })
         }
         Field::Memory => "0.1".to_owned(),

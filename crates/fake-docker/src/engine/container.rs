@@ -22,8 +22,9 @@ const PERIODS_PER_SECOND: f64 = 10.0;
 const OOM_GROWTH: f64 = 256.0 * 1024.0 * 1024.0;
 
 /// The status of a container, as in Docker's `State.Status`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, strum::IntoStaticStr)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 #[expect(missing_docs, reason = "Docker's own words")]
 pub enum Status {
     Created,
@@ -34,8 +35,9 @@ pub enum Status {
 }
 
 /// The health status of a container.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, strum::IntoStaticStr)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 #[expect(missing_docs, reason = "Docker's own words")]
 pub enum Health {
     Starting,
@@ -223,7 +225,7 @@ impl Container {
     }
 
     /// Its CPU demand, in cores.
-    fn cpu_demand(&self) -> f64 {
+    pub(crate) fn cpu_demand(&self) -> f64 {
         let busy: f64 = self
             .active_failures()
             .map(|(kind, _)| if let FailureKind::Busy { cores } = kind { cores } else { 0.0 })

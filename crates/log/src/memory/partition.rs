@@ -247,7 +247,7 @@ impl History {
     pub fn commit(&mut self, commit: &Commit, now: Timestamp) -> Result<Vec<EventId>, CommitError> {
         let encoded = commit.encode()?;
         let group = &commit.lease.group;
-        let held = self.held(&commit.lease).ok_or(CommitError::Stale)?;
+        let held = self.held(&commit.lease).ok_or(CommitError::Fenced)?;
         if let Some(seq) = commit.seq.filter(|seq| *seq <= held.seq) {
             return Ok(if seq == held.seq { held.ids.clone() } else { vec![] });
         }
@@ -266,7 +266,7 @@ impl History {
             self.timers.get(&key) == Some(&timer.due.as_millisecond())
         };
         if !commit.acks.iter().all(is_pending) || !commit.fired.iter().all(is_set) {
-            return Err(CommitError::Lost);
+            return Err(CommitError::AlreadyHandled);
         }
 
         for (family, id) in &commit.acks {

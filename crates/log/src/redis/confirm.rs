@@ -35,10 +35,10 @@ impl RedisLog {
         let answer = async {
             wait.renew(lease, ttl).await?;
             if !wait.has(event).await? {
-                return Ok(Confirmed::Lost);
+                return Ok(Confirmed::EventMissing);
             }
             match durability {
-                Durability::Everysec => Ok(Confirmed::Safe),
+                Durability::Everysec => Ok(Confirmed::Durable),
                 Durability::Always => wait.for_disk(within).await,
                 Durability::Replicas(count) => wait.for_replicas(count.get().into(), within).await,
             }
@@ -78,7 +78,7 @@ impl Wait<'_> {
         let args = vec![wanted.to_string().into(), millis(within).into()];
         let reached = self.connection.call(DOING, "WAIT", args, within + self.limit).await?.number(DOING)?;
         let replicas = u32::try_from(reached).unwrap_or(u32::MAX);
-        Ok(if reached >= wanted { Confirmed::Safe } else { Confirmed::Short { replicas } })
+        Ok(if reached >= wanted { Confirmed::Durable } else { Confirmed::NotInTime { replicas } })
     }
 
     async fn for_disk(&self, within: Duration) -> Result<Confirmed, Error> {
@@ -87,15 +87,15 @@ impl Wait<'_> {
             Ok(reached) => {
                 let [local, _replicas] = reached.exactly(DOING)?;
                 let safe = local.number(DOING)? > 0;
-                Ok(if safe { Confirmed::Safe } else { Confirmed::Short { replicas: 0 } })
+                Ok(if safe { Confirmed::Durable } else { Confirmed::NotInTime { replicas: 0 } })
             }
             // Before 7.2. With appendfsync always the server replied to the renewal after everything was on its disk.
             Err(Error::Refused { reply, .. }) if reply.starts_with("ERR unknown command") => {
                 let always = server::fsyncs_before_it_replies(self.connection, self.limit).await?;
-                Ok(if always { Confirmed::Safe } else { Confirmed::Short { replicas: 0 } })
+                Ok(if always { Confirmed::Durable } else { Confirmed::NotInTime { replicas: 0 } })
             }
             // The append-only file is switched off.
-            Err(Error::Refused { .. }) => Ok(Confirmed::Short { replicas: 0 }),
+            Err(Error::Refused { .. }) => Ok(Confirmed::NotInTime { replicas: 0 }),
             Err(error) => Err(error),
         }
     }

@@ -303,29 +303,12 @@ impl Redirection {
 /// Whether the connection is unusable, or its server no longer the master.
 fn lost(error: &Error) -> bool {
     match error {
-        Error::Unreachable { .. } | Error::TimedOut { .. } => true,
         Error::NotReady { reply, .. } => {
             let code = reply.split(' ').next().unwrap_or_default();
             matches!(code, "READONLY" | "MASTERDOWN" | "CLUSTERDOWN" | "UNBLOCKED" | "MOVED")
         }
-        Error::Auth { .. }
-        | Error::TooOld { .. }
-        | Error::Evicts { .. }
-        | Error::NotDurable { .. }
-        | Error::Untrusted { .. }
-        | Error::Certificates { .. }
-        | Error::Url { .. }
-        | Error::NotMigrated { .. }
-        | Error::TooNew { .. }
-        | Error::Diverged { .. }
-        | Error::MigrationLocked { .. }
-        | Error::Partitions { .. }
-        | Error::NoPartition { .. }
-        | Error::Fenced { .. }
-        | Error::Invalid { .. }
-        | Error::Corrupt { .. }
-        | Error::Archive { .. }
-        | Error::Refused { .. } => false,
+        Error::Archive { .. } => false,
+        error => error.is_transient(),
     }
 }
 

@@ -83,10 +83,10 @@ async fn a_timer_fires_once_as_it_was_set(TestLog { log, store: _store }: TestLo
     update(vec![set("retry", 30), set("judge", 20), set("expiry", 10)]).await;
     update(vec![set("retry", 5), cancel("expiry"), cancel("never set")]).await;
     assert_eq!(stored().await, [("retry".to_owned(), 5), ("judge".to_owned(), 20)]);
-    assert!(matches!(fire("retry", 30).await, Err(CommitError::Lost)), "it was set again");
-    assert!(matches!(fire("expiry", 10).await, Err(CommitError::Lost)), "it was cancelled");
+    assert!(matches!(fire("retry", 30).await, Err(CommitError::AlreadyHandled)), "it was set again");
+    assert!(matches!(fire("expiry", 10).await, Err(CommitError::AlreadyHandled)), "it was cancelled");
     fire("retry", 5).await.unwrap();
-    assert!(matches!(fire("retry", 5).await, Err(CommitError::Lost)), "it has fired");
+    assert!(matches!(fire("retry", 5).await, Err(CommitError::AlreadyHandled)), "it has fired");
     let fired = vec![TimerKey { subject: subject("a"), name: "judge".into(), due: at(20) }];
     let again = Commit { fired, timers: vec![set("judge", 40)], ..Commit::new(mine.clone()) };
     log.commit(&again).await.unwrap();

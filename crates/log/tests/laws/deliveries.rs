@@ -20,13 +20,13 @@ async fn a_delivery_is_acknowledged_once_and_a_second_acknowledgement_changes_no
     let mine = lease(&*log, "g", "me").await;
     let acks = vec![(Family::Observation, id)];
     let early = log.commit(&Commit { acks: acks.clone(), ..Commit::new(mine.clone()) }).await;
-    assert!(matches!(early, Err(CommitError::Lost)), "nothing was delivered yet: {early:?}");
+    assert!(matches!(early, Err(CommitError::AlreadyHandled)), "nothing was delivered yet: {early:?}");
     let mut inbox = Inbox::new(Arc::clone(&log), mine.clone(), [Family::Observation]);
     assert_eq!(delivered(&inbox.next(9).await.unwrap()), ["x"]);
     log.commit(&Commit { acks: acks.clone(), ..Commit::new(mine.clone()) }).await.unwrap();
     let before = state(&log, "g").await;
     let again = log.commit(&change_all(Commit { acks, ..Commit::new(mine) }, at(5))).await;
-    assert!(matches!(again, Err(CommitError::Lost)), "{again:?}");
+    assert!(matches!(again, Err(CommitError::AlreadyHandled)), "{again:?}");
     assert_eq!(state(&log, "g").await, before);
     inbox.reset();
     assert_eq!(inbox.next(9).await.unwrap(), []);
@@ -47,7 +47,7 @@ async fn a_batch_with_a_delivery_that_is_not_pending_changes_nothing(TestLog { l
     commit(&[1]).await.unwrap();
     let before = state(&log, "g").await;
     for lost in [&[0, 1][..], &[1, 2], &[0, 1, 2, 3, 4], &[4, 1, 3]] {
-        assert!(matches!(commit(lost).await, Err(CommitError::Lost)), "{lost:?}");
+        assert!(matches!(commit(lost).await, Err(CommitError::AlreadyHandled)), "{lost:?}");
         assert_eq!(state(&log, "g").await, before);
     }
     commit(&[4, 0, 2]).await.expect("in any order, with others pending between them");

@@ -16,7 +16,7 @@ async fn an_existing_event_has_the_default_durability(TestLog { log, store: _sto
     let id = append(&log, event(Family::Action, "a", "x")).await;
     let mine = lease(&*log, "g", "me").await;
     let confirmed = log.confirm(&mine, DEADLINE, (Family::Action, id), Durability::Everysec, WITHIN).await.unwrap();
-    assert_eq!(confirmed, Confirmed::Safe, "also when another has committed it");
+    assert_eq!(confirmed, Confirmed::Durable, "also when another has committed it");
 }
 
 async fn an_event_that_is_not_there_is_lost(TestLog { log, store: _store }: TestLog) {
@@ -24,7 +24,7 @@ async fn an_event_that_is_not_there_is_lost(TestLog { log, store: _store }: Test
     let mine = lease(&*log, "g", "me").await;
     let gone = EventId { seq: id.seq + 7, ..id };
     let confirmed = log.confirm(&mine, DEADLINE, (Family::Action, gone), Durability::Everysec, WITHIN).await.unwrap();
-    assert_eq!(confirmed, Confirmed::Lost);
+    assert_eq!(confirmed, Confirmed::EventMissing);
 }
 
 async fn a_confirmation_with_a_lost_lease_is_fenced(TestLog { log, store: _store }: TestLog) {

@@ -37,7 +37,7 @@ async fn an_expired_lease_can_be_acquired_by_another_and_is_lost_to_the_first(Te
     let yours = timeout(DEADLINE, take).await.expect("the lease runs out");
     assert!(yours.epoch > mine.epoch);
     assert!(!log.renew(&mine, DEADLINE).await.unwrap());
-    assert!(matches!(log.commit(&Commit::new(mine)).await, Err(CommitError::Stale)));
+    assert!(matches!(log.commit(&Commit::new(mine)).await, Err(CommitError::Fenced)));
     assert!(log.commit(&Commit::new(yours)).await.is_ok());
 }
 
@@ -45,7 +45,7 @@ async fn acquiring_ones_own_lease_again_starts_a_new_epoch(TestLog { log, store:
     let first = lease(&*log, "g", "me").await;
     let second = lease(&*log, "g", "me").await;
     assert!(second.epoch > first.epoch);
-    assert!(matches!(log.commit(&Commit::new(first)).await, Err(CommitError::Stale)));
+    assert!(matches!(log.commit(&Commit::new(first)).await, Err(CommitError::Fenced)));
 }
 
 async fn a_commit_with_a_lost_lease_changes_nothing(TestLog { log, store: _store }: TestLog) {
@@ -53,10 +53,10 @@ async fn a_commit_with_a_lost_lease_changes_nothing(TestLog { log, store: _store
     log.release(&mine).await.unwrap();
     let before = state(&log, "g").await;
     let released = log.commit(&change_all(Commit::new(mine.clone()), at(5))).await;
-    assert!(matches!(released, Err(CommitError::Stale)), "{released:?}");
+    assert!(matches!(released, Err(CommitError::Fenced)), "{released:?}");
     lease(&*log, "g", "you").await;
     let taken = log.commit(&change_all(Commit::new(mine), at(5))).await;
-    assert!(matches!(taken, Err(CommitError::Stale)), "{taken:?}");
+    assert!(matches!(taken, Err(CommitError::Fenced)), "{taken:?}");
     assert_eq!(state(&log, "g").await, before);
 }
 

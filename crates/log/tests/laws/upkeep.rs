@@ -132,7 +132,7 @@ async fn a_revoked_lease_commits_nothing(TestLog { log, store: _store }: TestLog
     let mine = lease(&*log, "g", "me").await;
     log.revoke(P, "g").await.unwrap();
     let refused = log.commit(&of(&mine, [event(Family::Action, "a", "x")])).await;
-    assert!(matches!(refused, Err(CommitError::Stale)), "{refused:?}");
+    assert!(matches!(refused, Err(CommitError::Fenced)), "{refused:?}");
     assert!(!log.renew(&mine, DEADLINE).await.unwrap());
     assert_eq!(lease(&*log, "g", "other").await.epoch, mine.epoch + 1, "anybody may take it at once");
     log.revoke(P, "unknown").await.unwrap();
@@ -142,7 +142,7 @@ async fn an_epoch_of_another_owner_commits_nothing(TestLog { log, store: _store 
     let mine = lease(&*log, "g", "me").await;
     let same_epoch = hemostat_log::Lease { owner: "other".into(), ..mine.clone() };
     let refused = log.commit(&of(&same_epoch, [event(Family::Action, "a", "x")])).await;
-    assert!(matches!(refused, Err(CommitError::Stale)), "{refused:?}");
+    assert!(matches!(refused, Err(CommitError::Fenced)), "{refused:?}");
     assert!(!log.renew(&same_epoch, DEADLINE).await.unwrap());
     log.commit(&of(&mine, [event(Family::Action, "a", "x")])).await.unwrap();
 }
