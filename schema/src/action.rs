@@ -106,12 +106,6 @@ words! {
     pub const fn past(self);
 }
 
-impl From<&Remedy> for RemedyKind {
-    fn from(remedy: &Remedy) -> Self {
-        remedy.kind()
-    }
-}
-
 /// A person is asked to approve a remedy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]

@@ -123,10 +123,7 @@ impl Evaluation<'_> {
             let resolved = Resolved { alert, how, title: words.resolved(how), text: words.ending(how, took), took };
             decision.events.push(self.event(incident, resolved));
         }
-        match next {
-            Some(next) => decision.set_timer(RESOLVE, next),
-            None => decision,
-        }
+        decision.set_timer(RESOLVE, next)
     }
 
     /// Since when nothing has been wrong, and how the incident ended; none while a symptom is active or a remedy is

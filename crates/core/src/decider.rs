@@ -129,8 +129,8 @@ impl Decision {
 
     /// Adds: set a timer of the subject.
     #[must_use]
-    pub fn set_timer(mut self, name: &'static str, due: Timestamp) -> Self {
-        self.timers.push(TimerChange::Set { name, due });
+    pub fn set_timer(mut self, name: &'static str, due: impl Into<Option<Timestamp>>) -> Self {
+        self.timers.extend(due.into().map(|due| TimerChange::Set { name, due }));
         self
     }
 

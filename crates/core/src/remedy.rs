@@ -207,10 +207,7 @@ impl Evaluation<'_> {
             let refused = Refused { remedy: requested.remedy.clone(), diagnosis: requested.diagnosis, refusal };
             Decision::event(self.event(requested, refused))
         };
-        match recheck_at {
-            Some(at) => decision.set_timer(RETRY, at),
-            None => decision,
-        }
+        decision.set_timer(RETRY, recheck_at)
     }
 
     /// When to evaluate again after this refusal; none if only an event can change the answer.
@@ -260,11 +257,7 @@ impl Evaluation<'_> {
         let recheck_at = self.recheck_at(&refusal);
         let refused = Refused { remedy: proposal.remedy.clone(), diagnosis: proposal.diagnosis, refusal };
         let event = NewEvent::new(self.0.subject.clone(), self.0.now, refused).in_incident(proposal.incident.clone());
-        let decision = Decision::event(event);
-        match recheck_at {
-            Some(at) => decision.set_timer(RETRY, at),
-            None => decision,
-        }
+        Decision::event(event).set_timer(RETRY, recheck_at)
     }
 
     fn withdraw(&self, proposal: &Proposal) -> Decision {

@@ -150,10 +150,7 @@ impl Evaluation<'_> {
         if self.policy.examine_within > Span::ZERO && reason == Reason::NewProblem {
             decision = decision.cancel_timer(EXAMINATION);
         }
-        match recheck_after {
-            Some(after) => decision.set_timer(AGAIN, after.after(self.now)),
-            None => decision,
-        }
+        decision.set_timer(AGAIN, recheck_after.map(|after| after.after(self.now)))
     }
 
     /// Adds to the reasons that triage waited for an examination and got none.

@@ -1,9 +1,13 @@
 //! Docker events: their wire format, the event log, and filters.
 
-use std::{borrow::Cow, collections::HashMap, collections::VecDeque, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::Arc,
+};
 
 use bytes::Bytes;
-use serde::{Serialize, Serializer, ser::SerializeMap};
+use serde_json::json;
 
 use crate::{
     engine::id::ContainerId,
@@ -33,64 +37,17 @@ pub struct Event {
 impl Event {
     /// The JSON line that Docker writes, with its line break.
     pub(crate) fn line(&self) -> Bytes {
-        let told = EventJson {
-            status: &self.action,
-            id: &self.id,
-            from: &self.spec.image,
-            kind: "container",
-            action: &self.action,
-            actor: Actor { id: &self.id, attributes: Attributes(self) },
-            scope: "local",
-            time: self.at.seconds(),
-            time_nano: self.at.nanos(),
-        };
-        let mut line = serde_json::to_vec(&told).unwrap_or_default();
-        line.push(b'\n');
-        line.into()
-    }
-}
-
-#[derive(Serialize)]
-struct EventJson<'a> {
-    status: &'a str,
-    id: &'a ContainerId,
-    from: &'a str,
-    #[serde(rename = "Type")]
-    kind: &'static str,
-    #[serde(rename = "Action")]
-    action: &'a str,
-    #[serde(rename = "Actor")]
-    actor: Actor<'a>,
-    scope: &'static str,
-    time: i64,
-    #[serde(rename = "timeNano")]
-    time_nano: i64,
-}
-
-#[derive(Serialize)]
-struct Actor<'a> {
-    #[serde(rename = "ID")]
-    id: &'a ContainerId,
-    #[serde(rename = "Attributes")]
-    attributes: Attributes<'a>,
-}
-
-/// Labels, image, name, and the attributes of this kind of event.
-struct Attributes<'a>(&'a Event);
-
-impl Serialize for Attributes<'_> {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let Self(event) = self;
-        let mut map = to.serialize_map(None)?;
-        for (key, value) in &event.spec.labels {
-            map.serialize_entry(key, value)?;
-        }
-        map.serialize_entry("image", &event.spec.image)?;
-        map.serialize_entry("name", &*event.name)?;
-        for (key, value) in &event.more {
-            map.serialize_entry(key, value)?;
-        }
-        map.end()
+        let (spec, action) = (&self.spec, &self.action);
+        let mut attributes: BTreeMap<&str, &str> =
+            spec.labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        attributes.extend([("image", spec.image.as_str()), ("name", &*self.name)]);
+        attributes.extend(self.more.iter().map(|(name, value)| (*name, value.as_str())));
+        let event = json!({
+            "status": action, "id": self.id, "from": spec.image, "Type": "container", "Action": action,
+            "Actor": {"ID": self.id, "Attributes": attributes}, "scope": "local",
+            "time": self.at.seconds(), "timeNano": self.at.nanos()
+        });
+        format!("{event}\n").into()
     }
 }
 

@@ -16,7 +16,7 @@ use hemostat_schema::{
 };
 
 use super::{breaker::Breaker, context::Context, state::RequestedRemedy};
-use crate::policy::{ContainerPolicy, Mode, RemedyKind};
+use crate::policy::{ContainerPolicy, Mode};
 
 /// The check of one requested remedy against every limit.
 #[derive(Debug)]
@@ -84,7 +84,7 @@ impl<'a> LimitCheck<'a> {
         if self.requested.verdict != Verdict::Sick || confidence < policy.min_confidence {
             return Some(Refusal::Unsure { confidence, threshold: policy.min_confidence });
         }
-        if !container.remedies.contains(&RemedyKind::from(&self.requested.remedy)) || container.max_retries == 0 {
+        if !container.remedies.contains(&self.requested.remedy.kind()) || container.max_retries == 0 {
             return Some(Refusal::NotPermitted);
         }
         let sick = self.sick();

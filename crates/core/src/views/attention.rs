@@ -122,9 +122,11 @@ impl Attention {
         }
     }
 
-    /// The reason after a refusal of `remedy` at `at`.
-    pub(super) fn refused(remedy: Remedy, refusal: Refusal, at: Timestamp) -> Self {
-        match refusal {
+    /// The reason after a refusal of `remedy` at `at`; none for a refusal that the row shows better from the events
+    /// themselves.
+    pub(super) fn refused(remedy: Remedy, refusal: Refusal, at: Timestamp) -> Option<Self> {
+        Some(match refusal {
+            Refusal::InHand | Refusal::Moot => return None,
             Refusal::BackingOff { until } => Self::BackingOff { until },
             Refusal::CoolingDown { until } => Self::CoolingDown { until },
             Refusal::Tripped { until } => Self::GivenUp { until },
@@ -137,11 +139,9 @@ impl Attention {
             | Refusal::Unsure { .. }
             | Refusal::NotPermitted
             | Refusal::Storm { .. }
-            | Refusal::InHand
-            | Refusal::Moot
             | Refusal::Unsupported { .. }
             | Refusal::NotDurable { .. } => Self::Refused { remedy, refusal },
-        }
+        })
     }
 }
 

@@ -6,7 +6,7 @@
 
 use hemostat_schema::{
     Action, Diagnosis, Event, EventId, Family, IncidentId, Observation, Recorded, Timestamp,
-    action::{Outcome, Refusal},
+    action::Outcome,
     container::{ExitBy, Facts, Health, State, Vitals},
     diagnosis::{Reached, Verdict},
     observation::{Evidence, Severity, Symptom},
@@ -218,26 +218,9 @@ impl Row {
             Action::Denied(_) | Action::Expired(_) => self.obstacle = Some(Attention::NotApproved),
             Action::Refused(refused) => {
                 self.counters.refused += 1;
-                match refused.refusal {
-                    // The row shows both better from the events themselves.
-                    Refusal::InHand | Refusal::Moot => {}
-                    Refusal::Paused
-                    | Refusal::Stale { .. }
-                    | Refusal::Protected { .. }
-                    | Refusal::Observing
-                    | Refusal::OperatorStopped
-                    | Refusal::Maintenance { .. }
-                    | Refusal::Unsure { .. }
-                    | Refusal::NotPermitted
-                    | Refusal::Storm { .. }
-                    | Refusal::BackingOff { .. }
-                    | Refusal::CoolingDown { .. }
-                    | Refusal::Tripped { .. }
-                    | Refusal::Unsupported { .. }
-                    | Refusal::NotDurable { .. } => {
-                        let (remedy, refusal) = (refused.remedy.clone(), refused.refusal.clone());
-                        self.obstacle = Some(Attention::refused(remedy, refusal, at.at));
-                    }
+                let (remedy, refusal) = (refused.remedy.clone(), refused.refusal.clone());
+                if let Some(obstacle) = Attention::refused(remedy, refusal, at.at) {
+                    self.obstacle = Some(obstacle);
                 }
                 if refused.refusal.unexecuted_intent().is_some() {
                     self.attempted(action);

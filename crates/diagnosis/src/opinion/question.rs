@@ -8,10 +8,7 @@ use hemostat_schema::{
 };
 use sha2::{Digest, Sha256};
 
-use hemostat_core::{
-    Policy,
-    policy::{Model, RemedyKind},
-};
+use hemostat_core::{Policy, policy::Model};
 
 use crate::{case::Case, contraindications::safe, exhibits::exhibits};
 
@@ -21,8 +18,7 @@ const REMEDIES: [Remedy; 4] = [Remedy::Restart, Remedy::Start, Remedy::Scale, Re
 /// The question about `case` to `model`; `fallback` is the diagnosis of the rules.
 pub fn question(case: &Case<'_>, policy: &Policy, model: &Model, part: Part, fallback: Reached) -> OpinionSought {
     let container_policy = policy.for_container(case.facts);
-    let may =
-        |remedy: &Remedy| container_policy.remedies.contains(&RemedyKind::from(remedy)) && safe(case, remedy).is_ok();
+    let may = |remedy: &Remedy| container_policy.remedies.contains(&remedy.kind()) && safe(case, remedy).is_ok();
     let remedies: Vec<Remedy> = REMEDIES.into_iter().filter(may).collect();
     OpinionSought {
         provider: model.provider.clone(),

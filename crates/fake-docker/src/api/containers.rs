@@ -1,10 +1,10 @@
 //! `docker ps`, and the commands on containers.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::StatusCode;
-use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::{
     create,
@@ -16,7 +16,6 @@ use crate::{
     counter::whole as rounded,
     engine::{
         container::{Container, Health, Status},
-        id::ContainerId,
         outcome::{Outcome, Refusal},
         signal::signal_number,
     },
@@ -36,10 +35,7 @@ pub(super) async fn act(
     let outcome = match verb {
         "start" => shared.change(|engine, now| engine.start(key, now)),
         "stop" => shared.change(|engine, now| engine.stop(key, grace, now)),
-        "restart" => {
-            let outcome = shared.change(|engine, now| engine.restart(key, grace, now));
-            return when_done(shared, outcome).await;
-        }
+        "restart" => shared.change(|engine, now| engine.restart(key, grace, now)),
         "kill" => {
             let signal = query.get("signal").unwrap_or("KILL");
             let signal = signal_number(signal).ok_or_else(|| ApiError::invalid(format!("Invalid signal: {signal}")))?;
@@ -75,41 +71,6 @@ async fn when_done(shared: &Shared, outcome: Result<Outcome, Refusal>) -> Result
     }
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Summary<'a> {
-    id: &'a ContainerId,
-    names: [String; 1],
-    image: &'a str,
-    #[serde(rename = "ImageID")]
-    image_id: String,
-    command: String,
-    created: i64,
-    ports: [(); 0],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    size_rw: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    size_root_fs: Option<u64>,
-    labels: &'a BTreeMap<String, String>,
-    state: Status,
-    status: String,
-    host_config: NetworkOnly<'a>,
-    network_settings: Networks,
-    mounts: [(); 0],
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct NetworkOnly<'a> {
-    network_mode: &'a str,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Networks {
-    networks: BTreeMap<String, ()>,
-}
-
 pub(super) fn list(shared: &Shared, query: &Query) -> Result<Reply, ApiError> {
     const KNOWN: [&str; 5] = ["label", "name", "id", "status", "health"];
     let filters = query.filters()?;
@@ -143,26 +104,20 @@ fn is_shown(container: &Container) -> bool {
     matches!(container.status, Status::Running | Status::Paused | Status::Restarting)
 }
 
-fn summary(container: &Container, size: bool, now: UnixNanos) -> Summary<'_> {
+fn summary(container: &Container, size: bool, now: UnixNanos) -> Value {
     let spec = &container.spec;
-    let layer = size.then(|| rounded(container.counters.layer.at(now)));
-    Summary {
-        id: &container.id,
-        names: [format!("/{}", container.name)],
-        image: &spec.image,
-        image_id: spec.image_id(),
-        command: spec.command.join(" "),
-        created: container.created.seconds(),
-        ports: [],
-        size_rw: layer,
-        size_root_fs: layer.map(|layer| IMAGE_SIZE + layer),
-        labels: &spec.labels,
-        state: container.status,
-        status: status(container, now),
-        host_config: NetworkOnly { network_mode: &spec.network_mode },
-        network_settings: Networks { networks: BTreeMap::new() },
-        mounts: [],
+    let mut summary = json!({
+        "Id": container.id, "Names": [format!("/{}", container.name)], "Image": spec.image, "ImageID": spec.image_id(),
+        "Command": spec.command.join(" "), "Created": container.created.seconds(), "Ports": [], "Labels": spec.labels,
+        "State": container.status, "Status": status(container, now), "HostConfig": {"NetworkMode": spec.network_mode},
+        "NetworkSettings": {"Networks": {}}, "Mounts": []
+    });
+    if size {
+        let layer = rounded(container.counters.layer.at(now));
+        summary["SizeRw"] = layer.into();
+        summary["SizeRootFs"] = (IMAGE_SIZE + layer).into();
     }
+    summary
 }
 
 /// The status text of `docker ps`.
