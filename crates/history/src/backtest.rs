@@ -66,7 +66,7 @@ pub async fn run(
     for partition in filter.partitions(history.log().partitions()) {
         let mut backtest = Backtest { report, ..Backtest::new(partition, reference, proposed, filter) };
         // Events after the selected window change nothing in it.
-        let upto = Range { from: std::ops::Bound::Unbounded, ..filter.range(partition) };
+        let upto = Range { from: std::ops::Bound::Unbounded, ..filter.window.range(partition) };
         let mut scan = history.scan(partition, READS, upto);
         while let Some(page) = scan.next().await? {
             for event in page.iter().filter_map(|entry| entry.decode().event.ok()) {
@@ -318,11 +318,10 @@ impl<'a> Backtest<'a> {
     }
 
     fn wants(&self, id: EventId, subject: &Subject, incident: Option<&IncidentId>) -> bool {
-        let Filter { window, kind: _, host, container, incident: of_incident, notable_only: _ } = self.filter;
+        let Filter { window, incident: of_incident, .. } = self.filter;
         let (on, name) = (subject.host.as_str(), subject.container.as_ref().map(|name| name.as_str()));
         window.contains(id)
-            && host.as_ref().is_none_or(|host| *host == subject.host)
-            && container.as_ref().is_none_or(|pattern| name.is_some_and(|name| pattern.matches(on, name)))
+            && self.filter.is_about(on, name)
             && of_incident.as_ref().is_none_or(|wanted| incident == Some(wanted))
     }
 }

@@ -7,7 +7,7 @@
 use std::{collections::BTreeSet, fmt::Display, str::FromStr};
 
 use hemostat_core::{policy::NamePatterns, views::story};
-use hemostat_log::{Entry, Range, RawEntry};
+use hemostat_log::{Entry, RawEntry};
 use hemostat_schema::{
     ContainerName, Event, Family, HostName, IncidentId, KindInfo, Partition, Subject, advances_version,
 };
@@ -48,11 +48,6 @@ impl Filter {
     /// The families that can hold matching events.
     pub fn families(&self) -> Vec<Family> {
         self.kind.as_ref().map_or(Family::ALL.to_vec(), |kind| kind.families.clone())
-    }
-
-    /// The range of a partition that can hold matching events.
-    pub fn range(&self, partition: Partition) -> Range {
-        self.window.range(partition)
     }
 
     /// The decoded entry, if it matches. An entry that cannot be decoded matches by its kind and subject; by an incident
@@ -99,11 +94,13 @@ impl Filter {
             Some((host, container)) => (host, Some(container)),
             None => (subject, None),
         };
-        self.host.as_ref().is_none_or(|wanted| wanted.as_str() == host)
-            && self
-                .container
-                .as_ref()
-                .is_none_or(|pattern| container.is_some_and(|container| pattern.matches(host, container)))
+        self.is_about(host, container)
+    }
+
+    /// Whether it selects this container, or this host itself.
+    pub(crate) fn is_about(&self, host: &str, container: Option<&str>) -> bool {
+        let matches = |pattern: &ContainerPattern| container.is_some_and(|name| pattern.matches(host, name));
+        self.host.as_ref().is_none_or(|wanted| wanted.as_str() == host) && self.container.as_ref().is_none_or(matches)
     }
 }
 

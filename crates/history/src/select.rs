@@ -62,7 +62,7 @@ impl<'a> Selected<'a> {
         let families = filter.families();
         let partitions = filter.partitions(history.log().partitions());
         let sources = partitions.into_iter().map(|partition| Source {
-            reader: Reader::Scan(history.scan(partition, families.clone(), filter.range(partition))),
+            reader: Reader::Scan(history.scan(partition, families.clone(), filter.window.range(partition))),
             entries: VecDeque::new(),
         });
         Self { sources: sources.collect(), filter, progress }
@@ -119,7 +119,7 @@ pub async fn page(history: &History, filter: &Filter, order: Order, limits: Page
             history: history.clone(),
             partition,
             families: families.clone(),
-            range: filter.range(partition),
+            range: filter.window.range(partition),
             order,
             size: limits.chunk,
             is_exhausted: false,
@@ -168,8 +168,6 @@ enum Reader {
     Scan(Scan),
     /// Reads no more than is needed for a page.
     Chunks(Box<Chunks>),
-    /// The range is read.
-    End,
 }
 
 #[derive(Debug)]
@@ -191,12 +189,8 @@ impl Source {
             let entries = match &mut self.reader {
                 Reader::Scan(scan) => scan.next().await?,
                 Reader::Chunks(chunks) => chunks.next().await?,
-                Reader::End => return Ok(()),
             };
-            let Some(entries) = entries else {
-                self.reader = Reader::End;
-                return Ok(());
-            };
+            let Some(entries) = entries else { return Ok(()) };
             progress.add(entries.len(), entries.last().map_or(0, |last| last.id.ms));
             self.entries = entries.into();
         }

@@ -1,5 +1,7 @@
 //! The numbers and reasons of an event, which its one line leaves out.
 
+use std::iter;
+
 use hemostat_schema::{
     Action, Alert, Diagnosis, Event, Observation, Span,
     action::{Authorised, LimitsSnapshot, Mode, Passage, Remedy},
@@ -7,7 +9,7 @@ use hemostat_schema::{
     container::Exit,
     diagnosis::{Method, Reached, Usage},
     examination::Examined,
-    observation::Evidence,
+    observation::{Evidence, SymptomRaised, SymptomWorsened},
 };
 use serde::Serialize;
 
@@ -40,15 +42,9 @@ pub fn of(event: &Event) -> Vec<Detail> {
 fn of_observation(observation: &Observation) -> Vec<Detail> {
     match observation {
         Observation::Exited(exited) => vec![detail("exit", exit(&exited.exit))],
-        Observation::SymptomRaised(raised) => {
-            let mut details = vec![detail("severity", raised.severity.name())];
-            details.extend(evidence(&raised.evidence));
-            details
-        }
-        Observation::SymptomWorsened(worsened) => {
-            let mut details = vec![detail("severity", worsened.severity.name())];
-            details.extend(evidence(&worsened.evidence));
-            details
+        Observation::SymptomRaised(SymptomRaised { severity, evidence: found, .. })
+        | Observation::SymptomWorsened(SymptomWorsened { severity, evidence: found, .. }) => {
+            iter::once(detail("severity", severity.name())).chain(evidence(found)).collect()
         }
         Observation::SymptomCleared(cleared) => vec![detail("stood", cleared.stood)],
         Observation::Examined(examined) => examination(examined),
@@ -77,9 +73,8 @@ fn evidence(evidence: &Evidence) -> Vec<Detail> {
         }
         Evidence::Exit { exit: how } => vec![detail("exit", exit(how))],
         Evidence::Restarts { count, within, last } => {
-            let mut details = vec![detail("restarts", format!("{count} within {within}"))];
-            details.extend(last.as_ref().map(|last| detail("last exit", exit(last))));
-            details
+            let last = last.as_ref().map(|last| detail("last exit", exit(last)));
+            iter::once(detail("restarts", format!("{count} within {within}"))).chain(last).collect()
         }
         Evidence::Health { held } if *held == Span::ZERO => vec![],
         Evidence::Health { held } => vec![detail("for", held)],
@@ -113,16 +108,11 @@ fn evidence(evidence: &Evidence) -> Vec<Detail> {
 
 /// What the examination found: the last output of the container, and what could not be read.
 fn examination(examined: &Examined) -> Vec<Detail> {
-    let mut details = vec![];
-    details.extend(
-        examined
-            .checks
-            .last()
-            .map(|check| detail("health check", format!("ended with {}: {}", check.code, check.output.trim()))),
-    );
-    details.extend(examined.output.iter().rev().take(OUTPUT_LINES).rev().map(|line| detail("output", &line.text)));
-    details.extend(examined.missing.iter().map(|missing| detail("missing", missing)));
-    details
+    let Examined { checks, output, missing, .. } = examined;
+    let check = checks.last().map(|check| format!("ended with {}: {}", check.code, check.output.trim()));
+    let check = check.map(|text| detail("health check", text));
+    let lines = output[output.len().saturating_sub(OUTPUT_LINES)..].iter().map(|line| detail("output", &line.text));
+    check.into_iter().chain(lines).chain(missing.iter().map(|missing| detail("missing", missing))).collect()
 }
 
 fn exit(exit: &Exit) -> String {
@@ -187,9 +177,8 @@ fn of_action(action: &Action) -> Vec<Detail> {
         Action::Proposed(proposed) => vec![detail("lapses", format!("{:.0}", proposed.expires))],
         Action::Authorised(authorised) => limits(authorised),
         Action::Refused(refused) => {
-            let mut details = vec![detail("limit", refused.refusal.name().replace('_', " "))];
-            details.extend(refused.refusal.until().map(|until| detail("until", format!("{until:.0}"))));
-            details
+            let until = refused.refusal.until().map(|until| detail("until", format!("{until:.0}")));
+            iter::once(detail("limit", refused.refusal.name().replace('_', " "))).chain(until).collect()
         }
         Action::Succeeded(succeeded) => {
             vec![detail("took", succeeded.took), detail("proof", succeeded.proof.phrase())]
