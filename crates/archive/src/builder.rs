@@ -24,15 +24,6 @@ pub(crate) struct Extent {
     pub last: EventId,
 }
 
-/// The finished file and its place in the chain of hashes.
-#[derive(Debug)]
-pub(crate) struct BuiltSegment {
-    pub file: Bytes,
-    pub extent: Extent,
-    pub before: Link,
-    pub chain: Link,
-}
-
 impl SegmentBuilder {
     /// An empty segment. `before` is the family's chain of hashes before the first event.
     ///
@@ -65,11 +56,11 @@ impl SegmentBuilder {
 
     /// # Panics
     /// When no event was added.
-    pub(crate) async fn finish(self) -> Result<BuiltSegment, Error> {
+    pub(crate) async fn finish(self) -> Result<(Bytes, Extent, [Link; 2]), Error> {
         let Self { writer, before, chain, extent } = self;
         let extent = extent.expect("a segment holds at least one event");
         let file = spawn_blocking(move || writer.finish().map(Bytes::from));
         let file = file.await.unwrap_or_else(|panic| Err(Error::Unwritable(panic.to_string())))?;
-        Ok(BuiltSegment { file, extent, before, chain })
+        Ok((file, extent, [before, chain]))
     }
 }

@@ -47,10 +47,10 @@ pub(crate) const ID: usize = 0;
 pub(crate) const FAMILY: usize = 3;
 pub(crate) const FIELDS: usize = 12;
 
-static TYPE: LazyLock<TypePtr> =
+pub(crate) static TYPE: LazyLock<TypePtr> =
     LazyLock::new(|| Arc::new(parse_message_type(SCHEMA).expect("the schema is a valid constant")));
 
-static PROPERTIES: LazyLock<WriterPropertiesPtr> = LazyLock::new(|| {
+pub(crate) static PROPERTIES: LazyLock<WriterPropertiesPtr> = LazyLock::new(|| {
     let builder = WriterProperties::builder()
         .set_created_by("hemostat".to_owned())
         .set_compression(Compression::ZSTD(Default::default()));
@@ -61,14 +61,6 @@ static PROPERTIES: LazyLock<WriterPropertiesPtr> = LazyLock::new(|| {
         .fold(builder, |builder, name| builder.set_column_dictionary_enabled(ColumnPath::from(name), false));
     Arc::new(builder.build())
 });
-
-pub(crate) fn schema() -> TypePtr {
-    TYPE.clone()
-}
-
-pub(crate) fn properties() -> WriterPropertiesPtr {
-    PROPERTIES.clone()
-}
 
 /// The values of one column.
 enum Column {

@@ -34,7 +34,8 @@ impl<W: Write + Send> ParquetWriter<W> {
     /// # Errors
     /// When writing to `to` fails.
     pub fn new(to: W) -> Result<Self, Error> {
-        let file = SerializedFileWriter::new(to, columns::schema(), columns::properties()).map_err(unwritable)?;
+        let file =
+            SerializedFileWriter::new(to, columns::TYPE.clone(), columns::PROPERTIES.clone()).map_err(unwritable)?;
         Ok(Self { file, buffered: vec![] })
     }
 

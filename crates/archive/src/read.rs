@@ -64,11 +64,7 @@ impl Archive {
             Bound::Unbounded => 0,
             Bound::Included(id) | Bound::Excluded(id) => firsts.partition_point(|first| *first <= id).saturating_sub(1),
         };
-        let end = match range.to {
-            Bound::Unbounded => firsts.len(),
-            Bound::Included(id) => firsts.partition_point(|first| *first <= id),
-            Bound::Excluded(id) => firsts.partition_point(|first| *first < id),
-        };
+        let end = end_of(&firsts, |first| *first, range.to);
         let mut found = vec![];
         let mut indices = begin..end;
         while found.len() < limit
@@ -93,8 +89,7 @@ impl Archive {
     async fn refresh_up_to(&self, partition: Partition, family: Family, to: Bound<EventId>) -> Result<(), Error> {
         let indexed = self.indexed_up_to(partition, family);
         match (to, indexed) {
-            (Bound::Included(to), Some(last)) if to <= last => Ok(()),
-            (Bound::Excluded(to), Some(last)) if to <= last => Ok(()),
+            (Bound::Included(to) | Bound::Excluded(to), Some(last)) if to <= last => Ok(()),
             _ => self.refresh(partition, family).await,
         }
     }
@@ -168,10 +163,14 @@ fn within(events: &[RawEntry], range: Range) -> &[RawEntry] {
         Bound::Included(id) => events.partition_point(|event| event.id < id),
         Bound::Excluded(id) => events.partition_point(|event| event.id <= id),
     };
-    let end = match range.to {
-        Bound::Unbounded => events.len(),
-        Bound::Included(id) => events.partition_point(|event| event.id <= id),
-        Bound::Excluded(id) => events.partition_point(|event| event.id < id),
-    };
-    &events[begin..end.max(begin)]
+    &events[begin..end_of(events, |event| event.id, range.to).max(begin)]
+}
+
+/// How many of these, which are in the order of their ids, come before the end of a range.
+fn end_of<T>(sorted: &[T], id: impl Fn(&T) -> EventId, to: Bound<EventId>) -> usize {
+    match to {
+        Bound::Unbounded => sorted.len(),
+        Bound::Included(to) => sorted.partition_point(|one| id(one) <= to),
+        Bound::Excluded(to) => sorted.partition_point(|one| id(one) < to),
+    }
 }

@@ -16,7 +16,7 @@ use tracing::debug;
 
 use crate::{
     Archive, Damage, DamagedObject, Error, Manifest, SegmentBuilder,
-    builder::{BuiltSegment, Extent},
+    builder::Extent,
     manifest::{SealedManifest, directory, file_name, file_path, file_prefix, manifest_path},
     parquet_file::ParquetReader,
     storage::Created,
@@ -33,7 +33,7 @@ impl Archive {
     /// # Panics
     /// When the segment is empty.
     pub async fn seal(&self, builder: SegmentBuilder, now: Timestamp) -> Result<Manifest, Error> {
-        let BuiltSegment { file, extent: Extent { family, first, last }, before, chain } = builder.finish().await?;
+        let (file, Extent { family, first, last }, [before, chain]) = builder.finish().await?;
         self.refresh(first.partition, family).await?;
         let previous = self.newest_indexed(first.partition, family).await?;
         if let Some(SealedManifest { manifest, .. }) = previous.as_deref() {
