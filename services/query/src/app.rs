@@ -6,8 +6,9 @@ use hemostat_core::{Policy, Projection};
 use hemostat_history::{History, Position, Progress, as_of};
 use hemostat_log::Log;
 use hemostat_runtime::read_model;
+use hemostat_schema::EventId;
 
-use crate::problem::Problem;
+use crate::{ask::parse, problem::Problem};
 
 /// The state that the handlers share.
 #[derive(Debug, Clone)]
@@ -21,6 +22,12 @@ pub struct App {
 }
 
 impl App {
+    /// The id of an event or a dead letter.
+    pub fn id(&self, key: &str, unknown: fn(&str) -> Problem) -> Result<EventId, Problem> {
+        let id: Option<EventId> = parse("id", Some(key))?;
+        id.filter(|id| id.partition.0 < self.log.partitions()).ok_or_else(|| unknown(key))
+    }
+
     /// All rows, at present or as of a position in history.
     pub async fn rows<P: Projection>(&self, then: Option<Position>) -> Result<Vec<(String, P::Row)>, Problem> {
         Ok(match then {

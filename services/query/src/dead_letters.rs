@@ -3,11 +3,10 @@
 use axum::{Json, extract::State};
 use hemostat_log::{DeadLetter, Error};
 use hemostat_runtime::dead_letters;
-use hemostat_schema::EventId;
 
 use crate::{
     app::App,
-    ask::{Ask, Key, NoParameters, parse},
+    ask::{Ask, Key, NoParameters},
     guard::NotCrossSite,
     problem::{Document, Problem},
     wire,
@@ -64,7 +63,7 @@ pub async fn redrive(
     Key(key): Key,
     _: Ask<NoParameters>,
 ) -> Result<Json<wire::Redriven>, Problem> {
-    let id = parse_id(&app, &key)?;
+    let id = app.id(&key, Problem::unknown_dead_letter)?;
     let redriven = dead_letters::redrive(&app.history, id).await.map_err(|error| match error {
         Error::Invalid { reason, .. } => Problem::cannot_redrive(reason),
         error => error.into(),
@@ -97,14 +96,9 @@ pub async fn discard(
     Key(key): Key,
     _: Ask<NoParameters>,
 ) -> Result<Json<wire::DeadLetter>, Problem> {
-    let discarded = dead_letters::discard(&*app.log, parse_id(&app, &key)?).await?;
+    let discarded = dead_letters::discard(&*app.log, app.id(&key, Problem::unknown_dead_letter)?).await?;
     let letter = discarded.ok_or_else(|| Problem::unknown_dead_letter(&key))?;
     Ok(Json(with_event(&app, &letter).await?))
-}
-
-fn parse_id(app: &App, key: &str) -> Result<EventId, Problem> {
-    let id: EventId = parse("id", Some(key))?.ok_or_else(|| Problem::unknown_dead_letter(key))?;
-    if id.partition.0 < app.log.partitions() { Ok(id) } else { Err(Problem::unknown_dead_letter(key)) }
 }
 
 async fn with_event(app: &App, letter: &DeadLetter) -> Result<wire::DeadLetter, Problem> {

@@ -2,11 +2,10 @@
 
 use axum::{Json, extract::State};
 use hemostat_history::select::{self, PageLimits};
-use hemostat_schema::EventId;
 
 use crate::{
     app::App,
-    ask::{Ask, EventsAsk, Key, NoParameters, parse},
+    ask::{Ask, EventsAsk, Key, NoParameters},
     problem::{Document, Problem},
     wire::{Event, Events},
 };
@@ -56,10 +55,7 @@ pub async fn list(State(app): State<App>, Ask(ask): Ask<EventsAsk>) -> Result<Js
     ),
 )]
 pub async fn get(State(app): State<App>, Key(key): Key, _: Ask<NoParameters>) -> Result<Json<Event>, Problem> {
-    let id: EventId = parse("id", Some(&key))?.ok_or_else(|| Problem::unknown_event(&key))?;
-    if id.partition.0 >= app.log.partitions() {
-        return Err(Problem::unknown_event(&key));
-    }
+    let id = app.id(&key, Problem::unknown_event)?;
     let entry = app.history.get(id).await?.ok_or_else(|| Problem::unknown_event(&key))?;
     Ok(Json(Event::from(&entry)))
 }
