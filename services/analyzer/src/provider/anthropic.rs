@@ -160,7 +160,6 @@ impl Provider for Anthropic {
 #[derive(Debug, Deserialize)]
 struct Reply {
     content: Vec<Block>,
-    #[serde(default)]
     stop_reason: Option<String>,
     #[serde(default)]
     usage: Tokens,
@@ -168,21 +167,15 @@ struct Reply {
 
 #[derive(Debug, Deserialize)]
 struct Block {
-    #[serde(default)]
     input: Option<Value>,
-    #[serde(default)]
     text: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 struct Tokens {
-    #[serde(default)]
     input_tokens: Option<u64>,
-    #[serde(default)]
     output_tokens: Option<u64>,
-    #[serde(default)]
     cache_creation_input_tokens: Option<u64>,
-    #[serde(default)]
     cache_read_input_tokens: Option<u64>,
 }
 

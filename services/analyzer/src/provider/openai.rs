@@ -290,10 +290,8 @@ impl Provider for OpenAi {
 struct Reply {
     #[serde(default)]
     choices: Vec<Choice>,
-    #[serde(default)]
     usage: Option<Tokens>,
     /// Some servers send errors with status 200.
-    #[serde(default)]
     error: Option<Value>,
 }
 
@@ -301,23 +299,18 @@ struct Reply {
 struct Choice {
     #[serde(default)]
     message: Message,
-    #[serde(default)]
     finish_reason: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 struct Message {
-    #[serde(default)]
     content: Option<Value>,
-    #[serde(default)]
     refusal: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 struct Tokens {
-    #[serde(default)]
     prompt_tokens: Option<u64>,
-    #[serde(default)]
     completion_tokens: Option<u64>,
 }
 
