@@ -357,8 +357,8 @@ impl Effect for Echo {
     }
 
     async fn run(&self, event: &Recorded, guard: &ExecutionGuard) -> Result<Vec<NewEvent>, Fault> {
-        guard.check()?;
-        Ok(vec![NewEvent::new(event.subject.clone(), guard.now(), Tested { by: "bench".into() })])
+        guard.check_lease()?;
+        Ok(vec![NewEvent::new(event.subject.clone(), guard.began_at(), Tested { by: "bench".into() })])
     }
 }
 

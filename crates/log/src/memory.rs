@@ -27,8 +27,6 @@ pub struct MemoryLog {
     now: Box<dyn Fn() -> Timestamp + Send + Sync>,
     /// By group and member: when its heartbeat expires.
     members: Mutex<BTreeMap<String, BTreeMap<String, Timestamp>>>,
-    /// What [`Log::confirm`] answers if the event exists.
-    confirmed: Mutex<Confirmed>,
     partitions: Vec<(Mutex<History>, watch::Sender<u64>)>,
 }
 
@@ -44,14 +42,8 @@ impl MemoryLog {
         Self {
             now: Box::new(now),
             members: Mutex::default(),
-            confirmed: Mutex::new(Confirmed::Durable),
             partitions: (0..partitions.max(1)).map(history).collect(),
         }
-    }
-
-    /// Sets what [`Log::confirm`] answers from now on; initially [`Confirmed::Durable`].
-    pub fn pretend(&self, confirmed: Confirmed) {
-        *lock(&self.confirmed) = confirmed;
     }
 
     /// Appends an entry without any check, as a broken or a later program might.
@@ -175,7 +167,7 @@ impl Log for MemoryLog {
             return Err(Error::Fenced { group: lease.group.clone(), partition: lease.partition });
         }
         let known = self.get(id).await?.is_some();
-        Ok(if known { *lock(&self.confirmed) } else { Confirmed::EventMissing })
+        Ok(if known { Confirmed::Durable } else { Confirmed::EventMissing })
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), Error> {

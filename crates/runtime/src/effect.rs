@@ -1,17 +1,17 @@
 //! Effects: something is executed in the world because of an event, and its outcome is appended as another event.
 //!
-//! Redis and the world cannot change in one commit, so an effect is executed at least once. Three checks make it safe:
+//! The log and the world cannot change in one commit, so an effect is executed at least once. An effect that must not be
+//! repeated asks three questions of its [`ExecutionGuard`]:
 //!
 //! ```text
-//!   intent (event) ──► check ──► confirm_durable ──► redelivered? ──► execute ──► commit: outcome, acknowledgement
-//!                        │             │                  │ ask the world whether it was executed before
-//!                        │             └ the intent is not replicated: do not execute, say why
-//!                        └ the lease may have expired: wait, or leave it to the next holder
+//!   intent (event) ──► redelivered? ──► confirm_durable ──► check_lease ──► execute ──► commit: outcome, acknowledgement
+//!                        │                │                   └ the lease may have expired: wait, or leave it to the next holder
+//!                        │                └ the intent is not replicated: do not execute, say why
+//!                        └ an earlier attempt may have succeeded: ask the world before executing
 //! ```
 //!
-//! [`ExecutionGuard::check`] refuses when this process may no longer hold the lease, [`ExecutionGuard::redelivered`] says
-//! that an earlier attempt may have succeeded, and [`ExecutionGuard::confirm_durable`] ensures that the event cannot be lost
-//! with a server.
+//! Every effect calls [`ExecutionGuard::check_lease`], last, since the other two take time. The other two are for effects that
+//! cannot be repeated: the alerter calls neither.
 
 mod worker;
 
@@ -29,7 +29,7 @@ use tracing::debug;
 pub use self::worker::{EffectWorker, effect, effect_on_hosts};
 use crate::{
     context::Context,
-    lease::{LeaseGuard, LeaseUncertain},
+    lease::{LeaseHandle, LeaseMayHaveExpired},
 };
 
 /// Something that is executed in the world because of an event.
@@ -43,16 +43,17 @@ pub trait Effect: Send + Sync + 'static {
     /// Whether `event` asks for this effect.
     fn wants(&self, event: &Recorded) -> bool;
 
-    /// How long an event waits for a process that serves its host; `None` where this process does. Until then it is neither
-    /// executed nor dead-lettered, and the lease is handed over as soon as such a process runs. After that
-    /// [`run`](Self::run) is called here and must say that nothing was executed. Only for [`effect_on_hosts`].
+    /// Until when an event is left to another process, because this one does not serve its host; `None` if it does. The lease
+    /// is handed over as soon as a process that serves the host runs. If none has taken the event by then, [`run`](Self::run)
+    /// is called here and must say that nothing was executed. Only for [`effect_on_hosts`].
     fn delegated_until(&self, _event: &Recorded) -> Option<Timestamp> {
         None
     }
 
-    /// Executes the effect and returns its outcome: one or more events. An event without a cause gets `event` as its cause.
+    /// Executes the effect and returns the events of its outcome, which may be none. An event without a cause gets `event` as
+    /// its cause.
     ///
-    /// Call [`ExecutionGuard::check`] right before touching the world. The effects of one subject run one after another in
+    /// Call [`ExecutionGuard::check_lease`] right before touching the world. The effects of one subject run one after another in
     /// the order of their events; those of several subjects run concurrently.
     async fn run(&self, event: &Recorded, guard: &ExecutionGuard) -> Result<Vec<NewEvent>, Fault>;
 
@@ -65,7 +66,8 @@ pub trait Effect: Send + Sync + 'static {
 /// Why an effect has no outcome.
 #[derive(Debug)]
 pub enum Fault {
-    /// A later attempt may succeed: retried with backoff, [`Effect::retries`] times.
+    /// A later attempt may succeed: retried with backoff, [`Effect::retries`] times; after [`LeaseMayHaveExpired`] until the
+    /// lease is certain again or has ended.
     Retry(anyhow::Error),
     /// No attempt can succeed: the event becomes a dead letter, visible in the API.
     DeadLetter(anyhow::Error),
@@ -79,14 +81,17 @@ impl fmt::Display for Fault {
     }
 }
 
-/// The checks before a side effect: of the lease and of the intent's durability.
+/// Guards one attempt to execute an effect: whether an earlier attempt may have succeeded, whether the intent is durable, and
+/// whether this process certainly holds the lease.
 #[derive(Debug)]
 pub struct ExecutionGuard {
     ctx: Context,
-    lease: LeaseGuard,
+    lease: LeaseHandle,
     event: (Family, EventId),
     redelivered: bool,
-    now: Timestamp,
+    began_at: Timestamp,
+    /// `check_lease` has allowed this attempt to touch the world.
+    allowed: AtomicBool,
     /// The event was durable when it was checked, and stays so.
     durable: AtomicBool,
 }
@@ -101,12 +106,14 @@ pub struct NotDurable {
 }
 
 impl ExecutionGuard {
-    pub(crate) fn new(ctx: &Context, lease: LeaseGuard, event: &Recorded, redelivered: bool) -> Self {
-        let (now, event) = (ctx.clock.now(), (event.family(), event.id));
-        Self { ctx: ctx.clone(), lease, event, redelivered, now, durable: AtomicBool::new(false) }
+    pub(crate) fn new(ctx: &Context, lease: LeaseHandle, event: &Recorded, redelivered: bool) -> Self {
+        let (began_at, event) = (ctx.clock.now(), (event.family(), event.id));
+        let (allowed, durable) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { ctx: ctx.clone(), lease, event, redelivered, began_at, allowed, durable }
     }
 
-    /// Whether an earlier attempt was begun, here or by a process that crashed: it may have succeeded.
+    /// Whether an earlier attempt may have executed the effect: one of this process that [`check_lease`](Self::check_lease)
+    /// allowed, or one of an earlier delivery.
     pub fn redelivered(&self) -> bool {
         self.redelivered
     }
@@ -115,12 +122,21 @@ impl ExecutionGuard {
     ///
     /// # Errors
     /// When the lease may have expired, as in a process that was frozen. Return the error as it is.
-    pub fn check(&self) -> Result<(), Fault> {
-        if self.lease.is_certain() { Ok(()) } else { Err(Fault::Retry(anyhow!(LeaseUncertain))) }
+    pub fn check_lease(&self) -> Result<(), Fault> {
+        if !self.lease.is_surely_held() {
+            return Err(Fault::Retry(anyhow!(LeaseMayHaveExpired)));
+        }
+        self.allowed.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Whether this attempt may have touched the world.
+    pub(crate) fn was_allowed(&self) -> bool {
+        self.allowed.load(Ordering::Relaxed)
     }
 
     /// Checks that the event is as durable as the configuration demands; `None` when it is. Call it before touching the
-    /// world; a second call costs nothing.
+    /// world. Once it is, a second call costs nothing.
     ///
     /// # Errors
     /// When it cannot be checked now. Return the error as it is.
@@ -131,25 +147,25 @@ impl ExecutionGuard {
         }
         let (lease, ttl) = (self.lease.lease(), self.ctx.lease_ttl);
         match log.confirm(lease, ttl, self.event, wanted, self.ctx.durable_within).await {
-            Ok(Confirmed::Safe) => {
+            Ok(Confirmed::Durable) => {
                 self.durable.store(true, Ordering::Relaxed);
                 Ok(None)
             }
-            Ok(Confirmed::Short { replicas }) => Ok(Some(NotDurable { wanted, replicas })),
-            Ok(Confirmed::Lost) => {
+            Ok(Confirmed::NotInTime { replicas }) => Ok(Some(NotDurable { wanted, replicas })),
+            Ok(Confirmed::EventMissing) => {
                 Err(Fault::DeadLetter(anyhow!("the intent {} is not on the log any more", self.event.1)))
             }
             // As with the lease: the worker waits until the log is back, or another process takes over.
             Err(error) if error.is_transient() || matches!(error, Error::Fenced { .. }) => {
                 debug!("{error}");
-                Err(Fault::Retry(anyhow!(LeaseUncertain)))
+                Err(Fault::Retry(anyhow!(LeaseMayHaveExpired)))
             }
             Err(error) => Err(Fault::Retry(error.into())),
         }
     }
 
     /// When this attempt began.
-    pub fn now(&self) -> Timestamp {
-        self.now
+    pub fn began_at(&self) -> Timestamp {
+        self.began_at
     }
 }

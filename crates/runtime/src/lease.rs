@@ -34,69 +34,71 @@ use crate::{
     metrics::Metric,
 };
 
-/// The lease may have expired, so a side effect must not happen.
+/// The lease may have expired, so this process must not cause a side effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the lease may have expired, so nothing may be executed")]
-pub struct LeaseUncertain;
+pub struct LeaseMayHaveExpired;
 
-/// A view of a held lease, renewed in the background. Clones share the same lease.
+/// A handle on a lease that this process acquired, to check it and to wait for its end. Clones share the same lease;
+/// dropping one does not release it.
 #[derive(Clone)]
-pub struct LeaseGuard(Arc<Shared>);
+pub struct LeaseHandle(Arc<Shared>);
 
 struct Shared {
     lease: Lease,
     ttl: Duration,
     /// Until when the lease is certainly held, on each clock.
     deadline: Mutex<(Instant, SystemTime)>,
-    /// Cancelled when the lease is lost or released.
+    /// Cancelled when the lease is lost or released, or its [`LeaseGuard`] is dropped.
     ended: CancellationToken,
     /// The member to which the partition has been reassigned.
     hand_over_to: watch::Sender<Option<String>>,
 }
 
-/// The owner of a held lease. Dropping it ends the renewal, and the lease expires.
+/// Owns a held lease and its renewal in the background. Dropping it ends the renewal, and the lease expires.
 #[derive(Debug)]
-pub(crate) struct HeldLease {
-    pub guard: LeaseGuard,
+pub(crate) struct LeaseGuard {
+    pub handle: LeaseHandle,
     log: Arc<dyn Log>,
     _renewal: DropGuard,
 }
 
-impl HeldLease {
-    /// Acquires the lease if it is free and renews it every third of its time to live; `None` when another process holds
-    /// it. As a `member`, it heartbeats with each renewal and learns when the partition is reassigned.
+impl LeaseGuard {
+    /// Acquires the lease, unless another process holds it (`None`), and renews it every third of its time to live. A lease
+    /// that this process holds already is acquired again, under a new epoch. With a `member`, each renewal also heartbeats and
+    /// learns when the partition is reassigned.
     pub async fn acquire(
         ctx: &Context,
         partition: Partition,
         group: &str,
         member: Option<Member>,
     ) -> Result<Option<Self>, Error> {
-        let sent = (Instant::now(), SystemTime::now());
+        let sent_at = (Instant::now(), SystemTime::now());
         let Some(lease) = ctx.log.acquire(partition, group, &ctx.owner, ctx.lease_ttl).await? else { return Ok(None) };
-        let guard = LeaseGuard::new(lease, ctx.lease_ttl, sent);
-        tokio::spawn(guard.clone().renew(ctx.log.clone(), member, ctx.shutdown.clone()));
-        let renewal = guard.0.ended.clone().drop_guard();
-        Ok(Some(Self { guard, log: ctx.log.clone(), _renewal: renewal }))
+        let handle = LeaseHandle::new(lease, ctx.lease_ttl, sent_at);
+        tokio::spawn(handle.clone().renew(ctx.log.clone(), member, ctx.shutdown.clone()));
+        let renewal = handle.0.ended.clone().drop_guard();
+        Ok(Some(Self { handle, log: ctx.log.clone(), _renewal: renewal }))
     }
 
-    /// Releases the lease, so that a standby takes over at once. It expires by itself when the log does not answer within
-    /// two seconds.
+    /// Releases the lease, so that a standby can acquire it at its next attempt. The lease expires by itself if the log does
+    /// not answer within two seconds.
     pub async fn release(self) {
-        self.guard.0.ended.cancel();
-        match timeout(Duration::from_secs(2), self.log.release(self.guard.lease())).await {
+        self.handle.0.ended.cancel();
+        match timeout(Duration::from_secs(2), self.log.release(self.handle.lease())).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => debug!("could not release the lease of {}: {error}", self.guard.lease().group),
-            Err(_) => debug!("could not release the lease of {} in time", self.guard.lease().group),
+            Ok(Err(error)) => debug!("could not release the lease of {}: {error}", self.handle.lease().group),
+            Err(_) => debug!("could not release the lease of {} in time", self.handle.lease().group),
         }
     }
 }
 
-impl LeaseGuard {
-    fn new(lease: Lease, ttl: Duration, sent: (Instant, SystemTime)) -> Self {
-        let (deadline, ended, hand_over_to) = (Mutex::new(sent), CancellationToken::new(), watch::Sender::new(None));
-        let guard = Self(Arc::new(Shared { lease, ttl, deadline, ended, hand_over_to }));
-        guard.extend(sent);
-        guard
+impl LeaseHandle {
+    fn new(lease: Lease, ttl: Duration, sent_at: (Instant, SystemTime)) -> Self {
+        let (deadline, ended, hand_over_to) = (Mutex::new(sent_at), CancellationToken::new(), watch::Sender::new(None));
+        let handle = Self(Arc::new(Shared { lease, ttl, deadline, ended, hand_over_to }));
+        handle.set_deadline(sent_at);
+        handle
     }
 
     /// The lease itself.
@@ -104,8 +106,8 @@ impl LeaseGuard {
         &self.0.lease
     }
 
-    /// Whether this process certainly holds the lease at this moment.
-    pub fn is_certain(&self) -> bool {
+    /// Whether this process certainly holds the lease now.
+    pub fn is_surely_held(&self) -> bool {
         let (monotonic, wall) = *self.0.deadline.lock().unwrap_or_else(PoisonError::into_inner);
         !self.has_ended() && Instant::now() < monotonic && SystemTime::now() < wall
     }
@@ -135,12 +137,12 @@ impl LeaseGuard {
     }
 
     /// Sets the deadline: the time to live, less a tenth as margin, after the renewal was sent.
-    fn extend(&self, (monotonic, wall): (Instant, SystemTime)) {
+    fn set_deadline(&self, (monotonic, wall): (Instant, SystemTime)) {
         let certain = self.0.ttl - self.0.ttl / 10;
         *self.0.deadline.lock().unwrap_or_else(PoisonError::into_inner) = (monotonic + certain, wall + certain);
     }
 
-    /// Sets the gauge again: the exporter drops a gauge that is not set for some time.
+    /// Sets the gauge `lease_held` again: the exporter drops a gauge that is not set for some time.
     fn set_gauge(&self) {
         if !self.has_ended() {
             let partition = self.lease().partition.to_string();
@@ -156,17 +158,17 @@ impl LeaseGuard {
                 () = self.ended() => return,
                 () = sleep(pause) => {}
             }
-            let sent = (Instant::now(), SystemTime::now());
+            let renewal_sent_at = (Instant::now(), SystemTime::now());
             match log.renew(self.lease(), self.0.ttl).await {
                 Ok(true) => {
-                    self.extend(sent);
+                    self.set_deadline(renewal_sent_at);
                     self.set_gauge();
                 }
                 Ok(false) => return self.0.ended.cancel(),
                 // The worker meets the same error and reports it; the lease may still be held when the log is back.
                 Err(error) => debug!("could not renew the lease of {}: {error}", self.lease().group),
             }
-            // A process that shuts down has deregistered and must not join again.
+            // A process that shuts down deregisters and must not join again.
             let Some(member) = member.as_ref().filter(|_| !shutdown.is_cancelled()) else { continue };
             match member.heartbeat().await {
                 Ok(assignment) => {
@@ -183,9 +185,9 @@ impl LeaseGuard {
     }
 }
 
-impl fmt::Debug for LeaseGuard {
+impl fmt::Debug for LeaseHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LeaseGuard").field("lease", self.lease()).field("certain", &self.is_certain()).finish()
+        f.debug_struct("LeaseGuard").field("lease", self.lease()).field("certain", &self.is_surely_held()).finish()
     }
 }
 
@@ -197,26 +199,29 @@ mod tests {
         Lease { partition: Partition(0), group: "g".into(), owner: "me".into(), epoch: 1 }
     }
 
-    /// A lease of ten seconds whose renewal was sent this long ago, by each clock.
-    fn renewed(monotonic: Duration, wall: Duration) -> LeaseGuard {
+    /// A lease of ten seconds whose last renewal was sent this long ago, by each clock.
+    fn renewed(monotonic: Duration, wall: Duration) -> LeaseHandle {
         let monotonic =
             Instant::now().checked_sub(monotonic).expect("the machine runs longer than this test looks back");
-        LeaseGuard::new(lease(), Duration::from_secs(10), (monotonic, SystemTime::now() - wall))
+        LeaseHandle::new(lease(), Duration::from_secs(10), (monotonic, SystemTime::now() - wall))
     }
 
     #[test]
     fn a_lease_is_certain_only_until_a_margin_before_it_expires() {
         let secs = Duration::from_secs;
-        assert!(renewed(secs(0), secs(0)).is_certain());
-        assert!(renewed(secs(5), secs(5)).is_certain());
-        assert!(!renewed(Duration::from_millis(9_001), secs(0)).is_certain(), "a process that was frozen must not act");
-        assert!(!renewed(secs(0), secs(60)).is_certain(), "the machine slept, and its monotonic clock with it");
+        assert!(renewed(secs(0), secs(0)).is_surely_held());
+        assert!(renewed(secs(5), secs(5)).is_surely_held());
+        assert!(
+            !renewed(Duration::from_millis(9_001), secs(0)).is_surely_held(),
+            "a process that was frozen must not act"
+        );
+        assert!(!renewed(secs(0), secs(60)).is_surely_held(), "the machine slept, and its monotonic clock with it");
     }
 
     #[test]
     fn a_released_lease_is_not_certain() {
-        let guard = renewed(Duration::ZERO, Duration::ZERO);
-        guard.0.ended.cancel();
-        assert!(!guard.is_certain());
+        let handle = renewed(Duration::ZERO, Duration::ZERO);
+        handle.0.ended.cancel();
+        assert!(!handle.is_surely_held());
     }
 }

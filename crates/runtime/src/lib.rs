@@ -39,7 +39,7 @@ pub use decide::{DecideWorker, decider};
 pub use effect::{Effect, EffectWorker, ExecutionGuard, Fault, NotDurable, effect, effect_on_hosts};
 pub use health::{Health, WorkerStatus};
 pub use hemostat_log as log;
-pub use lease::{LeaseGuard, LeaseUncertain};
+pub use lease::{LeaseHandle, LeaseMayHaveExpired};
 pub use metrics::Metric;
 pub use producer::{Producer, ProducerError};
 pub use project::{ProjectWorker, projection};

@@ -1,8 +1,8 @@
-//! Membership and assignment: which process does a group's work in a partition.
+//! Membership and assignment: which process does the work of a consumer group in a partition.
 //!
 //! There is no coordinator. Each process that can do the work heartbeats into the group's membership list
-//! ([`Log::heartbeat`]) and computes the same round-robin assignment from that list. The numbers of partitions of two members
-//! differ by at most one:
+//! ([`Log::heartbeat`]) and computes the same round-robin assignment from that list. Each member is assigned the same number
+//! of partitions, give or take one:
 //!
 //! ```text
 //!   members, sorted     a  b  c
@@ -10,13 +10,14 @@
 //!   assigned to         b  c  a  b  c  a      member number (partition + hash of the group) mod number of members
 //! ```
 //!
-//! A process acquires a free lease only if the partition is assigned to it. When a process crashes or freezes, its
-//! membership expires together with its lease, and the partition is assigned to another member. A lease holder to which the
+//! A worker acquires a free lease only if the partition is assigned to its process; a [`Producer`](crate::Producer) has no
+//! membership and acquires any free lease. When a process crashes or freezes, its membership and its lease expire after the
+//! same time to live, and the partition is assigned to another member. A lease holder to which the
 //! partition is no longer assigned drains and hands over, but only after two consecutive heartbeats that agree: one late
 //! heartbeat does not rebalance.
 //!
-//! Where each member serves only some hosts, the lease holder can request a handoff to one that serves a host:
-//! [`host_affinity`].
+//! Where each member serves only some hosts, the lease holder can request a handoff to a member that serves a host. While
+//! the request is pending, only such members are candidates for the partition: [`host_affinity`].
 
 mod host_affinity;
 
@@ -27,19 +28,19 @@ use hemostat_schema::{HostName, Partition, fnv1a};
 use tokio::time::timeout;
 use tracing::debug;
 
-use self::host_affinity::{MemberList, handoff_request, member_entry};
+use self::host_affinity::{MemberList, member_entry, request_entry};
 use crate::context::Context;
 
-/// This process as a member of the processes that can do a group's work in a partition. Cheap to clone.
+/// This process's membership in a consumer group, for one partition. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Member {
     log: Arc<dyn Log>,
     /// The name of the membership list.
-    list: Arc<str>,
+    list_name: Arc<str>,
     group: Arc<str>,
     partition: Partition,
     /// The name of this process.
-    owner: Arc<str>,
+    process: Arc<str>,
     /// The hosts that this process serves; `None` for all.
     hosts: Option<Arc<[HostName]>>,
     ttl: Duration,
@@ -57,28 +58,28 @@ pub(crate) enum Assignment {
 impl Member {
     /// A member that serves all hosts. It joins with its first [`heartbeat`](Self::heartbeat).
     pub fn new(ctx: &Context, partition: Partition, group: &str) -> Self {
-        let (group, owner): (Arc<str>, _) = (group.into(), ctx.owner.as_str().into());
-        let (log, list) = (ctx.log.clone(), group.clone());
-        Self { log, list, group, partition, owner, hosts: None, ttl: ctx.lease_ttl }
+        let (group, process): (Arc<str>, _) = (group.into(), ctx.owner.as_str().into());
+        let (log, list_name) = (ctx.log.clone(), group.clone());
+        Self { log, list_name, group, partition, process, hosts: None, ttl: ctx.lease_ttl }
     }
 
-    /// The same member, serving these hosts only. Its membership list is that of the partition, and all members of that
-    /// list name the hosts they serve.
-    pub fn serving(self, hosts: Arc<[HostName]>) -> Self {
-        Self { list: format!("{}/{}", self.group, self.partition).into(), hosts: Some(hosts), ..self }
+    /// The same member with host affinity: it serves these hosts only. It then uses a membership list of the partition, not
+    /// of the whole group; all members of that list name the hosts that they serve.
+    pub fn with_host_affinity(self, hosts: Arc<[HostName]>) -> Self {
+        Self { list_name: format!("{}/{}", self.group, self.partition).into(), hosts: Some(hosts), ..self }
     }
 
     /// The entry of this process in the membership list.
     fn entry(&self) -> String {
         match &self.hosts {
-            Some(hosts) => member_entry(&self.owner, hosts),
-            None => self.owner.to_string(),
+            Some(hosts) => member_entry(&self.process, hosts),
+            None => self.process.to_string(),
         }
     }
 
     /// Renews the membership for its time to live; returns the list.
     async fn renew(&self) -> Result<Vec<String>, Error> {
-        self.log.heartbeat(&self.list, &self.entry(), self.ttl).await
+        self.log.heartbeat(&self.list_name, &self.entry(), self.ttl).await
     }
 
     /// Renews the membership; returns the assignment of the partition.
@@ -88,37 +89,41 @@ impl Member {
             Some(_) => MemberList::parse(&list).candidates(),
             None => list.iter().map(String::as_str).collect(),
         };
-        Ok(match assigned(&candidates, &self.group, self.partition) {
-            Some(owner) if *owner != *self.owner => Assignment::Other(owner.to_owned()),
+        Ok(match assignee(&candidates, &self.group, self.partition) {
+            Some(process) if *process != *self.process => Assignment::Other(process.to_owned()),
             _ => Assignment::ThisProcess,
         })
     }
 
     /// Publishes a handoff request for `host`, so that the partition is assigned to a member that serves it; returns that
-    /// member. `None` when no member serves the host.
+    /// member. `None` when no member serves the host, or this member has no host affinity.
     pub async fn request_handoff(&self, host: &HostName) -> Result<Option<String>, Error> {
+        if self.hosts.is_none() {
+            return Ok(None);
+        }
         let list = self.renew().await?;
-        let servers = MemberList::parse(&list).servers(host.as_str());
-        let Some(server) = assigned(&servers, &self.group, self.partition) else { return Ok(None) };
-        self.log.heartbeat(&self.list, &handoff_request(host), self.ttl).await?;
-        Ok(Some(server.to_owned()))
+        let members = MemberList::parse(&list).members_serving(host.as_str());
+        let Some(successor) = assignee(&members, &self.group, self.partition) else { return Ok(None) };
+        // The request is an entry of the list and expires like a membership that is not renewed.
+        self.log.heartbeat(&self.list_name, &request_entry(host), self.ttl).await?;
+        Ok(Some(successor.to_owned()))
     }
 
     /// Deletes the handoff requests for the hosts of this process, which now holds the lease.
-    pub async fn accept_handoff(&self) -> Result<(), Error> {
+    pub async fn clear_handoff_requests(&self) -> Result<(), Error> {
         let Some(hosts) = &self.hosts else { return Ok(()) };
         let list = self.renew().await?;
         let members = MemberList::parse(&list);
-        for host in hosts.iter().filter(|host| members.is_requested(host)) {
-            self.log.deregister(&self.list, &handoff_request(host)).await?;
+        for host in hosts.iter().filter(|host| members.handoff_requested(host)) {
+            self.log.deregister(&self.list_name, &request_entry(host)).await?;
         }
         Ok(())
     }
 
-    /// Ends the membership at once, so that the other members need not wait until it expires. It expires by itself when the
+    /// Ends the membership, so that the other members need not wait until it expires. The membership expires by itself if the
     /// log does not answer within two seconds.
     pub async fn deregister(&self) {
-        match timeout(Duration::from_secs(2), self.log.deregister(&self.list, &self.entry())).await {
+        match timeout(Duration::from_secs(2), self.log.deregister(&self.list_name, &self.entry())).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => debug!("could not deregister from {}: {error}", self.group),
             Err(_) => debug!("could not deregister from {} in time", self.group),
@@ -127,13 +132,14 @@ impl Member {
 }
 
 /// The member among `members`, which are sorted, to which the partition is assigned.
-fn assigned<'a>(members: &[&'a str], group: &str, partition: Partition) -> Option<&'a str> {
+fn assignee<'a>(members: &[&'a str], group: &str, partition: Partition) -> Option<&'a str> {
     let count = u64::try_from(members.len()).ok()?;
     let index = (hash(group) + u64::from(partition.0)).checked_rem(count)?;
     members.get(usize::try_from(index).ok()?).copied()
 }
 
-/// The same in every build and on every machine. With a single partition it spreads the groups over the members.
+/// Hashes a group's name, the same in every build and on every machine. It spreads the groups over the members even with a
+/// single partition.
 fn hash(text: &str) -> u64 {
     // The upper half: the lowest bits depend on little more than the parity of the letters.
     fnv1a(text.as_bytes()) >> 32
@@ -145,23 +151,23 @@ mod tests {
 
     use super::*;
 
-    fn shares(members: usize, group: &str, partitions: u16) -> Vec<usize> {
+    fn partitions_per_member(members: usize, group: &str, partitions: u16) -> Vec<usize> {
         let names: Vec<String> = (0..members).map(|n| format!("p{n}")).collect();
         let members: Vec<&str> = names.iter().map(String::as_str).collect();
-        let mut shares: BTreeMap<&str, usize> = members.iter().map(|name| (*name, 0)).collect();
+        let mut counts: BTreeMap<&str, usize> = members.iter().map(|name| (*name, 0)).collect();
         for partition in (0..partitions).map(Partition) {
-            *shares.get_mut(assigned(&members, group, partition).unwrap()).unwrap() += 1;
+            *counts.get_mut(assignee(&members, group, partition).unwrap()).unwrap() += 1;
         }
-        shares.into_values().collect()
+        counts.into_values().collect()
     }
 
     #[test]
     fn partitions_are_spread_evenly() {
         for members in 1..9 {
             for partitions in 0..40 {
-                let shares = shares(members, "triage", partitions);
-                let (least, most) = (shares.iter().min().unwrap(), shares.iter().max().unwrap());
-                assert!(most - least <= 1, "{members} members, {partitions} partitions: {shares:?}");
+                let counts = partitions_per_member(members, "triage", partitions);
+                let (least, most) = (counts.iter().min().unwrap(), counts.iter().max().unwrap());
+                assert!(most - least <= 1, "{members} members, {partitions} partitions: {counts:?}");
             }
         }
     }
@@ -172,14 +178,14 @@ mod tests {
         for members in 2..4 {
             let names: Vec<String> = (0..members).map(|n| format!("p{n}")).collect();
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            let taken: std::collections::BTreeSet<_> =
-                groups.iter().map(|group| assigned(&names, group, Partition(0)).unwrap()).collect();
-            assert_eq!(taken.len(), members, "{taken:?}");
+            let assignees: std::collections::BTreeSet<_> =
+                groups.iter().map(|group| assignee(&names, group, Partition(0)).unwrap()).collect();
+            assert_eq!(assignees.len(), members, "{assignees:?}");
         }
     }
 
     #[test]
     fn without_members_nothing_is_assigned() {
-        assert_eq!(assigned(&[], "triage", Partition(0)), None);
+        assert_eq!(assignee(&[], "triage", Partition(0)), None);
     }
 }

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 use tracing::info;
 
 use crate::{
-    context::Context, event_metrics, health::WorkerStatus, lease::HeldLease, metrics::Metric, retry::Backoff, trace,
+    context::Context, event_metrics, health::WorkerStatus, lease::LeaseGuard, metrics::Metric, retry::Backoff, trace,
 };
 
 /// The one producer of its group in a partition.
@@ -17,15 +17,16 @@ use crate::{
 pub struct Producer {
     ctx: Context,
     name: String,
-    lease: HeldLease,
+    lease: LeaseGuard,
     seq: u64,
 }
 
 /// Why a producer cannot append any more.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProducerError {
-    /// Another process has taken over: acquire the lease again, and read the state of the world again.
-    #[error("another process has taken over this work")]
+    /// The lease expired or was revoked, and another process may have taken over: acquire the lease again, and read the state
+    /// of the world again.
+    #[error("the lease was lost")]
     LeaseLost,
     /// The process shuts down.
     #[error("the process shuts down")]
@@ -45,7 +46,7 @@ impl Producer {
         let mut backoff = Backoff::connection();
         ctx.health.set(&name, WorkerStatus::Starting);
         loop {
-            let pause = match HeldLease::acquire(ctx, partition, group, None).await {
+            let pause = match LeaseGuard::acquire(ctx, partition, group, None).await {
                 Ok(Some(lease)) => {
                     ctx.health.set(&name, WorkerStatus::Serving);
                     let producer = Self { ctx: ctx.clone(), name, lease, seq: 0 };
@@ -82,7 +83,7 @@ impl Producer {
     ) -> Result<Vec<EventId>, ProducerError> {
         trace::stamp_all(&mut events);
         self.seq += 1;
-        let lease = self.lease.guard.lease().clone();
+        let lease = self.lease.handle.lease().clone();
         let group = lease.group.clone();
         let commit = Commit { seq: Some(self.seq), events, rows, ..Commit::new(lease) };
         let mut backoff = Backoff::connection();
@@ -98,7 +99,7 @@ impl Producer {
                 }
                 Err(CommitError::Log(error)) if error.is_transient() => self.ctx.health.outage(&self.name, &error),
                 Err(CommitError::Log(error)) => return Err(error.into()),
-                Err(CommitError::Stale | CommitError::Lost | CommitError::Conflict(_)) => {
+                Err(CommitError::Fenced | CommitError::AlreadyHandled | CommitError::Conflict(_)) => {
                     self.ctx.health.set(&self.name, WorkerStatus::StandingBy);
                     self.set_gauge(0.0);
                     return Err(ProducerError::LeaseLost);
@@ -111,19 +112,19 @@ impl Producer {
         }
     }
 
-    /// Resolves when another process has taken over.
-    pub async fn lost(&self) {
-        self.lease.guard.ended().await;
+    /// Resolves when the lease is lost.
+    pub async fn lease_lost(&self) {
+        self.lease.handle.ended().await;
     }
 
-    /// Releases the lease, so that a standby takes over at once.
+    /// Releases the lease, so that a standby can acquire it at its next attempt.
     pub async fn release(self) {
         self.set_gauge(0.0);
         self.lease.release().await;
     }
 
     fn set_gauge(&self, is_held: f64) {
-        let lease = self.lease.guard.lease();
+        let lease = self.lease.handle.lease();
         let partition = lease.partition.to_string();
         Metric::LeaseHeld.gauge(&[("group", &lease.group), ("partition", &partition)]).set(is_held);
     }

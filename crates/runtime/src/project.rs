@@ -30,11 +30,11 @@ use tracing::{debug, info, warn};
 use self::view_fold::{FoldedPage, ViewFold};
 use crate::{
     context::Context,
-    lease::LeaseGuard,
+    lease::LeaseHandle,
     metrics::Metric,
     read_model::{FOLDED_COUNT, Generations, decode_row, offset},
     task::Task,
-    worker::{LeasedWorker, Step, Worker, WorkerError, commit_sized, wait_for_append},
+    worker::{LeasedWorker, Step, Worker, WorkerError, commit_handling, wait_for_append},
 };
 
 /// Maximum dead letters that are searched for those of the group.
@@ -133,7 +133,7 @@ impl<P: Projection> ProjectWorker<P> {
         } else {
             debug!("{}/{}: built and served", built.view, self.partition);
         }
-        commit_sized(&self.ctx, &page.change, page.size).await?;
+        commit_handling(&self.ctx, &page.change, page.handled).await?;
         built.set_served();
         self.served = Some(built);
         self.cleaned_up_at = None;
@@ -203,8 +203,8 @@ impl<P: Projection> Worker for ProjectWorker<P> {
         self.partition
     }
 
-    async fn load(&mut self, guard: &LeaseGuard) -> Result<(), WorkerError> {
-        (self.served, self.building, self.lease, self.cleaned_up_at) = (None, None, Some(guard.lease().clone()), None);
+    async fn load(&mut self, handle: &LeaseHandle) -> Result<(), WorkerError> {
+        (self.served, self.building, self.lease, self.cleaned_up_at) = (None, None, Some(handle.lease().clone()), None);
         let log = self.ctx.log.clone();
         let dead_letters = log.dead_letters(self.partition, MAX_DEAD_LETTERS).await?;
         self.dead_letters =
@@ -218,7 +218,7 @@ impl<P: Projection> Worker for ProjectWorker<P> {
         }
         let requested = generations.requested().map(str::to_owned);
         if let Some(view) = requested.or_else(|| self.served.is_none().then(|| generations.next())) {
-            self.building = Some(self.build(view, guard.lease()).await?);
+            self.building = Some(self.build(view, handle.lease()).await?);
         }
         Ok(())
     }
@@ -229,17 +229,17 @@ impl<P: Projection> Worker for ProjectWorker<P> {
         let (mut handled, mut more) = (0, false);
         if let Some(mut served) = self.served.take() {
             let page = served.next_page(&self.ctx, lease.clone(), &mut self.dead_letters).await?;
-            handled += page.size.handled;
+            handled += page.handled.count;
             more |= !page.at_end;
             self.set_gauge(&served.view, &page);
-            if page.size.handled > 0 {
+            if page.handled.count > 0 {
                 served.commit(&self.ctx, page).await?;
             }
             self.served = Some(served);
         }
         if let Some(mut building) = self.building.take() {
             let page = building.next_page(&self.ctx, lease, &mut self.dead_letters).await?;
-            handled += page.size.handled;
+            handled += page.handled.count;
             more |= !page.at_end;
             self.set_gauge(&building.view, &page);
             if page.at_end {
@@ -258,7 +258,7 @@ impl<P: Projection> Worker for ProjectWorker<P> {
             self.clean_up().await?;
             return Ok(Step::Idle { until: None });
         }
-        Ok(Step::Worked { handled, emitted: 0 })
+        Ok(Step::Worked { handled, appended: 0 })
     }
 
     async fn wait(&mut self, until: Option<Timestamp>) {

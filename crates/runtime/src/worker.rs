@@ -4,7 +4,8 @@
 //!   standby ──assigned, lease acquired──► load ──► step ──► wait (append signal, timer) ──► step ...
 //!      ▲                                   │         │
 //!      ├──── lease lost ───────────────────┴─────────┤
-//!      ├──── outage of the log ──────────────────────┤  retry with backoff; reload under a new epoch (fencing token)
+//!      ├──── outage of the log ──────────────────────┤  retry with backoff; then reload under a new epoch (fencing token),
+//!      │                                             │  except effects, which keep their outcomes and their epoch
 //!      └──── reassigned, handoff, or shutdown ───────┘  drain, release the lease
 //! ```
 //!
@@ -26,7 +27,7 @@ use crate::{
     context::Context,
     event_metrics,
     health::WorkerStatus,
-    lease::{HeldLease, LeaseGuard},
+    lease::{LeaseGuard, LeaseHandle},
     membership::{Assignment, Member},
     metrics::Metric,
     retry::Backoff,
@@ -46,21 +47,22 @@ pub trait Worker: Send + 'static {
     fn served_hosts(&self) -> Option<Arc<[HostName]>> {
         None
     }
-    /// A host whose work waits here and that this process does not serve: the lease is to be handed over to one that does.
-    fn wants_handoff(&self) -> Option<HostName> {
+    /// A host whose work waits here and that this process does not serve; the lease is handed over to a process that does.
+    fn unserved_host_with_work(&self) -> Option<HostName> {
         None
     }
     /// Loads its state from the log; what was in memory before is discarded.
-    async fn load(&mut self, guard: &LeaseGuard) -> Result<(), WorkerError>;
+    async fn load(&mut self, handle: &LeaseHandle) -> Result<(), WorkerError>;
     /// Reads what is new, handles it, commits.
     async fn step(&mut self) -> Result<Step, WorkerError>;
     /// Waits until there may be something to do. Cancel-safe.
     async fn wait(&mut self, until: Option<Timestamp>);
-    /// Whether it keeps what it has in hand through an outage of the log, instead of loading again.
-    fn survives_outage(&self) -> bool {
+    /// Whether it keeps its work in flight, its state and its lease's epoch through an outage of the log, instead of loading
+    /// again under a new epoch.
+    fn keeps_work_through_outage(&self) -> bool {
         false
     }
-    /// Finishes what it has in hand before the lease is released.
+    /// Finishes its work in flight before the lease is released.
     async fn drain(&mut self) {}
 }
 
@@ -74,22 +76,22 @@ pub enum Step {
         /// When the next timer is due.
         until: Option<Timestamp>,
     },
-    /// Something was done; there may be more.
+    /// Something was done or must be repeated: step again at once.
     Worked {
-        /// Deliveries and timers that were handled.
+        /// Log entries and timers that were handled.
         handled: usize,
         /// Events that were appended to the log.
-        emitted: usize,
+        appended: usize,
     },
 }
 
 /// Why a worker cannot continue as it is.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
-    /// Another process holds the lease.
+    /// The lease expired or was revoked; another process may hold it.
     #[error("the lease was lost")]
     LeaseLost,
-    /// The state in memory has diverged from the log, as when a delivery in hand was already handled: it must be loaded
+    /// The state in memory has diverged from the log, as when an entry that it read was already handled: it must be loaded
     /// again.
     #[error("the state in memory has diverged from the log")]
     StaleState,
@@ -110,8 +112,8 @@ impl From<Error> for WorkerError {
 impl From<CommitError> for WorkerError {
     fn from(error: CommitError) -> Self {
         match error {
-            CommitError::Stale => Self::LeaseLost,
-            CommitError::Lost | CommitError::Conflict(_) => Self::StaleState,
+            CommitError::Fenced => Self::LeaseLost,
+            CommitError::AlreadyHandled | CommitError::Conflict(_) => Self::StaleState,
             CommitError::Log(error) => error.into(),
         }
     }
@@ -124,13 +126,13 @@ pub struct LeasedWorker<W> {
     name: String,
     worker: W,
     membership: Member,
-    lease: Option<HeldLease>,
+    lease: Option<LeaseGuard>,
     /// The worker must load its state before the next step.
     must_reload: bool,
     /// The lease must be acquired again, under a new epoch: a commit of the current epoch may still reach the log.
     must_reacquire: bool,
     /// The lease was lost since the last attempt to acquire it.
-    lost_lease: bool,
+    lease_was_lost: bool,
     /// When a handoff was last requested.
     handoff_requested_at: Option<Instant>,
     /// Hosts that no process serves and that were reported.
@@ -144,7 +146,7 @@ impl<W: Worker> LeasedWorker<W> {
         ctx.health.set(&name, WorkerStatus::Starting);
         let membership = Member::new(&ctx, worker.partition(), worker.group());
         let membership = match worker.served_hosts() {
-            Some(hosts) => membership.serving(hosts),
+            Some(hosts) => membership.with_host_affinity(hosts),
             None => membership,
         };
         Self {
@@ -155,7 +157,7 @@ impl<W: Worker> LeasedWorker<W> {
             lease: None,
             must_reload: true,
             must_reacquire: false,
-            lost_lease: false,
+            lease_was_lost: false,
             handoff_requested_at: None,
             unserved_hosts: BTreeSet::new(),
         }
@@ -167,23 +169,23 @@ impl<W: Worker> LeasedWorker<W> {
     /// # Errors
     /// When the log fails.
     pub async fn step(&mut self) -> Result<Step, Error> {
-        if self.lease.as_ref().is_some_and(|lease| lease.guard.has_ended()) {
+        if self.lease.as_ref().is_some_and(|lease| lease.handle.has_ended()) {
             self.on_lease_lost();
         }
-        let guard = match &self.lease {
-            Some(lease) if !self.must_reacquire => lease.guard.clone(),
+        let handle = match &self.lease {
+            Some(lease) if !self.must_reacquire => lease.handle.clone(),
             _ => match self.acquire().await? {
-                Some(guard) => guard,
+                Some(handle) => handle,
                 None => return Ok(Step::StandingBy),
             },
         };
-        if let Some(successor) = guard.hand_over_to() {
+        if let Some(successor) = handle.hand_over_to() {
             info!("{}: the partition is now assigned to {successor}; handing over", self.name);
             self.drain_and_release().await;
             self.ctx.health.set(&self.name, WorkerStatus::StandingBy);
             return Ok(Step::StandingBy);
         }
-        match self.load_and_step(&guard).await {
+        match self.load_and_step(&handle).await {
             Ok(step) => {
                 self.ctx.health.set(&self.name, WorkerStatus::Serving);
                 self.set_gauge(true);
@@ -196,21 +198,21 @@ impl<W: Worker> LeasedWorker<W> {
             Err(WorkerError::StaleState) => {
                 warn!("{}: the state in memory has diverged from the log; loading it again", self.name);
                 self.must_reload = true;
-                self.fence();
-                Ok(Step::Worked { handled: 0, emitted: 0 })
+                self.require_new_epoch();
+                Ok(Step::Worked { handled: 0, appended: 0 })
             }
             Err(WorkerError::Log(error)) => {
-                self.must_reload |= !self.worker.survives_outage();
-                self.fence();
+                self.must_reload |= !self.worker.keeps_work_through_outage();
+                self.require_new_epoch();
                 Err(error)
             }
         }
     }
 
-    /// Requests a handoff if the worker wants one, and releases the lease to the member that serves the host. Returns
-    /// whether there is one.
+    /// Requests a handoff if work waits for a host that this process does not serve, and releases the lease to the member
+    /// that serves it. Returns whether there is such a member.
     async fn request_handoff(&mut self) -> Result<bool, Error> {
-        let Some(host) = self.worker.wants_handoff() else { return Ok(false) };
+        let Some(host) = self.worker.unserved_host_with_work() else { return Ok(false) };
         if self.handoff_requested_at.is_some_and(|at| at.elapsed() < self.ctx.lease_ttl / 10) {
             return Ok(false);
         }
@@ -230,7 +232,8 @@ impl<W: Worker> LeasedWorker<W> {
                 if self.unserved_hosts.insert(host.clone()) {
                     warn!(
                         host = %host,
-                        "{}: there is work on {host}, which no running process serves; it waits for one until it is too old                          to be done: name {host} in the [[hosts]] of a process that can reach its engine",
+                        "{}: there is work on {host}, which no running process serves; it waits for one until it is too old \
+                         to be done: name {host} in the [[hosts]] of a process that can reach its engine",
                         self.name
                     );
                 }
@@ -240,50 +243,52 @@ impl<W: Worker> LeasedWorker<W> {
     }
 
     /// A commit that was sent may still reach the log after this process gave it up. A worker that loads its state again
-    /// therefore acquires the lease again: the log rejects every commit of the epoch before.
-    fn fence(&mut self) {
-        self.must_reacquire = !self.worker.survives_outage();
+    /// therefore acquires the lease again: the log then rejects every commit of the earlier epoch. A worker that keeps its
+    /// work retries the same commit instead.
+    fn require_new_epoch(&mut self) {
+        self.must_reacquire = !self.worker.keeps_work_through_outage();
     }
 
     /// Acquires the lease if the partition is assigned to this process and the lease is free.
-    async fn acquire(&mut self) -> Result<Option<LeaseGuard>, Error> {
+    async fn acquire(&mut self) -> Result<Option<LeaseHandle>, Error> {
         let assignment = self.membership.heartbeat().await?;
         let (partition, group) = (self.worker.partition(), self.worker.group());
         let acquired = match assignment {
             Assignment::ThisProcess => {
-                HeldLease::acquire(&self.ctx, partition, group, Some(self.membership.clone())).await?
+                LeaseGuard::acquire(&self.ctx, partition, group, Some(self.membership.clone())).await?
             }
             Assignment::Other(_) => None,
         };
         self.must_reacquire = false;
-        let lost_lease = std::mem::take(&mut self.lost_lease);
+        let lease_was_lost = std::mem::take(&mut self.lease_was_lost);
         let Some(acquired) = acquired else {
             if self.lease.is_some() {
                 self.drain_and_release().await;
             }
             let is_new = self.ctx.health.set(&self.name, WorkerStatus::StandingBy);
-            if lost_lease {
+            if lease_was_lost {
                 warn!(
-                    "{}: another process has taken over, as this one did not renew its lease in time; what it had in hand                      is not committed (STALE), and it stands by",
+                    "{}: another process has taken over: the lease was lost, because it expired or was revoked; work in \
+                     flight is not committed (STALE); standing by",
                     self.name
                 );
             } else if is_new {
-                info!("{}: another process does this work; standing by", self.name);
+                info!("{}: another process does this work or is assigned to it; standing by", self.name);
             }
             return Ok(None);
         };
-        if lost_lease {
+        if lease_was_lost {
             info!("{}: the lease was lost and is acquired again; loading the state", self.name);
         }
         self.must_reload = true;
-        let guard = self.lease.insert(acquired).guard.clone();
-        self.membership.accept_handoff().await?;
-        Ok(Some(guard))
+        let handle = self.lease.insert(acquired).handle.clone();
+        self.membership.clear_handoff_requests().await?;
+        Ok(Some(handle))
     }
 
-    async fn load_and_step(&mut self, guard: &LeaseGuard) -> Result<Step, WorkerError> {
+    async fn load_and_step(&mut self, handle: &LeaseHandle) -> Result<Step, WorkerError> {
         if self.must_reload {
-            self.worker.load(guard).await?;
+            self.worker.load(handle).await?;
             self.must_reload = false;
         }
         self.worker.step().await
@@ -296,14 +301,14 @@ impl<W: Worker> LeasedWorker<W> {
     }
 
     fn on_lease_lost(&mut self) {
-        self.lost_lease = true;
+        self.lease_was_lost = true;
         self.lease = None;
         self.must_reload = true;
         self.ctx.health.set(&self.name, WorkerStatus::StandingBy);
         self.set_gauge(false);
     }
 
-    /// Finishes what is in hand and releases the lease.
+    /// Finishes the work in flight and releases the lease.
     async fn drain_and_release(&mut self) {
         self.worker.drain().await;
         if let Some(lease) = self.lease.take() {
@@ -329,7 +334,7 @@ impl<W: Worker> LeasedWorker<W> {
                 Ok(Step::Idle { until }) => {
                     backoff.reset();
                     // A process that serves the host may join at any time, without an append signal.
-                    let handoff_retry = self.worker.wants_handoff().map(|_| self.ctx.lease_ttl / 3);
+                    let handoff_retry = self.worker.unserved_host_with_work().map(|_| self.ctx.lease_ttl / 3);
                     tokio::select! {
                         () = shutdown.cancelled() => {}
                         () = ended_or_reassigned(self.lease.as_ref()) => {}
@@ -357,9 +362,9 @@ impl<W: Worker> LeasedWorker<W> {
     }
 }
 
-async fn ended_or_reassigned(lease: Option<&HeldLease>) {
+async fn ended_or_reassigned(lease: Option<&LeaseGuard>) {
     match lease {
-        Some(lease) => lease.guard.ended_or_reassigned().await,
+        Some(lease) => lease.handle.ended_or_reassigned().await,
         None => std::future::pending().await,
     }
 }
@@ -377,32 +382,36 @@ pub(crate) async fn wait_for_append(appends: &mut watch::Receiver<u64>, clock: &
     }
 }
 
-/// What a commit handles, for the metrics.
+/// What a commit handles; for the metrics.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Size {
-    /// Deliveries and timers.
-    pub handled: usize,
-    /// The first of the deliveries.
+pub(crate) struct Handled {
+    /// Number of log entries and timers.
+    pub count: usize,
+    /// The first of the entries.
     pub oldest: Option<EventId>,
 }
 
 /// Commits and records the metrics.
 pub(crate) async fn commit(ctx: &Context, change: &Commit) -> Result<Vec<EventId>, CommitError> {
     let oldest = change.acks.iter().map(|(_, id)| *id).min();
-    commit_sized(ctx, change, Size { handled: change.acks.len() + change.fired.len(), oldest }).await
+    commit_handling(ctx, change, Handled { count: change.acks.len() + change.fired.len(), oldest }).await
 }
 
-/// Commits and records the metrics of a change whose size its acknowledgements do not tell.
-pub(crate) async fn commit_sized(ctx: &Context, change: &Commit, size: Size) -> Result<Vec<EventId>, CommitError> {
+/// Commits and records the metrics, where the acknowledgements do not tell what was handled.
+pub(crate) async fn commit_handling(
+    ctx: &Context,
+    change: &Commit,
+    handled: Handled,
+) -> Result<Vec<EventId>, CommitError> {
     let began = Instant::now();
     let ids = ctx.log.commit(change).await?;
     let labels = [("group", change.lease.group.as_str())];
     Metric::CommitDuration.histogram(&labels).record(began.elapsed());
-    Metric::EventsHandled.counter(&labels).increment(size.handled as u64);
+    Metric::EventsHandled.counter(&labels).increment(handled.count as u64);
     Metric::EventsEmitted.counter(&labels).increment(ids.len() as u64);
     event_metrics::record(&change.events);
     Metric::EventsDeadLettered.counter(&labels).increment(change.dead_letters.len() as u64);
-    if let Some(oldest) = size.oldest {
+    if let Some(oldest) = handled.oldest {
         Metric::Lag.histogram(&labels).record(Span::between(oldest.appended_at(), ctx.clock.now()).as_secs_f64());
     }
     Ok(ids)

@@ -22,7 +22,8 @@ use hemostat_schema::{Family, HostName, NewEvent, Recorded, Span, Timestamp, act
 
 use crate::toy::*;
 
-/// Records what it executed; `later` fails once, `never` always, `panic` panics.
+/// Records what it executed; `unread` fails once before its check of the lease and `later` once after it, `never` always,
+/// `panic` panics.
 #[derive(Default)]
 struct Note {
     done: Mutex<Vec<(String, bool)>>,
@@ -39,8 +40,11 @@ impl Effect for Note {
     }
 
     async fn run(&self, event: &Recorded, guard: &ExecutionGuard) -> Result<Vec<NewEvent>, Fault> {
-        guard.check()?;
         let why = said(event).unwrap_or_default();
+        if why == "unread" && self.attempts.fetch_add(1, Ordering::SeqCst) < 1 {
+            return Err(Fault::Retry(anyhow::anyhow!("could not read the world")));
+        }
+        guard.check_lease()?;
         match why.as_str() {
             "later" if self.attempts.fetch_add(1, Ordering::SeqCst) < 1 => {
                 return Err(Fault::Retry(anyhow::anyhow!("not yet")));
@@ -50,7 +54,7 @@ impl Effect for Note {
             _ => {}
         }
         self.done.lock().unwrap().push((why.clone(), guard.redelivered()));
-        Ok(vec![NewEvent::new(event.subject.clone(), guard.now(), Resumed { by: format!("did {why}") })])
+        Ok(vec![NewEvent::new(event.subject.clone(), guard.began_at(), Resumed { by: format!("did {why}") })])
     }
 }
 
@@ -99,12 +103,14 @@ async fn an_effect_without_a_committed_outcome_is_marked_as_redelivered() {
 }
 
 #[tokio::test]
-async fn a_fault_is_retried_and_the_next_attempt_is_marked_as_redelivered() {
-    let (log, _, ctx) = bed();
-    put(&*log, vec![paused("a", "later")]).await;
-    let note = Arc::new(Note::default());
-    assert_eq!(until(&*log, &mut worker(&ctx, &note), 2).await, ["later", "did later"]);
-    assert_eq!(*note.done.lock().unwrap(), [("later".to_owned(), true)]);
+async fn a_fault_is_retried_and_the_next_attempt_is_marked_as_redelivered_if_the_lease_was_checked() {
+    for (why, redelivered) in [("later", true), ("unread", false)] {
+        let (log, _, ctx) = bed();
+        put(&*log, vec![paused("a", why)]).await;
+        let note = Arc::new(Note::default());
+        assert_eq!(until(&*log, &mut worker(&ctx, &note), 2).await, [why.to_owned(), format!("did {why}")]);
+        assert_eq!(*note.done.lock().unwrap(), [(why.to_owned(), redelivered)]);
+    }
 }
 
 #[tokio::test]
@@ -164,7 +170,7 @@ impl Effect for HostBound {
     async fn run(&self, event: &Recorded, guard: &ExecutionGuard) -> Result<Vec<NewEvent>, Fault> {
         let why = said(event).unwrap_or_default();
         self.done.lock().unwrap().push(why.clone());
-        Ok(vec![NewEvent::new(event.subject.clone(), guard.now(), Resumed { by: format!("did {why}") })])
+        Ok(vec![NewEvent::new(event.subject.clone(), guard.began_at(), Resumed { by: format!("did {why}") })])
     }
 }
 
@@ -267,7 +273,7 @@ async fn a_projection_folds_each_event_once_across_processes_and_a_panic_costs_o
     let project = |ctx: &Context| LeasedWorker::new(ctx.clone(), ProjectWorker::<Count>::new(ctx.clone(), P));
     put(&*log, vec![paused("a", "x"), paused("b", "x"), paused("a", "panic"), paused("a", "y")]).await;
     let mut first = project(&ctx);
-    assert_eq!(first.step().await.unwrap(), Step::Worked { handled: 4, emitted: 0 });
+    assert_eq!(first.step().await.unwrap(), Step::Worked { handled: 4, appended: 0 });
     put(&*log, vec![paused("a", "z")]).await;
     // The same owner acquires the lease again, as after a restart.
     project(&ctx).step().await.unwrap();

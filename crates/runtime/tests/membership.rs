@@ -12,7 +12,9 @@ use std::{
 };
 
 use hemostat_log::{Commit, Log, MemoryLog, Order, Range};
-use hemostat_runtime::{Context, LeaseGuard, LeasedWorker, Step, Worker, WorkerError, decider, projection, read_model};
+use hemostat_runtime::{
+    Context, LeaseHandle, LeasedWorker, Step, Worker, WorkerError, decider, projection, read_model,
+};
 use hemostat_schema::{Family, HostName, NewEvent, Partition, Timestamp};
 use tokio::{task::JoinHandle, time::timeout};
 
@@ -148,7 +150,7 @@ async fn partitions_stay_spread_evenly_while_processes_join_and_leave_and_nothin
 struct Slow {
     log: Arc<MemoryLog>,
     drained: Arc<Mutex<Vec<&'static str>>>,
-    guard: Option<LeaseGuard>,
+    handle: Option<LeaseHandle>,
 }
 
 #[async_trait::async_trait]
@@ -159,8 +161,8 @@ impl Worker for Slow {
     fn partition(&self) -> Partition {
         Partition(0)
     }
-    async fn load(&mut self, guard: &LeaseGuard) -> Result<(), WorkerError> {
-        self.guard = Some(guard.clone());
+    async fn load(&mut self, handle: &LeaseHandle) -> Result<(), WorkerError> {
+        self.handle = Some(handle.clone());
         Ok(())
     }
     async fn step(&mut self) -> Result<Step, WorkerError> {
@@ -170,10 +172,10 @@ impl Worker for Slow {
         std::future::pending().await
     }
     async fn drain(&mut self) {
-        let Some(guard) = self.guard.take() else { return };
+        let Some(handle) = self.handle.take() else { return };
         // Longer than the lease, which must be renewed meanwhile.
         tokio::time::sleep(2 * TTL).await;
-        let done = self.log.commit(&Commit::new(guard.lease().clone())).await;
+        let done = self.log.commit(&Commit::new(handle.lease().clone())).await;
         self.drained.lock().unwrap().push(if done.is_ok() { "in time" } else { "too late" });
     }
 }
@@ -184,7 +186,7 @@ async fn a_holder_drains_under_its_lease_before_it_hands_over() {
     let (drained, mut rounds) = (Arc::new(Mutex::new(vec![])), vec![]);
     let start = |owner: &str| {
         let ctx = Context { owner: owner.into(), lease_ttl: TTL, ..Context::new(log.clone()) };
-        let worker = Slow { log: log.clone(), drained: drained.clone(), guard: None };
+        let worker = Slow { log: log.clone(), drained: drained.clone(), handle: None };
         (ctx.shutdown.clone(), tokio::spawn(LeasedWorker::new(ctx, worker).run()))
     };
     let until_held_by = async |owner: &str| {

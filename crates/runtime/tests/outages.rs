@@ -79,9 +79,9 @@ impl Effect for Once {
     }
 
     async fn run(&self, event: &Recorded, guard: &ExecutionGuard) -> Result<Vec<NewEvent>, Fault> {
-        guard.check()?;
+        guard.check_lease()?;
         self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-        Ok(vec![NewEvent::new(event.subject.clone(), guard.now(), Resumed { by: "done".into() })])
+        Ok(vec![NewEvent::new(event.subject.clone(), guard.began_at(), Resumed { by: "done".into() })])
     }
 }
 

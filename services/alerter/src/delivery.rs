@@ -1,7 +1,8 @@
-//! The effect that delivers alerts to a channel and records whether they arrived.
+//! The effect that delivers alerts to a channel and records whether the channel accepted them.
 //!
-//! Delivery is at-least-once. A duplicate is sent only if the process dies after Slack accepted a message and before the
-//! outcome is committed. Slack offers no way to ask whether a webhook message arrived, so this gap cannot be closed.
+//! Delivery is at-least-once. Slack may accept a message twice: if it accepts one and its answer is lost, late or an error
+//! (5xx, 408), or if the process dies or loses its lease before the outcome is committed. Slack offers no way to ask whether
+//! a webhook message arrived, so the duplicate cannot be prevented.
 
 use async_trait::async_trait;
 use hemostat_runtime::{Effect, ExecutionGuard, Fault};
@@ -26,21 +27,21 @@ impl Effect for DeliverAlerts {
     const READS: &'static [Family] = &[Family::Alert];
 
     fn wants(&self, event: &Recorded) -> bool {
-        let is_sent = match event.event() {
+        let needs_delivery = match event.event() {
             Some(Event::Alert(alert)) => match alert {
                 Alert::Raised(_) | Alert::Escalated(_) | Alert::Resolved(_) | Alert::Tested(_) => true,
                 Alert::Suppressed(_) | Alert::Delivered(_) | Alert::Undelivered(_) => false,
             },
             Some(Event::Observation(_) | Event::Diagnosis(_) | Event::Action(_)) | None => false,
         };
-        is_sent && self.channel.is_some()
+        needs_delivery && self.channel.is_some()
     }
 
     async fn run(&self, event: &Recorded, guard: &ExecutionGuard) -> Result<Vec<NewEvent>, Fault> {
         let (Some(slack), Some(message)) = (&self.channel, Message::for_alert(event)) else {
             return Ok(vec![]);
         };
-        let delivery = slack.send(&message, || guard.check()).await?;
+        let delivery = slack.send(&message, || guard.check_lease()).await?;
         let (alert, channel, attempts) = (event.id, Slack::NAME.to_owned(), delivery.attempts);
         let outcome: Event = match delivery.error {
             None => Delivered { alert, channel, attempts, took: delivery.took }.into(),
@@ -49,7 +50,7 @@ impl Effect for DeliverAlerts {
                 Undelivered { alert, channel, attempts, error }.into()
             }
         };
-        let outcome = NewEvent::new(event.subject.clone(), delivery.took.after(guard.now()), outcome);
+        let outcome = NewEvent::new(event.subject.clone(), delivery.took.after(guard.began_at()), outcome);
         Ok(vec![outcome.in_incident(event.incident.clone()).caused_by(Cause::Event(event.id))])
     }
 }

@@ -80,7 +80,7 @@ impl Effect for AskModel {
 
     async fn run(&self, event: &Recorded, guard: &ExecutionGuard) -> Result<Vec<NewEvent>, Fault> {
         let Some(Event::Diagnosis(Diagnosis::OpinionSought(sought))) = event.event() else { return Ok(vec![]) };
-        guard.check()?;
+        guard.check_lease()?;
         let opinion = self.opinion(event, sought).await;
         let name = event.subject.short();
         match &opinion.outcome {

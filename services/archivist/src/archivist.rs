@@ -11,7 +11,7 @@ use std::{
 use async_trait::async_trait;
 use hemostat_archive::{Archive, Error as ArchiveError, Manifest, SegmentBuilder};
 use hemostat_runtime::{
-    Context, LeaseGuard, Metric, Step, Worker, WorkerError,
+    Context, LeaseHandle, Metric, Step, Worker, WorkerError,
     log::{
         Commit, Lease, Order, Range, RawEntry, RowChange,
         chain::{VIEW, checkpoint_key},
@@ -59,23 +59,15 @@ pub struct Archivist {
 }
 
 /// Why a family was not sealed.
+#[derive(Debug, thiserror::Error)]
 enum SealError {
-    Log(hemostat_runtime::log::Error),
-    Archive(ArchiveError),
+    #[error(transparent)]
+    Log(#[from] hemostat_runtime::log::Error),
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
     /// Its events differ from what the notary recorded.
+    #[error("{0}")]
     Tampered(String),
-}
-
-impl From<hemostat_runtime::log::Error> for SealError {
-    fn from(error: hemostat_runtime::log::Error) -> Self {
-        Self::Log(error)
-    }
-}
-
-impl From<ArchiveError> for SealError {
-    fn from(error: ArchiveError) -> Self {
-        Self::Archive(error)
-    }
 }
 
 impl Archivist {
@@ -314,8 +306,8 @@ impl Worker for Archivist {
         self.partition
     }
 
-    async fn load(&mut self, guard: &LeaseGuard) -> Result<(), WorkerError> {
-        self.lease = Some(guard.lease().clone());
+    async fn load(&mut self, handle: &LeaseHandle) -> Result<(), WorkerError> {
+        self.lease = Some(handle.lease().clone());
         self.chain_index = ChainIndex::read(&*self.ctx.log, self.partition).await?;
         self.sealed.clear();
         Ok(())
@@ -340,7 +332,7 @@ impl Worker for Archivist {
             handled += usize::try_from(self.trim(family).await?).unwrap_or(usize::MAX);
         }
         if handled > 0 {
-            return Ok(Step::Worked { handled, emitted: 0 });
+            return Ok(Step::Worked { handled, appended: 0 });
         }
         let soon = Span::from_millis((self.seal_policy.age.as_millis() / 10).clamp(100, MAX_WAIT.as_millis()));
         Ok(Step::Idle { until: Some(soon.after(self.ctx.clock.now())) })

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use hemostat_archive::{Error as ArchiveError, Witness};
 use hemostat_runtime::{
-    Context, LeaseGuard, Metric, Step, Worker, WorkerError,
+    Context, LeaseHandle, Metric, Step, Worker, WorkerError,
     log::{
         Commit, Cursor, Lease, Order, Range, RawEntry, RowChange,
         chain::{Checkpoint, VIEW, checkpoint_key, tip_key},
@@ -101,9 +101,9 @@ impl Worker for Notary {
         self.partition
     }
 
-    async fn load(&mut self, guard: &LeaseGuard) -> Result<(), WorkerError> {
+    async fn load(&mut self, handle: &LeaseHandle) -> Result<(), WorkerError> {
         self.tips = Tips::read(&*self.ctx.log, self.partition).await?;
-        self.lease = Some(guard.lease().clone());
+        self.lease = Some(handle.lease().clone());
         Ok(())
     }
 
@@ -142,7 +142,7 @@ impl Worker for Notary {
             let length = self.tips.of(family).link.count as f64;
             Metric::ChainLength.gauge(&[("family", family.name()), ("partition", &partition)]).set(length);
         }
-        Ok(Step::Worked { handled: entries.len(), emitted: 0 })
+        Ok(Step::Worked { handled: entries.len(), appended: 0 })
     }
 
     async fn wait(&mut self, until: Option<Timestamp>) {

@@ -118,5 +118,5 @@ async fn may_act(guard: &ExecutionGuard) -> Result<(), NotAllowed> {
         return Err(NotAllowed::NotDurable(short));
     }
     // Last, as confirming may have taken longer than the lease is certain.
-    Ok(guard.check()?)
+    Ok(guard.check_lease()?)
 }

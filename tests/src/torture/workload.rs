@@ -191,7 +191,7 @@ impl Effect for CountEffect {
     }
 
     async fn run(&self, event: &Recorded, guard: &ExecutionGuard) -> Result<Vec<NewEvent>, Fault> {
-        guard.check()?;
-        Ok(vec![NewEvent::new(event.subject.clone(), guard.now(), Tested { by: Self::BY.into() })])
+        guard.check_lease()?;
+        Ok(vec![NewEvent::new(event.subject.clone(), guard.began_at(), Tested { by: Self::BY.into() })])
     }
 }

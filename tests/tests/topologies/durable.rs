@@ -29,8 +29,8 @@ async fn commit_on(log: Arc<RedisLog>, stop: watch::Receiver<bool>, committed: A
             Ok(ids) => {
                 committed.fetch_add(1, Ordering::Relaxed);
                 match log.confirm(&lease, TTL, (Family::Action, ids[0]), replica, WITHIN).await {
-                    Ok(Confirmed::Safe) => confirmed.push(ids[0]),
-                    Ok(Confirmed::Short { .. } | Confirmed::Lost) => {}
+                    Ok(Confirmed::Durable) => confirmed.push(ids[0]),
+                    Ok(Confirmed::NotInTime { .. } | Confirmed::EventMissing) => {}
                     Err(error) => assert!(error.is_transient(), "{error}"),
                 }
             }
@@ -39,7 +39,7 @@ async fn commit_on(log: Arc<RedisLog>, stop: watch::Receiver<bool>, committed: A
                 sleep(Duration::from_millis(20)).await;
             }
             // The replica had not received the lease before the failover.
-            Err(CommitError::Stale) => lease = log.acquire(P, "producer", "me", TTL).await.unwrap().unwrap(),
+            Err(CommitError::Fenced) => lease = log.acquire(P, "producer", "me", TTL).await.unwrap().unwrap(),
             Err(error) => panic!("{error}"),
         }
     }

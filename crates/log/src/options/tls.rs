@@ -1,6 +1,7 @@
 //! The trusted certificates.
 
 use std::{
+    fs,
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
 };
@@ -52,7 +53,10 @@ impl Tls {
             return if roots.is_empty() { Err(none()) } else { Ok(roots) };
         };
         let unreadable = |reason: String| untrusted(&format!("redis.ca_file {}", file.display()), &reason);
-        for certificate in CertificateDer::pem_file_iter(file).map_err(|error| unreadable(error.to_string()))? {
+        let pem = fs::read(file).map_err(|error| unreadable(error.to_string()))?;
+        // A byte order mark would hide the first line.
+        let pem = pem.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&pem);
+        for certificate in CertificateDer::pem_slice_iter(pem) {
             let certificate = certificate.map_err(|error| unreadable(error.to_string()))?;
             roots.add(certificate).map_err(|error| unreadable(error.to_string()))?;
         }

@@ -209,7 +209,7 @@ impl<D: Decider> Loaded<D> {
             self.timers.apply(update);
         }
         self.states.saved();
-        Step::Worked { handled: change.acks.len() + change.fired.len(), emitted: ids.len() }
+        Step::Worked { handled: change.acks.len() + change.fired.len(), appended: ids.len() }
     }
 
     /// Whether a decision about `subject` must wait: for emitted events about it or its host that were not read back, or

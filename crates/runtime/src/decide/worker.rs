@@ -12,7 +12,7 @@ use tracing::warn;
 use super::round::Loaded;
 use crate::{
     context::Context,
-    lease::LeaseGuard,
+    lease::LeaseHandle,
     metrics::Metric,
     worker::{Step, Worker, WorkerError, commit, wait_for_append},
 };
@@ -43,7 +43,7 @@ impl<D: Decider> DecideWorker<D> {
             let round = loaded.decide(policy, now, at_end)?;
             if round.change.acks.is_empty() && round.change.fired.is_empty() {
                 let idle = Step::Idle { until: loaded.next_due(ctx, now) };
-                return Ok(if at_end { idle } else { Step::Worked { handled: 0, emitted: 0 } });
+                return Ok(if at_end { idle } else { Step::Worked { handled: 0, appended: 0 } });
             }
             match commit(ctx, &round.change).await {
                 Ok(ids) => return Ok(loaded.apply(&round.change, &ids)),
@@ -59,7 +59,7 @@ impl<D: Decider> DecideWorker<D> {
             }
         }
         warn!("{}: {MAX_ROUNDS} conflicts in a row, as others append about the same subjects; trying again", D::GROUP);
-        Ok(Step::Worked { handled: 0, emitted: 0 })
+        Ok(Step::Worked { handled: 0, appended: 0 })
     }
 }
 
@@ -73,9 +73,9 @@ impl<D: Decider> Worker for DecideWorker<D> {
         self.partition
     }
 
-    async fn load(&mut self, guard: &LeaseGuard) -> Result<(), WorkerError> {
+    async fn load(&mut self, handle: &LeaseHandle) -> Result<(), WorkerError> {
         self.loaded = None;
-        self.loaded = Some(Loaded::load(&self.ctx, guard.lease().clone()).await?);
+        self.loaded = Some(Loaded::load(&self.ctx, handle.lease().clone()).await?);
         Ok(())
     }
 

@@ -23,7 +23,7 @@ use tracing::{Instrument as _, debug, error, info_span, warn};
 use super::{Effect, ExecutionGuard, Fault};
 use crate::{
     context::Context,
-    lease::{LeaseGuard, LeaseUncertain},
+    lease::{LeaseHandle, LeaseMayHaveExpired},
     metrics::Metric,
     retry::Backoff,
     task::Task,
@@ -34,8 +34,8 @@ use crate::{
 /// Maximum concurrent effects.
 const MAX_CONCURRENT: usize = 16;
 
-/// Maximum events in hand: queued or running. More are read when some of them are done (backpressure).
-const MAX_IN_HAND: usize = 256;
+/// Maximum events in flight: queued or running. More are read when some of them are done (backpressure).
+const MAX_IN_FLIGHT: usize = 256;
 
 /// How long running effects may take to finish when the worker drains.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -79,11 +79,11 @@ pub struct EffectWorker<E> {
     effect: Arc<E>,
     append_signal: watch::Receiver<u64>,
     slots: Arc<Semaphore>,
-    lease: Option<LeaseGuard>,
+    lease: Option<LeaseHandle>,
     inbox: Option<Inbox>,
     /// The queue of each subject with a running effect: the deliveries that come after it.
     queues: HashMap<Subject, VecDeque<Delivery>>,
-    in_hand: BTreeSet<EventId>,
+    in_flight: BTreeSet<EventId>,
     /// Deliveries for hosts that this process does not serve, and until when they wait for one that does.
     delegated: BTreeMap<EventId, (Timestamp, Delivery)>,
     /// Since when there are such deliveries.
@@ -104,7 +104,7 @@ struct Ended {
 
 enum How {
     /// Its outcome is on the log, or its event became a dead letter.
-    Done { emitted: usize },
+    Done { appended: usize },
     /// It was interrupted: its event stays unacknowledged and is delivered again.
     Interrupted,
     /// The log rejected its outcome for good.
@@ -112,7 +112,7 @@ enum How {
 }
 
 impl<E: Effect> EffectWorker<E> {
-    /// With nothing in hand.
+    /// With nothing in flight.
     pub fn new(ctx: Context, partition: Partition, effect: Arc<E>) -> Self {
         let append_signal = ctx.log.append_signal(partition);
         Self {
@@ -124,7 +124,7 @@ impl<E: Effect> EffectWorker<E> {
             lease: None,
             inbox: None,
             queues: HashMap::new(),
-            in_hand: BTreeSet::new(),
+            in_flight: BTreeSet::new(),
             delegated: BTreeMap::new(),
             delegated_since: None,
             hosts: None,
@@ -142,14 +142,14 @@ impl<E: Effect> EffectWorker<E> {
     /// delegated, the others are queued.
     async fn read(&mut self) -> Result<usize, WorkerError> {
         let Some(inbox) = &mut self.inbox else { return Err(WorkerError::StaleState) };
-        let room = MAX_IN_HAND.saturating_sub(self.in_hand.len());
+        let room = MAX_IN_FLIGHT.saturating_sub(self.in_flight.len());
         if room == 0 {
             return Ok(0);
         }
         let mut change = Commit::new(inbox.lease().clone());
         for delivery in inbox.next(room).await? {
-            // After an outage the inbox returns again what is in hand.
-            if self.in_hand.contains(&delivery.id) || self.delegated.contains_key(&delivery.id) {
+            // After an outage the inbox returns again what is in flight.
+            if self.in_flight.contains(&delivery.id) || self.delegated.contains_key(&delivery.id) {
                 continue;
             }
             match classify(&*self.effect, &delivery) {
@@ -182,7 +182,7 @@ impl<E: Effect> EffectWorker<E> {
 
     /// Starts the delivery's effect, after those of its subject that were queued before.
     fn enqueue(&mut self, subject: Subject, delivery: Delivery) {
-        self.in_hand.insert(delivery.id);
+        self.in_flight.insert(delivery.id);
         match self.queues.get_mut(&subject) {
             Some(queue) => queue.push_back(delivery),
             None => {
@@ -222,14 +222,14 @@ impl<E: Effect> EffectWorker<E> {
 
     /// Removes an ended effect and starts the next one of its subject.
     fn settle(&mut self, Ended { subject, id, how }: Ended) -> Result<usize, WorkerError> {
-        self.in_hand.remove(&id);
+        self.in_flight.remove(&id);
         let next = self.queues.get_mut(&subject).and_then(VecDeque::pop_front);
         match next {
             Some(delivery) => self.start(delivery),
             None => drop(self.queues.remove(&subject)),
         }
         match how {
-            How::Done { emitted } => Ok(emitted),
+            How::Done { appended } => Ok(appended),
             How::Interrupted => Ok(0),
             How::Failed(halt) => Err(halt),
         }
@@ -250,27 +250,27 @@ impl<E: Effect> Worker for EffectWorker<E> {
         self.hosts.clone()
     }
 
-    /// The host of the first delegated delivery. What is in hand is finished first, unless that takes longer than the
+    /// The host of the first delegated delivery. What is in flight is finished first, unless that takes longer than the
     /// lease's time to live.
-    fn wants_handoff(&self) -> Option<HostName> {
+    fn unserved_host_with_work(&self) -> Option<HostName> {
         self.hosts.as_ref()?;
         let (_, delivery) = self.delegated.values().next()?;
         let waits_long = self.delegated_since.is_some_and(|since| since.elapsed() > self.ctx.lease_ttl);
-        let event = delivery.event.as_ref().ok().filter(|_| self.in_hand.is_empty() || waits_long)?;
+        let event = delivery.event.as_ref().ok().filter(|_| self.in_flight.is_empty() || waits_long)?;
         Some(event.subject.host.clone())
     }
 
-    async fn load(&mut self, guard: &LeaseGuard) -> Result<(), WorkerError> {
-        let lease = guard.lease().clone();
+    async fn load(&mut self, handle: &LeaseHandle) -> Result<(), WorkerError> {
+        let lease = handle.lease().clone();
         if self.lease.as_ref().is_none_or(|before| *before.lease() != lease) {
             // What still runs under the earlier lease fails its checks and cannot commit; it ends by itself.
             self.running.detach_all();
             self.queues.clear();
-            self.in_hand.clear();
+            self.in_flight.clear();
             self.delegated.clear();
             self.delegated_since = None;
         }
-        self.lease = Some(guard.clone());
+        self.lease = Some(handle.clone());
         self.inbox = Some(Inbox::new(self.ctx.log.clone(), lease, E::READS));
         Ok(())
     }
@@ -280,16 +280,16 @@ impl<E: Effect> Worker for EffectWorker<E> {
         if let Some(failed) = self.failed.take() {
             return Err(failed);
         }
-        let (mut handled, mut emitted) = (0, 0);
+        let (mut handled, mut appended) = (0, 0);
         while let Some(ended) = self.running.try_join_next() {
             handled += 1;
             if let Ok(ended) = ended {
-                emitted += self.settle(ended)?;
+                appended += self.settle(ended)?;
             }
         }
         handled += self.enqueue_overdue() + self.read().await?;
         let until = self.delegated.values().map(|(until, _)| *until).min();
-        if handled == 0 { Ok(Step::Idle { until }) } else { Ok(Step::Worked { handled, emitted }) }
+        if handled == 0 { Ok(Step::Idle { until }) } else { Ok(Step::Worked { handled, appended }) }
     }
 
     async fn wait(&mut self, until: Option<Timestamp>) {
@@ -307,7 +307,7 @@ impl<E: Effect> Worker for EffectWorker<E> {
     }
 
     /// The outcome of an executed effect is kept and committed when the log is back.
-    fn survives_outage(&self) -> bool {
+    fn keeps_work_through_outage(&self) -> bool {
         true
     }
 
@@ -353,7 +353,7 @@ struct Execution<E> {
     ctx: Context,
     effect: Arc<E>,
     slots: Arc<Semaphore>,
-    lease: LeaseGuard,
+    lease: LeaseHandle,
     event: Recorded,
     /// How often the event was delivered.
     deliveries: u32,
@@ -369,9 +369,10 @@ impl<E: Effect> Execution<E> {
         let mut backoff = Backoff::between(Duration::from_millis(500), Duration::from_secs(60));
         let (mut redelivered, mut failed) = (self.deliveries > 1, 0);
         loop {
-            match self.attempt(redelivered).await {
+            let (result, was_allowed) = self.attempt(redelivered).await;
+            match result {
                 Ok(events) => return self.commit(self.outcome(events)).await,
-                Err(Fault::Retry(why)) if why.is::<LeaseUncertain>() => {
+                Err(Fault::Retry(why)) if why.is::<LeaseMayHaveExpired>() => {
                     debug!("waiting until the lease is certain again");
                     if self.pause(Duration::from_millis(100)).await {
                         return How::Interrupted;
@@ -393,20 +394,21 @@ impl<E: Effect> Execution<E> {
                     return self.commit(Commit { dead_letters: vec![letter], ..self.outcome(vec![]) }).await;
                 }
             }
-            redelivered = true;
+            redelivered |= was_allowed;
         }
     }
 
-    /// One attempt. A panic is a fault that no retry mends.
-    async fn attempt(&self, redelivered: bool) -> Result<Vec<NewEvent>, Fault> {
+    /// One attempt, and whether it may have touched the world. A panic is a fault that no retry mends.
+    async fn attempt(&self, redelivered: bool) -> (Result<Vec<NewEvent>, Fault>, bool) {
         let Ok(_slot) = self.slots.acquire().await else {
-            return Err(Fault::Retry(LeaseUncertain.into()));
+            return (Err(Fault::Retry(LeaseMayHaveExpired.into())), false);
         };
         let guard = ExecutionGuard::new(&self.ctx, self.lease.clone(), &self.event, redelivered);
-        AssertUnwindSafe(self.effect.run(&self.event, &guard))
+        let result = AssertUnwindSafe(self.effect.run(&self.event, &guard))
             .catch_unwind()
             .await
-            .unwrap_or_else(|panic| Err(Fault::DeadLetter(anyhow::Error::msg(panicked("the effect", &*panic)))))
+            .unwrap_or_else(|panic| Err(Fault::DeadLetter(anyhow::Error::msg(panicked("the effect", &*panic)))));
+        (result, guard.was_allowed())
     }
 
     /// Waits. Returns whether the effect is interrupted meanwhile, as the lease or the process ends.
@@ -433,9 +435,9 @@ impl<E: Effect> Execution<E> {
         let mut backoff = Backoff::connection();
         loop {
             match commit(&self.ctx, &change).await {
-                Ok(ids) => return How::Done { emitted: ids.len() },
+                Ok(ids) => return How::Done { appended: ids.len() },
                 // The attempt before succeeded, and its reply was lost.
-                Err(CommitError::Lost) => return How::Done { emitted: 0 },
+                Err(CommitError::AlreadyHandled) => return How::Done { appended: 0 },
                 Err(CommitError::Log(error)) if error.is_transient() => {
                     debug!("keeping the outcome until the log is back: {error}");
                     if self.lease.has_ended() {
@@ -453,7 +455,7 @@ impl<E> fmt::Debug for EffectWorker<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EffectWorker")
             .field("partition", &self.partition)
-            .field("in_hand", &self.in_hand.len())
+            .field("in_flight", &self.in_flight.len())
             .finish_non_exhaustive()
     }
 }

@@ -1,8 +1,8 @@
-//! Host affinity: routes a partition's work to a process that can reach the host.
+//! Host affinity: routes a partition's work to a process that serves the host, which means that it can reach its engine.
 //!
 //! The lease holder may find work on a host that it does not serve. It publishes a handoff request for the host and releases
 //! the lease. The partition is then assigned to a member that serves the host, which acquires the lease, deletes the
-//! request, and does the work. Members and requests are entries of the same membership list and expire in the same way:
+//! request, and does the work. After that all members are candidates again. Members and requests are entries of the same membership list and expire in the same way:
 //!
 //! ```text
 //!   web/mail//p1     p1 serves web and mail
@@ -24,13 +24,13 @@ pub(super) struct MemberList<'a> {
 }
 
 /// The entry of a member that serves these hosts.
-pub(super) fn member_entry(owner: &str, hosts: &[HostName]) -> String {
+pub(super) fn member_entry(process: &str, hosts: &[HostName]) -> String {
     let hosts: Vec<&str> = hosts.iter().map(HostName::as_str).collect();
-    format!("{}//{owner}", hosts.join("/"))
+    format!("{}//{process}", hosts.join("/"))
 }
 
 /// The entry that requests a handoff to a member that serves this host.
-pub(super) fn handoff_request(host: &HostName) -> String {
+pub(super) fn request_entry(host: &HostName) -> String {
     host.as_str().to_owned()
 }
 
@@ -40,7 +40,7 @@ impl<'a> MemberList<'a> {
         let (mut members, mut requests) = (vec![], vec![]);
         for entry in list {
             match entry.split_once("//") {
-                Some((hosts, owner)) => members.push((owner, hosts.split('/').collect())),
+                Some((hosts, process)) => members.push((process, hosts.split('/').collect())),
                 None => requests.push(entry.as_str()),
             }
         }
@@ -51,17 +51,17 @@ impl<'a> MemberList<'a> {
     /// The members to which the partition can be assigned: those that serve the first requested host that any member
     /// serves; without such a request, all members.
     pub fn candidates(&self) -> Vec<&'a str> {
-        let requested = self.requests.iter().map(|host| self.servers(host)).find(|servers| !servers.is_empty());
-        requested.unwrap_or_else(|| self.members.iter().map(|(owner, _)| *owner).collect())
+        let requested = self.requests.iter().map(|host| self.members_serving(host)).find(|members| !members.is_empty());
+        requested.unwrap_or_else(|| self.members.iter().map(|(process, _)| *process).collect())
     }
 
     /// The members that serve this host.
-    pub fn servers(&self, host: &str) -> Vec<&'a str> {
-        self.members.iter().filter(|(_, hosts)| hosts.contains(&host)).map(|(owner, _)| *owner).collect()
+    pub fn members_serving(&self, host: &str) -> Vec<&'a str> {
+        self.members.iter().filter(|(_, hosts)| hosts.contains(&host)).map(|(process, _)| *process).collect()
     }
 
     /// Whether a handoff is requested for this host.
-    pub fn is_requested(&self, host: &HostName) -> bool {
+    pub fn handoff_requested(&self, host: &HostName) -> bool {
         self.requests.contains(&host.as_str())
     }
 }
@@ -76,8 +76,8 @@ mod tests {
 
     /// A list with these members and handoff requests, sorted as the log returns it.
     fn list(members: &[(&str, &[&str])], requests: &[&str]) -> Vec<String> {
-        let members = members.iter().map(|(owner, served)| member_entry(owner, &hosts(served)));
-        let mut list: Vec<String> = members.chain(hosts(requests).iter().map(handoff_request)).collect();
+        let members = members.iter().map(|(process, served)| member_entry(process, &hosts(served)));
+        let mut list: Vec<String> = members.chain(hosts(requests).iter().map(request_entry)).collect();
         list.sort_unstable();
         list
     }

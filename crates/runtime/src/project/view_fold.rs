@@ -15,7 +15,7 @@ use super::pages::Pages;
 use crate::{
     context::Context,
     read_model::{FOLDED_COUNT, OFFSET, decode_row, encode},
-    worker::{Size, WorkerError, commit_sized},
+    worker::{Handled, WorkerError, commit_handling},
 };
 
 /// Rows kept in memory between commits. With more, the cache is emptied and rows are read again.
@@ -36,7 +36,7 @@ pub(super) struct ViewFold<P: Projection> {
 /// A folded page, ready to commit.
 pub(super) struct FoldedPage {
     pub change: Commit,
-    pub size: Size,
+    pub handled: Handled,
     /// Whether the page ends at the end of the log.
     pub at_end: bool,
     /// The last event, if there was one.
@@ -62,7 +62,7 @@ impl<P: Projection> ViewFold<P> {
         let last = entries.last().map(|entry| entry.id);
         // The lag of events that are folded again says nothing about the projector.
         let oldest = entries.first().map(|entry| entry.id).filter(|_| self.folded.is_none());
-        let size = Size { handled: entries.len(), oldest };
+        let handled = Handled { count: entries.len(), oldest };
 
         let mut unfoldable: HashMap<EventId, String> = HashMap::new();
         let mut events = Vec::with_capacity(entries.len());
@@ -89,7 +89,7 @@ impl<P: Projection> ViewFold<P> {
         }
         self.offset = last.unwrap_or(self.offset);
         self.folded = self.folded.map(|folded| folded + entries.len() as u64);
-        Ok(FoldedPage { change: self.with_offset(change)?, size, at_end, last })
+        Ok(FoldedPage { change: self.with_offset(change)?, handled, at_end, last })
     }
 
     /// Adds the offset to a commit.
@@ -115,7 +115,7 @@ impl<P: Projection> ViewFold<P> {
     pub async fn commit(&mut self, ctx: &Context, page: FoldedPage) -> Result<(), WorkerError> {
         self.settle().await?;
         let ctx = ctx.clone();
-        self.in_flight = Some(tokio::spawn(async move { commit_sized(&ctx, &page.change, page.size).await }));
+        self.in_flight = Some(tokio::spawn(async move { commit_handling(&ctx, &page.change, page.handled).await }));
         Ok(())
     }
 
