@@ -4,8 +4,6 @@
 //! observations. Trimming stops at a checkpoint of the notary, so that the remaining chain of hashes always has a known
 //! start, also without an archive.
 
-use std::fmt;
-
 use hemostat_runtime::log::{Inspection, chain::Tip};
 use hemostat_schema::{EventId, Family, Span, Timestamp};
 
@@ -60,32 +58,20 @@ impl Retention {
 }
 
 /// What blocks trimming.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, strum::Display)]
 pub enum Blocker {
     /// There is no archive, and events may not be discarded.
+    #[strum(to_string = "there is no archive; set archive.url, or retention.discard = true to discard history")]
     NoArchive,
     /// The events are not sealed yet.
+    #[strum(to_string = "the archive does not hold them yet; look for the archivist's errors in the log")]
     Unsealed,
     /// This consumer group has not processed the events.
+    #[strum(
+        to_string = "the consumer group {0} has not processed them; start its role, or run `hemostat fsck` if no role \
+                     uses it any more"
+    )]
     Group(String),
-}
-
-impl fmt::Display for Blocker {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoArchive => {
-                f.write_str("there is no archive; set archive.url, or retention.discard = true to discard history")
-            }
-            Self::Unsealed => {
-                f.write_str("the archive does not hold them yet; look for the archivist's errors in the log")
-            }
-            Self::Group(group) => write!(
-                f,
-                "the consumer group {group} has not processed them; start its role, or run `hemostat fsck` if no role \
-                 uses it any more"
-            ),
-        }
-    }
 }
 
 /// Events from this one on must not be trimmed.

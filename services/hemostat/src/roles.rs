@@ -39,11 +39,7 @@ impl Role {
             Self::Responder => hemostat_responder::tasks(ctx, hosts()?, policy),
             Self::Alerter => hemostat_alerter::tasks(ctx, &config.alerts, policy)?,
             Self::Projector => hemostat_projector::tasks(ctx),
-            Self::Archivist => {
-                let (archive, retention, notary) = (&config.archive, &config.retention, &config.notary);
-                let settings = hemostat_archivist::Settings { archive, retention, notary };
-                hemostat_archivist::tasks(ctx, settings, config.archive_url())?
-            }
+            Self::Archivist => hemostat_archivist::tasks(ctx, config)?,
             Self::Query => hemostat_query::tasks(ctx, &config.query, policy)?,
         })
     }

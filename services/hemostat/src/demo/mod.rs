@@ -49,20 +49,14 @@ const QUIET: Duration = Duration::from_secs(3);
 #[derive(Debug, Args)]
 pub struct Options {
     /// Uses simulated containers: needs neither Docker nor root.
-    #[cfg(feature = "simulated")]
-    #[arg(long)]
+    #[cfg_attr(feature = "simulated", arg(long))]
+    #[cfg_attr(not(feature = "simulated"), arg(skip))]
     simulated: bool,
 }
 
 impl Options {
-    #[cfg(feature = "simulated")]
     fn engine(&self) -> &'static str {
         if self.simulated { "a simulated engine" } else { "Docker" }
-    }
-
-    #[cfg(not(feature = "simulated"))]
-    fn engine(&self) -> &'static str {
-        "Docker"
     }
 
     /// Where the patients are to run, and with which prefix of their names.

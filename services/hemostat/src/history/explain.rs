@@ -171,12 +171,11 @@ fn tell<W: Write>(out: &mut Out<W>, story: &Story) -> std::io::Result<()> {
 }
 
 fn span(begun: Timestamp, ended: Option<Timestamp>) -> String {
-    let local = |at: Timestamp, form: &str| at.to_zoned(TimeZone::system()).strftime(form).to_string();
-    let begun = local(begun, "%Y-%m-%d %H:%M:%S %Z");
-    ended.map_or_else(
-        || format!("since {begun}"),
-        |ended| format!("{begun} to {}", local(ended, "%Y-%m-%d %H:%M:%S %Z")),
-    )
+    let local = |at: Timestamp| at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string();
+    match ended {
+        None => format!("since {}", local(begun)),
+        Some(ended) => format!("{} to {}", local(begun), local(ended)),
+    }
 }
 
 fn scene_line(scene: &Scene) -> String {
