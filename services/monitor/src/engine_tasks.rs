@@ -170,7 +170,7 @@ impl EngineTasks {
     }
 
     /// Removes ended tasks, and logs those that panicked.
-    pub fn reap(&mut self) {
+    pub fn remove_ended_tasks(&mut self) {
         while let Some(ended) = self.tasks.try_join_next() {
             if let Err(error) = ended {
                 warn!("a call to the engine panicked: {error}");

@@ -93,7 +93,7 @@ async fn forward(
         match message {
             Some(Ok(message)) => {
                 if let Some(event) = DockerEvent::read(&message).filter(|event| received.insert(event))
-                    && to.send(Input::Event(event)).await.is_err()
+                    && to.send(Input::EngineEvent(event)).await.is_err()
                 {
                     return None;
                 }
@@ -214,7 +214,7 @@ mod tests {
             inputs.push(match from.recv().await.unwrap() {
                 Input::EngineFound(_) => "found".to_owned(),
                 Input::EngineLost(_) => "lost".to_owned(),
-                Input::Event(event) => format!("{} {:?}", event.at.as_second() - at(0).as_second(), event.what),
+                Input::EngineEvent(event) => format!("{} {:?}", event.at.as_second() - at(0).as_second(), event.what),
                 other => panic!("{other:?}"),
             });
         }

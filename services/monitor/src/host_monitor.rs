@@ -1,12 +1,14 @@
 //! Monitors one host: the loop that feeds inputs into the host's state and commits what changed.
 //!
-//! One process monitors a host at a time, as it holds the lease of the host's producer; others stand by. It loads the
-//! checkpoint of the host's state and then
-//! - follows the engine's events,
-//! - lists and inspects all containers every minute, in case an event was missed,
-//! - samples resource counters and measures disks,
+//! One process monitors a host at a time, because it holds the lease of the host's [`Producer`], which appends to the log under
+//! the lease's fencing token; others stand by. It loads the checkpoint of the host's state and then
+//! - follows the events of the Docker engine,
+//! - lists all containers and inspects each every minute (`docker inspect`), in case an event was missed,
+//! - sweeps: samples the resource counters of all running containers,
+//! - measures how full the disk is and how much of it each container uses,
 //! - commits the resulting events together with the changed rows of the checkpoint,
-//! - examines a container when a commit raises a symptom, and again while the symptom persists.
+//! - examines a container (its output, health checks and processes) when a commit raises or worsens a symptom, and again while
+//!   the symptom persists.
 
 use std::{future::ready, sync::Arc, time::Duration};
 
@@ -35,14 +37,18 @@ use crate::{
 
 /// How often all containers are listed and inspected.
 const LIST_EVERY: Duration = Duration::from_secs(60);
+/// The longest wait without a timer.
+const MAX_WAIT: Duration = Duration::from_secs(60);
 /// The pause before the next attempt, if the engine did not list its containers or the log failed.
 const RETRY_PAUSE: Duration = Duration::from_secs(2);
 /// Maximum inputs of a kind between two commits.
-const BATCH: usize = 256;
-/// The capacity of a channel. A full one makes the background tasks wait.
-const CAPACITY: usize = 4 * BATCH;
-/// The shortest time until the next timer.
+const MAX_BATCH: usize = 256;
+/// The capacity of a channel. A full one makes the background tasks wait (backpressure).
+const CHANNEL_CAPACITY: usize = 4 * MAX_BATCH;
+/// The shortest wait until a timer.
 const MIN_WAIT: Duration = Duration::from_millis(5);
+/// The shortest period of the disk measurement, as an interval of zero panics.
+const MIN_DISK_PERIOD: Duration = Duration::from_millis(5);
 /// How long after the start disks are first measured, as the start is busy enough.
 const FIRST_MEASUREMENT: Duration = Duration::from_secs(30);
 
@@ -54,19 +60,19 @@ pub async fn run(ctx: Context, engine: Arc<dyn Engine>, settings: Settings) -> a
     let partition = ctx.partition_of(&settings.host);
     let group = format!("monitor:{}", settings.host);
     loop {
-        let ended = match Producer::acquire(&ctx, partition, &group).await {
+        let why_ended = match Producer::acquire(&ctx, partition, &group).await {
             Ok(mut producer) => {
-                let ended = run_with_lease(&ctx, &engine, &settings, partition, &mut producer).await;
-                if !matches!(ended, ProducerError::LeaseLost) {
+                let why_ended = run_with_lease(&ctx, &engine, &settings, partition, &mut producer).await;
+                if !matches!(why_ended, ProducerError::LeaseLost) {
                     producer.release().await;
                 }
-                ended
+                why_ended
             }
             Err(error) => error,
         };
-        match ended {
+        match why_ended {
             ProducerError::Shutdown => return Ok(()),
-            ProducerError::LeaseLost => info!(host = %settings.host, "another process monitors {} now", settings.host),
+            ProducerError::LeaseLost => info!(host = %settings.host, "lost the lease to monitor {}", settings.host),
             ProducerError::Log(error) if error.is_transient() => {
                 warn!("could not monitor {}: {error}; retrying", settings.host);
                 sleep(RETRY_PAUSE).await;
@@ -84,20 +90,20 @@ async fn run_with_lease(
     partition: Partition,
     producer: &mut Producer,
 ) -> ProducerError {
-    let Checkpoint { host: HostCheckpoint { engine_status, offset }, states, rebuilt } =
+    let Checkpoint { host: HostCheckpoint { engine_status, offset }, states, rebuilt: rebuilt_containers } =
         match checkpoint::load(ctx.log.as_ref(), partition, &settings.host).await {
             Ok(checkpoint) => checkpoint,
             Err(error) => return error.into(),
         };
     debug!(host = %settings.host, containers = states.len(), ?offset, "monitoring {}", settings.host);
     let mut state = HostState::new(settings.host.clone(), settings.policy.clone(), engine_status, offset, states);
-    state.rewrite_rows(rebuilt);
-    let (to_inputs, inputs) = mpsc::channel(CAPACITY);
-    let (to_samples, samples) = mpsc::channel(CAPACITY);
+    state.mark_rows_changed(rebuilt_containers);
+    let (to_inputs, inputs) = mpsc::channel(CHANNEL_CAPACITY);
+    let (to_samples, samples) = mpsc::channel(CHANNEL_CAPACITY);
     let mut tasks = EngineTasks::new(engine.clone(), ctx.clock.clone(), settings, to_inputs, to_samples);
     tasks.follow_events(state.offset().since());
-    let reexaminations =
-        ReexaminationSchedule::new(settings.examinations.as_ref().map_or(Duration::ZERO, |settings| settings.again));
+    let reexamine_after = settings.examinations.as_ref().map_or(Duration::ZERO, |examinations| examinations.again);
+    let reexaminations = ReexaminationSchedule::new(reexamine_after);
     let monitor = HostMonitor { ctx, settings, state, tasks, inputs, samples, reexaminations };
     match monitor.run(producer).await {
         Ok(never) => match never {},
@@ -127,33 +133,33 @@ struct Intervals {
 
 impl HostMonitor<'_> {
     async fn run(mut self, producer: &mut Producer) -> Result<Never, ProducerError> {
-        let (now, disk_every) = (Instant::now(), self.settings.disk_every);
+        let (now, sweep_every, disk_every) = (Instant::now(), self.settings.interval, self.settings.disk_every);
         let mut intervals = Intervals {
             list: every(LIST_EVERY, now),
-            sweep: every(self.settings.interval, now),
-            disk: every(disk_every.max(MIN_WAIT), now + disk_every.min(FIRST_MEASUREMENT)),
+            sweep: every(sweep_every, now),
+            disk: every(disk_every.max(MIN_DISK_PERIOD), now + disk_every.min(FIRST_MEASUREMENT)),
         };
-        let (mut inputs, mut samples) = (Vec::with_capacity(BATCH), vec![]);
+        let (mut inputs, mut samples) = (Vec::with_capacity(MAX_BATCH), vec![]);
         loop {
             let until_timer = self.until_timer();
             tokio::select! {
                 () = self.ctx.shutdown.cancelled() => return Err(ProducerError::Shutdown),
-                () = producer.lost() => return Err(ProducerError::LeaseLost),
-                _ = self.inputs.recv_many(&mut inputs, BATCH) => {
+                () = producer.lease_lost() => return Err(ProducerError::LeaseLost),
+                _ = self.inputs.recv_many(&mut inputs, MAX_BATCH) => {
                     for input in inputs.drain(..) {
                         self.apply(input, &mut intervals);
                     }
                 }
-                _ = self.samples.recv_many(&mut samples, BATCH) => {
+                _ = self.samples.recv_many(&mut samples, MAX_BATCH) => {
                     for (id, sample) in samples.drain(..).flatten() {
-                        if let Some((name, vitals)) = self.state.sampled(&id, sample) {
+                        if let Some((name, vitals)) = self.state.apply_sample(&id, sample) {
                             set_gauges(self.settings.host.as_str(), name.as_str(), &vitals);
                         }
                     }
                 }
                 _ = intervals.list.tick() => {
                     if self.engine_answers() {
-                        self.tasks.list(self.state.sequence());
+                        self.tasks.list(self.state.list_sequence());
                     }
                 }
                 _ = intervals.sweep.tick() => {
@@ -167,13 +173,13 @@ impl HostMonitor<'_> {
                         self.tasks.measure_disk(self.state.running());
                     }
                 }
-                // One step per turn of the loop, so that other inputs are not delayed.
-                () = ready(()), if self.state.has_pending_usage() => {
-                    self.state.apply_pending_usage(self.ctx.clock.now());
+                // A few containers per turn of the loop, so that other inputs are not delayed.
+                () = ready(()), if self.state.has_pending_disk_usage() => {
+                    self.state.apply_pending_disk_usage(self.ctx.clock.now());
                 }
-                () = sleep(until_timer) => self.state.tick(self.ctx.clock.now()),
+                () = sleep(until_timer) => self.state.fire_due_timers(self.ctx.clock.now()),
             }
-            self.tasks.reap();
+            self.tasks.remove_ended_tasks();
             self.commit(producer).await?;
         }
     }
@@ -191,16 +197,16 @@ impl HostMonitor<'_> {
                 let error = self.settings.redactor.redact(&error.to_string()).text;
                 self.state.engine_lost(&error, now);
             }
-            Input::Event(event) => self.state.docker_event(event),
-            Input::Listed { ids: Some(ids), sequence } => self.state.listed(&ids, sequence, now),
+            Input::EngineEvent(event) => self.state.engine_event(event),
+            Input::Listed { ids: Some(ids), sequence } => self.state.apply_list(&ids, sequence, now),
             Input::Listed { ids: None, .. } => intervals.list.reset_after(RETRY_PAUSE),
             Input::InspectionDue(request) => self.tasks.inspect_now(request),
-            Input::Inspected(request, inspected) => self.state.inspected(&request, inspected.map(|it| *it), now),
-            Input::Examined(event) => self.state.examined(*event),
+            Input::Inspected(request, inspected) => self.state.apply_inspection(&request, inspected.map(|it| *it), now),
+            Input::Examined(event) => self.state.apply_examination(*event),
             Input::DiskMeasured(measured) => {
                 self.tasks.disk_measured();
                 intervals.disk.reset_after(disk::next_delay(self.settings.disk_every, measured.took));
-                self.state.disk_measured(measured.usage, measured.disk, now);
+                self.state.apply_disk_measurement(measured.usage, measured.disk, now);
             }
         }
     }
@@ -211,17 +217,21 @@ impl HostMonitor<'_> {
 
     /// Examines containers again whose symptoms persist.
     fn examine_again(&mut self) {
-        for name in self.reexaminations.due(self.state.sick(), Instant::now()) {
+        for name in self.reexaminations.due(self.state.with_symptoms(), Instant::now()) {
             if let Some(request) = self.state.reexamination(&name) {
                 self.examine(request, None);
             }
         }
     }
 
+    /// Starts an examination and schedules the next one.
+    fn examine_because(&mut self, request: ExaminationRequest, cause: EventId) {
+        self.reexaminations.examined(&request.name, Instant::now());
+        self.examine(request, Some(cause));
+    }
+
+    /// Starts an examination. A re-examination has no cause; the schedule has its next time already.
     fn examine(&mut self, request: ExaminationRequest, cause: Option<EventId>) {
-        if cause.is_some() {
-            self.reexaminations.examined(&request.name, Instant::now());
-        }
         if let Some(context) = self.state.examination_context(&request.name) {
             self.tasks.examine(request, context, cause);
         }
@@ -231,10 +241,11 @@ impl HostMonitor<'_> {
     fn until_timer(&self) -> Duration {
         self.state
             .next_timer()
-            .map_or(LIST_EVERY, |due| Duration::from(Span::between(self.ctx.clock.now(), due)).max(MIN_WAIT))
+            .map_or(MAX_WAIT, |due| Duration::from(Span::between(self.ctx.clock.now(), due)).max(MIN_WAIT))
     }
 
-    /// Commits the changes of the state, if there are any, and starts the inspections and examinations that follow.
+    /// Starts the inspections that the state requests, commits its changes, if there are any, and starts the examinations that
+    /// the committed events request.
     async fn commit(&mut self, producer: &mut Producer) -> Result<(), ProducerError> {
         let mut changes = self.state.take_changes();
         for request in changes.inspections {
@@ -250,20 +261,20 @@ impl HostMonitor<'_> {
         }
         let (engine_status, offset) = (self.state.engine_status().cloned(), self.state.offset().clone());
         rows.push(checkpoint::host_row(&self.settings.host, &HostCheckpoint { engine_status, offset })?);
-        log_observations(&changes.events);
         trace::stamp_all(&mut changes.events);
         let requests = requests::requested(&changes.events);
-        let ids = producer.append(changes.events, rows).await?;
+        let ids = producer.append(changes.events.clone(), rows).await?;
+        log_observations(&changes.events);
         for request in requests {
             if let Some(cause) = ids.get(request.cause_index) {
-                self.examine(request, Some(*cause));
+                self.examine_because(request, *cause);
             }
         }
         Ok(())
     }
 }
 
-/// Writes the process's log; the runtime counts committed events.
+/// Writes committed observations to the tracing output; the runtime counts them.
 fn log_observations(events: &[NewEvent]) {
     for event in events {
         let Event::Observation(observation) = &event.event else { continue };

@@ -142,7 +142,7 @@ pub struct HostState {
 }
 
 impl HostState {
-    /// Continues from a checkpoint. The caller has to list the engine's containers next: [`listed`](Self::listed).
+    /// Continues from a checkpoint. The caller has to list the engine's containers next: [`apply_list`](Self::apply_list).
     pub fn new(
         host: HostName,
         policy: Arc<Policy>,
@@ -185,7 +185,7 @@ impl HostState {
     }
 
     /// Writes the rows of these containers again, though nothing happened to them.
-    pub fn rewrite_rows(&mut self, names: BTreeSet<ContainerName>) {
+    pub fn mark_rows_changed(&mut self, names: BTreeSet<ContainerName>) {
         self.changed_rows.extend(names);
     }
 
@@ -235,8 +235,8 @@ impl HostState {
         facts.and_then(|facts| self.tracked.get(&facts.id)).is_some_and(|tracked| tracked.awaited.is_some())
     }
 
-    /// The present sequence number, to be passed to [`listed`](Self::listed) with a list requested now.
-    pub fn sequence(&self) -> u64 {
+    /// The present sequence number, to be passed to [`apply_list`](Self::apply_list) with a list requested now.
+    pub fn list_sequence(&self) -> u64 {
         self.sequence
     }
 
@@ -262,12 +262,12 @@ impl HostState {
     }
 
     /// Appends the result of an examination.
-    pub fn examined(&mut self, event: NewEvent) {
+    pub fn apply_examination(&mut self, event: NewEvent) {
         self.events.push(event);
     }
 
     /// Fires the timers that are due.
-    pub fn tick(&mut self, now: Timestamp) {
+    pub fn fire_due_timers(&mut self, now: Timestamp) {
         let due = self.timers.due_by(now).map(|(_, name)| name);
         let due: Vec<_> = due.filter(|name| !self.awaits_inspection(name)).cloned().collect();
         for name in due {
@@ -277,7 +277,7 @@ impl HostState {
 
     /// Compares with the engine's full list, which was requested at `sequence`: containers that are no longer listed were
     /// removed, and all listed ones are inspected.
-    pub fn listed(&mut self, ids: &[ContainerId], sequence: u64, now: Timestamp) {
+    pub fn apply_list(&mut self, ids: &[ContainerId], sequence: u64, now: Timestamp) {
         let listed: HashSet<_> = ids.iter().collect();
         let removed: Vec<_> = self
             .tracked
@@ -295,7 +295,7 @@ impl HostState {
     }
 
     /// An event of the engine.
-    pub fn docker_event(&mut self, event: DockerEvent) {
+    pub fn engine_event(&mut self, event: DockerEvent) {
         if self.initial_offset.includes(&event) {
             return;
         }

@@ -13,7 +13,7 @@ pub enum Input {
     /// The engine does not answer.
     EngineLost(Error),
     /// An event of the engine.
-    Event(DockerEvent),
+    EngineEvent(DockerEvent),
     /// The full list of containers.
     Listed {
         /// Their ids; `None` if the engine did not answer.

@@ -19,7 +19,7 @@ pub struct ExaminationRequest {
     pub target: Target,
     /// The symptoms.
     pub symptoms: Vec<Symptom>,
-    /// The index of the first event that requests it, among the events of the commit.
+    /// The index of the event that requests it, among the events of the commit; the first one if several do.
     pub cause_index: usize,
     incident: Option<IncidentId>,
     trace: Option<TraceParent>,

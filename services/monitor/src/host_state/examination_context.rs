@@ -7,7 +7,7 @@ use crate::examine::{ContainerContext, relatives::relatives, requests::Examinati
 
 impl HostState {
     /// The containers with a symptom that counts as sickness.
-    pub fn sick(&self) -> impl Iterator<Item = &ContainerName> {
+    pub fn with_symptoms(&self) -> impl Iterator<Item = &ContainerName> {
         self.states.iter().filter(|(_, state)| state.is_sick()).map(|(name, _)| name)
     }
 

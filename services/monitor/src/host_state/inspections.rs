@@ -43,7 +43,7 @@ impl HostState {
     }
 
     /// Applies the answer to a request; `None` if the container is gone or the engine did not answer.
-    pub fn inspected(&mut self, request: &InspectRequest, answer: Option<Inspected>, now: Timestamp) {
+    pub fn apply_inspection(&mut self, request: &InspectRequest, answer: Option<Inspected>, now: Timestamp) {
         let tracked = self.tracked.entry(request.id.clone()).or_default();
         match tracked.awaited.take_if(|awaited| awaited.token == request.token) {
             Some(AwaitedInspection { trigger, queued, .. }) => {

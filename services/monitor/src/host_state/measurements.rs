@@ -21,7 +21,7 @@ const MAX_SAMPLES: usize = 12;
 
 impl HostState {
     /// Applies the counters of a container; returns its vitals, which need two samples.
-    pub fn sampled(&mut self, id: &ContainerId, sample: RawSample) -> Option<(ContainerName, Vitals)> {
+    pub fn apply_sample(&mut self, id: &ContainerId, sample: RawSample) -> Option<(ContainerName, Vitals)> {
         let name = self.tracked.get(id)?.name.clone()?;
         let at = sample.at;
         let limits = self.facts_of(id, &name)?.limits;
@@ -40,8 +40,8 @@ impl HostState {
     }
 
     /// Takes a disk measurement. Its usage per container is applied in steps, as it concerns all containers: see
-    /// [`apply_pending_usage`](Self::apply_pending_usage).
-    pub fn disk_measured(&mut self, usage: Vec<DiskUsage>, disk: Option<DiskMeasured>, now: Timestamp) {
+    /// [`apply_pending_disk_usage`](Self::apply_pending_disk_usage).
+    pub fn apply_disk_measurement(&mut self, usage: Vec<DiskUsage>, disk: Option<DiskMeasured>, now: Timestamp) {
         if let Some(disk) = disk {
             self.events.push(NewEvent::new(Subject::host(self.host.clone()), now, disk.clone()));
             self.disk = Some(disk);
@@ -52,12 +52,12 @@ impl HostState {
     }
 
     /// Whether measured disk usage is not applied yet.
-    pub fn has_pending_usage(&self) -> bool {
+    pub fn has_pending_disk_usage(&self) -> bool {
         !self.pending_usage.is_empty()
     }
 
     /// Applies the measured disk usage of the next containers.
-    pub fn apply_pending_usage(&mut self, now: Timestamp) {
+    pub fn apply_pending_disk_usage(&mut self, now: Timestamp) {
         let step: Vec<_> = self.pending_usage.drain(..self.pending_usage.len().min(USAGE_STEP)).collect();
         for (largest, usage) in step {
             let DiskUsage { id, writable, volumes } = usage;

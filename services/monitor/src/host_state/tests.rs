@@ -55,7 +55,7 @@ impl Fixture {
     /// A host with one known running container.
     fn with_running_container() -> Self {
         let mut fixture = Self::empty();
-        fixture.state.listed(&[ID.parse().unwrap()], 0, at(0));
+        fixture.state.apply_list(&[ID.parse().unwrap()], 0, at(0));
         fixture.collect();
         fixture.answer_at(0, Some(running(0)));
         fixture.observations.clear();
@@ -71,13 +71,13 @@ impl Fixture {
         }));
     }
 
-    fn docker_event(&mut self, ms: i64, what: DockerEventKind) {
+    fn engine_event(&mut self, ms: i64, what: DockerEventKind) {
         self.docker_event_of(ID, "api-1", ms, what);
     }
 
     fn docker_event_of(&mut self, id: &str, name: &str, ms: i64, what: DockerEventKind) {
         let (id, name) = (id.parse().unwrap(), name.parse().unwrap());
-        self.state.docker_event(DockerEvent { at: at(ms), id, name, what });
+        self.state.engine_event(DockerEvent { at: at(ms), id, name, what });
         self.collect();
     }
 
@@ -101,7 +101,7 @@ impl Fixture {
 
     fn answer_at(&mut self, ms: i64, answer: Option<Inspected>) {
         let request = self.requests.pop_front().expect("an inspection was requested");
-        self.state.inspected(&request, answer, at(ms));
+        self.state.apply_inspection(&request, answer, at(ms));
         self.collect();
     }
 
@@ -128,7 +128,7 @@ fn died(code: i64) -> DockerEventKind {
 fn a_container_is_seen_once_however_often_it_is_listed() {
     let mut fixture = Fixture::empty();
     for _ in 0..3 {
-        fixture.state.listed(&[ID.parse().unwrap()], fixture.state.sequence(), at(0));
+        fixture.state.apply_list(&[ID.parse().unwrap()], fixture.state.list_sequence(), at(0));
         fixture.collect();
         fixture.answer(Some(running(0)));
     }
@@ -138,7 +138,7 @@ fn a_container_is_seen_once_however_often_it_is_listed() {
 #[test]
 fn a_health_change_is_applied_at_once() {
     let mut fixture = Fixture::with_running_container();
-    fixture.docker_event(5, DockerEventKind::Health(Health::Unhealthy));
+    fixture.engine_event(5, DockerEventKind::Health(Health::Unhealthy));
     assert_eq!(fixture.summary(), ["health_changed", "raised unhealthy"]);
     assert!(fixture.requests.is_empty());
     assert_eq!(fixture.since(), Some(5));
@@ -147,18 +147,18 @@ fn a_health_change_is_applied_at_once() {
 #[test]
 fn an_oom_kill_of_a_child_is_reported_unless_the_run_ends_with_it() {
     let mut fixture = Fixture::with_running_container();
-    fixture.docker_event(10, DockerEventKind::OutOfMemory);
+    fixture.engine_event(10, DockerEventKind::OutOfMemory);
     assert_eq!(fixture.state.next_timer(), Some(at(2_010)));
-    fixture.state.tick(at(2_010));
+    fixture.state.fire_due_timers(at(2_010));
     fixture.collect();
     assert_eq!(fixture.summary(), ["raised oom child"]);
 
     // It ends the run, however long the inspection takes.
     let mut fixture = Fixture::with_running_container();
-    fixture.docker_event(10, DockerEventKind::OutOfMemory);
-    fixture.docker_event(20, died(137));
+    fixture.engine_event(10, DockerEventKind::OutOfMemory);
+    fixture.engine_event(20, died(137));
     assert_eq!(fixture.summary(), ["exited 137 Oom", "raised oom killed"]);
-    fixture.state.tick(at(20_000));
+    fixture.state.fire_due_timers(at(20_000));
     fixture.collect();
     fixture.answer(Some(exited(0, 20, 137)));
     assert_eq!(fixture.summary(), ["exited 137 Oom", "raised oom killed"]);
@@ -167,10 +167,10 @@ fn an_oom_kill_of_a_child_is_reported_unless_the_run_ends_with_it() {
 #[test]
 fn timers_do_not_fire_while_an_inspection_is_awaited() {
     let mut fixture = Fixture::with_running_container();
-    fixture.docker_event(10, DockerEventKind::OutOfMemory);
-    fixture.docker_event(20, DockerEventKind::Changed);
+    fixture.engine_event(10, DockerEventKind::OutOfMemory);
+    fixture.engine_event(20, DockerEventKind::Changed);
     assert_eq!(fixture.state.next_timer(), None);
-    fixture.state.tick(at(20_000));
+    fixture.state.fire_due_timers(at(20_000));
     fixture.collect();
     assert_eq!(fixture.summary(), [""; 0]);
     fixture.answer(Some(running(0)));
@@ -185,9 +185,9 @@ fn events_queue_behind_an_inspection_of_their_own_container_only() {
     fixture.answer(Some(Inspected { name: "db-1".parse().unwrap(), facts: other, ..running(0) }));
     fixture.observations.clear();
 
-    fixture.docker_event(10, died(3));
-    fixture.docker_event(20, DockerEventKind::Started);
-    fixture.docker_event(30, DockerEventKind::Health(Health::Unhealthy));
+    fixture.engine_event(10, died(3));
+    fixture.engine_event(20, DockerEventKind::Started);
+    fixture.engine_event(30, DockerEventKind::Health(Health::Unhealthy));
     assert_eq!(fixture.summary(), ["exited 3 Crash", "raised exited"], "the run that ended is known");
     assert_eq!(fixture.since(), Some(10), "an event that waits must be read again after a crash");
     fixture.observations.clear();
@@ -204,14 +204,14 @@ fn events_queue_behind_an_inspection_of_their_own_container_only() {
 #[test]
 fn a_container_that_is_no_longer_listed_was_removed() {
     let mut fixture = Fixture::with_running_container();
-    fixture.state.listed(&[], fixture.state.sequence(), at(10));
+    fixture.state.apply_list(&[], fixture.state.list_sequence(), at(10));
     fixture.collect();
     assert_eq!(fixture.summary(), ["removed"]);
     // Except one with an event after the list was requested.
     let mut fixture = Fixture::with_running_container();
-    let mark = fixture.state.sequence();
-    fixture.docker_event(5, DockerEventKind::Health(Health::Starting));
-    fixture.state.listed(&[], mark, at(10));
+    let mark = fixture.state.list_sequence();
+    fixture.engine_event(5, DockerEventKind::Health(Health::Starting));
+    fixture.state.apply_list(&[], mark, at(10));
     fixture.collect();
     assert_eq!(fixture.summary(), ["health_changed"]);
 }
@@ -262,14 +262,14 @@ fn the_engine_status_is_reported_once_per_change() {
 #[test]
 fn a_symptom_is_cleared_after_its_clear_time() {
     let mut fixture = Fixture::with_running_container();
-    fixture.docker_event(1_000, DockerEventKind::Health(Health::Unhealthy));
-    fixture.docker_event(2_000, DockerEventKind::Health(Health::Healthy));
+    fixture.engine_event(1_000, DockerEventKind::Health(Health::Unhealthy));
+    fixture.engine_event(2_000, DockerEventKind::Health(Health::Healthy));
     let due = fixture.state.next_timer().expect("it is cleared after a while");
     assert_eq!(due, Policy::default().clear_after.after(at(2_000)));
-    fixture.state.tick(Span::from_millis(1).before(due));
+    fixture.state.fire_due_timers(Span::from_millis(1).before(due));
     fixture.collect();
     assert_eq!(fixture.summary().len(), 3);
-    fixture.state.tick(due);
+    fixture.state.fire_due_timers(due);
     fixture.collect();
     assert_eq!(fixture.summary()[3], "symptom_cleared");
     assert_eq!(fixture.state.next_timer(), None);

@@ -20,10 +20,10 @@ fn who_ended_a_run_follows_from_earlier_events() {
     for (steps, code, expected) in cases {
         let mut fixture = Fixture::with_running_container();
         for (ms, what) in steps {
-            fixture.docker_event(*ms, *what);
+            fixture.engine_event(*ms, *what);
         }
         fixture.answer(Some(exited(0, steps.last().unwrap().0, code)));
-        fixture.docker_event(70_000, DockerEventKind::Stopped);
+        fixture.engine_event(70_000, DockerEventKind::Stopped);
         // The `stop` event after the end changes nothing here.
         assert_eq!(fixture.summary(), expected, "{steps:?}");
     }
@@ -32,7 +32,7 @@ fn who_ended_a_run_follows_from_earlier_events() {
 #[test]
 fn an_oom_kill_that_only_the_inspection_shows_counts() {
     let mut fixture = Fixture::with_running_container();
-    fixture.docker_event(20, died(137));
+    fixture.engine_event(20, died(137));
     fixture.answer(Some(Inspected { out_of_memory: true, ..exited(0, 20, 137) }));
     assert_eq!(fixture.summary(), ["exited 137 Oom", "raised oom killed"]);
 }
@@ -54,12 +54,12 @@ fn an_end_is_reported_without_an_inspection_unless_it_may_be_an_oom_kill() {
         (true, Some(signal(15)), 3, &["exited 3 Operator"]),
     ] {
         let mut fixture = Fixture::empty();
-        fixture.state.listed(&[ID.parse().unwrap()], 0, at(0));
+        fixture.state.apply_list(&[ID.parse().unwrap()], 0, at(0));
         fixture.collect();
         fixture.answer(Some(if is_limited { limited(running(0)) } else { running(0) }));
         fixture.observations.clear();
         for what in before.into_iter().chain([died(code)]) {
-            fixture.docker_event(10, what);
+            fixture.engine_event(10, what);
         }
         assert_eq!(fixture.summary(), expected, "{is_limited} {before:?} {code}");
         fixture.answer(Some(exited(0, 10, code)));
@@ -73,14 +73,14 @@ fn a_late_end_event_does_not_end_a_newer_run() {
     let mut fixture = Fixture::with_running_container();
     // The new run was found by two inspections, without an event; then the events arrive.
     for _ in 0..2 {
-        fixture.state.listed(&[ID.parse().unwrap()], fixture.state.sequence(), at(0));
+        fixture.state.apply_list(&[ID.parse().unwrap()], fixture.state.list_sequence(), at(0));
         fixture.collect();
         fixture.answer(Some(running(20)));
         fixture.requests.clear();
     }
     assert_eq!(fixture.summary(), ["started", "health_changed"]);
     fixture.observations.clear();
-    fixture.docker_event(10, died(3));
+    fixture.engine_event(10, died(3));
     fixture.answer(Some(running(20)));
     assert_eq!(fixture.summary(), [""; 0]);
 }
@@ -91,7 +91,7 @@ fn a_restart_is_an_end_by_an_operator_and_a_new_run() {
     for (ms, what) in
         [(10, signal(15)), (1046, died(0)), (1098, DockerEventKind::Stopped), (1365, DockerEventKind::Started)]
     {
-        fixture.docker_event(ms, what);
+        fixture.engine_event(ms, what);
     }
     // Both inspections are answered after the new run began.
     fixture.answer(Some(running(1363)));
@@ -106,8 +106,8 @@ fn a_restart_is_an_end_by_an_operator_and_a_new_run() {
 #[test]
 fn the_end_of_a_container_that_is_removed_at_once_is_reported() {
     let mut fixture = Fixture::with_running_container();
-    fixture.docker_event(10, died(3));
-    fixture.docker_event(20, DockerEventKind::Destroyed);
+    fixture.engine_event(10, died(3));
+    fixture.engine_event(20, DockerEventKind::Destroyed);
     fixture.answer(None);
     let story = fixture.summary();
     assert_eq!(&story[..2], ["exited 3 Crash", "raised exited"]);
@@ -123,16 +123,16 @@ fn a_stop_between_two_runs_counts_as_an_operators() {
         let facts = Facts { restart_policy: RestartPolicy::Always, ..inspected.facts };
         Inspected { facts, ..inspected }
     };
-    fixture.docker_event(5, DockerEventKind::Changed);
+    fixture.engine_event(5, DockerEventKind::Changed);
     fixture.answer(Some(looping(running(0))));
     fixture.observations.clear();
-    fixture.docker_event(10, died(3));
+    fixture.engine_event(10, died(3));
     let between = looping(exited(0, 11, 3));
     fixture.answer(Some(Inspected {
         facts: Facts { state: Life::Restarting, ..between.facts.clone() },
         ..between.clone()
     }));
-    fixture.docker_event(20, DockerEventKind::Stopped);
+    fixture.engine_event(20, DockerEventKind::Stopped);
     fixture.answer(Some(between));
     assert_eq!(fixture.summary(), ["exited 3 Crash", "seen"]);
     let facts = fixture.state.states.values().find_map(|state| state.facts()).unwrap();
@@ -143,10 +143,10 @@ fn a_stop_between_two_runs_counts_as_an_operators() {
 fn an_ordinary_stop_reports_one_end() {
     let mut fixture = Fixture::with_running_container();
     for (ms, what) in [(10, signal(15)), (1046, died(0))] {
-        fixture.docker_event(ms, what);
+        fixture.engine_event(ms, what);
     }
     fixture.answer(Some(exited(0, 1040, 0)));
-    fixture.docker_event(1098, DockerEventKind::Stopped);
+    fixture.engine_event(1098, DockerEventKind::Stopped);
     assert_eq!(fixture.summary(), ["exited 0 Operator"]);
     assert!(fixture.requests.is_empty());
 }
@@ -155,21 +155,21 @@ fn an_ordinary_stop_reports_one_end() {
 fn an_end_without_an_event_is_reported_after_a_second_inspection() {
     // The event is still under way: it says that an operator ended the run.
     let mut fixture = Fixture::with_running_container();
-    fixture.state.listed(&[ID.parse().unwrap()], fixture.state.sequence(), at(0));
+    fixture.state.apply_list(&[ID.parse().unwrap()], fixture.state.list_sequence(), at(0));
     fixture.collect();
     fixture.answer(Some(exited(0, 10, 1)));
     assert_eq!(fixture.requests.front().map(|request| request.delay), Some(RECHECK_DELAY));
     let recheck = fixture.requests.pop_front().unwrap();
-    fixture.docker_event(5, signal(15));
-    fixture.docker_event(10, died(1));
+    fixture.engine_event(5, signal(15));
+    fixture.engine_event(10, died(1));
     fixture.answer(Some(exited(0, 10, 1)));
-    fixture.state.inspected(&recheck, Some(exited(0, 10, 1)), at(1000));
+    fixture.state.apply_inspection(&recheck, Some(exited(0, 10, 1)), at(1000));
     fixture.collect();
     assert_eq!(fixture.summary(), ["exited 1 Operator"]);
 
     // No event arrives: it was missed.
     let mut fixture = Fixture::with_running_container();
-    fixture.state.listed(&[ID.parse().unwrap()], fixture.state.sequence(), at(0));
+    fixture.state.apply_list(&[ID.parse().unwrap()], fixture.state.list_sequence(), at(0));
     fixture.collect();
     fixture.answer(Some(exited(0, 10, 1)));
     fixture.answer(Some(exited(0, 10, 1)));
@@ -180,7 +180,7 @@ fn an_end_without_an_event_is_reported_after_a_second_inspection() {
 fn a_missed_end_is_no_crash_if_a_signal_explains_the_exit_code() {
     for code in [130, 137, 143] {
         let mut fixture = Fixture::with_running_container();
-        fixture.state.listed(&[ID.parse().unwrap()], fixture.state.sequence(), at(0));
+        fixture.state.apply_list(&[ID.parse().unwrap()], fixture.state.list_sequence(), at(0));
         fixture.collect();
         fixture.answer(Some(exited(0, 10, code)));
         fixture.answer(Some(exited(0, 10, code)));
@@ -191,7 +191,7 @@ fn a_missed_end_is_no_crash_if_a_signal_explains_the_exit_code() {
 #[test]
 fn a_container_that_failed_before_it_was_first_seen_raises_nothing() {
     let mut fixture = Fixture::empty();
-    fixture.state.listed(&[ID.parse().unwrap()], 0, at(0));
+    fixture.state.apply_list(&[ID.parse().unwrap()], 0, at(0));
     fixture.collect();
     fixture.answer(Some(exited(-90_000, -80_000, 3)));
     assert_eq!(fixture.summary(), ["seen"]);

@@ -31,10 +31,10 @@ fn the_last_samples_are_kept_across_runs() {
         fixture.state.samples(&name).iter().map(|sample| sample.vitals.memory_used.0).collect()
     };
     for n in 0..20 {
-        fixture.state.sampled(&id, sample(n));
+        fixture.state.apply_sample(&id, sample(n));
     }
     assert_eq!(used(&fixture), (8..20).collect::<Vec<_>>());
-    fixture.docker_event(100_000, DockerEventKind::Died { code: 1 });
+    fixture.engine_event(100_000, DockerEventKind::Died { code: 1 });
     fixture.answer(Some(exited(0, 100_000, 1)));
     assert_eq!(fixture.state.running(), []);
     assert_eq!(used(&fixture).len(), 12);
@@ -51,10 +51,10 @@ fn disk_usage_is_reported_when_it_changes_and_always_remembered() {
     };
     let disk = DiskMeasured { path: "/var/lib/docker".into(), size: ByteCount(100), available: ByteCount(40) };
     for (bytes, stored) in [(100 * MIB, 1), (100 * MIB + 1, 0), (200 * MIB, 1)] {
-        fixture.state.disk_measured(usage(bytes), Some(disk.clone()), at(1));
-        assert!(fixture.state.has_pending_usage());
-        fixture.state.apply_pending_usage(at(1));
-        assert!(!fixture.state.has_pending_usage());
+        fixture.state.apply_disk_measurement(usage(bytes), Some(disk.clone()), at(1));
+        assert!(fixture.state.has_pending_disk_usage());
+        fixture.state.apply_pending_disk_usage(at(1));
+        assert!(!fixture.state.has_pending_disk_usage());
         fixture.collect();
         let observations = std::mem::take(&mut fixture.observations);
         let count = |wanted: fn(&Observation) -> bool| observations.iter().filter(|it| wanted(it)).count();
@@ -70,7 +70,7 @@ fn the_main_process_is_known_until_its_run_ends() {
     let mut fixture = Fixture::with_running_container();
     let process = |fixture: &Fixture| fixture.state.running().into_iter().next().map(|running| running.process);
     assert_eq!(process(&fixture), Some(Some(MainProcess { pid: 7, in_host_network: false })));
-    fixture.docker_event(100, died(137));
+    fixture.engine_event(100, died(137));
     assert_eq!(
         process(&fixture),
         Some(Some(MainProcess { pid: 7, in_host_network: false })),

@@ -47,29 +47,29 @@ fn processed_events_are_not_applied_twice_after_a_takeover() {
 #[test]
 fn a_symptom_in_the_checkpoint_is_not_raised_again() {
     let mut fixture = Fixture::with_running_container();
-    fixture.docker_event(5, DockerEventKind::Health(Health::Unhealthy));
+    fixture.engine_event(5, DockerEventKind::Health(Health::Unhealthy));
     let mut next = fixture.take_over();
-    next.state.listed(&[ID.parse().unwrap()], 0, at(10));
+    next.state.apply_list(&[ID.parse().unwrap()], 0, at(10));
     next.collect();
     let unhealthy = Facts { health: Health::Unhealthy, ..running(0).facts };
     next.answer(Some(Inspected { facts: unhealthy, ..running(0) }));
     assert_eq!(next.summary(), Vec::<String>::new());
-    next.docker_event(20, DockerEventKind::Health(Health::Healthy));
+    next.engine_event(20, DockerEventKind::Health(Health::Healthy));
     assert_eq!(next.summary(), ["health_changed"]);
 }
 
 #[test]
 fn an_end_after_a_signal_that_another_process_saw_is_not_a_crash() {
     let mut before = Fixture::with_running_container();
-    before.docker_event(5, signal(9));
+    before.engine_event(5, signal(9));
     let mut next = before.take_over();
-    next.docker_event(10, died(137));
+    next.engine_event(10, died(137));
     next.answer(Some(exited(0, 10, 137)));
     assert_eq!(next.summary(), ["exited 137 Unknown"]);
     // It saw all events of the next run, so it knows that no signal ended that one.
-    next.docker_event(20, DockerEventKind::Started);
+    next.engine_event(20, DockerEventKind::Started);
     next.answer(Some(running(20)));
-    next.docker_event(1_000, died(137));
+    next.engine_event(1_000, died(137));
     next.answer(Some(exited(20, 1_000, 137)));
     assert!(next.summary().contains(&"exited 137 Crash".to_owned()), "{:?}", next.summary());
 }
@@ -77,8 +77,8 @@ fn an_end_after_a_signal_that_another_process_saw_is_not_a_crash() {
 #[test]
 fn events_after_the_engines_clock_was_set_back_are_applied() {
     let mut before = Fixture::with_running_container();
-    before.docker_event(60_000, DockerEventKind::Health(Health::Unhealthy));
-    before.docker_event(61_000, DockerEventKind::Health(Health::Healthy));
+    before.engine_event(60_000, DockerEventKind::Health(Health::Unhealthy));
+    before.engine_event(61_000, DockerEventKind::Health(Health::Healthy));
     let about = |ms| {
         let engine = EngineFound { version: "20".into(), api_version: "1.41".into(), cpus: 2, memory: ByteCount(1) };
         EngineInfo { engine, now: at(ms), root: None }
@@ -86,7 +86,7 @@ fn events_after_the_engines_clock_was_set_back_are_applied() {
     for (clock, expected) in [(62_000, &["engine_found"][..]), (30_000, &["engine_found", "health_changed"])] {
         let mut next = before.take_over();
         next.state.engine_found(&about(clock), at(0));
-        next.docker_event(31_000, DockerEventKind::Health(Health::Unhealthy));
+        next.engine_event(31_000, DockerEventKind::Health(Health::Unhealthy));
         assert_eq!(next.summary(), expected, "the engine's clock says {clock}");
     }
 }
