@@ -7,19 +7,17 @@ pub(crate) mod shared;
 
 use std::{
     io,
-    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
     time::Duration,
 };
 
-use futures::{Stream, StreamExt, stream};
 use http_body_util::BodyExt;
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, UnixListener},
+    net::UnixListener,
     task::{JoinHandle, JoinSet},
     time::sleep,
 };
@@ -66,18 +64,6 @@ impl FakeDocker {
     /// The path of its socket.
     pub fn socket(&self) -> &Path {
         &self.socket
-    }
-
-    /// Also listens on a free port of the loopback interface.
-    ///
-    /// # Errors
-    /// If it cannot bind one.
-    pub async fn listen_tcp(&self) -> io::Result<SocketAddr> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let address = listener.local_addr()?;
-        let incoming = stream::unfold(listener, |listener| async { Some((listener.accept().await, listener)) });
-        self.serve(incoming.map(|accepted| accepted.map(|(stream, _)| stream)));
-        Ok(address)
     }
 
     /// Runs a command on the engine, now.
@@ -128,23 +114,18 @@ impl FakeDocker {
         // An error means that there is no old socket.
         drop(std::fs::remove_file(&self.socket));
         let listener = UnixListener::bind(&self.socket)?;
-        let incoming = stream::unfold(listener, |listener| async { Some((listener.accept().await, listener)) });
-        self.serve(incoming.map(|accepted| accepted.map(|(stream, _)| stream)));
+        self.serve(listener);
         Ok(())
     }
 
-    /// Serves all connections in a task; when the task ends, they break.
-    fn serve<S>(&self, incoming: impl Stream<Item = io::Result<S>> + Send + 'static)
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
+    /// Serves the connections that `listener` accepts, until the engine goes down.
+    fn serve(&self, listener: UnixListener) {
         let shared = self.shared.clone();
         let serving = tokio::spawn(async move {
-            let (mut incoming, mut connections) = (Box::pin(incoming), JoinSet::new());
-            while let Some(accepted) = incoming.next().await {
-                match accepted {
-                    Ok(stream) => _ = connections.spawn(connection(stream, shared.clone())),
-                    // Possibly too many open files: wait for some to be closed.
+            let mut connections = JoinSet::new();
+            loop {
+                match listener.accept().await {
+                    Ok((stream, _)) => _ = connections.spawn(connection(stream, shared.clone())),
                     Err(_) => sleep(Duration::from_millis(10)).await,
                 }
                 while connections.try_join_next().is_some() {}
