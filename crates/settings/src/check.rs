@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use hemostat_core::policy::Sensitivity;
-use hemostat_log::Durability;
+use hemostat_log::{Durability, Options};
 use hemostat_schema::Span;
+use secrecy::ExposeSecret as _;
 
-use crate::{choices::DiagnosisBy, sections::Analyzer, settings::Settings};
+use crate::{address::WebAddress, choices::DiagnosisBy, secret::Secret, sections::Analyzer, settings::Settings};
 
 /// A key whose value cannot work.
 #[derive(Debug)]
@@ -19,6 +20,7 @@ pub(crate) struct Invalid {
 /// Checks all settings.
 pub(crate) fn check(settings: &Settings) -> Result<(), Invalid> {
     let ms = Duration::from_millis;
+    check_addresses(settings)?;
     at_least("docker.timeout", settings.docker.timeout, ms(100))?;
     at_least("monitor.interval", settings.monitor.interval, ms(100))?;
     at_least("monitor.sample_every", settings.monitor.sample_every.into(), ms(100))?;
@@ -53,6 +55,45 @@ pub(crate) fn check(settings: &Settings) -> Result<(), Invalid> {
     positive("notary.every", settings.notary.every)?;
     positive("responder.backoff.factor", settings.responder.backoff.factor)?;
     check_analyzer(&settings.analyzer)
+}
+
+/// Whether the addresses of Redis and Slack can be used. They are secrets, so the errors do not repeat them.
+fn check_addresses(settings: &Settings) -> Result<(), Invalid> {
+    if let Some(url) = settings.redis.url.as_ref().map(Secret::current) {
+        let fault = match Options::new(url.expose_secret()) {
+            Err(hemostat_log::Error::Url { reason }) => Some(reason),
+            Err(other) => Some(other.to_string()),
+            Ok(_) => None,
+        };
+        // The password would end at such a character, and HemoStat would log in without it.
+        let is_cut = login(url.expose_secret()).is_some_and(|login| login.contains(['/', '?', '#']));
+        let hint = match login(url.expose_secret()) {
+            Some(login) if login.contains(['/', '?', '#', '@']) => {
+                "; in a user or password, / is written %2F, # %23, ? %3F and @ %40, or the password is set as redis.password"
+            }
+            _ => "",
+        };
+        let fault = fault.or_else(|| is_cut.then(|| "the user or the password is not percent-encoded".to_owned()));
+        require(fault.is_none(), "redis.url", || {
+            format!(
+                "redis://user:password@host:6379/0, rediss://host:6379, unix:///path, redis-cluster://host:6379,host:6379 \
+                 or redis-sentinel://host:26379,host:26379/master ({}{hint})",
+                fault.as_deref().unwrap_or_default()
+            )
+        })?;
+    }
+    let slack = settings.alerts.slack_webhook_url.as_ref().map(Secret::current);
+    let is_web = slack.is_none_or(|url| url.expose_secret().trim().parse::<WebAddress>().is_ok());
+    require(is_web, "alerts.slack_webhook_url", || {
+        "a web address; Slack's begin with https://hooks.slack.com/services/".to_owned()
+    })
+}
+
+/// The user and password in an address of Redis, as far as a person meant them: up to the last `@`.
+fn login(url: &str) -> Option<&str> {
+    let (scheme, rest) = url.split_once("://")?;
+    // The path of a socket may contain anything.
+    if scheme.contains("unix") { None } else { rest.rsplit_once('@').map(|(login, _)| login) }
 }
 
 /// Whether a model can be asked as configured. The key is not looked for here: only the analyzer needs one, and all roles

@@ -88,15 +88,26 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// A secret is set both as a value and as a file.
-    #[error("{key} is set twice: as a value (from {value}) and as a file ({file}); remove one of them")]
+    /// A secret is set both as a value and as a file, or by two files.
+    #[error("{key} is set twice: from {first} and from {second}; remove one of them")]
     Twice {
         /// The key.
         key: String,
-        /// Where the value was set.
-        value: Origin,
-        /// The file and where it is named.
-        file: Origin,
+        /// Where it was set first.
+        first: Origin,
+        /// Where it was set as well.
+        second: Origin,
+    },
+    /// An environment variable cannot be read as text.
+    #[error(
+        "could not read {key} from environment variable {variable}: its value is not UTF-8; set it again as UTF-8, or set \
+         {key} in the configuration file"
+    )]
+    NotText {
+        /// The key.
+        key: String,
+        /// The variable.
+        variable: String,
     },
 }
 

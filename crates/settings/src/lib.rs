@@ -7,12 +7,14 @@ mod address;
 mod check;
 mod choices;
 mod config;
+mod credentials;
 mod dollars;
 mod error;
 #[cfg(test)]
 mod example;
 mod hosts;
 mod log_filter;
+mod other_tools;
 mod policy;
 mod python;
 mod secret;
@@ -27,6 +29,7 @@ mod suggestion;
 #[cfg(test)]
 mod tests;
 mod value;
+mod variables;
 mod watched;
 
 pub use hemostat_log::Durability;

@@ -7,7 +7,7 @@
 
 use hemostat_schema::parse_switch;
 
-use crate::section::PREFIX;
+use crate::{section::PREFIX, variables::Variables};
 
 /// Names that no other program has. The prefix `HEMOSTAT_` counts as well.
 const UNMISTAKABLE: [&str; 13] = [
@@ -81,42 +81,62 @@ pub(crate) struct Translation {
     pub warnings: Vec<String>,
 }
 
-/// Translates the variables among `environment`; `get` gives the value of one that is set and not empty.
-pub(crate) fn translate<'a>(environment: &[(String, String)], get: &impl Fn(&str) -> Option<&'a str>) -> Translation {
+/// Translates Python HemoStat's variables among `variables`.
+pub(crate) fn translate(variables: &Variables) -> Translation {
     let mut translation = Translation::default();
     let is_ours = |name: &str| name.starts_with(PREFIX) || UNMISTAKABLE.contains(&name);
-    let is_hemostats = environment.iter().any(|(name, value)| is_ours(name) && !value.trim().is_empty());
-    redis(&mut translation, get, is_hemostats);
+    let is_hemostats = variables.set().any(|(name, _)| is_ours(name));
+    redis(&mut translation, variables, is_hemostats);
     if !is_hemostats {
         return translation;
     }
     for (name, key) in [("DASHBOARD_PORT", "query.listen"), ("METRICS_PORT", "runtime.health_listen")] {
-        if let Some(port) = get(name) {
+        if let Some(port) = variables.get(name) {
             // One that is not a port is refused by the key, with what would be right.
             translation.values.push((key, format!("127.0.0.1:{port}"), name));
         }
     }
     for (name, why) in GONE.into_iter().chain([(TARGETS, SCANNER)]) {
-        if get(name).is_some() {
+        if variables.get(name).is_some() {
             translation.warn(name, why);
         }
     }
-    if get("AI_FALLBACK_ENABLED").is_some_and(|value| parse_switch(value) != Ok(true)) {
+    if variables.get("AI_FALLBACK_ENABLED").is_some_and(|value| parse_switch(value) != Ok(true)) {
         translation.warn("AI_FALLBACK_ENABLED", "the rules always decide if the language model fails");
     }
     translation
 }
 
-/// REDIS_HOST, REDIS_PORT and REDIS_DB as an address. Kubernetes sets REDIS_PORT=tcp://... for a service of the name
-/// redis; that is not meant.
-fn redis<'a>(translation: &mut Translation, get: &impl Fn(&str) -> Option<&'a str>, is_hemostats: bool) {
-    let port = get("REDIS_PORT").filter(|port| !port.starts_with("tcp://"));
-    let database = get("REDIS_DB");
-    match get("REDIS_HOST") {
+/// REDIS_HOST, REDIS_PORT and REDIS_DB as an address. REDIS_HOST may have the port as well, or be a whole address.
+fn redis(translation: &mut Translation, variables: &Variables, is_hemostats: bool) {
+    let (port, database) = (variables.get("REDIS_PORT"), variables.get("REDIS_DB"));
+    match variables.get("REDIS_HOST") {
         Some(host) => {
-            let host = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.to_owned() };
-            let address = format!("redis://{host}:{}/{}", port.unwrap_or("6379"), database.unwrap_or("0"));
-            translation.values.push(("redis.url", address, "REDIS_HOST"));
+            let is_whole = host.contains("://");
+            let has_port = !is_whole && (host.contains("]:") || host.matches(':').count() == 1);
+            let place = if has_port {
+                host.to_owned()
+            } else {
+                let is_bare_ipv6 = host.contains(':') && !host.starts_with('[');
+                let host = if is_bare_ipv6 { format!("[{host}]") } else { host.to_owned() };
+                format!("{host}:{}", port.unwrap_or("6379"))
+            };
+            let address =
+                if is_whole { host.to_owned() } else { format!("redis://{place}/{}", database.unwrap_or("0")) };
+            let is_bad = |part: Option<&str>| !is_whole && part.is_some_and(|part| part.parse::<u16>().is_err());
+            let origin = match () {
+                () if !has_port && is_bad(port) => "REDIS_PORT",
+                () if is_bad(database) => "REDIS_DB",
+                () => "REDIS_HOST",
+            };
+            let repeats = |port: &str| host.ends_with(&format!(":{port}"));
+            if (is_whole || has_port) && port.is_some_and(|port| !repeats(port)) {
+                translation.warn("REDIS_PORT", "REDIS_HOST says the port already");
+            }
+            if is_whole && database.is_some() {
+                translation.warn("REDIS_DB", "REDIS_HOST is a whole address; write the database at its end");
+            }
+            translation.values.push(("redis.url", address, origin));
         }
         None if is_hemostats => {
             for (name, _) in
@@ -233,6 +253,11 @@ mod tests {
             (vec![("REDIS_HOST", "::1")], Some("redis://[::1]:6379/0")),
             (vec![("REDIS_HOST", "r"), ("REDIS_PORT", "tcp://10.0.0.1:6379")], Some("redis://r:6379/0")),
             (vec![("REDIS_HOST", "r"), ("REDIS_URL", "redis://other")], Some("redis://other")),
+            (vec![("REDIS_HOST", "r:6380")], Some("redis://r:6380/0")),
+            (vec![("REDIS_HOST", "r:6380"), ("REDIS_PORT", "6379"), ("REDIS_DB", "2")], Some("redis://r:6380/2")),
+            (vec![("REDIS_HOST", "[::1]:6380")], Some("redis://[::1]:6380/0")),
+            (vec![("REDIS_HOST", "[::1]"), ("REDIS_PORT", "6380")], Some("redis://[::1]:6380/0")),
+            (vec![("REDIS_HOST", "redis://r:6380/1"), ("REDIS_PORT", "6380")], Some("redis://r:6380/1")),
             (vec![("REDIS_PORT", "tcp://10.0.0.1:6379")], None),
             (vec![("REDIS_DB", "0")], None),
         ] {

@@ -12,6 +12,8 @@ use std::{
 use secrecy::SecretString;
 use tracing::warn;
 
+use crate::value::BYTE_ORDER_MARK;
+
 /// A secret, or the file that holds it.
 #[derive(Clone)]
 pub struct Secret(Source);
@@ -34,7 +36,7 @@ struct State {
 }
 
 impl Secret {
-    /// The secret in this file, without the newline at its end.
+    /// The secret in this file, without a byte order mark and the newline at its end.
     ///
     /// # Errors
     /// Why the file cannot be used.
@@ -69,8 +71,8 @@ impl SecretFile {
 }
 
 fn read(path: &Path) -> Result<SecretString, String> {
-    let mut text = fs::read_to_string(path).map_err(|error| error.to_string())?;
-    text.truncate(text.trim_end_matches(['\r', '\n']).len());
+    let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
+    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text).trim_end_matches(['\r', '\n']);
     if text.trim().is_empty() { Err("it is empty".to_owned()) } else { Ok(text.into()) }
 }
 
@@ -116,8 +118,8 @@ mod tests {
         let secret = Secret::from_file(path.clone()).unwrap();
         let now = || secret.current().expose_secret().to_owned();
         assert_eq!(now(), "first");
-        fs::write(&path, "second\n").unwrap();
-        assert_eq!(now(), "second");
+        fs::write(&path, "\u{feff}second\n").unwrap();
+        assert_eq!(now(), "second", "a byte order mark is no part of a secret");
         fs::write(&path, "\n").unwrap();
         assert_eq!(now(), "second", "an empty file is no secret");
         fs::remove_file(&path).unwrap();

@@ -42,7 +42,8 @@ section! {
     Redis {
         /// The address of Redis: redis://user:password@host:6379/0, rediss:// (TLS), unix:///path,
         /// redis-cluster://host:6379,host:6379 or redis-sentinel://host:26379,host:26379/master, and with TLS
-        /// rediss-cluster:// or rediss-sentinel://. With "", `hemostat up` starts a Redis of its own.
+        /// rediss-cluster:// or rediss-sentinel://. With "", `hemostat up` starts a Redis of its own. A /, #, ? or @ in
+        /// the password is written %2F, %23, %3F, %40. HemoStat reads the address only at its start.
         url: Option<Secret> = None, "redis.url", "REDIS_URL";
         /// The password, if the address contains none. A password in a file is read again at each reconnect.
         password: Option<Secret> = None, "redis.password", "REDIS_PASSWORD";
@@ -111,14 +112,15 @@ section! {
     Docker {
         /// The address of Docker: unix:///var/run/docker.sock, tcp://host:2375, tcp://host:2376 with TLS, or
         /// ssh://user@host:22 (which runs `docker system dial-stdio` there). "" takes the Docker context, or the first
-        /// socket that exists: Docker's own, rootless, Docker Desktop's, Colima's, OrbStack's, Podman's. `hemostat config`
-        /// says which.
-        host: Option<String> = None, "docker.host", "DOCKER_HOST";
+        /// socket that exists: Docker's own, rootless, Docker Desktop's, Colima's, Rancher Desktop's, OrbStack's, Podman's.
+        /// `hemostat config` says which. A name or a port alone is read as by Docker's client: tcp://.
+        host: Option<String> = None, "docker.host", "DOCKER_HOST", "DOCKER_SOCK";
         /// The Docker context to use if host is not set; "" is the one that `docker context use` chose.
         context: Option<String> = None, "docker.context", "DOCKER_CONTEXT";
         /// How long Docker may take to answer.
         timeout: Duration = secs(30), "docker.timeout";
-        /// Whether HemoStat uses TLS; "" means yes if a certificate is set below. It always checks Docker's certificate.
+        /// Whether HemoStat uses TLS; "" means yes if a certificate is set below. With DOCKER_TLS_VERIFY=0 it does not,
+        /// even if certificates are set (Docker's own client takes 0 for 1). It always checks Docker's certificate.
         tls: Option<bool> = None, "docker.tls", "DOCKER_TLS_VERIFY";
         /// The directory with ca.pem, cert.pem and key.pem; each of them can also be set by itself (tls_ca, tls_cert, tls_key).
         tls_dir: Option<PathBuf> = None, "docker.tls_dir", "DOCKER_CERT_PATH";
@@ -140,7 +142,8 @@ section! {
     Monitor {
         /// How often CPU and memory are read.
         interval: Duration = secs(5), "monitor.interval", "AGENT_POLL_INTERVAL";
-        /// Names of containers that HemoStat never diagnoses or touches; * stands for any text.
+        /// Names of containers that HemoStat never diagnoses or touches; * stands for any text. As a variable: separated by
+        /// commas.
         exclude: Vec<String> = vec!["hemostat-*".into()], "monitor.exclude", "MONITOR_CONTAINER_BLACKLIST";
         /// If not empty, HemoStat diagnoses and touches only containers of these names.
         only: Vec<String> = vec![], "monitor.only";

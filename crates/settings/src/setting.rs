@@ -89,7 +89,14 @@ setting! {
     Self::to_string
 }
 setting!(Dollars: "a number of US dollars such as 2.5", |value| Self::new(number(value)?), Self::to_string);
-setting!(Percent: "a number from 0 to 100", |value| Self::new(number(value)?), |percent| percent.get().to_string());
+setting! {
+    Percent: "a number from 0 to 100",
+    |value| match text(value).and_then(|text| text.strip_suffix('%')) {
+        Some(number) => Self::new(number.trim().parse().ok()?),
+        None => Self::new(number(value)?),
+    },
+    |percent| percent.get().to_string()
+}
 setting!(Confidence: "a number from 0 to 1", |value| Self::new(number(value)?), |share| share.get().to_string());
 setting! {
     Span: Self::RIGHT,
@@ -176,12 +183,58 @@ impl<T: Setting> Setting for Option<T> {
     }
 }
 
-setting! {
-    /// Globs, each of which is tried here, so that making the policy cannot fail.
-    Vec<String>: "a list of names such as [\"hemostat-*\"], * stands for any text",
-    |value| list(value).filter(|names| NamePatterns::new(names.iter().map(String::as_str)).is_ok()),
-    |names| bracketed(names.iter().map(quoted))
+/// Globs for names of containers, each of which is tried here, so that making the policy cannot fail.
+impl Setting for Vec<String> {
+    fn right() -> String {
+        "a list of names such as [\"hemostat-*\"], * stands for any text".into()
+    }
+
+    fn read(value: &Value) -> Option<Self> {
+        Self::parse(value).ok()
+    }
+
+    fn parse(value: &Value) -> Result<Self, Wrong> {
+        let names = list(value).ok_or_else(|| Wrong::value("", value, Self::right()))?;
+        for name in &names {
+            if let Some(fault) = name_fault(name) {
+                return Err(Wrong::value("", value, format!("{}; {} {fault}", Self::right(), quoted(name))));
+            }
+        }
+        Ok(names)
+    }
+
+    fn show(&self) -> String {
+        bracketed(self.iter().map(quoted))
+    }
 }
+
+/// Why no container can have a name that this glob matches, if that is so. Docker allows letters, digits, `_`, `.` and
+/// `-`, and a letter or digit at the beginning.
+fn name_fault(glob: &str) -> Option<&'static str> {
+    let is_in_name = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+    let is_in_glob = |c: char| "*?[]{},".contains(c);
+    let negated = glob.replace("[!", "[");
+    match glob.chars().next() {
+        None => return Some("matches no name"),
+        Some('/') => return Some("should be written without the leading /"),
+        Some(_) => {}
+    }
+    if glob.contains(['"', '\'', '`']) {
+        return Some("should be written without quotes");
+    }
+    if glob.contains([' ', '\t', '\n', ';', '|']) {
+        return Some("should be several names, separated by commas");
+    }
+    if let Some(odd) = negated.chars().find(|c| !is_in_name(*c) && !is_in_glob(*c)) {
+        let regular = Some("looks like a regular expression; names are written literally, with * for any text");
+        return if "^$+()\\".contains(odd) { regular } else { Some("has a character that no name of a container has") };
+    }
+    if glob.starts_with(['.', '_', '-']) {
+        return Some("matches no name, as names begin with a letter or a digit");
+    }
+    NamePatterns::new([glob]).is_err().then_some("is not a valid glob")
+}
+
 setting! {
     /// A text is one pattern, as a comma has a meaning of its own in a regular expression.
     Patterns:
@@ -244,6 +297,52 @@ mod tests {
         assert_eq!(Span::read(&Value::Float(1.5)), None, "a fraction is written with its unit");
         assert_eq!(bool::read(&Value::Integer(1)), Some(true));
         assert_eq!(bool::read(&Value::Integer(2)), None);
+        assert_eq!(Percent::read(&"85%".into()), Percent::new(85.0));
+        assert_eq!(Percent::read(&" 85.5 % ".into()), Percent::new(85.5));
+        assert_eq!(Percent::read(&"%".into()), None);
+        let Err(Wrong::Value { value, .. }) = u32::parse(&Value::Float(5.0)) else { panic!("5.0 is no whole number") };
+        assert_eq!(value, "5.0", "as it was written");
+    }
+
+    #[test]
+    fn a_glob_that_can_match_no_container_is_refused_with_what_is_wrong_with_it() {
+        for (glob, fault) in [
+            ("db", None),
+            ("hemostat-*", None),
+            ("web_1.?", None),
+            ("*", None),
+            ("[ab]*", None),
+            ("[!ab]*", None),
+            ("{web,db}-*", None),
+            ("\"db\"", Some("without quotes")),
+            ("'db'", Some("without quotes")),
+            ("db'", Some("without quotes")),
+            ("db cache", Some("separated by commas")),
+            ("db;cache", Some("separated by commas")),
+            ("db|cache", Some("separated by commas")),
+            ("db\ncache", Some("separated by commas")),
+            ("/db", Some("leading /")),
+            ("^db", Some("regular expression")),
+            ("db$", Some("regular expression")),
+            ("db.+", Some("regular expression")),
+            ("(db)", Some("regular expression")),
+            ("db\\d", Some("regular expression")),
+            ("!db", Some("no name of a container has")),
+            ("db:1", Some("no name of a container has")),
+            ("dé", Some("no name of a container has")),
+            (".*", Some("begin with a letter")),
+            ("-db", Some("begin with a letter")),
+            ("a[", Some("not a valid glob")),
+            ("", Some("matches no name")),
+        ] {
+            match Vec::<String>::parse(&Value::Array(vec![glob.into()])) {
+                Ok(_) => assert_eq!(fault, None, "{glob}"),
+                Err(Wrong::Value { right, .. }) => {
+                    assert!(fault.is_some_and(|fault| right.contains(fault)), "{glob}: {right}");
+                }
+                Err(other) => panic!("{other:?}"),
+            }
+        }
     }
 
     #[test]

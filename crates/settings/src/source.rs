@@ -12,18 +12,17 @@ use std::{
 use toml::{Table, Value};
 
 use crate::{
+    credentials::{self, Credentials},
     error::{Error, Origin},
-    python,
+    other_tools, python,
     section::{Key, PREFIX},
     suggestion::nearest,
-    value::text,
+    value::{BYTE_ORDER_MARK, text},
+    variables::{Variables, unquoted},
 };
 
 /// Read by the command line itself: which file to read.
 pub const FILE_VARIABLE: &str = "HEMOSTAT_CONFIG";
-
-/// Set by systemd: the directory with a unit's credentials.
-const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 
 /// Where the configuration file is looked for when none is named.
 const FILES: [&str; 2] = ["hemostat.toml", "/etc/hemostat/hemostat.toml"];
@@ -35,20 +34,33 @@ pub struct Input {
     pub file: Option<PathBuf>,
     /// The environment.
     pub environment: Vec<(String, String)>,
+    /// The names of variables whose value is not UTF-8.
+    pub unreadable: Vec<String>,
     /// From the command line: key, value.
     pub overrides: Vec<(String, String)>,
 }
 
 impl Input {
     /// This process's environment, with a file and overrides from the command line. Without a file, the first of
-    /// `hemostat.toml` and `/etc/hemostat/hemostat.toml` that exists.
+    /// `hemostat.toml` and `/etc/hemostat/hemostat.toml` that exists. An empty path (`HEMOSTAT_CONFIG=`) names no file.
     pub fn of_process(file: Option<PathBuf>, overrides: Vec<(String, String)>) -> Self {
-        let environment = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect();
-        let file = file.or_else(|| FILES.iter().map(PathBuf::from).find(|path| path.is_file()));
-        Self { file, environment, overrides }
+        let file = named(file).or_else(|| FILES.iter().map(PathBuf::from).find(|path| path.is_file()));
+        let mut input = Self { file, overrides, ..Self::default() };
+        for (name, value) in std::env::vars_os() {
+            let name = name.to_string_lossy().into_owned();
+            match value.into_string() {
+                Ok(value) => input.environment.push((name, value)),
+                Err(_) => input.unreadable.push(name),
+            }
+        }
+        input
     }
+}
+
+/// The path, unless it is empty, without the quotes that an env file keeps around it.
+fn named(file: Option<PathBuf>) -> Option<PathBuf> {
+    let file = file.map(|path| path.to_str().map(|text| PathBuf::from(unquoted(text))).unwrap_or(path));
+    file.filter(|path| !path.as_os_str().is_empty())
 }
 
 /// Every value that is set, with its origin, and warnings about what is odd but no reason to refuse.
@@ -68,7 +80,7 @@ impl Sources {
         if let Some(path) = &input.file {
             layers.push(file(keys, path)?);
         }
-        layers.push(sources.environment(keys, &input.environment)?);
+        layers.push(sources.environment(keys, input)?);
         let mut overrides = Layer::default();
         for (name, value) in &input.overrides {
             overrides.put_named(keys, name, Value::String(value.clone()), Origin::CommandLine)?;
@@ -80,48 +92,62 @@ impl Sources {
         Ok(sources)
     }
 
-    /// An empty variable sets nothing: Compose passes a variable that is not set as an empty one.
-    fn environment(&mut self, keys: &[Key], environment: &[(String, String)]) -> Result<Layer, Error> {
-        let get = |name: &str| {
-            let mut set = environment.iter().filter(|(is, _)| is == name).map(|(_, value)| value.trim());
-            set.find(|value| !value.is_empty())
-        };
+    fn environment(&mut self, keys: &[Key], input: &Input) -> Result<Layer, Error> {
+        let variables = Variables::new(&input.environment);
+        let credentials = variables.get(credentials::VARIABLE).map(Path::new);
+        let credentials = credentials.map(|directory| Credentials::read(keys, directory)).unwrap_or_default();
         let origin = |name: &str| Origin::Environment(name.to_owned());
         let mut layer = Layer::default();
         for key in keys {
             // The last name that is put wins: the key's own.
             for variable in key.variables().rev() {
-                if let Some(value) = get(&variable) {
+                let file = format!("{variable}_FILE");
+                let names = [Some(&variable), Some(&file).filter(|_| key.secret)];
+                if let Some(name) = names.into_iter().flatten().find(|name| input.unreadable.contains(name)) {
+                    return Err(Error::NotText { key: key.name.to_owned(), variable: name.clone() });
+                }
+                if let Some(value) = variables.get(&variable) {
                     layer.put(key, Value::String(value.to_owned()), origin(&variable))?;
                 }
-                let variable = format!("{variable}_FILE");
-                if let Some(path) = get(&variable).filter(|_| key.secret) {
-                    layer.put_file(key, path.into(), origin(&variable))?;
+                if let Some(path) = variables.get(&file).filter(|_| key.secret) {
+                    layer.put_file(key, path.into(), origin(&file))?;
                 }
             }
-            let credential =
-                get(CREDENTIALS).filter(|_| key.secret).map(|directory| Path::new(directory).join(key.name));
-            if let Some(path) = credential.filter(|path| path.exists()) {
-                layer.put_file(key, path, origin(CREDENTIALS))?;
+            if let Some(path) = credentials.file(key) {
+                let named_by = origin(credentials::VARIABLE);
+                if let Some((_, first @ Origin::SecretFile { .. })) = layer.0.get(key.name) {
+                    let second = Origin::SecretFile { path: path.to_owned(), named_by: Box::new(named_by) };
+                    return Err(Error::Twice { key: key.name.to_owned(), first: first.clone(), second });
+                }
+                layer.put_file(key, path.to_owned(), named_by)?;
             }
         }
-        let python::Translation { values, warnings } = python::translate(environment, &get);
-        self.warnings.extend(warnings);
+        let python::Translation { values, warnings } = python::translate(&variables);
+        self.warnings.extend(credentials.warnings.into_iter().chain(warnings).chain(other_tools::warnings(&variables)));
         for (key, value, variable) in values {
             layer.0.entry(key).or_insert_with(|| (Value::String(value), origin(variable)));
         }
-        self.warn_of_unknown(keys, environment);
+        self.warn_of_unknown(keys, variables.names().chain(input.unreadable.iter().map(String::as_str)));
         Ok(layer)
     }
 
-    fn warn_of_unknown(&mut self, keys: &[Key], environment: &[(String, String)]) {
+    fn warn_of_unknown<'a>(&mut self, keys: &[Key], names: impl Iterator<Item = &'a str>) {
         let known: Vec<String> = keys
             .iter()
             .flat_map(|key| [Some(key.variable()), key.secret.then(|| format!("{}_FILE", key.variable()))])
             .flatten()
             .collect();
-        let ours = environment.iter().map(|(name, _)| name).filter(|name| name.starts_with(PREFIX));
-        for name in ours.filter(|name| *name != FILE_VARIABLE && !known.contains(*name)) {
+        for name in names {
+            if let Some(meant) = name.strip_prefix(BYTE_ORDER_MARK) {
+                self.warnings.push(format!(
+                    "the name of the environment variable {meant} begins with a byte order mark, so it has no effect; save \
+                     the file that sets it as UTF-8 without BOM"
+                ));
+                continue;
+            }
+            if !name.starts_with(PREFIX) || name == FILE_VARIABLE || known.iter().any(|known| known == name) {
+                continue;
+            }
             let hint = nearest(name, known.iter().cloned()).map(|near| format!("; did you mean {near}?"));
             self.warnings
                 .push(format!("the environment variable {name} means nothing to HemoStat{}", hint.unwrap_or_default()));
@@ -132,7 +158,8 @@ impl Sources {
 fn file(keys: &[Key], path: &Path) -> Result<Layer, Error> {
     let unreadable = |reason: String| Error::File { path: path.to_owned(), reason };
     let text = fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
-    let table: Table = toml::from_str(&text).map_err(|error| unreadable(error.to_string().trim().to_owned()))?;
+    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text);
+    let table: Table = toml::from_str(text).map_err(|error| unreadable(error.to_string().trim().to_owned()))?;
     let mut flat = vec![];
     flatten(keys, "", table, &mut flat);
     let mut layer = Layer::default();
@@ -186,8 +213,7 @@ impl Layer {
                 return Ok(());
             }
             if !is_empty(earlier) {
-                let (file, value) = if is_file(set) { (set.clone(), origin) } else { (origin, set.clone()) };
-                return Err(Error::Twice { key: key.name.to_owned(), value, file });
+                return Err(Error::Twice { key: key.name.to_owned(), first: set.clone(), second: origin });
             }
         }
         self.0.insert(key.name, (value, origin));

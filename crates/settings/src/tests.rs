@@ -15,7 +15,8 @@ pub(crate) fn load(file: &str, environment: &[(&str, &str)], overrides: &[(&str,
     let path = directory.path().join("hemostat.toml");
     fs::write(&path, file).unwrap();
     let owned = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-    Config::load(&Input { file: Some(path), environment: owned(environment), overrides: owned(overrides) })
+    let (environment, overrides) = (owned(environment), owned(overrides));
+    Config::load(&Input { file: Some(path), environment, overrides, ..Input::default() })
 }
 
 fn values(config: &Config) -> Vec<(&'static str, String)> {
@@ -131,6 +132,14 @@ fn a_bad_value_is_refused_with_key_value_origin_and_what_would_be_right() {
     check("", &[], &[("responder.dry_run", "maybe")], &["true or false"]);
     check("", &[], &[("query.listen", "8501")], &["query.listen", "127.0.0.1:8501"]);
     check("", &[], &[("monitor.exclude", "a[")], &["monitor.exclude", "list of names"]);
+    check(
+        "",
+        &[("MONITOR_CONTAINER_BLACKLIST", "\"a\",\"b\"")],
+        &[],
+        &["monitor.exclude", "variable MONITOR_CONTAINER_BLACKLIST", "without quotes", "\\\"a\\\""],
+    );
+    check("", &[], &[("monitor.only", "a,b c")], &["monitor.only = \"a,b c\"", "\"b c\"", "separated by commas"]);
+    check("[monitor]\nlog_lines = 5.0", &[], &[], &["monitor.log_lines = 5.0", "whole number"]);
     check("[monitor]\nredact = [\"(\"]", &[], &[], &["monitor.redact", "a list of regular expressions"]);
     check("", &[], &[("monitor.redact", "a*")], &["monitor.redact", "a*", "empty text"]);
     check("", &[], &[("monitor.log_lines", "1001")], &["monitor.log_lines = 1001", "at most 1000"]);
@@ -300,10 +309,75 @@ fn a_secret_that_one_source_sets_as_a_value_and_as_a_file_is_refused() {
         ("", &[("REDIS_PASSWORD", "s3cret"), ("REDIS_PASSWORD_FILE", path)], nothing),
         ("", &[("HEMOSTAT_REDIS__PASSWORD", "s3cret"), ("REDIS_PASSWORD_FILE", path)], nothing),
         ("", &[("REDIS_PASSWORD", "s3cret"), ("CREDENTIALS_DIRECTORY", credentials)], nothing),
+        ("", &[("REDIS_PASSWORD_FILE", path), ("CREDENTIALS_DIRECTORY", credentials)], nothing),
         ("", nothing, &[("redis.password_file", path), ("redis.password", "s3cret")]),
     ] {
         let error = load(file, environment, overrides).unwrap_err().to_string();
         assert!(error.contains("redis.password is set twice") && error.contains(path), "{error}");
         assert!(!error.contains("s3cret\""), "{error}");
     }
+}
+
+#[test]
+fn a_secret_address_that_cannot_work_is_refused_with_its_variable_and_is_not_repeated() {
+    let encode = "/ is written %2F";
+    for (environment, says) in [
+        (vec![("REDIS_URL", "redis://me:s3cret@host:6379/0")], vec![]),
+        (vec![("REDIS_URL", "redis://:s3cret%2F%23%40@host")], vec![]),
+        (vec![("REDIS_URL", "unix:///run/a#b@c/redis.sock")], vec![]),
+        (vec![("REDIS_URL", "redis-sentinel://me:s3cret@a,b/master")], vec![]),
+        (vec![("REDIS_URL", "s3cret@host:6379")], vec!["variable REDIS_URL", "it has no scheme"]),
+        (
+            vec![("HEMOSTAT_REDIS__URL", "redis://host:s3cret")],
+            vec!["variable HEMOSTAT_REDIS__URL", "port is not valid"],
+        ),
+        (vec![("REDIS_URL", "redis://:s3cret/x@host:6379")], vec!["variable REDIS_URL", encode]),
+        (vec![("REDIS_URL", "redis://:s3cret#x@host:6379")], vec![encode]),
+        (vec![("REDIS_URL", "redis://me:12#s3cret@host:6379")], vec!["not percent-encoded", encode]),
+        (vec![("REDIS_URL", "redis://me:12/s3cret@host:6379")], vec![encode]),
+        (vec![("REDIS_URL", "redis://me:s3cret@x@host:6379x")], vec![encode]),
+        (vec![("REDIS_HOST", "redis"), ("REDIS_PORT", "many")], vec!["redis.url", "variable REDIS_PORT"]),
+        (vec![("REDIS_HOST", "redis"), ("REDIS_DB", "first")], vec!["redis.url", "variable REDIS_DB"]),
+        (vec![("REDIS_HOST", "redis:many")], vec!["redis.url", "variable REDIS_HOST"]),
+        (vec![("REDIS_HOST", "http://redis")], vec!["variable REDIS_HOST", "scheme http is not supported"]),
+        (
+            vec![("SLACK_WEBHOOK_URL", "hooks.slack.com/services/s3cret")],
+            vec!["alerts.slack_webhook_url", "variable SLACK_WEBHOOK_URL", "https://hooks.slack.com"],
+        ),
+        (vec![("SLACK_WEBHOOK_URL", "s3cret")], vec!["alerts.slack_webhook_url"]),
+        (vec![("SLACK_WEBHOOK_URL", "https://hooks.slack.com/services/s3cret")], vec![]),
+    ] {
+        match load("", &environment, &[]) {
+            Ok(_) => assert!(says.is_empty(), "{environment:?} is accepted"),
+            Err(error) => {
+                let error = error.to_string();
+                let is_told = !says.is_empty() && says.iter().all(|part| error.contains(part));
+                assert!(is_told && !error.contains("s3cret"), "{environment:?}: {error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_byte_order_mark_is_no_part_of_a_file_and_a_name_that_begins_with_one_is_told() {
+    let config = load("\u{feff}[responder]\nstorm = 7", &[("\u{feff}REDIS_URL", "redis://host")], &[]).unwrap();
+    assert_eq!((config.responder.storm, config.redis.url.is_some()), (7, false));
+    let [warning] = config.warnings() else { panic!("{:?}", config.warnings()) };
+    assert!(warning.contains("variable REDIS_URL begins with a byte order mark"), "{warning}");
+}
+
+#[test]
+fn a_variable_that_is_no_text_is_refused_if_it_is_a_setting_and_told_if_it_is_only_named_like_one() {
+    let input = |name: &str| Input { unreadable: vec![name.to_owned()], ..Input::default() };
+    for (name, key) in [
+        ("HEMOSTAT_RESPONDER__COOLDOWN", "responder.cooldown"),
+        ("REDIS_PASSWORD", "redis.password"),
+        ("REDIS_PASSWORD_FILE", "redis.password"),
+        ("DOCKER_HOST", "docker.host"),
+    ] {
+        let error = Config::load(&input(name)).unwrap_err().to_string();
+        assert!(error.contains(key) && error.contains(name) && error.contains("not UTF-8"), "{error}");
+    }
+    assert_eq!(Config::load(&input("HEMOSTAT_WEATHER")).unwrap().warnings().len(), 1);
+    assert_eq!(Config::load(&input("LESSOPEN")).unwrap().warnings().len(), 0);
 }

@@ -4,6 +4,9 @@ use std::fmt;
 
 use toml::Value;
 
+/// What some editors write at the beginning of a file; it is no part of the text.
+pub(crate) const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// The text of a string, without surrounding blanks.
 pub(crate) fn text(value: &Value) -> Option<&str> {
     value.as_str().map(str::trim)
@@ -48,7 +51,8 @@ pub(crate) fn written(value: &Value) -> String {
         Value::Array(items) => bracketed(items.iter().map(written)),
         Value::Table(_) => "a table".to_owned(),
         Value::Integer(number) => number.to_string(),
-        Value::Float(number) => number.to_string(),
+        // With its `.0`, which is why it is no whole number.
+        Value::Float(number) => format!("{number:?}"),
         Value::Boolean(switch) => switch.to_string(),
         Value::Datetime(instant) => instant.to_string(),
     }
