@@ -63,10 +63,13 @@ impl FromStr for Address {
             Some((scheme, rest)) => (scheme.to_ascii_lowercase(), rest),
             // A path alone is a Unix socket.
             None if text.starts_with('/') => ("unix".to_owned(), text),
+            // Without a scheme it is TCP, as for Docker's client.
+            None if !text.is_empty() && dialled(text).is_some() => ("tcp".to_owned(), text),
             None => return Err(NotAnAddress(format!("an address with a scheme, such as {EXAMPLES}"))),
         };
         match scheme.as_str() {
             "unix" if rest.starts_with('/') => Ok(Self::Unix(rest.into())),
+            "unix" if rest.is_empty() => Ok(Self::Unix("/var/run/docker.sock".into())),
             "unix" => {
                 Err(NotAnAddress("unix:// and the socket's absolute path, such as unix:///var/run/docker.sock".into()))
             }
@@ -78,7 +81,8 @@ impl FromStr for Address {
                     _ => None,
                 };
                 let right = || NotAnAddress(format!("{scheme}://host:port, such as {scheme}://10.0.0.5:{PLAIN_PORT}"));
-                let (host, port) = host_and_port(rest.strip_suffix('/').unwrap_or(rest)).ok_or_else(right)?;
+                let rest = rest.strip_suffix('/').unwrap_or(rest);
+                let (host, port) = if tls.is_none() { dialled(rest) } else { host_and_port(rest) }.ok_or_else(right)?;
                 Ok(Self::Tcp { host, port, tls })
             }
             "ssh" => ssh(rest).ok_or_else(|| {
@@ -91,6 +95,11 @@ impl FromStr for Address {
             _ => Err(NotAnAddress(format!("an address with a known scheme: {EXAMPLES}"))),
         }
     }
+}
+
+/// As [`host_and_port`], but without a host it is this machine, as for Docker's client: `:2375`.
+fn dialled(text: &str) -> Option<(String, Option<u16>)> {
+    host_and_port(&if text.is_empty() || text.starts_with(':') { format!("localhost{text}") } else { text.to_owned() })
 }
 
 /// `10.0.0.5:2375`, `[::1]:2375` or `docker.example.com`.
@@ -193,9 +202,18 @@ mod tests {
             assert_eq!(text.parse(), Ok(address.clone()), "{text}");
             assert_eq!(address.to_string(), text);
         }
-        for (text, same) in
-            [(" /run/docker.sock ", "unix:///run/docker.sock"), ("TCP://a:1/", "tcp://a:1"), ("ssh://db/", "ssh://db")]
-        {
+        for (text, same) in [
+            (" /run/docker.sock ", "unix:///run/docker.sock"),
+            ("TCP://a:1/", "tcp://a:1"),
+            ("ssh://db/", "ssh://db"),
+            ("localhost", "tcp://localhost"),
+            ("10.0.0.5:2375", "tcp://10.0.0.5:2375"),
+            (":2375", "tcp://localhost:2375"),
+            ("[::1]:2375", "tcp://[::1]:2375"),
+            ("tcp://", "tcp://localhost"),
+            ("tcp://:2376", "tcp://localhost:2376"),
+            ("unix://", "unix:///var/run/docker.sock"),
+        ] {
             assert_eq!(text.parse::<Address>().map(|address| address.to_string()), Ok(same.to_owned()), "{text}");
         }
     }
@@ -204,10 +222,12 @@ mod tests {
     fn an_invalid_address_is_refused_with_an_example_of_a_right_one() {
         for (text, right) in [
             ("gopher://x", "ssh://me@10.0.0.5"),
-            ("10.0.0.5:2375", "tcp://10.0.0.5:2375"),
+            ("10.0.0.5:docker", "tcp://10.0.0.5:2375"),
+            ("me@10.0.0.5", "tcp://10.0.0.5:2375"),
+            ("unix:/var/run/docker.sock", "unix:///var/run/docker.sock"),
+            ("https://", "https://host:port"),
             ("", "unix:///var/run/docker.sock"),
             ("unix://docker.sock", "absolute path"),
-            ("tcp://", "tcp://host:port"),
             ("tcp://a:0", "tcp://host:port"),
             ("tcp://a:70000", "tcp://host:port"),
             ("tcp://a:1/docker", "tcp://host:port"),

@@ -31,7 +31,7 @@ pub struct Context {
 #[derive(Deserialize)]
 struct Config {
     #[serde(default, rename = "currentContext")]
-    current_context: String,
+    current_context: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -51,11 +51,25 @@ struct Endpoint {
     host: String,
 }
 
-/// The context that `docker context use` chose; `None` without one, or if the file cannot be read.
-pub(crate) fn current(docker_config: &Path, environment: &dyn Environment) -> Option<String> {
-    let text = environment.read(&docker_config.join("config.json"))?;
-    let Config { current_context } = serde_json::from_str(&text).ok()?;
-    Some(current_context).filter(|name| !name.is_empty() && name != DEFAULT)
+/// The file with the context that `docker context use` chose.
+pub(crate) fn config_file(docker_config: &Path) -> PathBuf {
+    docker_config.join("config.json")
+}
+
+/// The context that `docker context use` chose; `None` without one.
+///
+/// # Errors
+/// Why the file, which exists, does not say.
+pub(crate) fn current(docker_config: &Path, environment: &dyn Environment) -> Result<Option<String>, String> {
+    let file = config_file(docker_config);
+    let Some(text) = environment.read(&file) else {
+        let exists = environment.exists(&file);
+        return if exists { Err(format!("HemoStat's user cannot read {}", file.display())) } else { Ok(None) };
+    };
+    let text = text.trim_start_matches('\u{feff}');
+    let Config { current_context } =
+        serde_json::from_str(text).map_err(|error| format!("{} is not valid: {error}", file.display()))?;
+    Ok(current_context.filter(|name| !name.is_empty() && name != DEFAULT))
 }
 
 /// Reads the context of this name.
@@ -70,10 +84,12 @@ pub(crate) fn read(name: &str, docker_config: &Path, environment: &dyn Environme
     });
     let meta = docker_config.join("contexts/meta").join(&id).join("meta.json");
     let Some(text) = environment.read(&meta) else {
-        return Err(format!("a context that `docker context ls` shows; {} is not there", meta.display()));
+        let is = if environment.exists(&meta) { "cannot be read by HemoStat's user" } else { "is not there" };
+        return Err(format!("a context that `docker context ls` shows; {} {is}", meta.display()));
     };
     let unreadable = |why: String| format!("a context for a Docker engine; {} says otherwise: {why}", meta.display());
-    let Meta { endpoints } = serde_json::from_str(&text).map_err(|error| unreadable(error.to_string()))?;
+    let Meta { endpoints } =
+        serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(|error| unreadable(error.to_string()))?;
     let address = endpoints.docker.host.parse().map_err(|wrong| unreadable(format!("its Host should be {wrong}")))?;
     let tls = docker_config.join("contexts/tls").join(&id).join("docker");
     let has_certificates = ["ca.pem", "cert.pem", "key.pem"].iter().any(|file| environment.exists(&tls.join(file)));

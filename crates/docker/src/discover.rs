@@ -43,14 +43,29 @@ pub(crate) fn by_context(name: &str, environment: &dyn Environment) -> Result<Op
     Ok(Some(Found { address, tls_dir, why: format!("the Docker context {name}"), missed: vec![] }))
 }
 
-/// The engine to use if none is configured. If no socket exists, Docker's own, which may appear later.
-pub(crate) fn find(use_context: bool, environment: &dyn Environment) -> Found {
-    let chosen =
-        docker_config(environment).filter(|_| use_context).and_then(|config| context::current(&config, environment));
-    // If the context was deleted, look for sockets.
-    if let Some(found) = chosen.and_then(|name| by_context(&name, environment).ok().flatten()) {
-        return Found { why: format!("{}, which is in use", found.why), ..found };
-    }
+/// The engine to use if none is configured: that of the Docker context in use, else of a socket.
+///
+/// # Errors
+/// A text that says what was expected, if a context is in use that cannot be read: Docker's client refuses it as well,
+/// and another engine is not what the operator meant.
+pub(crate) fn find(environment: &dyn Environment) -> Result<Found, String> {
+    let Some(config) = docker_config(environment) else { return Ok(by_socket(environment)) };
+    let file = context::config_file(&config);
+    let instead = "\"default\" for the first socket that exists (or set docker.host)";
+    let name = context::current(&config, environment)
+        .map_err(|why| format!("{instead}: Docker's context in use is unknown, as {why}"))?;
+    let Some(name) = name else { return Ok(by_socket(environment)) };
+    let found = by_context(&name, environment).map_err(|right| {
+        format!("{instead}: {} says that the Docker context {name} is in use, which should be {right}", file.display())
+    })?;
+    Ok(found.map_or_else(
+        || by_socket(environment),
+        |found| Found { why: format!("{}, which is in use", found.why), ..found },
+    ))
+}
+
+/// The engine of the first socket that exists. If none does, Docker's own, which may appear later.
+pub(crate) fn by_socket(environment: &dyn Environment) -> Found {
     if environment.is_windows() {
         let address = Address::Pipe("npipe:////./pipe/docker_engine".to_owned());
         return Found { address, tls_dir: None, why: "the default of Docker Desktop".to_owned(), missed: vec![] };
@@ -75,17 +90,29 @@ pub(crate) fn find(use_context: bool, environment: &dyn Environment) -> Found {
 /// Known socket paths and their products, the most common first.
 fn sockets(environment: &dyn Environment) -> Vec<(&'static str, PathBuf)> {
     let under = |variable: &str, path: &str| environment.variable(variable).map(|folder| Path::new(&folder).join(path));
+    let runtime = environment.variable("XDG_RUNTIME_DIR").map(PathBuf::from).or_else(|| runtime_directory(environment));
+    let in_runtime = |path: &str| runtime.as_ref().map(|folder| folder.join(path));
     let all = [
         ("Docker's", Some(PathBuf::from("/var/run/docker.sock"))),
-        ("that of rootless Docker", under("XDG_RUNTIME_DIR", "docker.sock")),
+        ("that of rootless Docker", in_runtime("docker.sock")),
         ("Docker Desktop's", under("HOME", ".docker/run/docker.sock")),
         ("Docker Desktop's", under("HOME", ".docker/desktop/docker.sock")),
         ("Colima's", under("HOME", ".colima/default/docker.sock")),
+        ("Colima's", under("HOME", ".config/colima/default/docker.sock")),
+        ("Rancher Desktop's", under("HOME", ".rd/docker.sock")),
         ("OrbStack's", under("HOME", ".orbstack/run/docker.sock")),
-        ("that of rootless Podman", under("XDG_RUNTIME_DIR", "podman/podman.sock")),
+        ("that of rootless Podman", in_runtime("podman/podman.sock")),
         ("Podman's", Some(PathBuf::from("/run/podman/podman.sock"))),
     ];
     all.into_iter().filter_map(|(of, path)| Some((of, path?))).collect()
+}
+
+/// `/run/user/1000`, by the user of this process: a service or cron job has no XDG_RUNTIME_DIR.
+fn runtime_directory(environment: &dyn Environment) -> Option<PathBuf> {
+    let status = environment.read(Path::new("/proc/self/status"))?;
+    let user: u32 =
+        status.lines().find_map(|line| line.strip_prefix("Uid:"))?.split_whitespace().next()?.parse().ok()?;
+    Some(PathBuf::from(format!("/run/user/{user}")))
 }
 
 #[cfg(test)]
@@ -146,33 +173,40 @@ pub(crate) mod tests {
             ("/home/me/.docker/run/docker.sock", "Docker Desktop's"),
             ("/home/me/.docker/desktop/docker.sock", "Docker Desktop's"),
             ("/home/me/.colima/default/docker.sock", "Colima's"),
+            ("/home/me/.config/colima/default/docker.sock", "Colima's"),
+            ("/home/me/.rd/docker.sock", "Rancher Desktop's"),
             ("/home/me/.orbstack/run/docker.sock", "OrbStack's"),
             ("/run/user/1000/podman/podman.sock", "that of rootless Podman"),
             ("/run/podman/podman.sock", "Podman's"),
         ];
         for (first, (path, of)) in all.iter().enumerate() {
             let there: Vec<_> = all[first..].iter().map(|(path, _)| (*path, "")).collect();
-            let found = find(true, &machine(&USER, &there));
+            let found = find(&machine(&USER, &there)).unwrap();
             assert_eq!(found.address, Address::Unix(path.into()));
             assert_eq!(found.why, format!("the first socket that exists, {of}"));
+        }
+        for socket in ["/run/user/1001/docker.sock", "/run/user/1001/podman/podman.sock"] {
+            let status = ("/proc/self/status", "Name:\themostat\nUid:\t1001\t1001\t1001\t1001\n");
+            let found = find(&machine(&[], &[status, (socket, "")])).unwrap();
+            assert_eq!(found.address, Address::Unix(socket.into()), "without XDG_RUNTIME_DIR");
         }
     }
 
     #[test]
     fn where_nothing_is_there_it_is_dockers_own_and_what_was_missed_is_known() {
-        let found = find(true, &machine(&USER, &[]));
+        let found = find(&machine(&USER, &[])).unwrap();
         assert_eq!(found.address, Address::Unix("/var/run/docker.sock".into()));
-        assert_eq!(found.missed.len(), 8);
+        assert_eq!(found.missed.len(), 10);
         assert_eq!(
-            find(true, &machine(&[], &[])).missed,
+            find(&machine(&[], &[])).unwrap().missed,
             ["/var/run/docker.sock", "/run/podman/podman.sock"].map(PathBuf::from)
         );
         let windows = FakeEnvironment { windows: true, ..machine(&[], &[]) };
-        assert_eq!(find(true, &windows).address, Address::Pipe("npipe:////./pipe/docker_engine".into()));
+        assert_eq!(find(&windows).unwrap().address, Address::Pipe("npipe:////./pipe/docker_engine".into()));
     }
 
     #[test]
-    fn the_context_in_use_wins_over_sockets_unless_it_says_nothing() {
+    fn the_context_in_use_wins_over_sockets_and_is_refused_if_it_cannot_be_read() {
         let colima = r#"{"Name": "colima", "Metadata": {}, "Endpoints": {"docker": {"Host": "unix:///home/me/.colima/x.sock", "SkipTLSVerify": false}}}"#;
         let socket = ("/var/run/docker.sock", "");
         let config = |text: &'static str| ("/home/me/.docker/config.json", text);
@@ -180,19 +214,33 @@ pub(crate) mod tests {
         let (theirs, sockets) =
             (Address::Unix("/home/me/.colima/x.sock".into()), Address::Unix("/var/run/docker.sock".into()));
         let meta = meta(COLIMA);
+        let with_mark = format!("\u{feff}{colima}");
         for (files, expected) in [
-            (vec![in_use, (meta.as_str(), colima), socket], &theirs),
-            (vec![config(r#"{"currentContext": "default"}"#), (&meta, colima), socket], &sockets),
-            (vec![config(r#"{"auths": {}}"#), (&meta, colima), socket], &sockets),
-            (vec![config("{"), (&meta, colima), socket], &sockets),
-            (vec![in_use, socket], &sockets),
-            (vec![in_use, (&meta, r#"{"Endpoints": {"kubernetes": {}}}"#), socket], &sockets),
-            (vec![in_use, (&meta, r#"{"Endpoints": {"docker": {"Host": "gopher://x"}}}"#), socket], &sockets),
+            (vec![in_use, (meta.as_str(), colima), socket], Ok(&theirs)),
+            (vec![in_use, (&meta, &with_mark), socket], Ok(&theirs)),
+            (vec![config("\u{feff}{\"currentContext\": \"colima\"}"), (&meta, colima), socket], Ok(&theirs)),
+            (vec![config(r#"{"currentContext": "default"}"#), (&meta, colima), socket], Ok(&sockets)),
+            (vec![config(r#"{"currentContext": null}"#), (&meta, colima), socket], Ok(&sockets)),
+            (vec![config(r#"{"auths": {}}"#), (&meta, colima), socket], Ok(&sockets)),
+            (vec![config("{"), (&meta, colima), socket], Err("config.json is not valid")),
+            (vec![in_use, socket], Err("context colima is in use")),
+            (vec![in_use, (&meta, r#"{"Endpoints": {"kubernetes": {}}}"#), socket], Err("says otherwise")),
+            (
+                vec![in_use, (&meta, r#"{"Endpoints": {"docker": {"Host": "gopher://x"}}}"#), socket],
+                Err("its Host should be"),
+            ),
         ] {
-            assert_eq!(&find(true, &machine(&USER, &files)).address, expected, "{files:?}");
+            match (find(&machine(&USER, &files)), expected) {
+                (Ok(found), Ok(expected)) => assert_eq!(&found.address, expected, "{files:?}"),
+                (Err(right), Err(says)) => {
+                    assert!(right.contains(says) && right.contains("or set docker.host"), "{files:?}: {right}");
+                }
+                (found, expected) => panic!("{files:?}: {found:?}, not {expected:?}"),
+            }
         }
         let elsewhere = [("DOCKER_CONFIG", "/etc/docker-client"), ("HOME", "/home/me")];
-        assert_eq!(find(true, &machine(&elsewhere, &[in_use, (&meta, colima), socket])).address, sockets);
+        let files = [in_use, (meta.as_str(), colima), socket];
+        assert_eq!(find(&machine(&elsewhere, &files)).unwrap().address, sockets);
     }
 
     #[test]

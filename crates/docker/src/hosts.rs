@@ -50,6 +50,13 @@ impl Resolver<'_> {
     fn host(&self) -> Result<Host, hemostat_settings::Error> {
         let Found { address, tls_dir, why, missed } = self.find()?;
         let tls = self.tls(&address, tls_dir)?;
+        // With the port in effect, so that it is shown.
+        let address = match address {
+            Address::Tcp { host, port, tls: scheme } => {
+                Address::Tcp { host, port: Some(Address::port(port, tls.is_some())), tls: scheme }
+            }
+            local @ (Address::Unix(_) | Address::Pipe(_) | Address::Ssh { .. }) => local,
+        };
         let ssh_config = self.ssh_config(&address)?;
         let why = match &tls {
             Some(tls) => format!("{why}, over TLS{}", certificates(&tls.files)),
@@ -76,9 +83,9 @@ impl Resolver<'_> {
             Some(name) => {
                 let found =
                     discover::by_context(name, self.environment).map_err(|right| self.wrong("context", right))?;
-                Ok(found.unwrap_or_else(|| discover::find(false, self.environment)))
+                Ok(found.unwrap_or_else(|| discover::by_socket(self.environment)))
             }
-            None => Ok(discover::find(true, self.environment)),
+            None => discover::find(self.environment).map_err(|right| self.wrong("context", right)),
         }
     }
 
@@ -192,6 +199,8 @@ mod tests {
                 "the first socket that exists, Docker's",
             ),
             (vec![("hosts", "web=ssh://me@web")], "ssh://me@web", "hosts[0].docker (command line)"),
+            (vec![("docker.host", "tcp://localhost")], "tcp://localhost:2375", "docker.host (command line)"),
+            (vec![("docker.host", ":2375")], "tcp://localhost:2375", "docker.host (command line)"),
             (
                 vec![("hosts", "here="), ("docker.host", "unix:///a.sock")],
                 "unix:///a.sock",
@@ -212,12 +221,15 @@ mod tests {
 
     #[test]
     fn an_unusable_setting_is_refused_with_key_value_origin_and_what_would_be_right() {
-        let environment = home(&[("/certs/cert.pem", ""), ("/certs/key.pem", "")]);
+        let deleted = ("/home/me/.docker/config.json", r#"{"currentContext": "deleted"}"#);
+        let environment = home(&[("/certs/cert.pem", ""), ("/certs/key.pem", ""), deleted]);
         for (settings, says) in [
             (vec![("docker.host", "gopher://x")], "docker.host = \"gopher://x\" (from command line) is not right"),
             (vec![("hosts", "a=tcp://b")], ""),
             (vec![("hosts", "a=gopher://b")], "hosts[0].docker = \"gopher://b\" (from command line) is not right"),
             (vec![("docker.context", "nope")], "docker.context = \"nope\" (from command line) is not right"),
+            (vec![("docker.context", "")], "docker.context = \"\" (from command line) is not right"),
+            (vec![("docker.context", "default")], ""),
             (
                 vec![("docker.host", "tcp://a"), ("docker.tls_dir", "/empty")],
                 "docker.tls_dir = \"/empty\" (from command line) is not right; right would be a directory with ca.pem",
