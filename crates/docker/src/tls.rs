@@ -3,13 +3,17 @@
 //! The engine's certificate is always verified. HemoStat has one TLS stack: rustls with ring.
 
 use std::{
+    fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use rustls::{
     ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+    pki_types::{
+        CertificateDer, PrivateKeyDer,
+        pem::{self, PemObject as _},
+    },
 };
 
 /// The PEM files of a TLS configuration.
@@ -62,7 +66,7 @@ impl Tls {
             (None, None) => builder.with_no_client_auth(),
             (Some(cert), Some(key)) => {
                 let chain = certificates("tls_cert", cert)?;
-                let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| {
+                let secret = pem(key).and_then(|pem| PrivateKeyDer::from_pem_slice(&pem)).map_err(|error| {
                     unusable("tls_key", format!("a PEM file with a private key that needs no password ({error})"))
                 })?;
                 builder.with_client_auth_cert(chain, secret).map_err(|error| {
@@ -84,8 +88,19 @@ fn unusable(field: &'static str, right: String) -> Unusable {
     Unusable { field, right }
 }
 
+/// A PEM file, without a byte order mark, which would hide its first line.
+fn pem(path: &Path) -> Result<Vec<u8>, pem::Error> {
+    let mut content = fs::read(path).map_err(pem::Error::Io)?;
+    if content.starts_with(BYTE_ORDER_MARK) {
+        content.drain(..BYTE_ORDER_MARK.len());
+    }
+    Ok(content)
+}
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 fn certificates(field: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, Unusable> {
-    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let read = pem(path).and_then(|pem| CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>());
     match read {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
         Ok(_) => Err(unusable(field, "a PEM file with a certificate (it holds none)".to_owned())),
