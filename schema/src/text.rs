@@ -56,10 +56,19 @@ impl FromStr for Span {
         if let Ok(seconds) = trimmed.parse::<u64>() {
             return Ok(Self::from_secs(seconds));
         }
+        // `1,500ms`: a thousand for some, a fraction for others.
+        let is_ambiguous = || {
+            let follows = |pair: &[u8]| pair[0] == b',' && pair[1].is_ascii_digit();
+            trimmed.as_bytes().windows(2).any(follows)
+        };
         let parse = || {
-            let span: jiff::Span = trimmed.parse().ok()?;
+            // In any case: `30S`, `5M`.
+            let span: jiff::Span = trimmed.to_ascii_lowercase().parse().ok()?;
             let signed = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
-            Some(Duration::try_from(signed).ok()?.into())
+            let time = Duration::try_from(signed).ok()?;
+            // `10us` would become zero.
+            let is_whole = time.subsec_nanos().is_multiple_of(1_000_000);
+            (is_whole && !is_ambiguous()).then(|| time.into())
         };
         parse().ok_or_else(|| InvalidSpan(text.chars().take(REPEATED).collect()))
     }
@@ -100,6 +109,14 @@ mod tests {
             ("1h 30m", Some(5_400_000)),
             ("1.5h", Some(5_400_000)),
             ("1.5s", Some(1_500)),
+            ("30S", Some(30_000)),
+            ("5M", Some(300_000)),
+            ("1H30Min", Some(5_400_000)),
+            ("pt5m", Some(300_000)),
+            ("10us", None),
+            ("1.5ms", None),
+            ("1,500ms", None),
+            ("1,500s", None),
             ("PT5M", Some(300_000)),
             ("2d", Some(172_800_000)),
             ("1d12h", Some(129_600_000)),
