@@ -74,7 +74,7 @@ words! {
         /// It passed by itself, or an operator fixed it.
         Passed = "passed" => "is well again",
         /// An operator stopped or paused the container.
-        Stopped = "stopped" => "was stopped by an operator",
+        Stopped = "stopped" => "is stopped, paused or no longer monitored",
         /// The container was removed.
         Removed = "removed" => "was removed",
     }

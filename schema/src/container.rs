@@ -164,7 +164,7 @@ words! {
         /// The kernel, because it ran out of memory.
         Oom = "oom" => "by the kernel, as it ran out of memory",
         /// An operator, through Docker: `docker stop`, `kill`, `restart`, `compose down`.
-        Operator = "operator" => "by an operator, through Docker",
+        Operator = "operator" => "by a stop or kill through Docker (an operator's or HemoStat's own)",
         /// Unknown: it ended before HemoStat looked.
         Unknown = "unknown" => "before HemoStat looked",
     }

@@ -70,7 +70,7 @@ fn observed(who: &str, observation: &Observation) -> String {
             let no_longer = cleared.symptom.cleared_phrase();
             match cleared.why {
                 Cleared::Well => format!("{who} {no_longer}, after {}", cleared.stood),
-                Cleared::Stopped => format!("{who} {no_longer}: an operator stopped it"),
+                Cleared::Stopped => format!("{who} {no_longer}: it is stopped, paused or no longer monitored"),
                 Cleared::Removed => format!("{who} {no_longer}: it was removed"),
             }
         }

@@ -116,7 +116,7 @@ impl<'a> AlertText<'a> {
                 let how = match how {
                     Resolution::Healed => "healed by HemoStat",
                     Resolution::Passed => "recovered without HemoStat",
-                    Resolution::Stopped => "stopped by an operator",
+                    Resolution::Stopped => "stopped, paused or no longer monitored",
                     Resolution::Removed => "container removed",
                 };
                 Self {
