@@ -27,10 +27,6 @@ use crate::{context::Context, task::Task, worker::LeasedWorker};
 
 /// The workers of a decider, one for each partition.
 pub fn decider<D: Decider>(ctx: &Context, policy: Arc<D::Policy>) -> Vec<Task> {
-    ctx.partitions()
-        .map(|partition| {
-            let worker = DecideWorker::<D>::new(ctx.clone(), partition, policy.clone());
-            Task::new(format!("{}/{partition}", D::GROUP), LeasedWorker::new(ctx.clone(), worker).run())
-        })
-        .collect()
+    let worker = |partition| DecideWorker::<D>::new(ctx.clone(), partition, policy.clone());
+    ctx.partitions().map(|partition| LeasedWorker::task(ctx, worker(partition))).collect()
 }

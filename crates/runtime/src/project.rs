@@ -45,12 +45,8 @@ const CLEANUP_INTERVAL: Duration = Duration::from_secs(600);
 
 /// The workers of a projection, one for each partition.
 pub fn projection<P: Projection>(ctx: &Context) -> Vec<Task> {
-    ctx.partitions()
-        .map(|partition| {
-            let worker = ProjectWorker::<P>::new(ctx.clone(), partition);
-            Task::new(format!("{}/{partition}", worker.group), LeasedWorker::new(ctx.clone(), worker).run())
-        })
-        .collect()
+    let worker = |partition| ProjectWorker::<P>::new(ctx.clone(), partition);
+    ctx.partitions().map(|partition| LeasedWorker::task(ctx, worker(partition))).collect()
 }
 
 /// Folds one partition into the rows of `P`.

@@ -31,6 +31,7 @@ use crate::{
     membership::{Assignment, Member},
     metrics::Metric,
     retry::Backoff,
+    task::Task,
 };
 
 /// How long a worker waits at most, even without an append signal.
@@ -60,6 +61,11 @@ pub trait Worker: Send + 'static {
     /// Whether it keeps its work in flight, its state and its lease's epoch through an outage of the log, instead of loading
     /// again under a new epoch.
     fn keeps_work_through_outage(&self) -> bool {
+        false
+    }
+    /// Whether a reassignment of the partition must wait, because the next member may not be able to do the work in flight. It
+    /// would hand that work back, and interrupt it again and again. Only for balance: a requested handoff does not wait.
+    fn defers_rebalance(&self) -> bool {
         false
     }
     /// Finishes its work in flight before the lease is released.
@@ -163,6 +169,12 @@ impl<W: Worker> LeasedWorker<W> {
         }
     }
 
+    /// The task that runs `worker` while this process holds its lease.
+    pub(crate) fn task(ctx: &Context, worker: W) -> Task {
+        let worker = Self::new(ctx.clone(), worker);
+        Task::new(worker.name.clone(), worker.run())
+    }
+
     /// Acquires the lease if it is free and the partition is assigned to this process, then does one step.
     /// [`run`](Self::run) repeats this; tests call it.
     ///
@@ -179,7 +191,7 @@ impl<W: Worker> LeasedWorker<W> {
                 None => return Ok(Step::StandingBy),
             },
         };
-        if let Some(successor) = handle.hand_over_to() {
+        if let Some(successor) = handle.hand_over_to().filter(|_| !self.worker.defers_rebalance()) {
             info!("{}: the partition is now assigned to {successor}; handing over", self.name);
             self.drain_and_release().await;
             self.ctx.health.set(&self.name, WorkerStatus::StandingBy);
@@ -335,9 +347,10 @@ impl<W: Worker> LeasedWorker<W> {
                     backoff.reset();
                     // A process that serves the host may join at any time, without an append signal.
                     let handoff_retry = self.worker.unserved_host_with_work().map(|_| self.ctx.lease_ttl / 3);
+                    let defers_rebalance = self.worker.defers_rebalance();
                     tokio::select! {
                         () = shutdown.cancelled() => {}
-                        () = ended_or_reassigned(self.lease.as_ref()) => {}
+                        () = must_release(self.lease.as_ref(), defers_rebalance) => {}
                         () = sleep(handoff_retry.unwrap_or(LONGEST_WAIT)) => {}
                         () = self.worker.wait(until) => {}
                     }
@@ -362,8 +375,10 @@ impl<W: Worker> LeasedWorker<W> {
     }
 }
 
-async fn ended_or_reassigned(lease: Option<&LeaseGuard>) {
+/// Resolves when the lease is lost, or the partition has been reassigned and that is not deferred.
+async fn must_release(lease: Option<&LeaseGuard>, defers_rebalance: bool) {
     match lease {
+        Some(lease) if defers_rebalance => lease.handle.ended().await,
         Some(lease) => lease.handle.ended_or_reassigned().await,
         None => std::future::pending().await,
     }

@@ -43,7 +43,8 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// The workers of an effect, one for each partition.
 pub fn effect<E: Effect>(ctx: &Context, effect: E) -> Vec<Task> {
     let effect = Arc::new(effect);
-    tasks(ctx, ctx.partitions(), |partition| EffectWorker::new(ctx.clone(), partition, effect.clone()))
+    let worker = |partition| EffectWorker::new(ctx.clone(), partition, effect.clone());
+    ctx.partitions().map(|partition| LeasedWorker::task(ctx, worker(partition))).collect()
 }
 
 /// The workers of an effect that this process can execute on these hosts only, one for each partition with such a host.
@@ -54,22 +55,8 @@ pub fn effect_on_hosts<E: Effect>(ctx: &Context, hosts: impl IntoIterator<Item =
     for host in hosts {
         served.entry(ctx.partition_of(&host)).or_default().push(host);
     }
-    let partitions: Vec<_> = served.keys().copied().collect();
-    tasks(ctx, partitions, |partition| {
-        let hosts = served.get(&partition).cloned().unwrap_or_default();
-        EffectWorker::new(ctx.clone(), partition, effect.clone()).serving(hosts)
-    })
-}
-
-fn tasks<E: Effect>(
-    ctx: &Context,
-    partitions: impl IntoIterator<Item = Partition>,
-    worker: impl Fn(Partition) -> EffectWorker<E>,
-) -> Vec<Task> {
-    let task = |partition| {
-        Task::new(format!("{}/{partition}", E::GROUP), LeasedWorker::new(ctx.clone(), worker(partition)).run())
-    };
-    partitions.into_iter().map(task).collect()
+    let worker = |(partition, hosts)| EffectWorker::new(ctx.clone(), partition, effect.clone()).serving(hosts);
+    served.into_iter().map(|served| LeasedWorker::task(ctx, worker(served))).collect()
 }
 
 /// Executes the effects of one partition.
@@ -309,6 +296,10 @@ impl<E: Effect> Worker for EffectWorker<E> {
     /// The outcome of an executed effect is kept and committed when the log is back.
     fn keeps_work_through_outage(&self) -> bool {
         true
+    }
+
+    fn defers_rebalance(&self) -> bool {
+        false && self.hosts.is_some()
     }
 
     async fn drain(&mut self) {
