@@ -14,7 +14,10 @@ mod tail;
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{
+    Args, Parser, Subcommand,
+    builder::{OsStringValueParser, TypedValueParser},
+};
 use hemostat_process::{Embedded, endpoint, metrics, telemetry};
 use hemostat_runtime::{Context, Task};
 use hemostat_settings::{Config, Input};
@@ -37,7 +40,11 @@ struct Cli {
 struct Settings {
     /// Configuration file (TOML). Default: ./hemostat.toml, else /etc/hemostat/hemostat.toml, if it exists.
     /// hemostat.example.toml lists every key.
-    #[arg(long, short, global = true, env = "HEMOSTAT_CONFIG", value_name = "FILE")]
+    #[arg(
+        long, short, global = true, env = "HEMOSTAT_CONFIG", value_name = "FILE",
+        // An empty variable is as good as none.
+        value_parser = TypedValueParser::map(OsStringValueParser::new(), PathBuf::from)
+    )]
     config: Option<PathBuf>,
     /// Overrides one setting, such as responder.cooldown=30m. Can be repeated.
     #[arg(long, short, global = true, value_name = "KEY=VALUE", value_parser = setting)]

@@ -81,7 +81,7 @@ impl Provider for Stubborn {
 }
 
 fn answering(answer: String) -> Who {
-    let config = Config::load(&Input { file: None, environment: vec![], overrides: vec![] }).unwrap();
+    let config = Config::load(&Input::default()).unwrap();
     let config = ClientConfig { first_wait: Duration::ZERO, ..ClientConfig::from_settings(&config.analyzer) };
     Who::Model(model(), Box::new(ModelClient::new(Box::new(Stubborn(answer)), config, Arc::new(SystemClock))))
 }
