@@ -131,3 +131,18 @@ fn roots(ca: Option<&Path>) -> Result<RootCertStore, Unusable> {
     }
     Ok(roots)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_pem_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("ca.pem");
+        for (content, read) in [("\u{feff}-----BEGIN", "-----BEGIN"), ("-----BEGIN", "-----BEGIN"), ("", "")] {
+            fs::write(&path, content).unwrap();
+            assert_eq!(pem(&path).unwrap(), read.as_bytes(), "{content}");
+        }
+    }
+}

@@ -232,3 +232,17 @@ fn flatten(keys: &[Key], prefix: &str, table: Table, flat: &mut Vec<(String, Val
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_path_names_no_file_and_quotes_are_no_part_of_one() {
+        for (path, file) in [("", None), ("\"\"", None), ("a.toml", Some("a.toml")), ("\"/etc/a b\"", Some("/etc/a b"))]
+        {
+            assert_eq!(named(Some(path.into())), file.map(PathBuf::from), "{path}");
+        }
+        assert_eq!(named(None), None);
+    }
+}
