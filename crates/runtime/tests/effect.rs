@@ -128,13 +128,14 @@ async fn a_permanent_fault_dead_letters_one_event_and_the_rest_is_executed() {
 /// Executes what is for its hosts; after a minute it also handles the rest.
 struct HostBound {
     hosts: Vec<HostName>,
+    takes: Duration,
     done: Mutex<Vec<String>>,
 }
 
 impl HostBound {
     fn of(hosts: &[&str]) -> Arc<Self> {
         let hosts = hosts.iter().map(|host| host.parse().unwrap()).collect();
-        Arc::new(Self { hosts, done: Mutex::default() })
+        Arc::new(Self { hosts, takes: Duration::ZERO, done: Mutex::default() })
     }
 
     fn worker(self: &Arc<Self>, ctx: &Context) -> LeasedWorker<EffectWorker<Self>> {
@@ -170,6 +171,9 @@ impl Effect for HostBound {
     async fn run(&self, event: &Recorded, guard: &ExecutionGuard) -> Result<Vec<NewEvent>, Fault> {
         let why = said(event).unwrap_or_default();
         self.done.lock().unwrap().push(why.clone());
+        if !self.takes.is_zero() {
+            tokio::time::sleep(self.takes).await;
+        }
         Ok(vec![NewEvent::new(event.subject.clone(), guard.began_at(), Resumed { by: format!("did {why}") })])
     }
 }
@@ -231,6 +235,49 @@ async fn an_effect_is_handed_off_to_the_process_that_serves_its_host() {
     assert_eq!(done[1], ["db 0", "db 1", "db 2"]);
     assert_eq!(done[2], ["cache 0", "cache 1", "cache 2", "mail 0", "mail 1", "mail 2"]);
     assert!(log.dead_letters(P, 10).await.unwrap().is_empty());
+}
+
+/// Else it is handed over, handed back as no other process serves the host, and begun again.
+#[tokio::test(start_paused = true)]
+async fn a_rebalance_does_not_interrupt_an_effect_on_a_host() {
+    let mut rebalanced = vec![];
+    // The partition is assigned to the same of two members in both rounds, so one of them rebalances.
+    for (first, second) in [("p", "q"), ("q", "p")] {
+        let (log, _, ctx) = bed();
+        put(&*log, vec![on("web", "1")]).await;
+        // Longer than two heartbeats and the time to drain.
+        let web = Arc::new(HostBound {
+            hosts: vec!["web".parse().unwrap()],
+            takes: 3 * ctx.lease_ttl,
+            done: Mutex::default(),
+        });
+        let db = HostBound::of(&["db"]);
+        let holder = async || {
+            let leases = log.inspect(P).await.unwrap().leases;
+            leases.into_iter().find(|lease| lease.group == "host-bound").and_then(|lease| lease.owner)
+        };
+        let contexts = [other(&ctx, first), other(&ctx, second)];
+        let mut running = vec![tokio::spawn(web.worker(&contexts[0]).run())];
+        while web.done().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        running.push(tokio::spawn(db.worker(&contexts[1]).run()));
+        while story(&*log).await.len() < 2 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            assert_eq!(web.done(), ["1"], "{first}, then {second}");
+        }
+        // Paused time: enough heartbeats to rebalance once the effect has ended.
+        tokio::time::sleep(3 * ctx.lease_ttl).await;
+        rebalanced.push(holder().await.as_deref() == Some(second));
+        for ctx in &contexts {
+            ctx.shutdown.cancel();
+        }
+        for process in running {
+            process.await.unwrap().unwrap();
+        }
+    }
+    rebalanced.sort_unstable();
+    assert_eq!(rebalanced, [false, true]);
 }
 
 #[tokio::test]

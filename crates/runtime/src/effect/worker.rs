@@ -299,7 +299,7 @@ impl<E: Effect> Worker for EffectWorker<E> {
     }
 
     fn defers_rebalance(&self) -> bool {
-        false && self.hosts.is_some()
+        self.hosts.is_some() && !self.in_flight.is_empty()
     }
 
     async fn drain(&mut self) {
