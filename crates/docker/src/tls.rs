@@ -67,7 +67,10 @@ impl Tls {
             (Some(cert), Some(key)) => {
                 let chain = certificates("tls_cert", cert)?;
                 let secret = pem(key).and_then(|pem| PrivateKeyDer::from_pem_slice(&pem)).map_err(|error| {
-                    unusable("tls_key", format!("a PEM file with a private key that needs no password ({error})"))
+                    unusable(
+                        "tls_key",
+                        format!("a PEM file with a private key that needs no password ({})", reason(&error)),
+                    )
                 })?;
                 builder.with_client_auth_cert(chain, secret).map_err(|error| {
                     unusable("tls_key", format!("the key to the certificate in {} ({error})", cert.display()))
@@ -99,12 +102,21 @@ fn pem(path: &Path) -> Result<Vec<u8>, pem::Error> {
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
+/// Why a PEM file cannot be read. The errors of its parser show bytes as lists of numbers.
+fn reason(error: &pem::Error) -> String {
+    match error {
+        pem::Error::Io(error) => error.to_string(),
+        pem::Error::NoItemsFound => "it holds none".to_owned(),
+        _ => "its text is damaged".to_owned(),
+    }
+}
+
 fn certificates(field: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, Unusable> {
     let read = pem(path).and_then(|pem| CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>());
     match read {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
         Ok(_) => Err(unusable(field, "a PEM file with a certificate (it holds none)".to_owned())),
-        Err(error) => Err(unusable(field, format!("a PEM file with a certificate ({error})"))),
+        Err(error) => Err(unusable(field, format!("a PEM file with a certificate ({})", reason(&error)))),
     }
 }
 
@@ -113,8 +125,9 @@ fn roots(ca: Option<&Path>) -> Result<RootCertStore, Unusable> {
     match ca {
         Some(path) => {
             for certificate in certificates("tls_ca", path)? {
-                roots.add(certificate).map_err(|error| {
-                    unusable("tls_ca", format!("a PEM file with certificates of authorities ({error})"))
+                roots.add(certificate).map_err(|_| {
+                    let right = "a PEM file with certificates of authorities (one in it is no X.509 certificate)";
+                    unusable("tls_ca", right.to_owned())
                 })?;
             }
         }
@@ -135,6 +148,21 @@ fn roots(ca: Option<&Path>) -> Result<RootCertStore, Unusable> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_about_a_pem_file_shows_no_bytes() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("ca.pem");
+        for (content, says) in [
+            ("", "holds none"),
+            ("-----BEGIN CERTIFICATE-----\nAAAA\n", "is damaged"),
+            ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "no X.509 certificate"),
+        ] {
+            fs::write(&path, content).unwrap();
+            let Unusable { field, right } = roots(Some(&path)).unwrap_err();
+            assert!(field == "tls_ca" && right.contains(says) && !right.contains(['[', '{']), "{content}: {right}");
+        }
+    }
 
     #[test]
     fn a_byte_order_mark_is_no_part_of_a_pem_file() {
