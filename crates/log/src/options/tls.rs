@@ -57,8 +57,10 @@ impl Tls {
         // A byte order mark would hide the first line.
         let pem = pem.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&pem);
         for certificate in CertificateDer::pem_slice_iter(pem) {
-            let certificate = certificate.map_err(|error| unreadable(error.to_string()))?;
-            roots.add(certificate).map_err(|error| unreadable(error.to_string()))?;
+            // The texts of these errors show bytes and names of types.
+            let certificate = certificate.map_err(|_| unreadable("its text is no valid PEM".to_owned()))?;
+            let invalid = |_| unreadable("a certificate in it is no X.509 certificate".to_owned());
+            roots.add(certificate).map_err(invalid)?;
         }
         if roots.is_empty() { Err(unreadable("it contains no certificate".to_owned())) } else { Ok(roots) }
     }
