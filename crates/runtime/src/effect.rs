@@ -5,13 +5,13 @@
 //!
 //! ```text
 //!   intent (event) ──► redelivered? ──► confirm_durable ──► check_lease ──► execute ──► commit: outcome, acknowledgement
-//!                        │                │                   └ the lease may have expired: wait, or leave it to the next holder
+//!                        │                │                   └ the lease may have expired: wait
 //!                        │                └ the intent is not replicated: do not execute, say why
 //!                        └ an earlier attempt may have succeeded: ask the world before executing
 //! ```
 //!
-//! Every effect calls [`ExecutionGuard::check_lease`], last, since the other two take time. The other two are for effects that
-//! cannot be repeated: the alerter calls neither.
+//! Every effect calls [`ExecutionGuard::check_lease`], last, since the other two take time. The other two are for
+//! effects that cannot be repeated: the alerter calls neither.
 
 mod worker;
 
@@ -43,18 +43,18 @@ pub trait Effect: Send + Sync + 'static {
     /// Whether `event` asks for this effect.
     fn wants(&self, event: &Recorded) -> bool;
 
-    /// Until when an event is left to another process, because this one does not serve its host; `None` if it does. The lease
-    /// is handed over as soon as a process that serves the host runs. If none has taken the event by then, [`run`](Self::run)
-    /// is called here and must say that nothing was executed. Only for [`effect_on_hosts`].
+    /// Until when an event is left to another process, because this one does not serve its host; `None` if it does. The
+    /// lease is handed over as soon as a process that serves the host runs. If none has taken the event by then,
+    /// [`run`](Self::run) is called here and must say that nothing was executed. Only for [`effect_on_hosts`].
     fn delegated_until(&self, _event: &Recorded) -> Option<Timestamp> {
         None
     }
 
-    /// Executes the effect and returns the events of its outcome, which may be none. An event without a cause gets `event` as
-    /// its cause.
+    /// Executes the effect and returns the events of its outcome, which may be none. An event without a cause gets
+    /// `event` as its cause.
     ///
-    /// Call [`ExecutionGuard::check_lease`] right before touching the world. The effects of one subject run one after another in
-    /// the order of their events; those of several subjects run concurrently.
+    /// Call [`ExecutionGuard::check_lease`] right before touching the world. The effects of one subject run one after
+    /// another in the order of their events; those of several subjects run concurrently.
     async fn run(&self, event: &Recorded, guard: &ExecutionGuard) -> Result<Vec<NewEvent>, Fault>;
 
     /// How often [`Fault::Retry`] is retried before the event is dead-lettered.
@@ -66,8 +66,8 @@ pub trait Effect: Send + Sync + 'static {
 /// Why an effect has no outcome.
 #[derive(Debug)]
 pub enum Fault {
-    /// A later attempt may succeed: retried with backoff, [`Effect::retries`] times; after [`LeaseMayHaveExpired`] until the
-    /// lease is certain again or has ended.
+    /// A later attempt may succeed: retried with backoff, [`Effect::retries`] times; after [`LeaseMayHaveExpired`]
+    /// until the lease is certain again or has ended.
     Retry(anyhow::Error),
     /// No attempt can succeed: the event becomes a dead letter, visible in the API.
     DeadLetter(anyhow::Error),
@@ -81,8 +81,8 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Guards one attempt to execute an effect: whether an earlier attempt may have succeeded, whether the intent is durable, and
-/// whether this process certainly holds the lease.
+/// Guards one attempt to execute an effect: whether an earlier attempt may have succeeded, whether the intent is
+/// durable, and whether this process certainly holds the lease.
 #[derive(Debug)]
 pub struct ExecutionGuard {
     ctx: Context,
@@ -112,8 +112,8 @@ impl ExecutionGuard {
         Self { ctx: ctx.clone(), lease, event, redelivered, began_at, allowed, durable }
     }
 
-    /// Whether an earlier attempt may have executed the effect: one of this process that [`check_lease`](Self::check_lease)
-    /// allowed, or one of an earlier delivery.
+    /// Whether an earlier attempt may have executed the effect: one of this process that
+    /// [`check_lease`](Self::check_lease) allowed, or one of an earlier delivery.
     pub fn redelivered(&self) -> bool {
         self.redelivered
     }

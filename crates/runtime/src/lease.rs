@@ -10,8 +10,8 @@
 //!   ├──────────────── certain ──────────────────┼── margin ─┼── the log may grant it to another process ──►
 //! ```
 //!
-//! The deadline is kept on two clocks: the monotonic clock stands still while the machine sleeps, and the wall clock may be
-//! set back. The lease is certain only before the deadline on both.
+//! The deadline is kept on two clocks: the monotonic clock stands still while the machine sleeps, and the wall clock
+//! may be set back. The lease is certain only before the deadline on both.
 
 use std::{
     fmt,
@@ -64,9 +64,9 @@ pub(crate) struct LeaseGuard {
 }
 
 impl LeaseGuard {
-    /// Acquires the lease, unless another process holds it (`None`), and renews it every third of its time to live. A lease
-    /// that this process holds already is acquired again, under a new epoch. With a `member`, each renewal also heartbeats and
-    /// learns when the partition is reassigned.
+    /// Acquires the lease, unless another process holds it (`None`), and renews it every third of its time to live. A
+    /// lease that this process holds already is acquired again, under a new epoch. With a `member`, each renewal also
+    /// heartbeats and learns when the partition is reassigned.
     pub async fn acquire(
         ctx: &Context,
         partition: Partition,
@@ -81,8 +81,8 @@ impl LeaseGuard {
         Ok(Some(Self { handle, log: ctx.log.clone(), _renewal: renewal }))
     }
 
-    /// Releases the lease, so that a standby can acquire it at its next attempt. The lease expires by itself if the log does
-    /// not answer within two seconds.
+    /// Releases the lease, so that a standby can acquire it at its next attempt. The lease expires by itself if the log
+    /// does not answer within two seconds.
     pub async fn release(self) {
         self.handle.0.ended.cancel();
         match timeout(Duration::from_secs(2), self.log.release(self.handle.lease())).await {

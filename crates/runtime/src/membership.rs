@@ -1,8 +1,8 @@
 //! Membership and assignment: which process does the work of a consumer group in a partition.
 //!
 //! There is no coordinator. Each process that can do the work heartbeats into the group's membership list
-//! ([`Log::heartbeat`]) and computes the same round-robin assignment from that list. Each member is assigned the same number
-//! of partitions, give or take one:
+//! ([`Log::heartbeat`]) and computes the same round-robin assignment from that list. Each member is assigned the same
+//! number of partitions, give or take one:
 //!
 //! ```text
 //!   members, sorted     a  b  c
@@ -10,10 +10,10 @@
 //!   assigned to         b  c  a  b  c  a      member number (partition + hash of the group) mod number of members
 //! ```
 //!
-//! A worker acquires a free lease only if the partition is assigned to its process; a [`Producer`](crate::Producer) has no
-//! membership and acquires any free lease. When a process crashes or freezes, its membership and its lease expire after the
-//! same time to live, and the partition is assigned to another member. A lease holder to which the
-//! partition is no longer assigned drains and hands over, but only after two consecutive heartbeats that agree: one late
+//! A worker acquires a free lease only if the partition is assigned to its process; a [`Producer`](crate::Producer) has
+//! no membership and acquires any free lease. When a process crashes or freezes, its membership and its lease expire
+//! after the same time to live, and the partition is assigned to another member. A lease holder to which the partition
+//! is no longer assigned drains and hands over, but only after two consecutive heartbeats that agree: one late
 //! heartbeat does not rebalance.
 //!
 //! Where each member serves only some hosts, the lease holder can request a handoff to a member that serves a host. While
@@ -63,8 +63,8 @@ impl Member {
         Self { log, list_name, group, partition, process, hosts: None, ttl: ctx.lease_ttl }
     }
 
-    /// The same member with host affinity: it serves these hosts only. It then uses a membership list of the partition, not
-    /// of the whole group; all members of that list name the hosts that they serve.
+    /// The same member with host affinity: it serves these hosts only. It then uses a membership list of the partition,
+    /// not of the whole group; all members of that list name the hosts that they serve.
     pub fn with_host_affinity(self, hosts: Arc<[HostName]>) -> Self {
         Self { list_name: format!("{}/{}", self.group, self.partition).into(), hosts: Some(hosts), ..self }
     }
@@ -120,8 +120,8 @@ impl Member {
         Ok(())
     }
 
-    /// Ends the membership, so that the other members need not wait until it expires. The membership expires by itself if the
-    /// log does not answer within two seconds.
+    /// Ends the membership, so that the other members need not wait until it expires. The membership expires by itself
+    /// if the log does not answer within two seconds.
     pub async fn deregister(&self) {
         match timeout(Duration::from_secs(2), self.log.deregister(&self.list_name, &self.entry())).await {
             Ok(Ok(())) => {}
@@ -138,8 +138,8 @@ fn assignee<'a>(members: &[&'a str], group: &str, partition: Partition) -> Optio
     members.get(usize::try_from(index).ok()?).copied()
 }
 
-/// Hashes a group's name, the same in every build and on every machine. It spreads the groups over the members even with a
-/// single partition.
+/// Hashes a group's name, the same in every build and on every machine. It spreads the groups over the members even
+/// with a single partition.
 fn hash(text: &str) -> u64 {
     // The upper half: the lowest bits depend on little more than the parity of the letters.
     fnv1a(text.as_bytes()) >> 32

@@ -1,7 +1,7 @@
 //! Appends events for roles that read nothing from the log, such as the monitor.
 //!
-//! There is no delivery whose acknowledgement would make an append idempotent, so the log checks a sequence number: when a
-//! reply is lost, the producer sends the same append again, and it is done once.
+//! There is no delivery whose acknowledgement would make an append idempotent, so the log checks a sequence number:
+//! when a reply is lost, the producer sends the same append again, and it is done once.
 
 use hemostat_log::{Commit, CommitError, Error, RowChange};
 use hemostat_schema::{EventId, NewEvent, Partition};
@@ -24,8 +24,8 @@ pub struct Producer {
 /// Why a producer cannot append any more.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProducerError {
-    /// The lease expired or was revoked, and another process may have taken over: acquire the lease again, and read the state
-    /// of the world again.
+    /// The lease expired or was revoked, and another process may have taken over: acquire the lease again, and read the
+    /// state of the world again.
     #[error("the lease was lost")]
     LeaseLost,
     /// The process shuts down.

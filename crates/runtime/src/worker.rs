@@ -48,7 +48,8 @@ pub trait Worker: Send + 'static {
     fn served_hosts(&self) -> Option<Arc<[HostName]>> {
         None
     }
-    /// A host whose work waits here and that this process does not serve; the lease is handed over to a process that does.
+    /// A host whose work waits here and that this process does not serve; the lease is handed over to a process that
+    /// does.
     fn unserved_host_with_work(&self) -> Option<HostName> {
         None
     }
@@ -58,13 +59,14 @@ pub trait Worker: Send + 'static {
     async fn step(&mut self) -> Result<Step, WorkerError>;
     /// Waits until there may be something to do. Cancel-safe.
     async fn wait(&mut self, until: Option<Timestamp>);
-    /// Whether it keeps its work in flight, its state and its lease's epoch through an outage of the log, instead of loading
-    /// again under a new epoch.
+    /// Whether it keeps its work in flight, its state and its lease's epoch through an outage of the log, instead of
+    /// loading again under a new epoch.
     fn keeps_work_through_outage(&self) -> bool {
         false
     }
-    /// Whether a reassignment of the partition must wait, because the next member may not be able to do the work in flight. It
-    /// would hand that work back, and interrupt it again and again. Only for balance: a requested handoff does not wait.
+    /// Whether a reassignment of the partition must wait, because the next member may not be able to do the work in
+    /// flight. It would hand that work back, and interrupt it again and again. Only for balance: a requested handoff
+    /// does not wait.
     fn defers_rebalance(&self) -> bool {
         false
     }
@@ -97,8 +99,8 @@ pub enum WorkerError {
     /// The lease expired or was revoked; another process may hold it.
     #[error("the lease was lost")]
     LeaseLost,
-    /// The state in memory has diverged from the log, as when an entry that it read was already handled: it must be loaded
-    /// again.
+    /// The state in memory has diverged from the log, as when an entry that it read was already handled: it must be
+    /// loaded again.
     #[error("the state in memory has diverged from the log")]
     StaleState,
     /// The log failed.
@@ -254,9 +256,9 @@ impl<W: Worker> LeasedWorker<W> {
         }
     }
 
-    /// A commit that was sent may still reach the log after this process gave it up. A worker that loads its state again
-    /// therefore acquires the lease again: the log then rejects every commit of the earlier epoch. A worker that keeps its
-    /// work retries the same commit instead.
+    /// A commit that was sent may still reach the log after this process gave it up. A worker that loads its state
+    /// again therefore acquires the lease again: the log then rejects every commit of the earlier epoch. A worker that
+    /// keeps its work retries the same commit instead.
     fn require_new_epoch(&mut self) {
         self.must_reacquire = !self.worker.keeps_work_through_outage();
     }

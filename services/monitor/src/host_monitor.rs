@@ -1,14 +1,14 @@
 //! Monitors one host: the loop that feeds inputs into the host's state and commits what changed.
 //!
-//! One process monitors a host at a time, because it holds the lease of the host's [`Producer`], which appends to the log under
-//! the lease's fencing token; others stand by. It loads the checkpoint of the host's state and then
+//! One process monitors a host at a time, because it holds the lease of the host's [`Producer`], which appends to the
+//! log under the lease's fencing token; others stand by. It loads the checkpoint of the host's state and then
 //! - follows the events of the Docker engine,
 //! - lists all containers and inspects each every minute (`docker inspect`), in case an event was missed,
 //! - sweeps: samples the resource counters of all running containers,
 //! - measures how full the disk is and how much of it each container uses,
 //! - commits the resulting events together with the changed rows of the checkpoint,
-//! - examines a container (its output, health checks and processes) when a commit raises or worsens a symptom, and again while
-//!   the symptom persists.
+//! - examines a container (its output, health checks and processes) when a commit raises or worsens a symptom, and
+//!   again while the symptom persists.
 
 use std::{future::ready, sync::Arc, time::Duration};
 
@@ -244,8 +244,8 @@ impl HostMonitor<'_> {
             .map_or(MAX_WAIT, |due| Duration::from(Span::between(self.ctx.clock.now(), due)).max(MIN_WAIT))
     }
 
-    /// Starts the inspections that the state requests, commits its changes, if there are any, and starts the examinations that
-    /// the committed events request.
+    /// Starts the inspections that the state requests, commits its changes, if there are any, and starts the
+    /// examinations that the committed events request.
     async fn commit(&mut self, producer: &mut Producer) -> Result<(), ProducerError> {
         let mut changes = self.state.take_changes();
         for request in changes.inspections {

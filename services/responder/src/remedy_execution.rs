@@ -1,8 +1,9 @@
-//! Executes a remedy: at most once where Docker's record tells whether an earlier call was received, whenever processes die.
+//! Executes a remedy: at most once where Docker's record tells whether an earlier call was received, whenever processes
+//! die.
 //!
-//! The intent (`action.authorised`) is on the log before the engine is called, and the outcome after. If a process dies in
-//! between, the intent is redelivered to a process that does not know whether the first one called the engine. The same
-//! doubt arises when the engine does not answer a call. The process then probes the engine before it acts:
+//! The intent (`action.authorised`) is on the log before the engine is called, and the outcome after. If a process dies
+//! in between, the intent is redelivered to a process that does not know whether the first one called the engine. The
+//! same doubt arises when the engine does not answer a call. The process then probes the engine before it acts:
 //!
 //! ```text
 //!  container state ──► another run (from start to exit) than the intended one ──► taken as executed: Found
@@ -15,10 +16,10 @@
 //!                                                      still the same ──► no call was under way: act
 //! ```
 //!
-//! Docker completes a call whose caller is gone, so an earlier call need not be repeated. Docker's record does not say who
-//! called: when in doubt, a restart by an operator or by the restart policy counts as ours, and an operator's `docker stop`
-//! right after the intent looks like the first half of our restart. So a stale intent is not executed: HemoStat does not
-//! undo an operator's stop later.
+//! Docker completes a call whose caller is gone, so an earlier call need not be repeated. Docker's record does not say
+//! who called: when in doubt, a restart by an operator or by the restart policy counts as ours, and an operator's
+//! `docker stop` right after the intent looks like the first half of our restart. So a stale intent is not executed:
+//! HemoStat does not undo an operator's stop later.
 
 use std::{fmt, future::Future, time::Duration};
 
@@ -53,7 +54,8 @@ const RETRY_PAUSES: [Duration; 4] =
 /// Why this process may not call the engine now.
 #[derive(Debug)]
 pub enum NotAllowed {
-    /// The lease may have expired, or durability could not be checked: a later attempt or another process executes the remedy.
+    /// The lease may have expired, or durability could not be checked: a later attempt or another process executes the
+    /// remedy.
     Fault(Fault),
     /// The intent is not durable enough.
     NotDurable(NotDurable),
@@ -72,7 +74,8 @@ pub enum ExecutionResult {
     Done {
         /// The run that followed, if any.
         target: Option<Target>,
-        /// When this process called the engine; `None` if it did not, as after an earlier process's call and in a dry run.
+        /// When this process called the engine; `None` if it did not, as after an earlier process's call and in a dry
+        /// run.
         called_at: Option<Timestamp>,
         /// How long it took.
         took: Span,
@@ -173,11 +176,12 @@ where
     G: Fn() -> F,
     F: Future<Output = Result<(), NotAllowed>>,
 {
-    /// Executes the remedy, with retries while the engine does not answer. `in_doubt`: an earlier attempt may have called the
-    /// engine.
+    /// Executes the remedy, with retries while the engine does not answer. `in_doubt`: an earlier attempt may have
+    /// called the engine.
     ///
     /// # Errors
-    /// The fault of `may_act`, as when the lease may have expired. The remedy is then executed later or by another process.
+    /// The fault of `may_act`, as when the lease may have expired. The remedy is then executed later or by another
+    /// process.
     pub async fn run(&self, mut in_doubt: bool) -> Result<ExecutionResult, Fault> {
         let mut called_at = None;
         let mut pauses = RETRY_PAUSES.into_iter();
@@ -342,8 +346,8 @@ where
         }
     }
 
-    /// Docker may refuse a restart between its halves (its port is taken, a mount is gone). A container that we have stopped
-    /// must not stay down for that, so its start is retried.
+    /// Docker may refuse a restart between its halves (its port is taken, a mount is gone). A container that we have
+    /// stopped must not stay down for that, so its start is retried.
     async fn after_refusal(&self, error: Error, called_at: &mut Option<Timestamp>) -> Result<ExecutionResult, Failure> {
         if !matches!(self.container_state().await?.state, State::Exited | State::Dead) {
             return Err(error.into());
