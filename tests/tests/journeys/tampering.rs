@@ -40,7 +40,7 @@ impl SealedDeployment {
     async fn run_to_completion(&mut self) {
         let hemostat = self.deployment.up().await;
         let settings = vec![("redis.url".to_owned(), self.redis.url())];
-        let input = Input { file: None, environment: vec![], overrides: settings };
+        let input = Input { overrides: settings, ..Input::default() };
         let ctx = hemostat_process::open(&Config::load(&input).unwrap(), None).await.unwrap();
         let mut producer = Producer::acquire(&ctx, Partition(0), "test").await.unwrap();
         for n in 0..30 {
