@@ -102,14 +102,14 @@ impl Condition {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "patient_well {}", u8::from(self.is_healthy()));
         text.push_str("# HELP patient_ill Whether the patient has this illness.\n# TYPE patient_ill gauge\n");
-        for name in Illness::NAMES.iter().copied() {
+        for name in Illness::NAMES {
             let _ = writeln!(text, "patient_ill{{illness=\"{name}\"}} {}", u8::from(self.has(name)));
         }
         text.push_str(
             "# HELP patient_illnesses_total How often the patient fell ill.\n# TYPE patient_illnesses_total counter\n",
         );
         let counts = lock(&self.counts);
-        for name in Illness::NAMES.iter().copied() {
+        for name in Illness::NAMES {
             let count = counts.get(name).copied().unwrap_or(0);
             let _ = writeln!(text, "patient_illnesses_total{{illness=\"{name}\"}} {count}");
         }

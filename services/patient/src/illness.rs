@@ -267,9 +267,9 @@ mod tests {
 
     #[test]
     fn every_illness_has_valid_default_parameters() {
-        for name in Illness::NAMES.iter().copied() {
+        for name in Illness::NAMES {
             let illness: Illness = name.parse().unwrap();
-            assert_eq!(illness.name(), name);
+            assert_eq!(illness.name(), *name);
             assert_eq!(illness.checked(), Ok(illness));
         }
         assert!("flu".parse::<Illness>().is_err());

@@ -120,7 +120,7 @@ mod tests {
             assert_eq!(answer.status, status, "{path} {body}");
             assert!(answer.body.contains(reason), "{path} {body}: {}", answer.body);
         }
-        for name in Illness::NAMES.iter().copied() {
+        for name in Illness::NAMES {
             assert!(!condition.has(name), "{name}");
         }
     }

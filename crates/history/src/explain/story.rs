@@ -175,7 +175,9 @@ fn ending(row: &incidents::Row) -> String {
         incidents::State::Passed => {
             format!("{who} recovered by itself or with help from outside, in {} ({tried})", took())
         }
-        incidents::State::Stopped => format!("{who} was stopped, paused or no longer monitored, which ended it after {}", took()),
+        incidents::State::Stopped => {
+            format!("{who} was stopped, paused or no longer monitored, which ended it after {}", took())
+        }
         incidents::State::Removed => format!("{who} was removed, which ended it after {}", took()),
     }
 }

@@ -112,8 +112,10 @@ impl Chain {
         let mut starts_after = None;
         if let Some(lost) = lost {
             // Without the trimmed events the chain cannot be computed: the check starts at the first complete block.
-            let is_cut = |block: &mut Checkpoint| block.marks.first().is_none_or(|mark| mark.id(partition) <= lost);
-            while let Some(block) = blocks.pop_front_if(is_cut) {
+            let is_cut = |block: &Checkpoint| block.marks.first().is_none_or(|mark| mark.id(partition) <= lost);
+            while blocks.front().is_some_and(is_cut)
+                && let Some(block) = blocks.pop_front()
+            {
                 (computed, starts_after) = (block.link, Some(block.last));
             }
             report.notes.push(format!(
@@ -146,8 +148,10 @@ impl Chain {
 
     /// Compares the blocks that end before `next`; without `next`, all of them.
     fn close_before(&mut self, next: Option<EventId>) {
+        let is_complete = |block: &Checkpoint| next.is_none_or(|next| block.last < next);
         while self.difference.is_none()
-            && let Some(block) = self.blocks.pop_front_if(|block| next.is_none_or(|next| block.last < next))
+            && self.blocks.front().is_some_and(is_complete)
+            && let Some(block) = self.blocks.pop_front()
         {
             if block.link != self.computed {
                 self.find_difference(&block);
