@@ -35,7 +35,7 @@ use crate::context::Context;
 #[derive(Debug, Clone)]
 pub(crate) struct Member {
     log: Arc<dyn Log>,
-    /// The name of the membership list.
+    /// The key of the membership list: the group; with host affinity, the group and the partition.
     list_name: Arc<str>,
     group: Arc<str>,
     partition: Partition,
@@ -95,8 +95,8 @@ impl Member {
         })
     }
 
-    /// Publishes a handoff request for `host`, so that the partition is assigned to a member that serves it; returns that
-    /// member. `None` when no member serves the host, or this member has no host affinity.
+    /// Publishes a handoff request for `host`, so that the partition is assigned to a member that serves it (after the
+    /// requests before it); returns that member. `None` if no member serves the host, or this member has no host affinity.
     pub async fn request_handoff(&self, host: &HostName) -> Result<Option<String>, Error> {
         if self.hosts.is_none() {
             return Ok(None);
@@ -109,7 +109,7 @@ impl Member {
         Ok(Some(successor.to_owned()))
     }
 
-    /// Deletes the handoff requests for the hosts of this process, which now holds the lease.
+    /// Deletes the handoff requests for the hosts of this process. Called right after it has acquired the lease.
     pub async fn clear_handoff_requests(&self) -> Result<(), Error> {
         let Some(hosts) = &self.hosts else { return Ok(()) };
         let list = self.renew().await?;
@@ -120,8 +120,8 @@ impl Member {
         Ok(())
     }
 
-    /// Ends the membership, so that the other members need not wait until it expires. The membership expires by itself
-    /// if the log does not answer within two seconds.
+    /// Ends the membership of the whole process at its shutdown, so that the other members need not wait until it expires.
+    /// It expires by itself if the log does not answer within two seconds.
     pub async fn deregister(&self) {
         match timeout(Duration::from_secs(2), self.log.deregister(&self.list_name, &self.entry())).await {
             Ok(Ok(())) => {}

@@ -1,6 +1,6 @@
 //! The effect that delivers alerts to a channel and records whether the channel accepted them.
 //!
-//! Delivery is at-least-once. Slack may accept a message twice: if it accepts one and its answer is lost, late or an error
+//! Every alert gets one recorded outcome: delivered, or undelivered after the retries. Slack may accept a message twice: if it accepts one and its answer is lost, late or an error
 //! (5xx, 408), or if the process dies or loses its lease before the outcome is committed. Slack offers no way to ask whether
 //! a webhook message arrived, so the duplicate cannot be prevented.
 

@@ -1,14 +1,14 @@
 //! Monitors one host: the loop that feeds inputs into the host's state and commits what changed.
 //!
-//! One process monitors a host at a time, because it holds the lease of the host's [`Producer`], which appends to the
-//! log under the lease's fencing token; others stand by. It loads the checkpoint of the host's state and then
+//! The process that holds the lease of the host's [`Producer`] monitors it; others stand by. Appends carry the lease's
+//! fencing token, so a former holder cannot commit. It loads the checkpoint of the host's state and then
 //! - follows the events of the Docker engine,
 //! - lists all containers and inspects each every minute (`docker inspect`), in case an event was missed,
 //! - sweeps: samples the resource counters of all running containers,
 //! - measures how full the disk is and how much of it each container uses,
 //! - commits the resulting events together with the changed rows of the checkpoint,
-//! - examines a container (its output, health checks and processes) when a commit raises or worsens a symptom, and
-//!   again while the symptom persists.
+//! - examines a container (its output, health checks and processes) when a commit raises or worsens a symptom that
+//!   is not of low severity, and again while the symptom persists (if `monitor.examine` is on).
 
 use std::{future::ready, sync::Arc, time::Duration};
 
@@ -49,7 +49,7 @@ const CHANNEL_CAPACITY: usize = 4 * MAX_BATCH;
 const MIN_WAIT: Duration = Duration::from_millis(5);
 /// The shortest period of the disk measurement, as an interval of zero panics.
 const MIN_DISK_PERIOD: Duration = Duration::from_millis(5);
-/// How long after the start disks are first measured, as the start is busy enough.
+/// Longest delay of the first disk measurement after the start, which is busy enough.
 const FIRST_MEASUREMENT: Duration = Duration::from_secs(30);
 
 /// Monitors a host until the process ends, whenever this process holds the host's lease.
