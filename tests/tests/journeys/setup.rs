@@ -19,7 +19,7 @@ async fn an_invalid_value_is_refused_with_its_key_and_a_valid_example() {
     let mut deployment = TestDeployment::new("bad-value").await;
     deployment.set("responder.cooldown", "soon");
     let output = refused(&mut deployment).await;
-    for part in ["responder.cooldown", "soon", ".toml", "\"1h\""] {
+    for part in ["responder.cooldown", "soon", ".toml", "\"1h30m\""] {
         assert!(output.contains(part), "{part} is not in: {output}");
     }
 }
