@@ -94,7 +94,7 @@ pub struct Folded {
     pub panicked: HashMap<EventId, String>,
 }
 
-/// The keys of the rows that `event` touches; none where only a later version of HemoStat knows its kind.
+/// The keys of the rows that `event` touches; none if only a later version of HemoStat knows its kind.
 ///
 /// # Errors
 /// What the panic of the projection said.

@@ -47,7 +47,7 @@ fn half_a_day() -> Vec<Recorded> {
             }
             _ => None,
         };
-        // A free id: no millisecond of this history has so many events.
+        // A free id: more events than any millisecond of this history has.
         let id = EventId { seq: event.id.seq + 1_000_000, ..event.id };
         let alert =
             alert.map(|alert| Recorded { id, cause: Some(event.id), body: Body::Known(alert), ..event.clone() });

@@ -80,7 +80,7 @@ struct Interval {
 #[derive(Debug, Clone, PartialEq)]
 struct Judged {
     at: Timestamp,
-    /// The symptom is to be raised.
+    /// Raise the symptom.
     leak: Option<Exceeded>,
     /// A raised symptom stays.
     keeps: bool,
