@@ -23,7 +23,7 @@ use std::sync::Arc;
 use hemostat_core::Decider;
 
 pub use self::worker::DecideWorker;
-use crate::{context::Context, task::Task, worker::LeasedWorker};
+use crate::{context::Context, leased_worker::LeasedWorker, task::Task};
 
 /// The workers of a decider, one for each partition.
 pub fn decider<D: Decider>(ctx: &Context, policy: Arc<D::Policy>) -> Vec<Task> {

@@ -22,6 +22,7 @@ mod effect;
 mod event_metrics;
 pub mod health;
 mod lease;
+mod leased_worker;
 mod membership;
 pub mod metrics;
 mod producer;
@@ -40,8 +41,9 @@ pub use effect::{Effect, EffectWorker, ExecutionGuard, Fault, NotDurable, effect
 pub use health::{Health, WorkerStatus};
 pub use hemostat_log as log;
 pub use lease::{LeaseHandle, LeaseMayHaveExpired};
+pub use leased_worker::LeasedWorker;
 pub use metrics::Metric;
 pub use producer::{Producer, ProducerError};
 pub use project::{ProjectWorker, projection};
 pub use task::Task;
-pub use worker::{LeasedWorker, Step, Worker, WorkerError};
+pub use worker::{Step, Worker, WorkerError};

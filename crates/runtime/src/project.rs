@@ -31,10 +31,11 @@ use self::view_fold::{FoldedPage, ViewFold};
 use crate::{
     context::Context,
     lease::LeaseHandle,
+    leased_worker::LeasedWorker,
     metrics::Metric,
     read_model::{FOLDED_COUNT, Generations, decode_row, offset},
     task::Task,
-    worker::{LeasedWorker, Step, Worker, WorkerError, commit_handling, wait_for_append},
+    worker::{Step, Worker, WorkerError, commit_handling, wait_for_append},
 };
 
 /// Maximum dead letters that are searched for those of the group.
