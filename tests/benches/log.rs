@@ -349,8 +349,11 @@ struct Echo;
 
 #[async_trait]
 impl Effect for Echo {
-    const GROUP: &'static str = "echo";
     const READS: &'static [Family] = &[Family::Observation];
+
+    fn group(&self) -> &str {
+        "echo"
+    }
 
     fn wants(&self, event: &Recorded) -> bool {
         event.subject.container.is_some()

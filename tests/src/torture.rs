@@ -24,7 +24,6 @@ use std::{
 use anyhow::{Context as _, ensure};
 use hemostat_core::Projection as _;
 use hemostat_log::{Inspection, Log, Options, RedisLog, migrate};
-use hemostat_runtime::Effect as _;
 use hemostat_schema::{EventId, Partition, Timestamp};
 
 pub use self::plan::Plan;

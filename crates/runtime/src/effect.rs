@@ -13,6 +13,7 @@
 //! Every effect calls [`ExecutionGuard::check_lease`], last, since the other two take time. The other two are for
 //! effects that cannot be repeated: the alerter calls neither.
 
+mod execution;
 mod worker;
 
 use std::{
@@ -35,10 +36,11 @@ use crate::{
 /// Something that is executed in the world because of an event.
 #[async_trait]
 pub trait Effect: Send + Sync + 'static {
-    /// The consumer group.
-    const GROUP: &'static str;
     /// The families of its events.
     const READS: &'static [Family];
+
+    /// The consumer group. Several effects of one type have a group each, and so their own position and their own pace.
+    fn group(&self) -> &str;
 
     /// Whether `event` asks for this effect.
     fn wants(&self, event: &Recorded) -> bool;

@@ -32,8 +32,11 @@ struct Note {
 
 #[async_trait]
 impl Effect for Note {
-    const GROUP: &'static str = "note";
     const READS: &'static [Family] = &[Family::Action];
+
+    fn group(&self) -> &str {
+        "note"
+    }
 
     fn wants(&self, event: &Recorded) -> bool {
         event.kind() == "action.paused"
@@ -157,8 +160,11 @@ fn on(host: &str, why: &str) -> NewEvent {
 
 #[async_trait]
 impl Effect for HostBound {
-    const GROUP: &'static str = "host-bound";
     const READS: &'static [Family] = &[Family::Action];
+
+    fn group(&self) -> &str {
+        "host-bound"
+    }
 
     fn wants(&self, event: &Recorded) -> bool {
         event.kind() == "action.paused"

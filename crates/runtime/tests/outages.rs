@@ -71,8 +71,11 @@ struct Once(Arc<std::sync::atomic::AtomicU32>);
 
 #[async_trait::async_trait]
 impl Effect for Once {
-    const GROUP: &'static str = "once";
     const READS: &'static [Family] = &[Family::Action];
+
+    fn group(&self) -> &str {
+        "once"
+    }
 
     fn wants(&self, event: &Recorded) -> bool {
         event.kind() == "action.paused"

@@ -23,8 +23,11 @@ pub(crate) struct DeliverAlerts {
 
 #[async_trait]
 impl Effect for DeliverAlerts {
-    const GROUP: &'static str = "deliver";
     const READS: &'static [Family] = &[Family::Alert];
+
+    fn group(&self) -> &str {
+        "deliver"
+    }
 
     fn wants(&self, event: &Recorded) -> bool {
         let needs_delivery = match event.event() {

@@ -71,8 +71,11 @@ impl AskModel {
 
 #[async_trait]
 impl Effect for AskModel {
-    const GROUP: &'static str = "consult";
     const READS: &'static [Family] = &[Family::Diagnosis];
+
+    fn group(&self) -> &str {
+        "consult"
+    }
 
     fn wants(&self, event: &Recorded) -> bool {
         matches!(event.event(), Some(Event::Diagnosis(Diagnosis::OpinionSought(_))))

@@ -70,8 +70,11 @@ impl<E: Engine> Execute<E> {
 
 #[async_trait]
 impl<E: Engine> Effect for Execute<E> {
-    const GROUP: &'static str = "execute";
     const READS: &'static [Family] = &[Family::Action];
+
+    fn group(&self) -> &str {
+        "execute"
+    }
 
     fn wants(&self, event: &Recorded) -> bool {
         matches!(event.event(), Some(Event::Action(Action::Authorised(_))))

@@ -169,6 +169,8 @@ impl Projection for EventChain {
 pub struct CountEffect;
 
 impl CountEffect {
+    /// Its consumer group.
+    pub const GROUP: &'static str = "torture-count";
     /// The author of its outcomes.
     pub const BY: &'static str = "torture";
 
@@ -183,8 +185,11 @@ impl CountEffect {
 
 #[async_trait]
 impl Effect for CountEffect {
-    const GROUP: &'static str = "torture-count";
     const READS: &'static [Family] = &[Family::Observation];
+
+    fn group(&self) -> &str {
+        Self::GROUP
+    }
 
     fn wants(&self, event: &Recorded) -> bool {
         Self::wants_outcome(event)

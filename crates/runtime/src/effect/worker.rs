@@ -3,32 +3,31 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     fmt,
-    panic::AssertUnwindSafe,
     sync::Arc,
     time::Duration,
 };
 
 use async_trait::async_trait;
-use futures::FutureExt as _;
-use hemostat_core::fold::{caught, panicked};
-use hemostat_log::{Commit, CommitError, Delivery, Inbox, NewDeadLetter};
-use hemostat_schema::{Cause, EventId, HostName, NewEvent, Partition, Recorded, Subject, Timestamp};
+use hemostat_core::fold::caught;
+use hemostat_log::{Commit, Delivery, Inbox, NewDeadLetter};
+use hemostat_schema::{EventId, HostName, Partition, Subject, Timestamp};
 use tokio::{
     sync::{Semaphore, watch},
     task::JoinSet,
-    time::{Instant, sleep, timeout},
+    time::{Instant, timeout},
 };
-use tracing::{Instrument as _, debug, error, info_span, warn};
+use tracing::{Instrument as _, error, info_span, warn};
 
-use super::{Effect, ExecutionGuard, Fault};
+use super::{
+    Effect,
+    execution::{Ended, Execution, How},
+};
 use crate::{
     context::Context,
-    lease::{LeaseHandle, LeaseMayHaveExpired},
-    metrics::Metric,
-    retry::Backoff,
+    lease::LeaseHandle,
+    leased_worker::LeasedWorker,
     task::Task,
-    trace,
-    worker::{LeasedWorker, Step, Worker, WorkerError, commit, wait_for_append},
+    worker::{Step, Worker, WorkerError, commit, wait_for_append},
 };
 
 /// Maximum concurrent effects.
@@ -80,22 +79,6 @@ pub struct EffectWorker<E> {
     running: JoinSet<Ended>,
     /// An error met while waiting, for the next step to return.
     failed: Option<WorkerError>,
-}
-
-/// An effect that no longer runs.
-struct Ended {
-    subject: Subject,
-    id: EventId,
-    how: How,
-}
-
-enum How {
-    /// Its outcome is on the log, or its event became a dead letter.
-    Done { appended: usize },
-    /// It was interrupted: its event stays unacknowledged and is delivered again.
-    Interrupted,
-    /// The log rejected its outcome for good.
-    Failed(WorkerError),
 }
 
 impl<E: Effect> EffectWorker<E> {
@@ -151,7 +134,11 @@ impl<E: Effect> EffectWorker<E> {
                 }
                 Ok(Asks::Nothing) => {}
                 Err(why) => {
-                    error!("{}: could not handle {}, which becomes a dead letter: {why}", E::GROUP, delivery.id);
+                    error!(
+                        "{}: could not handle {}, which becomes a dead letter: {why}",
+                        self.effect.group(),
+                        delivery.id
+                    );
                     change.dead_letters.push(NewDeadLetter { family: delivery.family, id: delivery.id, error: why });
                 }
             }
@@ -195,7 +182,7 @@ impl<E: Effect> EffectWorker<E> {
 
     fn start(&mut self, delivery: Delivery) {
         let (Some(lease), Ok(event)) = (self.lease.clone(), delivery.event) else { return };
-        let span = info_span!("effect", group = E::GROUP, subject = %event.subject, cause = %event.id);
+        let span = info_span!("effect", group = self.effect.group(), subject = %event.subject, cause = %event.id);
         let execution = Execution {
             ctx: self.ctx.clone(),
             effect: self.effect.clone(),
@@ -226,7 +213,7 @@ impl<E: Effect> EffectWorker<E> {
 #[async_trait]
 impl<E: Effect> Worker for EffectWorker<E> {
     fn group(&self) -> &str {
-        E::GROUP
+        self.effect.group()
     }
 
     fn partition(&self) -> Partition {
@@ -308,7 +295,7 @@ impl<E: Effect> Worker for EffectWorker<E> {
         if timeout(DRAIN_TIMEOUT, all).await.is_err() {
             warn!(
                 "{}: not every effect ended within {DRAIN_TIMEOUT:?}; they are delivered again and checked for what they did",
-                E::GROUP
+                self.effect.group()
             );
             self.running.abort_all();
         }
@@ -337,109 +324,6 @@ fn classify<E: Effect>(effect: &E, delivery: &Delivery) -> Result<Asks, String> 
         Some(None) => Asks::ForEffect(event.subject.clone()),
         Some(Some(until)) => Asks::Delegated { until },
     })
-}
-
-/// One effect, from its event to its outcome.
-struct Execution<E> {
-    ctx: Context,
-    effect: Arc<E>,
-    slots: Arc<Semaphore>,
-    lease: LeaseHandle,
-    event: Recorded,
-    /// How often the event was delivered.
-    deliveries: u32,
-}
-
-impl<E: Effect> Execution<E> {
-    async fn run(self) -> Ended {
-        let how = self.retry_until_done().await;
-        Ended { subject: self.event.subject.clone(), id: self.event.id, how }
-    }
-
-    async fn retry_until_done(&self) -> How {
-        let mut backoff = Backoff::between(Duration::from_millis(500), Duration::from_secs(60));
-        let (mut redelivered, mut failed) = (self.deliveries > 1, 0);
-        loop {
-            let (result, was_allowed) = self.attempt(redelivered).await;
-            match result {
-                Ok(events) => return self.commit(self.outcome(events)).await,
-                Err(Fault::Retry(why)) if why.is::<LeaseMayHaveExpired>() => {
-                    debug!("waiting until the lease is certain again");
-                    if self.pause(Duration::from_millis(100)).await {
-                        return How::Interrupted;
-                    }
-                }
-                Err(Fault::Retry(why)) if failed < self.effect.retries() => {
-                    failed += 1;
-                    let wait = backoff.next_delay();
-                    warn!("{}: {why:#}; trying again in {:.1} s", self.event.subject.short(), wait.as_secs_f64());
-                    Metric::EffectRetries.counter(&[("group", E::GROUP)]).increment(1);
-                    if self.pause(wait).await {
-                        return How::Interrupted;
-                    }
-                }
-                Err(fault) => {
-                    error!("{}: {fault}; it becomes a dead letter", self.event.subject.short());
-                    let letter =
-                        NewDeadLetter { family: self.event.family(), id: self.event.id, error: fault.to_string() };
-                    return self.commit(Commit { dead_letters: vec![letter], ..self.outcome(vec![]) }).await;
-                }
-            }
-            redelivered |= was_allowed;
-        }
-    }
-
-    /// One attempt, and whether it may have touched the world. A panic is a fault that no retry mends.
-    async fn attempt(&self, redelivered: bool) -> (Result<Vec<NewEvent>, Fault>, bool) {
-        let Ok(_slot) = self.slots.acquire().await else {
-            return (Err(Fault::Retry(LeaseMayHaveExpired.into())), false);
-        };
-        let guard = ExecutionGuard::new(&self.ctx, self.lease.clone(), &self.event, redelivered);
-        let result = AssertUnwindSafe(self.effect.run(&self.event, &guard))
-            .catch_unwind()
-            .await
-            .unwrap_or_else(|panic| Err(Fault::DeadLetter(anyhow::Error::msg(panicked("the effect", &*panic)))));
-        (result, guard.was_allowed())
-    }
-
-    /// Waits. Returns whether the effect is interrupted meanwhile, as the lease or the process ends.
-    async fn pause(&self, wait: Duration) -> bool {
-        tokio::select! {
-            () = self.lease.ended() => true,
-            () = self.ctx.shutdown.cancelled() => true,
-            () = sleep(wait) => false,
-        }
-    }
-
-    fn outcome(&self, mut events: Vec<NewEvent>) -> Commit {
-        for event in &mut events {
-            event.cause.get_or_insert(Cause::Event(self.event.id));
-            trace::stamp(event, self.event.trace);
-        }
-        let acks = vec![(self.event.family(), self.event.id)];
-        Commit { events, acks, ..Commit::new(self.lease.lease().clone()) }
-    }
-
-    /// Commits the outcome, with retries while the log cannot be reached: a second commit is rejected, a lost outcome is not
-    /// recoverable.
-    async fn commit(&self, change: Commit) -> How {
-        let mut backoff = Backoff::connection();
-        loop {
-            match commit(&self.ctx, &change).await {
-                Ok(ids) => return How::Done { appended: ids.len() },
-                // The attempt before succeeded, and its reply was lost.
-                Err(CommitError::AlreadyHandled) => return How::Done { appended: 0 },
-                Err(CommitError::Log(error)) if error.is_transient() => {
-                    debug!("keeping the outcome until the log is back: {error}");
-                    if self.lease.has_ended() {
-                        return How::Interrupted;
-                    }
-                    sleep(backoff.next_delay()).await;
-                }
-                Err(error) => return How::Failed(error.into()),
-            }
-        }
-    }
 }
 
 impl<E> fmt::Debug for EffectWorker<E> {
