@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Confidence, EventId, Span, container::Target, kinds::family, words::words};
+use crate::{Confidence, EventId, Span, container::Run, kinds::family, words::words};
 
 family! {
     /// The decisions about remedies, their execution and their outcome.
@@ -113,7 +113,7 @@ pub struct Proposed {
     /// The remedy.
     pub remedy: Remedy,
     /// The run.
-    pub target: Target,
+    pub target: Run,
     /// The diagnosis that requests it.
     pub diagnosis: EventId,
     /// When the proposal expires.
@@ -155,7 +155,7 @@ pub struct Authorised {
     /// The remedy.
     pub remedy: Remedy,
     /// The run; it applies to no other.
-    pub target: Target,
+    pub target: Run,
     /// The diagnosis that requests it.
     pub diagnosis: EventId,
     /// The state of each limit.
@@ -427,7 +427,7 @@ pub struct Succeeded {
     /// The remedy.
     pub remedy: Remedy,
     /// The resulting run, if there is one.
-    pub target: Option<Target>,
+    pub target: Option<Run>,
     /// When the engine was called, by our clock; none if an earlier process had called it.
     pub called_at: Option<Timestamp>,
     /// How long the engine took.

@@ -49,15 +49,15 @@ pub struct Facts {
 
 impl Facts {
     /// The run that these facts describe.
-    pub fn target(&self) -> Target {
-        Target { id: self.id.clone(), started_at: self.started_at }
+    pub fn target(&self) -> Run {
+        Run { id: self.id.clone(), started_at: self.started_at }
     }
 }
 
 /// One run of one container. A remedy is decided for a run and executed only while that run is the current one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
-pub struct Target {
+pub struct Run {
     /// Docker's id.
     pub id: ContainerId,
     /// When that run began, in Docker's full precision.

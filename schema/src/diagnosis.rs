@@ -4,9 +4,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    Confidence, EventId, Span, action::Remedy, container::Target, kinds::family, symptom::Symptom, words::words,
-};
+use crate::{Confidence, EventId, Span, action::Remedy, container::Run, kinds::family, symptom::Symptom, words::words};
 
 family! {
     /// The cause of symptoms, and the remedy that would help.
@@ -31,7 +29,7 @@ pub struct Reached {
     /// The explained symptoms.
     pub symptoms: Vec<Symptom>,
     /// The sick run.
-    pub target: Target,
+    pub target: Run,
     /// The root cause, in a sentence.
     pub root_cause: String,
     /// The remedy that would help; none if HemoStat has none.

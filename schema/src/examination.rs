@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ByteCount, ContainerName, Percent, Span,
-    container::{Exit, Health, State, Target, Vitals},
+    container::{Exit, Health, Run, State, Vitals},
     symptom::Symptom,
     words::words,
 };
@@ -19,7 +19,7 @@ use crate::{
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Examined {
     /// The examined run.
-    pub target: Target,
+    pub target: Run,
     /// The symptoms that were active.
     pub symptoms: Vec<Symptom>,
     /// The recent runs of the health check, oldest first.

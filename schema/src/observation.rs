@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ByteCount, Percent, Span,
-    container::{Exit, Facts, Health, Target, Vitals},
+    container::{Exit, Facts, Health, Run, Vitals},
     examination::Examined,
     kinds::family,
     words::words,
@@ -66,7 +66,7 @@ pub struct Seen {
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Removed {
     /// The run that it last had.
-    pub target: Target,
+    pub target: Run,
 }
 
 /// A run began.
@@ -74,7 +74,7 @@ pub struct Removed {
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Started {
     /// The new run.
-    pub target: Target,
+    pub target: Run,
 }
 
 /// A run ended.
@@ -82,7 +82,7 @@ pub struct Started {
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Exited {
     /// The run that ended.
-    pub target: Target,
+    pub target: Run,
     /// How.
     pub exit: Exit,
 }
@@ -92,7 +92,7 @@ pub struct Exited {
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Paused {
     /// The paused run.
-    pub target: Target,
+    pub target: Run,
 }
 
 /// An operator unpaused the container (`docker unpause`).
@@ -100,7 +100,7 @@ pub struct Paused {
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Unpaused {
     /// The unpaused run.
-    pub target: Target,
+    pub target: Run,
 }
 
 /// The status of the health check changed.
@@ -108,7 +108,7 @@ pub struct Unpaused {
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct HealthChanged {
     /// The run that was checked.
-    pub target: Target,
+    pub target: Run,
     /// The status before.
     pub from: Health,
     /// The status now.
@@ -128,7 +128,7 @@ pub struct Sampled {
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Stored {
     /// The run that was measured.
-    pub target: Target,
+    pub target: Run,
     /// The size of its writable layer.
     pub writable: ByteCount,
     /// Its volumes whose sizes are known.
@@ -335,7 +335,7 @@ pub struct SymptomRaised {
     /// When it began.
     pub since: Timestamp,
     /// The affected run.
-    pub target: Target,
+    pub target: Run,
     /// Its evidence.
     pub evidence: Evidence,
 }
@@ -349,7 +349,7 @@ pub struct SymptomWorsened {
     /// Its severity now.
     pub severity: Severity,
     /// The affected run.
-    pub target: Target,
+    pub target: Run,
     /// Its evidence.
     pub evidence: Evidence,
 }

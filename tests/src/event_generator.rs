@@ -4,7 +4,7 @@
 use hemostat_schema::{
     ByteCount, Cause, Confidence, Event, IncidentId, NewEvent, Percent, Span, Subject, Timestamp, TraceParent,
     action::{Refusal, Refused, Remedy},
-    container::{Facts, Health, Limits, RestartPolicy, State, Target, Vitals},
+    container::{Facts, Health, Limits, RestartPolicy, Run, State, Vitals},
     diagnosis::{Method, Reached, Verdict},
     observation::{Cleared, Evidence, Sampled, Seen, Severity, Symptom, SymptomCleared, SymptomRaised, Trend},
 };
@@ -80,9 +80,9 @@ fn trace(number: usize) -> TraceParent {
     text.parse().expect("it is a trace parent")
 }
 
-pub(crate) fn target(container: usize) -> Target {
+pub(crate) fn target(container: usize) -> Run {
     let id = format!("{container:064x}").parse().expect("it is a container's id");
-    Target { id, started_at: Some(at(0)) }
+    Run { id, started_at: Some(at(0)) }
 }
 
 pub(crate) fn facts(container: usize) -> Facts {

@@ -14,7 +14,7 @@
 use hemostat_schema::{
     Action, Event, EventId, Family, IncidentId, NewEvent, Observation, Recorded, Span, Subject, Timestamp,
     action::{Outcome, Remedy, Verified},
-    container::{ExitBy, Health, Target, Vitals},
+    container::{ExitBy, Health, Run, Vitals},
     observation::Symptom,
 };
 use serde::{Deserialize, Serialize};
@@ -67,7 +67,7 @@ struct OpenAction {
     action: EventId,
     incident: Option<IncidentId>,
     remedy: Remedy,
-    target: Target,
+    target: Run,
     stop_timeout: Option<Span>,
     dry_run: bool,
     at: Timestamp,
@@ -207,7 +207,7 @@ impl OpenAction {
     }
 
     /// Whether this run followed the action, and is not the sick one before it. A dry run leaves the run as it is.
-    fn led_to(&self, run: &Target) -> bool {
+    fn led_to(&self, run: &Run) -> bool {
         self.dry_run || *run != self.target
     }
 }

@@ -20,7 +20,7 @@
 
 use hemostat_schema::{
     Cause, IncidentId, NewEvent, Observation, Span, Subject, Timestamp,
-    container::{Exit, ExitBy, Facts, Health, State as Life, Target, Vitals},
+    container::{Exit, ExitBy, Facts, Health, Run, State as Life, Vitals},
     observation::{
         DiskMeasured, Evidence, Exited, HealthChanged, Paused, Removed, Sampled, Seen, Severity, Started, Stored,
         Symptom, SymptomCleared, Unpaused,
@@ -57,9 +57,9 @@ pub enum ObservationInput {
     /// been missed.
     Facts(Box<Facts>),
     /// A run began.
-    Started(Target),
+    Started(Run),
     /// A run ended.
-    Exited(Target, Exit),
+    Exited(Run, Exit),
     /// An operator paused it.
     Paused,
     /// An operator unpaused it.
@@ -240,7 +240,7 @@ impl Observer<'_> {
         pending.iter().any(|due| due.at <= self.at && matches(&due.change))
     }
 
-    fn removed(&mut self, target: Target) {
+    fn removed(&mut self, target: Run) {
         self.fact(Observation::Removed(Removed { target }));
         self.settle(None);
     }

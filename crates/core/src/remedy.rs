@@ -11,7 +11,7 @@
 use hemostat_schema::{
     Action, Cause, Diagnosis, Event, Family, NewEvent, Observation, Recorded, Span, Timestamp,
     action::{Authorised, Expired, GaveUp, Outcome, Proposed, Refusal, Refused},
-    container::Target,
+    container::Run,
 };
 
 pub mod backoff;
@@ -173,7 +173,7 @@ impl Evaluation<'_> {
         }
     }
 
-    fn authorise(&self, check: &LimitCheck<'_>, target: Target) -> Decision {
+    fn authorise(&self, check: &LimitCheck<'_>, target: Run) -> Decision {
         let requested = check.requested;
         let by_policy = check.container().and_then(|container| container.stop_timeout);
         let authorised = Authorised {
@@ -187,7 +187,7 @@ impl Evaluation<'_> {
         Decision::event(self.event(requested, authorised))
     }
 
-    fn propose(&self, requested: &RequestedRemedy, target: Target) -> Decision {
+    fn propose(&self, requested: &RequestedRemedy, target: Run) -> Decision {
         let is_proposed = self.0.state.proposal.as_ref().is_some_and(|proposal| proposal.target == target);
         if is_proposed || self.0.state.is_denied(requested) {
             return Decision::nothing();

@@ -3,7 +3,7 @@
 use hemostat_schema::{
     ByteCount, Diagnosis, Event, EventId, NewEvent, Percent, Recorded, Span,
     action::{Outcome, Remedy, Verified},
-    container::{Exit, ExitBy, Facts, Health, Limits, RestartPolicy, State, Target},
+    container::{Exit, ExitBy, Facts, Health, Limits, RestartPolicy, Run, State},
     diagnosis::{
         Part, Reached, Verdict,
         Verdict::{Sick, Unclear},
@@ -225,7 +225,7 @@ fn a_symptom_that_worsens_gets_a_new_diagnosis() {
 #[test]
 fn after_a_remedy_that_did_not_help_the_case_is_evaluated_again() {
     let policy = hemostat_core::testing::policy();
-    let check = |facts: Facts, since: Vec<NewEvent>, outcome: Outcome, expected: Option<(&str, Target)>| {
+    let check = |facts: Facts, since: Vec<NewEvent>, outcome: Outcome, expected: Option<(&str, Run)>| {
         let sick = [seen(0, facts), health(10, run(0), Health::Unhealthy), incident_event(10, failing())];
         let then = given::<Triage>(&policy, sick).and(since).when(incident_event(90, verified(outcome)), at(90));
         match expected {

@@ -16,7 +16,7 @@ use hemostat_schema::{
     Recorded, Span, Subject, Timestamp,
     action::{Authorised, Proof, Succeeded},
     codec,
-    container::{Exit, ExitBy, Facts, Health, Target, Vitals},
+    container::{Exit, ExitBy, Facts, Health, Run, Vitals},
     diagnosis::{Method, OpinionSought, Part, Reached, Verdict},
     observation::{
         Cleared, Evidence, Exited, HealthChanged, Sampled, Seen, Severity, Started, Symptom, SymptomCleared,
@@ -162,7 +162,7 @@ impl Patient {
         simulation.append(NewEvent::new(self.subject.clone(), simulation.now(), event).in_incident(incident));
     }
 
-    fn target(&self) -> Target {
+    fn target(&self) -> Run {
         self.facts.target()
     }
 

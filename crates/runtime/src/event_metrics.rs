@@ -120,7 +120,7 @@ mod tests {
         Confidence, Timestamp,
         action::Refused,
         alert::Delivered,
-        container::Target,
+        container::Run,
         diagnosis::{Failed, Opined, Trouble, Verdict},
     };
     use metrics_exporter_prometheus::PrometheusBuilder;
@@ -156,7 +156,7 @@ mod tests {
         let opinion = |usage| Reached {
             verdict: Verdict::Unclear,
             symptoms: vec![],
-            target: Target { id: "0123456789abcdef".parse().unwrap(), started_at: None },
+            target: Run { id: "0123456789abcdef".parse().unwrap(), started_at: None },
             root_cause: "unknown".into(),
             remedy: None,
             confidence: Confidence::clamped(0.1),

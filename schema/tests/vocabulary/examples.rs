@@ -5,7 +5,7 @@ use hemostat_schema::{
     ByteCount, Cause, Confidence, Event, EventId, IncidentId, NewEvent, Partition, Percent, Span, Subject, Timestamp,
     action::{self, Outcome, Proof, Refusal, Remedy},
     alert::{self, Resolution, Suppression},
-    container::{Compose, Exit, ExitBy, Facts, Health, Limits, RestartPolicy, State, Strain, Swarm, Target, Vitals},
+    container::{Compose, Exit, ExitBy, Facts, Health, Limits, RestartPolicy, Run, State, Strain, Swarm, Vitals},
     diagnosis::{self, Exhibit, Method, Part, Trouble, Usage, Verdict},
     examination::{Change, Changed, Check, Examined, Line, Process, Relation, Relative, Sample, Stream},
     observation::{self, Cleared, Evidence, Severity, Symptom, Trend},
@@ -23,9 +23,9 @@ fn subject() -> Subject {
     "docker-1/api-1".parse().unwrap()
 }
 
-fn run() -> Target {
+fn run() -> Run {
     let id = "4f5a0c3b2d1e4f5a0c3b2d1e4f5a0c3b2d1e4f5a0c3b2d1e4f5a0c3b2d1e4f5a".parse().unwrap();
-    Target { id, started_at: Some("2026-01-01T00:00:00.123456789Z".parse().unwrap()) }
+    Run { id, started_at: Some("2026-01-01T00:00:00.123456789Z".parse().unwrap()) }
 }
 
 fn facts() -> Facts {

@@ -6,7 +6,7 @@ use hemostat_schema::{
     action::{self, Outcome, Proof, Refusal, Remedy},
     alert::{self, Resolution},
     codec,
-    container::{Compose, Exit, ExitBy, Facts, Health, Limits, RestartPolicy, State, Strain, Swarm, Target, Vitals},
+    container::{Compose, Exit, ExitBy, Facts, Health, Limits, RestartPolicy, Run, State, Strain, Swarm, Vitals},
     diagnosis::{self, Exhibit, Method, Part, Trouble, Usage, Verdict},
     examination::{Change, Changed, Check, Examined, Line, Process, Relation, Relative, Sample, Stream},
     observation::{self, Cleared, Evidence, Resource, Severity, Symptom, Trend},
@@ -41,8 +41,8 @@ fn container_id() -> impl Strategy<Value = ContainerId> + Clone {
     "[0-9a-f]{12,64}".prop_map(|text| text.parse().unwrap())
 }
 
-fn target() -> impl Strategy<Value = Target> + Clone {
-    (container_id(), option::of(time())).prop_map(|(id, started_at)| Target { id, started_at })
+fn target() -> impl Strategy<Value = Run> + Clone {
+    (container_id(), option::of(time())).prop_map(|(id, started_at)| Run { id, started_at })
 }
 
 fn exit() -> impl Strategy<Value = Exit> + Clone {

@@ -121,7 +121,7 @@ mod tests {
     use hemostat_runtime::{Context, Producer, log::MemoryLog};
     use hemostat_schema::{
         NewEvent, Span, Timestamp,
-        container::Target,
+        container::Run,
         observation::{Evidence, Severity, Symptom, SymptomRaised},
     };
 
@@ -134,7 +134,7 @@ mod tests {
             symptom: Symptom::Unhealthy,
             severity: Severity::Critical,
             since: at,
-            target: Target {
+            target: Run {
                 id: "ef1ff59165b9fed19d914ad5062fedf9a3d4b61300b5a0bb702fa6d29375851f".parse().unwrap(),
                 started_at: None,
             },

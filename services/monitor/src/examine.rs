@@ -13,7 +13,7 @@ use hemostat_docker::{Error, models::ContainerInspectResponse, timestamp};
 use hemostat_redact::{KnownSecrets, Redacted, Redactor};
 use hemostat_schema::{
     ByteCount, Percent, Span, Timestamp,
-    container::{ExitBy, Facts, State, Target},
+    container::{ExitBy, Facts, Run, State},
     examination::{Change, Check, Examined, Line, Process, Relative, Sample},
     observation::Symptom,
 };
@@ -151,7 +151,7 @@ pub async fn examine(
 
 /// From when on output is requested: the start of the run. In a restart loop also the output of earlier runs counts, as
 /// the present one has just begun.
-fn output_since(target: &Target, symptoms: &[Symptom]) -> Option<Timestamp> {
+fn output_since(target: &Run, symptoms: &[Symptom]) -> Option<Timestamp> {
     let started = target.started_at.filter(|_| !symptoms.contains(&Symptom::RestartLoop))?;
     started.checked_sub(START_RECORDED_LATE).ok()
 }

@@ -20,7 +20,7 @@ use hemostat_patient::{
 use hemostat_runtime::log::Log;
 use hemostat_schema::{
     ContainerId, Event, Observation, Recorded, Timestamp,
-    container::{ExitBy, Target},
+    container::{ExitBy, Run},
 };
 use hemostat_tests::in_process::{DEADLINE, context, history, host, policy, stage, start, wait_for};
 use own_dockerd::OwnEngine;
@@ -36,7 +36,7 @@ fn observation(event: &Event) -> Option<&Observation> {
 }
 
 /// The runs whose end is on the log.
-async fn ended(log: &dyn Log, name: &str) -> Vec<Target> {
+async fn ended(log: &dyn Log, name: &str) -> Vec<Run> {
     let history = history(log, name).await;
     let exited = |event: &Recorded| match observation(event.event()?)? {
         Observation::Exited(exited) => Some(exited.target.clone()),

@@ -28,7 +28,7 @@ use hemostat_runtime::{Clock, Fault, NotDurable};
 use hemostat_schema::{
     Span, Timestamp,
     action::{Authorised, Proof, Remedy},
-    container::{State, Target},
+    container::{Run, State},
 };
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
@@ -73,7 +73,7 @@ pub enum ExecutionResult {
     /// It was executed.
     Done {
         /// The run that followed, if any.
-        target: Option<Target>,
+        target: Option<Run>,
         /// When this process called the engine; `None` if it did not, as after an earlier process's call and in a dry
         /// run.
         called_at: Option<Timestamp>,
@@ -386,8 +386,8 @@ where
         ExecutionResult::Done { target: Some(self.run_of(observed)), called_at, took, proof: Proof::Found }
     }
 
-    fn run_of(&self, observed: &ContainerState) -> Target {
-        Target { id: self.intent.target.id.clone(), started_at: observed.started_at }
+    fn run_of(&self, observed: &ContainerState) -> Run {
+        Run { id: self.intent.target.id.clone(), started_at: observed.started_at }
     }
 
     fn stop_timeout(&self, observed: &ContainerState) -> Span {

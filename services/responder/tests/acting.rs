@@ -20,7 +20,7 @@ use hemostat_runtime::{Context, Producer, effect};
 use hemostat_schema::{
     Action, ContainerId, Event, EventId, NewEvent, Partition, Span, Subject, Timestamp,
     action::{Authorised, Failed, Limits, Proof, Remedy, Succeeded},
-    container::Target,
+    container::Run,
 };
 use hemostat_tests::in_process::{context, history, host, stage, start, wait_for};
 use tokio::{
@@ -61,7 +61,7 @@ async fn intent(patient: &Patient, remedy: Remedy) -> Authorised {
     let started_at = engine().container_state(&id).await.unwrap().started_at;
     Authorised {
         remedy,
-        target: Target { id, started_at },
+        target: Run { id, started_at },
         diagnosis: EventId::start(Partition(0)),
         limits: Limits::of_attempt(1, 3),
         stop_timeout: Some(Span::from_secs(5)),
@@ -100,7 +100,7 @@ async fn an_authorised_restart_is_executed_and_reported_with_the_new_run() {
     let done = outcome(&ctx, &patient.name).await.unwrap();
     let now = engine().container_state(&intent.target.id).await.unwrap();
     assert_eq!((done.action, done.proof), (action, Proof::Answered));
-    assert_eq!(done.target, Some(Target { id: intent.target.id, started_at: now.started_at }));
+    assert_eq!(done.target, Some(Run { id: intent.target.id, started_at: now.started_at }));
     assert!(now.started_at > intent.target.started_at && done.called_at.is_some());
     until_recorded(&recorder, &patient, &[("restart", 1), ("start", 2)]).await;
 }
@@ -138,7 +138,7 @@ async fn a_container_that_is_gone_and_a_dry_run_end_in_a_clear_outcome() {
     intend(&ctx, &patient.name, dry.clone()).await;
     assert_eq!(outcome(&ctx, &patient.name).await.unwrap().proof, Proof::DryRun);
 
-    let nowhere = Target { id: "0123456789abcdef".parse().unwrap(), started_at: None };
+    let nowhere = Run { id: "0123456789abcdef".parse().unwrap(), started_at: None };
     let gone = format!("{}-gone", stage.prefix());
     intend(&ctx, &gone, Authorised { target: nowhere, dry_run: false, ..dry }).await;
     let failed = outcome(&ctx, &gone).await.unwrap_err();

@@ -8,7 +8,7 @@ use hemostat_runtime::{Context, Effect, ExecutionGuard, Fault, Producer, Produce
 use hemostat_schema::{
     Event, EventId, Family, HostName, IncidentId, NewEvent, Observation, Recorded, Span, Subject, Timestamp,
     alert::Tested,
-    container::{Health, Target},
+    container::{Health, Run},
     observation::{Cleared, Evidence, HealthChanged, Sampled, Seen, Severity, Symptom, SymptomCleared, SymptomRaised},
 };
 use serde::{Deserialize, Serialize};
@@ -117,7 +117,7 @@ impl HostLoad {
     }
 }
 
-fn raised(target: Target, since: Timestamp) -> SymptomRaised {
+fn raised(target: Run, since: Timestamp) -> SymptomRaised {
     SymptomRaised {
         symptom: Symptom::Unhealthy,
         severity: Severity::High,

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use hemostat_schema::{
     Action, Event, EventId, IncidentId, Observation, Recorded, Timestamp,
     action::Remedy,
-    container::{ExitBy, Facts, Health, State, Target},
+    container::{ExitBy, Facts, Health, Run, State},
     observation::{Cleared, Evidence, Severity, Symptom},
 };
 use serde::{Deserialize, Serialize};
@@ -33,7 +33,7 @@ pub struct Condition {
     pub observed_at: Option<Timestamp>,
     /// The open authorisation of a restart, and the run that it stops.
     #[serde(rename = "deed")]
-    own_restart: Option<(EventId, Target)>,
+    own_restart: Option<(EventId, Run)>,
 }
 
 /// A symptom that was raised and not cleared.
@@ -46,7 +46,7 @@ pub struct ActiveSymptom {
     /// Its severity.
     pub severity: Severity,
     /// The run in which it was last seen.
-    pub target: Target,
+    pub target: Run,
     /// The evidence for it.
     pub evidence: Evidence,
 }
@@ -147,7 +147,7 @@ impl Condition {
         }
     }
 
-    fn is_own_restart(&self, ended: &Target) -> bool {
+    fn is_own_restart(&self, ended: &Run) -> bool {
         self.own_restart.as_ref().is_some_and(|(_, target)| target == ended)
     }
 
@@ -180,7 +180,7 @@ impl Condition {
     /// A symptom stays active for a while after the container got well (hysteresis), and after a restart it describes
     /// the earlier run. Acting on it then would disturb a container that is recovering. A symptom that belongs to no
     /// incident is never visible.
-    pub fn shows(&self, symptom: Symptom, diagnosed: &Target) -> bool {
+    pub fn shows(&self, symptom: Symptom, diagnosed: &Run) -> bool {
         let active = self.symptoms.get(&symptom).filter(|active| active.opens_incident());
         let (Some(active), Some(facts)) = (active, &self.facts) else { return false };
         match symptom {

@@ -2,7 +2,7 @@
 
 use hemostat_schema::{
     ByteCount, Cause, Event, IncidentId, NewEvent, Observation, Percent, Span, Subject, Timestamp,
-    container::{Exit, ExitBy, Facts, Health, RestartPolicy, State as Life, Target, Vitals},
+    container::{Exit, ExitBy, Facts, Health, RestartPolicy, Run, State as Life, Vitals},
     observation::{Evidence, Symptom, Trend},
 };
 
@@ -53,12 +53,12 @@ impl ObservedContainer {
         next_deadline(&self.state, &subject(), &self.policy)
     }
 
-    fn run(&self) -> Target {
+    fn run(&self) -> Run {
         self.state.facts().unwrap().target()
     }
 
     fn started(&mut self, seconds: i64) -> Vec<String> {
-        let next = Target { started_at: Some(at(seconds)), ..self.run() };
+        let next = Run { started_at: Some(at(seconds)), ..self.run() };
         self.when(seconds, ObservationInput::Started(next))
     }
 
@@ -118,7 +118,7 @@ fn what_is_known_already_emits_nothing() {
     ] {
         assert_eq!(observed.when(1, input.clone()), [""; 0], "{input:?}");
     }
-    let earlier = Target { started_at: Some(at(-9)), ..observed.run() };
+    let earlier = Run { started_at: Some(at(-9)), ..observed.run() };
     assert_eq!(observed.when(2, ObservationInput::Exited(earlier, exit(2, 1, ExitBy::Crash))), [""; 0]);
 }
 

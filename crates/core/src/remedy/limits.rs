@@ -11,7 +11,7 @@
 use hemostat_schema::{
     Span, Timestamp,
     action::{Limits, LimitsSnapshot, Passage, Refusal, Remedy},
-    container::{Facts, State as Life, Target},
+    container::{Facts, Run, State as Life},
     diagnosis::Verdict,
 };
 
@@ -51,7 +51,7 @@ impl<'a> LimitCheck<'a> {
     }
 
     /// The run that the remedy would act on: the present one.
-    pub(super) fn target(&self) -> Option<Target> {
+    pub(super) fn target(&self) -> Option<Run> {
         self.facts().map(Facts::target)
     }
 

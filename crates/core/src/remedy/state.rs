@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use hemostat_schema::{
     Action, Confidence, ContainerName, Diagnosis, Event, EventId, IncidentId, Observation, Recorded, Timestamp,
     action::{Outcome, Refusal, Remedy},
-    container::Target,
+    container::Run,
     diagnosis::{Reached, Verdict},
     observation::{Severity, Symptom},
 };
@@ -66,7 +66,7 @@ pub(super) struct RequestedRemedy {
     pub(super) verdict: Verdict,
     pub(super) confidence: Confidence,
     pub(super) symptoms: Vec<Symptom>,
-    pub(super) target: Target,
+    pub(super) target: Run,
 }
 
 /// A remedy that a person is asked to approve.
@@ -76,7 +76,7 @@ pub(super) struct Proposal {
     pub(super) diagnosis: EventId,
     pub(super) incident: Option<IncidentId>,
     pub(super) remedy: Remedy,
-    pub(super) target: Target,
+    pub(super) target: Run,
     pub(super) expires: Timestamp,
 }
 

@@ -18,7 +18,7 @@ use hemostat_schema::{
     observation::{EngineLost, Paused, Symptom},
 };
 
-fn authorised(attempt: u32, diagnosis: u64, target: Target) -> Event {
+fn authorised(attempt: u32, diagnosis: u64, target: Run) -> Event {
     let diagnosis = id(diagnosis);
     let limits = Limits::of_attempt(attempt, 3);
     Authorised { remedy: What::Restart, target, diagnosis, limits, stop_timeout: None, dry_run: false }.into()

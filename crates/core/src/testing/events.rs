@@ -3,7 +3,7 @@
 use hemostat_schema::{
     ByteCount, Confidence, Event, EventId, IncidentId, NewEvent, Partition, Percent, Span, Subject, Timestamp,
     action::Remedy,
-    container::{Exit, ExitBy, Facts, Health, Limits, RestartPolicy, State, Strain, Target, Vitals},
+    container::{Exit, ExitBy, Facts, Health, Limits, RestartPolicy, Run, State, Strain, Vitals},
     diagnosis::{Method, Reached, Verdict},
     examination::Examined,
     observation::{
@@ -49,8 +49,8 @@ pub fn incident(second: i64) -> IncidentId {
 }
 
 /// The run of the container that began at this second.
-pub fn run(second: i64) -> Target {
-    Target { id: "0123456789abcdef".parse().expect("hexadecimal"), started_at: Some(at(second)) }
+pub fn run(second: i64) -> Run {
+    Run { id: "0123456789abcdef".parse().expect("hexadecimal"), started_at: Some(at(second)) }
 }
 
 /// A running container with a health check that it passes, since second 0.
@@ -81,7 +81,7 @@ pub fn labelled(label: &str, value: &str) -> Facts {
 }
 
 /// An examination of this run without findings.
-pub fn examined(target: Target) -> Examined {
+pub fn examined(target: Run) -> Examined {
     Examined {
         target,
         symptoms: vec![],
@@ -123,13 +123,13 @@ pub fn started(second: i64) -> NewEvent {
 }
 
 /// A run ended.
-pub fn exited(second: i64, target: Target, by: ExitBy) -> NewEvent {
+pub fn exited(second: i64, target: Run, by: ExitBy) -> NewEvent {
     let code = if by == ExitBy::Crash { 1 } else { 137 };
     event(second, Exited { target, exit: Exit { at: at(second), code, by } })
 }
 
 /// The result of the health check changed.
-pub fn health(second: i64, target: Target, to: Health) -> NewEvent {
+pub fn health(second: i64, target: Run, to: Health) -> NewEvent {
     let from = if to == Health::Unhealthy { Health::Healthy } else { Health::Unhealthy };
     event(second, HealthChanged { target, from, to })
 }
@@ -153,13 +153,13 @@ pub fn vitals(cpu: f64, memory: f64, pids: u64) -> Vitals {
 }
 
 /// A raised symptom of the incident that began at second 10.
-pub fn raised(second: i64, symptom: Symptom, target: Target) -> NewEvent {
+pub fn raised(second: i64, symptom: Symptom, target: Run) -> NewEvent {
     let evidence = Evidence::Health { held: Span::ZERO };
     incident_event(second, SymptomRaised { symptom, severity: Severity::High, since: at(second), target, evidence })
 }
 
 /// A raised symptom of low severity, which belongs to no incident.
-pub fn unusual(second: i64, symptom: Symptom, target: Target) -> NewEvent {
+pub fn unusual(second: i64, symptom: Symptom, target: Run) -> NewEvent {
     let evidence = Evidence::Unusual { value: 60.0, expected: 5.0, deviation: 1.0, held: Span::from_secs(60) };
     event(second, SymptomRaised { symptom, severity: Severity::Low, since: at(second), target, evidence })
 }
@@ -170,7 +170,7 @@ pub fn cleared(second: i64, symptom: Symptom) -> NewEvent {
 }
 
 /// A confident diagnosis that asks for a restart of an unhealthy container.
-pub fn reached(target: Target) -> Reached {
+pub fn reached(target: Run) -> Reached {
     Reached {
         verdict: Verdict::Sick,
         symptoms: vec![Symptom::Unhealthy],

@@ -9,7 +9,7 @@ use hemostat_schema::{
         Refused, Remedy, Succeeded, Verified,
     },
     alert::{Delivered, Escalated, Raised, Resolution, Resolved, Suppressed, Suppression},
-    container::{ExitBy, Health, Target},
+    container::{ExitBy, Health, Run},
     diagnosis,
     observation::{Cleared, Removed, Severity, Symptom, SymptomCleared},
 };
@@ -87,7 +87,7 @@ fn samples() -> Vec<Event> {
     ]
 }
 
-fn opinion(run: &Target) -> diagnosis::Reached {
+fn opinion(run: &Run) -> diagnosis::Reached {
     let method = diagnosis::Method::Model { provider: "openai".into(), model: "gpt".into() };
     diagnosis::Reached { method, ..testing::reached(run.clone()) }
 }

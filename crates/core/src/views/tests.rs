@@ -4,7 +4,7 @@ use hemostat_schema::{
     NewEvent, Recorded, Span,
     action::{Authorised, GaveUp, Limits, Outcome, Proof, Proposed, Refusal, Refused, Remedy, Succeeded, Verified},
     alert::{Raised, Resolution, Resolved},
-    container::{ExitBy, Facts, Health, RestartPolicy, State, Target},
+    container::{ExitBy, Facts, Health, RestartPolicy, Run, State},
     observation::{Cleared, Paused, Removed, Severity, Symptom, SymptomCleared},
 };
 
@@ -181,7 +181,7 @@ fn a_removed_container_is_deleted_once_nothing_about_it_is_pending() {
 
 #[test]
 fn the_removal_of_another_container_of_the_same_name_changes_nothing() {
-    let other = Target { id: "fedcba9876543210".parse().unwrap(), started_at: None };
+    let other = Run { id: "fedcba9876543210".parse().unwrap(), started_at: None };
     assert!(row::<Containers>(vec![seen(0, facts()), event(5, Removed { target: other })]).is_some());
 }
 

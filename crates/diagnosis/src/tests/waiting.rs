@@ -26,7 +26,7 @@ fn sick() -> Vec<NewEvent> {
 }
 
 /// An examination of this run.
-fn found(second: i64, run: Target, output: &str) -> NewEvent {
+fn found(second: i64, run: Run, output: &str) -> NewEvent {
     let builder: CaseBuilder = ended(1, 1, ExitBy::Crash).printed(1, &[output]);
     incident_event(second, Examined { target: run, ..builder.examined.unwrap() })
 }

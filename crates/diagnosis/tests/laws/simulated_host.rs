@@ -15,7 +15,7 @@ use hemostat_diagnosis::Triage;
 use hemostat_schema::{
     Action, ByteCount, Event, NewEvent, Percent, Recorded, Span, Subject, Timestamp,
     action::{Approved, Authorised, BreakerReset, Denied, Failed, Paused, Proof, Resumed, Succeeded},
-    container::{Exit, ExitBy, Facts, Health, State, Target, Vitals},
+    container::{Exit, ExitBy, Facts, Health, Run, State, Vitals},
     observation::{EngineFound, EngineLost},
 };
 use proptest::prelude::*;
@@ -331,7 +331,7 @@ impl SimulatedContainer {
     }
 
     fn begin(&mut self, now: Timestamp) {
-        let Target { id, .. } = self.facts.target();
+        let Run { id, .. } = self.facts.target();
         self.facts = Facts {
             id,
             state: State::Running,

@@ -6,7 +6,7 @@ use hemostat_schema::{
     ByteCount, Event, Family, NewEvent, Partition, Percent, Recorded, Span, Subject, Timestamp,
     action::Resumed,
     alert::Tested,
-    container::{Target, Vitals},
+    container::{Run, Vitals},
     diagnosis,
     observation::{DiskMeasured, EngineLost, Sampled, Stored},
 };
@@ -56,7 +56,7 @@ pub fn measurements(name: &str) -> [NewEvent; 3] {
         pids_limit: None,
         strain: hemostat_schema::container::Strain::default(),
     };
-    let target = Target { id: "0123456789ab".parse().unwrap(), started_at: None };
+    let target = Run { id: "0123456789ab".parse().unwrap(), started_at: None };
     let stored = Stored { target, writable: ByteCount(10), volumes: vec![] };
     let disk = DiskMeasured { path: "/".to_owned(), size: ByteCount(12), available: ByteCount(11) };
     let events: [Event; 3] = [Sampled { vitals }.into(), stored.into(), disk.into()];

@@ -10,7 +10,7 @@ use hemostat_core::{
 use hemostat_schema::{
     ByteCount, ContainerId, EventId, Partition, Percent, Span, Timestamp,
     action::Remedy,
-    container::{Compose, Exit, ExitBy, Facts, Health, Limits, RestartPolicy, State, Strain, Target, Vitals},
+    container::{Compose, Exit, ExitBy, Facts, Health, Limits, RestartPolicy, Run, State, Strain, Vitals},
     examination::{Changed, Check, Examined, Line, Process, Relative, Sample, Stream},
     observation::{Evidence, Resource, Symptom, Trend},
 };
@@ -114,7 +114,7 @@ impl Seen {
         // What began before the present run was seen in the one before.
         let target = match self.facts.started_at {
             Some(began) if since < began => {
-                Target { started_at: Some(Span::from_secs(1).before(since)), ..self.facts.target() }
+                Run { started_at: Some(Span::from_secs(1).before(since)), ..self.facts.target() }
             }
             _ => self.facts.target(),
         };

@@ -125,7 +125,7 @@ fn changed(before: &CreatedAs, now: &Facts) -> Option<Changed> {
 mod tests {
     use hemostat_schema::{
         Subject,
-        container::{Exit, ExitBy, Target},
+        container::{Exit, ExitBy, Run},
         observation::{Exited, HealthChanged, Removed, Seen, Started},
     };
 
@@ -137,7 +137,7 @@ mod tests {
         NewEvent::new(subject, at(second), event)
     }
 
-    fn target() -> Target {
+    fn target() -> Run {
         facts("api").target()
     }
 

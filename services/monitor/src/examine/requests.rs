@@ -3,7 +3,7 @@
 use hemostat_core::observe::State;
 use hemostat_schema::{
     Cause, ContainerName, Event, EventId, IncidentId, NewEvent, Observation, Subject, Timestamp, TraceParent,
-    container::Target,
+    container::Run,
     examination::Examined,
     observation::{Severity, Symptom},
 };
@@ -16,7 +16,7 @@ pub struct ExaminationRequest {
     /// Its name.
     pub name: ContainerName,
     /// The run with the symptoms.
-    pub target: Target,
+    pub target: Run,
     /// The symptoms.
     pub symptoms: Vec<Symptom>,
     /// The index of the event that requests it, among the events of the commit; the first one if several do.
@@ -27,7 +27,7 @@ pub struct ExaminationRequest {
 
 impl ExaminationRequest {
     /// A request that no event causes; `None` if the subject is no container.
-    pub fn new(subject: Subject, target: Target, symptoms: Vec<Symptom>) -> Option<Self> {
+    pub fn new(subject: Subject, target: Run, symptoms: Vec<Symptom>) -> Option<Self> {
         let name = subject.container.clone()?;
         Some(Self { subject, name, target, symptoms, cause_index: 0, incident: None, trace: None })
     }

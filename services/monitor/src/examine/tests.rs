@@ -198,7 +198,7 @@ fn output_of_earlier_runs_counts_in_a_restart_loop() {
     let target = facts("api").target();
     assert_eq!(output_since(&target, &[Symptom::Exited]), Some(at(-3601)));
     assert_eq!(output_since(&target, &[Symptom::RestartLoop]), None);
-    assert_eq!(output_since(&Target { started_at: None, ..target }, &[Symptom::Exited]), None);
+    assert_eq!(output_since(&Run { started_at: None, ..target }, &[Symptom::Exited]), None);
 }
 
 #[test]

@@ -166,7 +166,7 @@ const SHORT: NotDurable = NotDurable { wanted: Durability::Always, replicas: 0 }
 fn intent(remedy: Remedy) -> Authorised {
     Authorised {
         remedy,
-        target: Target { id: ID.parse().unwrap(), started_at: Some(at(-60_000)) },
+        target: Run { id: ID.parse().unwrap(), started_at: Some(at(-60_000)) },
         diagnosis: EventId::start(Partition(0)),
         limits: Limits::of_attempt(1, 3),
         stop_timeout: None,
@@ -211,7 +211,7 @@ async fn a_restart_reports_the_new_run_and_how_long_it_took() {
     let engine = FakeEngine::new();
     let result = execute(&engine, &intent(Remedy::Restart), false).await;
     let expected = ExecutionResult::Done {
-        target: Some(Target { id: ID.parse().unwrap(), started_at: Some(at(2300)) }),
+        target: Some(Run { id: ID.parse().unwrap(), started_at: Some(at(2300)) }),
         called_at: Some(at(0)),
         took: Span::from_millis(2300),
         proof: Proof::Answered,

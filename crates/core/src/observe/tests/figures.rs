@@ -237,7 +237,7 @@ fn disk_usage_is_recorded_when_it_has_changed_and_when_it_fills_the_disk() {
 #[test]
 fn the_disk_usage_of_another_container_is_ignored() {
     let mut observed = ObservedContainer::given(facts());
-    let another = Target { id: "fedcba9876543210".parse().unwrap(), ..facts().target() };
+    let another = Run { id: "fedcba9876543210".parse().unwrap(), ..facts().target() };
     let ObservationInput::Stored { stored, disk, largest } = kept(10, 10, true) else { panic!() };
     let input = ObservationInput::Stored { stored: Stored { target: another, ..stored }, disk, largest };
     assert_eq!(observed.when(0, input), [""; 0]);

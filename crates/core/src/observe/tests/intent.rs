@@ -17,7 +17,7 @@ fn created(second: i64, health: Health) -> Facts {
 fn up(observed: &mut ObservedContainer, second: i64, health: Health) {
     let facts = created(second, health);
     observed.when(second, ObservationInput::Facts(Box::new(facts.clone())));
-    let run = Target { started_at: Some(at(second + 1)), ..facts.target() };
+    let run = Run { started_at: Some(at(second + 1)), ..facts.target() };
     observed.when(second + 1, ObservationInput::Started(run));
 }
 

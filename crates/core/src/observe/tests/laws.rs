@@ -76,7 +76,7 @@ fn play(steps: Vec<(i64, Step)>, mut each: impl FnMut(&ObservedContainer, i64, &
                 let health = if check { Health::Starting } else { Health::None };
                 ObservationInput::Facts(Box::new(Facts { started_at: Some(at(now)), ..with(restart_policy, health) }))
             }
-            (Step::Start, Some(run)) => ObservationInput::Started(Target { started_at: Some(at(now)), ..run }),
+            (Step::Start, Some(run)) => ObservationInput::Started(Run { started_at: Some(at(now)), ..run }),
             (Step::Exit(code, by), Some(run)) => ObservationInput::Exited(run, exit(now, code, by)),
             (Step::Pause, _) => ObservationInput::Paused,
             (Step::Unpause, _) => ObservationInput::Unpaused,
