@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`filter`], [`window`] | which events does a question select? |
 //! | [`select`] | which are they, in one order across partitions? |
+//! | [`follow`] | which events are appended from now on? |
 //! | [`event_json`] | which JSON do API, export and tail write? |
 //! | [`as_of`] | what were the rows of a view at an instant? |
 //! | [`explain`] | what led to what, and what was the state of each limit? |
@@ -21,6 +22,7 @@ pub mod event_json;
 pub mod explain;
 pub mod export;
 pub mod filter;
+pub mod follow;
 pub mod fsck;
 pub mod select;
 #[cfg(feature = "testing")]
@@ -30,6 +32,7 @@ pub mod window;
 
 pub use event_json::EventJson;
 pub use filter::Filter;
+pub use follow::{Cursor, Follower};
 pub use hemostat_log::{Archive, Entry, Error, History, RawEntry};
 pub use select::{Found, Progress, Selected};
 pub use window::{Position, Window};

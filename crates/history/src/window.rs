@@ -44,6 +44,19 @@ impl Position {
     pub fn after(id: EventId) -> Self {
         Self { partition: u32::from(id.partition.0) + 1, ..Self::before(id) }
     }
+
+    /// The last id that `partition` can have before this position.
+    pub fn last_before(self, partition: Partition) -> EventId {
+        let Self { ms, seq, partition: end } = self;
+        if u32::from(partition.0) < end {
+            return EventId { partition, ms, seq };
+        }
+        match seq.checked_sub(1) {
+            Some(seq) => EventId { partition, ms, seq },
+            None if ms > 0 => EventId { partition, ms: ms - 1, seq: u64::MAX },
+            None => EventId::start(partition),
+        }
+    }
 }
 
 /// A point in time or in the log, as users write it: `2026-01-01T08:00:00Z`, `2h` (ago) or an event id.

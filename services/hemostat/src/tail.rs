@@ -1,15 +1,13 @@
 //! `hemostat tail`: prints recent events and follows the log, one line per event.
 
-use std::collections::BTreeMap;
-
 use clap::Args;
 use hemostat_history::{
-    EventJson, Filter, History,
+    Cursor, EventJson, Filter, History,
     filter::{ContainerPattern, KindPattern},
     select::{self, PageLimits},
 };
 use hemostat_runtime::{Context, log::Order};
-use hemostat_schema::{EventId, IncidentId, Recorded};
+use hemostat_schema::{IncidentId, Recorded};
 use tokio::signal::ctrl_c;
 use tracing::warn;
 
@@ -50,15 +48,11 @@ pub async fn run(ctx: &Context, options: Options) -> anyhow::Result<()> {
     let filter = Filter { container, incident, kind, notable_only: !samples, ..Filter::ALL };
 
     // Every later event has a higher id than the clock has now, so this is where the past ends and following begins.
-    let mut end_of_past = BTreeMap::new();
-    for partition in filter.partitions(ctx.log.partitions()) {
-        end_of_past.insert(partition, ctx.log.clock(partition).await?);
-    }
+    let present = Cursor::now(&ctx.history, &filter).await?;
     let log_only = History::new(ctx.log.clone(), None);
     let limits = PageLimits { found: lines, scanned: usize::MAX, chunk: 500 };
     let past = select::page(&log_only, &filter, Order::NewestFirst, limits).await?.entries;
-    let is_past = |id: EventId| end_of_past.get(&id.partition).is_some_and(|end| id <= *end);
-    for entry in past.iter().rev().filter(|entry| is_past(entry.id)) {
+    for entry in past.iter().rev().filter(|entry| entry.id <= present.of(entry.id.partition)) {
         match &entry.event {
             Ok(event) => print(event, json),
             Err(reason) => warn!("could not decode event {}: {reason}", entry.id),
@@ -67,10 +61,8 @@ pub async fn run(ctx: &Context, options: Options) -> anyhow::Result<()> {
     if no_follow {
         return Ok(());
     }
-    let after = move |partition| end_of_past.get(&partition).copied().unwrap_or_else(|| EventId::start(partition));
-    let follow = follow::follow(ctx.clone(), filter, after, move |event| print(event, json));
     tokio::select! {
-        () = follow => {}
+        () = follow::follow(ctx, filter, &present, |event| print(event, json)) => {}
         _ = ctrl_c() => {}
     }
     Ok(())

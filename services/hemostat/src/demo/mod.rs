@@ -21,11 +21,11 @@ use std::{
 use anyhow::{Context as _, bail};
 use clap::Args;
 use hemostat_core::views;
-use hemostat_history::Filter;
+use hemostat_history::{Cursor, Filter, Position};
 use hemostat_patient::webhook_receiver::WebhookReceiver;
 use hemostat_process::Embedded;
 use hemostat_runtime::{Context, read_model};
-use hemostat_schema::{Event, EventId, HostName, Observation, Recorded, Timestamp};
+use hemostat_schema::{Event, HostName, Observation, Recorded, Timestamp};
 use hemostat_settings::Config;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -98,15 +98,19 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         let ctx = ctx.clone();
         async move { hemostat_process::run(&ctx, tasks).await }
     });
-    let telling = tokio::spawn(follow::follow(ctx.clone(), Filter::ALL, EventId::start, {
-        let journal = journal.clone();
-        move |event| {
-            if views::story::is_notable(event) && !is_detail(event) {
-                anstream::println!("{}", print::line(event));
-            }
-            journal.lock().unwrap_or_else(PoisonError::into_inner).evolve(event);
+    let telling = tokio::spawn({
+        let (ctx, journal) = (ctx.clone(), journal.clone());
+        async move {
+            let start = Cursor::at(Position::START, ctx.log.partitions());
+            let tell = |event: &Recorded| {
+                if views::story::is_notable(event) && !is_detail(event) {
+                    anstream::println!("{}", print::line(event));
+                }
+                journal.lock().unwrap_or_else(PoisonError::into_inner).evolve(event);
+            };
+            follow::follow(&ctx, Filter::ALL, &start, tell).await;
         }
-    }));
+    });
 
     let host_name = config.host_name();
     let outcome = tokio::select! {
