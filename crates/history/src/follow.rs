@@ -156,14 +156,28 @@ impl Cursor {
         found.copied().unwrap_or(EventId::start(partition))
     }
 
+    /// An event after it that cannot be read any more: it was trimmed, and there is no archive. The latest such of a partition.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn missing(&self, history: &History, filter: &Filter) -> Result<Option<EventId>, Error> {
+        if history.archive().is_some() {
+            return Ok(None);
+        }
+        for partition in filter.partitions(history.log().partitions()) {
+            let families = filter.families().into_iter();
+            let trimmed = try_join_all(families.map(|family| history.log().trimmed(partition, family))).await?;
+            let last = trimmed.into_iter().flatten().max();
+            if last.is_some_and(|last| last > self.of(partition)) {
+                return Ok(last);
+            }
+        }
+        Ok(None)
+    }
+
     /// Whether it says where to continue in `partition`.
     pub fn lists(&self, partition: Partition) -> bool {
         self.0.iter().any(|id| id.partition == partition)
-    }
-
-    /// The partitions that it lists.
-    pub fn partitions(&self) -> impl Iterator<Item = Partition> {
-        self.0.iter().map(|id| id.partition)
     }
 }
 

@@ -7,7 +7,7 @@ use axum::{
     http::request::Parts,
 };
 use hemostat_history::{
-    Filter, Position, Window,
+    Cursor, Filter, Position, Window,
     filter::{ContainerPattern, KindPattern},
     window::Point,
 };
@@ -91,10 +91,71 @@ pub struct EventsAsk {
     /// Maximum events on a page, 1 to 1000; default 100.
     #[param(example = 100, value_type = Option<u32>, minimum = 1, maximum = 1000)]
     limit: Option<String>,
-    /// Continues after this event: the `next` of the previous page, or, to follow the log with `order=oldest`, the id of
-    /// the last event that you have.
+    /// Continues after this event: the `next` of the previous page. (To follow the log, use `/events/stream`.)
     #[param(example = "0.1767225612000-1", pattern = r"^\d+\.\d+-\d+$")]
     cursor: Option<String>,
+}
+
+/// Parameters of `GET /events/stream`.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct StreamAsk {
+    /// Only events of this kind (full name).
+    #[param(example = "action.authorised")]
+    kind: Option<String>,
+    /// Only events of this family.
+    #[param(inline, example = "action")]
+    family: Option<FamilyName>,
+    /// Only events about this container: its name (on any host) or `host/name`.
+    #[param(example = "docker-1/api-1")]
+    container: Option<String>,
+    /// Only events of this incident.
+    #[param(example = "inc-01jd9k3q2v8m4t7z", pattern = "^inc-[0-9a-z]{16}$")]
+    incident: Option<String>,
+    /// Only events of this Docker host.
+    #[param(example = "docker-1")]
+    host: Option<String>,
+    /// Begins after this event (the `id` of the stream's last one), or at this RFC 3339 timestamp by the log's clock; default:
+    /// now.
+    #[param(example = "0.1767225612000-1")]
+    after: Option<String>,
+}
+
+/// Where a stream begins.
+#[derive(Debug)]
+pub enum Start {
+    /// With the next event.
+    Now,
+    /// At a point in time.
+    At(Position),
+    /// After what the client has.
+    After(Cursor),
+}
+
+impl StreamAsk {
+    /// Parses the parameters, and the header `Last-Event-ID`, which browsers send when they reconnect.
+    ///
+    /// # Errors
+    /// The first invalid one.
+    pub fn parse(self, last_event_id: Option<&str>) -> Result<(Filter, Start), Problem> {
+        let Self { kind, family, container, incident, host, after } = self;
+        let filter = EventsAsk { kind, family, container, incident, host, ..EventsAsk::default() }.filter()?;
+        let start = match (last_event_id, after.as_deref()) {
+            (None, None) => Start::Now,
+            (None, Some(after)) => match (after.parse(), after.parse::<Timestamp>()) {
+                (Ok(cursor), _) => Start::After(cursor),
+                (Err(_), Ok(at)) => Start::At(Position::at(at)),
+                (Err(_), Err(_)) => {
+                    let valid = "an event id such as 0.1732391234567-3, the id of a stream's event, or a timestamp such as \
+                                 2026-01-01T00:00:00Z (a + in it is written %2B)";
+                    return Err(invalid("after", after, valid));
+                }
+            },
+            (Some(id), _) => Start::After(id.parse().map_err(|error| Problem::parameter("Last-Event-ID", error))?),
+        };
+        Ok((filter, start))
+    }
 }
 
 /// Parameters of `GET /containers`.
@@ -168,23 +229,7 @@ impl EventsAsk {
     /// # Errors
     /// The first invalid one.
     pub fn parse(&self) -> Result<EventsRequest, Problem> {
-        let mut filter = Filter {
-            kind: self.kind()?,
-            host: parse("host", self.host.as_deref())?,
-            incident: parse("incident", self.incident.as_deref())?,
-            ..Filter::ALL
-        };
-        if let Some(container) = &self.container {
-            let (host, name) = parse_container(container)?;
-            if let (Some(host), Some(other)) = (&host, &filter.host)
-                && host != other
-            {
-                return Err(Problem::parameter("container", format!("it is on {host}, but host is {other}")));
-            }
-            filter.host = filter.host.or(host);
-            filter.container = Some(ContainerPattern::from(&name));
-        }
-
+        let mut filter = self.filter()?;
         let order = match self.order {
             None | Some(EventOrder::Newest) => Order::NewestFirst,
             Some(EventOrder::Oldest) => Order::OldestFirst,
@@ -204,6 +249,27 @@ impl EventsAsk {
         }
         filter.window = window;
         Ok(EventsRequest { filter, order, limit: limit(self.limit.as_deref())? })
+    }
+
+    /// Without the window.
+    fn filter(&self) -> Result<Filter, Problem> {
+        let mut filter = Filter {
+            kind: self.kind()?,
+            host: parse("host", self.host.as_deref())?,
+            incident: parse("incident", self.incident.as_deref())?,
+            ..Filter::ALL
+        };
+        if let Some(container) = &self.container {
+            let (host, name) = parse_container(container)?;
+            if let (Some(host), Some(other)) = (&host, &filter.host)
+                && host != other
+            {
+                return Err(Problem::parameter("container", format!("it is on {host}, but host is {other}")));
+            }
+            filter.host = filter.host.or(host);
+            filter.container = Some(ContainerPattern::from(&name));
+        }
+        Ok(filter)
     }
 
     fn kind(&self) -> Result<Option<KindPattern>, Problem> {

@@ -1,30 +1,24 @@
-//! Checks of every request, and limits of time and concurrency.
+//! Checks of every request; the limits of time, size and concurrency are those of its group ([`crate::group`]).
 //!
 //! The API has no authentication yet, so it listens on loopback only ([`crate::listen`]). That keeps other machines out,
 //! but not web pages in a browser on this machine. A page may resolve its own name to 127.0.0.1 (DNS rebinding); its
 //! requests carry that name as Host, so only names of this machine are accepted. Any page may also send requests to
 //! 127.0.0.1, though it cannot read the answer (CSRF); so requests that change something must be [`NotCrossSite`].
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::net::IpAddr;
 
+use crate::problem::Problem;
 use axum::{
-    extract::{FromRequestParts, Request, State},
+    extract::{FromRequestParts, Request},
     http::{HeaderMap, Uri, header, request::Parts, uri::Authority},
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use tokio::{sync::Semaphore, time::timeout};
-
-use crate::problem::Problem;
 
 /// Maximum bytes of path and query.
 const MAX_URI: usize = 8 * 1024;
-/// Maximum concurrent requests.
-const MAX_CONCURRENT: usize = 64;
-/// Timeout of a request.
-const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Rejects requests with a foreign Host header, a body, or a URI that is too long.
+/// Rejects requests with a foreign Host header, or a URI that is too long.
 pub async fn admit(request: Request, next: Next) -> Response {
     match check(request.uri(), request.headers()) {
         Ok(()) => next.run(request).await,
@@ -40,10 +34,6 @@ fn check(uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
     }
     if uri.path_and_query().is_some_and(|uri| uri.as_str().len() > MAX_URI) {
         return Err(Problem::path_too_long(MAX_URI));
-    }
-    let has_length = headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0");
-    if has_length || headers.contains_key(header::TRANSFER_ENCODING) {
-        return Err(Problem::body_too_large());
     }
     Ok(())
 }
@@ -79,29 +69,8 @@ impl<S: Send + Sync> FromRequestParts<S> for NotCrossSite {
     }
 }
 
-/// The number of requests that may still start.
-#[derive(Debug, Clone)]
-pub struct Capacity(Arc<Semaphore>);
-
-impl Default for Capacity {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(MAX_CONCURRENT)))
-    }
-}
-
-/// Limits time and concurrency. Requests over the limit fail at once instead of queueing.
-pub async fn limit(State(Capacity(capacity)): State<Capacity>, request: Request, next: Next) -> Response {
-    let Ok(_permit) = capacity.try_acquire() else { return Problem::overloaded(MAX_CONCURRENT).into_response() };
-    match timeout(TIMEOUT, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => Problem::timed_out(TIMEOUT).into_response(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use tower::ServiceExt;
-
     use super::*;
 
     #[test]
@@ -123,24 +92,5 @@ mod tests {
         ] {
             assert!(!is_this_machine(host), "{host}");
         }
-    }
-
-    async fn response(capacity: Capacity) -> Response {
-        let never = axum::routing::get(std::future::pending::<()>);
-        let layer = axum::middleware::from_fn_with_state(capacity, limit);
-        let router = axum::Router::new().route("/", never).layer(layer);
-        router.oneshot(Request::get("/").body(axum::body::Body::empty()).unwrap()).await.unwrap()
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_request_that_takes_too_long_times_out() {
-        let response = response(Capacity::default()).await;
-        assert_eq!(response.extensions().get(), Some(&Problem::timed_out(TIMEOUT)));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn requests_over_the_limit_fail_at_once() {
-        let response = response(Capacity(Arc::new(Semaphore::new(0)))).await;
-        assert_eq!(response.extensions().get(), Some(&Problem::overloaded(MAX_CONCURRENT)));
     }
 }

@@ -8,19 +8,20 @@ mod ask;
 mod containers;
 mod dead_letters;
 mod events;
+mod group;
 mod guard;
 mod incidents;
 mod listen;
 mod openapi;
 mod problem;
 mod stats;
+mod stream;
 mod wire;
 
 use std::sync::Arc;
 
-use axum::{Router, middleware, response::IntoResponse, routing};
+use axum::{Router, middleware, response::IntoResponse};
 use hemostat_core::Policy;
-use hemostat_history::History;
 use hemostat_runtime::{Context, Task};
 use hemostat_settings::Query;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -34,18 +35,20 @@ use self::{app::App, problem::Problem};
 /// When `query.listen` is not a loopback address, or cannot be bound.
 pub fn tasks(ctx: &Context, query: &Query, policy: Policy) -> anyhow::Result<Vec<Task>> {
     let listener = listen::bind(query.listen)?;
-    let router = router(ctx.history.clone(), policy).merge(hemostat_process::router(ctx));
+    let router = router(ctx, policy).merge(hemostat_process::router(ctx));
     Ok(vec![Task::new("query", listen::serve(listener, guarded(router), ctx.shutdown.clone()))])
 }
 
-/// The API of this log and its archive. `policy` determines what the API says about how containers are treated. The
+/// The API of this process's log and archive. `policy` determines what the API says about how containers are treated. The
 /// router is not [`guarded`] yet, so that the health endpoints can be merged.
-pub fn router(history: History, policy: Policy) -> Router {
+pub fn router(ctx: &Context, policy: Policy) -> Router {
     let (api, _) = openapi::routes().split_for_parts();
-    api.route("/openapi.json", routing::get(openapi::document))
-        .route("/", routing::get(openapi::index))
-        .layer(middleware::from_fn_with_state(guard::Capacity::default(), guard::limit))
-        .with_state(App { log: Arc::clone(history.log()), history, policy: Arc::new(policy) })
+    api.with_state(App {
+        log: Arc::clone(&ctx.log),
+        history: ctx.history.clone(),
+        policy: Arc::new(policy),
+        shutdown: ctx.shutdown.clone(),
+    })
 }
 
 /// Adds the checks and the error handling of every request (see the modules `guard` and `problem`).

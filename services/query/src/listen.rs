@@ -13,6 +13,10 @@ use tokio::{select, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+/// How long a client may leave its data unacknowledged before the connection is cut: it frees the slot of a stream whose client
+/// no longer reads.
+#[cfg(target_os = "linux")]
+const UNREAD: Duration = Duration::from_secs(60);
 /// How long requests in flight may take after the shutdown began.
 const GRACE_PERIOD: Duration = Duration::from_secs(5);
 
@@ -36,6 +40,12 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, shutdown: Cance
     let address = listener.local_addr().context("could not listen")?;
     info!(%address, "the API is at http://{address}/");
     let stopped = shutdown.clone().cancelled_owned();
+    #[cfg(target_os = "linux")]
+    let listener = axum::serve::ListenerExt::tap_io(listener, |connection| {
+        if let Err(error) = socket2::SockRef::from(&*connection).set_tcp_user_timeout(Some(UNREAD)) {
+            warn!("could not limit how long a connection may be stuck: {error}");
+        }
+    });
     let server = axum::serve(listener, router).with_graceful_shutdown(stopped);
     select! {
         served = server.into_future() => served.context("the API stopped"),

@@ -1,6 +1,6 @@
 //! The OpenAPI 3.1 description, generated from the handlers; `openapi/hemostat.json` is its golden copy.
 
-use axum::Json;
+use axum::{Json, routing::get};
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -8,9 +8,9 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     app::App,
     ask::{Ask, NoParameters},
-    containers, dead_letters, events, incidents,
+    containers, dead_letters, events, group, incidents,
     problem::{Document, Problem},
-    stats,
+    stats, stream,
 };
 
 #[derive(OpenApi)]
@@ -33,9 +33,9 @@ use crate::{
 )]
 struct Api;
 
-/// All routes with their descriptions.
+/// All routes with their descriptions, each in the group whose limits it needs.
 pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::with_openapi(Api::openapi())
+    let read = OpenApiRouter::new()
         .routes(routes!(events::list))
         .routes(routes!(events::get))
         .routes(routes!(containers::list))
@@ -44,8 +44,14 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(incidents::get))
         .routes(routes!(stats::calibration))
         .routes(routes!(dead_letters::list))
-        .routes(routes!(dead_letters::redrive))
-        .routes(routes!(dead_letters::discard))
+        .route("/openapi.json", get(document))
+        .route("/", get(index));
+    let stream = OpenApiRouter::new().routes(routes!(stream::stream));
+    let command = OpenApiRouter::new().routes(routes!(dead_letters::redrive)).routes(routes!(dead_letters::discard));
+    OpenApiRouter::with_openapi(Api::openapi())
+        .merge(group::READ.of(read))
+        .merge(group::STREAM.of(stream))
+        .merge(group::COMMAND.of(command))
 }
 
 /// The OpenAPI description.
@@ -54,7 +60,7 @@ pub fn describe() -> utoipa::openapi::OpenApi {
 }
 
 /// `GET /`: lists the endpoints.
-pub(crate) async fn index(_: Ask<NoParameters>) -> Json<Value> {
+async fn index(_: Ask<NoParameters>) -> Json<Value> {
     let api = describe();
     let mut paths = Map::new();
     for (path, item) in api.paths.paths {
@@ -76,6 +82,6 @@ pub(crate) async fn index(_: Ask<NoParameters>) -> Json<Value> {
 }
 
 /// `GET /openapi.json`.
-pub(crate) async fn document(_: Ask<NoParameters>) -> Result<Json<utoipa::openapi::OpenApi>, Problem> {
+async fn document(_: Ask<NoParameters>) -> Result<Json<utoipa::openapi::OpenApi>, Problem> {
     Ok(Json(describe()))
 }

@@ -12,6 +12,7 @@ use axum::{
 };
 use hemostat_log as log;
 use hemostat_runtime::read_model;
+use hemostat_schema::EventId;
 use serde::Serialize;
 use tracing::warn;
 use utoipa::ToSchema;
@@ -44,13 +45,13 @@ impl Kind {
         Self("unknown-parked", "There is no such dead letter", StatusCode::NOT_FOUND, None);
     const METHOD_NOT_ALLOWED: Self =
         Self("method-not-allowed", "This path does not support this method", StatusCode::METHOD_NOT_ALLOWED, None);
+    const EVENTS_GONE: Self = Self("events-gone", "Events in between are gone", StatusCode::GONE, None);
     const AMBIGUOUS_CONTAINER: Self =
         Self("ambiguous-container", "Several containers have this name", StatusCode::CONFLICT, None);
     const CANNOT_REDRIVE: Self =
         Self("cannot-redrive", "The dead letter can only be discarded", StatusCode::CONFLICT, None);
     const NOT_JSON: Self = Self("not-json", "The content type must be JSON", StatusCode::UNSUPPORTED_MEDIA_TYPE, None);
-    const BODY_TOO_LARGE: Self =
-        Self("body-too-large", "A request must not have a body", StatusCode::PAYLOAD_TOO_LARGE, None);
+    const BODY_TOO_LARGE: Self = Self("body-too-large", "The body is too large", StatusCode::PAYLOAD_TOO_LARGE, None);
     const PATH_TOO_LONG: Self = Self("uri-too-long", "The URI is too long", StatusCode::URI_TOO_LONG, None);
     const INTERNAL: Self = Self("internal", "Internal error", StatusCode::INTERNAL_SERVER_ERROR, None);
     const OVERLOADED: Self =
@@ -95,6 +96,13 @@ impl Problem {
     /// 404: no event has this id.
     pub fn unknown_event(id: &str) -> Self {
         Self::new(Kind::UNKNOWN_EVENT, format!("there is no event {id} in the log; it may have been trimmed"))
+    }
+
+    /// 410: a stream cannot continue without a gap.
+    pub fn events_gone(last: EventId) -> Self {
+        let detail =
+            format!("events up to {last} were trimmed, and there is no archive; begin without after, or after {last}");
+        Self::new(Kind::EVENTS_GONE, detail)
     }
 
     /// 404: no container has this key or name.
@@ -150,9 +158,13 @@ impl Problem {
         Self { candidates, ..Self::new(Kind::AMBIGUOUS_CONTAINER, detail) }
     }
 
-    /// 413: the request has a body.
-    pub fn body_too_large() -> Self {
-        Self::new(Kind::BODY_TOO_LARGE, "no endpoint reads a body; send none")
+    /// 413: the request has a body of more than `limit` bytes.
+    pub fn body_too_large(limit: usize) -> Self {
+        let detail = match limit {
+            0 => "this endpoint reads no body; send none".to_owned(),
+            _ => format!("the body may have at most {limit} bytes"),
+        };
+        Self::new(Kind::BODY_TOO_LARGE, detail)
     }
 
     /// 414: the path and query are longer than `limit` bytes.

@@ -9,3 +9,4 @@ mod paging;
 mod problems;
 mod reading;
 mod server;
+mod stream;

@@ -41,7 +41,8 @@ fn every_operation_describes_its_parameters_and_errors() {
                 let described = parameter["description"].as_str().is_some_and(|text| !text.is_empty());
                 assert!(described && !parameter["example"].is_null(), "{of}: {parameter}");
             }
-            assert!(operation["responses"]["200"]["content"]["application/json"].is_object(), "{of}");
+            let answer = if path == "/events/stream" { "text/event-stream" } else { "application/json" };
+            assert!(operation["responses"]["200"]["content"][answer].is_object(), "{of}");
             for status in ["400", "503"] {
                 let problem = &operation["responses"][status]["content"]["application/problem+json"]["schema"]["$ref"];
                 assert_eq!(problem, "#/components/schemas/Problem", "{of} when {status}");

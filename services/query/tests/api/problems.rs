@@ -106,7 +106,7 @@ async fn requests_that_are_not_local_reads_are_refused() {
         ("GET /events HTTP/1.0\r\n", 403, "foreign-host", "localhost"),
         ("GET /events HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n", 413, "body-too-large", "send none"),
         (
-            "POST /events HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n",
+            "GET /containers HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n",
             413,
             "body-too-large",
             "send none",
@@ -131,6 +131,7 @@ async fn an_unreachable_log_is_a_503_with_retry_after() {
     for path in [
         "/events",
         "/events/0.1-1",
+        "/events/stream",
         "/containers",
         "/containers/api",
         "/incidents",

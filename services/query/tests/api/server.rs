@@ -14,19 +14,22 @@ use hemostat_core::{
     Policy, Projection, testing,
     views::{Breaker, Calibration, Containers, Cooldown, Dedup, Incidents, Timeline},
 };
-use hemostat_log::{Commit, History, Log, MemoryLog};
+use hemostat_log::{Commit, Log, MemoryLog};
 use hemostat_runtime::{Context, LeasedWorker, ProjectWorker, Step};
 use hemostat_schema::{EventId, NewEvent, Partition};
 use serde_json::Value;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
     time::timeout,
 };
+use tokio_util::sync::CancellationToken;
 
 /// A running API.
 pub struct Server {
     address: SocketAddr,
+    /// Cancelled when the process shuts down.
+    pub shutdown: CancellationToken,
     serving: tokio::task::JoinHandle<()>,
 }
 
@@ -55,9 +58,10 @@ impl Server {
     pub async fn on(log: Arc<dyn Log>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let router = hemostat_query::guarded(hemostat_query::router(History::new(log, None), Policy::default()));
+        let ctx = Context::new(log);
+        let router = hemostat_query::guarded(hemostat_query::router(&ctx, Policy::default()));
         let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { address, serving }
+        Self { address, serving, shutdown: ctx.shutdown }
     }
 
     /// Serves a log with this history.
@@ -78,6 +82,31 @@ impl Server {
         answer.json()
     }
 
+    /// Opens a stream. It speaks HTTP 1.0, so that the events are not in chunks.
+    pub async fn stream(&self, path: &str, headers: &str) -> SseReader {
+        let mut connection = TcpStream::connect(self.address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n{headers}\r\n");
+        connection.write_all(request.as_bytes()).await.unwrap();
+        let mut stream = SseReader { connection: BufReader::new(connection), begin: String::new() };
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            assert_ne!(stream.connection.read_line(&mut head).await.unwrap(), 0, "{path}: {head}");
+        }
+        assert!(head.starts_with("HTTP/1.0 200") && head.contains("text/event-stream"), "{path}: {head}");
+        let first = stream.block().await.unwrap();
+        stream.begin = first.lines().find_map(|line| line.strip_prefix("id: ")).unwrap().to_owned();
+        stream
+    }
+
+    /// The status of a request for a stream, which is closed at once.
+    pub async fn status_of_stream(&self) -> u16 {
+        let mut connection = TcpStream::connect(self.address).await.unwrap();
+        connection.write_all(b"GET /events/stream HTTP/1.0\r\nHost: localhost\r\n\r\n").await.unwrap();
+        let mut line = String::new();
+        BufReader::new(connection).read_line(&mut line).await.unwrap();
+        line.split(' ').nth(1).unwrap().parse().unwrap()
+    }
+
     /// Sends exactly these bytes.
     pub async fn send(&self, request: &str) -> Answer {
         let exchange = async {
@@ -96,6 +125,48 @@ impl Server {
     }
 }
 
+/// A response that is a stream of Server-Sent Events.
+pub struct SseReader {
+    connection: BufReader<TcpStream>,
+    /// The id that the stream begins with.
+    pub begin: String,
+}
+
+/// An event of such a stream.
+#[derive(Debug)]
+pub struct SseEvent {
+    pub id: String,
+    pub event: String,
+    pub data: Value,
+}
+
+impl SseReader {
+    /// The next event; none at the end. Passes over heartbeats.
+    pub async fn next(&mut self) -> Option<SseEvent> {
+        loop {
+            let block = self.block().await?;
+            let field = |name: &str| {
+                let value = block.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+                value.unwrap_or_default().to_owned()
+            };
+            if let Ok(data) = serde_json::from_str(&field("data")) {
+                return Some(SseEvent { id: field("id"), event: field("event"), data });
+            }
+        }
+    }
+
+    async fn block(&mut self) -> Option<String> {
+        let mut block = String::new();
+        while !block.ends_with("\n\n") {
+            let read = timeout(Duration::from_secs(20), self.connection.read_line(&mut block)).await;
+            if read.expect("a line within 20 s").unwrap() == 0 {
+                return None;
+            }
+        }
+        Some(block)
+    }
+}
+
 /// A log with this history, and the ids of its events; each event has its own millisecond.
 pub async fn logged(partitions: u16, history: impl IntoIterator<Item = NewEvent>) -> (Arc<MemoryLog>, Vec<EventId>) {
     let clock = Arc::new(AtomicI64::new(testing::at(0).as_millisecond()));
@@ -105,14 +176,18 @@ pub async fn logged(partitions: u16, history: impl IntoIterator<Item = NewEvent>
     let mut ids = vec![];
     for event in history {
         clock.fetch_add(1, Ordering::Relaxed);
-        let partition = Partition::of(&event.subject.host, partitions);
-        let lease = log.acquire(partition, "test", "test", Duration::from_secs(60)).await.unwrap().unwrap();
-        let commit = Commit { events: vec![event], ..Commit::new(lease) };
-        let id = log.commit(&commit).await.unwrap()[0];
-        ids.push(id);
+        ids.push(append(&log, event).await);
     }
     fold_all(&log).await;
     (log, ids)
+}
+
+/// Appends one event.
+pub async fn append(log: &MemoryLog, event: NewEvent) -> EventId {
+    let partition = Partition::of(&event.subject.host, log.partitions());
+    let lease = log.acquire(partition, "test", "test", Duration::from_secs(60)).await.unwrap().unwrap();
+    let commit = Commit { events: vec![event], ..Commit::new(lease) };
+    log.commit(&commit).await.unwrap()[0]
 }
 
 /// Folds all views as the projector does.
