@@ -28,7 +28,8 @@ pub struct Commit {
     pub rows: Vec<RowChange>,
     /// Timers of the lease's group to set or cancel; applied after `fired`, in this order.
     pub timers: Vec<TimerUpdate>,
-    /// Deliveries that the group gives up on. They must also be in `acks`, unless the group reads by offset.
+    /// Deliveries that the group gives up on. They must also be in `acks`, or their timers in `fired`, unless the group reads
+    /// by offset.
     pub dead_letters: Vec<NewDeadLetter>,
     /// The new offset of a group that reads by offset instead of receiving deliveries.
     pub cursor: Option<Cursor>,

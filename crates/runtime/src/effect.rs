@@ -12,8 +12,22 @@
 //!
 //! Every effect calls [`ExecutionGuard::check_lease`], last, since the other two take time. The other two are for
 //! effects that cannot be repeated: the alerter calls neither.
+//!
+//! An effect that depends on a server of someone else's may have to wait for minutes or hours. It answers
+//! [`Fault::RetryAt`], and its event waits as a durable timer, set in the commit that settles the delivery:
+//!
+//! ```text
+//!   event a1 ──► attempt 1: RetryAt t ──► commit: settle the delivery of a1, timer t
+//!   event a2 (same subject) ────────────► commit: settle the delivery of a2, timer behind a1
+//!   event b1 (another subject) ─────────► attempt 1 at once
+//!   t, in any process ──► attempt 2 of a1 ──► commit: settle the timer, outcome ──► a2
+//! ```
+//!
+//! So a wait survives restarts and holds neither a slot, nor a delivery, nor trimming; attempts are counted across
+//! processes; and a subject's events keep their order.
 
 mod execution;
+mod retries;
 mod worker;
 
 use std::{
@@ -27,6 +41,7 @@ use hemostat_log::{Confirmed, Durability, Error};
 use hemostat_schema::{EventId, Family, NewEvent, Recorded, Timestamp};
 use tracing::debug;
 
+use self::retries::Retry;
 pub use self::worker::{EffectWorker, effect, effect_on_hosts};
 use crate::{
     context::Context,
@@ -56,7 +71,8 @@ pub trait Effect: Send + Sync + 'static {
     /// `event` as its cause.
     ///
     /// Call [`ExecutionGuard::check_lease`] right before touching the world. The effects of one subject run one after
-    /// another in the order of their events; those of several subjects run concurrently.
+    /// another in the order of their events, also while one of them waits for a retry; those of several subjects run
+    /// concurrently.
     async fn run(&self, event: &Recorded, guard: &ExecutionGuard) -> Result<Vec<NewEvent>, Fault>;
 
     /// How often [`Fault::Retry`] is retried before the event is dead-lettered.
@@ -71,6 +87,9 @@ pub enum Fault {
     /// A later attempt may succeed: retried with backoff, [`Effect::retries`] times; after [`LeaseMayHaveExpired`]
     /// until the lease is certain again or has ended.
     Retry(anyhow::Error),
+    /// A later attempt may succeed, but not before this time: the event waits for it as a durable timer. The effect
+    /// itself says when it is enough, by [`ExecutionGuard::attempt`] and [`ExecutionGuard::first_attempt_at`].
+    RetryAt(Timestamp, anyhow::Error),
     /// No attempt can succeed: the event becomes a dead letter, visible in the API.
     DeadLetter(anyhow::Error),
 }
@@ -78,7 +97,7 @@ pub enum Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Retry(error) | Self::DeadLetter(error) => write!(f, "{error:#}"),
+            Self::Retry(error) | Self::RetryAt(_, error) | Self::DeadLetter(error) => write!(f, "{error:#}"),
         }
     }
 }
@@ -91,6 +110,8 @@ pub struct ExecutionGuard {
     lease: LeaseHandle,
     event: (Family, EventId),
     redelivered: bool,
+    attempt: u32,
+    first_attempt_at: Timestamp,
     began_at: Timestamp,
     /// `check_lease` has allowed this attempt to touch the world.
     allowed: AtomicBool,
@@ -108,10 +129,13 @@ pub struct NotDurable {
 }
 
 impl ExecutionGuard {
-    pub(crate) fn new(ctx: &Context, lease: LeaseHandle, event: &Recorded, redelivered: bool) -> Self {
+    /// For the first attempt, or for the next one of an event that waited.
+    fn new(ctx: &Context, lease: LeaseHandle, event: &Recorded, redelivered: bool, waited: Option<&Retry>) -> Self {
         let (began_at, event) = (ctx.clock.now(), (event.family(), event.id));
         let (allowed, durable) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self { ctx: ctx.clone(), lease, event, redelivered, began_at, allowed, durable }
+        let attempt = waited.map_or(0, |retry| retry.attempts).saturating_add(1);
+        let first_attempt_at = waited.map_or(began_at, |retry| retry.since);
+        Self { ctx: ctx.clone(), lease, event, redelivered, attempt, first_attempt_at, began_at, allowed, durable }
     }
 
     /// Whether an earlier attempt may have executed the effect: one of this process that
@@ -164,6 +188,17 @@ impl ExecutionGuard {
             }
             Err(error) => Err(Fault::Retry(error.into())),
         }
+    }
+
+    /// Which attempt this is, counting from 1: those that ended in [`Fault::RetryAt`] in any process, and this one. An
+    /// attempt that a crash interrupted is not counted.
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// When the first attempt began; if the event had to wait for an earlier one of its subject, since when it waited.
+    pub fn first_attempt_at(&self) -> Timestamp {
+        self.first_attempt_at
     }
 
     /// When this attempt began.

@@ -128,6 +128,130 @@ async fn a_permanent_fault_dead_letters_one_event_and_the_rest_is_executed() {
     assert!(errors.iter().any(|error| error.contains("doing this panics")), "{errors:?}");
 }
 
+/// Records its attempts at `down ...`, which fails `failures` times, a minute apart, and what else it executed.
+struct Patient {
+    failures: AtomicU32,
+    attempts: Mutex<Vec<(String, u32, bool)>>,
+}
+
+impl Patient {
+    fn failing(failures: u32) -> Arc<Self> {
+        Arc::new(Self { failures: AtomicU32::new(failures), attempts: Mutex::default() })
+    }
+
+    fn worker(self: &Arc<Self>, ctx: &Context) -> LeasedWorker<EffectWorker<Self>> {
+        LeasedWorker::new(ctx.clone(), EffectWorker::new(ctx.clone(), P, self.clone()))
+    }
+
+    fn attempts(&self) -> Vec<(String, u32, bool)> {
+        self.attempts.lock().unwrap().clone()
+    }
+}
+
+#[async_trait]
+impl Effect for Patient {
+    const READS: &'static [Family] = &[Family::Action];
+
+    fn group(&self) -> &str {
+        "patient"
+    }
+
+    fn wants(&self, event: &Recorded) -> bool {
+        event.kind() == "action.paused"
+    }
+
+    async fn run(&self, event: &Recorded, guard: &ExecutionGuard) -> Result<Vec<NewEvent>, Fault> {
+        let why = said(event).unwrap_or_default();
+        guard.check_lease()?;
+        self.attempts.lock().unwrap().push((why.clone(), guard.attempt(), guard.redelivered()));
+        let left = self.failures.load(Ordering::SeqCst);
+        if why.starts_with("down") && left > 0 {
+            self.failures.store(left - 1, Ordering::SeqCst);
+            let later = Span::from_secs(60).after(guard.began_at());
+            return Err(Fault::RetryAt(later, anyhow::anyhow!("the other side is down")));
+        }
+        let took = Span::between(guard.first_attempt_at(), guard.began_at());
+        let by = format!("did {why} at attempt {} after {took}", guard.attempt());
+        Ok(vec![NewEvent::new(event.subject.clone(), guard.began_at(), Resumed { by })])
+    }
+}
+
+/// Steps until nothing is left to do before a time, which it returns.
+async fn idle<W: hemostat_runtime::Worker>(worker: &mut LeasedWorker<W>, ctx: &Context) -> Option<Timestamp> {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let step = worker.step().await.unwrap();
+        // What runs is pending, or has a timer for which the worker does not wait, until its outcome is committed.
+        let found = ctx.log.inspect(P).await.unwrap();
+        let mut groups = found.streams.values().flat_map(|stream| &stream.groups);
+        if let Step::Idle { until } = step
+            && groups.all(|group| group.pending.is_empty())
+            && (until.is_some() || found.timers.is_empty())
+        {
+            return until;
+        }
+        assert!(Instant::now() < deadline, "it does not become idle: {step:?}");
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_retry_waits_as_a_timer_is_counted_across_processes_and_keeps_the_order_of_its_subject_only() {
+    let (log, clock, ctx) = bed();
+    put(&*log, vec![paused("a", "down"), paused("a", "after"), paused("b", "other")]).await;
+    let effect = Patient::failing(3);
+    let attempt = |why: &str, attempt: u32| (why.to_owned(), attempt, attempt > 1);
+    for (process, attempts) in [("p", 1), ("q", 2), ("r", 3)] {
+        // Each process makes one attempt and ends.
+        let ctx = other(&ctx, process);
+        let mut worker = effect.worker(&ctx);
+        let until = idle(&mut worker, &ctx).await;
+        assert_eq!(until, Some(Span::from_secs(60).after(ctx.clock.now())), "{process}");
+        let mut tried = effect.attempts();
+        tried.retain(|(why, ..)| why == "down");
+        assert_eq!(tried, (1..=attempts).map(|number| attempt("down", number)).collect::<Vec<_>>());
+        assert_eq!(log.lag(P, "patient", &[Family::Action]).await.unwrap(), 0, "a retry holds back no trimming");
+        ctx.shutdown.cancel();
+        worker.run().await.unwrap();
+        clock.advance(Span::from_secs(60));
+    }
+    let mut worker = effect.worker(&other(&ctx, "s"));
+    put(&*log, vec![paused("a", "last")]).await;
+    assert_eq!(idle(&mut worker, &ctx).await, None);
+    let did = [
+        "did other at attempt 1 after 0 ms",
+        "did down at attempt 4 after 3 min",
+        "did after at attempt 1 after 3 min",
+        "did last at attempt 1 after 0 ms",
+    ];
+    assert_eq!(story(&*log).await.split_off(3), [&did[..1], &["last"], &did[1..]].concat());
+    let expected: Vec<_> =
+        [("down", 1), ("other", 1), ("down", 2), ("down", 3), ("down", 4), ("after", 1), ("last", 1)]
+            .map(|(why, number)| attempt(why, number))
+            .into();
+    let mut tried = effect.attempts();
+    // The first two run concurrently.
+    tried[..2].sort();
+    assert_eq!(tried, expected);
+    assert_eq!(log.timers(P, "patient").await.unwrap(), [], "nothing is left of the retries");
+}
+
+#[tokio::test]
+async fn a_retry_whose_event_was_trimmed_becomes_a_dead_letter() {
+    let (log, clock, ctx) = bed();
+    put(&*log, vec![paused("a", "down"), paused("a", "after")]).await;
+    let effect = Patient::failing(1);
+    let mut worker = effect.worker(&ctx);
+    assert!(idle(&mut worker, &ctx).await.is_some());
+    let after = history(&*log).await[1].id;
+    assert_eq!(log.trim(P, Family::Action, after).await.unwrap().removed, 1);
+    clock.advance(Span::from_secs(60));
+    assert_eq!(idle(&mut worker, &ctx).await, None);
+    let [letter] = &log.dead_letters(P, 10).await.unwrap()[..] else { panic!("there is one dead letter") };
+    assert_eq!(letter.error, "it is not on the log any more");
+    assert_eq!(story(&*log).await, ["after", "did after at attempt 1 after 1 min"]);
+}
+
 /// Executes what is for its hosts; after a minute it also handles the rest.
 struct HostBound {
     hosts: Vec<HostName>,

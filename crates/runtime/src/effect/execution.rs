@@ -5,11 +5,11 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use futures::FutureExt as _;
 use hemostat_core::fold::panicked;
 use hemostat_log::{Commit, CommitError, NewDeadLetter};
-use hemostat_schema::{Cause, EventId, NewEvent, Recorded, Subject};
+use hemostat_schema::{Cause, EventId, Family, NewEvent, Recorded, Subject, Timestamp};
 use tokio::{sync::Semaphore, time::sleep};
 use tracing::{debug, error, warn};
 
-use super::{Effect, ExecutionGuard, Fault};
+use super::{Effect, ExecutionGuard, Fault, retries::Retry};
 use crate::{
     context::Context,
     lease::{LeaseHandle, LeaseMayHaveExpired},
@@ -26,21 +26,45 @@ pub(super) struct Execution<E> {
     pub slots: Arc<Semaphore>,
     pub lease: LeaseHandle,
     pub event: Recorded,
-    /// How often the event was delivered.
-    pub deliveries: u32,
+    pub origin: Origin,
+    /// An earlier event of the subject waits until then: this one must wait as well.
+    pub behind: Option<Timestamp>,
+}
+
+/// What made an event arrive; settled in the commit of its outcome.
+#[derive(Debug)]
+pub(super) enum Origin {
+    /// It was delivered, for the `times`-th time.
+    Delivery { times: u32 },
+    /// It waited, and its attempt is due.
+    Retry(Retry),
+}
+
+impl Origin {
+    /// Adds what the outcome settles.
+    pub fn settle(&self, family: Family, id: EventId, change: &mut Commit) {
+        match self {
+            Self::Delivery { .. } => change.acks.push((family, id)),
+            Self::Retry(retry) => change.fired.push(retry.key()),
+        }
+    }
 }
 
 impl<E: Effect> Execution<E> {
     pub async fn run(self) -> Ended {
-        let how = self.retry_until_done().await;
+        let how = match self.behind {
+            // A redelivery may have been attempted.
+            Some(due) => self.wait_until(due, u32::from(self.is_redelivered()), self.ctx.clock.now()).await,
+            None => self.retry_until_done().await,
+        };
         Ended { subject: self.event.subject.clone(), id: self.event.id, how }
     }
 
     async fn retry_until_done(&self) -> How {
         let mut backoff = Backoff::between(Duration::from_millis(500), Duration::from_secs(60));
-        let (mut redelivered, mut failed) = (self.deliveries > 1, 0);
+        let (mut redelivered, mut failed) = (self.is_redelivered(), 0);
         loop {
-            let (result, was_allowed) = self.attempt(redelivered).await;
+            let (result, guard) = self.attempt(redelivered).await;
             match result {
                 Ok(events) => return self.commit(self.outcome(events)).await,
                 Err(Fault::Retry(why)) if why.is::<LeaseMayHaveExpired>() => {
@@ -58,28 +82,47 @@ impl<E: Effect> Execution<E> {
                         return How::Interrupted;
                     }
                 }
-                Err(fault) => {
+                Err(Fault::RetryAt(due, why)) => {
+                    let (subject, attempts) = (self.event.subject.short(), guard.attempt());
+                    debug!("{subject}: {why:#}; attempt {} follows at {due:.0}", attempts.saturating_add(1));
+                    Metric::EffectRetries.counter(&[("group", self.effect.group())]).increment(1);
+                    return self.wait_until(due, attempts, guard.first_attempt_at()).await;
+                }
+                Err(fault @ (Fault::Retry(_) | Fault::DeadLetter(_))) => {
                     error!("{}: {fault}; it becomes a dead letter", self.event.subject.short());
                     let letter =
                         NewDeadLetter { family: self.event.family(), id: self.event.id, error: fault.to_string() };
                     return self.commit(Commit { dead_letters: vec![letter], ..self.outcome(vec![]) }).await;
                 }
             }
-            redelivered |= was_allowed;
+            redelivered |= guard.was_allowed();
         }
     }
 
-    /// One attempt, and whether it may have touched the world. A panic is a fault that no retry mends.
-    async fn attempt(&self, redelivered: bool) -> (Result<Vec<NewEvent>, Fault>, bool) {
-        let Ok(_slot) = self.slots.acquire().await else {
-            return (Err(Fault::Retry(LeaseMayHaveExpired.into())), false);
+    /// Whether an attempt was made before, or may have been.
+    fn is_redelivered(&self) -> bool {
+        match &self.origin {
+            Origin::Delivery { times } => *times > 1,
+            Origin::Retry(retry) => retry.attempts > 0,
+        }
+    }
+
+    /// One attempt, and its guard. A panic is a fault that no retry mends.
+    async fn attempt(&self, redelivered: bool) -> (Result<Vec<NewEvent>, Fault>, ExecutionGuard) {
+        let slot = self.slots.acquire().await;
+        let waited = match &self.origin {
+            Origin::Retry(retry) => Some(retry),
+            Origin::Delivery { .. } => None,
         };
-        let guard = ExecutionGuard::new(&self.ctx, self.lease.clone(), &self.event, redelivered);
+        let guard = ExecutionGuard::new(&self.ctx, self.lease.clone(), &self.event, redelivered, waited);
+        if slot.is_err() {
+            return (Err(Fault::Retry(LeaseMayHaveExpired.into())), guard);
+        }
         let result = AssertUnwindSafe(self.effect.run(&self.event, &guard))
             .catch_unwind()
             .await
             .unwrap_or_else(|panic| Err(Fault::DeadLetter(anyhow::Error::msg(panicked("the effect", &*panic)))));
-        (result, guard.was_allowed())
+        (result, guard)
     }
 
     /// Waits. Returns whether the effect is interrupted meanwhile, as the lease or the process ends.
@@ -96,8 +139,18 @@ impl<E: Effect> Execution<E> {
             event.cause.get_or_insert(Cause::Event(self.event.id));
             trace::stamp(event, self.event.trace);
         }
-        let acks = vec![(self.event.family(), self.event.id)];
-        Commit { events, acks, ..Commit::new(self.lease.lease().clone()) }
+        let mut change = Commit { events, ..Commit::new(self.lease.lease().clone()) };
+        self.origin.settle(self.event.family(), self.event.id, &mut change);
+        change
+    }
+
+    /// Settles the event and lets it wait until `due`.
+    async fn wait_until(&self, due: Timestamp, attempts: u32, since: Timestamp) -> How {
+        let retry = Retry { subject: self.event.subject.clone(), event: self.event.id, attempts, since, due };
+        match self.commit(Commit { timers: vec![retry.timer()], ..self.outcome(vec![]) }).await {
+            How::Done { .. } => How::Waits(retry),
+            other => other,
+        }
     }
 
     /// Commits the outcome, with retries while the log cannot be reached: a second commit is rejected, a lost outcome is not
@@ -132,7 +185,9 @@ pub(super) struct Ended {
 pub(super) enum How {
     /// Its outcome is on the log, or its event became a dead letter.
     Done { appended: usize },
-    /// It was interrupted: its event stays unacknowledged and is delivered again.
+    /// It waits for its next attempt.
+    Waits(Retry),
+    /// It was interrupted: its event stays unsettled and comes again.
     Interrupted,
     /// The log rejected its outcome for good.
     Failed(WorkerError),

@@ -9,8 +9,8 @@ use std::{
 
 use async_trait::async_trait;
 use hemostat_core::fold::caught;
-use hemostat_log::{Commit, Delivery, Inbox, NewDeadLetter};
-use hemostat_schema::{EventId, HostName, Partition, Subject, Timestamp};
+use hemostat_log::{Commit, Delivery, Entry, Inbox, NewDeadLetter};
+use hemostat_schema::{EventId, Family, HostName, Partition, Recorded, Subject, Timestamp};
 use tokio::{
     sync::{Semaphore, watch},
     task::JoinSet,
@@ -20,7 +20,8 @@ use tracing::{Instrument as _, error, info_span, warn};
 
 use super::{
     Effect,
-    execution::{Ended, Execution, How},
+    execution::{Ended, Execution, How, Origin},
+    retries::{Retries, Retry},
 };
 use crate::{
     context::Context,
@@ -67,12 +68,14 @@ pub struct EffectWorker<E> {
     slots: Arc<Semaphore>,
     lease: Option<LeaseHandle>,
     inbox: Option<Inbox>,
-    /// The queue of each subject with a running effect: the deliveries that come after it.
-    queues: HashMap<Subject, VecDeque<Delivery>>,
+    /// The queue of each subject with a running effect: the events that come after it.
+    queues: HashMap<Subject, VecDeque<Job>>,
     in_flight: BTreeSet<EventId>,
-    /// Deliveries for hosts that this process does not serve, and until when they wait for one that does.
-    delegated: BTreeMap<EventId, (Timestamp, Delivery)>,
-    /// Since when there are such deliveries.
+    /// Events that wait for a later attempt.
+    retries: Retries,
+    /// Events for hosts that this process does not serve, and until when they wait for one that does.
+    delegated: BTreeMap<EventId, (Timestamp, Job)>,
+    /// Since when there are such events.
     delegated_since: Option<Instant>,
     /// The hosts on which this process can execute the effect; `None` for all.
     hosts: Option<Arc<[HostName]>>,
@@ -95,6 +98,7 @@ impl<E: Effect> EffectWorker<E> {
             inbox: None,
             queues: HashMap::new(),
             in_flight: BTreeSet::new(),
+            retries: Retries::default(),
             delegated: BTreeMap::new(),
             delegated_since: None,
             hosts: None,
@@ -108,71 +112,101 @@ impl<E: Effect> EffectWorker<E> {
         Self { hosts: Some(hosts.into()), ..self }
     }
 
-    /// Reads new deliveries. Those that ask for no effect are acknowledged at once, those for a host of another process are
-    /// delegated, the others are queued.
+    /// Takes the events whose retry is due, then new deliveries. Those that ask for no effect are settled at once, those for
+    /// a host of another process are delegated, the others are queued.
     async fn read(&mut self) -> Result<usize, WorkerError> {
-        let Some(inbox) = &mut self.inbox else { return Err(WorkerError::StaleState) };
-        let room = MAX_IN_FLIGHT.saturating_sub(self.in_flight.len());
-        if room == 0 {
-            return Ok(0);
-        }
+        let Some(inbox) = &self.inbox else { return Err(WorkerError::StaleState) };
         let mut change = Commit::new(inbox.lease().clone());
-        for delivery in inbox.next(room).await? {
-            // After an outage the inbox returns again what is in flight.
-            if self.in_flight.contains(&delivery.id) || self.delegated.contains_key(&delivery.id) {
-                continue;
-            }
-            match classify(&*self.effect, &delivery) {
-                Ok(Asks::ForEffect(subject)) => {
-                    self.enqueue(subject, delivery);
-                    continue;
-                }
-                Ok(Asks::Delegated { until }) => {
-                    self.delegated_since.get_or_insert_with(Instant::now);
-                    self.delegated.insert(delivery.id, (until, delivery));
-                    continue;
-                }
-                Ok(Asks::Nothing) => {}
-                Err(why) => {
-                    error!(
-                        "{}: could not handle {}, which becomes a dead letter: {why}",
-                        self.effect.group(),
-                        delivery.id
-                    );
-                    change.dead_letters.push(NewDeadLetter { family: delivery.family, id: delivery.id, error: why });
-                }
-            }
-            change.acks.push((delivery.family, delivery.id));
+        let now = self.ctx.clock.now();
+        let due = self.retries.heads().filter(|retry| retry.due <= now && !self.is_taken(retry.event));
+        let due: Vec<Retry> = due.take(self.room()).cloned().collect();
+        for retry in due.clone() {
+            let Entry { id, family, event } = self.ctx.log.get(retry.event).await?.unwrap_or_else(|| Entry {
+                id: retry.event,
+                family: E::READS.first().copied().unwrap_or(Family::Action),
+                event: Err("it is not on the log any more".to_owned()),
+            });
+            self.take(family, id, event, Origin::Retry(retry), &mut change);
         }
-        if !change.acks.is_empty()
+        let room = self.room();
+        if let Some(inbox) = self.inbox.as_mut().filter(|_| room > 0) {
+            for Delivery { id, family, event, times } in inbox.next(room).await? {
+                self.take(family, id, event, Origin::Delivery { times }, &mut change);
+            }
+        }
+        let handled = change.acks.len() + change.fired.len();
+        if handled > 0
             && let Err(error) = commit(&self.ctx, &change).await
         {
             // What was not acknowledged must be delivered again.
             self.inbox.iter_mut().for_each(Inbox::reset);
             return Err(error.into());
         }
-        Ok(change.acks.len())
+        for retry in due.iter().filter(|retry| !self.is_taken(retry.event)).collect::<Vec<_>>() {
+            self.retries.remove(&retry.subject, retry.event);
+        }
+        Ok(handled)
     }
 
-    /// Starts the delivery's effect, after those of its subject that were queued before.
-    fn enqueue(&mut self, subject: Subject, delivery: Delivery) {
-        self.in_flight.insert(delivery.id);
-        match self.queues.get_mut(&subject) {
-            Some(queue) => queue.push_back(delivery),
+    /// How many more events may be in flight.
+    fn room(&self) -> usize {
+        MAX_IN_FLIGHT.saturating_sub(self.in_flight.len())
+    }
+
+    /// Whether the event is in flight here, or left to another process.
+    fn is_taken(&self, id: EventId) -> bool {
+        self.in_flight.contains(&id) || self.delegated.contains_key(&id)
+    }
+
+    /// Takes an event that has come. What it settles at once is added to `change`.
+    fn take(
+        &mut self,
+        family: Family,
+        id: EventId,
+        event: Result<Recorded, String>,
+        origin: Origin,
+        change: &mut Commit,
+    ) {
+        // After an outage the inbox returns again what is in flight.
+        if self.is_taken(id) {
+            return;
+        }
+        let group = self.effect.group();
+        let asks = event.and_then(|event| Ok((classify(&*self.effect, &event)?, event)));
+        match asks {
+            Ok((Asks::ForEffect, event)) => return self.enqueue(Job { event, origin }),
+            Ok((Asks::Delegated { until }, event)) => {
+                self.delegated_since.get_or_insert_with(Instant::now);
+                self.delegated.insert(id, (until, Job { event, origin }));
+                return;
+            }
+            Ok((Asks::Nothing, _)) => {}
+            Err(why) => {
+                error!("{group}: could not handle {id}, which becomes a dead letter: {why}");
+                change.dead_letters.push(NewDeadLetter { family, id, error: why });
+            }
+        }
+        origin.settle(family, id, change);
+    }
+
+    /// Starts the event's effect, after those of its subject that were queued before.
+    fn enqueue(&mut self, job: Job) {
+        self.in_flight.insert(job.event.id);
+        match self.queues.get_mut(&job.event.subject) {
+            Some(queue) => queue.push_back(job),
             None => {
-                self.queues.insert(subject, VecDeque::new());
-                self.start(delivery);
+                self.queues.insert(job.event.subject.clone(), VecDeque::new());
+                self.start(job);
             }
         }
     }
 
-    /// Queues the delegated deliveries that no other process took in time.
+    /// Queues the delegated events that no other process took in time.
     fn enqueue_overdue(&mut self) -> usize {
         let now = self.ctx.clock.now();
         let due: Vec<_> = self.delegated.iter().filter(|(_, (until, _))| *until <= now).map(|(id, _)| *id).collect();
-        for (_, delivery) in due.iter().filter_map(|id| self.delegated.remove(id)).collect::<Vec<_>>() {
-            let Ok(event) = &delivery.event else { continue };
-            self.enqueue(event.subject.clone(), delivery);
+        for (_, job) in due.iter().filter_map(|id| self.delegated.remove(id)).collect::<Vec<_>>() {
+            self.enqueue(job);
         }
         if self.delegated.is_empty() {
             self.delegated_since = None;
@@ -180,33 +214,38 @@ impl<E: Effect> EffectWorker<E> {
         due.len()
     }
 
-    fn start(&mut self, delivery: Delivery) {
-        let (Some(lease), Ok(event)) = (self.lease.clone(), delivery.event) else { return };
+    fn start(&mut self, Job { event, origin }: Job) {
+        let Some(lease) = self.lease.clone() else { return };
         let span = info_span!("effect", group = self.effect.group(), subject = %event.subject, cause = %event.id);
-        let execution = Execution {
-            ctx: self.ctx.clone(),
-            effect: self.effect.clone(),
-            slots: self.slots.clone(),
-            lease,
-            event,
-            deliveries: delivery.times,
+        let behind = match &origin {
+            Origin::Delivery { .. } => self.retries.due_of(&event.subject),
+            Origin::Retry(_) => None,
         };
+        let (ctx, effect, slots) = (self.ctx.clone(), self.effect.clone(), self.slots.clone());
+        let execution = Execution { ctx, effect, slots, lease, event, origin, behind };
         self.running.spawn(execution.run().instrument(span));
     }
 
     /// Removes an ended effect and starts the next one of its subject.
     fn settle(&mut self, Ended { subject, id, how }: Ended) -> Result<usize, WorkerError> {
         self.in_flight.remove(&id);
-        let next = self.queues.get_mut(&subject).and_then(VecDeque::pop_front);
-        match next {
-            Some(delivery) => self.start(delivery),
-            None => drop(self.queues.remove(&subject)),
-        }
-        match how {
-            How::Done { appended } => Ok(appended),
+        let ended = match how {
+            How::Done { appended } => {
+                self.retries.remove(&subject, id);
+                Ok(appended)
+            }
+            How::Waits(retry) => {
+                self.retries.insert(retry);
+                Ok(0)
+            }
             How::Interrupted => Ok(0),
             How::Failed(halt) => Err(halt),
+        };
+        match self.queues.get_mut(&subject).and_then(VecDeque::pop_front) {
+            Some(job) => self.start(job),
+            None => drop(self.queues.remove(&subject)),
         }
+        ended
     }
 }
 
@@ -224,14 +263,13 @@ impl<E: Effect> Worker for EffectWorker<E> {
         self.hosts.clone()
     }
 
-    /// The host of the first delegated delivery. What is in flight is finished first, unless that takes longer than the
+    /// The host of the first delegated event. What is in flight is finished first, unless that takes longer than the
     /// lease's time to live.
     fn unserved_host_with_work(&self) -> Option<HostName> {
         self.hosts.as_ref()?;
-        let (_, delivery) = self.delegated.values().next()?;
+        let (_, job) = self.delegated.values().next()?;
         let waits_long = self.delegated_since.is_some_and(|since| since.elapsed() > self.ctx.lease_ttl);
-        let event = delivery.event.as_ref().ok().filter(|_| self.in_flight.is_empty() || waits_long)?;
-        Some(event.subject.host.clone())
+        (self.in_flight.is_empty() || waits_long).then(|| job.event.subject.host.clone())
     }
 
     async fn load(&mut self, handle: &LeaseHandle) -> Result<(), WorkerError> {
@@ -244,6 +282,7 @@ impl<E: Effect> Worker for EffectWorker<E> {
             self.delegated.clear();
             self.delegated_since = None;
         }
+        self.retries = Retries::load(&self.ctx.log.timers(lease.partition, &lease.group).await?);
         self.lease = Some(handle.clone());
         self.inbox = Some(Inbox::new(self.ctx.log.clone(), lease, E::READS));
         Ok(())
@@ -262,7 +301,8 @@ impl<E: Effect> Worker for EffectWorker<E> {
             }
         }
         handled += self.enqueue_overdue() + self.read().await?;
-        let until = self.delegated.values().map(|(until, _)| *until).min();
+        let retries = self.retries.heads().filter(|retry| !self.is_taken(retry.event)).map(|retry| retry.due);
+        let until = self.delegated.values().map(|(until, _)| *until).chain(retries).min();
         if handled == 0 { Ok(Step::Idle { until }) } else { Ok(Step::Worked { handled, appended }) }
     }
 
@@ -302,26 +342,31 @@ impl<E: Effect> Worker for EffectWorker<E> {
     }
 }
 
-/// What a delivery asks of this process.
+/// An event that asks for the effect.
+struct Job {
+    event: Recorded,
+    origin: Origin,
+}
+
+/// What an event asks of this process.
 enum Asks {
     /// Nothing.
     Nothing,
-    /// An effect, in the queue of this subject.
-    ForEffect(Subject),
-    /// An effect on a host that another process serves: wait for that process until then.
+    /// The effect.
+    ForEffect,
+    /// The effect on a host that another process serves: wait for that process until then.
     Delegated { until: Timestamp },
 }
 
 /// # Errors
-/// When the event cannot be decoded, or the effect panics.
-fn classify<E: Effect>(effect: &E, delivery: &Delivery) -> Result<Asks, String> {
-    let event = delivery.event.as_ref().map_err(Clone::clone)?;
+/// When the effect panics.
+fn classify<E: Effect>(effect: &E, event: &Recorded) -> Result<Asks, String> {
     if event.event().is_none() {
         return Ok(Asks::Nothing);
     }
     caught("the effect", || match effect.wants(event).then(|| effect.delegated_until(event)) {
         None => Asks::Nothing,
-        Some(None) => Asks::ForEffect(event.subject.clone()),
+        Some(None) => Asks::ForEffect,
         Some(Some(until)) => Asks::Delegated { until },
     })
 }
