@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use serde::Serialize;
 
-use crate::{Action, Alert, Diagnosis, InvalidId, Observation, words::words};
+use crate::{Action, Alert, Diagnosis, InvalidId, Observation, Sample, words::words};
 
 /// An event of any family.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -19,10 +19,12 @@ pub enum Event {
     Action(Action),
     /// What people were notified of.
     Alert(Alert),
+    /// What the monitor measured.
+    Sample(Sample),
 }
 
 words! {
-    /// The families of events, in causal order; each is a stream of a partition.
+    /// The families of events; each is a stream of a partition. The first four are in causal order.
     pub enum Family {
         /// What the monitor saw.
         Observation = "observation" => "observations",
@@ -32,6 +34,8 @@ words! {
         Action = "action" => "actions",
         /// What people were notified of.
         Alert = "alert" => "alerts",
+        /// What the monitor measured.
+        Sample = "sample" => "samples",
     }
 
     /// The name of its stream: `observations`.
@@ -60,16 +64,21 @@ pub struct KindInfo {
 }
 
 impl KindInfo {
-    /// The kind with this full name, such as `observation.sampled`; none when only a later program knows it.
+    /// The kind with this full name, such as `sample.container`; none when only a later program knows it.
     pub fn find(kind: &str) -> Option<&'static Self> {
         let (family, name) = kind.split_once('.')?;
         Event::kinds().find(|info| info.name == name && info.family.name() == family)
     }
 
-    /// The full name, such as `observation.sampled`.
+    /// The full name, such as `sample.container`.
     pub fn kind(&self) -> String {
         format!("{}.{}", self.family, self.name)
     }
+}
+
+impl Family {
+    /// All but samples, which are many: for readers that need no measurements.
+    pub const WITHOUT_SAMPLES: [Self; 4] = [Self::Observation, Self::Diagnosis, Self::Action, Self::Alert];
 }
 
 impl fmt::Display for Family {
@@ -82,14 +91,15 @@ impl FromStr for Family {
     type Err = InvalidId;
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
-        Self::from_name(text).ok_or_else(|| InvalidId::new(text, "a family: observation, diagnosis, action or alert"))
+        Self::from_name(text)
+            .ok_or_else(|| InvalidId::new(text, "a family: observation, diagnosis, action, alert or sample"))
     }
 }
 
 impl Event {
     /// Every kind that this program knows.
     pub fn kinds() -> impl Iterator<Item = &'static KindInfo> {
-        Observation::KINDS.iter().chain(Diagnosis::KINDS).chain(Action::KINDS).chain(Alert::KINDS)
+        Observation::KINDS.iter().chain(Diagnosis::KINDS).chain(Action::KINDS).chain(Alert::KINDS).chain(Sample::KINDS)
     }
 
     fn info(&self) -> &'static KindInfo {
@@ -98,6 +108,7 @@ impl Event {
             Self::Diagnosis(event) => event.info(),
             Self::Action(event) => event.info(),
             Self::Alert(event) => event.info(),
+            Self::Sample(event) => event.info(),
         }
     }
 
@@ -106,7 +117,7 @@ impl Event {
         self.info().family
     }
 
-    /// Its name within the family, such as `sampled`.
+    /// Its name within the family, such as `container`.
     pub fn name(&self) -> &'static str {
         self.info().name
     }
@@ -116,7 +127,7 @@ impl Event {
         self.info().version
     }
 
-    /// Its full name, such as `observation.sampled`.
+    /// Its full name, such as `sample.container`.
     pub fn kind(&self) -> String {
         self.info().kind()
     }
@@ -127,7 +138,7 @@ impl Event {
     }
 }
 
-/// Whether an event of the kind with this full name (`observation.sampled`) advances the version of its subject.
+/// Whether an event of the kind with this full name (`sample.container`) advances the version of its subject.
 ///
 /// The answer holds for every version of a kind, as a kind never changes it. A kind that only a later program knows
 /// is taken to advance it, like every kind that is not marked as a measurement. That is the safe side: a fold that

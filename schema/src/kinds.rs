@@ -30,7 +30,7 @@ macro_rules! family {
                 match self { $( Self::$variant(_) => &$variant::KIND ),+ }
             }
 
-            /// The wire name within the family, such as `sampled`.
+            /// The wire name within the family, such as `container`.
             pub fn name(&self) -> &'static str {
                 self.info().name
             }

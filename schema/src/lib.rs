@@ -1,7 +1,7 @@
 //! The event schema of HemoStat: every event that can be on the log.
 //!
-//! Four families of events ([`Observation`], [`Diagnosis`], [`Action`], [`Alert`]), the ids and units that they are made
-//! of, and the codec between events and stream entries. Nothing here is async, reads a clock or decides anything:
+//! Five families of events ([`Observation`], [`Diagnosis`], [`Action`], [`Alert`], [`Sample`]), the ids and units that they
+//! are made of, and the codec between events and stream entries. Nothing here is async, reads a clock or decides anything:
 //! decisions are in `hemostat-core`, storage is in `hemostat-log`.
 
 pub mod action;
@@ -15,6 +15,7 @@ mod id;
 mod kinds;
 pub mod observation;
 mod recorded;
+pub mod sample;
 mod symptom;
 mod text;
 mod trace;
@@ -29,6 +30,7 @@ pub use id::{ContainerId, ContainerName, EventId, HostName, IncidentId, InvalidI
 pub use jiff::Timestamp;
 pub use observation::Observation;
 pub use recorded::{Body, Cause, NewEvent, Recorded};
+pub use sample::{Measurement, Sample};
 pub use text::{InvalidSpan, InvalidSwitch, RIGHT_SWITCH, parse_switch};
 pub use trace::TraceParent;
 pub use unit::{ByteCount, Confidence, OutOfRange, Percent, Span};

@@ -10,6 +10,7 @@ use crate::{
     container::{Exit, Facts, Health, Run, Vitals},
     examination::Examined,
     kinds::family,
+    sample,
     words::words,
 };
 
@@ -32,9 +33,9 @@ family! {
         Unpaused = "unpaused" @ 1,
         /// The status of the health check changed.
         HealthChanged = "health_changed" @ 1,
-        /// The resource usage of a container at one instant.
+        /// Written by earlier versions of HemoStat, which had no samples; see [`Event::measurement`](crate::Event::measurement).
         Sampled = "sampled" @ 1 measurement,
-        /// The disk usage of a container at one instant.
+        /// Written by earlier versions of HemoStat, as [`Sampled`](Self::Sampled).
         Stored = "stored" @ 1 measurement,
         /// A symptom began; recorded once, not at each poll.
         SymptomRaised = "symptom_raised" @ 2,
@@ -44,7 +45,7 @@ family! {
         SymptomCleared = "symptom_cleared" @ 2,
         /// The examination of a sick container before a remedy is executed.
         Examined = "examined" @ 1,
-        /// The usage of a disk of the host at one instant.
+        /// Written by earlier versions of HemoStat, as [`Sampled`](Self::Sampled).
         DiskMeasured = "disk_measured" @ 1 measurement,
         /// The Docker engine of a host is unreachable or hangs.
         EngineLost = "engine_lost" @ 1,
@@ -115,7 +116,7 @@ pub struct HealthChanged {
     pub to: Health,
 }
 
-/// The resource usage of a container at one instant.
+/// The resource usage of a container at one instant; earlier versions of HemoStat wrote it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
 pub struct Sampled {
@@ -123,48 +124,17 @@ pub struct Sampled {
     pub vitals: Vitals,
 }
 
-/// The disk usage of a container at one instant.
+/// The disk usage of a container at one instant; earlier versions of HemoStat wrote it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
-pub struct Stored {
-    /// The run that was measured.
-    pub target: Run,
-    /// The size of its writable layer.
-    pub writable: ByteCount,
-    /// Its volumes whose sizes are known.
-    pub volumes: Vec<VolumeSize>,
-}
+#[serde(transparent)]
+pub struct Stored(pub sample::Storage);
 
-/// The size of a volume.
+/// The usage of a disk of the host at one instant; earlier versions of HemoStat wrote it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(JsonSchema))]
-pub struct VolumeSize {
-    /// Its name.
-    pub name: String,
-    /// Its size.
-    pub size: ByteCount,
-}
-
-/// The usage of a disk of the host at one instant.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
-pub struct DiskMeasured {
-    /// The mount point, or a directory on the disk, such as `/var/lib/docker`.
-    pub path: String,
-    /// Its capacity.
-    pub size: ByteCount,
-    /// The space available to users other than root.
-    pub available: ByteCount,
-}
-
-impl DiskMeasured {
-    /// The used share of the capacity.
-    #[expect(clippy::cast_precision_loss, reason = "a percentage")]
-    pub fn used(&self) -> Percent {
-        let used = self.size.0.saturating_sub(self.available.0) as f64;
-        Percent::clamped(if self.size.0 == 0 { 0.0 } else { used / self.size.0 as f64 * 100.0 })
-    }
-}
+#[serde(transparent)]
+pub struct DiskMeasured(pub sample::Disk);
 
 words! {
     /// The severity of a symptom or alert.

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::{Event, EventId, Family, IncidentId, Subject, TraceParent};
+use crate::{Event, EventId, Family, IncidentId, Measurement, Subject, TraceParent};
 
 /// The cause of an event that is not on the log yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,6 +112,11 @@ impl Recorded {
         }
     }
 
+    /// What it measured; none if it is no measurement.
+    pub fn measurement(&self) -> Option<Measurement<'_>> {
+        self.event().and_then(Event::measurement)
+    }
+
     /// Its family.
     pub fn family(&self) -> Family {
         match &self.body {
@@ -120,7 +125,7 @@ impl Recorded {
         }
     }
 
-    /// Its full name, such as `observation.sampled`.
+    /// Its full name, such as `sample.container`.
     pub fn kind(&self) -> String {
         match &self.body {
             Body::Known(event) => event.kind(),

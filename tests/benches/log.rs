@@ -263,15 +263,15 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(move || work(RespConnection::connect(&socket)?)).await?
 }
 
-fn streams() -> [String; 4] {
-    Family::ALL.map(|family| format!("hemostat:{{{P}}}:{}", family.stream()))
+fn stream(family: Family) -> String {
+    format!("hemostat:{{{P}}}:{}", family.stream())
 }
 
 /// Events per second of bare XRANGE and decode.
 fn xrange(mut resp: RespConnection, size: usize) -> anyhow::Result<f64> {
     let began = Instant::now();
     let mut read = 0;
-    for stream in streams() {
+    for stream in Family::ALL.map(stream) {
         let mut from = "-".to_owned();
         loop {
             let page = resp.call(["XRANGE", &stream, &from, "+", "COUNT", PAGE])?;
@@ -287,12 +287,12 @@ fn xrange(mut resp: RespConnection, size: usize) -> anyhow::Result<f64> {
 
 /// Events per second of bare XREADGROUP, decode and XACK.
 fn xreadgroup(mut resp: RespConnection, size: usize) -> anyhow::Result<f64> {
-    let streams = streams();
+    let streams = Family::ALL.map(stream);
     for stream in &streams {
         resp.call(["XGROUP", "CREATE", stream, "bare", "0", "MKSTREAM"])?;
     }
     let read = ["XREADGROUP", "GROUP", "bare", "one", "COUNT", PAGE, "STREAMS"].into_iter();
-    let read: Vec<&str> = read.chain(streams.iter().map(String::as_str)).chain([">"; 4]).collect();
+    let read: Vec<&str> = read.chain(streams.iter().map(String::as_str)).chain([">"; Family::ALL.len()]).collect();
     let began = Instant::now();
     let (mut consumed, mut acks) = (0, 0);
     loop {
@@ -349,7 +349,7 @@ struct Echo;
 
 #[async_trait]
 impl Effect for Echo {
-    const READS: &'static [Family] = &[Family::Observation];
+    const READS: &'static [Family] = &[Family::Sample];
 
     fn group(&self) -> &str {
         "echo"
@@ -387,12 +387,12 @@ fn one_at_a_time(
     lease: &Lease,
 ) -> anyhow::Result<Vec<f64>> {
     let load = EventGenerator::new("docker-1", CONTAINERS);
-    let [.., alerts] = streams();
+    let alerts = stream(Family::Alert);
     let (mut took, mut last) = (vec![], "0-0".to_owned());
     for n in 0..SINGLES + CONTAINERS {
         std::thread::sleep(QUIET);
         let events = load.batch(0, 1);
-        ensure!(matches!(&events[0].event, event if event.kind() == "observation.sampled"), "not a sample");
+        ensure!(matches!(&events[0].event, event if event.kind() == "sample.container"), "not a sample");
         let commit = Commit { seq: Some(n as u64 + 1), events, ..Commit::new(lease.clone()) };
         let began = Instant::now();
         runtime.block_on(log.commit(&commit))?;

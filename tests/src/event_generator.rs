@@ -6,7 +6,8 @@ use hemostat_schema::{
     action::{Refusal, Refused, Remedy},
     container::{Facts, Health, Limits, RestartPolicy, Run, State, Vitals},
     diagnosis::{Method, Reached, Verdict},
-    observation::{Cleared, Evidence, Sampled, Seen, Severity, Symptom, SymptomCleared, SymptomRaised, Trend},
+    observation::{Cleared, Evidence, Seen, Severity, Symptom, SymptomCleared, SymptomRaised, Trend},
+    sample::Container,
 };
 
 /// Generates the events of one host.
@@ -52,7 +53,7 @@ impl EventGenerator {
                 number,
                 SymptomCleared { symptom: Symptom::MemoryHigh, why: Cleared::Well, stood: Span::from_secs(95) },
             ),
-            _ => self.event(number, number, Sampled { vitals: vitals(number) }),
+            _ => self.event(number, number, Container { vitals: vitals(number), holds: Span::ZERO }),
         }
     }
 

@@ -39,7 +39,7 @@ pub struct Alerting;
 impl Decider for Alerting {
     const GROUP: &'static str = "raise";
     const VERSION: u16 = 1;
-    const READS: &'static [Family] = &[Family::Observation, Family::Diagnosis, Family::Action, Family::Alert];
+    const READS: &'static [Family] = &Family::WITHOUT_SAMPLES;
     type State = State;
     type Shared = ();
     type Policy = Policy;

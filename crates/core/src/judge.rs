@@ -12,7 +12,7 @@
 //! it.
 
 use hemostat_schema::{
-    Action, Event, EventId, Family, IncidentId, NewEvent, Observation, Recorded, Span, Subject, Timestamp,
+    Action, Event, EventId, Family, IncidentId, Measurement, NewEvent, Observation, Recorded, Span, Subject, Timestamp,
     action::{Outcome, Remedy, Verified},
     container::{ExitBy, Health, Run, Vitals},
     observation::Symptom,
@@ -92,7 +92,7 @@ enum Assessment {
 impl Decider for Judge {
     const GROUP: &'static str = "judge";
     const VERSION: u16 = 1;
-    const READS: &'static [Family] = &[Family::Observation, Family::Action];
+    const READS: &'static [Family] = &[Family::Observation, Family::Action, Family::Sample];
     type State = State;
     type Shared = Shared;
     type Policy = Policy;
@@ -102,13 +102,22 @@ impl Decider for Judge {
             return;
         }
         state.condition.evolve(event);
+        if let (Some(open), Some(Measurement::Container(vitals))) = (&mut state.open, event.measurement()) {
+            open.vitals = Some(*vitals);
+        }
         match event.event() {
             Some(Event::Observation(seen)) => {
                 if let Some(lost) = lifecycle::engine_lost(seen) {
                     shared.engine_lost = lost;
                 }
                 if let Some(open) = &mut state.open {
+                    open.observed = true;
                     open.observe(seen);
+                }
+            }
+            Some(Event::Sample(_)) => {
+                if let Some(open) = &mut state.open {
+                    open.observed = true;
                 }
             }
             Some(Event::Action(action)) => state.act(event, action),
@@ -124,7 +133,9 @@ impl Decider for Judge {
             (Trigger::Event(_), Some(Event::Action(action))) => evaluation.action(action),
             (Trigger::Event(_), Some(Event::Observation(Observation::Sampled(_)))) => Decision::nothing(),
             (Trigger::Event(_), Some(Event::Observation(_))) => evaluation.evaluate(),
-            (Trigger::Event(_), Some(Event::Diagnosis(_) | Event::Alert(_)) | None) => Decision::nothing(),
+            (Trigger::Event(_), Some(Event::Diagnosis(_) | Event::Alert(_) | Event::Sample(_)) | None) => {
+                Decision::nothing()
+            }
         }
     }
 }
@@ -174,7 +185,6 @@ impl State {
 
 impl OpenAction {
     fn observe(&mut self, seen: &Observation) {
-        self.observed = true;
         match seen {
             Observation::HealthChanged(changed) if changed.to == Health::Unhealthy && self.led_to(&changed.target) => {
                 self.setback = Some("its health check fails again".into());
@@ -188,13 +198,13 @@ impl OpenAction {
                 }
             },
             Observation::Started(_) => self.vitals = None,
-            Observation::Sampled(sampled) => self.vitals = Some(sampled.vitals),
             Observation::HealthChanged(_)
             | Observation::Exited(_)
             | Observation::Seen(_)
             | Observation::Removed(_)
             | Observation::Paused(_)
             | Observation::Unpaused(_)
+            | Observation::Sampled(_)
             | Observation::Stored(_)
             | Observation::Examined(_)
             | Observation::DiskMeasured(_)

@@ -1,7 +1,7 @@
-//! What the monitor sees of one container becomes observations, and the faults in it become symptoms.
+//! What the monitor sees of one container becomes observations and samples, and the faults in it become symptoms.
 //!
 //! ```text
-//! inspect, Docker events, samples, time ──► observe ──► seen, started, exited, sampled …
+//! inspect, Docker events, samples, time ──► observe ──► seen, started, exited, … samples
 //!                                              │
 //!                                              └──────► symptom raised ──► worsened ──► cleared
 //! ```
@@ -19,12 +19,12 @@
 //! open.
 
 use hemostat_schema::{
-    Cause, IncidentId, NewEvent, Observation, Span, Subject, Timestamp,
+    Cause, Event, IncidentId, NewEvent, Observation, Span, Subject, Timestamp,
     container::{Exit, ExitBy, Facts, Health, Run, State as Life, Vitals},
     observation::{
-        DiskMeasured, Evidence, Exited, HealthChanged, Paused, Removed, Sampled, Seen, Severity, Started, Stored,
-        Symptom, SymptomCleared, Unpaused,
+        Evidence, Exited, HealthChanged, Paused, Removed, Seen, Severity, Started, Symptom, SymptomCleared, Unpaused,
     },
+    sample,
 };
 
 use crate::policy::Policy;
@@ -73,9 +73,9 @@ pub enum ObservationInput {
     /// Its disk usage.
     Stored {
         /// How much it keeps.
-        stored: Stored,
+        stored: sample::Storage,
         /// The disk, if the monitor can see it.
-        disk: Option<DiskMeasured>,
+        disk: Option<sample::Disk>,
         /// Whether no other container of the host keeps more.
         largest: bool,
     },
@@ -138,19 +138,19 @@ impl Observer<'_> {
         match input {
             ObservationInput::Facts(_) | ObservationInput::Tick => {}
             ObservationInput::Started(next) if next.id == target.id && next.started_at > target.started_at => {
-                self.fact(Observation::Started(Started { target: next }));
+                self.fact(Started { target: next });
             }
             ObservationInput::Started(_) => {}
             ObservationInput::Exited(ended, exit) if ended == target && is_up(known) => {
-                self.fact(Observation::Exited(Exited { target: ended, exit }));
+                self.fact(Exited { target: ended, exit });
             }
             ObservationInput::Exited(..) => {}
             ObservationInput::Paused if known.state == Life::Running => {
-                self.fact(Observation::Paused(Paused { target }));
+                self.fact(Paused { target });
             }
             ObservationInput::Paused => {}
             ObservationInput::Unpaused if known.state == Life::Paused => {
-                self.fact(Observation::Unpaused(Unpaused { target }));
+                self.fact(Unpaused { target });
             }
             ObservationInput::Unpaused => {}
             ObservationInput::Health(to) => self.health(to),
@@ -171,24 +171,24 @@ impl Observer<'_> {
     /// Infers what must have happened since, and emits that; emits the facts themselves only where they still differ.
     fn inspected(&mut self, mut facts: Facts) {
         let Some(known) = self.state.facts.clone() else {
-            return self.fact(Observation::Seen(Seen { facts }));
+            return self.fact(Seen { facts });
         };
         if known.id != facts.id {
             self.removed(known.target());
-            return self.fact(Observation::Seen(Seen { facts }));
+            return self.fact(Seen { facts });
         }
         let target = facts.target();
         if facts.started_at > known.started_at {
-            self.fact(Observation::Started(Started { target: target.clone() }));
+            self.fact(Started { target: target.clone() });
         }
         if let (Some(exit), Some(true), Life::Exited | Life::Dead | Life::Restarting) =
             (facts.exit, self.state.facts.as_ref().map(is_up), facts.state)
         {
-            self.fact(Observation::Exited(Exited { target: target.clone(), exit }));
+            self.fact(Exited { target: target.clone(), exit });
         }
         match (self.state.facts.as_ref().map(|known| known.state), facts.state) {
-            (Some(Life::Running), Life::Paused) => self.fact(Observation::Paused(Paused { target })),
-            (Some(Life::Paused), Life::Running) => self.fact(Observation::Unpaused(Unpaused { target })),
+            (Some(Life::Running), Life::Paused) => self.fact(Paused { target }),
+            (Some(Life::Paused), Life::Running) => self.fact(Unpaused { target }),
             _ => {}
         }
         self.health(facts.health);
@@ -202,7 +202,7 @@ impl Observer<'_> {
             facts.exit = known.exit;
         }
         if *known != facts {
-            self.fact(Observation::Seen(Seen { facts }));
+            self.fact(Seen { facts });
         }
     }
 
@@ -211,7 +211,7 @@ impl Observer<'_> {
         let from = known.health;
         if from != to && from != Health::None && to != Health::None && is_up(known) {
             let target = known.target();
-            self.fact(Observation::HealthChanged(HealthChanged { target, from, to }));
+            self.fact(HealthChanged { target, from, to });
         }
     }
 
@@ -221,16 +221,16 @@ impl Observer<'_> {
         self.state.signals.add(self.at, &vitals, started, &container, &self.policy.sensitivity);
         let due = self.state.sampled_at.is_none_or(|last| is_slot(spread, last, self.at, self.policy.sample_every));
         if due || self.changes(Change::rests_on_samples) {
-            self.fact(Observation::Sampled(Sampled { vitals }));
+            self.fact(sample::Container { vitals, holds: self.policy.sample_every });
         }
     }
 
-    fn stored(&mut self, stored: Stored, disk: Option<DiskMeasured>, largest: bool) {
+    fn stored(&mut self, stored: sample::Storage, disk: Option<sample::Disk>, largest: bool) {
         self.state.signals.storage.add(self.at, &stored, disk, largest);
         let recorded = self.state.stored.as_ref().map(storage::total_size);
         let is_news = recorded.is_none_or(|size| storage::is_notable(size, storage::total_size(&stored)));
         if is_news || self.changes(|change| change.symptom() == Symptom::DiskFilling) {
-            self.fact(Observation::Stored(stored));
+            self.fact(stored);
         }
     }
 
@@ -241,7 +241,7 @@ impl Observer<'_> {
     }
 
     fn removed(&mut self, target: Run) {
-        self.fact(Observation::Removed(Removed { target }));
+        self.fact(Removed { target });
         self.settle(None);
     }
 
@@ -269,7 +269,7 @@ impl Observer<'_> {
             };
             let begun = || Some(IncidentId::begun(self.subject, self.at));
             let incident = if opens_incident { self.incident().or_else(begun) } else { None };
-            self.push(change, incident, cause);
+            self.push(Event::Observation(change), incident, cause);
         }
     }
 
@@ -282,21 +282,14 @@ impl Observer<'_> {
         }
     }
 
-    fn fact(&mut self, seen: Observation) {
+    fn fact(&mut self, seen: impl Into<Event>) {
         self.last_fact = Some(self.events.len());
-        self.push(seen, self.incident(), None);
+        self.push(seen.into(), self.incident(), None);
     }
 
-    fn push(&mut self, seen: Observation, incident: Option<IncidentId>, cause: Option<Cause>) {
-        self.state.evolve(self.at, incident.as_ref(), &seen);
-        self.events.push(NewEvent {
-            subject: self.subject.clone(),
-            at: self.at,
-            incident,
-            cause,
-            trace: None,
-            event: hemostat_schema::Event::Observation(seen),
-        });
+    fn push(&mut self, event: Event, incident: Option<IncidentId>, cause: Option<Cause>) {
+        self.state.evolve(self.at, incident.as_ref(), &event);
+        self.events.push(NewEvent { subject: self.subject.clone(), at: self.at, incident, cause, trace: None, event });
     }
 
     /// The incident that an event belongs to now: the open one, or one that ended within the stabilisation time.

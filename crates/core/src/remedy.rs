@@ -50,7 +50,7 @@ pub struct Authorisation;
 impl Decider for Authorisation {
     const GROUP: &'static str = "authorise";
     const VERSION: u16 = 1;
-    const READS: &'static [Family] = &[Family::Observation, Family::Diagnosis, Family::Action];
+    const READS: &'static [Family] = &[Family::Observation, Family::Diagnosis, Family::Action, Family::Sample];
     type State = State;
     type Shared = Shared;
     type Policy = Policy;
@@ -72,7 +72,7 @@ impl Decider for Authorisation {
                 },
                 Some(Event::Action(action)) => evaluation.action(recorded, action),
                 Some(Event::Observation(seen)) => evaluation.observation(recorded, seen),
-                Some(Event::Diagnosis(_) | Event::Alert(_)) | None => Decision::nothing(),
+                Some(Event::Diagnosis(_) | Event::Alert(_) | Event::Sample(_)) | None => Decision::nothing(),
             },
         }
     }

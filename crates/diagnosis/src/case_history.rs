@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use hemostat_schema::{
-    Action, Diagnosis, Event, EventId, IncidentId, Observation, Recorded, Span, Timestamp,
+    Action, Diagnosis, Event, EventId, IncidentId, Measurement, Observation, Recorded, Span, Timestamp,
     action::{Authorised, Remedy, Verified},
     container::{Health, Vitals},
     diagnosis::{Method, Part, Reached},
@@ -100,12 +100,15 @@ impl CaseHistory {
 
     fn apply(&mut self, event: &Recorded) {
         self.condition.evolve(event);
+        if let (true, Some(Measurement::Container(vitals))) = (self.has_incident(), event.measurement()) {
+            self.vitals = Some(*vitals);
+        }
         match event.event() {
             Some(Event::Observation(seen)) => self.observe(event, seen),
             Some(Event::Action(Action::Authorised(intent))) if !intent.dry_run => self.record_attempt(event, intent),
             Some(Event::Action(Action::Verified(verdict))) => self.record_outcome(event, verdict),
             Some(Event::Diagnosis(diagnosis)) => self.record_diagnosis(event.id, diagnosis),
-            Some(Event::Action(_) | Event::Alert(_)) | None => {}
+            Some(Event::Action(_) | Event::Alert(_) | Event::Sample(_)) | None => {}
         }
         self.was_healthy |= self.condition.health() == Some(Health::Healthy);
         if !self.has_incident() {
@@ -115,7 +118,6 @@ impl CaseHistory {
 
     fn observe(&mut self, event: &Recorded, seen: &Observation) {
         match seen {
-            Observation::Sampled(sampled) if self.has_incident() => self.vitals = Some(sampled.vitals),
             Observation::Started(_) => (self.vitals, self.was_healthy) = (None, false),
             Observation::Removed(_) => self.was_healthy = false,
             Observation::Examined(examined) => {

@@ -9,9 +9,10 @@ use hemostat_schema::{
         Verdict::{Sick, Unclear},
     },
     observation::{
-        Cleared, Evidence, Exited, Paused, Removed, Sampled, Seen, Severity, Symptom, SymptomCleared, SymptomRaised,
+        Cleared, Evidence, Exited, Paused, Removed, Seen, Severity, Symptom, SymptomCleared, SymptomRaised,
         SymptomWorsened, Trend,
     },
+    sample,
 };
 
 use crate::{case_history::CaseHistory, conclude::rule_of, host_health::HostHealth, rules::SETTLING, triage::Triage};
@@ -59,7 +60,7 @@ fn looping() -> SymptomRaised {
 }
 
 fn used(second: i64, cpu: f64, memory: f64) -> NewEvent {
-    event(second, Sampled { vitals: vitals(cpu, memory, 1) })
+    event(second, sample::Container { vitals: vitals(cpu, memory, 1), holds: Span::ZERO })
 }
 
 fn verified(outcome: Outcome) -> Verified {

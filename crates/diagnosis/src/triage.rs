@@ -38,7 +38,7 @@ pub struct Triage;
 impl Decider for Triage {
     const GROUP: &'static str = "triage";
     const VERSION: u16 = 2;
-    const READS: &'static [Family] = &[Family::Observation, Family::Diagnosis, Family::Action];
+    const READS: &'static [Family] = &[Family::Observation, Family::Diagnosis, Family::Action, Family::Sample];
     type State = CaseHistory;
     type Shared = HostHealth;
     type Policy = Policy;
@@ -113,8 +113,8 @@ fn reason_to_evaluate(history: &CaseHistory, event: &Recorded) -> Option<Reason>
             let may_change = |last: &&LastDiagnosis| last.examination.is_none() || last.remedy.is_none();
             history.last.as_ref().filter(may_change).map(|_| Recheck)
         }
-        // These two rules wait for the next observation.
-        Event::Observation(_) => {
+        // These two rules wait for the next observation or sample.
+        Event::Observation(_) | Event::Sample(_) => {
             history.last.as_ref().filter(|last| [SETTLING, EASING].contains(&last.rule.as_str())).map(|_| Recheck)
         }
         Event::Action(_) | Event::Diagnosis(_) | Event::Alert(_) => None,

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use hemostat_schema::{ByteCount, ContainerId, observation::VolumeSize};
+use hemostat_schema::{ByteCount, ContainerId, sample::VolumeSize};
 use serde::Deserialize;
 
 /// The disk usage of one container.

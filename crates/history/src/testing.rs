@@ -19,9 +19,9 @@ use hemostat_schema::{
     container::{Exit, ExitBy, Facts, Health, Run, Vitals},
     diagnosis::{Method, OpinionSought, Part, Reached, Verdict},
     observation::{
-        Cleared, Evidence, Exited, HealthChanged, Sampled, Seen, Severity, Started, Symptom, SymptomCleared,
-        SymptomRaised,
+        Cleared, Evidence, Exited, HealthChanged, Seen, Severity, Started, Symptom, SymptomCleared, SymptomRaised,
     },
+    sample::Container,
 };
 use serde_json::Value;
 
@@ -92,7 +92,11 @@ impl Deciders {
         for (n, patient) in (1..).zip(&mut self.patients) {
             if plan.sample_every.after(patient.sampled) <= now {
                 patient.sampled = now;
-                self.simulation.append(NewEvent::new(patient.subject.clone(), now, Sampled { vitals: vitals() }));
+                self.simulation.append(NewEvent::new(
+                    patient.subject.clone(),
+                    now,
+                    Container { vitals: vitals(), holds: Span::ZERO },
+                ));
             }
             let due = plan.ill_every.times((patient.illnesses + 1) * n).after(began);
             if due <= now && patient.ill.is_none() {

@@ -10,7 +10,9 @@ use hemostat_history::{
     select::{PageLimits, page},
 };
 use hemostat_log::{Commit, Log as _, MemoryLog, Order};
-use hemostat_schema::{ContainerName, EventId, Family, HostName, NewEvent, Partition, Subject, observation::Sampled};
+use hemostat_schema::{
+    ContainerName, EventId, Family, HostName, NewEvent, Partition, Span, Subject, sample::Container,
+};
 use proptest::prelude::*;
 
 /// A log of events of these hosts, containers and families, and their ids in order.
@@ -115,7 +117,7 @@ async fn an_entry_that_cannot_be_decoded_is_on_the_page_if_its_kind_and_subject_
 async fn measurements_can_be_left_out() {
     let (log, _) = logged(1, &[(0, 0, true)]).await;
     let lease = log.acquire(Partition(0), "test", "me", Duration::from_secs(9)).await.unwrap().unwrap();
-    let sampled = testing::event(1, Sampled { vitals: testing::vitals(50.0, 50.0, 1) });
+    let sampled = testing::event(1, Container { vitals: testing::vitals(50.0, 50.0, 1), holds: Span::ZERO });
     log.commit(&Commit { events: vec![sampled], ..Commit::new(lease) }).await.unwrap();
     let limits = PageLimits { found: 10, scanned: 20, chunk: 7 };
     for (notable_only, found) in [(false, 2), (true, 1)] {

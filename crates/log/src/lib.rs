@@ -5,10 +5,10 @@
 //! client, and nothing in this crate knows what an event means.
 //!
 //! ```text
-//!                 ┌──────── partition p: one clock, one total order of ids ────────┐
-//!   commit ──────►│ observations   diagnoses   actions   alerts │versions rows tmrs│
-//!   (fenced,      └───────┬──────────┬───────────┬────────┬─────┴─────────┬────────┘
-//!    atomic)              └──────────┴─ merged ──┴────────┘               │
+//!                 ┌──────── partition p: one clock, one total order of ids ─────────────┐
+//!   commit ──────►│ observations  diagnoses  actions  alerts  samples │versions rows tmrs│
+//!   (fenced,      └───────┬──────────┬──────────┬────────┬───────┬────┴─────────┬────────┘
+//!    atomic)              └──────────┴─ merged ─┴────────┴───────┘              │
 //!                                  by id: Inbox (a group's), read (anybody's)   rows, timers
 //! ```
 

@@ -12,9 +12,9 @@ async fn a_log_is_migrated_once() {
     assert!(matches!(early, Error::NotMigrated { .. }), "{early:?}");
     assert!(early.to_string().contains("hemostat migrate"), "{early}");
     let applied = migrate(&server.options()).await.unwrap();
-    assert_eq!(applied.iter().map(|one| &*one.name).collect::<Vec<_>>(), ["0001_log", "0002_history"]);
+    assert_eq!(applied.iter().map(|one| &*one.name).collect::<Vec<_>>(), ["0001_log", "0002_history", "0003_samples"]);
     assert_eq!(migrate(&server.options()).await.unwrap(), []);
-    for stream in ["observations", "diagnoses", "actions", "alerts"] {
+    for stream in ["observations", "diagnoses", "actions", "alerts", "samples"] {
         assert_eq!(server.cli(&["TYPE", &format!("hemostat:{{0}}:{stream}")]), "stream");
     }
     assert_eq!(RedisLog::connect(&server.options()).await.unwrap().partitions(), 1);
@@ -26,7 +26,7 @@ async fn concurrent_migrations_apply_each_step_once() {
     let server = Server::spawn();
     let options = server.options();
     let applied = futures::future::try_join_all((0..6).map(|_| migrate(&options))).await.unwrap();
-    assert_eq!(applied.into_iter().flatten().count(), 2);
+    assert_eq!(applied.into_iter().flatten().count(), 3);
 }
 
 #[tokio::test]
@@ -52,9 +52,9 @@ async fn a_log_of_a_later_or_another_program_is_refused() {
         assert_eq!(errors[0], errors[1]);
         errors[0].clone()
     };
-    server.cli(&["HSET", "hemostat:meta", "0003_later", "sum"]);
-    assert!(matches!(refused().await, Error::TooNew { migration, .. } if migration == "0003_later"));
-    server.cli(&["HDEL", "hemostat:meta", "0003_later"]);
+    server.cli(&["HSET", "hemostat:meta", "0004_later", "sum"]);
+    assert!(matches!(refused().await, Error::TooNew { migration, .. } if migration == "0004_later"));
+    server.cli(&["HDEL", "hemostat:meta", "0004_later"]);
     server.cli(&["HSET", "hemostat:meta", "0001_log", "another sum"]);
     assert!(matches!(refused().await, Error::Diverged { migration, .. } if migration == "0001_log"));
 }
@@ -79,7 +79,7 @@ async fn an_interrupted_migration_is_repeated_idempotently() {
     let mine = hemostat_log::testing::events::lease(&log, "g", "me").await;
     let event = hemostat_log::testing::events::event(hemostat_schema::Family::Action, "a", "x");
     let id = log.commit(&hemostat_log::testing::events::of(&mine, [event])).await.unwrap()[0];
-    server.cli(&["HDEL", "hemostat:meta", "0002_history"]);
+    server.cli(&["HDEL", "hemostat:meta", "0003_samples"]);
     assert_eq!(migrate(&server.options()).await.unwrap().len(), 1);
     assert_eq!(log.clock(id.partition).await.unwrap(), id);
     assert!(log.get(id).await.unwrap().is_some());
@@ -91,7 +91,7 @@ async fn a_plan_lists_the_missing_migrations_and_changes_nothing() {
     let options = server.options().partitions(Some(3));
     let fresh = plan(&options).await.unwrap();
     let missing = |name: &str| Step::Missing { name: name.to_owned() };
-    assert_eq!(fresh.steps, [missing("0001_log"), missing("0002_history")]);
+    assert_eq!(fresh.steps, [missing("0001_log"), missing("0002_history"), missing("0003_samples")]);
     assert_eq!((fresh.partitions, fresh.wanted, fresh.is_empty()), (None, 3, false));
     assert_eq!((server.cli(&["DBSIZE"]), server.cli(&["FUNCTION", "LIST"])), ("0".to_owned(), String::new()));
 
@@ -102,12 +102,13 @@ async fn a_plan_lists_the_missing_migrations_and_changes_nothing() {
         assert!(matches!(step, Step::Applied { at: Some(_), .. }), "{step:?}");
     }
     // A log at the level of the step before.
-    server.cli(&["HDEL", "hemostat:meta", "0002_history"]);
+    server.cli(&["HDEL", "hemostat:meta", "0003_samples"]);
     server.cli(&["DEL", "hemostat:migrated"]);
     let half = plan(&options).await.unwrap();
-    assert_eq!(half.steps, [Step::Applied { name: "0001_log".into(), at: None }, missing("0002_history")]);
+    let applied = |name: &str| Step::Applied { name: name.to_owned(), at: None };
+    assert_eq!(half.steps, [applied("0001_log"), applied("0002_history"), missing("0003_samples")]);
     let applied = migrate(&options).await.unwrap();
-    assert_eq!(applied.iter().map(|one| &*one.name).collect::<Vec<_>>(), ["0002_history"]);
+    assert_eq!(applied.iter().map(|one| &*one.name).collect::<Vec<_>>(), ["0003_samples"]);
 }
 
 #[tokio::test]
@@ -128,7 +129,7 @@ async fn groups_of_views_that_now_read_by_offset_are_removed() {
     for group in ["containers.1", "judge"] {
         server.cli(&["XGROUP", "CREATE", "hemostat:{0}:actions", group, "0"]);
     }
-    server.cli(&["HDEL", "hemostat:meta", "0002_history"]);
+    server.cli(&["HDEL", "hemostat:meta", "0002_history", "0003_samples"]);
     migrate(&server.options()).await.unwrap();
     let left = server.cli(&["XINFO", "GROUPS", "hemostat:{0}:actions"]);
     assert!(left.contains("judge") && !left.contains("containers.1"), "{left}");

@@ -17,6 +17,7 @@ pub(crate) fn record(events: &[NewEvent]) {
             Event::Diagnosis(concluded) => diagnosis(concluded),
             Event::Action(done) => action(done),
             Event::Alert(sent) => alert(sent),
+            Event::Sample(_) => {}
         }
     }
 }

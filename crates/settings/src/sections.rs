@@ -80,15 +80,17 @@ section! {
 section! {
     /// How long events stay in Redis; "0s" keeps them for ever.
     Retention {
-        /// What HemoStat observed: samples, state changes, symptoms.
-        observations: Span = Span::from_secs(DAY), "retention.observations";
+        /// What HemoStat observed: state changes, symptoms, examinations.
+        observations: Span = Span::from_secs(90 * DAY), "retention.observations";
         /// What HemoStat diagnosed.
         diagnoses: Span = Span::from_secs(90 * DAY), "retention.diagnoses";
         /// What HemoStat decided and did.
         actions: Span = Span::from_secs(90 * DAY), "retention.actions";
         /// Alerts and their delivery.
         alerts: Span = Span::from_secs(90 * DAY), "retention.alerts";
-        /// Maximum number of events of each of the four kinds in each partition; 0 sets no limit.
+        /// What HemoStat measured: resource usage of containers and disks.
+        samples: Span = Span::from_secs(DAY), "retention.samples";
+        /// Maximum number of events of each of the five kinds in each partition; 0 sets no limit.
         max_events: u32 = 0, "retention.max_events";
         /// Whether events are deleted that no archive has. They are then lost. Without it and without an archive, Redis
         /// keeps everything.

@@ -9,6 +9,7 @@ use hemostat_schema::{
     diagnosis::{self, Exhibit, Method, Part, Trouble, Usage, Verdict},
     examination::{Change, Changed, Check, Examined, Line, Process, Relation, Relative, Sample, Stream},
     observation::{self, Cleared, Evidence, Severity, Symptom, Trend},
+    sample,
 };
 
 fn at(ms: i64) -> Timestamp {
@@ -153,7 +154,7 @@ fn usage() -> Usage {
 
 /// One event of each kind, in the order of the families.
 pub(crate) fn examples() -> Vec<NewEvent> {
-    let events: Vec<Event> = [observations(), diagnoses(), actions(), alerts()].concat();
+    let events: Vec<Event> = [observations(), diagnoses(), actions(), alerts(), samples()].concat();
     let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().ok();
     let story = |(n, event): (i64, Event)| NewEvent {
         subject: subject(),
@@ -164,6 +165,22 @@ pub(crate) fn examples() -> Vec<NewEvent> {
         event,
     };
     (0..).zip(events).map(story).collect()
+}
+
+fn storage() -> sample::Storage {
+    sample::Storage {
+        target: run(),
+        writable: ByteCount(12 << 20),
+        volumes: vec![sample::VolumeSize { name: "shop_data".into(), size: ByteCount(3 << 30) }],
+    }
+}
+
+fn disk() -> sample::Disk {
+    sample::Disk { path: "/var/lib/docker".into(), size: ByteCount(100 << 30), available: ByteCount(7 << 30) }
+}
+
+fn samples() -> Vec<Event> {
+    vec![sample::Container { vitals: vitals(), holds: Span::from_secs(300) }.into(), storage().into(), disk().into()]
 }
 
 fn observations() -> Vec<Event> {
@@ -177,12 +194,7 @@ fn observations() -> Vec<Event> {
         observation::Unpaused { target: target.clone() }.into(),
         observation::HealthChanged { target: target.clone(), from: Health::Starting, to: Health::Unhealthy }.into(),
         observation::Sampled { vitals: vitals() }.into(),
-        observation::Stored {
-            target: target.clone(),
-            writable: ByteCount(12 << 20),
-            volumes: vec![observation::VolumeSize { name: "shop_data".into(), size: ByteCount(3 << 30) }],
-        }
-        .into(),
+        observation::Stored(storage()).into(),
         observation::SymptomRaised {
             symptom: Symptom::MemoryLeak,
             severity: Severity::High,
@@ -212,12 +224,7 @@ fn observations() -> Vec<Event> {
         }
         .into(),
         examined().into(),
-        observation::DiskMeasured {
-            path: "/var/lib/docker".into(),
-            size: ByteCount(100 << 30),
-            available: ByteCount(7 << 30),
-        }
-        .into(),
+        observation::DiskMeasured(disk()).into(),
         observation::EngineLost { error: "connection refused".into() }.into(),
         observation::EngineFound {
             version: "27.3.1".into(),

@@ -10,6 +10,7 @@ use hemostat_schema::{
     diagnosis::{self, Exhibit, Method, Part, Trouble, Usage, Verdict},
     examination::{Change, Changed, Check, Examined, Line, Process, Relation, Relative, Sample, Stream},
     observation::{self, Cleared, Evidence, Resource, Severity, Symptom, Trend},
+    sample,
 };
 use proptest::{option, prelude::*, sample::select};
 
@@ -250,7 +251,7 @@ fn examined() -> impl Strategy<Value = Examined> {
 }
 
 fn observation() -> BoxedStrategy<Event> {
-    use observation::{DiskMeasured, Exited, HealthChanged, Removed, Sampled, Seen, Started, Stored, VolumeSize};
+    use observation::{DiskMeasured, Exited, HealthChanged, Removed, Sampled, Seen, Started, Stored};
     use observation::{SymptomCleared, SymptomRaised, SymptomWorsened};
     let why = select(vec![Cleared::Well, Cleared::Stopped, Cleared::Removed]);
     prop_oneof![
@@ -260,13 +261,9 @@ fn observation() -> BoxedStrategy<Event> {
         (target(), exit()).prop_map(|(target, exit)| Exited { target, exit }.into()),
         (target(), health(), health()).prop_map(|(target, from, to)| HealthChanged { target, from, to }.into()),
         vitals().prop_map(|vitals| Sampled { vitals }.into()),
+        storage().prop_map(|measured| Stored(measured).into()),
+        disk().prop_map(|measured| DiskMeasured(measured).into()),
         examined().prop_map(Into::into),
-        (any::<String>(), bytes(), bytes())
-            .prop_map(|(path, size, available)| DiskMeasured { path, size, available }.into()),
-        (target(), bytes(), option::of((any::<String>(), bytes()))).prop_map(|(target, writable, volume)| {
-            let volumes = volume.into_iter().map(|(name, size)| VolumeSize { name, size }).collect();
-            Stored { target, writable, volumes }.into()
-        }),
         (symptom(), severity(), time(), target(), evidence()).prop_map(
             |(symptom, severity, since, target, evidence)| {
                 SymptomRaised { symptom, severity, since, target, evidence }.into()
@@ -278,6 +275,25 @@ fn observation() -> BoxedStrategy<Event> {
         (symptom(), why, span()).prop_map(|(symptom, why, stood)| SymptomCleared { symptom, why, stood }.into()),
     ]
     .boxed()
+}
+
+fn container() -> impl Strategy<Value = sample::Container> {
+    (vitals(), span()).prop_map(|(vitals, holds)| sample::Container { vitals, holds })
+}
+
+fn storage() -> impl Strategy<Value = sample::Storage> {
+    (target(), bytes(), option::of((any::<String>(), bytes()))).prop_map(|(target, writable, volume)| {
+        let volumes = volume.into_iter().map(|(name, size)| sample::VolumeSize { name, size }).collect();
+        sample::Storage { target, writable, volumes }
+    })
+}
+
+fn disk() -> impl Strategy<Value = sample::Disk> {
+    (any::<String>(), bytes(), bytes()).prop_map(|(path, size, available)| sample::Disk { path, size, available })
+}
+
+fn measured() -> BoxedStrategy<Event> {
+    prop_oneof![container().prop_map_into(), storage().prop_map_into(), disk().prop_map_into()].boxed()
 }
 
 fn remedy() -> impl Strategy<Value = Remedy> + Clone {
@@ -471,7 +487,7 @@ fn alert() -> BoxedStrategy<Event> {
 }
 
 fn new_event() -> impl Strategy<Value = NewEvent> {
-    let event = prop_oneof![observation(), diagnosis(), action(), alert()];
+    let event = prop_oneof![observation(), diagnosis(), action(), alert(), measured()];
     let subject =
         "[a-z][a-z0-9.-]{0,20}(/[a-zA-Z0-9][a-zA-Z0-9_.-]{0,40})?".prop_map(|text| text.parse::<Subject>().unwrap());
     let trace =

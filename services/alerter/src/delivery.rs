@@ -35,7 +35,7 @@ impl Effect for DeliverAlerts {
                 Alert::Raised(_) | Alert::Escalated(_) | Alert::Resolved(_) | Alert::Tested(_) => true,
                 Alert::Suppressed(_) | Alert::Delivered(_) | Alert::Undelivered(_) => false,
             },
-            Some(Event::Observation(_) | Event::Diagnosis(_) | Event::Action(_)) | None => false,
+            Some(Event::Observation(_) | Event::Diagnosis(_) | Event::Action(_) | Event::Sample(_)) | None => false,
         };
         needs_delivery && self.channel.is_some()
     }

@@ -1,7 +1,6 @@
 //! Retention: which events may be trimmed from the log, and what blocks that.
 //!
-//! Redis can trim a stream only at its beginning, so retention is per family: samples stay as long as all other
-//! observations. Trimming stops at a checkpoint of the notary, so that the remaining chain of hashes always has a known
+//! Redis can trim a stream only at its beginning, so retention is per family. Trimming stops at a checkpoint of the notary, so that the remaining chain of hashes always has a known
 //! start, also without an archive.
 
 use hemostat_runtime::log::{Inspection, chain::Tip};
@@ -28,6 +27,7 @@ impl From<&hemostat_settings::Retention> for Retention {
                 Family::Diagnosis => retention.diagnoses,
                 Family::Action => retention.actions,
                 Family::Alert => retention.alerts,
+                Family::Sample => retention.samples,
             }),
             max_events: retention.max_events.into(),
             discard: retention.discard,
@@ -171,7 +171,8 @@ mod tests {
             (119, 17, Some(8)),
             (121, 5, Some(16)),
         ] {
-            let retention = Retention { keep: [Span::from_millis(keep); 4], max_events, discard: false };
+            let retention =
+                Retention { keep: [Span::from_millis(keep); Family::ALL.len()], max_events, discard: false };
             let now = Timestamp::from_millisecond(200).unwrap();
             let wanted = retention.target(Family::Action, &checkpoints(), &tip, now);
             assert_eq!(wanted, expected.map(position), "keep {keep} ms and {max_events} events");

@@ -31,6 +31,7 @@ fn step(event: &Recorded) -> (&'static str, Style) {
             Observation::Examined(_) => ("examined", plain),
             _ => ("observed", plain),
         },
+        Event::Sample(_) => ("observed", plain),
         Event::Diagnosis(diagnosis) => match diagnosis {
             Diagnosis::Reached(_) => ("diagnosed", colour(AnsiColor::Cyan)),
             Diagnosis::OpinionSought(_) => ("asked", colour(AnsiColor::Cyan)),

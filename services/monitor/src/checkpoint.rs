@@ -72,7 +72,7 @@ pub async fn load(log: &dyn Log, partition: Partition, host: &HostName) -> Resul
     Ok(checkpoint)
 }
 
-/// Folds the observations on the log into the state of each container of `host`.
+/// Folds the observations and samples on the log into the state of each container of `host`.
 async fn fold(
     log: &dyn Log,
     partition: Partition,
@@ -81,14 +81,14 @@ async fn fold(
     let mut states: BTreeMap<ContainerName, Box<State>> = BTreeMap::new();
     let mut range = Range::ALL;
     loop {
-        let page = log.read(partition, &[Family::Observation], range, Order::OldestFirst, PAGE).await?;
+        let page = log.read(partition, &[Family::Observation, Family::Sample], range, Order::OldestFirst, PAGE).await?;
         let Some(last) = page.last() else { break };
         range = Range::after(last.id);
         for recorded in page.iter().filter_map(|entry| entry.event.as_ref().ok()) {
-            if let (Some(Event::Observation(observation)), Some(name)) = (recorded.event(), &recorded.subject.container)
+            if let (Some(event), Some(name)) = (recorded.event(), &recorded.subject.container)
                 && recorded.subject.host == *host
             {
-                states.entry(name.clone()).or_default().evolve(recorded.at, recorded.incident.as_ref(), observation);
+                states.entry(name.clone()).or_default().evolve(recorded.at, recorded.incident.as_ref(), event);
             }
         }
     }

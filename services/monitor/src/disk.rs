@@ -10,7 +10,7 @@ use std::{
 };
 
 use hemostat_docker::DiskUsage;
-use hemostat_schema::{ByteCount, observation::DiskMeasured};
+use hemostat_schema::{ByteCount, sample::Disk};
 use tracing::{debug, warn};
 
 use crate::{
@@ -29,7 +29,7 @@ pub struct DiskMeasurement {
     /// The usage of each container.
     pub usage: Vec<DiskUsage>,
     /// The disk with Docker's data.
-    pub disk: Option<DiskMeasured>,
+    pub disk: Option<Disk>,
     /// How long the measurement took.
     pub took: Duration,
 }
@@ -66,11 +66,11 @@ fn engine_is_local(roots: &Roots, running: &[RunningContainer]) -> bool {
 }
 
 /// The disk of a directory; `None` if the directory does not exist here.
-fn measure_disk(directory: &Path) -> Option<DiskMeasured> {
+fn measure_disk(directory: &Path) -> Option<Disk> {
     let disk = rustix::fs::statvfs(directory)
         .inspect_err(|error| debug!("could not measure the disk of {}: {error}", directory.display()))
         .ok()?;
-    Some(DiskMeasured {
+    Some(Disk {
         path: directory.display().to_string(),
         size: ByteCount(disk.f_blocks.saturating_mul(disk.f_frsize)),
         available: ByteCount(disk.f_bavail.saturating_mul(disk.f_frsize)),

@@ -277,13 +277,12 @@ impl HostMonitor<'_> {
 /// Writes committed observations to the tracing output; the runtime counts them.
 fn log_observations(events: &[NewEvent]) {
     for event in events {
-        let Event::Observation(observation) = &event.event else { continue };
         let name = event.subject.short();
-        match observation {
-            Observation::SymptomRaised(raised) => {
+        match &event.event {
+            Event::Observation(Observation::SymptomRaised(raised)) => {
                 info!(container = name, symptom = raised.symptom.name(), "{name} is sick: {}", raised.symptom);
             }
-            Observation::SymptomCleared(cleared) => {
+            Event::Observation(Observation::SymptomCleared(cleared)) => {
                 info!(container = name, symptom = cleared.symptom.name(), "{name}: {} is over", cleared.symptom);
             }
             other => debug!(container = name, "{name}: {}", other.name()),

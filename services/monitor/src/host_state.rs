@@ -31,7 +31,8 @@ use hemostat_schema::{
     ContainerId, ContainerName, HostName, NewEvent, Subject, Timestamp,
     container::{ExitBy, Facts, State as Life},
     examination::Sample,
-    observation::{DiskMeasured, EngineFound, EngineLost, Stored},
+    observation::{EngineFound, EngineLost},
+    sample::{Disk, Storage},
 };
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
@@ -97,7 +98,7 @@ struct TrackedContainer {
     /// Recent vitals, also of earlier runs.
     samples: VecDeque<Sample>,
     /// Its disk usage, as last measured.
-    stored: Option<Stored>,
+    stored: Option<Storage>,
 }
 
 /// An event that waits for an inspection, and later events of the same container.
@@ -134,7 +135,7 @@ pub struct HostState {
     sequence: u64,
     changed_rows: BTreeSet<ContainerName>,
     /// How full the disk with Docker's data is.
-    disk: Option<DiskMeasured>,
+    disk: Option<Disk>,
     /// Disk usage that was measured and not applied yet; `true` marks the container with the most.
     pending_usage: VecDeque<(bool, DiskUsage)>,
     events: Vec<NewEvent>,

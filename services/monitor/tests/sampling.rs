@@ -21,7 +21,7 @@ use hemostat_patient::{
     stage::{Patient, PatientSpec, RUN_LABEL, docker_host},
 };
 use hemostat_runtime::SystemClock;
-use hemostat_schema::{ByteCount, ContainerId, observation::VolumeSize};
+use hemostat_schema::{ByteCount, ContainerId, sample::VolumeSize};
 use hemostat_tests::in_process::{DEADLINE, stage, start};
 
 /// Memory that the kernel may have charged to a group without counting it yet: 64 pages per core, twice.

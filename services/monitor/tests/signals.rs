@@ -15,7 +15,7 @@ use hemostat_patient::{
 };
 use hemostat_runtime::Context;
 use hemostat_schema::{
-    Event, Observation, Percent, Recorded, Span,
+    Event, Observation, Percent, Recorded, Sample, Span,
     container::Health,
     observation::{Cleared, Evidence, Symptom},
 };
@@ -93,7 +93,7 @@ async fn provoke(spec: PatientSpec, illness: Illness, symptom: Symptom, allowed:
     let patient: Patient = start(&stage, spec).await;
     let _monitor = Monitor::start(&ctx, &stage);
     wait_for(ctx.log.as_ref(), &patient.name, "a sample", |_, event| {
-        matches!(event, Event::Observation(Observation::Sampled(_))).then_some(())
+        matches!(event, Event::Sample(Sample::Container(_))).then_some(())
     })
     .await;
     patient.fall_ill(illness).await.unwrap();
@@ -159,7 +159,7 @@ async fn a_container_that_fills_the_disk_is_reported_with_what_it_wrote() {
     let _monitor = Monitor::with(&ctx, &stage, Span::ZERO, Duration::from_secs(1));
     for name in [&patient.name, &idle.name] {
         wait_for(ctx.log.as_ref(), name, "its disk usage", |_, event| {
-            matches!(event, Event::Observation(Observation::Stored(_))).then_some(())
+            matches!(event, Event::Sample(Sample::Storage(_))).then_some(())
         })
         .await;
     }

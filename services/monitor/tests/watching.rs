@@ -18,7 +18,7 @@ use hemostat_patient::{
 };
 use hemostat_runtime::Context;
 use hemostat_schema::{
-    Event, Observation, Recorded,
+    Event, Observation, Recorded, Sample,
     container::{Exit, ExitBy},
     observation::Symptom,
 };
@@ -133,8 +133,8 @@ async fn running_containers_are_sampled() {
     let _monitor = Monitor::start(&ctx, &stage);
     let patient = start(&stage, PatientSpec { memory: Some(64 << 20), ..PatientSpec::named("busy") }).await;
     patient.fall_ill(Illness::Cpu(Cpu { duration: 120, intensity: 0.5 })).await.unwrap();
-    let vitals = wait_for(ctx.log.as_ref(), &patient.name, "sample of work", |_, event| match observation(event)? {
-        Observation::Sampled(sampled) => Some(sampled.vitals).filter(|vitals| vitals.cpu.get() > 0.0),
+    let vitals = wait_for(ctx.log.as_ref(), &patient.name, "sample of work", |_, event| match event {
+        Event::Sample(Sample::Container(sample)) => Some(sample.vitals).filter(|vitals| vitals.cpu.get() > 0.0),
         _ => None,
     })
     .await;
@@ -147,14 +147,14 @@ async fn disk_usage_is_reported() {
     let (stage, ctx) = (stage().await, context());
     let patient = start(&stage, PatientSpec::named("api")).await;
     let _monitor = Monitor::measuring(&ctx, &stage, &docker_host(), Duration::from_secs(1));
-    let disk = wait_for(ctx.log.as_ref(), host().as_str(), "disk", |_, event| match observation(event)? {
-        Observation::DiskMeasured(measured) => Some(measured.clone()),
+    let disk = wait_for(ctx.log.as_ref(), host().as_str(), "disk", |_, event| match event {
+        Event::Sample(Sample::Disk(measured)) => Some(measured.clone()),
         _ => None,
     })
     .await;
     assert!(disk.size > disk.available && disk.used().get() > 0.0, "{disk:?}");
-    let stored = wait_for(ctx.log.as_ref(), &patient.name, "storage", |_, event| match observation(event)? {
-        Observation::Stored(stored) => Some(stored.clone()),
+    let stored = wait_for(ctx.log.as_ref(), &patient.name, "storage", |_, event| match event {
+        Event::Sample(Sample::Storage(stored)) => Some(stored.clone()),
         _ => None,
     })
     .await;

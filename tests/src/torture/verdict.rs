@@ -92,7 +92,7 @@ impl PartitionCheck {
         let link = self.links.entry(event.subject.to_string()).or_default();
         *link = link.with(event.id);
         match event.event().context("an unknown event")? {
-            Event::Observation(observation) => self.observed(loads, event, observation)?,
+            known @ (Event::Observation(_) | Event::Sample(_)) => self.observed(loads, event, known)?,
             // A diagnosis that an unsuccessful verification caused has no symptom as its cause.
             Event::Diagnosis(Diagnosis::Reached(_)) => {
                 self.counts.diagnoses += usize::from(self.record_outcome(event)?)
@@ -114,16 +114,16 @@ impl PartitionCheck {
         Ok(())
     }
 
-    fn observed(&mut self, loads: &[HostLoad], event: &Recorded, observation: &Observation) -> anyhow::Result<()> {
+    fn observed(&mut self, loads: &[HostLoad], event: &Recorded, known: &Event) -> anyhow::Result<()> {
         let load = loads.iter().find(|load| load.host == event.subject.host).context("an unknown host")?;
         let nth = self.next.entry(event.subject.clone()).or_default();
         let number = (0..load.containers).find(|number| load.subject(*number) == event.subject);
         let number = number.context("an unknown container")? + *nth * load.containers;
         *nth += 1;
-        ensure!(load.matches(number, observation), "it is not event {number} of its host, which comes next");
+        ensure!(load.matches(number, known), "it is not event {number} of its host, which comes next");
         self.counts.observations += 1;
-        match observation {
-            Observation::SymptomRaised(_) => self.expect_outcome(event, false),
+        match known {
+            Event::Observation(Observation::SymptomRaised(_)) => self.expect_outcome(event, false),
             _ if CountEffect::wants_outcome(event) => self.expect_outcome(event, true),
             _ => {}
         }

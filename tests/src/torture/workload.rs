@@ -6,10 +6,12 @@ use hemostat_core::Projection;
 use hemostat_log::RowChange;
 use hemostat_runtime::{Context, Effect, ExecutionGuard, Fault, Producer, ProducerError, read_model};
 use hemostat_schema::{
-    Event, EventId, Family, HostName, IncidentId, NewEvent, Observation, Recorded, Span, Subject, Timestamp,
+    Event, EventId, Family, HostName, IncidentId, Measurement, NewEvent, Observation, Recorded, Sample, Span, Subject,
+    Timestamp,
     alert::Tested,
     container::{Health, Run},
-    observation::{Cleared, Evidence, HealthChanged, Sampled, Seen, Severity, Symptom, SymptomCleared, SymptomRaised},
+    observation::{Cleared, Evidence, HealthChanged, Seen, Severity, Symptom, SymptomCleared, SymptomRaised},
+    sample::Container,
 };
 use serde::{Deserialize, Serialize};
 
@@ -84,15 +86,15 @@ impl HostLoad {
         format!("{}/c{:02}", self.host, number % self.containers).parse().expect("it is a container's key")
     }
 
-    /// Whether the observation is the event with this number.
-    pub(super) fn matches(&self, number: usize, observation: &Observation) -> bool {
+    /// Whether this is the event with this number.
+    pub(super) fn matches(&self, number: usize, event: &Event) -> bool {
         let nth = number / self.containers;
-        match (observation, nth % CYCLE) {
-            (Observation::Seen(_), _) => nth == 0,
-            (Observation::SymptomRaised(_), phase) => phase == 10,
-            (Observation::SymptomCleared(_), phase) => phase == 18,
-            (Observation::HealthChanged(_), phase) => phase == 9 || phase == 17,
-            (Observation::Sampled(sampled), _) => sampled.vitals.network_rx.0 == number as u64,
+        match (event, nth % CYCLE) {
+            (Event::Observation(Observation::Seen(_)), _) => nth == 0,
+            (Event::Observation(Observation::SymptomRaised(_)), phase) => phase == 10,
+            (Event::Observation(Observation::SymptomCleared(_)), phase) => phase == 18,
+            (Event::Observation(Observation::HealthChanged(_)), phase) => phase == 9 || phase == 17,
+            (Event::Sample(Sample::Container(sample)), _) => sample.vitals.network_rx.0 == number as u64,
             _ => false,
         }
     }
@@ -107,7 +109,7 @@ impl HostLoad {
             10 => raised(target, now).into(),
             17 => HealthChanged { target, from: Health::Unhealthy, to: Health::Healthy }.into(),
             18 => SymptomCleared { symptom: Symptom::Unhealthy, why: Cleared::Well, stood: Span::from_secs(9) }.into(),
-            _ => Sampled { vitals: event_generator::vitals(number) }.into(),
+            _ => Container { vitals: event_generator::vitals(number), holds: Span::ZERO }.into(),
         };
         // The same for the whole incident, also after a restart of the producer.
         let began = Timestamp::from_millisecond(1_767_225_600_000 + i64::try_from(nth / CYCLE).unwrap_or(0));
@@ -176,16 +178,13 @@ impl CountEffect {
 
     /// Whether the event wants an outcome: every fifth sample.
     pub fn wants_outcome(event: &Recorded) -> bool {
-        match event.event() {
-            Some(Event::Observation(Observation::Sampled(sampled))) => sampled.vitals.network_rx.0 % 5 == 0,
-            _ => false,
-        }
+        matches!(event.measurement(), Some(Measurement::Container(vitals)) if vitals.network_rx.0 % 5 == 0)
     }
 }
 
 #[async_trait]
 impl Effect for CountEffect {
-    const READS: &'static [Family] = &[Family::Observation];
+    const READS: &'static [Family] = &[Family::Sample];
 
     fn group(&self) -> &str {
         Self::GROUP

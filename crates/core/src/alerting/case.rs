@@ -142,7 +142,7 @@ impl Case {
             Event::Diagnosis(Diagnosis::Reached(reached)) => self.root_cause = Some(reached.root_cause.clone()),
             Event::Action(action) => self.act(event.id, action),
             Event::Alert(alert) => self.alert(event, alert),
-            Event::Observation(_) | Event::Diagnosis(_) => {}
+            Event::Observation(_) | Event::Diagnosis(_) | Event::Sample(_) => {}
         }
     }
 

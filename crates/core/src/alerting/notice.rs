@@ -45,7 +45,7 @@ impl<'a> Notice<'a> {
             Event::Action(Action::Proposed(proposed)) => Some(Self::NeedsPerson(NeedsPerson::Proposed(proposed))),
             Event::Action(Action::Failed(failed)) => Some(Self::NeedsPerson(NeedsPerson::Failed(failed))),
             Event::Action(Action::GaveUp(gave_up)) => Some(Self::NeedsPerson(NeedsPerson::GaveUp(gave_up))),
-            Event::Observation(_) | Event::Diagnosis(_) | Event::Action(_) | Event::Alert(_) => None,
+            Event::Observation(_) | Event::Diagnosis(_) | Event::Action(_) | Event::Alert(_) | Event::Sample(_) => None,
         }
     }
 }

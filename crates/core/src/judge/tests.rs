@@ -204,11 +204,11 @@ fn a_symptom_that_a_new_run_cannot_change_does_not_count_against_a_restart() {
 
 #[test]
 fn a_symptom_of_resource_use_shows_if_the_last_sample_of_the_new_run_has_it() {
-    use hemostat_schema::observation::Sampled;
+    use hemostat_schema::{Span, sample::Container};
     let policy = Policy::default();
     let sampled = |pids: u64| {
         let vitals = Vitals { pids_limit: Some(100), ..testing::vitals(0.0, 0.0, pids) };
-        event(60, Sampled { vitals })
+        event(60, Container { vitals, holds: Span::ZERO })
     };
     let judge = |pids: u64| {
         let crowded = [

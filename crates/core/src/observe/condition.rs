@@ -73,7 +73,11 @@ impl Condition {
     /// Applies an event of the container.
     pub fn evolve(&mut self, event: &Recorded) {
         match event.event() {
-            Some(Event::Observation(seen)) => self.observe(event, seen),
+            Some(Event::Observation(seen)) => {
+                self.observe(event, seen);
+                self.observed(event.at);
+            }
+            Some(Event::Sample(_)) => self.observed(event.at),
             Some(Event::Action(Action::Authorised(intent))) if !intent.dry_run => {
                 self.own_restart = match intent.remedy {
                     Remedy::Restart => Some((event.id, intent.target.clone())),
@@ -133,7 +137,10 @@ impl Condition {
             | Observation::EngineFound(_) => {}
         }
         lifecycle::apply(&mut self.facts, seen);
-        self.observed_at = if self.is_sick() { self.observed_at.max(Some(event.at)) } else { None };
+    }
+
+    fn observed(&mut self, at: Timestamp) {
+        self.observed_at = if self.is_sick() { self.observed_at.max(Some(at)) } else { None };
     }
 
     fn halt_of(&self, facts: &Facts) -> Option<OperatorHalt> {

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use hemostat_schema::{
-    IncidentId, Observation, Timestamp,
+    Event, IncidentId, Measurement, Observation, Timestamp,
     container::{Exit, ExitBy, Facts, Health, State as Life},
-    observation::{Cleared, HealthChanged, Severity, Stored, Symptom},
+    observation::{Cleared, HealthChanged, Severity, Symptom},
+    sample,
 };
 use serde::{Deserialize, Serialize};
 
@@ -37,7 +38,7 @@ pub struct State {
     pub(super) flips: Vec<Timestamp>,
     /// The disk usage last put on the log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) stored: Option<Stored>,
+    pub(super) stored: Option<sample::Storage>,
     #[serde(skip)]
     pub(super) signals: Signals,
 }
@@ -131,8 +132,18 @@ impl State {
         self.incident.as_ref()
     }
 
-    /// Applies an observation as it stands on the log, with its time and incident.
-    pub fn evolve(&mut self, at: Timestamp, incident: Option<&IncidentId>, seen: &Observation) {
+    /// Applies an observation or a sample as it stands on the log, with its time and incident.
+    pub fn evolve(&mut self, at: Timestamp, incident: Option<&IncidentId>, event: &Event) {
+        match (event.measurement(), event) {
+            (Some(Measurement::Container(_)), _) => self.sampled_at = Some(at),
+            (Some(Measurement::Storage(measured)), _) => self.stored = Some(measured.clone()),
+            (Some(Measurement::Disk(_)), _) => {}
+            (None, Event::Observation(seen)) => self.observe(at, incident, seen),
+            (None, Event::Diagnosis(_) | Event::Action(_) | Event::Alert(_) | Event::Sample(_)) => {}
+        }
+    }
+
+    fn observe(&mut self, at: Timestamp, incident: Option<&IncidentId>, seen: &Observation) {
         self.count_restarts(at, seen);
         self.count_flips(at, seen);
         lifecycle::apply(&mut self.facts, seen);
@@ -148,8 +159,6 @@ impl State {
                 let incident = self.incident.take().filter(|_| self.is_sick());
                 *self = Self { incident, symptoms: std::mem::take(&mut self.symptoms), ..Self::default() };
             }
-            Observation::Sampled(_) => self.sampled_at = Some(at),
-            Observation::Stored(stored) => self.stored = Some(stored.clone()),
             Observation::SymptomRaised(raised) => {
                 let symptom = ActiveSymptom { since: raised.since, severity: raised.severity };
                 self.symptoms.insert(raised.symptom, symptom);
@@ -168,6 +177,8 @@ impl State {
             | Observation::Paused(_)
             | Observation::Unpaused(_)
             | Observation::HealthChanged(_)
+            | Observation::Sampled(_)
+            | Observation::Stored(_)
             | Observation::Examined(_)
             | Observation::DiskMeasured(_)
             | Observation::EngineLost(_)

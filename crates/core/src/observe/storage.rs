@@ -9,7 +9,8 @@ use std::collections::VecDeque;
 
 use hemostat_schema::{
     ByteCount, Percent, Span, Timestamp,
-    observation::{DiskMeasured, Evidence, Severity, Stored},
+    observation::{Evidence, Severity},
+    sample::{Disk, Storage as Measured},
 };
 
 use super::{
@@ -30,13 +31,13 @@ const MIN_BYTES: u64 = 1 << 20;
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Storage {
     sizes: VecDeque<(Timestamp, u64)>,
-    disk: Option<DiskMeasured>,
+    disk: Option<Disk>,
     is_largest: bool,
 }
 
 impl Storage {
     /// Adds a measurement; `is_largest`: no other container of the host keeps more.
-    pub(super) fn add(&mut self, at: Timestamp, stored: &Stored, disk: Option<DiskMeasured>, is_largest: bool) {
+    pub(super) fn add(&mut self, at: Timestamp, stored: &Measured, disk: Option<Disk>, is_largest: bool) {
         self.sizes.retain(|(before, _)| Span::between(*before, at) <= WINDOW);
         if self.sizes.len() == MAX_MEASUREMENTS {
             self.sizes.pop_front();
@@ -71,7 +72,7 @@ impl Storage {
     }
 
     /// `patience` multiplies the time limits: 1 to raise the symptom, 2 to keep it.
-    fn fills(&self, disk: &DiskMeasured, threshold: f64, patience: u64) -> bool {
+    fn fills(&self, disk: &Disk, threshold: f64, patience: u64) -> bool {
         let per_hour = self.per_hour();
         let full_within = |hours: u64| per_hour >= MIN_BYTES && per_hour.saturating_mul(hours) >= disk.available.0;
         let keeps_most = self.is_largest && self.sizes.back().is_some_and(|(_, size)| *size >= MIN_BYTES);
@@ -94,7 +95,7 @@ impl Storage {
 }
 
 /// Writable layer and volumes, in bytes.
-pub(super) fn total_size(stored: &Stored) -> u64 {
+pub(super) fn total_size(stored: &Measured) -> u64 {
     stored.volumes.iter().fold(stored.writable.0, |sum, volume| sum.saturating_add(volume.size.0))
 }
 
@@ -116,8 +117,8 @@ mod tests {
     fn after(sizes: &[u64], left: u64, is_largest: bool) -> Storage {
         let mut storage = Storage::default();
         for (second, size) in (0..).step_by(300).zip(sizes) {
-            let stored = Stored { target: run(0), writable: ByteCount(size * MIB), volumes: vec![] };
-            let disk = DiskMeasured {
+            let stored = Measured { target: run(0), writable: ByteCount(size * MIB), volumes: vec![] };
+            let disk = Disk {
                 path: "/var/lib/docker".into(),
                 size: ByteCount(100_000 * MIB),
                 available: ByteCount(left * MIB),
@@ -157,7 +158,7 @@ mod tests {
     #[test]
     fn an_unknown_disk_neither_raises_nor_clears() {
         let mut storage = after(&[500], 1_000, true);
-        let stored = Stored { target: run(0), writable: ByteCount(500 * MIB), volumes: vec![] };
+        let stored = Measured { target: run(0), writable: ByteCount(500 * MIB), volumes: vec![] };
         storage.add(at(600), &stored, None, true);
         let threshold = Percent::clamped(90.0);
         assert_eq!((storage.exceeded(threshold), storage.cleared(threshold)), (None, None));

@@ -97,7 +97,7 @@ impl State {
             Some(Event::Observation(seen)) => self.observe(shared, event, seen),
             Some(Event::Diagnosis(Diagnosis::Reached(reached))) => self.requested = requested(event, reached),
             Some(Event::Action(action)) => self.act(shared, event, action),
-            Some(Event::Diagnosis(_) | Event::Alert(_)) | None => {}
+            Some(Event::Diagnosis(_) | Event::Alert(_) | Event::Sample(_)) | None => {}
         }
     }
 

@@ -52,7 +52,7 @@ impl Projection for Breaker {
                 | Action::Paused(_)
                 | Action::Resumed(_),
             ))
-            | Some(Event::Observation(_) | Event::Diagnosis(_) | Event::Alert(_))
+            | Some(Event::Observation(_) | Event::Diagnosis(_) | Event::Alert(_) | Event::Sample(_))
             | None => vec![],
         }
     }

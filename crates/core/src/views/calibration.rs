@@ -178,7 +178,10 @@ impl Projection for Calibration {
                 row.of(model_name(&failed.provider, &failed.model)).opinions.failed += 1;
             }
             Event::Action(action) => row.act(event.id, action),
-            Event::Diagnosis(Diagnosis::OpinionSought(_)) | Event::Observation(_) | Event::Alert(_) => {}
+            Event::Diagnosis(Diagnosis::OpinionSought(_))
+            | Event::Observation(_)
+            | Event::Alert(_)
+            | Event::Sample(_) => {}
         }
         row.last = event.id;
         Some(row)

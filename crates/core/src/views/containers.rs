@@ -5,7 +5,7 @@
 //! until that is over.
 
 use hemostat_schema::{
-    Action, Diagnosis, Event, EventId, Family, IncidentId, Observation, Recorded, Timestamp,
+    Action, Diagnosis, Event, EventId, Family, IncidentId, Measurement, Observation, Recorded, Timestamp,
     action::Outcome,
     container::{ExitBy, Facts, Health, State, Vitals},
     diagnosis::{Reached, Verdict},
@@ -135,6 +135,9 @@ impl Row {
     }
 
     fn apply(&mut self, event: &Event, at: &Recorded) {
+        if let Some(Measurement::Container(vitals)) = event.measurement() {
+            self.vitals = Some((at.at, *vitals));
+        }
         match event {
             Event::Observation(observation) => self.observe(observation, at),
             Event::Diagnosis(Diagnosis::Reached(reached)) => {
@@ -148,7 +151,8 @@ impl Row {
                 }
             }
             Event::Diagnosis(Diagnosis::OpinionSought(_) | Diagnosis::Opined(_) | Diagnosis::Failed(_))
-            | Event::Alert(_) => {}
+            | Event::Alert(_)
+            | Event::Sample(_) => {}
             Event::Action(action) => self.act(action, at),
         }
     }
@@ -164,7 +168,6 @@ impl Row {
             Observation::Removed(removed) if removed.target.id == self.facts.id => self.removed = Some(at.at),
             // Another container has taken over the name.
             Observation::Removed(_) => {}
-            Observation::Sampled(sampled) => self.vitals = Some((at.at, sampled.vitals)),
             Observation::SymptomRaised(raised) => {
                 let opens_incident = raised.severity > Severity::Low;
                 if opens_incident && self.incident != at.incident {
@@ -190,7 +193,8 @@ impl Row {
                 self.symptoms.retain(|active| active.symptom != cleared.symptom);
                 self.settle();
             }
-            Observation::Stored(_)
+            Observation::Sampled(_)
+            | Observation::Stored(_)
             | Observation::Examined(_)
             | Observation::DiskMeasured(_)
             | Observation::EngineLost(_)

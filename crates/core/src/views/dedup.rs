@@ -41,7 +41,7 @@ impl Projection for Dedup {
     fn keys(event: &Recorded) -> Vec<String> {
         match event.event() {
             Some(Event::Alert(_)) => event.incident.iter().map(ToString::to_string).collect(),
-            Some(Event::Observation(_) | Event::Diagnosis(_) | Event::Action(_)) | None => vec![],
+            Some(Event::Observation(_) | Event::Diagnosis(_) | Event::Action(_) | Event::Sample(_)) | None => vec![],
         }
     }
 

@@ -159,6 +159,7 @@ impl Row {
                 | Alert::Undelivered(_) => keep_latest(&mut self.alerts, event.id),
                 Alert::Suppressed(_) | Alert::Tested(_) => {}
             },
+            Event::Sample(_) => {}
         }
         self.add_event(event.id);
         self.settle(event.at);
@@ -270,12 +271,12 @@ fn keep_latest<T>(list: &mut Vec<T>, item: T) {
 impl Projection for Incidents {
     const NAME: &'static str = "incidents";
     const VERSION: u16 = 1;
-    const READS: &'static [Family] = &Family::ALL;
+    const READS: &'static [Family] = &Family::WITHOUT_SAMPLES;
     type Row = Row;
 
     fn keys(event: &Recorded) -> Vec<String> {
         match event.event() {
-            None | Some(Event::Observation(Observation::Sampled(_))) => vec![],
+            None | Some(Event::Observation(Observation::Sampled(_)) | Event::Sample(_)) => vec![],
             Some(_) => event.incident.iter().map(ToString::to_string).collect(),
         }
     }

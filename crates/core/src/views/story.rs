@@ -4,7 +4,7 @@
 //! event does not compile until it has a line.
 
 use hemostat_schema::{
-    Action, Alert, Body, Diagnosis, Observation, Recorded,
+    Action, Alert, Body, Diagnosis, Event, Measurement, Observation, Recorded,
     action::{Outcome, Proof},
     container::Health,
     diagnosis::{Method, Reached, Verdict},
@@ -14,25 +14,34 @@ use hemostat_schema::{
 /// The line for `event`, without its time.
 pub fn line(event: &Recorded) -> String {
     let who = event.subject.short();
+    if let Some(measurement) = event.measurement() {
+        return measured(who, measurement);
+    }
     match &event.body {
-        Body::Known(hemostat_schema::Event::Observation(observation)) => observed(who, observation),
-        Body::Known(hemostat_schema::Event::Diagnosis(diagnosis)) => diagnosed(who, diagnosis),
-        Body::Known(hemostat_schema::Event::Action(action)) => acted(who, action),
-        Body::Known(hemostat_schema::Event::Alert(alert)) => alerted(who, alert),
+        Body::Known(Event::Observation(observation)) => observed(who, observation),
+        Body::Known(Event::Diagnosis(diagnosis)) => diagnosed(who, diagnosis),
+        Body::Known(Event::Action(action)) => acted(who, action),
+        Body::Known(Event::Alert(alert)) => alerted(who, alert),
+        Body::Known(Event::Sample(_)) => format!("{who} was measured"),
         Body::Unknown { kind, version, .. } => {
             format!("{who}: {kind} (version {version}), which this HemoStat does not know")
         }
     }
 }
 
-/// Whether `event` is worth a line. Samples are not: they are frequent, and each alone says little.
+/// Whether `event` is worth a line. Measurements are not: they are frequent, and each alone says little.
 pub fn is_notable(event: &Recorded) -> bool {
-    !matches!(
-        event.body,
-        Body::Known(hemostat_schema::Event::Observation(
-            Observation::Sampled(_) | Observation::Stored(_) | Observation::DiskMeasured(_)
-        )) | Body::Unknown { .. }
-    )
+    event.event().is_some() && event.measurement().is_none()
+}
+
+fn measured(who: &str, measurement: Measurement<'_>) -> String {
+    match measurement {
+        Measurement::Container(vitals) => {
+            format!("{who} uses {} of its CPU, {} of its memory", vitals.cpu, vitals.memory)
+        }
+        Measurement::Storage(storage) => format!("{who} keeps {} in its writable layer", storage.writable),
+        Measurement::Disk(disk) => format!("the disk of {who} at {} is {} full", disk.path, disk.used()),
+    }
 }
 
 fn observed(who: &str, observation: &Observation) -> String {
@@ -51,10 +60,6 @@ fn observed(who: &str, observation: &Observation) -> String {
             Health::Starting => format!("{who}: its health check started again"),
             Health::None => format!("{who} no longer has a health check"),
         },
-        Observation::Sampled(sampled) => {
-            format!("{who} uses {} of its CPU, {} of its memory", sampled.vitals.cpu, sampled.vitals.memory)
-        }
-        Observation::Stored(stored) => format!("{who} keeps {} in its writable layer", stored.writable),
         Observation::SymptomRaised(raised) => {
             let described = symptom(raised.symptom, &raised.evidence);
             match raised.severity {
@@ -82,7 +87,9 @@ fn observed(who: &str, observation: &Observation) -> String {
             };
             format!("{who} was examined: {} lines of its output{missing}", examined.output.len())
         }
-        Observation::DiskMeasured(disk) => format!("the disk of {who} at {} is {} full", disk.path, disk.used()),
+        Observation::Sampled(_) | Observation::Stored(_) | Observation::DiskMeasured(_) => {
+            format!("{who} was measured")
+        }
         Observation::EngineLost(lost) => format!("the Docker engine of {who} does not answer: {}", lost.error),
         Observation::EngineFound(found) => format!("the Docker engine of {who} answers (Docker {})", found.version),
     }

@@ -42,7 +42,7 @@ pub struct Line {
 impl Projection for Timeline {
     const NAME: &'static str = "timeline";
     const VERSION: u16 = 1;
-    const READS: &'static [Family] = &Family::ALL;
+    const READS: &'static [Family] = &Family::WITHOUT_SAMPLES;
     type Row = Row;
 
     fn keys(event: &Recorded) -> Vec<String> {

@@ -76,9 +76,10 @@ impl DecisionKey {
                 | Action::Paused(_)
                 | Action::Resumed(_) => return None,
             },
-            Event::Observation(_) | Event::Diagnosis(Diagnosis::Opined(_) | Diagnosis::Failed(_)) | Event::Alert(_) => {
-                return None;
-            }
+            Event::Observation(_)
+            | Event::Diagnosis(Diagnosis::Opined(_) | Diagnosis::Failed(_))
+            | Event::Alert(_)
+            | Event::Sample(_) => return None,
         };
         Some(Self { decider, what, remedy, detail })
     }

@@ -36,6 +36,7 @@ pub fn of(event: &Event) -> Vec<Detail> {
         Event::Diagnosis(diagnosis) => of_diagnosis(diagnosis),
         Event::Action(action) => of_action(action),
         Event::Alert(alert) => of_alert(alert),
+        Event::Sample(_) => vec![],
     }
 }
 

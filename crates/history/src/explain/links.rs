@@ -45,7 +45,7 @@ pub fn links(event: &Recorded) -> impl Iterator<Item = EventId> {
             Alert::Undelivered(undelivered) => Some(undelivered.alert),
             Alert::Raised(_) | Alert::Suppressed(_) | Alert::Tested(_) => None,
         },
-        Some(Event::Observation(_) | Event::Diagnosis(_)) | None => None,
+        Some(Event::Observation(_) | Event::Diagnosis(_) | Event::Sample(_)) | None => None,
     };
     event.cause.into_iter().chain(named)
 }

@@ -91,7 +91,7 @@ impl Part {
     fn of(event: &Event) -> Self {
         match event {
             Event::Observation(Observation::SymptomCleared(_)) => Self::Outcome,
-            Event::Observation(_) => Self::Observed,
+            Event::Observation(_) | Event::Sample(_) => Self::Observed,
             Event::Diagnosis(_) => Self::Diagnosed,
             Event::Action(action) => match action {
                 Action::Succeeded(_) | Action::Failed(_) => Self::Executed,

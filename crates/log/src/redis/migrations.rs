@@ -34,6 +34,7 @@ struct Migration {
 const MIGRATIONS: &[Migration] = &[
     Migration { name: "0001_log", code: include_str!("../../../../migrations/0001_log.lua") },
     Migration { name: "0002_history", code: include_str!("../../../../migrations/0002_history.lua") },
+    Migration { name: "0003_samples", code: include_str!("../../../../migrations/0003_samples.lua") },
 ];
 
 /// The field of [`META`] with the number of partitions.

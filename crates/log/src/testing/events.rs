@@ -9,6 +9,7 @@ use hemostat_schema::{
     container::{Run, Vitals},
     diagnosis,
     observation::{DiskMeasured, EngineLost, Sampled, Stored},
+    sample,
 };
 
 use super::DEADLINE;
@@ -22,7 +23,7 @@ pub fn subject(name: &str) -> Subject {
     format!("host/{name}").parse().unwrap()
 }
 
-/// An event of `family` that carries `mark` and advances its subject's version.
+/// An event of `family` that carries `mark`. It advances its subject's version, unless it is a sample.
 pub fn event(family: Family, name: &str, mark: &str) -> NewEvent {
     let event: Event = match family {
         Family::Observation => EngineLost { error: mark.to_owned() }.into(),
@@ -37,12 +38,17 @@ pub fn event(family: Family, name: &str, mark: &str) -> NewEvent {
         .into(),
         Family::Action => Resumed { by: mark.to_owned() }.into(),
         Family::Alert => Tested { by: mark.to_owned() }.into(),
+        Family::Sample => disk(mark).into(),
     };
     NewEvent::new(subject(name), Timestamp::from_millisecond(1_000).unwrap(), event)
 }
 
+fn disk(path: &str) -> sample::Disk {
+    sample::Disk { path: path.to_owned(), size: ByteCount(12), available: ByteCount(11) }
+}
+
 /// One event of each kind that does not advance its subject's version.
-pub fn measurements(name: &str) -> [NewEvent; 3] {
+pub fn measurements(name: &str) -> [NewEvent; 6] {
     let vitals = Vitals {
         cpu: Percent::clamped(1.0),
         memory: Percent::clamped(2.0),
@@ -57,9 +63,17 @@ pub fn measurements(name: &str) -> [NewEvent; 3] {
         strain: hemostat_schema::container::Strain::default(),
     };
     let target = Run { id: "0123456789ab".parse().unwrap(), started_at: None };
-    let stored = Stored { target, writable: ByteCount(10), volumes: vec![] };
-    let disk = DiskMeasured { path: "/".to_owned(), size: ByteCount(12), available: ByteCount(11) };
-    let events: [Event; 3] = [Sampled { vitals }.into(), stored.into(), disk.into()];
+    let container = sample::Container { vitals, holds: Span::ZERO };
+    let storage = sample::Storage { target, writable: ByteCount(10), volumes: vec![] };
+    let disk = disk("/");
+    let events: [Event; 6] = [
+        Sampled { vitals }.into(),
+        Stored(storage.clone()).into(),
+        DiskMeasured(disk.clone()).into(),
+        container.into(),
+        storage.into(),
+        disk.into(),
+    ];
     events.map(|event| NewEvent::new(subject(name), Timestamp::from_millisecond(1_000).unwrap(), event))
 }
 
@@ -76,7 +90,7 @@ pub fn delivered(deliveries: &[Delivery]) -> Vec<String> {
 fn mark(event: &Result<Recorded, String>) -> String {
     let data = event.as_ref().unwrap().data();
     let text = |field: &str| data.get(field).and_then(|value| value.as_str().map(str::to_owned));
-    text("by").or(text("error")).unwrap_or_default()
+    text("by").or(text("error")).or(text("path")).unwrap_or_default()
 }
 
 /// Acquires the lease of `group` for `owner`, with a long time to live.

@@ -20,7 +20,8 @@ const P: Partition = Partition(0);
 const EVERY: usize = 4;
 const SEAL_POLICY: SealPolicy = SealPolicy { events: 10, age: Span::from_secs(100) };
 /// Events are trimmed after 200 seconds.
-const RETENTION: Retention = Retention { keep: [Span::from_secs(200); 4], max_events: 0, discard: false };
+const RETENTION: Retention =
+    Retention { keep: [Span::from_secs(200); Family::ALL.len()], max_events: 0, discard: false };
 
 /// A log in memory with a clock that the test advances.
 struct ArchivistFixture {

@@ -44,7 +44,7 @@ async fn thousands_of_events_are_read_unchanged_across_archive_and_log() {
     assert_eq!(written.len(), 5000);
 
     run_until_idle(&mut LeasedWorker::new(ctx.clone(), Notary::new(ctx.clone(), P, 100, None))).await;
-    let retention = Retention { keep: [Span::from_secs(3600); 4], max_events: 0, discard: false };
+    let retention = Retention { keep: [Span::from_secs(3600); Family::ALL.len()], max_events: 0, discard: false };
     let when = SealPolicy { events: 300, age: Span::from_secs(1) };
     run_until_idle(&mut LeasedWorker::new(
         ctx.clone(),
@@ -111,7 +111,7 @@ async fn an_altered_family_is_neither_archived_nor_trimmed() {
     let actions = log.raw(P, &[Family::Action], Range::ALL, Order::OldestFirst, 1000).await.unwrap();
     assert_eq!(server.cli(&["XDEL", "hemostat:{0}:actions", &actions[120].id.entry()]), "1");
 
-    let retention = Retention { keep: [Span::from_secs(3600); 4], max_events: 0, discard: false };
+    let retention = Retention { keep: [Span::from_secs(3600); Family::ALL.len()], max_events: 0, discard: false };
     let when = SealPolicy { events: 1000, age: Span::from_secs(1) };
     run_until_idle(&mut LeasedWorker::new(
         ctx.clone(),

@@ -76,7 +76,8 @@ impl Journal {
             }
             Event::Action(action) => story.acted(recorded.at, action),
             Event::Alert(alert) => story.told(alert),
-            Event::Diagnosis(Diagnosis::OpinionSought(_) | Diagnosis::Opined(_) | Diagnosis::Failed(_)) => {}
+            Event::Diagnosis(Diagnosis::OpinionSought(_) | Diagnosis::Opined(_) | Diagnosis::Failed(_))
+            | Event::Sample(_) => {}
         }
     }
 }

@@ -95,7 +95,8 @@ pub fn requested(events: &[NewEvent]) -> Vec<ExaminationRequest> {
 mod tests {
     use hemostat_schema::{
         Span,
-        observation::{Evidence, Sampled, SymptomRaised, SymptomWorsened},
+        observation::{Evidence, SymptomRaised, SymptomWorsened},
+        sample::Container,
     };
 
     use super::*;
@@ -116,7 +117,7 @@ mod tests {
         let (target, evidence) = (facts("db").target(), Evidence::Health { held: Span::ZERO });
         let worsened = SymptomWorsened { symptom: Symptom::MemoryHigh, severity: Severity::Critical, target, evidence };
         let events = [
-            about("api", Sampled { vitals: vitals() }),
+            about("api", Container { vitals: vitals(), holds: Span::ZERO }),
             raised("api", Symptom::MemoryUnusual, Severity::Low),
             raised("api", Symptom::Unhealthy, Severity::Critical),
             about("db", worsened),

@@ -1,6 +1,6 @@
 //! The part of the host's state that an examination needs.
 
-use hemostat_schema::{ContainerName, Subject, observation::DiskMeasured};
+use hemostat_schema::{ContainerName, Subject, sample::Disk};
 
 use super::HostState;
 use crate::examine::{ContainerContext, relatives::relatives, requests::ExaminationRequest};
@@ -27,7 +27,7 @@ impl HostState {
             changes: self.recent_changes.of(name),
             relatives: relatives(name, facts, others),
             writable: self.stored(name).map(|stored| stored.writable),
-            disk: self.disk().map(DiskMeasured::used),
+            disk: self.disk().map(Disk::used),
         })
     }
 }

@@ -9,7 +9,7 @@ use hemostat_schema::{
     ContainerId, ContainerName, NewEvent, Subject, Timestamp,
     container::{Facts, Vitals},
     examination::Sample,
-    observation::{DiskMeasured, Stored},
+    sample::{Disk, Storage},
 };
 
 use super::{HostState, TrackedContainer};
@@ -41,7 +41,7 @@ impl HostState {
 
     /// Takes a disk measurement. Its usage per container is applied in steps, as it concerns all containers: see
     /// [`apply_pending_disk_usage`](Self::apply_pending_disk_usage).
-    pub fn apply_disk_measurement(&mut self, usage: Vec<DiskUsage>, disk: Option<DiskMeasured>, now: Timestamp) {
+    pub fn apply_disk_measurement(&mut self, usage: Vec<DiskUsage>, disk: Option<Disk>, now: Timestamp) {
         if let Some(disk) = disk {
             self.events.push(NewEvent::new(Subject::host(self.host.clone()), now, disk.clone()));
             self.disk = Some(disk);
@@ -63,7 +63,7 @@ impl HostState {
             let DiskUsage { id, writable, volumes } = usage;
             let Some(name) = self.tracked.get(&id).and_then(|tracked| tracked.name.clone()) else { continue };
             let Some(target) = self.facts_of(&id, &name).map(Facts::target) else { continue };
-            let stored = Stored { target, writable, volumes };
+            let stored = Storage { target, writable, volumes };
             if let Some(tracked) = self.tracked.get_mut(&id) {
                 tracked.stored = Some(stored.clone());
             }
@@ -77,12 +77,12 @@ impl HostState {
     }
 
     /// The disk usage of a container, as last measured.
-    pub fn stored(&self, name: &ContainerName) -> Option<&Stored> {
+    pub fn stored(&self, name: &ContainerName) -> Option<&Storage> {
         self.tracked_by_name(name)?.stored.as_ref()
     }
 
     /// How full the disk with Docker's data is, as last measured.
-    pub fn disk(&self) -> Option<&DiskMeasured> {
+    pub fn disk(&self) -> Option<&Disk> {
         self.disk.as_ref()
     }
 

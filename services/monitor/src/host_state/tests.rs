@@ -1,7 +1,7 @@
 //! Recorded sequences of Docker's events, and the observations that follow from them.
 
 use hemostat_schema::{
-    ByteCount, Event, Observation, Span,
+    ByteCount, Event, Observation, Sample, Span,
     container::{Exit, Health, Limits, RestartPolicy},
     observation::Symptom,
 };
@@ -43,13 +43,14 @@ struct Fixture {
     state: HostState,
     requests: VecDeque<InspectRequest>,
     observations: Vec<Observation>,
+    samples: Vec<Sample>,
 }
 
 impl Fixture {
     fn empty() -> Self {
         let policy = Arc::new(Policy::default());
         let state = HostState::new("host".parse().unwrap(), policy, None, EventOffset::default(), BTreeMap::new());
-        Self { state, requests: VecDeque::new(), observations: vec![] }
+        Self { state, requests: VecDeque::new(), observations: vec![], samples: vec![] }
     }
 
     /// A host with one known running container.
@@ -65,10 +66,13 @@ impl Fixture {
     fn collect(&mut self) {
         let changes = self.state.take_changes();
         self.requests.extend(changes.inspections);
-        self.observations.extend(changes.events.into_iter().map(|event| match event.event {
-            Event::Observation(observation) => observation,
-            other => panic!("{other:?}"),
-        }));
+        for event in changes.events {
+            match event.event {
+                Event::Observation(observation) => self.observations.push(observation),
+                Event::Sample(sample) => self.samples.push(sample),
+                other => panic!("{other:?}"),
+            }
+        }
     }
 
     fn engine_event(&mut self, ms: i64, what: DockerEventKind) {

@@ -37,7 +37,7 @@ async fn an_invalid_request_is_answered_with_what_would_be_valid() {
             "/events?family=actions",
             400,
             "invalid-parameter",
-            "family: \"actions\" is not one of observation, diagnosis, action, alert",
+            "family: \"actions\" is not one of observation, diagnosis, action, alert, sample",
         ),
         ("/events?kind=authorised", 400, "invalid-parameter", "such as action.authorised"),
         ("/events?kind=action.smelled", 400, "invalid-parameter", "such as action.authorised"),

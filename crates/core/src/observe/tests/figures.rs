@@ -3,7 +3,8 @@
 use super::*;
 use hemostat_schema::{
     container::Strain,
-    observation::{DiskMeasured, Resource, Stored},
+    observation::Resource,
+    sample::{Disk, Storage},
 };
 
 const MIB: u64 = 1 << 20;
@@ -215,9 +216,9 @@ fn a_symptom_that_is_raised_while_another_is_unusual_opens_its_own_incident() {
 }
 
 fn kept(mib: u64, left: u64, largest: bool) -> ObservationInput {
-    let stored = Stored { target: facts().target(), writable: ByteCount(mib * MIB), volumes: vec![] };
+    let stored = Storage { target: facts().target(), writable: ByteCount(mib * MIB), volumes: vec![] };
     let (size, available) = (ByteCount(100_000 * MIB), ByteCount(left * 100 * MIB));
-    ObservationInput::Stored { stored, disk: Some(DiskMeasured { path: "/".into(), size, available }), largest }
+    ObservationInput::Stored { stored, disk: Some(Disk { path: "/".into(), size, available }), largest }
 }
 
 #[test]
@@ -239,6 +240,6 @@ fn the_disk_usage_of_another_container_is_ignored() {
     let mut observed = ObservedContainer::given(facts());
     let another = Run { id: "fedcba9876543210".parse().unwrap(), ..facts().target() };
     let ObservationInput::Stored { stored, disk, largest } = kept(10, 10, true) else { panic!() };
-    let input = ObservationInput::Stored { stored: Stored { target: another, ..stored }, disk, largest };
+    let input = ObservationInput::Stored { stored: Storage { target: another, ..stored }, disk, largest };
     assert_eq!(observed.when(0, input), [""; 0]);
 }

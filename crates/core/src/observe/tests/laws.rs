@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use hemostat_schema::{
     container::Strain,
-    observation::{DiskMeasured, Severity, Stored},
+    observation::Severity,
+    sample::{Disk, Storage},
 };
 use proptest::prelude::*;
 
@@ -88,12 +89,8 @@ fn play(steps: Vec<(i64, Step)>, mut each: impl FnMut(&ObservedContainer, i64, &
             }
             (Step::OutOfMemory, _) => ObservationInput::OutOfMemory,
             (Step::Stored(kept, left, largest), Some(target)) => ObservationInput::Stored {
-                stored: Stored { target, writable: ByteCount(kept << 20), volumes: vec![] },
-                disk: Some(DiskMeasured {
-                    path: "/".into(),
-                    size: ByteCount(1000 << 20),
-                    available: ByteCount(left << 20),
-                }),
+                stored: Storage { target, writable: ByteCount(kept << 20), volumes: vec![] },
+                disk: Some(Disk { path: "/".into(), size: ByteCount(1000 << 20), available: ByteCount(left << 20) }),
                 largest,
             },
             (Step::Remove, _) => ObservationInput::Removed,
@@ -175,8 +172,7 @@ proptest! {
         let observed = play(steps, |_, _, _| {});
         let mut folded = State::default();
         for event in &observed.log {
-            let Event::Observation(seen) = &event.event else { panic!("not an observation: {event:?}") };
-            folded.evolve(event.at, event.incident.as_ref(), seen);
+            folded.evolve(event.at, event.incident.as_ref(), &event.event);
         }
         folded.signals = observed.state.signals.clone();
         prop_assert_eq!(&folded, &observed.state);

@@ -49,17 +49,17 @@ fn disk_usage_is_reported_when_it_changes_and_always_remembered() {
         let of = |id: &str| DiskUsage { id: id.parse().unwrap(), writable: ByteCount(bytes), volumes: vec![] };
         vec![of(ID), of(OTHER)]
     };
-    let disk = DiskMeasured { path: "/var/lib/docker".into(), size: ByteCount(100), available: ByteCount(40) };
+    let disk = Disk { path: "/var/lib/docker".into(), size: ByteCount(100), available: ByteCount(40) };
     for (bytes, stored) in [(100 * MIB, 1), (100 * MIB + 1, 0), (200 * MIB, 1)] {
         fixture.state.apply_disk_measurement(usage(bytes), Some(disk.clone()), at(1));
         assert!(fixture.state.has_pending_disk_usage());
         fixture.state.apply_pending_disk_usage(at(1));
         assert!(!fixture.state.has_pending_disk_usage());
         fixture.collect();
-        let observations = std::mem::take(&mut fixture.observations);
-        let count = |wanted: fn(&Observation) -> bool| observations.iter().filter(|it| wanted(it)).count();
-        assert_eq!(count(|it| matches!(it, Observation::Stored(_))), stored, "{observations:?}");
-        assert_eq!(count(|it| matches!(it, Observation::DiskMeasured(_))), 1);
+        let samples = std::mem::take(&mut fixture.samples);
+        let count = |wanted: fn(&Sample) -> bool| samples.iter().filter(|it| wanted(it)).count();
+        assert_eq!(count(|it| matches!(it, Sample::Storage(_))), stored, "{samples:?}");
+        assert_eq!(count(|it| matches!(it, Sample::Disk(_))), 1);
         assert_eq!(fixture.state.stored(&name).map(|stored| stored.writable), Some(ByteCount(bytes)));
     }
     assert_eq!(fixture.state.disk(), Some(&disk));
