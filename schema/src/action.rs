@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Confidence, EventId, Span, container::Run, kinds::family, words::words};
+use crate::{Confidence, DecidedOn, EventId, PolicyHash, Span, container::Run, kinds::family, words::words};
 
 family! {
     /// The decisions about remedies, their execution and their outcome.
@@ -19,9 +19,9 @@ family! {
         /// No person answered in time.
         Expired = "expired" @ 1,
         /// The intent: from here on the remedy may be executed, once.
-        Authorised = "authorised" @ 2,
+        Authorised = "authorised" @ 3,
         /// The remedy is refused, and why.
-        Refused = "refused" @ 2,
+        Refused = "refused" @ 3,
         /// The remedy was executed; whether it helped is not known yet.
         Succeeded = "succeeded" @ 1,
         /// The execution of the remedy failed.
@@ -36,6 +36,13 @@ family! {
         Paused = "paused" @ 1,
         /// An operator resumed healing.
         Resumed = "resumed" @ 1,
+        /// HemoStat decides by another policy from here on. Its subject is HemoStat itself, and each partition has its
+        /// own copy, so that the history of a partition explains itself.
+        PolicyChanged = "policy_changed" @ 1,
+        /// A configuration file was refused; HemoStat keeps the policy that it has.
+        PolicyRefused = "policy_refused" @ 1,
+        /// The policies of the processes at work differ, or agree again.
+        PoliciesCompared = "policies_compared" @ 1,
     }
 }
 
@@ -118,6 +125,12 @@ pub struct Proposed {
     pub diagnosis: EventId,
     /// When the proposal expires.
     pub expires: Timestamp,
+    /// The policy that it was decided by; none in old events, which did not record it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<PolicyHash>,
+    /// What it was decided on; none in old events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<DecidedOn>,
 }
 
 /// A person approved the remedy.
@@ -146,6 +159,12 @@ pub struct Denied {
 pub struct Expired {
     /// The proposal.
     pub proposal: EventId,
+    /// The policy that it was decided by; none in old events, which did not record it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<PolicyHash>,
+    /// What it was decided on; none in old events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<DecidedOn>,
 }
 
 /// The intent: from here on the remedy may be executed, once.
@@ -164,6 +183,12 @@ pub struct Authorised {
     pub stop_timeout: Option<Span>,
     /// Dry run: the remedy is not executed.
     pub dry_run: bool,
+    /// The policy that it was decided by; none in old events, which did not record it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<PolicyHash>,
+    /// What it was decided on; none in old events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<DecidedOn>,
 }
 
 /// The state of each limit when a remedy was authorised.
@@ -246,6 +271,12 @@ pub struct Refused {
     pub diagnosis: EventId,
     /// The first reason that applies.
     pub refusal: Refusal,
+    /// The policy that it was decided by; none in old events, which did not record it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<PolicyHash>,
+    /// What it was decided on; none in old events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<DecidedOn>,
 }
 
 /// Why a remedy is refused, in the order in which the reasons are checked.
@@ -479,6 +510,12 @@ pub struct Verified {
     pub why: String,
     /// From the intent to this verdict.
     pub took: Span,
+    /// The policy that it was decided by; none in old events, which did not record it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<PolicyHash>,
+    /// What it was decided on; none in old events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<DecidedOn>,
 }
 
 words! {
@@ -501,6 +538,12 @@ pub struct GaveUp {
     pub attempts: u32,
     /// Until when the breaker stays open.
     pub until: Timestamp,
+    /// The policy that it was decided by; none in old events, which did not record it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<PolicyHash>,
+    /// What it was decided on; none in old events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<DecidedOn>,
 }
 
 /// An operator closed a tripped circuit breaker.
@@ -527,4 +570,52 @@ pub struct Paused {
 pub struct Resumed {
     /// The person.
     pub by: String,
+}
+
+/// HemoStat decides by another policy from here on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
+pub struct PolicyChanged {
+    /// The hash of the policy, by which decisions name it.
+    pub hash: PolicyHash,
+    /// The whole policy.
+    pub policy: serde_json::Value,
+    /// The hash of the policy that this history recorded before; none for the first one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub was: Option<PolicyHash>,
+    /// Where it came from: `hemostat.toml, environment`.
+    pub origin: String,
+    /// The process that took it over.
+    pub by: String,
+}
+
+/// A configuration file was refused; HemoStat keeps the policy that it has.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
+pub struct PolicyRefused {
+    /// What is wrong with it.
+    pub reasons: Vec<String>,
+    /// The file.
+    pub origin: String,
+    /// The policy that stays in force.
+    pub policy: PolicyHash,
+    /// The process that refused it.
+    pub by: String,
+}
+
+/// The policies of the processes at work differ, or agree again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
+pub struct PoliciesCompared {
+    /// The policy of each process, by the process. All are the same when they agree again.
+    pub policies: std::collections::BTreeMap<String, PolicyHash>,
+}
+
+impl PoliciesCompared {
+    /// Whether two processes have different policies.
+    pub fn differ(&self) -> bool {
+        let mut policies = self.policies.values();
+        let first = policies.next();
+        policies.any(|policy| Some(policy) != first)
+    }
 }

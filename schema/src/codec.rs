@@ -82,6 +82,10 @@ pub const UPCASTS: &[Upcast] = &[
     Upcast { kind: "diagnosis.reached", from: 1, lift: std::convert::identity },
     Upcast { kind: "diagnosis.opinion_sought", from: 1, lift: add_empty_evidence },
     Upcast { kind: "diagnosis.failed", from: 1, lift: add_unknown_trouble },
+    // Version 3 names the policy and the trigger, which the data of version 2 did not record.
+    Upcast { kind: "diagnosis.reached", from: 2, lift: std::convert::identity },
+    Upcast { kind: "action.authorised", from: 2, lift: std::convert::identity },
+    Upcast { kind: "action.refused", from: 2, lift: std::convert::identity },
 ];
 
 /// Version 1 did not record what the model was shown.

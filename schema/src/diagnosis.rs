@@ -4,13 +4,16 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Confidence, EventId, Span, action::Remedy, container::Run, kinds::family, symptom::Symptom, words::words};
+use crate::{
+    Confidence, DecidedOn, EventId, PolicyHash, Span, action::Remedy, container::Run, kinds::family, symptom::Symptom,
+    words::words,
+};
 
 family! {
     /// The cause of symptoms, and the remedy that would help.
     Diagnosis {
         /// A diagnosis.
-        Reached = "reached" @ 2,
+        Reached = "reached" @ 3,
         /// A model is about to be asked.
         OpinionSought = "opinion_sought" @ 2,
         /// A model answered in shadow mode: its answer is only compared with that of the rules.
@@ -49,6 +52,12 @@ pub struct Reached {
     /// The usage of the model; none if no model was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
+    /// The policy that it was decided by; none in old events, which did not record it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<PolicyHash>,
+    /// What it was decided on; none in old events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<DecidedOn>,
 }
 
 words! {

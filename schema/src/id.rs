@@ -195,6 +195,16 @@ name!(ContainerId, "a container id: 12 to 64 hexadecimal digits", r"^[0-9a-f]{12
     (12..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 });
 
+impl HostName {
+    /// In place of a host, for events about HemoStat itself. The settings refuse it as the name of a host.
+    pub const SYSTEM: &str = "@hemostat";
+
+    /// Whether it stands for HemoStat itself.
+    pub fn is_system(&self) -> bool {
+        self.0 == Self::SYSTEM
+    }
+}
+
 impl ContainerId {
     /// A constant number of the container, evenly distributed over containers.
     pub fn spread(&self) -> u64 {
@@ -207,12 +217,13 @@ impl ContainerId {
     }
 }
 
-/// Whom an event is about: a container of a host, or the host itself. Written `host/container` or `host`.
+/// Whom an event is about: a container of a host, the host itself, or HemoStat. Written `host/container`, `host` or
+/// `@hemostat`.
 ///
 /// A container is known by its name, not its Docker id: a recreated `api-1` continues the history of `api-1`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Subject {
-    /// The Docker host.
+    /// The Docker host; [`HostName::SYSTEM`] for HemoStat itself.
     pub host: HostName,
     /// The container, or none for the host as a whole.
     pub container: Option<ContainerName>,
@@ -227,6 +238,16 @@ impl Subject {
     /// The host itself.
     pub fn host(host: HostName) -> Self {
         Self { host, container: None }
+    }
+
+    /// HemoStat itself. Each partition has a history of its own about it.
+    pub fn system() -> Self {
+        Self::host(HostName(HostName::SYSTEM.to_owned()))
+    }
+
+    /// Whether it is HemoStat itself.
+    pub fn is_system(&self) -> bool {
+        self.container.is_none() && self.host.is_system()
     }
 
     /// The container's name, or the host's for the host itself: what a person would call it.
@@ -293,9 +314,12 @@ mod tests {
         for text in ["0.0-0", "3.1732391234567-42"] {
             assert_eq!(text.parse::<EventId>().unwrap().to_string(), text);
         }
-        for text in ["my-host/api-1", "my-host"] {
-            assert_eq!(text.parse::<Subject>().unwrap().to_string(), text);
+        for text in ["my-host/api-1", "my-host", "@hemostat"] {
+            let subject: Subject = text.parse().unwrap();
+            assert_eq!(subject.to_string(), text);
+            assert_eq!(subject.is_system(), subject == Subject::system(), "{text}");
         }
+        assert_eq!(Subject::system().to_string(), "@hemostat");
         let incident =
             IncidentId::begun(&"h/c".parse().unwrap(), Timestamp::from_millisecond(1_732_391_234_567).unwrap());
         assert_eq!(incident.to_string().parse::<IncidentId>().unwrap(), incident);

@@ -155,6 +155,8 @@ fn reached(container: usize) -> Reached {
         examination: None,
         cites: vec![],
         usage: None,
+        policy: None,
+        trigger: None,
     }
 }
 
@@ -164,5 +166,11 @@ fn refused(number: usize) -> Refused {
         ms: 1_767_225_600_000,
         seq: number as u64,
     };
-    Refused { remedy: Remedy::Restart, diagnosis, refusal: Refusal::CoolingDown { until: at(number + 3_600_000) } }
+    Refused {
+        remedy: Remedy::Restart,
+        diagnosis,
+        refusal: Refusal::CoolingDown { until: at(number + 3_600_000) },
+        policy: None,
+        trigger: None,
+    }
 }

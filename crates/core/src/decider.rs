@@ -110,7 +110,8 @@ pub enum TimerChange {
 /// What follows from a trigger, possibly nothing.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Decision {
-    /// The events to append to the log. An event without a cause gets the trigger as its cause.
+    /// The events to append to the log. An event without a cause gets the trigger as its cause. The runtime adds the
+    /// policy and the trigger to the events that record them ([`Event::decided`]).
     pub events: Vec<NewEvent>,
     /// Changes of the timers of the trigger's subject.
     pub timers: Vec<TimerChange>,

@@ -178,7 +178,10 @@ impl State {
             | Action::GaveUp(_)
             | Action::BreakerReset(_)
             | Action::Paused(_)
-            | Action::Resumed(_) => {}
+            | Action::Resumed(_)
+            | Action::PolicyChanged(_)
+            | Action::PolicyRefused(_)
+            | Action::PoliciesCompared(_) => {}
         }
     }
 }
@@ -268,7 +271,10 @@ impl Evaluation<'_> {
                 | Action::GaveUp(_)
                 | Action::BreakerReset(_)
                 | Action::Paused(_)
-                | Action::Resumed(_),
+                | Action::Resumed(_)
+                | Action::PolicyChanged(_)
+                | Action::PolicyRefused(_)
+                | Action::PoliciesCompared(_),
                 _,
             ) => Decision::nothing(),
         }
@@ -399,7 +405,8 @@ impl Evaluation<'_> {
     fn verdict(&self, outcome: Outcome, why: String) -> Decision {
         let OpenAction { action, remedy, incident, at, .. } = self.open;
         let took = Span::between(*at, self.now);
-        let verified = Verified { action: *action, remedy: remedy.clone(), outcome, why, took };
+        let verified =
+            Verified { action: *action, remedy: remedy.clone(), outcome, why, took, policy: None, trigger: None };
         let event = NewEvent::new(self.subject.clone(), self.now, verified).in_incident(incident.clone());
         Decision::event(event).cancel_timer(VERDICT)
     }

@@ -151,7 +151,10 @@ impl Evaluation<'_> {
             | Action::Succeeded(_)
             | Action::GaveUp(_)
             | Action::Paused(_)
-            | Action::Resumed(_) => Decision::nothing(),
+            | Action::Resumed(_)
+            | Action::PolicyChanged(_)
+            | Action::PolicyRefused(_)
+            | Action::PoliciesCompared(_) => Decision::nothing(),
         }
     }
 
@@ -183,6 +186,8 @@ impl Evaluation<'_> {
             limits: check.limits(),
             stop_timeout: by_policy.or_else(|| check.facts()?.stop_timeout),
             dry_run: self.0.policy.dry_run,
+            policy: None,
+            trigger: None,
         };
         Decision::event(self.event(requested, authorised))
     }
@@ -193,7 +198,14 @@ impl Evaluation<'_> {
             return Decision::nothing();
         }
         let expires = ANSWER_WITHIN.after(self.0.now);
-        let proposed = Proposed { remedy: requested.remedy.clone(), target, diagnosis: requested.diagnosis, expires };
+        let proposed = Proposed {
+            remedy: requested.remedy.clone(),
+            target,
+            diagnosis: requested.diagnosis,
+            expires,
+            policy: None,
+            trigger: None,
+        };
         Decision::event(self.event(requested, proposed)).cancel_timer(RETRY).set_timer(EXPIRY, expires)
     }
 
@@ -204,7 +216,13 @@ impl Evaluation<'_> {
         let decision = if is_moot_recheck || self.0.state.is_recorded(requested, &refusal) {
             Decision::nothing()
         } else {
-            let refused = Refused { remedy: requested.remedy.clone(), diagnosis: requested.diagnosis, refusal };
+            let refused = Refused {
+                remedy: requested.remedy.clone(),
+                diagnosis: requested.diagnosis,
+                refusal,
+                policy: None,
+                trigger: None,
+            };
             Decision::event(self.event(requested, refused))
         };
         decision.set_timer(RETRY, recheck_at)
@@ -255,13 +273,23 @@ impl Evaluation<'_> {
     /// A person who approved is told why the remedy is refused, even if the reason is on the log already.
     fn refuse_approved(&self, proposal: &Proposal, refusal: Refusal) -> Decision {
         let recheck_at = self.recheck_at(&refusal);
-        let refused = Refused { remedy: proposal.remedy.clone(), diagnosis: proposal.diagnosis, refusal };
+        let refused = Refused {
+            remedy: proposal.remedy.clone(),
+            diagnosis: proposal.diagnosis,
+            refusal,
+            policy: None,
+            trigger: None,
+        };
         let event = NewEvent::new(self.0.subject.clone(), self.0.now, refused).in_incident(proposal.incident.clone());
         Decision::event(event).set_timer(RETRY, recheck_at)
     }
 
     fn withdraw(&self, proposal: &Proposal) -> Decision {
-        let expired = NewEvent::new(self.0.subject.clone(), self.0.now, Expired { proposal: proposal.id });
+        let expired = NewEvent::new(
+            self.0.subject.clone(),
+            self.0.now,
+            Expired { proposal: proposal.id, policy: None, trigger: None },
+        );
         let expired = expired.in_incident(proposal.incident.clone()).caused_by(Cause::Event(proposal.id));
         Decision::event(expired).cancel_timer(EXPIRY)
     }
@@ -285,7 +313,7 @@ impl Evaluation<'_> {
             None => policy.container_defaults.max_retries,
         };
         let (attempts, until) = state.breaker.must_trip(&state.attempts, max, policy, now)?;
-        let gave_up = NewEvent::new(subject.clone(), now, GaveUp { attempts, until });
+        let gave_up = NewEvent::new(subject.clone(), now, GaveUp { attempts, until, policy: None, trigger: None });
         Some(Decision::event(gave_up.in_incident(last.incident.clone())).set_timer(RETRY, until))
     }
 

@@ -28,6 +28,8 @@ fn row<D: Decider>() -> Value {
         limits: Limits::of_attempt(1, 3),
         stop_timeout: None,
         dry_run: false,
+        policy: None,
+        trigger: None,
     };
     let events = [incident_event(10, reached(run(0))), incident_event(10, authorised)];
     let events = testing::unhealthy().into_iter().chain(events);

@@ -62,6 +62,8 @@ pub(crate) fn evaluate(case: &Case<'_>, policy: &Policy, name: &str) -> Option<C
         cites,
         usage: None,
         symptoms,
+        policy: None,
+        trigger: None,
     };
     Some(Conclusion { reached, recheck_after: finding.recheck_after })
 }

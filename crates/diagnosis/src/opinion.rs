@@ -72,6 +72,8 @@ pub fn validate(text: &str, sought: &OpinionSought) -> Result<Reached, Vec<Fault
                 examination: sought.fallback.examination,
                 cites,
                 usage: None,
+                policy: None,
+                trigger: None,
             })
         }
         _ => Err(fields.faults),

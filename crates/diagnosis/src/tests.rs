@@ -65,7 +65,15 @@ fn used(second: i64, cpu: f64, memory: f64) -> NewEvent {
 
 fn verified(outcome: Outcome) -> Verified {
     let action = EventId { ms: 0, ..id(1) };
-    Verified { action, remedy: Remedy::Restart, outcome, why: "so it is".into(), took: Span::from_secs(60) }
+    Verified {
+        action,
+        remedy: Remedy::Restart,
+        outcome,
+        why: "so it is".into(),
+        took: Span::from_secs(60),
+        policy: None,
+        trigger: None,
+    }
 }
 
 /// The only event that follows, a diagnosis.

@@ -102,7 +102,10 @@ fn action(action: &Action) {
         | Action::GaveUp(_)
         | Action::BreakerReset(_)
         | Action::Paused(_)
-        | Action::Resumed(_) => {}
+        | Action::Resumed(_)
+        | Action::PolicyChanged(_)
+        | Action::PolicyRefused(_)
+        | Action::PoliciesCompared(_) => {}
     }
 }
 
@@ -133,7 +136,13 @@ mod tests {
         let at = Timestamp::UNIX_EPOCH;
         let id = "0.1-1".parse().unwrap();
         let refusal = hemostat_schema::action::Refusal::InHand;
-        let refused = Refused { remedy: hemostat_schema::action::Remedy::Restart, diagnosis: id, refusal };
+        let refused = Refused {
+            remedy: hemostat_schema::action::Remedy::Restart,
+            diagnosis: id,
+            refusal,
+            policy: None,
+            trigger: None,
+        };
         let delivered = Delivered { alert: id, channel: "slack".into(), attempts: 1, took: Span::ZERO };
         let subject = || "host/api".parse().unwrap();
         let events = [NewEvent::new(subject(), at, refused), NewEvent::new(subject(), at, delivered)];
@@ -166,6 +175,8 @@ mod tests {
             examination: None,
             cites: vec![],
             usage: Some(usage),
+            policy: None,
+            trigger: None,
         };
         let opined = Opined { opinion: opinion(used), rules: opinion(used), agrees: false };
         let failed = Failed {

@@ -108,7 +108,12 @@ setting! {
 }
 setting!(Duration: Span::RIGHT, |value| Span::read(value).map(Self::from), |time| Span::from(*time).show());
 setting!(String: "a text that is not empty", parsed, |text| quoted(text));
-setting!(HostName: "a host name: 1 to 128 visible characters without a slash", parsed, |name| quoted(name));
+setting! {
+    /// The name that stands for HemoStat itself in events is the name of no host.
+    HostName: "a host name: 1 to 128 visible characters without a slash, and not @hemostat",
+    |value| parsed(value).filter(|name: &Self| !name.is_system()),
+    |name| quoted(name)
+}
 setting! {
     Durability: "\"always\", \"everysec\", or \"replicas:1\" (any number from 1 to 255)", parsed, |durability| quoted(durability)
 }

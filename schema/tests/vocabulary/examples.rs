@@ -2,7 +2,8 @@
 //! these.
 
 use hemostat_schema::{
-    ByteCount, Cause, Confidence, Event, EventId, IncidentId, NewEvent, Partition, Percent, Span, Subject, Timestamp,
+    ByteCount, Cause, Confidence, DecidedOn, Event, EventId, IncidentId, NewEvent, Partition, Percent, PolicyHash,
+    Span, Subject, Timestamp,
     action::{self, Outcome, Proof, Refusal, Remedy},
     alert::{self, Resolution, Suppression},
     container::{Compose, Exit, ExitBy, Facts, Health, Limits, RestartPolicy, Run, State, Strain, Swarm, Vitals},
@@ -11,6 +12,7 @@ use hemostat_schema::{
     observation::{self, Cleared, Evidence, Severity, Symptom, Trend},
     sample,
 };
+use serde_json::json;
 
 fn at(ms: i64) -> Timestamp {
     Timestamp::from_millisecond(1_767_225_600_000 + ms).unwrap()
@@ -125,6 +127,14 @@ fn exit() -> Exit {
     Exit { at: at(1_000), code: 137, by: ExitBy::Oom }
 }
 
+fn policy() -> Option<PolicyHash> {
+    "44136fa355b3678a".parse().ok()
+}
+
+fn trigger() -> Option<DecidedOn> {
+    Some(DecidedOn::Timer { name: "retry".into(), due: at(500) })
+}
+
 fn reached() -> diagnosis::Reached {
     diagnosis::Reached {
         verdict: Verdict::Sick,
@@ -138,6 +148,8 @@ fn reached() -> diagnosis::Reached {
         examination: Some(id(6)),
         cites: vec!["e1".into()],
         usage: None,
+        policy: policy(),
+        trigger: Some(DecidedOn::Event(id(4))),
     }
 }
 
@@ -291,10 +303,18 @@ fn snapshot() -> action::LimitsSnapshot {
 fn actions() -> Vec<Event> {
     let by = || "alice".to_owned();
     vec![
-        action::Proposed { remedy: Remedy::Restart, target: run(), diagnosis: id(1), expires: at(900_000) }.into(),
+        action::Proposed {
+            remedy: Remedy::Restart,
+            target: run(),
+            diagnosis: id(1),
+            expires: at(900_000),
+            policy: policy(),
+            trigger: trigger(),
+        }
+        .into(),
         action::Approved { proposal: id(2), by: by() }.into(),
         action::Denied { proposal: id(2), by: by() }.into(),
-        action::Expired { proposal: id(2) }.into(),
+        action::Expired { proposal: id(2), policy: policy(), trigger: trigger() }.into(),
         action::Authorised {
             remedy: Remedy::Exec { argv: vec!["kill".into(), "-HUP".into(), "1".into()] },
             target: run(),
@@ -302,12 +322,16 @@ fn actions() -> Vec<Event> {
             limits: action::Limits { attempt: 2, of: 3, snapshot: Some(snapshot()) },
             stop_timeout: Some(Span::from_secs(30)),
             dry_run: false,
+            policy: policy(),
+            trigger: trigger(),
         }
         .into(),
         action::Refused {
             remedy: Remedy::Restart,
             diagnosis: id(1),
             refusal: Refusal::NotDurable { action: id(3), wanted: "replicas:2".into(), replicas: 1 },
+            policy: policy(),
+            trigger: trigger(),
         }
         .into(),
         action::Succeeded {
@@ -332,12 +356,35 @@ fn actions() -> Vec<Event> {
             outcome: Outcome::Recovered,
             why: "it has been healthy for 60 s".into(),
             took: Span::from_secs(62),
+            policy: policy(),
+            trigger: trigger(),
         }
         .into(),
-        action::GaveUp { attempts: 3, until: at(3_600_000) }.into(),
+        action::GaveUp { attempts: 3, until: at(3_600_000), policy: policy(), trigger: trigger() }.into(),
         action::BreakerReset { by: by() }.into(),
         action::Paused { by: by(), reason: "the database is being moved".into() }.into(),
         action::Resumed { by: by() }.into(),
+        action::PolicyChanged {
+            hash: PolicyHash::of(&json!({ "dry_run": false })),
+            policy: json!({ "dry_run": false }),
+            was: policy(),
+            origin: "/etc/hemostat/hemostat.toml, environment".into(),
+            by: "docker-1/4711".into(),
+        }
+        .into(),
+        action::PolicyRefused {
+            reasons: vec!["responder.cooldown = \"soon\" is not right".into()],
+            origin: "/etc/hemostat/hemostat.toml".into(),
+            policy: PolicyHash::of(&json!({ "dry_run": false })),
+            by: "docker-1/4711".into(),
+        }
+        .into(),
+        action::PoliciesCompared {
+            policies: [("docker-1/4711", json!({})), ("docker-2/12", json!({ "dry_run": true }))]
+                .map(|(process, policy)| (process.to_owned(), PolicyHash::of(&policy)))
+                .into(),
+        }
+        .into(),
     ]
 }
 

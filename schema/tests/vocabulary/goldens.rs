@@ -144,7 +144,7 @@ fn version_1_of_authorised_is_upcast_without_a_snapshot_of_the_limits() {
     let sample: Sample = read("samples", "action.authorised.1").unwrap();
     let id = EventId { partition: Partition(0), ms: 1, seq: 1 };
     let lifted = codec::decode(id, &sample.k, &sample.s, None, &sample.bytes()).unwrap();
-    assert_eq!(lifted.version(), 2);
+    assert_eq!(lifted.version(), 3);
     let mut data = lifted.data();
     assert_eq!(data["limits"].take(), json!({ "attempt": 1, "of": 3, "leeway": null }));
     let mut kept = sample.data;

@@ -1,8 +1,8 @@
 //! Property test: every event survives encoding and decoding.
 
 use hemostat_schema::{
-    ByteCount, Cause, Confidence, ContainerId, ContainerName, Event, EventId, IncidentId, NewEvent, Partition, Percent,
-    Span, Subject, Timestamp, TraceParent,
+    ByteCount, Cause, Confidence, ContainerId, ContainerName, DecidedOn, Event, EventId, IncidentId, NewEvent,
+    Partition, Percent, PolicyHash, Span, Subject, Timestamp, TraceParent,
     action::{self, Outcome, Proof, Refusal, Remedy},
     alert::{self, Resolution},
     codec,
@@ -13,6 +13,7 @@ use hemostat_schema::{
     sample,
 };
 use proptest::{option, prelude::*, sample::select};
+use serde_json::json;
 
 fn time() -> impl Strategy<Value = Timestamp> + Clone {
     (0_i64..253_000_000_000, 0_i32..1_000_000_000).prop_map(|(second, nano)| Timestamp::new(second, nano).unwrap())
@@ -301,6 +302,15 @@ fn remedy() -> impl Strategy<Value = Remedy> + Clone {
     prop_oneof![select(plain), prop::collection::vec(any::<String>(), 0..4).prop_map(|argv| Remedy::Exec { argv }),]
 }
 
+fn basis() -> impl Strategy<Value = (Option<PolicyHash>, Option<DecidedOn>)> + Clone {
+    let policy = any::<u64>().prop_map(|number| PolicyHash::of(&number.into()));
+    let trigger = prop_oneof![
+        event_id().prop_map(DecidedOn::Event),
+        (any::<String>(), time()).prop_map(|(name, due)| DecidedOn::Timer { name, due }),
+    ];
+    (option::of(policy), option::of(trigger))
+}
+
 fn reached() -> impl Strategy<Value = diagnosis::Reached> {
     let verdict = select(vec![Verdict::Sick, Verdict::FalseAlarm, Verdict::Unclear]);
     let method = prop_oneof![
@@ -309,9 +319,10 @@ fn reached() -> impl Strategy<Value = diagnosis::Reached> {
     ];
     let symptoms = prop::collection::vec(symptom(), 0..6);
     let said = any::<(String, String, Vec<String>)>();
-    let basis = (option::of(event_id()), option::of(usage()));
-    (verdict, symptoms, target(), option::of(remedy()), confidence(), method, said, basis).prop_map(
-        |(verdict, symptoms, target, remedy, confidence, method, (root_cause, why, cites), (examination, usage))| {
+    let rests_on = (option::of(event_id()), option::of(usage()), basis());
+    (verdict, symptoms, target(), option::of(remedy()), confidence(), method, said, rests_on).prop_map(
+        |(verdict, symptoms, target, remedy, confidence, method, (root_cause, why, cites), rests_on)| {
+            let (examination, usage, (policy, trigger)) = rests_on;
             diagnosis::Reached {
                 verdict,
                 symptoms,
@@ -324,6 +335,8 @@ fn reached() -> impl Strategy<Value = diagnosis::Reached> {
                 examination,
                 cites,
                 usage,
+                policy,
+                trigger,
             }
         },
     )
@@ -414,25 +427,24 @@ fn limits() -> impl Strategy<Value = action::Limits> {
 }
 
 fn action() -> BoxedStrategy<Event> {
-    use action::{Authorised, Failed, GaveUp, Paused, Proposed, Refused, Succeeded, Verified};
+    use action::{Authorised, Failed, GaveUp, Paused, PolicyChanged, Proposed, Refused, Succeeded, Verified};
     let proof = select(vec![Proof::Answered, Proof::Found, Proof::DryRun]);
     let outcome = select(vec![Outcome::Recovered, Outcome::Relapsed, Outcome::Inconclusive]);
-    let how = (limits(), option::of(span()), any::<bool>());
+    let how = (limits(), option::of(span()), any::<bool>(), basis());
     prop_oneof![
-        (remedy(), target(), event_id(), time()).prop_map(|(remedy, target, diagnosis, expires)| {
-            Proposed { remedy, target, diagnosis, expires }.into()
-        }),
-        (remedy(), target(), event_id(), how).prop_map(
-            |(remedy, target, diagnosis, (limits, stop_timeout, dry_run))| {
-                Authorised { remedy, target, diagnosis, limits, stop_timeout, dry_run }.into()
+        (remedy(), target(), event_id(), time(), basis()).prop_map(
+            |(remedy, target, diagnosis, expires, (policy, trigger))| {
+                Proposed { remedy, target, diagnosis, expires, policy, trigger }.into()
             }
         ),
-        (remedy(), event_id(), refusal()).prop_map(|(remedy, diagnosis, refusal)| Refused {
-            remedy,
-            diagnosis,
-            refusal
-        }
-        .into()),
+        (remedy(), target(), event_id(), how).prop_map(
+            |(remedy, target, diagnosis, (limits, stop_timeout, dry_run, (policy, trigger)))| {
+                Authorised { remedy, target, diagnosis, limits, stop_timeout, dry_run, policy, trigger }.into()
+            }
+        ),
+        (remedy(), event_id(), refusal(), basis()).prop_map(|(remedy, diagnosis, refusal, (policy, trigger))| {
+            Refused { remedy, diagnosis, refusal, policy, trigger }.into()
+        }),
         (event_id(), remedy(), option::of(target()), option::of(time()), span(), proof).prop_map(
             |(action, remedy, target, called_at, took, proof)| {
                 Succeeded { action, remedy, target, called_at, took, proof }.into()
@@ -445,10 +457,31 @@ fn action() -> BoxedStrategy<Event> {
             took
         }
         .into()),
-        (event_id(), remedy(), outcome, any::<String>(), span())
-            .prop_map(|(action, remedy, outcome, why, took)| Verified { action, remedy, outcome, why, took }.into()),
-        (any::<u32>(), time()).prop_map(|(attempts, until)| GaveUp { attempts, until }.into()),
+        (event_id(), remedy(), outcome, any::<String>(), span(), basis()).prop_map(
+            |(action, remedy, outcome, why, took, (policy, trigger))| Verified {
+                action,
+                remedy,
+                outcome,
+                why,
+                took,
+                policy,
+                trigger
+            }
+            .into()
+        ),
+        (any::<u32>(), time(), basis()).prop_map(|(attempts, until, (policy, trigger))| GaveUp {
+            attempts,
+            until,
+            policy,
+            trigger
+        }
+        .into()),
         any::<(String, String)>().prop_map(|(by, reason)| Paused { by, reason }.into()),
+        (any::<(u32, f64, String)>(), any::<(String, String)>()).prop_map(|((count, share, name), (origin, by))| {
+            let share = if share.is_finite() { share } else { 0.5 };
+            let policy = json!({ "count": count, "share": share, "names": [name], "none": null });
+            PolicyChanged { hash: PolicyHash::of(&policy), policy, was: None, origin, by }.into()
+        }),
     ]
     .boxed()
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use hemostat_redact::redact;
 use hemostat_runtime::{Clock, Effect, ExecutionGuard, Fault, NotDurable};
 use hemostat_schema::{
-    Action, Event, Family, HostName, NewEvent, Recorded, Span, Timestamp,
+    Action, DecidedOn, Event, Family, HostName, NewEvent, Recorded, Span, Timestamp,
     action::{Authorised, Failed, Proof, Refusal, Refused, Succeeded},
 };
 use tracing::{info, warn};
@@ -60,9 +60,10 @@ impl<E: Engine> Execute<E> {
                 Failed { action, remedy, error, took }.into()
             }
             ExecutionResult::NotExecuted(NotDurable { wanted, replicas }) => {
+                let trigger = Some(DecidedOn::Event(action));
                 let refusal = Refusal::NotDurable { action, wanted: wanted.to_string(), replicas };
                 warn!(container = name, remedy = verb, "{verb} of {name} not executed: {refusal}");
-                Refused { remedy, diagnosis: intent.diagnosis, refusal }.into()
+                Refused { remedy, diagnosis: intent.diagnosis, refusal, policy: intent.policy, trigger }.into()
             }
         }
     }

@@ -66,6 +66,8 @@ async fn intent(patient: &Patient, remedy: Remedy) -> Authorised {
         limits: Limits::of_attempt(1, 3),
         stop_timeout: Some(Span::from_secs(5)),
         dry_run: false,
+        policy: None,
+        trigger: None,
     }
 }
 

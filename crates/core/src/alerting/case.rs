@@ -177,7 +177,10 @@ impl Case {
             | Action::GaveUp(_)
             | Action::BreakerReset(_)
             | Action::Paused(_)
-            | Action::Resumed(_) => {}
+            | Action::Resumed(_)
+            | Action::PolicyChanged(_)
+            | Action::PolicyRefused(_)
+            | Action::PoliciesCompared(_) => {}
         }
     }
 

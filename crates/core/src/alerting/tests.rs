@@ -23,11 +23,11 @@ fn raised() -> Raised {
 }
 
 fn gave_up() -> NewEvent {
-    incident_event(60, GaveUp { attempts: 3, until: at(3660) })
+    incident_event(60, GaveUp { attempts: 3, until: at(3660), policy: None, trigger: None })
 }
 
 fn refused(refusal: Refusal) -> NewEvent {
-    incident_event(11, Refused { remedy: Remedy::Restart, diagnosis: id(4), refusal })
+    incident_event(11, Refused { remedy: Remedy::Restart, diagnosis: id(4), refusal, policy: None, trigger: None })
 }
 
 /// Unhealthy, diagnosed (event 4) and its alert raised (event 5) by second 10.
@@ -166,15 +166,30 @@ fn an_alert_is_resolved_when_its_symptoms_have_been_cleared_for_the_window() {
 fn an_alert_is_not_resolved_while_a_remedy_is_pending() {
     let policy = Policy::default();
     let (remedy, target, diagnosis) = (Remedy::Restart, run(0), id(4));
-    let intent =
-        Authorised { remedy, target, diagnosis, limits: Limits::of_attempt(2, 3), stop_timeout: None, dry_run: false };
+    let intent = Authorised {
+        remedy,
+        target,
+        diagnosis,
+        limits: Limits::of_attempt(2, 3),
+        stop_timeout: None,
+        dry_run: false,
+        policy: None,
+        trigger: None,
+    };
     let pending = || {
         given::<Alerting>(&policy, alerted()).and([incident_event(10, intent.clone()), cleared(30, Symptom::Unhealthy)])
     };
     pending().when_due(RESOLVE, at(200), at(200)).then_nothing();
     let (action, why) = (id(6), "its health check passes".into());
-    let verdict =
-        Verified { action, remedy: Remedy::Restart, outcome: Outcome::Recovered, why, took: Span::from_secs(90) };
+    let verdict = Verified {
+        action,
+        remedy: Remedy::Restart,
+        outcome: Outcome::Recovered,
+        why,
+        took: Span::from_secs(90),
+        policy: None,
+        trigger: None,
+    };
     let resolved = Resolved {
         alert: id(5),
         how: Resolution::Healed,
@@ -221,8 +236,16 @@ fn a_resolved_incident_whose_symptom_comes_back_raises_a_new_alert() {
 fn a_container_that_a_failed_remedy_left_stopped_was_not_stopped_by_an_operator() {
     let policy = Policy::default();
     let (remedy, target, diagnosis) = (Remedy::Restart, run(0), id(4));
-    let intent =
-        Authorised { remedy, target, diagnosis, limits: Limits::of_attempt(1, 3), stop_timeout: None, dry_run: false };
+    let intent = Authorised {
+        remedy,
+        target,
+        diagnosis,
+        limits: Limits::of_attempt(1, 3),
+        stop_timeout: None,
+        dry_run: false,
+        policy: None,
+        trigger: None,
+    };
     let (action, remedy) = (id(6), Remedy::Restart);
     let failed = Failed { action, remedy, error: "the port is taken".into(), took: Span::from_secs(9) };
     let ended = testing::exited(15, run(0), ExitBy::Operator);

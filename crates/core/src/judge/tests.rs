@@ -18,7 +18,16 @@ fn authorised(dry_run: bool) -> NewEvent {
     let (remedy, target, diagnosis) = (Remedy::Restart, run(0), id(9));
     incident_event(
         10,
-        Authorised { remedy, target, diagnosis, limits: Limits::of_attempt(1, 3), stop_timeout: None, dry_run },
+        Authorised {
+            remedy,
+            target,
+            diagnosis,
+            limits: Limits::of_attempt(1, 3),
+            stop_timeout: None,
+            dry_run,
+            policy: None,
+            trigger: None,
+        },
     )
 }
 
@@ -55,7 +64,7 @@ fn the_window_starts_when_the_remedy_was_carried_out() {
     let failed = given::<Judge>(&policy, before).and([authorised(false), incident_event(11, failed)]);
     failed.when_due(VERDICT, at(910), at(910)).then_nothing();
     let refusal = Refusal::NotDurable { action: id(4), wanted: "replicas:1".into(), replicas: 0 };
-    let not_executed = Refused { remedy: Remedy::Restart, diagnosis: id(9), refusal };
+    let not_executed = Refused { remedy: Remedy::Restart, diagnosis: id(9), refusal, policy: None, trigger: None };
     let not_executed =
         given::<Judge>(&policy, testing::unhealthy()).and([authorised(false), incident_event(12, not_executed)]);
     not_executed.when_due(VERDICT, at(910), at(910)).then_nothing();

@@ -203,7 +203,11 @@ impl State {
                 }
             }
             Action::Expired(expired) => drop(self.close_proposal(expired.proposal)),
-            Action::Approved(_) | Action::Succeeded(_) => {}
+            Action::Approved(_)
+            | Action::Succeeded(_)
+            | Action::PolicyChanged(_)
+            | Action::PolicyRefused(_)
+            | Action::PoliciesCompared(_) => {}
         }
     }
 

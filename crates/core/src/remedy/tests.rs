@@ -21,7 +21,17 @@ use hemostat_schema::{
 fn authorised(attempt: u32, diagnosis: u64, target: Run) -> Event {
     let diagnosis = id(diagnosis);
     let limits = Limits::of_attempt(attempt, 3);
-    Authorised { remedy: What::Restart, target, diagnosis, limits, stop_timeout: None, dry_run: false }.into()
+    Authorised {
+        remedy: What::Restart,
+        target,
+        diagnosis,
+        limits,
+        stop_timeout: None,
+        dry_run: false,
+        policy: None,
+        trigger: None,
+    }
+    .into()
 }
 
 /// The decision without the snapshot of the limits, which has tests of its own.
@@ -35,7 +45,7 @@ fn without_snapshot(mut then: Then) -> Then {
 }
 
 fn refused(diagnosis: u64, refusal: Refusal) -> Event {
-    Refused { remedy: What::Restart, diagnosis: id(diagnosis), refusal }.into()
+    Refused { remedy: What::Restart, diagnosis: id(diagnosis), refusal, policy: None, trigger: None }.into()
 }
 
 fn retry(second: i64) -> TimerChange {
@@ -57,7 +67,15 @@ fn unsuccessful(second: i64, action: u64, old: i64) -> Vec<NewEvent> {
         proof: Proof::Answered,
     };
     let why = "symptom unhealthy is still active".into();
-    let verdict = Verified { action: id(action), remedy, outcome: Outcome::Relapsed, why, took: Span::from_secs(5) };
+    let verdict = Verified {
+        action: id(action),
+        remedy,
+        outcome: Outcome::Relapsed,
+        why,
+        took: Span::from_secs(5),
+        policy: None,
+        trigger: None,
+    };
     vec![
         incident_event(second, authorised(1, 4, run(old))),
         exited(second, run(old), ExitBy::Operator),
@@ -213,7 +231,7 @@ fn a_refusal_is_recorded_once() {
 fn the_third_unsuccessful_attempt_trips_the_breaker_and_one_passes_after_the_hold() {
     let policy = Policy::default();
     let until = at(3665);
-    let gave_up = GaveUp { attempts: 3, until };
+    let gave_up = GaveUp { attempts: 3, until, policy: None, trigger: None };
     let mut events: Vec<_> = sick().chain(three_unsuccessful()).collect();
     let verdict = events.pop().unwrap();
     let tripping = given::<Authorisation>(&policy, events.clone()).when(verdict.clone(), at(65));
@@ -248,6 +266,8 @@ fn a_new_incident_within_the_cooldown_is_refused() {
         outcome,
         why: String::new(),
         took: Span::from_secs(60),
+        policy: None,
+        trigger: None,
     };
     let other = |event: NewEvent| event.in_incident(Some(incident(500)));
     let events = sick().chain([
@@ -295,7 +315,14 @@ fn the_exit_of_hemostats_own_restart_is_no_stop_by_an_operator() {
 fn a_remedy_is_proposed_once_and_every_limit_is_checked_again_on_approval() {
     let policy = Policy::default();
     let facts = || labelled("hemostat.mode", "approve");
-    let ask = || Proposed { remedy: What::Restart, target: run(0), diagnosis: id(4), expires: at(3610) };
+    let ask = || Proposed {
+        remedy: What::Restart,
+        target: run(0),
+        diagnosis: id(4),
+        expires: at(3610),
+        policy: None,
+        trigger: None,
+    };
     let expiry = TimerChange::Set { name: EXPIRY, due: at(3610) };
     let ill_since = || testing::unhealthy_with(facts()).into_iter();
     let first = given::<Authorisation>(&policy, ill_since()).when(incident_event(10, reached(run(0))), at(10));
@@ -317,9 +344,10 @@ fn a_remedy_is_proposed_once_and_every_limit_is_checked_again_on_approval() {
     let paused = asked().and([event(25, Paused { target: run(0) })]).when(yes(), at(30));
     paused.then([refused(4, Refusal::OperatorStopped)], &[]);
 
-    asked()
-        .when_due(EXPIRY, at(3610), at(3610))
-        .then([Expired { proposal: id(5) }.into()], &[TimerChange::Cancel { name: EXPIRY }]);
+    asked().when_due(EXPIRY, at(3610), at(3610)).then(
+        [Expired { proposal: id(5), policy: None, trigger: None }.into()],
+        &[TimerChange::Cancel { name: EXPIRY }],
+    );
     let denied = asked().and([event(30, Denied { proposal: id(5), by: "me".into() })]);
     denied.when(incident_event(40, reached(run(0))), at(40)).then_nothing();
 }
@@ -327,12 +355,20 @@ fn a_remedy_is_proposed_once_and_every_limit_is_checked_again_on_approval() {
 #[test]
 fn a_proposal_is_withdrawn_when_its_symptoms_are_cleared() {
     let policy = Policy::default();
-    let ask = Proposed { remedy: What::Restart, target: run(0), diagnosis: id(4), expires: at(3610) };
+    let ask = Proposed {
+        remedy: What::Restart,
+        target: run(0),
+        diagnosis: id(4),
+        expires: at(3610),
+        policy: None,
+        trigger: None,
+    };
     let asked = given::<Authorisation>(&policy, sick().chain([incident_event(10, ask)]));
     let cancelled = |name| TimerChange::Cancel { name };
-    asked
-        .when(cleared(40, Symptom::Unhealthy), at(40))
-        .then([Expired { proposal: id(5) }.into()], &[cancelled(EXPIRY), cancelled(RETRY), cancelled(EXPIRY)]);
+    asked.when(cleared(40, Symptom::Unhealthy), at(40)).then(
+        [Expired { proposal: id(5), policy: None, trigger: None }.into()],
+        &[cancelled(EXPIRY), cancelled(RETRY), cancelled(EXPIRY)],
+    );
 }
 
 #[test]
@@ -354,7 +390,15 @@ fn successful_attempts_count_in_the_window_too() {
     let policy = Policy::default();
     let helped = |second: i64, action: u64| {
         let (action, remedy, outcome) = (id(action), What::Restart, Outcome::Recovered);
-        let verdict = Verified { action, remedy, outcome, why: String::new(), took: Span::from_secs(60) };
+        let verdict = Verified {
+            action,
+            remedy,
+            outcome,
+            why: String::new(),
+            took: Span::from_secs(60),
+            policy: None,
+            trigger: None,
+        };
         [incident_event(second, authorised(1, 4, run(0))), incident_event(second + 60, verdict)]
     };
     let events = sick().chain([helped(10, 5), helped(80, 7), helped(150, 9)].concat());

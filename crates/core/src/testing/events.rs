@@ -183,6 +183,8 @@ pub fn reached(target: Run) -> Reached {
         examination: None,
         cites: vec![],
         usage: None,
+        policy: None,
+        trigger: None,
     }
 }
 

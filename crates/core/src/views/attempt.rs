@@ -113,7 +113,10 @@ impl Attempt {
             | Action::GaveUp(_)
             | Action::BreakerReset(_)
             | Action::Paused(_)
-            | Action::Resumed(_) => {}
+            | Action::Resumed(_)
+            | Action::PolicyChanged(_)
+            | Action::PolicyRefused(_)
+            | Action::PoliciesCompared(_) => {}
         }
     }
 }

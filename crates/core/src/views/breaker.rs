@@ -50,7 +50,10 @@ impl Projection for Breaker {
                 | Action::Refused(_)
                 | Action::Succeeded(_)
                 | Action::Paused(_)
-                | Action::Resumed(_),
+                | Action::Resumed(_)
+                | Action::PolicyChanged(_)
+                | Action::PolicyRefused(_)
+                | Action::PoliciesCompared(_),
             ))
             | Some(Event::Observation(_) | Event::Diagnosis(_) | Event::Alert(_) | Event::Sample(_))
             | None => vec![],
@@ -87,7 +90,10 @@ impl Projection for Breaker {
             | Action::Refused(_)
             | Action::Succeeded(_)
             | Action::Paused(_)
-            | Action::Resumed(_) => {}
+            | Action::Resumed(_)
+            | Action::PolicyChanged(_)
+            | Action::PolicyRefused(_)
+            | Action::PoliciesCompared(_) => {}
         }
         Some(Row { breaker, attempts, last: event.id })
     }

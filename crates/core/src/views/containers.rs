@@ -232,7 +232,11 @@ impl Row {
             }
             Action::GaveUp(gave_up) => self.obstacle = Some(Attention::GivenUp { until: gave_up.until }),
             Action::BreakerReset(_) => self.obstacle = None,
-            Action::Paused(_) | Action::Resumed(_) => {}
+            Action::Paused(_)
+            | Action::Resumed(_)
+            | Action::PolicyChanged(_)
+            | Action::PolicyRefused(_)
+            | Action::PoliciesCompared(_) => {}
         }
     }
 

@@ -228,7 +228,10 @@ impl Row {
             | Action::Denied(_)
             | Action::Expired(_)
             | Action::Paused(_)
-            | Action::Resumed(_) => {}
+            | Action::Resumed(_)
+            | Action::PolicyChanged(_)
+            | Action::PolicyRefused(_)
+            | Action::PoliciesCompared(_) => {}
         }
     }
 

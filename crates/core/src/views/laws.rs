@@ -23,8 +23,16 @@ fn samples() -> Vec<Event> {
     let (run, restart, long) = (testing::run(0), Remedy::Restart, Span::from_secs(1));
     let (two, until) = (testing::id(2), testing::at(600));
     let cleared = |symptom, why| SymptomCleared { symptom, why, stood: long };
-    let judged = |outcome| Verified { action: two, remedy: Remedy::Restart, outcome, why: "so".into(), took: long };
-    let refused = |refusal| Refused { remedy: Remedy::Restart, diagnosis: two, refusal };
+    let judged = |outcome| Verified {
+        action: two,
+        remedy: Remedy::Restart,
+        outcome,
+        why: "so".into(),
+        took: long,
+        policy: None,
+        trigger: None,
+    };
+    let refused = |refusal| Refused { remedy: Remedy::Restart, diagnosis: two, refusal, policy: None, trigger: None };
     let resolved = Resolved { alert: two, how: Resolution::Healed, title: "t".into(), text: "x".into(), took: long };
     vec![
         testing::seen(0, testing::facts()).event,
@@ -57,9 +65,12 @@ fn samples() -> Vec<Event> {
             limits: Limits::of_attempt(1, 3),
             stop_timeout: None,
             dry_run: false,
+            policy: None,
+            trigger: None,
         }
         .into(),
-        Proposed { remedy: restart.clone(), target: run, diagnosis: two, expires: until }.into(),
+        Proposed { remedy: restart.clone(), target: run, diagnosis: two, expires: until, policy: None, trigger: None }
+            .into(),
         Approved { proposal: two, by: "ann".into() }.into(),
         Denied { proposal: two, by: "ann".into() }.into(),
         Succeeded {
@@ -76,7 +87,7 @@ fn samples() -> Vec<Event> {
         judged(Outcome::Relapsed).into(),
         refused(Refusal::CoolingDown { until }).into(),
         refused(Refusal::Observing).into(),
-        GaveUp { attempts: 3, until }.into(),
+        GaveUp { attempts: 3, until, policy: None, trigger: None }.into(),
         BreakerReset { by: "ann".into() }.into(),
         Paused { by: "ann".into(), reason: "works".into() }.into(),
         Raised { severity: Severity::High, title: "t".into(), text: "x".into() }.into(),

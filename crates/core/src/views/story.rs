@@ -166,6 +166,18 @@ fn acted(who: &str, action: &Action) -> String {
         Action::BreakerReset(reset) => format!("{} reset the circuit breaker of {who}", reset.by),
         Action::Paused(paused) => format!("{} paused all healing on {who}: {}", paused.by, paused.reason),
         Action::Resumed(resumed) => format!("{} resumed healing on {who}", resumed.by),
+        Action::PolicyRefused(refused) => {
+            format!("{} is refused, policy {} stays: {}", refused.origin, refused.policy, refused.reasons.join("; "))
+        }
+        Action::PoliciesCompared(compared) if compared.differ() => {
+            let policies: Vec<_> =
+                compared.policies.iter().map(|(process, hash)| format!("{process} {hash}")).collect();
+            format!("the processes of HemoStat decide by different policies: {}", policies.join(", "))
+        }
+        Action::PoliciesCompared(_) => "the processes of HemoStat decide by one policy again".into(),
+        Action::PolicyChanged(changed) => {
+            format!("HemoStat decides by policy {}, from {}", changed.hash, changed.origin)
+        }
     }
 }
 

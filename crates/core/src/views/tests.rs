@@ -51,17 +51,22 @@ fn authorised(second: i64) -> NewEvent {
             limits: Limits::of_attempt(1, 3),
             stop_timeout: None,
             dry_run: false,
+            policy: None,
+            trigger: None,
         },
     )
 }
 
 fn verified(second: i64, action: u64, outcome: Outcome) -> NewEvent {
     let (why, took) = ("its health check passes".into(), Span::from_secs(8));
-    incident_event(second, Verified { action: id(action), remedy: Remedy::Restart, outcome, why, took })
+    incident_event(
+        second,
+        Verified { action: id(action), remedy: Remedy::Restart, outcome, why, took, policy: None, trigger: None },
+    )
 }
 
 fn refused(second: i64, refusal: Refusal) -> NewEvent {
-    incident_event(second, Refused { remedy: Remedy::Restart, diagnosis: id(4), refusal })
+    incident_event(second, Refused { remedy: Remedy::Restart, diagnosis: id(4), refusal, policy: None, trigger: None })
 }
 
 /// Seen (1), unhealthy (2, 3), diagnosed (4), authorised (5).
@@ -129,7 +134,14 @@ fn attention_says_why_a_container_is_or_is_not_being_healed() {
             unhealthy(),
             [incident_event(
                 12,
-                Proposed { remedy: Remedy::Restart, target: run(0), diagnosis: id(4), expires: at(3600) },
+                Proposed {
+                    remedy: Remedy::Restart,
+                    target: run(0),
+                    diagnosis: id(4),
+                    expires: at(3600),
+                    policy: None,
+                    trigger: None,
+                },
             )],
         ),
         "waiting_for_approval",
@@ -142,7 +154,7 @@ fn attention_says_why_a_container_is_or_is_not_being_healed() {
         "sick; the last attempt did not help, the next is due at 2026-01-01T00:00:30Z",
     );
     check(
-        and(relapsed(), [incident_event(21, GaveUp { attempts: 3, until: at(3600) })]),
+        and(relapsed(), [incident_event(21, GaveUp { attempts: 3, until: at(3600), policy: None, trigger: None })]),
         "given_up",
         "sick; several attempts did not help, HemoStat has given up on it until 2026-01-01T01:00:00Z",
     );
@@ -201,7 +213,7 @@ fn an_incident_ends_when_no_symptom_is_active_and_no_attempt_is_pending() {
         incident_event(second, SymptomCleared { symptom: Symptom::Unhealthy, why, stood: Span::from_secs(1) })
     };
     let given_up = || {
-        let gave_up = incident_event(21, GaveUp { attempts: 3, until: at(3600) });
+        let gave_up = incident_event(21, GaveUp { attempts: 3, until: at(3600), policy: None, trigger: None });
         and(treated(), [verified(20, 5, Outcome::Relapsed), gave_up])
     };
     check(unhealthy(), incidents::State::Open, None);
@@ -272,7 +284,7 @@ fn every_step_of_a_healing_has_a_line() {
             cleared(15, Symptom::Unhealthy),
             verified(20, 5, Outcome::Recovered),
             refused(21, Refusal::CoolingDown { until: at(3600) }),
-            incident_event(22, GaveUp { attempts: 3, until: at(3600) }),
+            incident_event(22, GaveUp { attempts: 3, until: at(3600), policy: None, trigger: None }),
         ],
     );
     let refusal = format!("restart of api refused: {}", Refusal::CoolingDown { until: at(3600) });

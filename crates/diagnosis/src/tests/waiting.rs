@@ -221,6 +221,8 @@ fn past_incidents_and_their_remedies_are_remembered() {
         limits: Limits::of_attempt(1, 3),
         stop_timeout: None,
         dry_run: false,
+        policy: None,
+        trigger: None,
     };
     let reached =
         only(&given::<Triage>(&hemostat_core::testing::policy(), sick()).when(incident_event(10, failing()), at(10)));

@@ -63,6 +63,8 @@ fn an_authorisation_of_version_1_is_folded_like_a_current_one_with_unknown_limit
         limits: Limits::of_attempt(1, 3),
         stop_timeout: Some(hemostat_schema::Span::from_secs(30)),
         dry_run: false,
+        policy: None,
+        trigger: None,
     };
     let incident = IncidentId::begun(&subject, "2026-01-01T00:00:00Z".parse().unwrap());
     let today = NewEvent::new(subject.clone(), at, today)

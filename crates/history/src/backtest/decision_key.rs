@@ -74,7 +74,10 @@ impl DecisionKey {
                 | Action::Failed(_)
                 | Action::BreakerReset(_)
                 | Action::Paused(_)
-                | Action::Resumed(_) => return None,
+                | Action::Resumed(_)
+                | Action::PolicyChanged(_)
+                | Action::PolicyRefused(_)
+                | Action::PoliciesCompared(_) => return None,
             },
             Event::Observation(_)
             | Event::Diagnosis(Diagnosis::Opined(_) | Diagnosis::Failed(_))

@@ -194,7 +194,10 @@ fn of_action(action: &Action) -> Vec<Detail> {
         | Action::Expired(_)
         | Action::BreakerReset(_)
         | Action::Paused(_)
-        | Action::Resumed(_) => vec![],
+        | Action::Resumed(_)
+        | Action::PolicyChanged(_)
+        | Action::PolicyRefused(_)
+        | Action::PoliciesCompared(_) => vec![],
     }
 }
 

@@ -36,7 +36,13 @@ pub fn links(event: &Recorded) -> impl Iterator<Item = EventId> {
             Action::Succeeded(succeeded) => Some(succeeded.action),
             Action::Failed(failed) => Some(failed.action),
             Action::Verified(verified) => Some(verified.action),
-            Action::GaveUp(_) | Action::BreakerReset(_) | Action::Paused(_) | Action::Resumed(_) => None,
+            Action::GaveUp(_)
+            | Action::BreakerReset(_)
+            | Action::Paused(_)
+            | Action::Resumed(_)
+            | Action::PolicyChanged(_)
+            | Action::PolicyRefused(_)
+            | Action::PoliciesCompared(_) => None,
         },
         Some(Event::Alert(alert)) => match alert {
             Alert::Escalated(escalated) => Some(escalated.alert),

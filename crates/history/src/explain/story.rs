@@ -105,7 +105,10 @@ impl Part {
                 | Action::GaveUp(_)
                 | Action::BreakerReset(_)
                 | Action::Paused(_)
-                | Action::Resumed(_) => Self::Decided,
+                | Action::Resumed(_)
+                | Action::PolicyChanged(_)
+                | Action::PolicyRefused(_)
+                | Action::PoliciesCompared(_) => Self::Decided,
             },
             Event::Alert(_) => Self::Alerted,
         }

@@ -46,6 +46,8 @@ fn authorised(snapshot: Option<LimitsSnapshot>) -> Event {
         limits: Limits { attempt: 2, of: 3, snapshot },
         stop_timeout: None,
         dry_run: false,
+        policy: None,
+        trigger: None,
     }
     .into()
 }
@@ -62,6 +64,8 @@ fn healed() -> Vec<Recorded> {
         outcome: Outcome::Recovered,
         why: "its health check passes".into(),
         took: long,
+        policy: None,
+        trigger: None,
     };
     let raised = Raised { severity: Severity::High, title: "api is unhealthy".into(), text: "so".into() };
     let delivered = Delivered { alert: testing::id(6), channel: "slack".into(), attempts: 1, took: long };
@@ -142,7 +146,8 @@ fn the_details_of_an_authorisation_show_each_limit_as_recorded() {
 
 #[test]
 fn the_ending_of_an_open_incident_is_the_refusal_of_its_remedy() {
-    let refused = |refusal| Refused { remedy: Remedy::Restart, diagnosis: testing::id(4), refusal };
+    let refused =
+        |refusal| Refused { remedy: Remedy::Restart, diagnosis: testing::id(4), refusal, policy: None, trigger: None };
     for (refusal, shown) in [
         (
             Refusal::CoolingDown { until: testing::at(3600) },

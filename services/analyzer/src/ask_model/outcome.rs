@@ -2,7 +2,7 @@
 
 use hemostat_diagnosis::opinion::agree;
 use hemostat_schema::{
-    Cause, Event, NewEvent, Recorded, Span, Timestamp,
+    Cause, DecidedOn, Event, NewEvent, Recorded, Span, Timestamp,
     diagnosis::{Failed, Opined, OpinionSought, Part, Reached},
 };
 
@@ -46,6 +46,7 @@ impl Outcome<'_> {
     }
 
     fn event_at(&self, at: Timestamp, event: impl Into<Event>) -> NewEvent {
+        let event = event.into().decided(self.sought.fallback.policy, &DecidedOn::Event(self.event.id));
         let event = NewEvent::new(self.event.subject.clone(), at, event);
         event.in_incident(self.event.incident.clone()).caused_by(Cause::Event(self.event.id))
     }

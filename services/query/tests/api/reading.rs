@@ -22,6 +22,8 @@ fn authorised() -> Authorised {
         limits: Limits::of_attempt(1, 3),
         stop_timeout: None,
         dry_run: false,
+        policy: None,
+        trigger: None,
     }
 }
 
@@ -41,6 +43,8 @@ async fn healed() -> Server {
         outcome: Outcome::Recovered,
         why: "its health check passes".into(),
         took: Span::from_secs(8),
+        policy: None,
+        trigger: None,
     };
     history.extend([cleared(18, Symptom::Unhealthy), incident_event(20, verdict)]);
     Server::after(history).await
@@ -174,6 +178,8 @@ async fn one_event_is_read_by_its_id() {
             remedy: Remedy::Restart,
             diagnosis: testing::id(4),
             refusal: Refusal::CoolingDown { until: at(3600) },
+            policy: None,
+            trigger: None,
         },
     );
     let (log, ids) = logged(1, [refused]).await;

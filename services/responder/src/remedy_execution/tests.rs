@@ -171,6 +171,8 @@ fn intent(remedy: Remedy) -> Authorised {
         limits: Limits::of_attempt(1, 3),
         stop_timeout: None,
         dry_run: false,
+        policy: None,
+        trigger: None,
     }
 }
 

@@ -48,7 +48,7 @@ fn an_attempt_after_one_in_vain_says_until_when_it_had_to_wait() {
 #[test]
 fn an_attempt_after_the_hold_is_a_probe_and_tells_of_the_rest_after_giving_up() {
     let policy = Policy::default();
-    let gave_up = incident_event(65, GaveUp { attempts: 3, until: at(3665) });
+    let gave_up = incident_event(65, GaveUp { attempts: 3, until: at(3665), policy: None, trigger: None });
     let events = sick().chain(three_unsuccessful()).chain([gave_up, health(3660, run(61), Health::Unhealthy)]);
     let then = given::<Authorisation>(&policy, events).when_due(RETRY, at(3665), at(3665));
     let snapshot = LimitsSnapshot {
@@ -64,7 +64,14 @@ fn an_attempt_after_the_hold_is_a_probe_and_tells_of_the_rest_after_giving_up() 
 #[test]
 fn what_a_person_allowed_is_told_by_the_mode() {
     let policy = Policy::default();
-    let ask = Proposed { remedy: What::Restart, target: run(0), diagnosis: id(4), expires: at(3610) };
+    let ask = Proposed {
+        remedy: What::Restart,
+        target: run(0),
+        diagnosis: id(4),
+        expires: at(3610),
+        policy: None,
+        trigger: None,
+    };
     let ill_since = testing::unhealthy_with(labelled("hemostat.mode", "approve"));
     let asked =
         given::<Authorisation>(&policy, ill_since).and([incident_event(10, reached(run(0))), incident_event(10, ask)]);

@@ -34,11 +34,28 @@ fn sure(confidence: f64) -> Reached {
 fn authorised(diagnosis: u64, dry_run: bool) -> Authorised {
     let limits = Limits::of_attempt(1, 3);
     let (remedy, target) = (Remedy::Restart, run(0));
-    Authorised { remedy, target, diagnosis: id(diagnosis), limits, stop_timeout: None, dry_run }
+    Authorised {
+        remedy,
+        target,
+        diagnosis: id(diagnosis),
+        limits,
+        stop_timeout: None,
+        dry_run,
+        policy: None,
+        trigger: None,
+    }
 }
 
 fn verified(action: u64, outcome: Outcome) -> Verified {
-    Verified { action: id(action), remedy: Remedy::Restart, outcome, why: "so".into(), took: Span::ZERO }
+    Verified {
+        action: id(action),
+        remedy: Remedy::Restart,
+        outcome,
+        why: "so".into(),
+        took: Span::ZERO,
+        policy: None,
+        trigger: None,
+    }
 }
 
 fn opined(rules: Reached, opinion: Reached) -> Opined {
