@@ -309,8 +309,8 @@ impl Evaluation<'_> {
         let Context { state, subject, policy, now, .. } = self.0;
         let last = state.attempts.last()?;
         let max = match &state.condition.facts {
-            Some(facts) => policy.for_container(facts).max_retries,
-            None => policy.container_defaults.max_retries,
+            Some(facts) => policy.for_container(facts).max_attempts,
+            None => policy.container_defaults.max_attempts,
         };
         let (attempts, until) = state.breaker.must_trip(&state.attempts, max, policy, now)?;
         let gave_up = NewEvent::new(subject.clone(), now, GaveUp { attempts, until, policy: None, trigger: None });

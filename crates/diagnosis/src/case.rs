@@ -47,7 +47,7 @@ pub struct Case<'a> {
     /// Whether its health check has passed in the current run; `None`: unknown.
     pub was_healthy: Option<bool>,
     /// Maximum attempts within the policy's time window.
-    pub max_retries: u32,
+    pub max_attempts: u32,
     /// The instant of the evaluation.
     pub now: Timestamp,
 }
@@ -106,7 +106,7 @@ impl<'a> Case<'a> {
             host: None,
             operator_halt: None,
             was_healthy: None,
-            max_retries: hemostat_core::policy::ContainerPolicy::default().max_retries,
+            max_attempts: hemostat_core::policy::ContainerPolicy::default().max_attempts,
             now,
         }
     }

@@ -230,7 +230,7 @@ impl CaseHistory {
             host: Some(host),
             operator_halt: self.condition.operator_halt,
             was_healthy: Some(self.was_healthy),
-            max_retries: policy.for_container(facts).max_retries,
+            max_attempts: policy.for_container(facts).max_attempts,
             ..Case::new(facts, &self.condition.symptoms, now)
         })
     }

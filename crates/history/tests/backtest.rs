@@ -55,13 +55,13 @@ fn changes(report: &Report) -> BTreeMap<(String, String), u64> {
 
 #[test]
 fn the_same_policy_changes_nothing_and_explains_every_decision() {
-    for (hours, max_retries) in [(1, 3), (4, 3), (1, 1)] {
+    for (hours, max_attempts) in [(1, 3), (4, 3), (1, 1)] {
         let mut policy = with_cooldown(hours);
-        policy.container_defaults.max_retries = max_retries;
+        policy.container_defaults.max_attempts = max_attempts;
         let history = history(two_days(), &policy);
         let report = backtest(&history, &policy, &policy, &Filter::ALL);
         assert!(report.decisions > 50, "{report:?}");
-        assert_eq!((report.changes, report.unexplained), (vec![], 0), "cooldown {hours} h, {max_retries} retries");
+        assert_eq!((report.changes, report.unexplained), (vec![], 0), "cooldown {hours} h, {max_attempts} attempts");
         assert_eq!(report.was, report.would_be);
         assert_eq!(report.was.actions, authorised(&history));
     }

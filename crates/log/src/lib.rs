@@ -23,7 +23,6 @@ mod inbox;
 mod inspection;
 mod lease;
 mod log;
-mod memory;
 mod options;
 mod raw;
 mod redis;
@@ -40,8 +39,9 @@ pub use inbox::Inbox;
 pub use inspection::{GroupState, Inspection, LeaseState, MAX_PENDING, StreamState, Trimmed};
 pub use lease::Lease;
 pub use log::{Log, Order, Range};
-pub use memory::MemoryLog;
 pub use options::{Options, ReadPassword};
 pub use raw::RawEntry;
 pub use redis::{Applied, Plan, RedisLog, Step, migrate, plan};
 pub use scan::Scan;
+#[cfg(any(test, feature = "testing"))]
+pub use testing::MemoryLog;

@@ -49,7 +49,7 @@ pub(crate) fn check(settings: &Settings) -> Result<(), Invalid> {
     let most = Sensitivity::MAX_FLAPS;
     let flaps = settings.thresholds.flaps;
     require((2..=most).contains(&flaps), "thresholds.flaps", || format!("2 to {most}"))?;
-    positive("responder.max_retries_per_hour", settings.responder.max_retries_per_hour)?;
+    positive("responder.max_attempts", settings.responder.max_attempts)?;
     positive("responder.storm", settings.responder.storm)?;
     positive("archive.segment_events", settings.archive.segment_events)?;
     positive("notary.every", settings.notary.every)?;

@@ -10,8 +10,6 @@ mod config;
 mod credentials;
 mod dollars;
 mod error;
-#[cfg(test)]
-mod example;
 mod hosts;
 mod log_filter;
 mod other_tools;

@@ -14,7 +14,7 @@ impl Settings {
                 mode: responder.mode,
                 remedies: responder.actions.clone(),
                 cooldown: responder.cooldown,
-                max_retries: responder.max_retries_per_hour,
+                max_attempts: responder.max_attempts,
                 cpu: thresholds.cpu_percent,
                 memory: thresholds.memory_percent,
                 sustained: thresholds.sustained,

@@ -27,8 +27,7 @@ const UNMISTAKABLE: [&str; 13] = [
 ];
 
 const RECONNECTS: &str = "HemoStat reconnects to Redis for as long as it runs, with growing pauses";
-const DOCKER_CALLS: &str =
-    "responder.max_retries_per_hour limits the attempts, and responder.backoff sets their pauses";
+const DOCKER_CALLS: &str = "responder.max_attempts limits the attempts, and responder.backoff sets their pauses";
 const HISTORY: &str =
     "HemoStat reads a container's history from its event log, and retention.diagnoses says how long it stays";
 const DASHBOARD: &str = "HemoStat has an HTTP API (query.listen) in place of that dashboard";

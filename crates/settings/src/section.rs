@@ -15,7 +15,8 @@ use crate::error::Wrong;
 pub struct Key {
     /// As in `hemostat.toml`, with dots: `responder.cooldown`.
     pub name: &'static str,
-    /// Other names of its environment variable: those of Python HemoStat, or of other tools.
+    /// Its other names: of its environment variable (that of Python HemoStat, or of other tools), and with a dot an
+    /// earlier name of the key itself.
     pub aliases: &'static [&'static str],
     /// Whether it is a secret: its value is never shown, and may be in a file that `<key>_file` names.
     pub secret: bool,
@@ -33,13 +34,23 @@ pub(crate) const PREFIX: &str = "HEMOSTAT_";
 impl Key {
     /// The name of its environment variable: `HEMOSTAT_RESPONDER__COOLDOWN`.
     pub fn variable(&self) -> String {
-        format!("{PREFIX}{}", self.name.to_uppercase().replace('.', "__"))
+        variable_of(self.name)
+    }
+
+    /// Whether `name` is its name, or an earlier one.
+    pub(crate) fn is_named(&self, name: &str) -> bool {
+        self.name == name || name.contains('.') && self.aliases.contains(&name)
     }
 
     /// All names of its environment variable, its own one first.
     pub(crate) fn variables(&self) -> impl DoubleEndedIterator<Item = String> {
-        std::iter::once(self.variable()).chain(self.aliases.iter().map(|&alias| alias.to_owned()))
+        let alias = |alias: &&str| if alias.contains('.') { variable_of(alias) } else { (*alias).to_owned() };
+        std::iter::once(self.variable()).chain(self.aliases.iter().map(alias))
     }
+}
+
+fn variable_of(key: &str) -> String {
+    format!("{PREFIX}{}", key.to_uppercase().replace('.', "__"))
 }
 
 /// A group of keys.

@@ -99,7 +99,7 @@ section! {
 }
 
 section! {
-    /// Evidence that nobody changed the history: a chain of hashes over all events.
+    /// Evidence that the history was not changed: a chain of hashes over all events.
     Notary {
         /// A checkpoint of the chain is written after this number of events of a kind.
         every: u32 = 256, "notary.every";
@@ -280,8 +280,8 @@ section! {
         /// How long HemoStat leaves a container alone after an incident.
         cooldown: Span = container().cooldown, "responder.cooldown", "RESPONDER_COOLDOWN_SECONDS";
         /// Maximum number of attempts for a container within the window (see below).
-        max_retries_per_hour: u32 = container().max_retries, "responder.max_retries_per_hour",
-            "RESPONDER_MAX_RETRIES_PER_HOUR";
+        max_attempts: u32 = container().max_attempts, "responder.max_attempts", "RESPONDER_MAX_RETRIES_PER_HOUR",
+            "responder.max_retries_per_hour";
         /// With true, HemoStat decides everything and does nothing.
         dry_run: bool = policy().dry_run, "responder.dry_run", "RESPONDER_DRY_RUN";
         /// How long after a remedy HemoStat checks whether it helped.
@@ -314,7 +314,7 @@ section! {
 }
 
 section! {
-    /// Who is told what.
+    /// Which alerts HemoStat sends, and where.
     Alerts {
         /// Whether HemoStat sends alerts at all.
         enabled: bool = policy().alerts.enabled, "alerts.enabled", "ALERT_ENABLED";

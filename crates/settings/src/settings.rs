@@ -57,7 +57,7 @@ section! {
         analyzer: Analyzer;
         /// What HemoStat may do.
         responder: Responder;
-        /// Who is told what.
+        /// Which alerts HemoStat sends, and where.
         alerts: Alerts;
         /// The API.
         query: Query;

@@ -132,11 +132,8 @@ impl Sources {
     }
 
     fn warn_of_unknown<'a>(&mut self, keys: &[Key], names: impl Iterator<Item = &'a str>) {
-        let known: Vec<String> = keys
-            .iter()
-            .flat_map(|key| [Some(key.variable()), key.secret.then(|| format!("{}_FILE", key.variable()))])
-            .flatten()
-            .collect();
+        let file = |key: &Key| key.secret.then(|| format!("{}_FILE", key.variable()));
+        let known: Vec<String> = keys.iter().flat_map(|key| key.variables().chain(file(key))).collect();
         for name in names {
             if let Some(meant) = name.strip_prefix(BYTE_ORDER_MARK) {
                 self.warnings.push(format!(
@@ -176,9 +173,14 @@ struct Layer(Values);
 impl Layer {
     /// Puts the value of the key `name`, or the path that `<key>_file` names.
     fn put_named(&mut self, keys: &[Key], name: &str, value: Value, origin: Origin) -> Result<(), Error> {
-        let find = |name: &str| keys.iter().find(|key| key.name == name);
+        let find = |name: &str| keys.iter().find(|key| key.is_named(name));
         if let Some(key) = find(name) {
-            return self.put(key, value, origin);
+            // The present name wins over an earlier one.
+            return if name != key.name && self.0.contains_key(key.name) {
+                Ok(())
+            } else {
+                self.put(key, value, origin)
+            };
         }
         let key = name.strip_suffix("_file").and_then(find).filter(|key| key.secret).ok_or_else(|| Error::Unknown {
             key: name.to_owned(),

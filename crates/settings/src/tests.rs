@@ -54,6 +54,26 @@ fn the_defaults_of_the_configuration_are_those_of_the_policy() {
 }
 
 #[test]
+fn an_earlier_name_of_a_key_still_works_and_the_present_one_wins() {
+    const OLD: (&str, &str) = ("HEMOSTAT_RESPONDER__MAX_RETRIES_PER_HOUR", "7");
+    let check = |file: &str, environment: &[(&str, &str)], overrides: &[(&str, &str)], attempts: u32| {
+        let config = load(file, environment, overrides).unwrap();
+        assert_eq!(config.responder.max_attempts, attempts, "{file:?} {environment:?} {overrides:?}");
+        assert!(config.warnings().is_empty(), "{:?}", config.warnings());
+    };
+    let (old, new) = ("responder.max_retries_per_hour", "responder.max_attempts");
+    check("[responder]\nmax_retries_per_hour = 7", &[], &[], 7);
+    check("", &[OLD], &[], 7);
+    check("", &[], &[(old, "7")], 7);
+    check("[responder]\nmax_attempts = 2\nmax_retries_per_hour = 7", &[], &[], 2);
+    check("", &[OLD, ("HEMOSTAT_RESPONDER__MAX_ATTEMPTS", "2")], &[], 2);
+    check("", &[], &[(new, "2"), (old, "7")], 2);
+    check("[responder]\nmax_attempts = 2", &[OLD], &[], 7);
+    let error = load("", &[], &[("REDIS_URL", "redis://r")]).unwrap_err().to_string();
+    assert!(error.contains("REDIS_URL"), "a variable is no key: {error}");
+}
+
+#[test]
 fn the_environment_example_names_only_variables_that_mean_something() {
     let pairs: Vec<(&str, &str)> = ENVIRONMENT_EXAMPLE
         .lines()

@@ -114,8 +114,12 @@ async fn fifty_cuts_of_the_event_stream_lose_and_repeat_no_event() {
         let died = recorder.of(&patient.id).count("die");
         assert!(died >= 10, "{}: {died}", patient.name);
         until_ended(log, &patient.name, died).await;
-        // A late event would be on the log by now.
-        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+    // Docker reports in order: when a later event is on the log, no earlier one can follow.
+    let later = start(&stage, PatientSpec::named("later")).await;
+    seen(log, &later.name).await;
+    for patient in [&crashes, &stops] {
+        let died = recorder.of(&patient.id).count("die");
         let ended = ended(log, &patient.name).await;
         let runs: BTreeSet<_> = ended.iter().map(|target| target.started_at).collect();
         assert_eq!((ended.len(), runs.len()), (died, died), "{}: {ended:?}", patient.name);
@@ -177,7 +181,7 @@ async fn an_end_while_the_engine_was_down_is_reported_once() {
     let (stage, ctx) = (stage().await, context());
     let log = ctx.log.as_ref();
     let mut engine = OwnEngine::start(&format!("{}-engine", stage.prefix()), stage.docker(), stage.image()).await;
-    let [dies, returns] = ["dies", "returns"].map(|name| format!("{}-{name}", stage.prefix()));
+    let [dies, returns, later] = ["dies", "returns", "later"].map(|name| format!("{}-{name}", stage.prefix()));
     let dying = engine.run(&dies, stage.image(), RestartPolicyNameEnum::NO).await;
     engine.run(&returns, stage.image(), RestartPolicyNameEnum::ALWAYS).await;
     let docker = Arc::new(Docker::new(engine.address(), ANSWERS_WITHIN));
@@ -195,7 +199,9 @@ async fn an_end_while_the_engine_was_down_is_reported_once() {
     until_ended(log, &dies, 1).await;
     wait_for(log, &returns, "return", |_, event| matches!(observation(event)?, Observation::Started(_)).then_some(()))
         .await;
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    // Docker reports in order: when a later event is on the log, no earlier one can follow.
+    engine.run(&later, stage.image(), RestartPolicyNameEnum::NO).await;
+    seen(log, &later).await;
     let by = history(log, &dies).await.iter().find_map(|event| match observation(event.event()?)? {
         Observation::Exited(exited) => Some(exited.exit.by),
         _ => None,

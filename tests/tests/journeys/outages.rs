@@ -45,7 +45,7 @@ async fn check_kills(name: &str, moment: Moment) {
     const ROUNDS: usize = 7;
     let mut deployment = TestDeployment::new(name).await;
     deployment.set("responder.cooldown", "0s");
-    deployment.set_raw("responder.max_retries_per_hour", "100");
+    deployment.set_raw("responder.max_attempts", "100");
     // Slow to stop, so that HemoStat can be killed during the restart.
     let spec = PatientSpec { stop_delay: Duration::from_millis(500), ..PatientSpec::named("a") };
     let patient = deployment.patient(spec).await;

@@ -18,8 +18,8 @@ pub struct ContainerPolicy {
     pub remedies: BTreeSet<RemedyKind>,
     /// How long after an incident a new one is not acted on (`hemostat.cooldown`).
     pub cooldown: Span,
-    /// Maximum attempts within the rolling window (`hemostat.max_retries`); zero forbids every remedy.
-    pub max_retries: u32,
+    /// Maximum attempts within the rolling window (`hemostat.max_attempts`); zero forbids every remedy.
+    pub max_attempts: u32,
     /// How long it may take to stop (`hemostat.stop_timeout`, `autoheal.stop.timeout`); none: the container's own
     /// timeout.
     pub stop_timeout: Option<Span>,

@@ -46,7 +46,7 @@ impl Default for ContainerPolicy {
             mode: Mode::Auto,
             remedies: BTreeSet::from([RemedyKind::Restart, RemedyKind::Start]),
             cooldown: hours(1),
-            max_retries: 3,     // attempts
+            max_attempts: 3,    // attempts
             stop_timeout: None, // the container's own
             cpu: percent(85.0),
             memory: percent(80.0),

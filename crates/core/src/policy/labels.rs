@@ -50,7 +50,10 @@ pub(super) fn apply_labels(defaults: &ContainerPolicy, labels: &BTreeMap<String,
     }
 
     read.number("hemostat.cooldown", Span::RIGHT, span, |cooldown| container.cooldown = cooldown);
-    read.number("hemostat.max_retries", "a whole number", |text| text.parse().ok(), |n| container.max_retries = n);
+    // The second label is the present name.
+    for label in ["hemostat.max_retries", "hemostat.max_attempts"] {
+        read.number(label, "a whole number", |text| text.parse().ok(), |n| container.max_attempts = n);
+    }
     read.number("autoheal.stop.timeout", Span::RIGHT, span, |time| container.stop_timeout = Some(time));
     read.number("hemostat.stop_timeout", Span::RIGHT, span, |time| container.stop_timeout = Some(time));
     read.number("hemostat.thresholds.cpu", "a percentage from 0 to 100", percent, |threshold| {
@@ -149,7 +152,11 @@ mod tests {
         });
         check(&[("hemostat.actions", "")], 0, |container| container.remedies.clear());
         check(&[("hemostat.cooldown", "1h 30m")], 0, |container| container.cooldown = Span::from_secs(5400));
-        check(&[("hemostat.max_retries", "0")], 0, |container| container.max_retries = 0);
+        check(&[("hemostat.max_attempts", "0")], 0, |container| container.max_attempts = 0);
+        check(&[("hemostat.max_retries", "2")], 0, |container| container.max_attempts = 2);
+        check(&[("hemostat.max_retries", "2"), ("hemostat.max_attempts", "1")], 0, |container| {
+            container.max_attempts = 1;
+        });
         check(&[("hemostat.stop_timeout", "2m")], 0, |container| container.stop_timeout = Some(Span::from_secs(120)));
         check(&[("hemostat.thresholds.cpu", "92.5")], 0, |container| container.cpu = Percent::clamped(92.5));
         check(&[("hemostat.thresholds.memory", "70 %")], 0, |container| container.memory = Percent::clamped(70.0));
@@ -197,7 +204,7 @@ mod tests {
         for (label, text) in [
             ("hemostat.cooldown", "soon"),
             ("hemostat.cooldown", "-1h"),
-            ("hemostat.max_retries", "three"),
+            ("hemostat.max_attempts", "three"),
             ("hemostat.max_retries", "-1"),
             ("hemostat.thresholds.cpu", "120"),
             ("hemostat.thresholds.memory", "NaN"),

@@ -84,7 +84,7 @@ impl<'a> LimitCheck<'a> {
         if self.requested.verdict != Verdict::Sick || confidence < policy.min_confidence {
             return Some(Refusal::Unsure { confidence, threshold: policy.min_confidence });
         }
-        if !container.remedies.contains(&self.requested.remedy.kind()) || container.max_retries == 0 {
+        if !container.remedies.contains(&self.requested.remedy.kind()) || container.max_attempts == 0 {
             return Some(Refusal::NotPermitted);
         }
         let sick = self.sick();
@@ -106,7 +106,7 @@ impl<'a> LimitCheck<'a> {
         let Context { state, policy, now, .. } = self.context;
         Limits {
             attempt: state.attempts.count_within(policy.attempt_window, now).saturating_add(1),
-            of: self.container().map_or(0, |container| container.max_retries),
+            of: self.container().map_or(0, |container| container.max_attempts),
             snapshot: self.container().map(|container| self.snapshot(container)),
         }
     }
@@ -160,7 +160,7 @@ impl<'a> LimitCheck<'a> {
         let incident = self.requested.incident.as_ref();
         let tripped = state.breaker.tripped_until(now);
         let backoff = state.attempts.backs_off_until(incident, &policy.backoff, now);
-        let window = state.attempts.window_frees_at(container.max_retries, policy.attempt_window, now);
+        let window = state.attempts.window_frees_at(container.max_attempts, policy.attempt_window, now);
         if let Some(until) = backoff.max(window).filter(|_| tripped.is_none()) {
             return Some(Refusal::BackingOff { until });
         }

@@ -147,7 +147,7 @@ fn the_first_reason_in_order_is_the_refusal() {
     check(&usual, labelled("hemostat.actions", "start"), none(), doubtful(), 0, unsure(0.69));
     check(&usual, facts(), none(), with(|reached| reached.verdict = Verdict::Unclear), 0, unsure(0.9));
     check(&storm, labelled("hemostat.actions", "start"), none(), asis(), 0, Refusal::NotPermitted);
-    check(&storm, labelled("hemostat.max_retries", "0"), none(), asis(), 0, Refusal::NotPermitted);
+    check(&storm, labelled("hemostat.max_attempts", "0"), none(), asis(), 0, Refusal::NotPermitted);
     let in_hand = || vec![incident_event(10, authorised(1, 4, run(0)))];
     check(&storm, facts(), in_hand(), asis(), 0, Refusal::Storm { sick: 1, limit: 0 });
     check(&usual, facts(), in_hand(), with(|reached| reached.symptoms = vec![Symptom::CpuHigh]), 0, Refusal::InHand);

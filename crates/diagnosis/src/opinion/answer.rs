@@ -58,7 +58,7 @@ pub fn schema(sought: &OpinionSought) -> Value {
             "remedy": {
                 "type": "string",
                 "enum": remedies,
-                "description": "What would help; none where none of the others would, or where the verdict is not real",
+                "description": "What would help; none if no other remedy would help, or if the verdict is not real",
             },
             "confidence": { "type": "number", "description": "How sure you are, from 0 to 1" },
             "evidence": {

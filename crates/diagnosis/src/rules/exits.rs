@@ -94,7 +94,7 @@ pub(super) fn same_end(case: &Case<'_>) -> Option<Finding> {
     if found.is_some_and(|found| found.failure.may_pass()) {
         return None;
     }
-    let used_up = times > 0 && times >= usize::try_from(case.max_retries).unwrap_or(usize::MAX);
+    let used_up = times > 0 && times >= usize::try_from(case.max_attempts).unwrap_or(usize::MAX);
     let root_cause = match (used_up, case.has_used_up_restarts()) {
         (true, _) => format!("{}, as it did after each of the last {times} starts", ended(&exit, found)),
         (false, true) => {

@@ -1,9 +1,10 @@
-//! For tests here and in other crates: a real redis-server per test, and events to append.
+//! For tests here and in other crates: a real redis-server per test, a log in memory, and events to append.
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something it relies on fails")]
 
 pub mod cluster;
 pub mod events;
+mod memory;
 
 use std::{
     io::{Read, Write},
@@ -14,6 +15,8 @@ use std::{
 };
 
 use tempfile::TempDir;
+
+pub use self::memory::MemoryLog;
 
 use crate::{Options, RedisLog, aof_repair, migrate};
 

@@ -263,7 +263,7 @@ impl ContainerPolicy {
             mode: policy.enabled.then_some(Mode(policy.mode)),
             protected,
             actions: policy.remedies.iter().copied().map(Remedy).collect(),
-            max_retries: policy.max_retries,
+            max_retries: policy.max_attempts,
             cooldown_ms: policy.cooldown.as_millis(),
             maintenance: policy.maintenance,
             label_faults: policy.faults.clone(),

@@ -5,8 +5,7 @@
 use std::{env, fmt::Write as _, fs, path::Path};
 
 use hemostat_schema::Span;
-
-use crate::{config::Config, section::Key};
+use hemostat_settings::{Config, Key};
 
 const FILE: &str = "hemostat.example.toml";
 const ENVIRONMENT: &str = ".env.example";
@@ -57,12 +56,14 @@ fn file() -> String {
 /// Keys with a name of their own as a variable, and those that such a key is of no use without.
 fn environment() -> String {
     let mut text = ENVIRONMENT_HEAD.to_owned();
-    let is_listed = |key: &Key| !key.aliases.is_empty() || key.name == "analyzer.mode";
+    // An alias with a dot is an earlier name of the key.
+    let short = |key: &Key| key.aliases.iter().copied().find(|alias| !alias.contains('.'));
+    let is_listed = |key: &Key| short(key).is_some() || key.name == "analyzer.mode";
     for key in Config::keys().into_iter().filter(is_listed) {
         text.push('\n');
         comment(&mut text, "#", key.doc);
         let own = key.variable();
-        let name = key.aliases.first().map_or(own.as_str(), |alias| *alias);
+        let name = short(&key).unwrap_or(&own);
         let _ = writeln!(text, "{name}={}", plain(name, &key.default));
         if key.secret {
             let _ = writeln!(text, "{name}_FILE=");
