@@ -6,52 +6,14 @@
 
 use serde_json::Value;
 
-/// Beginnings of a status that means unhealthy.
-const UNHEALTHY: [&str; 14] = [
-    "critical",
-    "dead",
-    "degraded",
-    "disconnected",
-    "down",
-    "err",
-    "fail",
-    "offline",
-    "out_of_service",
-    "timeout",
-    "timed",
-    "unavailable",
-    "unhealthy",
-    "unreachable",
-];
+use crate::vocabulary::VOCABULARY;
+
 /// HTTP status codes that mean unhealthy.
 const UNHEALTHY_HTTP: [&str; 4] = ["429", "502", "503", "504"];
 /// Fields that hold a status.
 const STATUS: [&str; 4] = ["status", "state", "health", "result"];
 /// Fields that are no components.
 const NO_COMPONENT: [&str; 8] = ["code", "description", "detail", "error", "message", "msg", "output", "reason"];
-/// Beginnings of the names of internal components, which a restart may repair.
-const INTERNAL: [&str; 20] = [
-    "application",
-    "consumer",
-    "cpu",
-    "deadlock",
-    "disk",
-    "event loop",
-    "event_loop",
-    "eventloop",
-    "heap",
-    "jobs",
-    "liveness",
-    "memory",
-    "ping",
-    "process",
-    "queue",
-    "readiness",
-    "scheduler",
-    "self",
-    "thread",
-    "worker",
-];
 
 /// The unhealthy components, if the answer names some and all of them are external (a database, a store).
 pub(super) fn unhealthy_external_components(answer: &str) -> Vec<String> {
@@ -63,7 +25,7 @@ pub(super) fn unhealthy_external_components(answer: &str) -> Vec<String> {
     };
     let mut components = vec![];
     collect(&report, &mut components);
-    let is_internal = |name: &String| INTERNAL.iter().any(|internal| name.starts_with(internal));
+    let is_internal = |name: &String| VOCABULARY.internal_components.any(|internal| name.starts_with(internal));
     if components.iter().any(is_internal) { vec![] } else { components }
 }
 
@@ -104,7 +66,8 @@ fn says_unhealthy(component: &serde_json::Map<String, Value>) -> bool {
 
 fn is_unhealthy(status: &str) -> bool {
     let status = status.trim().to_lowercase();
-    UNHEALTHY.iter().chain(&UNHEALTHY_HTTP).any(|bad| status.starts_with(bad))
+    let begins = |bad: &str| status.starts_with(bad);
+    VOCABULARY.unhealthy_statuses.any(begins) || UNHEALTHY_HTTP.iter().copied().any(begins)
 }
 
 #[cfg(test)]

@@ -6,31 +6,8 @@
 
 use hemostat_schema::{examination::Process, observation::Symptom};
 
-use crate::case::Case;
+use crate::{case::Case, vocabulary::VOCABULARY};
 
-/// Names and arguments of miners and of the malware that installs them.
-const MINERS: [&str; 20] = [
-    "kdevtmpfsi",
-    "kinsing",
-    "xmrig",
-    "xmr-stak",
-    "xmr_stak",
-    "xmrminer",
-    "minerd",
-    "cpuminer",
-    "cryptonight",
-    "kthreaddi",
-    "kthreaddk",
-    "watchbog",
-    "sysrv0",
-    "kerberods",
-    "ddgs.",
-    "stratum+tcp",
-    "stratum+ssl",
-    "--donate-level",
-    "nanominer",
-    "t-rex-miner",
-];
 /// Names that only kernel threads have.
 const KERNEL_THREADS: [&str; 4] = ["[kworker", "[kthread", "[ksoftirqd", "[kswapd"];
 /// World-writable directories, where no image has its programs.
@@ -45,8 +22,8 @@ impl<'a> Case<'a> {
         // A user who runs a miner on purpose runs an image of that name.
         let known = processes.iter().find(|process| {
             let command = process.command.to_lowercase();
-            let foreign = |name: &&str| command.contains(*name) && !image.contains(*name) && !image.contains("miner");
-            MINERS.iter().any(foreign)
+            let foreign = |name: &str| command.contains(name) && !image.contains(name) && !image.contains("miner");
+            VOCABULARY.miners.any(foreign)
         });
         // The list is sorted by CPU: the first process is the busiest.
         let busiest = || processes.first().filter(|_| self.has_symptom(Symptom::CpuHigh));

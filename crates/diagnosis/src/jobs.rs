@@ -6,7 +6,7 @@
 
 use hemostat_schema::{Span, container::Health, examination::Process, observation::Symptom};
 
-use crate::case::Case;
+use crate::{case::Case, vocabulary::VOCABULARY};
 
 /// CPU percent above which a job counts as working.
 const WORKING_CPU: f64 = 2.0;
@@ -18,106 +18,6 @@ const MIN_CPU_TIME: Span = Span::from_secs(1);
 const SESSION_FOR: Span = Span::from_secs(3600);
 /// How many arguments after the program's name may name its task.
 const TASK_ARGUMENTS: usize = 3;
-
-/// Programs that read, write or change a whole data set, once.
-pub(super) const DATA_PROGRAMS: [&str; 37] = [
-    "alembic",
-    "barman",
-    "borg",
-    "borgmatic",
-    "clusterdb",
-    "duplicity",
-    "fsck",
-    "flyway",
-    "gh-ost",
-    "kopia",
-    "liquibase",
-    "mariabackup",
-    "mariadb-backup",
-    "mariadb-dump",
-    "mongodump",
-    "mongoexport",
-    "mongoimport",
-    "mongorestore",
-    "myisamchk",
-    "mysqlcheck",
-    "mysqldump",
-    "mysqlpump",
-    "pg_basebackup",
-    "pg_dump",
-    "pg_dumpall",
-    "pg_restore",
-    "pg_upgrade",
-    "pgbackrest",
-    "pgloader",
-    "pt-online-schema-change",
-    "rclone",
-    "reindexdb",
-    "restic",
-    "rsync",
-    "vacuumdb",
-    "wal-g",
-    "xtrabackup",
-];
-/// Words in the name or the arguments of other programs that do so.
-const DATA_TASKS: [&str; 9] =
-    ["backup", "dump", "import", "migrate", "reindex", "restore", "upgrade", "vacuum", "wp-search-replace"];
-/// The same in the title of a PostgreSQL process.
-const POSTGRES_TASKS: [&str; 6] = [" copy", " vacuum", " reindex", " create index", " alter table", " cluster"];
-/// Programs that build or convert something, once.
-const BUILD_PROGRAMS: [&str; 34] = [
-    "7z",
-    "bazel",
-    "bzip2",
-    "cargo",
-    "cc1",
-    "cc1plus",
-    "clang",
-    "clang++",
-    "cmake",
-    "collect2",
-    "ffmpeg",
-    "ffprobe",
-    "g++",
-    "gcc",
-    "gmake",
-    "gunzip",
-    "gzip",
-    "handbrakecli",
-    "javac",
-    "ld",
-    "lld",
-    "make",
-    "mvn",
-    "ninja",
-    "pigz",
-    "rustc",
-    "tar",
-    "tsc",
-    "unzip",
-    "webpack",
-    "x264",
-    "x265",
-    "xz",
-    "zstd",
-];
-/// Words in the arguments of other programs that do so.
-const BUILD_TASKS: [&str; 8] =
-    ["build", "compile", "encode", "index-pack", "pack-objects", "repack", "train", "transcode"];
-/// Arguments of servers and daemons, which are no jobs.
-const SERVER_ARGUMENTS: [&str; 12] = [
-    "--daemon", "--server", "--watch", "daemon", "mount", "rcd", "schedule", "serve", "server", "start", "watch",
-    "worker",
-];
-/// Programs that run another program or a script.
-const RUNNERS: [&str; 23] = [
-    "ash", "bash", "bundle", "bunx", "dash", "env", "ionice", "nice", "node", "nodejs", "npm", "npx", "perl", "php",
-    "pnpm", "python", "rake", "ruby", "sh", "sudo", "time", "timeout", "yarn",
-];
-/// Debuggers; the program that they are attached to may be halted.
-const DEBUGGERS: [&str; 8] = ["debugpy", "dlv", "gdb", "jdb", "lldb", "pdb", "rr", "strace"];
-/// Shells; without a command to run, they are interactive.
-const SHELLS: [&str; 5] = ["ash", "bash", "fish", "sh", "zsh"];
 
 /// The symptoms that a job explains.
 pub(super) const EXPLAINED_BY_A_JOB: [Symptom; 9] = [
@@ -172,7 +72,7 @@ impl<'a> Case<'a> {
                 .split_whitespace()
                 .next()
                 .map(program_of)
-                .is_some_and(|program| DEBUGGERS.contains(&program))
+                .is_some_and(|program| VOCABULARY.debuggers.contain(program))
         };
         let lines = self.current_examination().map_or(&[][..], |examined| &examined.output);
         let last = lines.iter().rev().find_map(|line| {
@@ -226,10 +126,10 @@ impl<'a> Case<'a> {
 fn job(command: &str) -> Option<Job> {
     let command = command.to_lowercase();
     if let Some(title) = command.strip_prefix("postgres:") {
-        return POSTGRES_TASKS.iter().any(|task| title.contains(task)).then_some(Job::Data);
+        return VOCABULARY.postgres_tasks.any(|task| title.contains(task)).then_some(Job::Data);
     }
     let words: Vec<&str> = command.split_whitespace().collect();
-    if words.iter().any(|word| SERVER_ARGUMENTS.contains(word)) {
+    if words.iter().any(|word| VOCABULARY.server_arguments.contain(word)) {
         return None;
     }
     let begins = words.iter().position(|word| !is_runner(word) && !word.starts_with('-'))?;
@@ -244,15 +144,15 @@ fn job(command: &str) -> Option<Job> {
     let scripted = !runner.is_empty() && !words[begins].ends_with(".jar");
     let named = scripted.then(|| program.split(':')).into_iter().flatten();
     let mut words = named.chain(&mut arguments);
-    if DATA_PROGRAMS.contains(&program) {
+    if VOCABULARY.data_programs.contain(program) {
         return Some(Job::Data);
     }
-    if BUILD_PROGRAMS.contains(&program) {
+    if VOCABULARY.build_programs.contain(program) {
         return Some(Job::Build);
     }
     words.find_map(|word| match word {
-        word if DATA_TASKS.contains(&word) => Some(Job::Data),
-        word if BUILD_TASKS.contains(&word) => Some(Job::Build),
+        word if VOCABULARY.data_tasks.contain(word) => Some(Job::Data),
+        word if VOCABULARY.build_tasks.contain(word) => Some(Job::Build),
         _ => None,
     })
 }
@@ -275,14 +175,14 @@ fn stem(word: &str) -> &str {
 /// Whether it runs another program or a script, in any version.
 fn is_runner(word: &str) -> bool {
     let name = program_of(word).trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
-    RUNNERS.contains(&name)
+    VOCABULARY.runners.contain(name)
 }
 
 /// Whether it is a shell without a command to run.
 fn is_interactive_shell(command: &str) -> bool {
     let mut words = command.split_whitespace();
     let shell = words.next().map(|word| program_of(word).trim_start_matches('-'));
-    shell.is_some_and(|shell| SHELLS.contains(&shell))
+    shell.is_some_and(|shell| VOCABULARY.shells.contain(shell))
         && words.all(|word| ["-i", "-l", "-il", "--login"].contains(&word))
 }
 

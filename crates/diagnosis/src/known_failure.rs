@@ -19,7 +19,8 @@ enum Trait {
 macro_rules! known_failures {
     ($( $(#[$doc:meta])* $failure:ident [$($trait:ident),*] = $description:literal, $advice:literal; )*) => {
         /// A failure that a log line or a health check names.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+        #[serde(rename_all = "snake_case")]
         pub enum KnownFailure { $( $(#[$doc])* $failure, )* }
 
         impl KnownFailure {

@@ -47,6 +47,7 @@ mod rules;
 pub(crate) mod tests;
 mod traffic;
 mod triage;
+mod vocabulary;
 
 pub use case::{Attempt, Case, PastIncident};
 pub use case_history::CaseHistory;

@@ -6,7 +6,7 @@
 
 use hemostat_schema::{Span, examination::Line};
 
-use crate::{case::Case, log_patterns::is_access_log};
+use crate::{case::Case, log_patterns::is_access_log, vocabulary::VOCABULARY};
 
 /// How many lines in a row must count up.
 const LINES: usize = 3;
@@ -19,28 +19,9 @@ const COUNTS_TO: f64 = 1e9;
 /// Lines with these words count failures or garbage collections, which is no progress.
 const FAILURES: [&str; 9] = ["retry", "attempt", "error", "fail", "timeout", "timed out", "warn", "[gc", "gc("];
 
-/// Words for remaining work.
-const REMAINING: [&str; 10] =
-    ["backlog", "behind", "lag", "left", "outstanding", "pending", "queued", "remain", "to_go", "todo"];
-
 /// Words for errors; unlike [`FAILURES`] without warnings, which a working program may print.
 const ERRORS: [&str; 4] = ["error", "fail", "timeout", "timed out"];
 
-/// Work that ends by itself, as programs name it.
-const FINITE_WORK: [&str; 12] = [
-    "compact",
-    "reindex",
-    "vacuum",
-    "rebuild",
-    "backup",
-    "defragment",
-    "optimiz",
-    "transcod",
-    "indexing",
-    "training",
-    "merge segment",
-    "merging",
-];
 /// How many of the last lines are searched for it.
 const WORK_CONSIDERED: usize = 5;
 
@@ -53,7 +34,7 @@ impl Case<'_> {
             line.at.is_some_and(|at| Span::between(at, self.now) <= RECENT)
                 && !is_access_log(&line.text)
                 && !FAILURES.iter().any(|failure| text.contains(failure))
-                && FINITE_WORK.iter().any(|work| text.contains(work))
+                && VOCABULARY.finite_work.any(|work| text.contains(work))
         })
     }
 
@@ -162,7 +143,7 @@ impl Shape<'_> {
     fn is_remaining(&self, n: usize) -> bool {
         let at = self.numbers[n].1;
         let near = self.words.iter().skip(at.saturating_sub(1)).take(at.min(1) + 3);
-        near.map(|word| word.to_lowercase()).any(|word| REMAINING.iter().any(|to_do| word.contains(to_do)))
+        near.map(|word| word.to_lowercase()).any(|word| VOCABULARY.remaining_work.any(|to_do| word.contains(to_do)))
     }
 }
 

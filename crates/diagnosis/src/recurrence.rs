@@ -10,31 +10,14 @@ use hemostat_schema::{
 
 use crate::{
     case::{Case, PastIncident},
-    jobs::DATA_PROGRAMS,
     known_failure::KnownFailure,
+    vocabulary::VOCABULARY,
 };
 
 /// A container that never ran for longer may be a job rather than a service.
 const JOB_RUN: Span = Span::from_secs(3600);
 /// The first exit code that means "ended by a signal" (128 + signal).
 const FIRST_SIGNAL_CODE: i64 = 129;
-/// Words in the names of containers that do their work once, and on data: a second start may find half of it done.
-const ONE_OFF_JOBS: [&str; 14] = [
-    "bootstrap",
-    "import",
-    "importer",
-    "init",
-    "initdb",
-    "migrate",
-    "migrations",
-    "migration",
-    "migrator",
-    "restore",
-    "seed",
-    "seeder",
-    "setup",
-    "upgrade",
-];
 
 impl<'a> Case<'a> {
     /// The last remedy attempted in this incident, if it did not help.
@@ -69,8 +52,9 @@ impl<'a> Case<'a> {
         let service = self.facts.compose.as_ref().map(|compose| compose.service.to_string()).unwrap_or_default();
         let image = self.facts.image.rsplit('/').next().unwrap_or_default();
         let image = image.split([':', '@']).next().unwrap_or_default();
-        let words = |name: &str| name.to_lowercase().split(['-', '_', '.']).any(|word| ONE_OFF_JOBS.contains(&word));
-        words(&service) || words(image) || DATA_PROGRAMS.contains(&image.to_lowercase().as_str())
+        let words =
+            |name: &str| name.to_lowercase().split(['-', '_', '.']).any(|word| VOCABULARY.one_off_jobs.contain(word));
+        words(&service) || words(image) || VOCABULARY.data_programs.contain(&image.to_lowercase())
     }
 
     /// Whether the last restart did not help and another would not either: the usage is high again, or the run was never

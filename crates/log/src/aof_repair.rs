@@ -33,7 +33,7 @@ pub fn truncate_torn_commit(data_dir: &Path) -> io::Result<Option<TornCommit>> {
     let Some(path) = last_part(&data_dir.join("appendonlydir"))? else { return Ok(None) };
     let file = File::options().read(true).write(true).open(&path)?;
     let length = file.metadata()?.len();
-    match complete_length(&mut BufReader::with_capacity(1 << 20, &file))? {
+    match complete_length(&mut BufReader::with_capacity(1 << 16, &file))? {
         Some(complete) if complete < length => {
             file.set_len(complete)?;
             file.sync_all()?;

@@ -7,11 +7,6 @@ use std::fmt;
 pub struct Dollars(u64);
 
 impl Dollars {
-    /// From millionths.
-    pub const fn from_micros(micros: u64) -> Self {
-        Self(micros)
-    }
-
     /// In millionths.
     pub const fn micros(self) -> u64 {
         self.0

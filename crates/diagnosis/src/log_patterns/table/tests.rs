@@ -86,15 +86,6 @@ fn messages_of_many_programs_are_recognised() {
 }
 
 #[test]
-fn patterns_are_lower_case_and_unique() {
-    let mut seen = std::collections::BTreeSet::new();
-    for pattern in PATTERNS.iter().flat_map(|(_, patterns)| *patterns) {
-        assert_eq!(pattern.to_lowercase(), **pattern);
-        assert!(seen.insert(*pattern), "{pattern} is listed twice");
-    }
-}
-
-#[test]
 fn an_announced_retry_after_a_temporary_error_is_recognised() {
     for line in [
         "upload of 71b2.pdf failed, try 4 of 10, next in 32s: Please reduce your request rate. (Service: S3, Status Code: 503)",
