@@ -111,6 +111,22 @@ pub trait Log: Send + Sync + Debug + 'static {
     /// Removes `owner` from the members of the group.
     async fn deregister(&self, group: &str, owner: &str) -> Result<(), Error>;
 
+    /// The consumer groups of a stream.
+    async fn groups(&self, partition: Partition, family: Family) -> Result<Vec<String>, Error>;
+
+    /// Creates the lease's group where it does not exist yet: it will not be delivered anything up to `after`.
+    ///
+    /// # Errors
+    /// [`Error::Fenced`] if the lease is lost.
+    async fn start_group(&self, lease: &Lease, families: &[Family], after: EventId) -> Result<(), Error>;
+
+    /// Deletes the lease's group, its position and its pending entries, so that it no longer holds back trimming. Its
+    /// timers are those of a commit.
+    ///
+    /// # Errors
+    /// [`Error::Fenced`] if the lease is lost.
+    async fn drop_group(&self, lease: &Lease, families: &[Family]) -> Result<(), Error>;
+
     /// All pending entries of the group (delivered and not acknowledged), whichever process had them; for
     /// [`Inbox`](crate::Inbox). A new group starts at the first event.
     ///

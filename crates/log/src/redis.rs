@@ -143,6 +143,20 @@ impl RedisLog {
     }
 }
 
+impl RedisLog {
+    /// # Errors
+    /// [`Error::Fenced`] if the lease is lost.
+    async fn check_lease(&self, lease: &Lease) -> Result<(), Error> {
+        const DOING: &str = "check a lease";
+        let args = vec![self.keys(lease.partition)?.lease(&lease.group).into(), "epoch".into(), "owner".into()];
+        let [epoch, owner] = self.shared.call(DOING, "HMGET", args).await?.exactly(DOING)?;
+        let is_held = epoch.data(DOING)?.as_deref() == Some(lease.epoch.to_string().as_bytes())
+            && owner.data(DOING)?.as_deref() == Some(lease.owner.as_bytes());
+        let lost = || Error::Fenced { group: lease.group.clone(), partition: lease.partition };
+        if is_held { Ok(()) } else { Err(lost()) }
+    }
+}
+
 /// Whether the server refused the fencing token.
 fn is_stale(error: &Error) -> bool {
     matches!(error, Error::Refused { reply, .. } if reply.starts_with("STALE"))
@@ -334,6 +348,37 @@ impl Log for RedisLog {
     async fn deregister(&self, group: &str, owner: &str) -> Result<(), Error> {
         let args = vec![keys::members(group).into(), owner.to_owned().into()];
         self.shared.call("deregister a member", "ZREM", args).await.map(drop)
+    }
+
+    async fn groups(&self, partition: Partition, family: Family) -> Result<Vec<String>, Error> {
+        const DOING: &str = "list consumer groups";
+        let stream = Arg::from(self.keys(partition)?.stream(family));
+        let groups = self.shared.call(DOING, "XINFO", vec!["GROUPS".into(), stream]).await?.list(DOING)?;
+        groups.into_iter().map(|info| info.fields(DOING)?.remove("name").unwrap_or(Reply::Nil).text(DOING)).collect()
+    }
+
+    async fn start_group(&self, lease: &Lease, families: &[Family], after: EventId) -> Result<(), Error> {
+        const DOING: &str = "start a consumer group";
+        self.check_lease(lease).await?;
+        for family in families {
+            let stream = Arg::from(self.keys(lease.partition)?.stream(*family));
+            let args = vec!["CREATE".into(), stream, lease.group.clone().into(), after.entry().into()];
+            match self.shared.call(DOING, "XGROUP", args).await {
+                Err(Error::Refused { reply, .. }) if reply.starts_with("BUSYGROUP") => {}
+                other => drop(other?),
+            }
+        }
+        Ok(())
+    }
+
+    async fn drop_group(&self, lease: &Lease, families: &[Family]) -> Result<(), Error> {
+        self.check_lease(lease).await?;
+        for family in families {
+            let stream = Arg::from(self.keys(lease.partition)?.stream(*family));
+            let args = vec!["DESTROY".into(), stream, lease.group.clone().into()];
+            self.shared.call("delete a consumer group", "XGROUP", args).await?;
+        }
+        Ok(())
     }
 
     async fn pending(&self, lease: &Lease, families: &[Family]) -> Result<Backlog, Error> {

@@ -26,6 +26,7 @@
 //! So a wait survives restarts and holds neither a slot, nor a delivery, nor trimming; attempts are counted across
 //! processes; and a subject's events keep their order.
 
+mod begin;
 mod execution;
 mod retries;
 mod worker;
@@ -66,6 +67,16 @@ pub trait Effect: Send + Sync + 'static {
     fn delegated_until(&self, _event: &Recorded) -> Option<Timestamp> {
         None
     }
+
+    /// Whether the group, where it is new, begins now instead of at the first event; then an effect that is still due is
+    /// found by [`keep_open`](Self::keep_open).
+    fn begins_now(&self) -> bool {
+        false
+    }
+
+    /// Of the events before a group that begins now: keeps in `open` those whose effect is executed all the same. Called
+    /// for each event of [`READS`](Self::READS) in their order.
+    fn keep_open(&self, _open: &mut Vec<Recorded>, _event: Recorded) {}
 
     /// Executes the effect and returns the events of its outcome, which may be none. An event without a cause gets
     /// `event` as its cause.

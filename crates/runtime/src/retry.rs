@@ -1,6 +1,6 @@
 //! Exponential backoff with jitter.
 //!
-//! Not backon, which the alerter and the analyzer use: these loops run for ever, reset after a success and wait in a `select!`
+//! Not backon, which the analyzer uses: these loops run for ever, reset after a success and wait in a `select!`
 //! beside the shutdown; backon has no reset, and its jitter exceeds the cap.
 
 use std::time::Duration;
@@ -22,6 +22,11 @@ impl Backoff {
     /// From `first`, at most `cap`.
     pub fn between(first: Duration, cap: Duration) -> Self {
         Self { first, cap, attempts: 0 }
+    }
+
+    /// As [`between`](Self::between), after this number of delays: for a series that another process began.
+    pub fn resumed(first: Duration, cap: Duration, delays: u32) -> Self {
+        Self { first, cap, attempts: delays }
     }
 
     /// The next delay: between half of the full length and all of it.

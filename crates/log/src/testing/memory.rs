@@ -197,6 +197,18 @@ impl Log for MemoryLog {
         Ok(())
     }
 
+    async fn groups(&self, partition: Partition, family: Family) -> Result<Vec<String>, Error> {
+        Ok(self.history(partition)?.group_names(family))
+    }
+
+    async fn start_group(&self, lease: &Lease, families: &[Family], after: EventId) -> Result<(), Error> {
+        self.history(lease.partition)?.start_group(lease, families, after)
+    }
+
+    async fn drop_group(&self, lease: &Lease, families: &[Family]) -> Result<(), Error> {
+        self.history(lease.partition)?.drop_group(lease, families)
+    }
+
     async fn pending(&self, lease: &Lease, families: &[Family]) -> Result<Backlog, Error> {
         self.history(lease.partition)?.pending(lease, families)
     }

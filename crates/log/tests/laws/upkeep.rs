@@ -6,6 +6,8 @@ use super::*;
 
 laws![
     an_entry_that_a_group_has_not_handled_is_not_trimmed,
+    a_group_that_starts_late_is_delivered_what_comes_later,
+    a_dropped_group_holds_back_no_trimming,
     an_entry_beyond_an_offset_is_not_trimmed,
     a_trim_deletes_exactly_the_entries_before_its_bound,
     a_redriven_dead_letter_is_delivered_again_to_a_new_epoch,
@@ -52,6 +54,37 @@ async fn an_entry_that_a_group_has_not_handled_is_not_trimmed(TestLog { log, sto
     log.commit(&Commit { acks: vec![(Family::Action, ids[1])], ..Commit::new(mine) }).await.unwrap();
     assert_eq!(trim().await.removed, 2);
     assert_eq!(left(&log).await, []);
+}
+
+async fn a_group_that_starts_late_is_delivered_what_comes_later(TestLog { log, store: _store }: TestLog) {
+    let ids = three(&log).await;
+    let mine = lease(&*log, "late", "me").await;
+    let families = [Family::Action];
+    assert_eq!(log.groups(P, Family::Action).await.unwrap(), Vec::<String>::new());
+    log.start_group(&mine, &families, ids[1]).await.unwrap();
+    assert_eq!(log.groups(P, Family::Action).await.unwrap(), ["late"]);
+    // Where the group exists, its position stays.
+    log.start_group(&mine, &families, ids[2]).await.unwrap();
+    let mut inbox = Inbox::new(Arc::clone(&log), mine.clone(), families);
+    let got: Vec<_> = inbox.next(9).await.unwrap().into_iter().map(|delivery| delivery.id).collect();
+    assert_eq!(got, [ids[2]]);
+    let newer = lease(&*log, "late", "me").await;
+    for refused in [log.start_group(&mine, &families, ids[1]).await, log.drop_group(&mine, &families).await] {
+        assert!(matches!(refused, Err(Error::Fenced { .. })), "{refused:?}");
+    }
+    log.drop_group(&newer, &families).await.unwrap();
+    assert_eq!(log.groups(P, Family::Action).await.unwrap(), Vec::<String>::new());
+}
+
+async fn a_dropped_group_holds_back_no_trimming(TestLog { log, store: _store }: TestLog) {
+    three(&log).await;
+    let mine = lease(&*log, "g", "me").await;
+    log.pending(&mine, &[Family::Action]).await.unwrap();
+    let trim = async || log.trim(P, Family::Action, EventId::end(P)).await.unwrap();
+    assert_eq!(trim().await.held_by.as_deref(), Some("g"));
+    log.drop_group(&mine, &[Family::Action]).await.unwrap();
+    assert_eq!(trim().await.removed, 3);
+    log.drop_group(&mine, &[Family::Action]).await.unwrap();
 }
 
 async fn an_entry_beyond_an_offset_is_not_trimmed(TestLog { log, store: _store }: TestLog) {

@@ -20,6 +20,7 @@ use tracing::{Instrument as _, error, info_span, warn};
 
 use super::{
     Effect,
+    begin::begin_now,
     execution::{Ended, Execution, How, Origin},
     retries::{Retries, Retry},
 };
@@ -281,6 +282,9 @@ impl<E: Effect> Worker for EffectWorker<E> {
             self.in_flight.clear();
             self.delegated.clear();
             self.delegated_since = None;
+        }
+        if self.effect.begins_now() {
+            begin_now(&self.ctx, &*self.effect, &lease).await?;
         }
         self.retries = Retries::load(&self.ctx.log.timers(lease.partition, &lease.group).await?);
         self.lease = Some(handle.clone());

@@ -149,6 +149,18 @@ impl Log for FaultyLog {
         self.inner.release(lease).await
     }
 
+    async fn groups(&self, partition: Partition, family: Family) -> Result<Vec<String>, Error> {
+        self.inner.groups(partition, family).await
+    }
+
+    async fn start_group(&self, lease: &Lease, families: &[Family], after: EventId) -> Result<(), Error> {
+        self.inner.start_group(lease, families, after).await
+    }
+
+    async fn drop_group(&self, lease: &Lease, families: &[Family]) -> Result<(), Error> {
+        self.inner.drop_group(lease, families).await
+    }
+
     async fn pending(&self, lease: &Lease, families: &[Family]) -> Result<Backlog, Error> {
         self.inner.pending(lease, families).await
     }

@@ -99,6 +99,15 @@ impl Log for Broken {
     async fn release(&self, _: &Lease) -> Result<(), Error> {
         unreachable()
     }
+    async fn groups(&self, _: Partition, _: Family) -> Result<Vec<String>, Error> {
+        unreachable()
+    }
+    async fn start_group(&self, _: &Lease, _: &[Family], _: EventId) -> Result<(), Error> {
+        unreachable()
+    }
+    async fn drop_group(&self, _: &Lease, _: &[Family]) -> Result<(), Error> {
+        unreachable()
+    }
     async fn pending(&self, _: &Lease, _: &[Family]) -> Result<Backlog, Error> {
         unreachable()
     }

@@ -184,6 +184,25 @@ impl History {
             .filter(|held| held.epoch == lease.epoch && held.owner.as_ref() == Some(&lease.owner))
     }
 
+    pub fn group_names(&self, family: Family) -> Vec<String> {
+        self.groups.keys().filter(|(_, of)| *of == family).map(|(group, _)| group.clone()).collect()
+    }
+
+    pub fn start_group(&mut self, lease: &Lease, families: &[Family], after: EventId) -> Result<(), Error> {
+        self.held(lease).ok_or_else(|| fenced(lease))?;
+        for family in families {
+            let key = (lease.group.clone(), *family);
+            self.groups.entry(key).or_insert_with(|| Group { delivered: after, pending: BTreeMap::new() });
+        }
+        Ok(())
+    }
+
+    pub fn drop_group(&mut self, lease: &Lease, families: &[Family]) -> Result<(), Error> {
+        self.held(lease).ok_or_else(|| fenced(lease))?;
+        self.groups.retain(|(group, family), _| *group != lease.group || !families.contains(family));
+        Ok(())
+    }
+
     pub fn pending(&mut self, lease: &Lease, families: &[Family]) -> Result<Backlog, Error> {
         let start = EventId::start(self.partition);
         let held = self.held(lease).ok_or_else(|| fenced(lease))?;
