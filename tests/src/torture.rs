@@ -106,9 +106,8 @@ impl Plan {
     }
 }
 
-/// Every consumer group and every view of a partition.
-const GROUPS: [&str; 9] =
-    ["triage", "consult", "authorise", "judge", "execute", "raise", "deliver", "notary", CountEffect::GROUP];
+/// Every consumer group (no alert channel is configured) and every view of a partition.
+const GROUPS: [&str; 8] = ["triage", "consult", "authorise", "judge", "execute", "raise", "notary", CountEffect::GROUP];
 const VIEWS: [&str; 8] =
     ["containers", "incidents", "timeline", "cooldown", "breaker", "dedup", "calibration", EventChain::NAME];
 

@@ -29,6 +29,20 @@ use case::{Case, Stage};
 use notice::Notice;
 use words::Words;
 
+/// The consumer group that delivers alerts to the channel of this name. The channel `slack` is that of the settings
+/// before there were several channels, and has the group that it always had.
+pub fn delivery_group(channel: &str) -> String {
+    if channel == FIRST_CHANNEL { FIRST_GROUP.to_owned() } else { format!("{FIRST_GROUP}:{channel}") }
+}
+
+/// The channel to which a consumer group delivers; none if it is another group.
+pub fn channel_of_group(group: &str) -> Option<&str> {
+    if group == FIRST_GROUP { Some(FIRST_CHANNEL) } else { group.strip_prefix(FIRST_GROUP)?.strip_prefix(':') }
+}
+
+const FIRST_CHANNEL: &str = "slack";
+const FIRST_GROUP: &str = "deliver";
+
 /// The timer on which an alert may be resolved.
 const RESOLVE: &str = "over";
 

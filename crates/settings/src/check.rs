@@ -7,7 +7,13 @@ use hemostat_log::{Durability, Options};
 use hemostat_schema::Span;
 use secrecy::ExposeSecret as _;
 
-use crate::{address::WebAddress, choices::DiagnosisBy, secret::Secret, sections::Analyzer, settings::Settings};
+use crate::{
+    address::WebAddress,
+    choices::DiagnosisBy,
+    secret::Secret,
+    sections::{Alerts, Analyzer},
+    settings::Settings,
+};
 
 /// A key whose value cannot work.
 #[derive(Debug)]
@@ -34,6 +40,7 @@ pub(crate) fn check(settings: &Settings) -> Result<(), Invalid> {
     require(disk_every.is_zero() || disk_every >= ms(1000), "monitor.disk_every", || {
         "at least 1 s, as each measurement is expensive; \"0s\" is never".to_owned()
     })?;
+    check_channels(&settings.alerts)?;
     at_least("alerts.slack_timeout", settings.alerts.slack_timeout, ms(100))?;
     at_least("runtime.lease_ttl", settings.runtime.lease_ttl, ms(1000))?;
     at_least("redis.durable_within", settings.redis.durable_within, ms(10))?;
@@ -87,6 +94,22 @@ fn check_addresses(settings: &Settings) -> Result<(), Invalid> {
     require(is_web, "alerts.slack_webhook_url", || {
         "a web address; Slack's begin with https://hooks.slack.com/services/".to_owned()
     })
+}
+
+/// Whether each channel has a web address, and none the name of the channel that `slack_webhook_url` makes.
+fn check_channels(alerts: &Alerts) -> Result<(), Invalid> {
+    for entry in &alerts.channels.0 {
+        let url = entry.url.as_ref().map(Secret::current);
+        let is_web = url.is_some_and(|url| url.expose_secret().trim().parse::<WebAddress>().is_ok());
+        require(is_web, "alerts.channels", || {
+            format!("a web address as url (or its file as url_file) of the channel {}", entry.name)
+        })?;
+        let is_taken = entry.name == "slack" && alerts.slack_webhook_url.is_some();
+        require(!is_taken, "alerts.channels", || {
+            "another name than \"slack\", which is that of alerts.slack_webhook_url".to_owned()
+        })?;
+    }
+    Ok(())
 }
 
 /// The user and password in an address of Redis, as far as a person meant them: up to the last `@`.

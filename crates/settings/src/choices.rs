@@ -58,4 +58,12 @@ impl ModelProvider {
     }
 }
 
-one_of!(LogFormat, SampleSource, DiagnosisBy, ModelProvider);
+/// What a channel of alerts is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "lowercase")]
+pub enum ChannelKind {
+    /// A Slack incoming webhook.
+    Slack,
+}
+
+one_of!(LogFormat, SampleSource, DiagnosisBy, ModelProvider, ChannelKind);

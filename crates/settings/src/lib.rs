@@ -4,6 +4,9 @@
 //! Secrets are never shown.
 
 mod address;
+// Its doc comments write `[[alerts.channels]]`, which is TOML.
+#[allow(rustdoc::broken_intra_doc_links)]
+mod channels;
 mod check;
 mod choices;
 mod config;
@@ -34,7 +37,8 @@ pub use hemostat_log::Durability;
 
 pub use self::{
     address::WebAddress,
-    choices::{DiagnosisBy, LogFormat, ModelProvider, SampleSource},
+    channels::{Channel, Channels},
+    choices::{ChannelKind, DiagnosisBy, LogFormat, ModelProvider, SampleSource},
     config::{Config, Shown},
     dollars::Dollars,
     error::{Error, Origin},

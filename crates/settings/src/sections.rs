@@ -8,11 +8,12 @@ use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, time::Duration}
 use hemostat_core::policy::{AlertScope, ContainerPolicy, Mode, Policy, RemedyKind, Sensitivity};
 use hemostat_log::Durability;
 use hemostat_redact::Patterns;
-use hemostat_schema::{Confidence, Percent, Span};
+use hemostat_schema::{Confidence, Percent, Span, observation::Severity};
 
 use crate::{
     address::WebAddress,
-    choices::{DiagnosisBy, ModelProvider, SampleSource},
+    channels::{Channel, Channels, Entry},
+    choices::{ChannelKind, DiagnosisBy, ModelProvider, SampleSource},
     dollars::Dollars,
     secret::Secret,
     section::section,
@@ -321,11 +322,22 @@ section! {
         /// Which alerts it sends: "incidents" is every incident, when it begins and when it ends; "failures" is only what
         /// HemoStat could not, or must not, heal.
         tell: AlertScope = policy().alerts.scope, "alerts.tell";
-        /// The address of a Slack incoming webhook; "" is none.
+        /// Where alerts are sent. Each channel is a table at the end of this file:
+        ///     [[alerts.channels]]
+        ///     name = "oncall"
+        ///     kind = "slack"
+        ///     url_file = "/run/secrets/slack-oncall"
+        ///     severity = "critical"
+        /// kind is "slack" (an incoming webhook); url, or url_file for a file that holds it, is its address; severity ("low",
+        /// "high", "critical") leaves out the incidents that are less severe. A channel that is added begins with the alerts that
+        /// are open then. As a variable: HEMOSTAT_ALERTS__CHANNELS="oncall=slack" with HEMOSTAT_ALERTS__CHANNELS__ONCALL__URL (or
+        /// .._URL_FILE); the systemd credential is alerts.channels.oncall.url.
+        channels: Channels = Channels::default(), "alerts.channels";
+        /// The address of a Slack incoming webhook: the same as a channel of the name and kind "slack"; "" is none.
         slack_webhook_url: Option<Secret> = None, "alerts.slack_webhook_url", "SLACK_WEBHOOK_URL";
-        /// How long Slack may take to answer.
+        /// How long a channel may take to answer.
         slack_timeout: Duration = secs(10), "alerts.slack_timeout";
-        /// How long a failed delivery is retried.
+        /// How long a failed delivery is retried, also across restarts.
         retry_for: Span = Span::from_secs(3600), "alerts.retry_for";
     }
 }
@@ -351,6 +363,19 @@ section! {
 
 /// The router of Hugging Face, which speaks OpenAI's API.
 const HUGGINGFACE: &str = "https://router.huggingface.co/v1";
+
+impl Alerts {
+    /// The channels to which alerts are sent: the entries, and the one of `slack_webhook_url`.
+    pub fn all_channels(&self) -> Vec<Channel> {
+        let first = self.slack_webhook_url.clone().map(|url| Channel {
+            name: "slack".to_owned(),
+            kind: ChannelKind::Slack,
+            url,
+            severity: Severity::Low,
+        });
+        first.into_iter().chain(self.channels.0.iter().filter_map(Entry::channel)).collect()
+    }
+}
 
 impl Analyzer {
     /// Whose API the model is asked through; `None` without a model.

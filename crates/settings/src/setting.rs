@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, str::FromStr, t
 use hemostat_core::policy::{AlertScope, Mode, NamePatterns, RemedyKind};
 use hemostat_log::Durability;
 use hemostat_redact::Patterns;
-use hemostat_schema::{Confidence, HostName, Percent, RIGHT_SWITCH, Span, parse_switch};
+use hemostat_schema::{Confidence, HostName, Percent, RIGHT_SWITCH, Span, observation::Severity, parse_switch};
 use toml::Value;
 
 use crate::{
@@ -284,7 +284,7 @@ macro_rules! one_of {
 }
 pub(crate) use {one_of, setting};
 
-one_of!(Mode, AlertScope);
+one_of!(Mode, AlertScope, Severity);
 setting! {
     BTreeSet<RemedyKind>: format!("a list of some of {}", RemedyKind::words()),
     |value| list(value)?.iter().map(|name| RemedyKind::named(name)).collect(),

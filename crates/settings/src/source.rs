@@ -12,6 +12,7 @@ use std::{
 use toml::{Table, Value};
 
 use crate::{
+    channels::is_address_variable,
     credentials::{self, Credentials},
     error::{Error, Origin},
     other_tools, python,
@@ -142,7 +143,11 @@ impl Sources {
                 ));
                 continue;
             }
-            if !name.starts_with(PREFIX) || name == FILE_VARIABLE || known.iter().any(|known| known == name) {
+            if !name.starts_with(PREFIX)
+                || name == FILE_VARIABLE
+                || is_address_variable(name)
+                || known.iter().any(|known| known == name)
+            {
                 continue;
             }
             let hint = nearest(name, known.iter().cloned()).map(|near| format!("; did you mean {near}?"));

@@ -19,6 +19,11 @@ pub(crate) fn load(file: &str, environment: &[(&str, &str)], overrides: &[(&str,
     Config::load(&Input { file: Some(path), environment, overrides, ..Input::default() })
 }
 
+/// The value of a key, as it is shown.
+pub(crate) fn shown(config: &Config, key: &str) -> String {
+    config.shown().into_iter().find(|shown| shown.key == key).unwrap().value
+}
+
 fn values(config: &Config) -> Vec<(&'static str, String)> {
     config.shown().into_iter().map(|shown| (shown.key, shown.value)).collect()
 }

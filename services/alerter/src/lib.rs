@@ -1,34 +1,44 @@
-//! The alerter: turns incidents into alerts and delivers them to Slack.
+//! The alerter: turns incidents into alerts and delivers them to channels.
 //!
-//! Two workers per partition: the decider `hemostat_core::alerting` records which alerts to send (with deduplication and
-//! escalation), and `delivery` sends each recorded alert to the channel. Only this role needs the webhook URL.
+//! One decider, `hemostat_core::alerting`, records which alerts to send (with deduplication and escalation). For each
+//! channel one effect, `delivery`, sends each recorded alert; `removed` cleans up after channels that are no longer
+//! configured. Only this role needs the channels' addresses.
 
+mod channel;
 mod delivery;
+mod notification;
+mod removed;
 mod slack;
+mod webhook;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use hemostat_core::{alerting::Alerting, policy::Policy};
+use hemostat_core::{
+    alerting::{Alerting, delivery_group},
+    policy::Policy,
+};
 use hemostat_runtime::{Context, Task, decider, effect};
 use hemostat_settings::Alerts;
 use tracing::info;
 
-use self::{
-    delivery::DeliverAlerts,
-    slack::{RetryPolicy, Slack},
-};
+use self::delivery::DeliverAlerts;
 
-/// The alerter's tasks: deciding and delivering, one worker of each per partition.
+/// The alerter's tasks: deciding, and delivering to each channel, one worker of each per partition.
 ///
 /// # Errors
-/// When the webhook URL is not a web address.
+/// When the address of a channel is not a web address.
 pub fn tasks(ctx: &Context, alerts: &Alerts, policy: Policy) -> anyhow::Result<Vec<Task>> {
-    let retry = RetryPolicy::new(alerts.slack_timeout, Duration::from(alerts.retry_for));
-    let channel = alerts.slack_webhook_url.clone().map(|url| Slack::new(url, retry)).transpose()?;
-    if channel.is_none() {
-        info!("no alert channel is configured (alerts.slack_webhook_url); alerts are only recorded on the log");
+    let channels = alerts.all_channels();
+    if channels.is_empty() {
+        info!("no alert channel is configured (alerts.channels); alerts are only recorded on the log");
     }
     let mut tasks = decider::<Alerting>(ctx, Arc::new(policy));
-    tasks.extend(effect(ctx, DeliverAlerts { channel }));
+    for channel in &channels {
+        let opened = channel::open(channel, alerts.slack_timeout)?;
+        let deliver = DeliverAlerts::new(ctx, opened, channel.severity, Duration::from(alerts.retry_for));
+        tasks.extend(effect(ctx, deliver));
+    }
+    let groups: BTreeSet<String> = channels.iter().map(|channel| delivery_group(&channel.name)).collect();
+    tasks.push(removed::task(ctx.clone(), groups));
     Ok(tasks)
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use hemostat_core::alerting::channel_of_group;
 use hemostat_log::{GroupState, Inspection, StreamState};
 use hemostat_schema::{EventId, Family, Partition, Subject};
 
@@ -82,7 +83,7 @@ impl Checker<'_> {
 
     fn group(&mut self, stream: &str, trimmed: Option<EventId>, group: &GroupState) {
         let place = format!("{stream}, group {}", group.name);
-        if !self.known.groups.contains(&group.name) {
+        if !self.known.groups.contains(&group.name) && channel_of_group(&group.name).is_none() {
             self.say(
                 place,
                 "no role of this version uses this group; entries that the group has not read are never trimmed",
@@ -145,7 +146,9 @@ impl Checker<'_> {
             let mut parts = timer.splitn(3, '|');
             let (group, subject, name) = (parts.next(), parts.next(), parts.next());
             let what = match (group, subject, name) {
-                (Some(group), _, Some(_)) if !self.known.deciders.contains(group) => {
+                (Some(group), _, Some(_))
+                    if !self.known.deciders.contains(group) && channel_of_group(group).is_none() =>
+                {
                     format!("no group {group} of this version has timers")
                 }
                 (Some(_), Some(subject), Some(_)) if subject.parse::<Subject>().is_err() => {

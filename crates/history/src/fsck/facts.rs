@@ -55,7 +55,7 @@ impl KnownNames {
     /// Of all roles.
     pub fn of_this_version() -> Self {
         let mut known = Self {
-            groups: ["consult", "execute", "deliver"].map(str::to_owned).into(),
+            groups: ["consult", "execute"].map(str::to_owned).into(),
             deciders: BTreeSet::new(),
             readers: ["notary".to_owned()].into(),
             views: [hemostat_log::chain::VIEW, CONTAINER_CHECKPOINTS, HOST_CHECKPOINTS].map(str::to_owned).into(),

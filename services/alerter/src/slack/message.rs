@@ -1,14 +1,12 @@
-//! Formats an alert as a Slack message (Block Kit).
+//! Formats a notification as a Slack message (Block Kit).
 //!
 //! Slack rejects a message with a text over its length limit, so every text is truncated to that limit here. See
 //! <https://docs.slack.dev/reference/block-kit/blocks/>.
 
-use hemostat_schema::{
-    Alert, Event, Recorded, Timestamp,
-    alert::{Escalated, Raised, Resolution, Resolved, Tested},
-    observation::Severity,
-};
+use hemostat_schema::{Timestamp, observation::Severity};
 use serde::Serialize;
+
+use crate::notification::{Notification, Stage};
 
 /// Maximum characters of a header block.
 const MAX_HEADER: usize = 150;
@@ -57,85 +55,35 @@ enum Text {
     Mrkdwn(String),
 }
 
-/// The parts of a message that depend on the kind of alert.
-struct AlertText<'a> {
-    emoji: &'static str,
-    color: &'static str,
-    title: String,
-    text: &'a str,
-    facts: Vec<(&'static str, String)>,
-}
-
 impl Message {
-    /// The message for an alert; none if `event` is not an alert that is sent to people.
-    pub(crate) fn for_alert(event: &Recorded) -> Option<Self> {
-        let alert = AlertText::of(event)?;
-        let title = format!("{} {}", alert.emoji, alert.title);
-        let mut fields = vec![];
-        if let Some(container) = &event.subject.container {
-            fields.push(field("Container", container.as_str()));
-        }
-        fields.push(field("Host", event.subject.host.as_str()));
-        fields.extend(alert.facts.iter().map(|(name, value)| field(name, value)));
-
+    /// As Slack shows `notification`.
+    pub(crate) fn of(notification: &Notification) -> Self {
+        let (emoji, color) = look(notification);
+        let title = format!("{emoji} {}", notification.title);
+        let fields = notification.facts.iter().map(|(name, value)| field(name, value)).collect();
         let mut blocks = vec![Block::Section(Section::Fields { fields })];
-        if !alert.text.is_empty() {
-            blocks.push(Block::Section(Section::Text { text: Text::Mrkdwn(escaped(alert.text, MAX_SECTION)) }));
+        if !notification.evidence.is_empty() {
+            let text = Text::Mrkdwn(escaped(&notification.evidence, MAX_SECTION));
+            blocks.push(Block::Section(Section::Text { text }));
         }
-        blocks.push(Block::Context { elements: vec![Text::Mrkdwn(footer(event))] });
-        Some(Self {
+        blocks.push(Block::Context { elements: vec![Text::Mrkdwn(footer(notification))] });
+        Self {
             text: escaped(&title, MAX_SECTION),
             blocks: vec![Block::Header { text: Text::PlainText(truncated(&title, MAX_HEADER)) }],
-            attachments: vec![Attachment { color: alert.color, blocks }],
-        })
+            attachments: vec![Attachment { color, blocks }],
+        }
     }
 }
 
-impl<'a> AlertText<'a> {
-    fn of(event: &'a Recorded) -> Option<Self> {
-        let Some(Event::Alert(alert)) = event.event() else {
-            return None;
-        };
-        Some(match alert {
-            Alert::Raised(Raised { severity, title, text }) => {
-                let (emoji, color) = match severity {
-                    Severity::Low => ("🔵", "#439fe0"),
-                    Severity::High => ("🟠", "#ff9900"),
-                    Severity::Critical => ("🔴", "#e01e5a"),
-                };
-                Self { emoji, color, title: title.clone(), text, facts: vec![("Severity", severity.name().to_owned())] }
-            }
-            Alert::Escalated(Escalated { title, text, .. }) => Self {
-                emoji: "🚨",
-                color: "#8b0000",
-                title: title.clone(),
-                text,
-                facts: vec![("Action needed", "by an operator".to_owned())],
-            },
-            Alert::Resolved(Resolved { how, title, text, took, .. }) => {
-                let how = match how {
-                    Resolution::Healed => "healed by HemoStat",
-                    Resolution::Passed => "recovered without HemoStat",
-                    Resolution::Stopped => "stopped, paused or no longer monitored",
-                    Resolution::Removed => "container removed",
-                };
-                Self {
-                    emoji: "✅",
-                    color: "#36a64f",
-                    title: title.clone(),
-                    text,
-                    facts: vec![("Outcome", how.to_owned()), ("Duration", took.to_string())],
-                }
-            }
-            Alert::Tested(Tested { by }) => Self {
-                emoji: "🔔",
-                color: "#439fe0",
-                title: "Test alert from HemoStat".to_owned(),
-                text: "Alerts arrive in this channel. This is a test; nothing is wrong.",
-                facts: vec![("Requested by", by.clone())],
-            },
-            Alert::Suppressed(_) | Alert::Delivered(_) | Alert::Undelivered(_) => return None,
-        })
+/// The emoji before the title, and the colour of the bar.
+fn look(notification: &Notification) -> (&'static str, &'static str) {
+    match (notification.stage, notification.severity) {
+        (Stage::Raised, Some(Severity::Low)) => ("🔵", "#439fe0"),
+        (Stage::Raised, Some(Severity::High) | None) => ("🟠", "#ff9900"),
+        (Stage::Raised, Some(Severity::Critical)) => ("🔴", "#e01e5a"),
+        (Stage::Escalated, _) => ("🚨", "#8b0000"),
+        (Stage::Resolved, _) => ("✅", "#36a64f"),
+        (Stage::Test, _) => ("🔔", "#439fe0"),
     }
 }
 
@@ -144,9 +92,9 @@ fn field(name: &str, value: &str) -> Text {
 }
 
 /// The time in the reader's time zone, and the ids by which the API knows alert and incident.
-fn footer(event: &Recorded) -> String {
-    let incident = event.incident.as_ref().map_or(String::new(), |incident| format!(" · incident `{incident}`"));
-    format!("{}{incident} · event `{}`", instant(event.at), event.id)
+fn footer(notification: &Notification) -> String {
+    let links = notification.links.iter().map(|link| format!("{} `{}`", link.name, link.id));
+    std::iter::once(instant(notification.at)).chain(links).collect::<Vec<_>>().join(" · ")
 }
 
 /// Slack's date markup: shown in the reader's time zone, with the text after the bar as fallback.
@@ -186,7 +134,10 @@ fn escaped(text: &str, limit: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use hemostat_schema::{EventId, IncidentId, NewEvent, Partition, Span};
+    use hemostat_schema::{
+        Event, EventId, IncidentId, NewEvent, Partition, Recorded, Span,
+        alert::{Escalated, Raised, Resolution, Resolved, Tested},
+    };
     use serde_json::{Value, json};
 
     use super::*;
@@ -200,7 +151,8 @@ mod tests {
     }
 
     fn message(event: impl Into<Event>) -> Value {
-        serde_json::to_value(Message::for_alert(&recorded(event)).unwrap()).unwrap()
+        let notification = Notification::of(&recorded(event), Some(Severity::High)).unwrap();
+        serde_json::to_value(Message::of(&notification)).unwrap()
     }
 
     fn raised(title: &str, text: &str) -> Raised {
