@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Confidence, DecidedOn, EventId, PolicyHash, Span, container::Run, kinds::family, words::words};
 
+pub use crate::remedy::{Need, OnRun, Remedy, RemedyInfo, RemedyKind};
+
 family! {
     /// The decisions about remedies, their execution and their outcome.
     Action {
@@ -44,73 +46,6 @@ family! {
         /// The policies of the processes at work differ, or agree again.
         PoliciesCompared = "policies_compared" @ 1,
     }
-}
-
-/// A remedy for a sick container.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum Remedy {
-    /// Stop it gracefully and start it again.
-    Restart,
-    /// Start it after it has exited.
-    Start,
-    /// Stop it and leave it stopped (quarantine).
-    Stop,
-    /// Add one replica to its service.
-    Scale,
-    /// Remove what the policy lists as removable.
-    Cleanup,
-    /// Run a command of the allow list in it.
-    Exec {
-        /// The program and its arguments; there is no shell.
-        argv: Vec<String>,
-    },
-}
-
-impl Remedy {
-    /// Which remedy it is, whatever its arguments.
-    pub fn kind(&self) -> RemedyKind {
-        match self {
-            Self::Restart => RemedyKind::Restart,
-            Self::Start => RemedyKind::Start,
-            Self::Stop => RemedyKind::Stop,
-            Self::Scale => RemedyKind::Scale,
-            Self::Cleanup => RemedyKind::Cleanup,
-            Self::Exec { .. } => RemedyKind::Exec,
-        }
-    }
-
-    /// The wire name, such as `restart`.
-    pub fn name(&self) -> &'static str {
-        self.kind().name()
-    }
-
-    /// The past tense, for `HemoStat … it`; see [`RemedyKind::past`].
-    pub fn past(&self) -> &'static str {
-        self.kind().past()
-    }
-}
-
-words! {
-    /// A remedy without its arguments, for what policy allows and for lists.
-    pub enum RemedyKind {
-        /// [`Remedy::Restart`].
-        Restart = "restart" => "restarted",
-        /// [`Remedy::Start`].
-        Start = "start" => "started",
-        /// [`Remedy::Stop`].
-        Stop = "stop" => "stopped",
-        /// [`Remedy::Scale`].
-        Scale = "scale" => "scaled",
-        /// [`Remedy::Cleanup`].
-        Cleanup = "cleanup" => "cleaned up after",
-        /// [`Remedy::Exec`].
-        Exec = "exec" => "ran a command in",
-    }
-
-    /// The past tense, for `HemoStat … it`: `restarted`.
-    pub const fn past(self);
 }
 
 /// A person is asked to approve a remedy.

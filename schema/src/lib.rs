@@ -17,6 +17,7 @@ mod kinds;
 pub mod observation;
 mod policy_hash;
 mod recorded;
+mod remedy;
 pub mod sample;
 mod symptom;
 mod text;

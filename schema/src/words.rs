@@ -82,14 +82,7 @@ mod tests {
     #[test]
     fn the_name_of_a_remedy_is_its_wire_form() {
         for kind in RemedyKind::ALL {
-            let remedy = match kind {
-                RemedyKind::Restart => Remedy::Restart,
-                RemedyKind::Start => Remedy::Start,
-                RemedyKind::Stop => Remedy::Stop,
-                RemedyKind::Scale => Remedy::Scale,
-                RemedyKind::Cleanup => Remedy::Cleanup,
-                RemedyKind::Exec => Remedy::Exec { argv: vec!["sync".into()] },
-            };
+            let remedy = kind.plain().unwrap_or_else(|| Remedy::Exec { argv: vec!["sync".into()] });
             let wire = serde_json::to_value(&remedy).unwrap();
             let wire = wire.as_str().or_else(|| Some(wire.as_object()?.keys().next()?.as_str()));
             assert_eq!((wire, remedy.kind()), (Some(remedy.name()), kind));

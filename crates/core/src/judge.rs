@@ -13,7 +13,7 @@
 
 use hemostat_schema::{
     Action, Event, EventId, Family, IncidentId, Measurement, NewEvent, Observation, Recorded, Span, Subject, Timestamp,
-    action::{Outcome, Remedy, Verified},
+    action::{OnRun, Outcome, Remedy, Verified},
     container::{ExitBy, Health, Run, Vitals},
     observation::Symptom,
 };
@@ -192,11 +192,12 @@ impl OpenAction {
             Observation::HealthChanged(changed) if changed.to == Health::Unhealthy && self.led_to(&changed.target) => {
                 self.setback = Some("its health check fails again".into());
             }
-            Observation::Exited(exited) if self.led_to(&exited.target) => match exited.exit.by {
-                ExitBy::Operator => {}
+            Observation::Exited(exited) if self.led_to(&exited.target) => match (exited.exit.by, self.on_run()) {
+                (ExitBy::Operator, _) | (_, OnRun::Ends) => {}
                 // A container that was started to do its work, and did it, is well.
-                ExitBy::Itself if self.remedy == Remedy::Start => {}
-                ExitBy::Itself | ExitBy::Crash | ExitBy::Oom | ExitBy::Unknown => {
+                (ExitBy::Itself, OnRun::Begins) => {}
+                (ExitBy::Itself, OnRun::Replaces | OnRun::Keeps)
+                | (ExitBy::Crash | ExitBy::Oom | ExitBy::Unknown, _) => {
                     self.setback = Some(format!("it ended again (exit code {})", exited.exit.code));
                 }
             },
@@ -219,9 +220,14 @@ impl OpenAction {
         }
     }
 
-    /// Whether this run followed the action, and is not the sick one before it. A dry run leaves the run as it is.
+    /// Whether this run followed the action, and is not the sick one before it. A dry run leaves the run as it is, and
+    /// so do some remedies.
     fn led_to(&self, run: &Run) -> bool {
-        self.dry_run || *run != self.target
+        self.dry_run || self.on_run() == OnRun::Keeps || *run != self.target
+    }
+
+    fn on_run(&self) -> OnRun {
+        self.remedy.info().on_run
     }
 }
 
@@ -323,6 +329,12 @@ impl Evaluation<'_> {
         if !self.open.observed {
             return Assessment::Final(Outcome::Inconclusive, "it was not observed after the remedy".into());
         }
+        if self.open.on_run() == OnRun::Ends && !self.open.dry_run {
+            return match condition.is_running() {
+                true => Assessment::Final(Outcome::Relapsed, "it runs again".into()),
+                false => Assessment::Final(Outcome::Recovered, "it stays stopped".into()),
+            };
+        }
         let relevant = || condition.symptoms.keys().copied().filter(|symptom| self.bears_on(*symptom));
         if let Some(symptom) = relevant().find(|symptom| self.shows(*symptom)) {
             return Assessment::Final(Outcome::Relapsed, format!("symptom {symptom} is still active"));
@@ -331,7 +343,7 @@ impl Evaluation<'_> {
             let why = format!("symptom {symptom} was not cleared in time");
             return Assessment::Provisional(Outcome::Relapsed, why);
         }
-        let finished = self.open.remedy == Remedy::Start && facts.exit.is_some_and(|exit| exit.by == ExitBy::Itself);
+        let finished = self.open.on_run() == OnRun::Begins && facts.exit.is_some_and(|exit| exit.by == ExitBy::Itself);
         match (condition.is_running(), facts.health) {
             (false, _) if finished => Assessment::Final(Outcome::Recovered, "it did its work and ended well".into()),
             (false, _) => Assessment::Provisional(Outcome::Inconclusive, "it does not run".into()),
@@ -350,12 +362,12 @@ impl Evaluation<'_> {
     /// holds for flapping and killed children. A new run has the same CPU limit, neighbours and disk as the one before;
     /// a shortage of those counts only against a remedy for it.
     fn bears_on(&self, symptom: Symptom) -> bool {
-        let remedy = &self.open.remedy;
         self.state.condition.is_sick_with(symptom)
             && match symptom {
                 Symptom::RestartLoop | Symptom::Flapping | Symptom::OomChild => false,
-                Symptom::CpuThrottled | Symptom::Pressure => *remedy == Remedy::Scale,
-                Symptom::DiskFilling => *remedy == Remedy::Cleanup,
+                Symptom::CpuThrottled | Symptom::Pressure | Symptom::DiskFilling => {
+                    self.open.remedy.info().relieves.contains(&symptom)
+                }
                 Symptom::Unhealthy
                 | Symptom::Exited
                 | Symptom::OomKilled

@@ -3,7 +3,7 @@
 use hemostat_schema::{
     ByteCount, Cause, Confidence, ContainerId, ContainerName, DecidedOn, Event, EventId, IncidentId, NewEvent,
     Partition, Percent, PolicyHash, Span, Subject, Timestamp, TraceParent,
-    action::{self, Outcome, Proof, Refusal, Remedy},
+    action::{self, Outcome, Proof, Refusal, Remedy, RemedyKind},
     alert::{self, Resolution},
     codec,
     container::{Compose, Exit, ExitBy, Facts, Health, Limits, RestartPolicy, Run, State, Strain, Swarm, Vitals},
@@ -298,7 +298,7 @@ fn measured() -> BoxedStrategy<Event> {
 }
 
 fn remedy() -> impl Strategy<Value = Remedy> + Clone {
-    let plain = vec![Remedy::Restart, Remedy::Start, Remedy::Stop, Remedy::Scale, Remedy::Cleanup];
+    let plain: Vec<_> = RemedyKind::ALL.into_iter().filter_map(RemedyKind::plain).collect();
     prop_oneof![select(plain), prop::collection::vec(any::<String>(), 0..4).prop_map(|argv| Remedy::Exec { argv }),]
 }
 

@@ -15,7 +15,7 @@ mod tests;
 use std::fmt::Write as _;
 
 use hemostat_diagnosis::opinion::{NO_REMEDY, choices};
-use hemostat_schema::{action::Remedy, diagnosis::OpinionSought};
+use hemostat_schema::diagnosis::OpinionSought;
 
 pub use fence::as_data;
 
@@ -71,7 +71,7 @@ fn system(sought: &OpinionSought, nonce: &str) -> String {
     let mut remedies = String::from("These remedies are on offer, and no others:\n");
     for remedy in &sought.remedies {
         // Writing to a String cannot fail.
-        let _ = writeln!(remedies, "- \"{}\": {}", remedy.name(), meaning(remedy));
+        let _ = writeln!(remedies, "- \"{}\": {}", remedy.name(), remedy.info().helps);
     }
     let _ = write!(remedies, "- \"{NO_REMEDY}\": no remedy on offer would help, or nothing needs to be done");
     let fences = format!(
@@ -100,19 +100,4 @@ fn user(sought: &OpinionSought, nonce: &str) -> String {
     let names: Vec<String> = choices(sought).map(|name| format!("\"{name}\"")).collect();
     let _ = write!(text, "That is all. Answer with the JSON object; \"remedy\" is one of {}.", names.join(", "));
     text
-}
-
-/// What a remedy does, and when it helps.
-fn meaning(remedy: &Remedy) -> &'static str {
-    match remedy {
-        Remedy::Restart => {
-            "stop it gracefully and start it again; helps if it runs in a state that it cannot leave by itself: it hangs, leaks, \
-             or has lost a connection that it does not re-establish"
-        }
-        Remedy::Start => "start it, because it has exited; helps if the reason for the exit was temporary",
-        Remedy::Stop => "stop it and leave it stopped; helps if it harms others while it runs",
-        Remedy::Scale => "run one more replica of its service; helps if it works but is overloaded",
-        Remedy::Cleanup => "remove what the policy lists as removable; helps if the disk is full",
-        Remedy::Exec { .. } => "run the one command in it that the policy allows",
-    }
 }

@@ -45,7 +45,7 @@ fn step(event: &Recorded) -> (&'static str, Style) {
             Action::Expired(_) => ("expired", colour(AnsiColor::Yellow)),
             Action::Authorised(_) => ("authorised", colour(AnsiColor::Blue)),
             Action::Refused(_) => ("refused", colour(AnsiColor::Yellow)),
-            Action::Succeeded(succeeded) => (succeeded.remedy.past(), colour(AnsiColor::Blue)),
+            Action::Succeeded(succeeded) => (succeeded.remedy.info().past, colour(AnsiColor::Blue)),
             Action::Failed(_) => ("failed", colour(AnsiColor::Red)),
             Action::Verified(verified) => match verified.outcome {
                 Outcome::Recovered => ("verified", colour(AnsiColor::Green)),

@@ -58,11 +58,19 @@ impl Words<'_> {
         let (why, hint) = match why {
             NeedsPerson::NoRemedy => ("No remedy of HemoStat's would help.".to_owned(), None),
             NeedsPerson::Refused(refused) => (
-                format!("HemoStat does not {} it: {}.", refused.remedy.name(), one_line(&refused.refusal.to_string())),
+                format!(
+                    "HemoStat does not {} it: {}.",
+                    refused.remedy.info().verb,
+                    one_line(&refused.refusal.to_string())
+                ),
                 self.hint(&refused.refusal),
             ),
             NeedsPerson::Proposed(proposed) => (
-                format!("HemoStat asks for approval to {} it, until {:.0}.", proposed.remedy.name(), proposed.expires),
+                format!(
+                    "HemoStat asks for approval to {} it, until {:.0}.",
+                    proposed.remedy.info().verb,
+                    proposed.expires
+                ),
                 None,
             ),
             NeedsPerson::Failed(failed) => {
@@ -86,7 +94,7 @@ impl Words<'_> {
     pub(super) fn ending(&self, how: Resolution, took: Span) -> String {
         let how = match (how, &self.case.last_attempt) {
             (Resolution::Healed, Some(LastAttempt { remedy, attempt, of, .. })) => {
-                format!("HemoStat {} it (attempt {attempt} of {of}).", remedy.past())
+                format!("HemoStat {} it (attempt {attempt} of {of}).", remedy.info().past)
             }
             (Resolution::Healed, None) => "A remedy helped.".to_owned(),
             (Resolution::Passed, Some(_)) => "It recovered, but not by what HemoStat tried.".to_owned(),

@@ -6,7 +6,7 @@ use crate::{
     testing::{self, at, cleared, event, exited, given, health, host, id, incident_event, run, started},
 };
 use hemostat_schema::{
-    action::{Authorised, Failed, Limits, Proof, Refusal, Refused, Succeeded},
+    action::{Authorised, Failed, Limits, Proof, Refusal, Refused, Remedy, Succeeded},
     observation::{EngineLost, Paused, Removed},
 };
 
@@ -15,7 +15,11 @@ fn verdict_due(second: i64) -> TimerChange {
 }
 
 fn authorised(dry_run: bool) -> NewEvent {
-    let (remedy, target, diagnosis) = (Remedy::Restart, run(0), id(9));
+    authorised_remedy(Remedy::Restart, dry_run)
+}
+
+fn authorised_remedy(remedy: Remedy, dry_run: bool) -> NewEvent {
+    let (target, diagnosis) = (run(0), id(9));
     incident_event(
         10,
         Authorised {
@@ -209,6 +213,44 @@ fn a_symptom_that_a_new_run_cannot_change_does_not_count_against_a_restart() {
     let well = [unusual, health(20, run(12), Health::Healthy), cleared(30, Symptom::Unhealthy)];
     let then = given::<Judge>(&policy, treated()).and(well).when_due(VERDICT, at(72), at(72));
     judged(&then.decision, Outcome::Recovered, passes);
+}
+
+#[test]
+fn a_remedy_is_judged_by_the_run_that_it_leads_to() {
+    let policy = Policy::default();
+    let check = |remedy: Remedy, more: Vec<NewEvent>, outcome: Outcome, why: &str| {
+        let mut events = testing::unhealthy();
+        events.extend([authorised_remedy(remedy, false), succeeded()]);
+        let then = given::<Judge>(&policy, events).and(more).when_due(VERDICT, at(192), at(192));
+        judged(&then.decision, outcome, why);
+    };
+    let ended = || exited(11, run(0), ExitBy::Operator);
+    check(Remedy::Stop, vec![ended()], Outcome::Recovered, "it stays stopped");
+    check(Remedy::Stop, vec![ended(), started(20)], Outcome::Relapsed, "it runs again");
+
+    let well = || vec![health(20, run(0), Health::Healthy), cleared(30, Symptom::Unhealthy)];
+    let short = |symptom| [well(), vec![testing::raised(9, symptom, run(0))]].concat();
+    let passes = "its health check passes";
+    check(Remedy::Scale, well(), Outcome::Recovered, passes);
+    check(Remedy::Scale, short(Symptom::DiskFilling), Outcome::Recovered, passes);
+    check(Remedy::Cleanup, short(Symptom::Pressure), Outcome::Recovered, passes);
+    let throttled = "symptom cpu throttled was not cleared in time";
+    check(Remedy::Scale, short(Symptom::CpuThrottled), Outcome::Relapsed, throttled);
+    check(Remedy::Cleanup, short(Symptom::DiskFilling), Outcome::Relapsed, "symptom disk filling is still active");
+}
+
+#[test]
+fn only_a_remedy_that_leaves_the_run_as_it_is_is_judged_by_that_run() {
+    let policy = Policy::default();
+    for remedy in [Remedy::Restart, Remedy::Start, Remedy::Stop, Remedy::Scale, Remedy::Cleanup] {
+        let mut events = testing::unhealthy();
+        events.extend([authorised_remedy(remedy.clone(), false), succeeded()]);
+        let then = given::<Judge>(&policy, events).when(exited(30, run(0), ExitBy::Crash), at(30));
+        match remedy.info().on_run {
+            OnRun::Keeps => judged(&then.decision, Outcome::Relapsed, "it ended again (exit code 1)"),
+            OnRun::Replaces | OnRun::Begins | OnRun::Ends => then.then_nothing(),
+        }
+    }
 }
 
 #[test]

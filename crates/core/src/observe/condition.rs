@@ -1,14 +1,13 @@
 //! The present condition of a container: its facts, its active symptoms, and whether an operator keeps it from running.
 //!
 //! The deciders that diagnose, authorise, judge and alert share this fold. Its delicate part is who ended a run: to
-//! Docker, HemoStat's own restart is a stop like an operator's. The end of the very run that an open authorisation
+//! Docker, HemoStat's own restart or stop is a stop like an operator's. The end of the very run that an open authorisation
 //! targets is therefore HemoStat's doing and not an operator's.
 
 use std::collections::BTreeMap;
 
 use hemostat_schema::{
     Action, Event, EventId, IncidentId, Observation, Recorded, Timestamp,
-    action::Remedy,
     container::{ExitBy, Facts, Health, Run, State},
     observation::{Cleared, Evidence, Severity, Symptom},
 };
@@ -31,9 +30,9 @@ pub struct Condition {
     pub operator_halt: Option<OperatorHalt>,
     /// When it was last observed while sick.
     pub observed_at: Option<Timestamp>,
-    /// The open authorisation of a restart, and the run that it stops.
+    /// The open authorisation of a remedy that ends a run, and that run.
     #[serde(rename = "deed")]
-    own_restart: Option<(EventId, Run)>,
+    own_stop: Option<(EventId, Run)>,
 }
 
 /// A symptom that was raised and not cleared.
@@ -79,10 +78,8 @@ impl Condition {
             }
             Some(Event::Sample(_)) => self.observed(event.at),
             Some(Event::Action(Action::Authorised(intent))) if !intent.dry_run => {
-                self.own_restart = match intent.remedy {
-                    Remedy::Restart => Some((event.id, intent.target.clone())),
-                    Remedy::Start | Remedy::Stop | Remedy::Scale | Remedy::Cleanup | Remedy::Exec { .. } => None,
-                };
+                let ends_it = intent.remedy.info().on_run.ends_it();
+                self.own_stop = ends_it.then(|| (event.id, intent.target.clone()));
             }
             Some(Event::Action(Action::Failed(failed))) => self.ended(failed.action),
             Some(Event::Action(Action::Verified(verdict))) => self.ended(verdict.action),
@@ -94,7 +91,7 @@ impl Condition {
         match seen {
             Observation::Seen(seen) => self.operator_halt = self.halt_of(&seen.facts),
             Observation::Exited(exited) => {
-                let by_operator = exited.exit.by == ExitBy::Operator && !self.is_own_restart(&exited.target);
+                let by_operator = exited.exit.by == ExitBy::Operator && !self.is_own_stop(&exited.target);
                 self.operator_halt = by_operator.then_some(OperatorHalt::Stopped);
             }
             Observation::Paused(_) => self.operator_halt = Some(OperatorHalt::Paused),
@@ -148,18 +145,18 @@ impl Condition {
             State::Paused => Some(OperatorHalt::Paused),
             State::Exited | State::Dead => {
                 let by_operator = facts.exit.is_some_and(|exit| exit.by == ExitBy::Operator);
-                (by_operator && !self.is_own_restart(&facts.target())).then_some(OperatorHalt::Stopped)
+                (by_operator && !self.is_own_stop(&facts.target())).then_some(OperatorHalt::Stopped)
             }
             State::Created | State::Running | State::Restarting | State::Removing => None,
         }
     }
 
-    fn is_own_restart(&self, ended: &Run) -> bool {
-        self.own_restart.as_ref().is_some_and(|(_, target)| target == ended)
+    fn is_own_stop(&self, ended: &Run) -> bool {
+        self.own_stop.as_ref().is_some_and(|(_, target)| target == ended)
     }
 
     fn ended(&mut self, action: EventId) {
-        self.own_restart = self.own_restart.take().filter(|(open, _)| *open != action);
+        self.own_stop = self.own_stop.take().filter(|(open, _)| *open != action);
     }
 
     /// Whether a symptom is active that belongs to an incident.

@@ -10,7 +10,7 @@
 
 use hemostat_schema::{
     Span, Timestamp,
-    action::{Limits, LimitsSnapshot, Passage, Refusal, Remedy},
+    action::{Limits, LimitsSnapshot, Need, Passage, Refusal},
     container::{Facts, Run, State as Life},
     diagnosis::Verdict,
 };
@@ -172,15 +172,42 @@ impl<'a> LimitCheck<'a> {
     }
 
     fn unsupported(&self, facts: &Facts) -> Option<Refusal> {
-        let why = match (&self.requested.remedy, facts.state) {
-            _ if self.context.shared.engine_lost => "its Docker engine does not answer",
-            (_, Life::Removing | Life::Dead) => "Docker is removing it",
-            (Remedy::Restart | Remedy::Start, _) => return None,
-            (Remedy::Stop, _) => "HemoStat cannot stop containers yet",
-            (Remedy::Scale, _) => "HemoStat cannot scale services yet",
-            (Remedy::Cleanup, _) => "HemoStat cannot clean up yet",
-            (Remedy::Exec { .. }, _) => "HemoStat cannot run commands yet",
+        let remedy = self.requested.remedy.info();
+        let why = match () {
+            () if self.context.shared.engine_lost => Some("its Docker engine does not answer"),
+            () if matches!(facts.state, Life::Removing | Life::Dead) => Some("Docker is removing it"),
+            () => remedy.unsupported.or_else(|| missing(remedy.needs, facts)),
         };
-        Some(Refusal::Unsupported { why: why.into() })
+        why.map(|why| Refusal::Unsupported { why: why.into() })
+    }
+}
+
+/// What a remedy with these needs lacks. Whether the container runs is left to the responder, which looks when it acts.
+fn missing(needs: &[Need], facts: &Facts) -> Option<&'static str> {
+    needs.iter().find_map(|need| match need {
+        Need::Running | Need::Ended => None,
+        Need::Service => (facts.compose.is_none() && facts.swarm.is_none()).then_some("it belongs to no service"),
+        Need::AllowList => Some("the policy lists nothing that it may do"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use hemostat_schema::container::{Compose, Swarm};
+
+    use super::*;
+    use crate::testing::facts;
+
+    #[test]
+    fn what_a_remedy_needs_and_does_not_find_is_missing() {
+        let check = |needs: &[Need], facts: &Facts, expected: Option<&str>| assert_eq!(missing(needs, facts), expected);
+        let compose = Compose { project: "shop".into(), service: "api".into(), number: Some(1), depends_on: vec![] };
+        let swarm = Swarm { service_id: "x1".into(), service: "api".into() };
+        check(&[Need::Running], &facts(), None);
+        check(&[Need::Ended], &facts(), None);
+        check(&[Need::Running, Need::Service], &facts(), Some("it belongs to no service"));
+        check(&[Need::Service], &Facts { compose: Some(compose), ..facts() }, None);
+        check(&[Need::Service], &Facts { swarm: Some(swarm), ..facts() }, None);
+        check(&[Need::AllowList], &facts(), Some("the policy lists nothing that it may do"));
     }
 }

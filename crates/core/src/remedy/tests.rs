@@ -12,7 +12,9 @@ use crate::{
 };
 use hemostat_schema::{
     Confidence,
-    action::{Approved, BreakerReset, Denied, Failed, Limits, Proof, Remedy as What, Resumed, Succeeded, Verified},
+    action::{
+        Approved, BreakerReset, Denied, Failed, Limits, Proof, Remedy as What, RemedyKind, Resumed, Succeeded, Verified,
+    },
     container::{ExitBy, Facts, Health},
     diagnosis::{Reached, Verdict},
     observation::{EngineLost, Paused, Symptom},
@@ -160,6 +162,25 @@ fn the_first_reason_in_order_is_the_refusal() {
         0,
         Refusal::Unsupported { why: "its Docker engine does not answer".into() },
     );
+}
+
+#[test]
+fn a_remedy_that_the_table_calls_unsupported_is_refused_whatever_the_policy_permits() {
+    let all = RemedyKind::ALL.map(RemedyKind::name).join(",");
+    for kind in RemedyKind::ALL {
+        let remedy = kind.plain().unwrap_or_else(|| What::Exec { argv: vec!["true".into()] });
+        let diagnosis = Reached { remedy: Some(remedy.clone()), ..reached(run(0)) };
+        let then =
+            given::<Authorisation>(&Policy::default(), testing::unhealthy_with(labelled("hemostat.actions", &all)))
+                .when(incident_event(10, diagnosis), at(10));
+        match (then.events().as_slice(), kind.info().unsupported) {
+            ([Event::Action(Action::Authorised(authorised))], None) => assert_eq!(authorised.remedy, remedy),
+            ([Event::Action(Action::Refused(refused))], Some(why)) => {
+                assert_eq!((&refused.remedy, &refused.refusal), (&remedy, &Refusal::Unsupported { why: why.into() }));
+            }
+            other => panic!("{remedy:?}: {other:?}"),
+        }
+    }
 }
 
 #[test]

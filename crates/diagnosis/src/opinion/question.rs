@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use hemostat_schema::{
-    action::Remedy,
+    action::{Remedy, RemedyKind},
     diagnosis::{OpinionSought, Part, Reached},
 };
 use sha2::{Digest, Sha256};
@@ -12,14 +12,12 @@ use hemostat_core::{Policy, policy::Model};
 
 use crate::{case::Case, contraindications::safe, exhibits::exhibits};
 
-/// The remedies that a model may ever choose. It never stops a container for good, and never runs a command.
-const REMEDIES: [Remedy; 4] = [Remedy::Restart, Remedy::Start, Remedy::Scale, Remedy::Cleanup];
-
 /// The question about `case` to `model`; `fallback` is the diagnosis of the rules.
 pub fn question(case: &Case<'_>, policy: &Policy, model: &Model, part: Part, fallback: Reached) -> OpinionSought {
     let container_policy = policy.for_container(case.facts);
-    let may = |remedy: &Remedy| container_policy.remedies.contains(&remedy.kind()) && safe(case, remedy).is_ok();
-    let remedies: Vec<Remedy> = REMEDIES.into_iter().filter(may).collect();
+    let may = |kind: &RemedyKind| kind.info().model_may_choose && container_policy.remedies.contains(kind);
+    let choices = RemedyKind::ALL.into_iter().filter(may).filter_map(RemedyKind::plain);
+    let remedies: Vec<Remedy> = choices.filter(|remedy| safe(case, remedy).is_ok()).collect();
     OpinionSought {
         provider: model.provider.clone(),
         model: model.name.clone(),

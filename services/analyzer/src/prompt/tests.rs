@@ -1,5 +1,8 @@
 use hemostat_core::testing;
-use hemostat_schema::diagnosis::{Exhibit, Part};
+use hemostat_schema::{
+    action::Remedy,
+    diagnosis::{Exhibit, Part},
+};
 use proptest::prelude::*;
 
 use super::*;

@@ -1,6 +1,6 @@
 //! A remedy of a labelled case, or none; in TOML its name, or `none`.
 
-use hemostat_schema::action::Remedy;
+use hemostat_schema::action::{Remedy, RemedyKind};
 use serde::{Deserialize, Serialize};
 
 /// A remedy, or none.
@@ -21,11 +21,10 @@ impl TryFrom<String> for Choice {
     type Error = String;
 
     fn try_from(name: String) -> Result<Self, String> {
-        let known = [Remedy::Restart, Remedy::Start, Remedy::Stop, Remedy::Scale, Remedy::Cleanup];
         if name == NONE {
             return Ok(Self(None));
         }
-        let remedy = known.into_iter().find(|remedy| remedy.name() == name);
+        let remedy = RemedyKind::from_name(&name).and_then(RemedyKind::plain);
         remedy.map(|remedy| Self(Some(remedy))).ok_or_else(|| format!("{name:?} is not a remedy, or none"))
     }
 }

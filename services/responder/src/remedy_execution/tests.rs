@@ -3,13 +3,12 @@
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use hemostat_schema::{
-    ContainerId, EventId, Partition,
-    action::{Limits, RemedyKind},
-};
+use hemostat_schema::{ContainerId, EventId, Partition, action::Limits, container::State};
 use hemostat_settings::Durability;
+use tokio::time::Instant;
 
-use super::*;
+use super::{restart::MAX_CALL_OVERRUN, *};
+use crate::engine::{ContainerState, StopEvidence};
 
 const ID: &str = "ef1ff59165b9fed19d914ad5062fedf9a3d4b61300b5a0bb702fa6d29375851f";
 /// How long the container takes to stop, and then to start.
@@ -181,7 +180,7 @@ async fn run_with(
     engine: &FakeEngine,
     intent: &Authorised,
     in_doubt: bool,
-    may_act: impl Fn() -> Result<(), NotAllowed>,
+    may_act: impl Fn() -> Result<(), NotAllowed> + Sync,
 ) -> Result<ExecutionResult, Fault> {
     let may_act = || std::future::ready(may_act());
     let stale_after = Span::from_secs(600);
