@@ -15,7 +15,7 @@ mod tests;
 mod words;
 
 use hemostat_schema::{
-    Event, Family, IncidentId, NewEvent, Recorded, Span, Subject, Timestamp,
+    Event, Family, IncidentId, NewEvent, PolicyHash, Recorded, Span, Subject, Timestamp,
     alert::{Escalated, Raised, Resolution, Resolved, Suppressed, Suppression},
     observation::Cleared,
 };
@@ -57,6 +57,10 @@ impl Decider for Alerting {
     type State = State;
     type Shared = ();
     type Policy = Policy;
+
+    fn policy_hash(policy: &Policy) -> Option<PolicyHash> {
+        Some(policy.hash())
+    }
 
     fn evolve(state: &mut State, (): &mut (), event: &Recorded) {
         state.evolve(event);

@@ -10,7 +10,7 @@
 //! subject's version has not advanced meanwhile (optimistic concurrency). So a decision may use everything on the log,
 //! including events younger than its trigger.
 
-use hemostat_schema::{Event, Family, NewEvent, Recorded, Subject, Timestamp};
+use hemostat_schema::{DecidedOn, Event, Family, NewEvent, PolicyHash, Recorded, Subject, Timestamp};
 use serde::{Serialize, de::DeserializeOwned};
 
 /// State that a fold keeps in a row.
@@ -39,10 +39,18 @@ pub trait Decider: Send + Sync + 'static {
     /// The settings that it decides by.
     type Policy: Send + Sync + 'static;
 
+    /// The hash by which decisions name the policy; none for a policy that is not on the log.
+    fn policy_hash(_policy: &Self::Policy) -> Option<PolicyHash> {
+        None
+    }
+
     /// Applies an event. It sees only the event and the event's own time, never the present, and cannot fail.
     fn evolve(state: &mut Self::State, shared: &mut Self::Shared, event: &Recorded);
 
     /// Decides what follows from `trigger`. The events are about the trigger's subject or its host.
+    ///
+    /// A timer may fire before it is due: when the policy changes, every timer of the group fires once, as its due time
+    /// followed from the policy before. Where nothing is due yet, the decision sets it again.
     fn decide(
         state: &Self::State,
         shared: &Self::Shared,
@@ -67,6 +75,14 @@ impl Trigger<'_> {
         match self {
             Self::Event(event) => &event.subject,
             Self::Timer(timer) => &timer.subject,
+        }
+    }
+
+    /// As decisions record it.
+    pub fn recorded(&self) -> DecidedOn {
+        match self {
+            Self::Event(event) => DecidedOn::Event(event.id),
+            Self::Timer(Timer { name, due, .. }) => DecidedOn::Timer { name: name.clone(), due: *due },
         }
     }
 

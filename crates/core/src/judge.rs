@@ -12,7 +12,8 @@
 //! it.
 
 use hemostat_schema::{
-    Action, Event, EventId, Family, IncidentId, Measurement, NewEvent, Observation, Recorded, Span, Subject, Timestamp,
+    Action, Event, EventId, Family, IncidentId, Measurement, NewEvent, Observation, PolicyHash, Recorded, Span,
+    Subject, Timestamp,
     action::{OnRun, Outcome, Remedy, Verified},
     container::{ExitBy, Health, Run, Vitals},
     observation::Symptom,
@@ -96,6 +97,10 @@ impl Decider for Judge {
     type State = State;
     type Shared = Shared;
     type Policy = Policy;
+
+    fn policy_hash(policy: &Policy) -> Option<PolicyHash> {
+        Some(policy.hash())
+    }
 
     fn evolve(state: &mut State, shared: &mut Shared, event: &Recorded) {
         if !state.last_applied.advance(event) {
@@ -244,8 +249,10 @@ struct Evaluation<'a> {
 
 impl Evaluation<'_> {
     fn timer(&self, timer: &Timer) -> Decision {
-        if self.open.done.is_some() {
-            return self.evaluate();
+        if let Some(done) = self.open.done {
+            let due = self.policy.stabilisation.after(done);
+            let is_early = self.now < due && self.open.setback.is_none();
+            return if is_early { Decision::nothing().set_timer(VERDICT, due) } else { self.evaluate() };
         }
         if self.now < self.deadline() {
             return Decision::nothing().set_timer(VERDICT, self.deadline());

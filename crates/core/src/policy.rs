@@ -12,18 +12,21 @@ mod container;
 mod defaults;
 mod labels;
 mod name_patterns;
+mod recorded;
 mod sensitivity;
 
 pub use container::ContainerPolicy;
 pub use hemostat_schema::action::{Mode, RemedyKind};
 pub use name_patterns::NamePatterns;
+pub use recorded::{Difference, differences};
 pub use sensitivity::Sensitivity;
 
 /// The label by which HemoStat recognises its own containers; its value is the role.
 pub const ROLE_LABEL: &str = "hemostat.role";
 
-/// The limits of the whole installation.
-#[derive(Debug, Clone)]
+/// The limits of the whole installation. Its form on the log is described in `policy/recorded.rs`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Policy {
     /// The policy of a container without labels.
     pub container_defaults: ContainerPolicy,
@@ -38,26 +41,34 @@ pub struct Policy {
     /// Minimum confidence of a diagnosis that is acted on.
     pub min_confidence: Confidence,
     /// How old a diagnosis may be before it is no longer acted on.
+    #[serde(with = "recorded::written")]
     pub stale_after: Span,
     /// Maximum sick containers on one host; more are a storm, in which no remedy is authorised.
     pub storm_threshold: u32,
     /// The wait between attempts.
     pub backoff: Backoff,
     /// The rolling window in which attempts are counted.
+    #[serde(with = "recorded::written")]
     pub attempt_window: Span,
     /// How long the circuit breaker stays tripped.
+    #[serde(with = "recorded::written")]
     pub breaker_hold: Span,
     /// How long after a remedy it is judged. A symptom that comes back within this time belongs to the same incident.
+    #[serde(with = "recorded::written")]
     pub stabilisation: Span,
     /// How long a container must be well before a symptom is cleared.
+    #[serde(with = "recorded::written")]
     pub clear_after: Span,
     /// Restarts by Docker within `loop_within` that are a restart loop.
     pub loop_restarts: u32,
     /// See `loop_restarts`.
+    #[serde(with = "recorded::written")]
     pub loop_within: Span,
     /// How often a sample of each container is put on the log. Every sample is evaluated.
+    #[serde(with = "recorded::written")]
     pub sample_every: Span,
     /// How long a diagnosis waits for the examination of the container; zero: it does not wait.
+    #[serde(with = "recorded::written")]
     pub examine_within: Span,
     /// Whether a language model takes part in diagnoses.
     pub opinion: Opinion,
@@ -66,7 +77,8 @@ pub struct Policy {
 }
 
 /// Whether a language model takes part in diagnoses.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Opinion {
     /// No: the rules decide.
     #[default]
@@ -78,7 +90,7 @@ pub enum Opinion {
 }
 
 /// A language model.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Model {
     /// The provider: `openai`, `anthropic`.
     pub provider: String,
@@ -87,7 +99,8 @@ pub struct Model {
 }
 
 /// Which alerts are raised.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct AlertPolicy {
     /// Whether any alert is raised.
     pub enabled: bool,
@@ -107,13 +120,16 @@ pub enum AlertScope {
 }
 
 /// Exponential backoff between the attempts of one incident.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Backoff {
     /// The wait after the first attempt.
+    #[serde(with = "recorded::written")]
     pub first: Span,
     /// Each further wait is this many times longer.
     pub factor: u32,
     /// The maximum wait.
+    #[serde(with = "recorded::written")]
     pub cap: Span,
 }
 

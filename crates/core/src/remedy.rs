@@ -9,7 +9,7 @@
 //! polls leaves a handful of events.
 
 use hemostat_schema::{
-    Action, Cause, Diagnosis, Event, Family, NewEvent, Observation, Recorded, Span, Timestamp,
+    Action, Cause, Diagnosis, Event, Family, NewEvent, Observation, PolicyHash, Recorded, Span, Timestamp,
     action::{Authorised, Expired, GaveUp, Outcome, Proposed, Refusal, Refused},
     container::Run,
 };
@@ -54,6 +54,10 @@ impl Decider for Authorisation {
     type State = State;
     type Shared = Shared;
     type Policy = Policy;
+
+    fn policy_hash(policy: &Policy) -> Option<PolicyHash> {
+        Some(policy.hash())
+    }
 
     fn evolve(state: &mut State, shared: &mut Shared, event: &Recorded) {
         state.evolve(shared, event);

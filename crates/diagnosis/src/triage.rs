@@ -11,7 +11,7 @@
 
 use hemostat_core::{Decider, Decision, Policy, Trigger, policy::Opinion};
 use hemostat_schema::{
-    Action, Event, Family, NewEvent, Observation, Recorded, Span, Subject, Timestamp,
+    Action, Event, Family, NewEvent, Observation, PolicyHash, Recorded, Span, Subject, Timestamp,
     action::Outcome,
     diagnosis::{Part, Reached, Verdict},
     observation::Severity,
@@ -43,6 +43,10 @@ impl Decider for Triage {
     type Shared = HostHealth;
     type Policy = Policy;
 
+    fn policy_hash(policy: &Policy) -> Option<PolicyHash> {
+        Some(policy.hash())
+    }
+
     fn evolve(history: &mut CaseHistory, host: &mut HostHealth, event: &Recorded) {
         let seen = matches!(event.event(), Some(Event::Observation(seen)) if !matches!(seen, Observation::Sampled(_)));
         if let (true, true, Some(name)) = (history.evolve(event), seen, &event.subject.container) {
@@ -61,7 +65,10 @@ impl Decider for Triage {
         let evaluation = Evaluation { history, host, subject: trigger.subject(), policy, now };
         match trigger {
             Trigger::Timer(timer) => match timer.name.as_str() {
-                EXAMINATION if history.awaits_diagnosis() => evaluation.decide(NewProblem),
+                EXAMINATION if history.awaits_diagnosis() => match history.waits_until(policy, now) {
+                    Some(due) => Decision::nothing().set_timer(EXAMINATION, due),
+                    None => evaluation.decide(NewProblem),
+                },
                 AGAIN if !history.awaits_diagnosis() => evaluation.decide(Recheck),
                 _ => Decision::nothing(),
             },

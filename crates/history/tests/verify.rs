@@ -18,7 +18,7 @@ use hemostat_history::{
     verify::{self, Difference, Others, Report},
 };
 use hemostat_log::{Commit, Log, MemoryLog, RowChange};
-use hemostat_runtime::{Context, DecideWorker, LeasedWorker, ProjectWorker, Step, Worker, read_model};
+use hemostat_runtime::{Context, DecideWorker, LeasedWorker, ProjectWorker, Step, Worker, read_model, unchanging};
 use hemostat_schema::{Body, Family, NewEvent, Partition, Span};
 
 const P: Partition = Partition(0);
@@ -35,7 +35,7 @@ async fn settle<W: Worker>(ctx: &Context, worker: W) -> bool {
 }
 
 async fn decide<D: Decider<Policy = Policy>>(ctx: &Context) -> bool {
-    settle(ctx, DecideWorker::<D>::new(ctx.clone(), P, Arc::new(Policy::default()))).await
+    settle(ctx, DecideWorker::<D>::new(ctx.clone(), P, unchanging(Policy::default()))).await
 }
 
 async fn project<V: Projection>(ctx: &Context) {

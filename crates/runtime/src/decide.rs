@@ -21,12 +21,19 @@ mod worker;
 use std::sync::Arc;
 
 use hemostat_core::Decider;
+use tokio::sync::watch;
 
 pub use self::worker::DecideWorker;
 use crate::{context::Context, leased_worker::LeasedWorker, task::Task};
 
-/// The workers of a decider, one for each partition.
-pub fn decider<D: Decider>(ctx: &Context, policy: Arc<D::Policy>) -> Vec<Task> {
+/// A policy that never changes.
+pub fn unchanging<P>(policy: P) -> watch::Receiver<Arc<P>> {
+    watch::channel(Arc::new(policy)).1
+}
+
+/// The workers of a decider, one for each partition. When the policy changes, the next decision uses the new one, and
+/// every timer fires once, because its due time followed from the old one.
+pub fn decider<D: Decider>(ctx: &Context, policy: &watch::Receiver<Arc<D::Policy>>) -> Vec<Task> {
     let worker = |partition| DecideWorker::<D>::new(ctx.clone(), partition, policy.clone());
     ctx.partitions().map(|partition| LeasedWorker::task(ctx, worker(partition))).collect()
 }

@@ -36,7 +36,7 @@ mod worker;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use context::Context;
-pub use decide::{DecideWorker, decider};
+pub use decide::{DecideWorker, decider, unchanging};
 pub use effect::{Effect, EffectWorker, ExecutionGuard, Fault, NotDurable, effect, effect_on_hosts};
 pub use health::{Health, WorkerStatus};
 pub use hemostat_log as log;

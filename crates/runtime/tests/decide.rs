@@ -4,16 +4,14 @@
 
 mod toy;
 
-use std::sync::Arc;
-
 use hemostat_log::{Log, RowChange};
-use hemostat_runtime::{Context, DecideWorker, LeasedWorker, Step};
+use hemostat_runtime::{Context, DecideWorker, LeasedWorker, Step, unchanging};
 use hemostat_schema::{Family, Span};
 
 use crate::toy::*;
 
 fn worker(ctx: &Context, most: u32) -> LeasedWorker<DecideWorker<Answer>> {
-    LeasedWorker::new(ctx.clone(), DecideWorker::new(ctx.clone(), P, Arc::new(most)))
+    LeasedWorker::new(ctx.clone(), DecideWorker::new(ctx.clone(), P, unchanging(most)))
 }
 
 /// Steps until there is nothing to do.

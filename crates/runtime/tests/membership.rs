@@ -13,7 +13,7 @@ use std::{
 
 use hemostat_log::{Commit, Log, MemoryLog, Order, Range};
 use hemostat_runtime::{
-    Context, LeaseHandle, LeasedWorker, Step, Worker, WorkerError, decider, projection, read_model,
+    Context, LeaseHandle, LeasedWorker, Step, Worker, WorkerError, decider, projection, read_model, unchanging,
 };
 use hemostat_schema::{Family, HostName, NewEvent, Partition, Timestamp};
 use tokio::{task::JoinHandle, time::timeout};
@@ -33,7 +33,7 @@ struct Process {
 impl Process {
     fn start(log: &Arc<MemoryLog>, owner: &str) -> Self {
         let ctx = Context { owner: owner.into(), lease_ttl: TTL, ..Context::new(log.clone()) };
-        let mut tasks = decider::<Answer>(&ctx, Arc::new(u32::MAX));
+        let mut tasks = decider::<Answer>(&ctx, &unchanging(u32::MAX));
         tasks.extend(projection::<Count>(&ctx));
         let running = ctx.clone();
         Self { ctx, tasks: tokio::spawn(async move { hemostat_process::run(&running, tasks).await.unwrap() }) }

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use hemostat_log::{History, Log as _};
 use hemostat_runtime::{
     Context, DecideWorker, Effect, EffectWorker, ExecutionGuard, Fault, LeasedWorker, Producer, ProjectWorker, Worker,
-    read_model,
+    read_model, unchanging,
 };
 use hemostat_schema::{Family, NewEvent, Recorded, action::Resumed};
 use tokio::time::timeout;
@@ -50,7 +50,7 @@ async fn run_until<W: Worker>(
 #[tokio::test]
 async fn a_conflicting_event_is_folded_before_the_decision_is_committed() {
     let meanwhile = NewEvent::new(subject("a"), hemostat_schema::Timestamp::UNIX_EPOCH, Resumed { by: "other".into() });
-    let decide = |ctx: Context| DecideWorker::<Answer>::new(ctx, P, Arc::new(9));
+    let decide = |ctx: Context| DecideWorker::<Answer>::new(ctx, P, unchanging(9));
     let (_, story) = run_until(vec![paused("a", "x")], vec![CommittedBefore(Box::new(meanwhile))], 3, decide).await;
     assert_eq!(story, ["x", "other", "1"], "the decision counts the other event");
 }
@@ -58,7 +58,7 @@ async fn a_conflicting_event_is_folded_before_the_decision_is_committed() {
 #[tokio::test]
 async fn a_decision_is_committed_once_whether_the_commit_or_the_reply_was_lost() {
     for faults in [vec![NotCommitted], vec![ReplyLost], vec![NotCommitted, NotCommitted, ReplyLost]] {
-        let decide = |ctx: Context| DecideWorker::<Answer>::new(ctx, P, Arc::new(9));
+        let decide = |ctx: Context| DecideWorker::<Answer>::new(ctx, P, unchanging(9));
         let (log, story) = run_until(vec![paused("a", "x"), paused("b", "y")], faults, 4, decide).await;
         assert_eq!(story, ["x", "y", "0", "0"]);
         assert!(log.dead_letters(P, 10).await.unwrap().is_empty());

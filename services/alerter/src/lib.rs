@@ -19,6 +19,7 @@ use hemostat_core::{
 };
 use hemostat_runtime::{Context, Task, decider, effect};
 use hemostat_settings::Alerts;
+use tokio::sync::watch;
 use tracing::info;
 
 use self::delivery::DeliverAlerts;
@@ -27,12 +28,12 @@ use self::delivery::DeliverAlerts;
 ///
 /// # Errors
 /// When the address of a channel is not a web address.
-pub fn tasks(ctx: &Context, alerts: &Alerts, policy: Policy) -> anyhow::Result<Vec<Task>> {
+pub fn tasks(ctx: &Context, alerts: &Alerts, policy: &watch::Receiver<Arc<Policy>>) -> anyhow::Result<Vec<Task>> {
     let channels = alerts.all_channels();
     if channels.is_empty() {
         info!("no alert channel is configured (alerts.channels); alerts are only recorded on the log");
     }
-    let mut tasks = decider::<Alerting>(ctx, Arc::new(policy));
+    let mut tasks = decider::<Alerting>(ctx, policy);
     for channel in &channels {
         let opened = channel::open(channel, alerts.slack_timeout)?;
         let deliver = DeliverAlerts::new(ctx, opened, channel.severity, Duration::from(alerts.retry_for));

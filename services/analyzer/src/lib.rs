@@ -26,6 +26,7 @@ use hemostat_core::Policy;
 use hemostat_diagnosis::Triage;
 use hemostat_runtime::{Clock, Context, Task, decider, effect};
 use hemostat_settings::{Analyzer, DiagnosisBy, ModelProvider};
+use tokio::sync::watch;
 use tracing::info;
 
 pub use self::ask_model::AskModel;
@@ -38,7 +39,7 @@ use self::{
 ///
 /// # Errors
 /// When a model should be asked but its name or key is not configured.
-pub fn tasks(ctx: &Context, analyzer: &Analyzer, policy: Policy) -> anyhow::Result<Vec<Task>> {
+pub fn tasks(ctx: &Context, analyzer: &Analyzer, policy: &watch::Receiver<Arc<Policy>>) -> anyhow::Result<Vec<Task>> {
     let client = match analyzer.mode {
         DiagnosisBy::Rules => None,
         DiagnosisBy::Model | DiagnosisBy::Both => Some(model_client(analyzer, ctx.clock.clone())?),
@@ -46,7 +47,7 @@ pub fn tasks(ctx: &Context, analyzer: &Analyzer, policy: Policy) -> anyhow::Resu
     if let Some(client) = &client {
         info!("{}", client.summary());
     }
-    let mut tasks = decider::<Triage>(ctx, Arc::new(policy));
+    let mut tasks = decider::<Triage>(ctx, policy);
     tasks.extend(effect(ctx, AskModel::new(ctx, client)));
     Ok(tasks)
 }

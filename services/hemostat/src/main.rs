@@ -19,7 +19,7 @@ use clap::{
     builder::{OsStringValueParser, TypedValueParser},
 };
 use hemostat_process::{Embedded, endpoint, metrics, telemetry};
-use hemostat_runtime::{Context, Task};
+use hemostat_runtime::{Context, Task, unchanging};
 use hemostat_settings::{Config, Input};
 
 use self::{interrupt::unless_interrupted, roles::Role};
@@ -168,14 +168,14 @@ fn listen(config: &Config) -> anyhow::Result<()> {
 async fn up(config: &Config) -> anyhow::Result<()> {
     if config.redis.url.is_some() {
         let ctx = hemostat_process::open(config, None).await?;
-        return serve(&ctx, config, roles::all(&ctx, config)?, true).await;
+        return serve(&ctx, config, roles::all(&ctx, config, &unchanging(config.policy()))?, true).await;
     }
     let redis =
         unless_interrupted(async { Ok(Embedded::start(&config.data_directory(), config.redis.durability).await?) });
     let redis = redis.await?;
     let result = async {
         let ctx = unless_interrupted(hemostat_process::open(config, Some(&redis))).await?;
-        serve(&ctx, config, roles::all(&ctx, config)?, true).await
+        serve(&ctx, config, roles::all(&ctx, config, &unchanging(config.policy()))?, true).await
     };
     let result = result.await;
     redis.stop().await;
@@ -185,7 +185,7 @@ async fn up(config: &Config) -> anyhow::Result<()> {
 /// Runs one role until the process is told to stop.
 async fn alone(role: Role, config: &Config) -> anyhow::Result<()> {
     let ctx = hemostat_process::open(config, None).await?;
-    let tasks = role.tasks(&ctx, config)?;
+    let tasks = role.tasks(&ctx, config, &unchanging(config.policy()))?;
     serve(&ctx, config, tasks, role == Role::Query).await
 }
 

@@ -1,8 +1,12 @@
 //! The roles and their tasks.
 
+use std::sync::Arc;
+
 use clap::{Subcommand, ValueEnum};
+use hemostat_core::Policy;
 use hemostat_runtime::{Context, Task};
 use hemostat_settings::Config;
+use tokio::sync::watch;
 
 // What a process does. One process can run all roles (`hemostat up`) or one (`hemostat responder`), so that only the
 // processes that need the Docker socket or the webhook URL have it.
@@ -30,9 +34,13 @@ impl Role {
     ///
     /// # Errors
     /// When its configuration is not usable.
-    pub fn tasks(self, ctx: &Context, config: &Config) -> anyhow::Result<Vec<Task>> {
+    pub fn tasks(
+        self,
+        ctx: &Context,
+        config: &Config,
+        policy: &watch::Receiver<Arc<Policy>>,
+    ) -> anyhow::Result<Vec<Task>> {
         let hosts = || hemostat_docker::hosts(config, &hemostat_docker::SystemEnvironment);
-        let policy = config.policy();
         Ok(match self {
             Self::Monitor => hemostat_monitor::tasks(ctx, &config.monitor, hosts()?, policy),
             Self::Analyzer => hemostat_analyzer::tasks(ctx, &config.analyzer, policy)?,
@@ -49,10 +57,10 @@ impl Role {
 ///
 /// # Errors
 /// When the configuration of one role is not usable.
-pub fn all(ctx: &Context, config: &Config) -> anyhow::Result<Vec<Task>> {
+pub fn all(ctx: &Context, config: &Config, policy: &watch::Receiver<Arc<Policy>>) -> anyhow::Result<Vec<Task>> {
     let mut tasks = vec![];
     for role in Role::value_variants() {
-        tasks.extend(role.tasks(ctx, config)?);
+        tasks.extend(role.tasks(ctx, config, policy)?);
     }
     Ok(tasks)
 }

@@ -12,10 +12,11 @@
 
 use std::{future::ready, sync::Arc, time::Duration};
 
+use hemostat_core::Policy;
 use hemostat_runtime::{Context, Metric, Producer, ProducerError, trace};
 use hemostat_schema::{Event, EventId, NewEvent, Observation, Partition, Span, container::Vitals};
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, watch},
     time::{Instant, Interval, MissedTickBehavior, interval_at, sleep},
 };
 use tracing::{debug, info, warn};
@@ -96,7 +97,9 @@ async fn run_with_lease(
             Err(error) => return error.into(),
         };
     debug!(host = %settings.host, containers = states.len(), ?offset, "monitoring {}", settings.host);
-    let mut state = HostState::new(settings.host.clone(), settings.policy.clone(), engine_status, offset, states);
+    let mut policy = settings.policy.clone();
+    let in_force = Arc::clone(&policy.borrow_and_update());
+    let mut state = HostState::new(settings.host.clone(), in_force, engine_status, offset, states);
     state.mark_rows_changed(rebuilt_containers);
     let (to_inputs, inputs) = mpsc::channel(CHANNEL_CAPACITY);
     let (to_samples, samples) = mpsc::channel(CHANNEL_CAPACITY);
@@ -104,7 +107,7 @@ async fn run_with_lease(
     tasks.follow_events(state.offset().since());
     let reexamine_after = settings.examinations.as_ref().map_or(Duration::ZERO, |examinations| examinations.again);
     let reexaminations = ReexaminationSchedule::new(reexamine_after);
-    let monitor = HostMonitor { ctx, settings, state, tasks, inputs, samples, reexaminations };
+    let monitor = HostMonitor { ctx, settings, policy, state, tasks, inputs, samples, reexaminations };
     match monitor.run(producer).await {
         Ok(never) => match never {},
         Err(error) => error,
@@ -116,6 +119,7 @@ enum Never {}
 struct HostMonitor<'a> {
     ctx: &'a Context,
     settings: &'a Settings,
+    policy: watch::Receiver<Arc<Policy>>,
     state: HostState,
     tasks: EngineTasks,
     inputs: mpsc::Receiver<Input>,
@@ -176,6 +180,10 @@ impl HostMonitor<'_> {
                 // A few containers per turn of the loop, so that other inputs are not delayed.
                 () = ready(()), if self.state.has_pending_disk_usage() => {
                     self.state.apply_pending_disk_usage(self.ctx.clock.now());
+                }
+                Ok(()) = self.policy.changed() => {
+                    let policy = Arc::clone(&self.policy.borrow_and_update());
+                    self.state.set_policy(policy);
                 }
                 () = sleep(until_timer) => self.state.fire_due_timers(self.ctx.clock.now()),
             }

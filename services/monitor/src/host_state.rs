@@ -185,6 +185,16 @@ impl HostState {
         }
     }
 
+    /// Observes by another policy from here on: computes anew what is due when. What is due already under it follows with
+    /// the next timer, and figures are compared with its thresholds from the next sample on.
+    pub fn set_policy(&mut self, policy: Arc<Policy>) {
+        for (name, state) in &self.states {
+            let subject = Subject::container(self.host.clone(), name.clone());
+            self.timers.set(name, observe::next_deadline(state, &subject, &policy));
+        }
+        self.policy = policy;
+    }
+
     /// Writes the rows of these containers again, though nothing happened to them.
     pub fn mark_rows_changed(&mut self, names: BTreeSet<ContainerName>) {
         self.changed_rows.extend(names);

@@ -41,13 +41,13 @@ use hemostat_docker::{Docker, Host, Link};
 use hemostat_redact::Redactor;
 use hemostat_runtime::{Context, Task};
 use hemostat_settings::Monitor;
+use tokio::sync::watch;
 use tracing::info;
 
 use crate::{cgroup::Roots, settings::Settings};
 
 /// One monitor for each host. An engine that cannot be reached is reported on the log and retried.
-pub fn tasks(ctx: &Context, monitor: &Monitor, hosts: Vec<Host>, policy: Policy) -> Vec<Task> {
-    let policy = Arc::new(policy);
+pub fn tasks(ctx: &Context, monitor: &Monitor, hosts: Vec<Host>, policy: &watch::Receiver<Arc<Policy>>) -> Vec<Task> {
     let redactor = Redactor::new(monitor.redact.clone());
     let roots = Roots { cgroup: monitor.cgroup_root.clone(), proc: monitor.proc_root.clone() };
     let mut tasks = vec![];

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use hemostat_core::policy::Policy;
 use hemostat_redact::Redactor;
 use hemostat_schema::HostName;
+use tokio::sync::watch;
 
 use crate::{examine, sweep};
 
@@ -19,8 +20,8 @@ pub struct Settings {
     pub sampling: sweep::Settings,
     /// How often disks are measured; zero: never.
     pub disk_every: Duration,
-    /// Thresholds and durations.
-    pub policy: Arc<Policy>,
+    /// Thresholds and durations. When they change, the deadlines of every container are computed again.
+    pub policy: watch::Receiver<Arc<Policy>>,
     /// Redacts error texts of the engine.
     pub redactor: Redactor,
     /// How containers with symptoms are examined; `None`: they are not.

@@ -70,7 +70,7 @@ impl Bed {
             interval: Duration::from_millis(200),
             sampling: sweep::Settings::default(),
             disk_every: Duration::from_secs(1),
-            policy: Arc::new(policy),
+            policy: hemostat_runtime::unchanging(policy),
             redactor: Redactor::default(),
             examinations: Some(examine::Settings::default()),
         };

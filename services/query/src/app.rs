@@ -7,6 +7,7 @@ use hemostat_history::{History, Position, Progress, as_of};
 use hemostat_log::Log;
 use hemostat_runtime::read_model;
 use hemostat_schema::EventId;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{ask::parse, problem::Problem};
@@ -19,7 +20,7 @@ pub struct App {
     /// Log and archive, for events.
     pub history: History,
     /// The policy that containers are shown with.
-    pub policy: Arc<Policy>,
+    pub policy: watch::Receiver<Arc<Policy>>,
     /// Ends streams.
     pub shutdown: CancellationToken,
 }

@@ -1,5 +1,7 @@
 //! `GET /containers` and `GET /containers/{key}`.
 
+use std::sync::Arc;
+
 use axum::{Json, extract::State};
 use hemostat_core::{
     Projection,
@@ -42,10 +44,9 @@ pub async fn list(State(app): State<App>, Ask(ask): Ask<ContainersAsk>) -> Resul
             && host.as_ref().is_none_or(|host| subject.host == *host)
     };
     let all = all(&app, ask::as_of(ask.as_of.as_deref())?).await?;
+    let policy = Arc::clone(&app.policy.borrow());
     let matching = all.iter().filter(|(subject, row)| matches(subject, row));
-    Ok(Json(Containers {
-        containers: matching.map(|(subject, row)| Container::new(subject, row, &app.policy)).collect(),
-    }))
+    Ok(Json(Containers { containers: matching.map(|(subject, row)| Container::new(subject, row, &policy)).collect() }))
 }
 
 /// Returns one container.
@@ -82,7 +83,7 @@ pub async fn get(
         one::<views::Breaker>(&app, &subject, then),
         one::<views::Timeline>(&app, &subject, then),
     )?;
-    let container = Container::new(&subject, &row, &app.policy);
+    let container = Container::new(&subject, &row, &app.policy.borrow());
     Ok(Json(ContainerDetail::new(container, cooldown, breaker, timeline)))
 }
 

@@ -24,6 +24,7 @@ use axum::{Router, middleware, response::IntoResponse};
 use hemostat_core::Policy;
 use hemostat_runtime::{Context, Task};
 use hemostat_settings::Query;
+use tokio::sync::watch;
 use tower_http::catch_panic::CatchPanicLayer;
 
 pub use self::openapi::describe;
@@ -33,20 +34,20 @@ use self::{app::App, problem::Problem};
 ///
 /// # Errors
 /// When `query.listen` is not a loopback address, or cannot be bound.
-pub fn tasks(ctx: &Context, query: &Query, policy: Policy) -> anyhow::Result<Vec<Task>> {
+pub fn tasks(ctx: &Context, query: &Query, policy: &watch::Receiver<Arc<Policy>>) -> anyhow::Result<Vec<Task>> {
     let listener = listen::bind(query.listen)?;
-    let router = router(ctx, policy).merge(hemostat_process::router(ctx));
+    let router = router(ctx, policy.clone()).merge(hemostat_process::router(ctx));
     Ok(vec![Task::new("query", listen::serve(listener, guarded(router), ctx.shutdown.clone()))])
 }
 
 /// The API of this process's log and archive. `policy` determines what the API says about how containers are treated. The
 /// router is not [`guarded`] yet, so that the health endpoints can be merged.
-pub fn router(ctx: &Context, policy: Policy) -> Router {
+pub fn router(ctx: &Context, policy: watch::Receiver<Arc<Policy>>) -> Router {
     let (api, _) = openapi::routes().split_for_parts();
     api.with_state(App {
         log: Arc::clone(&ctx.log),
         history: ctx.history.clone(),
-        policy: Arc::new(policy),
+        policy: policy,
         shutdown: ctx.shutdown.clone(),
     })
 }

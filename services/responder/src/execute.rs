@@ -3,12 +3,14 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
+use hemostat_core::Policy;
 use hemostat_redact::redact;
 use hemostat_runtime::{Clock, Effect, ExecutionGuard, Fault, NotDurable};
 use hemostat_schema::{
     Action, DecidedOn, Event, Family, HostName, NewEvent, Recorded, Span, Timestamp,
     action::{Authorised, Failed, Proof, Refusal, Refused, Succeeded},
 };
+use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::{
@@ -21,18 +23,26 @@ use crate::{
 pub struct Execute<E> {
     engines: BTreeMap<HostName, E>,
     clock: Arc<dyn Clock>,
-    stale_after: Span,
+    policy: watch::Receiver<Arc<Policy>>,
 }
 
 impl<E: Engine> Execute<E> {
-    /// For one host. An intent older than `stale_after` is not executed.
-    pub fn new(host: HostName, engine: E, clock: Arc<dyn Clock>, stale_after: Span) -> Self {
-        Self::on([(host, engine)], clock, stale_after)
+    /// For one host. An intent older than the `stale_after` of the policy is not executed.
+    pub fn new(host: HostName, engine: E, clock: Arc<dyn Clock>, policy: watch::Receiver<Arc<Policy>>) -> Self {
+        Self::on([(host, engine)], clock, policy)
     }
 
     /// For these hosts, each with its engine.
-    pub fn on(engines: impl IntoIterator<Item = (HostName, E)>, clock: Arc<dyn Clock>, stale_after: Span) -> Self {
-        Self { engines: engines.into_iter().collect(), clock, stale_after }
+    pub fn on(
+        engines: impl IntoIterator<Item = (HostName, E)>,
+        clock: Arc<dyn Clock>,
+        policy: watch::Receiver<Arc<Policy>>,
+    ) -> Self {
+        Self { engines: engines.into_iter().collect(), clock, policy }
+    }
+
+    fn stale_after(&self) -> Span {
+        self.policy.borrow().stale_after
     }
 
     /// The names of the hosts that it serves.
@@ -87,7 +97,7 @@ impl<E: Engine> Effect for Execute<E> {
         if self.engines.contains_key(host) {
             return None;
         }
-        Some(self.stale_after.after(event.at))
+        Some(self.stale_after().after(event.at))
     }
 
     async fn run(&self, event: &Recorded, guard: &ExecutionGuard) -> Result<Vec<NewEvent>, Fault> {
@@ -99,7 +109,7 @@ impl<E: Engine> Effect for Execute<E> {
                     name: event.subject.short(),
                     intended_at: event.at,
                     intent,
-                    stale_after: self.stale_after,
+                    stale_after: self.stale_after(),
                     clock: self.clock.as_ref(),
                     may_act: || may_act(guard),
                 };

@@ -38,7 +38,12 @@ struct Responder(JoinHandle<anyhow::Result<()>>);
 impl Responder {
     fn start(ctx: &Context) -> Self {
         let ctx = Context { owner: format!("{:08x}", fastrand::u32(..)), ..ctx.clone() };
-        let execute = Execute::new(host(), engine(), ctx.clock.clone(), Span::from_secs(600));
+        let execute = Execute::new(
+            host(),
+            engine(),
+            ctx.clock.clone(),
+            hemostat_runtime::unchanging(hemostat_core::Policy::default()),
+        );
         Self(tokio::spawn(async move { run(&ctx, effect(&ctx, execute)).await }))
     }
 }

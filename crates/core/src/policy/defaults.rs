@@ -34,7 +34,7 @@ impl Default for Policy {
             sample_every: seconds(30),
             examine_within: seconds(5),
             opinion: Opinion::Rules,
-            alerts: AlertPolicy { enabled: true, scope: AlertScope::Incidents },
+            alerts: AlertPolicy::default(),
         }
     }
 }
@@ -72,6 +72,12 @@ impl Default for Sensitivity {
             disk: percent(90.0), // of the disk
             adaptive: true,
         }
+    }
+}
+
+impl Default for AlertPolicy {
+    fn default() -> Self {
+        Self { enabled: true, scope: AlertScope::Incidents }
     }
 }
 

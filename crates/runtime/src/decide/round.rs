@@ -2,12 +2,13 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
     time::Duration,
 };
 
 use hemostat_core::{Decider, Decision, Timer, TimerChange, Trigger, fold::caught, schedule::whole_millisecond};
 use hemostat_log::{Commit, Delivery, Inbox, Lease, NewDeadLetter, TimerKey, TimerUpdate};
-use hemostat_schema::{Cause, EventId, Subject, Timestamp, TraceParent};
+use hemostat_schema::{Cause, Event, EventId, NewEvent, PolicyHash, Subject, Timestamp, TraceParent};
 use tokio::time::Instant;
 use tracing::{debug_span, error};
 
@@ -35,6 +36,14 @@ pub(super) struct Loaded<D: Decider> {
     in_flight: HashMap<Subject, EventId>,
     /// Subjects whose version on the log is not the folded one, although everything was read.
     blocked: HashMap<Subject, Blocked>,
+    /// The policy that the due times of the timers follow from, as far as this worker knows.
+    timed_by: Option<PolicyHash>,
+}
+
+/// The policy in force, with the hash by which decisions name it.
+pub(super) struct InForce<P> {
+    pub policy: Arc<P>,
+    pub hash: Option<PolicyHash>,
 }
 
 struct Blocked {
@@ -61,7 +70,16 @@ impl<D: Decider> Loaded<D> {
             undecided: BTreeMap::new(),
             in_flight: HashMap::new(),
             blocked: HashMap::new(),
+            timed_by: None,
         })
+    }
+
+    /// Fires every timer once if another policy than this one may have set it.
+    pub fn retime(&mut self, policy: Option<PolicyHash>) {
+        if self.timed_by != policy {
+            self.timed_by = policy;
+            self.timers.fire_early();
+        }
     }
 
     /// Reads and folds new events. Returns how many there were, and whether that was the end of the log.
@@ -90,7 +108,7 @@ impl<D: Decider> Loaded<D> {
     }
 
     /// Decides upon all triggers that need not wait. Changes nothing in memory: [`apply`](Self::apply) does, after the commit.
-    pub fn decide(&self, policy: &D::Policy, now: Timestamp, at_end: bool) -> Result<Round, WorkerError> {
+    pub fn decide(&self, policy: &InForce<D::Policy>, now: Timestamp, at_end: bool) -> Result<Round, WorkerError> {
         let change = Commit::new(self.inbox.lease().clone());
         let mut round = Round { change, emitted: HashSet::new(), rests_on: HashSet::new() };
         for delivery in self.undecided.values() {
@@ -110,7 +128,7 @@ impl<D: Decider> Loaded<D> {
         Ok(round)
     }
 
-    fn decide_delivery(&self, delivery: &Delivery, policy: &D::Policy, now: Timestamp, round: &mut Round) {
+    fn decide_delivery(&self, delivery: &Delivery, policy: &InForce<D::Policy>, now: Timestamp, round: &mut Round) {
         let (family, id) = (delivery.family, delivery.id);
         let decided = match &delivery.event {
             Err(why) => Err(why.clone()),
@@ -131,7 +149,7 @@ impl<D: Decider> Loaded<D> {
         round.change.acks.push((family, id));
     }
 
-    fn decide_timer(&self, timer: &Timer, policy: &D::Policy, now: Timestamp, round: &mut Round) {
+    fn decide_timer(&self, timer: &Timer, policy: &InForce<D::Policy>, now: Timestamp, round: &mut Round) {
         let parent = self.states.get(&timer.subject).and_then(|(state, _)| state.trace);
         match self.decision(&Trigger::Timer(timer), policy, now, parent) {
             Ok(decision) => self.add(decision, &timer.subject, None, parent, round),
@@ -145,7 +163,7 @@ impl<D: Decider> Loaded<D> {
     fn decision(
         &self,
         trigger: &Trigger<'_>,
-        policy: &D::Policy,
+        policy: &InForce<D::Policy>,
         now: Timestamp,
         parent: Option<TraceParent>,
     ) -> Result<Decision, String> {
@@ -153,7 +171,13 @@ impl<D: Decider> Loaded<D> {
         let _span =
             debug_span!("decide", group = D::GROUP, %subject, trace = parent.map(tracing::field::display)).entered();
         let (state, shared) = self.states.get(subject).ok_or("its state was not read")?;
-        caught("the decision", || D::decide(&state.state, shared, trigger, policy, now))
+        caught("the decision", || {
+            let mut decision = D::decide(&state.state, shared, trigger, &policy.policy, now);
+            let decided = |event: Event| event.decided(policy.hash, &trigger.recorded());
+            decision.events =
+                decision.events.into_iter().map(|new| NewEvent { event: decided(new.event), ..new }).collect();
+            decision
+        })
     }
 
     /// Adds a decision to the round.

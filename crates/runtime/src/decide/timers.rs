@@ -1,45 +1,67 @@
 //! The durable timers of a group, mirrored in memory. Only the lease holder changes them, so the mirror is current.
 
+use std::collections::BTreeSet;
+
 use hemostat_core::{Timer, schedule::Schedule};
 use hemostat_log::{StoredTimer, TimerUpdate};
 use hemostat_schema::{Subject, Timestamp};
 
+/// Maximum timers that fire early in one round.
+const MAX_EARLY: usize = 500;
+
 #[derive(Debug, Default)]
-pub(super) struct Timers(Schedule<(Subject, String)>);
+pub(super) struct Timers {
+    schedule: Schedule<(Subject, String)>,
+    /// Those that fire although they are not due.
+    early: BTreeSet<(Subject, String)>,
+}
 
 impl Timers {
     pub fn load(stored: Vec<StoredTimer>) -> Self {
         let mut timers = Self::default();
         for StoredTimer { subject, name, due } in stored {
-            timers.0.set(&(subject, name), Some(due));
+            timers.schedule.set(&(subject, name), Some(due));
         }
         timers
     }
 
     pub fn apply(&mut self, update: &TimerUpdate) {
         match update {
-            TimerUpdate::Set { subject, name, due } => self.0.set(&(subject.clone(), name.clone()), Some(*due)),
+            TimerUpdate::Set { subject, name, due } => self.set(subject, name, Some(*due)),
             TimerUpdate::Cancel { subject, name } => self.remove(subject, name),
         }
     }
 
     pub fn remove(&mut self, subject: &Subject, name: &str) {
-        self.0.set(&(subject.clone(), name.to_owned()), None);
+        self.set(subject, name, None);
     }
 
-    /// The timers due by `now`, the earliest first.
+    fn set(&mut self, subject: &Subject, name: &str, due: Option<Timestamp>) {
+        let key = (subject.clone(), name.to_owned());
+        self.schedule.set(&key, due);
+        self.early.remove(&key);
+    }
+
+    /// Each present timer fires once, whenever it is due.
+    pub fn fire_early(&mut self) {
+        self.early = self.schedule.in_order().map(|(_, key)| key.clone()).collect();
+    }
+
+    /// The timers due by `now`, the earliest first, and then those that fire early.
     pub fn due(&self, now: Timestamp) -> impl Iterator<Item = Timer> {
         let timer = |(due, (subject, name)): (_, &(Subject, String))| Timer {
             subject: subject.clone(),
             name: name.clone(),
             due,
         };
-        self.0.due_by(now).map(timer)
+        let is_early = move |(due, key): &(Timestamp, &(Subject, String))| *due > now && self.early.contains(*key);
+        let early = (!self.early.is_empty()).then(|| self.schedule.in_order().filter(is_early).take(MAX_EARLY));
+        self.schedule.due_by(now).chain(early.into_iter().flatten()).map(timer)
     }
 
     /// When the next timer after `now` is due.
     pub fn next_after(&self, now: Timestamp) -> Option<Timestamp> {
-        self.0.in_order().map(|(due, _)| due).find(|due| *due > now)
+        self.schedule.in_order().map(|(due, _)| due).find(|due| *due > now)
     }
 }
 
@@ -67,5 +89,23 @@ mod tests {
         timers.apply(&TimerUpdate::Cancel { subject: a.clone(), name: "retry".into() });
         assert_eq!(timers.due(at(99)).count(), 0);
         assert_eq!(timers.next_after(at(0)), None);
+    }
+
+    #[test]
+    fn every_timer_fires_early_once_unless_it_is_set_again_before() {
+        let set =
+            |name: &str, due| TimerUpdate::Set { subject: "h/a".parse().unwrap(), name: name.into(), due: at(due) };
+        let mut timers = Timers::default();
+        for update in [set("due", 10), set("early", 20), set("changed", 30)] {
+            timers.apply(&update);
+        }
+        let due = |timers: &Timers| timers.due(at(15)).map(|timer| timer.name).collect::<Vec<_>>();
+        assert_eq!(due(&timers), ["due"]);
+        timers.fire_early();
+        timers.apply(&set("changed", 40));
+        assert_eq!(due(&timers), ["due", "early"]);
+        timers.remove(&"h/a".parse().unwrap(), "early");
+        timers.apply(&set("early", 50));
+        assert_eq!(due(&timers), ["due"], "a timer that has fired waits until it is due");
     }
 }

@@ -9,7 +9,7 @@ use hemostat_schema::{Partition, Timestamp};
 use tokio::sync::watch;
 use tracing::warn;
 
-use super::round::Loaded;
+use super::round::{InForce, Loaded};
 use crate::{
     context::Context,
     lease::LeaseHandle,
@@ -24,19 +24,21 @@ const MAX_ROUNDS: u32 = 20;
 pub struct DecideWorker<D: Decider> {
     ctx: Context,
     partition: Partition,
-    policy: Arc<D::Policy>,
+    policy: watch::Receiver<Arc<D::Policy>>,
+    in_force: InForce<D::Policy>,
     append_signal: watch::Receiver<u64>,
     loaded: Option<Loaded<D>>,
 }
 
 impl<D: Decider> DecideWorker<D> {
     /// With nothing in memory.
-    pub fn new(ctx: Context, partition: Partition, policy: Arc<D::Policy>) -> Self {
+    pub fn new(ctx: Context, partition: Partition, mut policy: watch::Receiver<Arc<D::Policy>>) -> Self {
         let append_signal = ctx.log.append_signal(partition);
-        Self { ctx, partition, policy, append_signal, loaded: None }
+        let in_force = in_force::<D>(&mut policy);
+        Self { ctx, partition, policy, in_force, append_signal, loaded: None }
     }
 
-    async fn rounds(ctx: &Context, policy: &D::Policy, loaded: &mut Loaded<D>) -> Result<Step, WorkerError> {
+    async fn rounds(ctx: &Context, policy: &InForce<D::Policy>, loaded: &mut Loaded<D>) -> Result<Step, WorkerError> {
         let mut at_end = loaded.read_and_fold(ctx).await?.1;
         for _ in 0..MAX_ROUNDS {
             let now = ctx.clock.now();
@@ -81,13 +83,27 @@ impl<D: Decider> Worker for DecideWorker<D> {
 
     async fn step(&mut self) -> Result<Step, WorkerError> {
         self.append_signal.borrow_and_update();
+        if self.policy.has_changed().unwrap_or(false) {
+            self.in_force = in_force::<D>(&mut self.policy);
+        }
         let loaded = self.loaded.as_mut().ok_or(WorkerError::StaleState)?;
-        Self::rounds(&self.ctx, &self.policy, loaded).await
+        loaded.retime(self.in_force.hash);
+        Self::rounds(&self.ctx, &self.in_force, loaded).await
     }
 
     async fn wait(&mut self, until: Option<Timestamp>) {
-        wait_for_append(&mut self.append_signal, &*self.ctx.clock, until).await;
+        tokio::select! {
+            // A policy that never changes has no sender.
+            Ok(()) = self.policy.changed() => self.policy.mark_changed(),
+            () = wait_for_append(&mut self.append_signal, &*self.ctx.clock, until) => {}
+        }
     }
+}
+
+/// The policy that decisions are made by from now on.
+fn in_force<D: Decider>(policy: &mut watch::Receiver<Arc<D::Policy>>) -> InForce<D::Policy> {
+    let policy = Arc::clone(&policy.borrow_and_update());
+    InForce { hash: D::policy_hash(&policy), policy }
 }
 
 impl<D: Decider> fmt::Debug for DecideWorker<D> {

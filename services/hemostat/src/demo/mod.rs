@@ -91,7 +91,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
 
     let redis = unless_interrupted(start_redis(&config)).await?;
     let ctx = unless_interrupted(hemostat_process::open(&config, Some(&redis))).await?;
-    let tasks = crate::roles::all(&ctx, &config)?;
+    let tasks = crate::roles::all(&ctx, &config, &hemostat_runtime::unchanging(config.policy()))?;
     let journal = Arc::new(Mutex::new(Journal::default()));
 
     let healing = tokio::spawn({

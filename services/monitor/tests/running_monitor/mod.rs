@@ -50,7 +50,7 @@ impl RunningMonitor {
             interval: Duration::from_millis(500),
             sampling: sweep::Settings::default(),
             disk_every: Duration::ZERO,
-            policy: Arc::new(policy),
+            policy: hemostat_runtime::unchanging(policy),
             redactor: Redactor::default(),
             examinations: Some(examine::Settings::default()),
         };

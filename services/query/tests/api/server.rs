@@ -59,7 +59,8 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let ctx = Context::new(log);
-        let router = hemostat_query::guarded(hemostat_query::router(&ctx, Policy::default()));
+        let router =
+            hemostat_query::guarded(hemostat_query::router(&ctx, hemostat_runtime::unchanging(Policy::default())));
         let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self { address, serving, shutdown: ctx.shutdown }
     }

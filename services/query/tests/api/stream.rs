@@ -150,7 +150,10 @@ async fn streams_have_a_limit_of_their_own_and_reads_are_answered_beside_them() 
 
 /// A stream whose client takes an event only when the test says so.
 async fn pulled(log: &Arc<MemoryLog>) -> impl futures::Stream<Item = String> + Unpin {
-    let router = hemostat_query::guarded(hemostat_query::router(&Context::new(log.clone()), Policy::default()));
+    let router = hemostat_query::guarded(hemostat_query::router(
+        &Context::new(log.clone()),
+        hemostat_runtime::unchanging(Policy::default()),
+    ));
     let request = Request::get("/events/stream").header("Host", "localhost").body(Body::empty()).unwrap();
     let response = router.oneshot(request).await.unwrap();
     assert_eq!(response.status(), 200);
