@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ByteCount, Event, Observation, Percent, Span,
+    ByteCount, Event, Observation, Percent, Span, Timestamp,
     container::{Run, Vitals},
     kinds::family,
 };
@@ -23,6 +23,8 @@ family! {
         Storage = "storage" @ 1 measurement,
         /// The usage of a disk of the host at one instant.
         Disk = "disk" @ 1 measurement,
+        /// A container could not be measured any longer.
+        Unmeasured = "unmeasured" @ 1 measurement,
     }
 }
 
@@ -34,6 +36,14 @@ pub struct Container {
     pub vitals: Vitals,
     /// If nothing changes, the next sample follows within this time.
     pub holds: Span,
+}
+
+/// A container could not be measured any longer: its last sample does not hold since then. The next sample ends that.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
+pub struct Unmeasured {
+    /// When it was last measured.
+    pub since: Timestamp,
 }
 
 /// The disk usage of a container at one instant.
@@ -97,6 +107,7 @@ impl Event {
             Self::Sample(Sample::Container(measured)) => Some(Measurement::Container(&measured.vitals)),
             Self::Sample(Sample::Storage(measured)) => Some(Measurement::Storage(measured)),
             Self::Sample(Sample::Disk(measured)) => Some(Measurement::Disk(measured)),
+            Self::Sample(Sample::Unmeasured(_)) => None,
             Self::Observation(Observation::Sampled(old)) => Some(Measurement::Container(&old.vitals)),
             Self::Observation(Observation::Stored(old)) => Some(Measurement::Storage(&old.0)),
             Self::Observation(Observation::DiskMeasured(old)) => Some(Measurement::Disk(&old.0)),

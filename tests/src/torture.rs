@@ -108,8 +108,18 @@ impl Plan {
 
 /// Every consumer group (no alert channel is configured) and every view of a partition.
 const GROUPS: [&str; 8] = ["triage", "consult", "authorise", "judge", "execute", "raise", "notary", CountEffect::GROUP];
-const VIEWS: [&str; 8] =
-    ["containers", "incidents", "timeline", "cooldown", "breaker", "dedup", "calibration", EventChain::NAME];
+const VIEWS: [&str; 10] = [
+    "containers",
+    "incidents",
+    "timeline",
+    "cooldown",
+    "breaker",
+    "dedup",
+    "calibration",
+    "metrics",
+    "incident_samples",
+    EventChain::NAME,
+];
 
 /// Fails while a group has no lease or a view is not served.
 fn is_staffed(found: &Inspection) -> anyhow::Result<()> {

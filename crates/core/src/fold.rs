@@ -144,6 +144,11 @@ pub fn existing<R>(rows: HashMap<String, Option<R>>) -> BTreeMap<String, R> {
     rows.into_iter().filter_map(|(key, row)| Some((key, row?))).collect()
 }
 
+/// Whether a row of `P` counts as deleted once the view is at `offset`.
+pub fn is_expired<P: Projection>(key: &str, row: &P::Row, offset: EventId) -> bool {
+    P::IS_EXPIRED.is_some_and(|is_expired| is_expired(key, row, offset.appended_at()))
+}
+
 /// Calls `call`; a panic becomes an error that says what panicked and how.
 ///
 /// # Errors

@@ -11,8 +11,8 @@
 //! nothing flaps.
 //!
 //! The new state is the fold of the emitted events ([`State::evolve`]), so it can be rebuilt from the log. Only the
-//! windows of samples are not on the log (a sample every few seconds would be too much to keep): after a restart of
-//! HemoStat a high level must be debounced again, and baselines are learnt again. The caller owns the clock: `at` says
+//! windows of samples are not on the log (it gets few of the samples: see [`sampling`]): after a restart of HemoStat a
+//! high level must be debounced again, baselines are learnt again, and the first sample is written. The caller owns the clock: `at` says
 //! when something was seen.
 //!
 //! A symptom of low severity is worth knowing and nothing more: it belongs to no incident, opens none and keeps none
@@ -39,6 +39,7 @@ mod level;
 pub mod lifecycle;
 pub(crate) mod pids;
 pub(crate) mod pressure;
+pub mod sampling;
 mod signals;
 mod state;
 mod storage;
@@ -47,6 +48,7 @@ mod symptoms;
 mod tests;
 pub mod vitals;
 
+use sampling::Slots;
 pub use state::{ActiveSymptom, Phase, State};
 use symptoms::Change;
 
@@ -70,6 +72,8 @@ pub enum ObservationInput {
     OutOfMemory,
     /// Its resource use.
     Sample(Vitals),
+    /// It runs, and its resource use cannot be measured.
+    Unmeasured,
     /// Its disk usage.
     Stored {
         /// How much it keeps.
@@ -160,6 +164,11 @@ impl Observer<'_> {
             ObservationInput::OutOfMemory => {}
             ObservationInput::Sample(vitals) if known.state == Life::Running => self.sampled(vitals),
             ObservationInput::Sample(_) => {}
+            ObservationInput::Unmeasured => {
+                if let Some(since) = self.state.signals.sampling.unmeasured_since() {
+                    self.sample(sample::Unmeasured { since });
+                }
+            }
             ObservationInput::Stored { stored, disk, largest } if stored.target.id == target.id => {
                 self.stored(stored, disk, largest);
             }
@@ -219,18 +228,19 @@ impl Observer<'_> {
         let Some(facts) = &self.state.facts else { return };
         let (container, started, spread) = (self.policy.for_container(facts), facts.started_at, facts.id.spread());
         self.state.signals.add(self.at, &vitals, started, &container, &self.policy.sensitivity);
-        let due = self.state.sampled_at.is_none_or(|last| is_slot(spread, last, self.at, self.policy.sample_every));
+        let every = self.policy.sample_every;
+        let slots = Slots { spread, every, in_incident: self.incident().is_some() };
+        let due = self.state.signals.sampling.is_due(self.at, &vitals, slots);
         if due || self.changes(Change::rests_on_samples) {
-            self.fact(sample::Container { vitals, holds: self.policy.sample_every });
+            self.sample(sample::Container { vitals, holds: sampling::holds(every) });
         }
     }
 
     fn stored(&mut self, stored: sample::Storage, disk: Option<sample::Disk>, largest: bool) {
         self.state.signals.storage.add(self.at, &stored, disk, largest);
-        let recorded = self.state.stored.as_ref().map(storage::total_size);
-        let is_news = recorded.is_none_or(|size| storage::is_notable(size, storage::total_size(&stored)));
-        if is_news || self.changes(|change| change.symptom() == Symptom::DiskFilling) {
-            self.fact(stored);
+        let due = self.state.signals.storage.is_due(self.at, &stored);
+        if due || self.changes(|change| change.symptom() == Symptom::DiskFilling) {
+            self.sample(stored);
         }
     }
 
@@ -287,6 +297,12 @@ impl Observer<'_> {
         self.push(seen.into(), self.incident(), None);
     }
 
+    /// A sample is no fact that causes a symptom: a symptom rests on many, its evidence says what was measured, and no
+    /// sample is kept for as long.
+    fn sample(&mut self, sample: impl Into<Event>) {
+        self.push(sample.into(), self.incident(), None);
+    }
+
     fn push(&mut self, event: Event, incident: Option<IncidentId>, cause: Option<Cause>) {
         self.state.evolve(self.at, incident.as_ref(), &event);
         self.events.push(NewEvent { subject: self.subject.clone(), at: self.at, incident, cause, trace: None, event });
@@ -300,16 +316,6 @@ impl Observer<'_> {
         };
         self.state.incident.clone().filter(|_| open)
     }
-}
-
-/// Whether the next sample of a container is due on the log, after the `last` one. Each container has its slot at
-/// another offset within `every`, so that ten thousand containers are not recorded at one instant.
-fn is_slot(spread: u64, last: Timestamp, now: Timestamp, every: Span) -> bool {
-    let every = i64::try_from(every.as_millis()).unwrap_or(i64::MAX).max(1);
-    let offset = i64::try_from(spread % every.unsigned_abs()).unwrap_or(0);
-    let slot = |at: Timestamp| at.as_millisecond().saturating_add(offset).div_euclid(every);
-    // The first slot may come right after the first sample of the run.
-    slot(now) > slot(last) && now.as_millisecond().saturating_sub(last.as_millisecond()) >= every / 2
 }
 
 /// Whether a run is under way.

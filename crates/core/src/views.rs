@@ -9,6 +9,8 @@
 //! | [`Breaker`] | container | whether HemoStat has given up on it |
 //! | [`Dedup`] | incident | its open alert |
 //! | [`Calibration`] | container | how good the confidence of its diagnoses was |
+//! | [`Metrics`] | container or host, and hour | minimum, mean and maximum of five minutes, for thirty days |
+//! | [`IncidentSamples`] | container, and ten minutes | the samples of the hour around an incident |
 //!
 //! No decision reads a view: a decider folds the log itself. A view that lags makes a page stale, never an action
 //! wrong. Every row carries the id of the last event that it applied, and ignores that event and any earlier one.
@@ -20,9 +22,11 @@ pub mod calibration;
 pub mod containers;
 pub mod cooldown;
 pub mod dedup;
+pub mod incident_samples;
 pub mod incidents;
 #[cfg(test)]
 mod laws;
+pub mod metrics;
 pub mod story;
 #[cfg(test)]
 mod tests;
@@ -35,5 +39,7 @@ pub use calibration::Calibration;
 pub use containers::Containers;
 pub use cooldown::Cooldown;
 pub use dedup::Dedup;
+pub use incident_samples::IncidentSamples;
 pub use incidents::Incidents;
+pub use metrics::Metrics;
 pub use timeline::Timeline;

@@ -101,7 +101,7 @@ fn the_rows_of_the_deciders_keep_their_field_names() {
 
 #[test]
 fn the_rows_of_the_monitor_and_of_the_views_keep_their_field_names() {
-    let expected = ["cleared_at", "facts", "incident", "last_exit", "phase", "restarts", "sampled_at", "standing"];
+    let expected = ["cleared_at", "facts", "incident", "last_exit", "phase", "restarts", "standing"];
     check(&written(&observe::State::default()), &expected);
     check(&written(&Condition::default()), &["cleared", "deed", "facts", "halted", "observed_at", "standing"]);
     let rest = hemostat_core::remedy::cooldown::Cooldown { incident: None, since: at(0) };

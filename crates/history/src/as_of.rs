@@ -64,6 +64,21 @@ pub async fn row<P: Projection>(
     Ok(rows.remove(key).flatten())
 }
 
+/// The rows of the view `P` that the events about `subject` lead to, at a position in history.
+///
+/// # Errors
+/// When the log or the archive cannot be read.
+pub async fn rows_of<P: Projection>(
+    history: &History,
+    subject: &Subject,
+    at: Position,
+    progress: &Progress,
+) -> Result<BTreeMap<String, P::Row>, Error> {
+    let (partition, key) = (Partition::of(&subject.host, history.log().partitions()), subject.to_string());
+    let is_about = |entry: &RawEntry| entry.subject() == Some(&key);
+    Ok(existing(fold::<P>(history, partition, at, progress, is_about).await?))
+}
+
 async fn fold<P: Projection>(
     history: &History,
     partition: Partition,

@@ -18,7 +18,7 @@ use hemostat_core::{
     alerting::Alerting,
     judge::Judge,
     remedy::Authorisation,
-    views::{Breaker, Calibration, Containers, Cooldown, Dedup, Incidents, Timeline},
+    views::{Breaker, Calibration, Containers, Cooldown, Dedup, IncidentSamples, Incidents, Metrics, Timeline},
 };
 use hemostat_diagnosis::Triage;
 use hemostat_log::{Entry, Error, History, Range, RawEntry};
@@ -64,6 +64,8 @@ async fn check(
     add(source.view::<Breaker>().await?);
     add(source.view::<Dedup>().await?);
     add(source.view::<Calibration>().await?);
+    add(source.view::<Metrics>().await?);
+    add(source.view::<IncidentSamples>().await?);
     add(source.decider::<Triage>().await?);
     add(source.decider::<Authorisation>().await?);
     add(source.decider::<Judge>().await?);

@@ -9,7 +9,7 @@ use hemostat_core::{
     fold::{decider_view, shared_view},
     judge::Judge,
     remedy::Authorisation,
-    views::{Breaker, Calibration, Containers, Cooldown, Dedup, Incidents, Timeline},
+    views::{Breaker, Calibration, Containers, Cooldown, Dedup, IncidentSamples, Incidents, Metrics, Timeline},
 };
 use hemostat_diagnosis::Triage;
 use hemostat_history::{
@@ -71,6 +71,8 @@ async fn written() -> (Arc<MemoryLog>, Context) {
     project::<Breaker>(&ctx).await;
     project::<Dedup>(&ctx).await;
     project::<Calibration>(&ctx).await;
+    project::<Metrics>(&ctx).await;
+    project::<IncidentSamples>(&ctx).await;
     (log, ctx)
 }
 
@@ -124,6 +126,6 @@ async fn a_view_that_is_not_built_yet_is_unchecked() {
     let log = Arc::new(MemoryLog::new(1));
     let report = verify::run(&History::new(log, None), Others::default(), &Progress::default()).await.unwrap();
     assert_eq!((report.differences.len(), report.rows), (0, 0));
-    // Seven views, four deciders, and the chains of the notary.
-    assert_eq!(report.unchecked.len(), 12, "{:?}", report.unchecked);
+    // Nine views, four deciders, and the chains of the notary.
+    assert_eq!(report.unchecked.len(), 14, "{:?}", report.unchecked);
 }

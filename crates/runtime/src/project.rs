@@ -35,7 +35,7 @@ use crate::{
     metrics::Metric,
     read_model::{FOLDED_COUNT, Generations, decode_row, offset},
     task::Task,
-    worker::{Step, Worker, WorkerError, commit_handling, wait_for_append},
+    worker::{Step, Worker, WorkerError, commit_handling, record_handled, wait_for_append},
 };
 
 /// Maximum dead letters that are searched for those of the group.
@@ -43,6 +43,9 @@ const MAX_DEAD_LETTERS: usize = 10_000;
 
 /// How often the worker looks for views of earlier versions of HemoStat that no process maintains.
 const CLEANUP_INTERVAL: Duration = Duration::from_secs(600);
+
+/// How often a view whose rows expire is searched for such rows.
+const EXPIRY_INTERVAL: Duration = Duration::from_secs(6 * 3600);
 
 /// The workers of a projection, one for each partition.
 pub fn projection<P: Projection>(ctx: &Context) -> Vec<Task> {
@@ -65,6 +68,7 @@ pub struct ProjectWorker<P: Projection> {
     /// The events that are dead letters of the group.
     dead_letters: HashSet<EventId>,
     cleaned_up_at: Option<Instant>,
+    expired_at: Option<Instant>,
 }
 
 impl<P: Projection> ProjectWorker<P> {
@@ -72,7 +76,8 @@ impl<P: Projection> ProjectWorker<P> {
     pub fn new(ctx: Context, partition: Partition) -> Self {
         let (append_signal, group) = (ctx.log.append_signal(partition), projection_group::<P>());
         let (served, building, dead_letters) = (None, None, HashSet::new());
-        Self { ctx, partition, group, append_signal, lease: None, served, building, dead_letters, cleaned_up_at: None }
+        let (lease, cleaned_up_at, expired_at) = (None, None, None);
+        Self { ctx, partition, group, append_signal, lease, served, building, dead_letters, cleaned_up_at, expired_at }
     }
 
     /// Continues building `view`, or begins.
@@ -162,6 +167,17 @@ impl<P: Projection> ProjectWorker<P> {
         Ok(())
     }
 
+    /// Deletes the expired rows of the view, from time to time.
+    async fn expire(&mut self, lease: &Lease) -> Result<(), WorkerError> {
+        if let Some(served) = &mut self.served
+            && self.expired_at.is_none_or(|at| at.elapsed() >= EXPIRY_INTERVAL)
+        {
+            served.expire(&self.ctx, lease).await?;
+            self.expired_at = Some(Instant::now());
+        }
+        Ok(())
+    }
+
     /// Sets the gauge of the view's lag: zero at the end of the log, else the age of the last event that was folded.
     fn set_gauge(&self, view: &str, page: &FoldedPage) {
         let behind = match page.last.filter(|_| !page.at_end) {
@@ -229,13 +245,14 @@ impl<P: Projection> Worker for ProjectWorker<P> {
             handled += page.handled.count;
             more |= !page.at_end;
             self.set_gauge(&served.view, &page);
-            if page.handled.count > 0 {
-                served.commit(&self.ctx, page).await?;
+            match served.may_wait(&page) {
+                true => record_handled(&self.ctx, &self.group, page.handled),
+                false => served.commit(&self.ctx, page).await?,
             }
             self.served = Some(served);
         }
         if let Some(mut building) = self.building.take() {
-            let page = building.next_page(&self.ctx, lease, &mut self.dead_letters).await?;
+            let page = building.next_page(&self.ctx, lease.clone(), &mut self.dead_letters).await?;
             handled += page.handled.count;
             more |= !page.at_end;
             self.set_gauge(&building.view, &page);
@@ -253,18 +270,25 @@ impl<P: Projection> Worker for ProjectWorker<P> {
         }
         if handled == 0 && !more {
             self.clean_up().await?;
+            self.expire(&lease).await?;
             return Ok(Step::Idle { until: None });
         }
         Ok(Step::Worked { handled, appended: 0 })
     }
 
     async fn wait(&mut self, until: Option<Timestamp>) {
+        let offset_due = self.served.as_ref().and_then(|served| served.offset_due(self.ctx.clock.now()));
+        let until = until.into_iter().chain(offset_due).min();
         wait_for_append(&mut self.append_signal, &*self.ctx.clock, until).await;
     }
 
     async fn drain(&mut self) {
         for fold in self.served.iter_mut().chain(&mut self.building) {
-            if let Err(error) = fold.settle().await {
+            let drained = match fold.settle().await {
+                Ok(()) => fold.commit_offset(&self.ctx, self.lease.clone()).await,
+                failed => failed,
+            };
+            if let Err(error) = drained {
                 debug!("{}/{}: the last commit failed: {error}", fold.view, self.partition);
             }
         }

@@ -83,6 +83,18 @@ pub async fn get_of<P: Projection>(log: &dyn Log, host: &HostName, key: &str) ->
     one::<P>(log, Partition::of(host, log.partitions()), key).await
 }
 
+/// Rows of `P` about `host`, in the order of `keys`.
+///
+/// # Errors
+/// When the log cannot be read, there is no complete view, or a row cannot be decoded.
+pub async fn some_of<P: Projection>(
+    log: &dyn Log,
+    host: &HostName,
+    keys: &[String],
+) -> Result<Vec<Option<P::Row>>, Error> {
+    some::<P>(log, Partition::of(host, log.partitions()), keys).await
+}
+
 /// One row of `P`, from whichever partition has it.
 ///
 /// # Errors
@@ -131,15 +143,25 @@ async fn all_of<P: Projection>(log: &dyn Log, partition: Partition) -> Result<Ve
 }
 
 async fn one<P: Projection>(log: &dyn Log, partition: Partition, key: &str) -> Result<Option<P::Row>, Error> {
+    Ok(some::<P>(log, partition, &[key.to_owned()]).await?.into_iter().next().flatten())
+}
+
+async fn some<P: Projection>(
+    log: &dyn Log,
+    partition: Partition,
+    keys: &[String],
+) -> Result<Vec<Option<P::Row>>, Error> {
     let group = projection_group::<P>();
-    let keys = [OFFSET.to_owned(), key.to_owned()];
+    let with_offset: Vec<String> = [OFFSET.to_owned()].into_iter().chain(keys.iter().cloned()).collect();
     let mut generations = Generations::read(log, partition, &group).await?;
     for _ in 0..LOOKUPS {
         let Some(view) = generations.served() else { break };
-        let mut read = log.rows(partition, view, &keys).await?.into_iter();
+        let mut read = log.rows(partition, view, &with_offset).await?.into_iter();
         if read.next().flatten().is_some() {
-            let row = read.next().flatten().filter(|_| !is_internal(key));
-            return Ok(row.map(|bytes| decode_row(view, key, &bytes)).transpose()?);
+            let rows = keys.iter().zip(read).map(|(key, bytes)| {
+                bytes.filter(|_| !is_internal(key)).map(|bytes| decode_row(view, key, &bytes)).transpose()
+            });
+            return Ok(rows.collect::<Result<_, _>>()?);
         }
         let after = Generations::read(log, partition, &group).await?;
         if after == generations {

@@ -143,12 +143,18 @@ pub(crate) async fn commit_handling(
     let ids = ctx.log.commit(change).await?;
     let labels = [("group", change.lease.group.as_str())];
     Metric::CommitDuration.histogram(&labels).record(began.elapsed());
-    Metric::EventsHandled.counter(&labels).increment(handled.count as u64);
+    record_handled(ctx, &change.lease.group, handled);
     Metric::EventsEmitted.counter(&labels).increment(ids.len() as u64);
     event_metrics::record(&change.events);
     Metric::EventsDeadLettered.counter(&labels).increment(change.dead_letters.len() as u64);
+    Ok(ids)
+}
+
+/// Records the metrics of entries that a group handled.
+pub(crate) fn record_handled(ctx: &Context, group: &str, handled: Handled) {
+    let labels = [("group", group)];
+    Metric::EventsHandled.counter(&labels).increment(handled.count as u64);
     if let Some(oldest) = handled.oldest {
         Metric::Lag.histogram(&labels).record(Span::between(oldest.appended_at(), ctx.clock.now()).as_secs_f64());
     }
-    Ok(ids)
 }

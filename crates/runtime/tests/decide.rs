@@ -6,7 +6,7 @@ mod toy;
 
 use hemostat_log::{Log, RowChange};
 use hemostat_runtime::{Context, DecideWorker, LeasedWorker, Step, unchanging};
-use hemostat_schema::{Family, Span};
+use hemostat_schema::{ByteCount, Family, NewEvent, Span, Timestamp, sample::Disk};
 
 use crate::toy::*;
 
@@ -87,6 +87,30 @@ async fn state_survives_a_restart_and_deleted_rows_are_folded_again() {
     put(&*log, vec![paused("a", "z")]).await;
     settle(&mut worker(&ctx, 9)).await;
     assert_eq!(story(&*log).await.last().unwrap(), "2", "the whole log was folded again");
+}
+
+/// An event that advances no version and that the decider does not count.
+fn silent(name: &str) -> NewEvent {
+    let disk = Disk { path: "/".into(), size: ByteCount(1), available: ByteCount(1) };
+    NewEvent::new(subject(name), Timestamp::UNIX_EPOCH, disk)
+}
+
+#[tokio::test]
+async fn an_event_that_changes_no_state_writes_no_row_and_is_handled_once() {
+    let (log, _, ctx) = bed();
+    put(&*log, vec![paused("a", "x")]).await;
+    settle(&mut worker(&ctx, 9)).await;
+    let before = log.all_rows(P, "answer.1").await.unwrap();
+    put(&*log, vec![silent("a"), silent("b")]).await;
+    let mut first = worker(&ctx, 9);
+    settle(&mut first).await;
+    assert_eq!(log.all_rows(P, "answer.1").await.unwrap(), before, "not even the offset");
+    assert_eq!(log.lag(P, "answer", &[Family::Action, Family::Sample]).await.unwrap(), 0, "they are acknowledged");
+    // Whoever takes over continues from the older offset with the same state.
+    put(&*log, vec![silent("a"), paused("a", "y")]).await;
+    drop(first);
+    settle(&mut worker(&ctx, 9)).await;
+    assert_eq!(story(&*log).await, ["x", "0", "y", "1"]);
 }
 
 #[tokio::test]

@@ -6,14 +6,14 @@ mod toy;
 
 use std::collections::BTreeMap;
 
-use hemostat_core::Projection;
+use hemostat_core::{Projection, projection::IsExpired};
 use hemostat_log::{Commit, History, Log, MemoryLog, RowChange, ViewChange};
 use hemostat_runtime::{
     Context, LeasedWorker, ProjectWorker, Step,
     dead_letters::{self, Redriven},
     read_model, rebuild,
 };
-use hemostat_schema::{EventId, Family, Recorded};
+use hemostat_schema::{EventId, Family, Recorded, Timestamp};
 use proptest::prelude::*;
 
 use crate::toy::{
@@ -302,6 +302,66 @@ proptest! {
             Ok(())
         })?;
     }
+}
+
+#[tokio::test]
+async fn events_that_change_no_row_write_no_row_and_the_offset_follows_at_the_latest_at_the_end() {
+    let (log, _, ctx) = bed();
+    xs(&log, "a", 3).await;
+    let mut worker = project::<Count>(&ctx);
+    settle(&mut worker).await;
+    let before = log.all_rows(P, "count.1").await.unwrap();
+    put(&*log, vec![paused("a", "silent"); 2]).await;
+    assert!(matches!(worker.step().await.unwrap(), Step::Worked { handled: 2, .. }));
+    assert_eq!(log.all_rows(P, "count.1").await.unwrap(), before);
+    // A crash here costs nothing: the next process folds the same events again.
+    put(&*log, vec![paused("a", "silent"), paused("a", "x")]).await;
+    let mut next = project::<Count>(&ctx);
+    settle(&mut next).await;
+    assert_eq!(counts::<Count>(&*log).await, Ok(of(&[("a", 4)])));
+
+    put(&*log, vec![paused("a", "silent")]).await;
+    settle(&mut next).await;
+    ctx.shutdown.cancel();
+    next.run().await.unwrap();
+    let (end, cursor) = (log.clock(P).await.unwrap(), log.inspect(P).await.unwrap().cursors["count.1"].clone());
+    assert_eq!(cursor.at, end);
+}
+
+/// As [`Count`], but a row of `old` is deleted when it is older than the offset.
+#[derive(Debug)]
+struct Expiring;
+
+impl Projection for Expiring {
+    const NAME: &'static str = "expiring";
+    const VERSION: u16 = 1;
+    const READS: &'static [Family] = &[Family::Action];
+    const IS_EXPIRED: Option<IsExpired<u32>> = Some(|key, _, now| key == "host/old" && now > Timestamp::UNIX_EPOCH);
+    type Row = u32;
+
+    fn keys(event: &Recorded) -> Vec<String> {
+        Count::keys(event)
+    }
+
+    fn evolve(row: Option<u32>, key: &str, event: &Recorded) -> Option<u32> {
+        Count::evolve(row, key, event)
+    }
+}
+
+#[tokio::test]
+async fn expired_rows_are_deleted_with_the_offset_in_one_commit() {
+    let (log, _, ctx) = bed();
+    xs(&log, "old", 2).await;
+    xs(&log, "new", 1).await;
+    let mut worker = project::<Expiring>(&ctx);
+    settle(&mut worker).await;
+    settle(&mut worker).await;
+    assert_eq!(counts::<Expiring>(&*log).await, Ok(of(&[("new", 1)])));
+    assert_eq!(log.inspect(P).await.unwrap().cursors["expiring.1"].at, log.clock(P).await.unwrap());
+    // A row that comes again begins again, also in the memory of the worker.
+    xs(&log, "old", 1).await;
+    settle(&mut worker).await;
+    assert_eq!(counts::<Expiring>(&*log).await, Ok(of(&[("new", 1), ("old", 1)])));
 }
 
 #[tokio::test]

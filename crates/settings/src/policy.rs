@@ -50,7 +50,8 @@ impl Settings {
             clear_after: thresholds.clear_after,
             loop_restarts: thresholds.loop_restarts,
             loop_within: thresholds.loop_within,
-            sample_every: self.monitor.sample_every,
+            // What is not measured cannot be written.
+            sample_every: self.monitor.sample_every.max(self.monitor.interval.into()),
             // Without examinations there is nothing to wait for.
             examine_within: if self.monitor.examine { self.analyzer.examine_within } else { Span::ZERO },
             opinion: self.opinion(),

@@ -150,7 +150,8 @@ section! {
         exclude: Vec<String> = vec!["hemostat-*".into()], "monitor.exclude", "MONITOR_CONTAINER_BLACKLIST";
         /// If not empty, HemoStat diagnoses and touches only containers of these names.
         only: Vec<String> = vec![], "monitor.only";
-        /// How often a sample of each container is written to the event log.
+        /// How often a sample of each container is written to the event log if it changed; one that did not change is
+        /// written every tenth time.
         sample_every: Span = policy().sample_every, "monitor.sample_every";
         /// Where CPU, memory and other figures are read: "cgroup" reads the kernel's files, "api" asks Docker for each
         /// container, "auto" reads the files if it can, and asks Docker otherwise.

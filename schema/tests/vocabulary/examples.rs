@@ -192,7 +192,13 @@ fn disk() -> sample::Disk {
 }
 
 fn samples() -> Vec<Event> {
-    vec![sample::Container { vitals: vitals(), holds: Span::from_secs(300) }.into(), storage().into(), disk().into()]
+    let unmeasured = sample::Unmeasured { since: at(25) };
+    vec![
+        sample::Container { vitals: vitals(), holds: Span::from_secs(300) }.into(),
+        storage().into(),
+        disk().into(),
+        unmeasured.into(),
+    ]
 }
 
 fn observations() -> Vec<Event> {

@@ -294,7 +294,14 @@ fn disk() -> impl Strategy<Value = sample::Disk> {
 }
 
 fn measured() -> BoxedStrategy<Event> {
-    prop_oneof![container().prop_map_into(), storage().prop_map_into(), disk().prop_map_into()].boxed()
+    let unmeasured = time().prop_map(|since| sample::Unmeasured { since });
+    prop_oneof![
+        container().prop_map_into(),
+        storage().prop_map_into(),
+        disk().prop_map_into(),
+        unmeasured.prop_map_into()
+    ]
+    .boxed()
 }
 
 fn remedy() -> impl Strategy<Value = Remedy> + Clone {

@@ -10,7 +10,7 @@ use hemostat_runtime::{
     log::{Error, Log, Order, Range, RowChange},
     read_model::{self, CONTAINER_CHECKPOINTS, HOST_CHECKPOINTS},
 };
-use hemostat_schema::{ContainerName, Event, Family, HostName, Partition, Subject};
+use hemostat_schema::{ContainerName, Family, HostName, Partition, Subject};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tracing::warn;
 

@@ -107,7 +107,7 @@ async fn run_with_lease(
     tasks.follow_events(state.offset().since());
     let reexamine_after = settings.examinations.as_ref().map_or(Duration::ZERO, |examinations| examinations.again);
     let reexaminations = ReexaminationSchedule::new(reexamine_after);
-    let monitor = HostMonitor { ctx, settings, policy, state, tasks, inputs, samples, reexaminations };
+    let monitor = HostMonitor { ctx, settings, policy, state, tasks, inputs, samples, reexaminations, saved: None };
     match monitor.run(producer).await {
         Ok(never) => match never {},
         Err(error) => error,
@@ -126,6 +126,8 @@ struct HostMonitor<'a> {
     /// Apart from other inputs, so that an event does not queue behind the samples of thousands of containers.
     samples: mpsc::Receiver<Samples>,
     reexaminations: ReexaminationSchedule,
+    /// The row of the host that is on the log.
+    saved: Option<HostCheckpoint>,
 }
 
 /// What the monitor does regularly.
@@ -168,7 +170,8 @@ impl HostMonitor<'_> {
                 }
                 _ = intervals.sweep.tick() => {
                     if self.engine_answers() {
-                        self.tasks.sweep(self.state.running());
+                        let running = self.state.begin_sweep(self.ctx.clock.now());
+                        self.tasks.sweep(running);
                         self.examine_again();
                     }
                 }
@@ -268,10 +271,14 @@ impl HostMonitor<'_> {
             rows.push(checkpoint::container_row(subject, state.as_ref())?);
         }
         let (engine_status, offset) = (self.state.engine_status().cloned(), self.state.offset().clone());
-        rows.push(checkpoint::host_row(&self.settings.host, &HostCheckpoint { engine_status, offset })?);
+        let host = HostCheckpoint { engine_status, offset };
+        if self.saved.as_ref() != Some(&host) {
+            rows.push(checkpoint::host_row(&self.settings.host, &host)?);
+        }
         trace::stamp_all(&mut changes.events);
         let requests = requests::requested(&changes.events);
         let ids = producer.append(changes.events.clone(), rows).await?;
+        self.saved = Some(host);
         log_observations(&changes.events);
         for request in requests {
             if let Some(cause) = ids.get(request.cause_index) {

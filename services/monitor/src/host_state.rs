@@ -28,7 +28,7 @@ use hemostat_core::{
 };
 use hemostat_docker::{DiskUsage, EngineInfo};
 use hemostat_schema::{
-    ContainerId, ContainerName, HostName, NewEvent, Subject, Timestamp,
+    ContainerId, ContainerName, Family, HostName, NewEvent, Subject, Timestamp,
     container::{ExitBy, Facts, State as Life},
     examination::Sample,
     observation::{EngineFound, EngineLost},
@@ -95,6 +95,8 @@ struct TrackedContainer {
     process: Option<MainProcess>,
     /// The last sample of its present run.
     last_sample: Option<RawSample>,
+    /// The sweep in which it was last measured.
+    measured_in: u64,
     /// Recent vitals, also of earlier runs.
     samples: VecDeque<Sample>,
     /// Its disk usage, as last measured.
@@ -134,6 +136,8 @@ pub struct HostState {
     /// Numbers events and inspections, so that their order is known.
     sequence: u64,
     changed_rows: BTreeSet<ContainerName>,
+    /// Numbers the sweeps.
+    sweep: u64,
     /// How full the disk with Docker's data is.
     disk: Option<Disk>,
     /// Disk usage that was measured and not applied yet; `true` marks the container with the most.
@@ -178,6 +182,7 @@ impl HostState {
             recent_changes,
             sequence: 0,
             changed_rows: BTreeSet::new(),
+            sweep: 0,
             disk: None,
             pending_usage: VecDeque::new(),
             events: vec![],
@@ -269,6 +274,7 @@ impl HostState {
             let lost = EngineLost { error: error.to_owned() };
             self.events.push(NewEvent::new(Subject::host(self.host.clone()), now, lost));
             self.engine_status = Some(EngineStatus::Lost);
+            self.unmeasured(|_| true, now);
         }
     }
 
@@ -388,7 +394,10 @@ impl HostState {
         let events = observe::observe(state, &subject, input, &self.policy, at);
         self.timers.set(name, observe::next_deadline(state, &subject, &self.policy));
         if !events.is_empty() {
-            self.changed_rows.insert(name.clone());
+            // A sample changes nothing that the row keeps.
+            if events.iter().any(|event| event.event.family() != Family::Sample) {
+                self.changed_rows.insert(name.clone());
+            }
             self.recent_changes.record(name, &events);
             // `observe` numbers siblings from its own first event; the commit has earlier ones.
             let first = self.events.len();

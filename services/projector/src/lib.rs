@@ -3,11 +3,13 @@
 //! `hemostat_core::views` defines what each view contains; this crate lists which views are maintained. Rows are derived
 //! data and may be deleted at any time: a new version of a view is rebuilt from the beginning of the log.
 
-use hemostat_core::views::{Breaker, Calibration, Containers, Cooldown, Dedup, Incidents, Timeline};
+use hemostat_core::views::{
+    Breaker, Calibration, Containers, Cooldown, Dedup, IncidentSamples, Incidents, Metrics, Timeline,
+};
 use hemostat_runtime::{Context, Task, rebuild::Rebuildable};
 
 /// All views.
-pub fn views() -> [Rebuildable; 7] {
+pub fn views() -> [Rebuildable; 9] {
     [
         Rebuildable::view::<Containers>(),
         Rebuildable::view::<Incidents>(),
@@ -16,6 +18,8 @@ pub fn views() -> [Rebuildable; 7] {
         Rebuildable::view::<Breaker>(),
         Rebuildable::view::<Dedup>(),
         Rebuildable::view::<Calibration>(),
+        Rebuildable::view::<Metrics>(),
+        Rebuildable::view::<IncidentSamples>(),
     ]
 }
 

@@ -189,6 +189,19 @@ pub struct OneAsk {
     pub as_of: Option<String>,
 }
 
+/// Parameters of `GET /containers/{key}/metrics`.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct MetricsAsk {
+    /// Start, inclusive: an RFC 3339 timestamp; default a day before `to`, at most thirty days.
+    #[param(example = "2026-01-01T00:00:00Z")]
+    pub from: Option<String>,
+    /// End, exclusive: an RFC 3339 timestamp; default now.
+    #[param(example = "2026-01-02T00:00:00Z")]
+    pub to: Option<String>,
+}
+
 /// Parameters of `GET /incidents`.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -325,6 +338,12 @@ pub fn as_of(text: Option<&str>) -> Result<Option<Position>, Problem> {
 
 fn position(parameter: &str, text: Option<&str>) -> Result<Option<Position>, Problem> {
     Ok(point(parameter, text)?.map(Point::first))
+}
+
+/// A time.
+pub fn instant(parameter: &str, text: Option<&str>) -> Result<Option<Timestamp>, Problem> {
+    let valid = "a timestamp such as 2026-01-01T00:00:00Z (a + in it is written %2B)";
+    text.map(|text| text.parse().map_err(|_| invalid(parameter, text, valid))).transpose()
 }
 
 /// Unlike the CLI's points, those of the API are absolute: an age would give another answer to every request.

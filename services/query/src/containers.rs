@@ -14,6 +14,7 @@ use hemostat_schema::{HostName, Subject};
 use crate::{
     app::App,
     ask::{self, Ask, ContainersAsk, Key, OneAsk, parse},
+    metrics,
     problem::{Document, Problem},
     wire::{
         Container, ContainerDetail, Containers,
@@ -43,10 +44,14 @@ pub async fn list(State(app): State<App>, Ask(ask): Ask<ContainersAsk>) -> Resul
             && ask.symptom.is_none_or(|Symptom(symptom)| row.symptoms.iter().any(|active| active.symptom == symptom))
             && host.as_ref().is_none_or(|host| subject.host == *host)
     };
-    let all = all(&app, ask::as_of(ask.as_of.as_deref())?).await?;
+    let then = ask::as_of(ask.as_of.as_deref())?;
+    let all = all(&app, then).await?;
+    let matching: Vec<_> = all.iter().filter(|(subject, row)| matches(subject, row)).collect();
+    let held = metrics::held(&app, matching.iter().map(|(subject, _)| subject), then).await?;
     let policy = Arc::clone(&app.policy.borrow());
-    let matching = all.iter().filter(|(subject, row)| matches(subject, row));
-    Ok(Json(Containers { containers: matching.map(|(subject, row)| Container::new(subject, row, &policy)).collect() }))
+    let container =
+        |(subject, row): &(Subject, containers::Row)| Container::new(subject, row, held.get(subject), &policy);
+    Ok(Json(Containers { containers: matching.into_iter().map(container).collect() }))
 }
 
 /// Returns one container.
@@ -78,17 +83,18 @@ pub async fn get(
 ) -> Result<Json<ContainerDetail>, Problem> {
     let then = ask::as_of(ask.as_of.as_deref())?;
     let (subject, row) = find(&app, &key, then).await?;
-    let (cooldown, breaker, timeline) = tokio::try_join!(
+    let (held, cooldown, breaker, timeline) = tokio::try_join!(
+        metrics::held(&app, [&subject], then),
         one::<views::Cooldown>(&app, &subject, then),
         one::<views::Breaker>(&app, &subject, then),
         one::<views::Timeline>(&app, &subject, then),
     )?;
-    let container = Container::new(&subject, &row, &app.policy.borrow());
+    let container = Container::new(&subject, &row, held.get(&subject), &app.policy.borrow());
     Ok(Json(ContainerDetail::new(container, cooldown, breaker, timeline)))
 }
 
 /// The container that `key` identifies: by host and name, or by name alone.
-async fn find(app: &App, key: &str, then: Option<Position>) -> Result<(Subject, containers::Row), Problem> {
+pub async fn find(app: &App, key: &str, then: Option<Position>) -> Result<(Subject, containers::Row), Problem> {
     let wanted: Subject = parse("key", Some(key))?.ok_or_else(|| Problem::unknown_container(key, &[]))?;
     if wanted.container.is_some()
         && let Some(row) = one::<views::Containers>(app, &wanted, then).await?

@@ -12,6 +12,7 @@ mod group;
 mod guard;
 mod incidents;
 mod listen;
+mod metrics;
 mod openapi;
 mod problem;
 mod stats;

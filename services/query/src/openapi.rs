@@ -8,7 +8,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     app::App,
     ask::{Ask, NoParameters},
-    containers, dead_letters, events, group, incidents,
+    containers, dead_letters, events, group, incidents, metrics,
     problem::{Document, Problem},
     stats, stream,
 };
@@ -40,8 +40,10 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(events::get))
         .routes(routes!(containers::list))
         .routes(routes!(containers::get))
+        .routes(routes!(metrics::of_container))
         .routes(routes!(incidents::list))
         .routes(routes!(incidents::get))
+        .routes(routes!(metrics::of_incident))
         .routes(routes!(stats::calibration))
         .routes(routes!(dead_letters::list))
         .route("/openapi.json", get(document))

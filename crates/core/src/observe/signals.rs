@@ -4,7 +4,8 @@
 use hemostat_schema::{Timestamp, container::Vitals};
 
 use super::{
-    baseline::Baselines, growth::Growth, kills::Kills, level::Level, pids::Pids, pressure::Pressure, storage::Storage,
+    baseline::Baselines, growth::Growth, kills::Kills, level::Level, pids::Pids, pressure::Pressure,
+    sampling::Sampling, storage::Storage,
 };
 use crate::policy::{ContainerPolicy, Sensitivity};
 
@@ -20,6 +21,7 @@ pub(super) struct Signals {
     pub(super) baselines: Baselines,
     pub(super) kills: Kills,
     pub(super) storage: Storage,
+    pub(super) sampling: Sampling,
 }
 
 impl Signals {

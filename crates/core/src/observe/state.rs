@@ -6,7 +6,7 @@ use hemostat_schema::{
     Event, IncidentId, Measurement, Observation, Timestamp,
     container::{Exit, ExitBy, Facts, Health, State as Life},
     observation::{Cleared, HealthChanged, Severity, Symptom},
-    sample,
+    sample::Sample,
 };
 use serde::{Deserialize, Serialize};
 
@@ -31,14 +31,9 @@ pub struct State {
     /// When Docker restarted the container by its restart policy.
     pub(super) restarts: Vec<Timestamp>,
     pub(super) last_exit: Option<Exit>,
-    /// When a sample of this run was last put on the log.
-    pub(super) sampled_at: Option<Timestamp>,
     /// When the health check of this run flipped between healthy and unhealthy.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) flips: Vec<Timestamp>,
-    /// The disk usage last put on the log.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) stored: Option<sample::Storage>,
     #[serde(skip)]
     pub(super) signals: Signals,
 }
@@ -117,6 +112,11 @@ impl State {
         self.facts.as_ref()
     }
 
+    /// Whether the log says that the last sample still holds.
+    pub fn is_sampled(&self) -> bool {
+        self.signals.sampling.unmeasured_since().is_some()
+    }
+
     /// The active symptoms.
     pub fn active_symptoms(&self) -> &BTreeMap<Symptom, ActiveSymptom> {
         &self.symptoms
@@ -135,9 +135,10 @@ impl State {
     /// Applies an observation or a sample as it stands on the log, with its time and incident.
     pub fn evolve(&mut self, at: Timestamp, incident: Option<&IncidentId>, event: &Event) {
         match (event.measurement(), event) {
-            (Some(Measurement::Container(_)), _) => self.sampled_at = Some(at),
-            (Some(Measurement::Storage(measured)), _) => self.stored = Some(measured.clone()),
+            (Some(Measurement::Container(vitals)), _) => self.signals.sampling.written(at, *vitals),
+            (Some(Measurement::Storage(measured)), _) => self.signals.storage.written(at, measured),
             (Some(Measurement::Disk(_)), _) => {}
+            (None, Event::Sample(Sample::Unmeasured(_))) => self.signals.sampling.end(),
             (None, Event::Observation(seen)) => self.observe(at, incident, seen),
             (None, Event::Diagnosis(_) | Event::Action(_) | Event::Alert(_) | Event::Sample(_)) => {}
         }
@@ -150,11 +151,14 @@ impl State {
         match seen {
             Observation::Started(_) => {
                 self.phase = None;
-                self.sampled_at = None;
                 self.flips.clear();
                 self.signals.begin_run();
             }
-            Observation::Exited(exited) => self.last_exit = Some(exited.exit),
+            Observation::Exited(exited) => {
+                self.last_exit = Some(exited.exit);
+                self.signals.sampling.end();
+            }
+            Observation::Paused(_) => self.signals.sampling.end(),
             Observation::Removed(_) => {
                 let incident = self.incident.take().filter(|_| self.is_sick());
                 *self = Self { incident, symptoms: std::mem::take(&mut self.symptoms), ..Self::default() };
@@ -174,7 +178,6 @@ impl State {
             }
             Observation::SymptomCleared(cleared) => self.clear(at, cleared.symptom, cleared.why),
             Observation::Seen(_)
-            | Observation::Paused(_)
             | Observation::Unpaused(_)
             | Observation::HealthChanged(_)
             | Observation::Sampled(_)

@@ -24,6 +24,8 @@ const MAX_MEASUREMENTS: usize = 12;
 const WINDOW: Span = Span::from_secs(3600);
 /// Growth is steady if the last measurements, this many, each exceed the one before; a single burst is not growth.
 const STEADY: usize = 3;
+/// An unchanged size is written to the log this often.
+const WRITE_EVERY: Span = Span::from_secs(3600);
 /// Sizes and hourly growth below this are ignored, in bytes.
 const MIN_BYTES: u64 = 1 << 20;
 
@@ -33,9 +35,22 @@ pub(super) struct Storage {
     sizes: VecDeque<(Timestamp, u64)>,
     disk: Option<Disk>,
     is_largest: bool,
+    /// The size last written to the log.
+    written: Option<(Timestamp, u64)>,
 }
 
 impl Storage {
+    /// Whether the measurement is written to the log: the first one, a notable change, and one an hour.
+    pub(super) fn is_due(&self, at: Timestamp, stored: &Measured) -> bool {
+        self.written
+            .is_none_or(|(last, size)| is_notable(size, total_size(stored)) || Span::between(last, at) >= WRITE_EVERY)
+    }
+
+    /// The measurement is on the log.
+    pub(super) fn written(&mut self, at: Timestamp, stored: &Measured) {
+        self.written = Some((at, total_size(stored)));
+    }
+
     /// Adds a measurement; `is_largest`: no other container of the host keeps more.
     pub(super) fn add(&mut self, at: Timestamp, stored: &Measured, disk: Option<Disk>, is_largest: bool) {
         self.sizes.retain(|(before, _)| Span::between(*before, at) <= WINDOW);
@@ -95,12 +110,12 @@ impl Storage {
 }
 
 /// Writable layer and volumes, in bytes.
-pub(super) fn total_size(stored: &Measured) -> u64 {
+fn total_size(stored: &Measured) -> u64 {
     stored.volumes.iter().fold(stored.writable.0, |sum, volume| sum.saturating_add(volume.size.0))
 }
 
 /// Whether a size differs enough from the one last recorded (`before`) to be recorded again.
-pub(super) fn is_notable(before: u64, now: u64) -> bool {
+fn is_notable(before: u64, now: u64) -> bool {
     let moved = before.abs_diff(now);
     // A twentieth counts only from 64 KiB on.
     moved >= MIN_BYTES || (moved >= MIN_BYTES / 16 && moved >= before / 20)

@@ -5,9 +5,9 @@
 //! until that is over.
 
 use hemostat_schema::{
-    Action, Diagnosis, Event, EventId, Family, IncidentId, Measurement, Observation, Recorded, Timestamp,
+    Action, Diagnosis, Event, EventId, Family, IncidentId, Observation, Recorded, Timestamp,
     action::Outcome,
-    container::{ExitBy, Facts, Health, State, Vitals},
+    container::{ExitBy, Facts, Health, State},
     diagnosis::{Reached, Verdict},
     observation::{Evidence, Severity, Symptom},
 };
@@ -30,8 +30,6 @@ pub struct Row {
     pub facts: Facts,
     /// Since when `facts.state` holds: when it was last started, paused or ended.
     pub since: Timestamp,
-    /// Its last resource use, and when that was measured.
-    pub vitals: Option<(Timestamp, Vitals)>,
     /// Its active symptoms.
     pub symptoms: Vec<ActiveSymptom>,
     /// Its open incident.
@@ -94,7 +92,6 @@ impl Row {
         Self {
             since: facts.exit.map_or(facts.started_at.unwrap_or(facts.created_at), |exit| exit.at),
             facts: facts.clone(),
-            vitals: None,
             symptoms: vec![],
             incident: None,
             diagnosis: None,
@@ -135,9 +132,6 @@ impl Row {
     }
 
     fn apply(&mut self, event: &Event, at: &Recorded) {
-        if let Some(Measurement::Container(vitals)) = event.measurement() {
-            self.vitals = Some((at.at, *vitals));
-        }
         match event {
             Event::Observation(observation) => self.observe(observation, at),
             Event::Diagnosis(Diagnosis::Reached(reached)) => {
@@ -286,12 +280,13 @@ impl Row {
 impl Projection for Containers {
     const NAME: &'static str = "containers";
     const VERSION: u16 = 1;
-    const READS: &'static [Family] = &Family::ALL;
+    const READS: &'static [Family] = &Family::WITHOUT_SAMPLES;
     type Row = Row;
 
     fn keys(event: &Recorded) -> Vec<String> {
         match (&event.subject.container, event.event()) {
-            (None, _) | (_, None | Some(Event::Alert(_))) => vec![],
+            (None, _) | (_, None | Some(Event::Alert(_) | Event::Sample(_))) => vec![],
+            (_, Some(event)) if event.measurement().is_some() => vec![],
             (Some(_), Some(_)) => vec![event.subject.to_string()],
         }
     }

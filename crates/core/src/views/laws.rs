@@ -12,10 +12,11 @@ use hemostat_schema::{
     container::{ExitBy, Health, Run},
     diagnosis,
     observation::{Cleared, Removed, Severity, Symptom, SymptomCleared},
+    sample,
 };
 use proptest::prelude::*;
 
-use super::{Breaker, Calibration, Containers, Cooldown, Dedup, Incidents, Timeline};
+use super::{Breaker, Calibration, Containers, Cooldown, Dedup, IncidentSamples, Incidents, Metrics, Timeline};
 use crate::{projection::Projection, testing};
 
 /// One event of each kind that a view reads.
@@ -47,6 +48,9 @@ fn samples() -> Vec<Event> {
         cleared(Symptom::Unhealthy, Cleared::Well).into(),
         cleared(Symptom::CpuHigh, Cleared::Stopped).into(),
         Removed { target: run.clone() }.into(),
+        sample::Container { vitals: testing::vitals(5.0, 5.0, 1), holds: Span::from_secs(60) }.into(),
+        sample::Container { vitals: testing::vitals(9.0, 5.0, 1), holds: Span::from_secs(7200) }.into(),
+        sample::Unmeasured { since: testing::at(9) }.into(),
         testing::reached(run.clone()).into(),
         diagnosis::Opined { opinion: opinion(&run), rules: testing::reached(run.clone()), agrees: true }.into(),
         diagnosis::Failed {
@@ -205,6 +209,8 @@ proptest! {
         obeys_the_laws::<Breaker>(&history, cut);
         obeys_the_laws::<Dedup>(&history, cut);
         obeys_the_laws::<Calibration>(&history, cut);
+        obeys_the_laws::<Metrics>(&history, cut);
+        obeys_the_laws::<IncidentSamples>(&history, cut);
     }
 
     #[test]

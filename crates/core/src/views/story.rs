@@ -4,7 +4,7 @@
 //! event does not compile until it has a line.
 
 use hemostat_schema::{
-    Action, Alert, Body, Diagnosis, Event, Measurement, Observation, Recorded,
+    Action, Alert, Body, Diagnosis, Event, Family, Measurement, Observation, Recorded, Sample,
     action::{Outcome, Proof},
     container::Health,
     diagnosis::{Method, Reached, Verdict},
@@ -22,6 +22,7 @@ pub fn line(event: &Recorded) -> String {
         Body::Known(Event::Diagnosis(diagnosis)) => diagnosed(who, diagnosis),
         Body::Known(Event::Action(action)) => acted(who, action),
         Body::Known(Event::Alert(alert)) => alerted(who, alert),
+        Body::Known(Event::Sample(Sample::Unmeasured(_))) => format!("{who} could not be measured any longer"),
         Body::Known(Event::Sample(_)) => format!("{who} was measured"),
         Body::Unknown { kind, version, .. } => {
             format!("{who}: {kind} (version {version}), which this HemoStat does not know")
@@ -31,7 +32,7 @@ pub fn line(event: &Recorded) -> String {
 
 /// Whether `event` is worth a line. Measurements are not: they are frequent, and each alone says little.
 pub fn is_notable(event: &Recorded) -> bool {
-    event.event().is_some() && event.measurement().is_none()
+    event.event().is_some_and(|event| event.family() != Family::Sample && event.measurement().is_none())
 }
 
 fn measured(who: &str, measurement: Measurement<'_>) -> String {

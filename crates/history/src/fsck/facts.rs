@@ -11,7 +11,7 @@ use hemostat_core::{
     fold::{decider_view, projection_group, shared_view},
     judge::Judge,
     remedy::Authorisation,
-    views::{Breaker, Calibration, Containers, Cooldown, Dedup, Incidents, Timeline},
+    views::{Breaker, Calibration, Containers, Cooldown, Dedup, IncidentSamples, Incidents, Metrics, Timeline},
 };
 use hemostat_diagnosis::Triage;
 use hemostat_log::RawEntry;
@@ -71,6 +71,8 @@ impl KnownNames {
         known.view::<Breaker>();
         known.view::<Dedup>();
         known.view::<Calibration>();
+        known.view::<Metrics>();
+        known.view::<IncidentSamples>();
         known
     }
 

@@ -181,7 +181,17 @@ impl<P: Projection> Refold for ViewRefold<P> {
     }
 
     fn compare(self: Box<Self>, report: &mut Report) {
-        self.stored.compare(&existing(self.rows), report);
+        let Self { mut stored, rows } = *self;
+        let (offset, view) = (stored.offset, stored.view.clone());
+        let is_kept = |key: &str, row: &P::Row| !fold::is_expired::<P>(key, row, offset);
+        if P::IS_EXPIRED.is_some() {
+            stored.rows.retain(|key, row| {
+                is_internal(key) || decode_row(&view, key, row).map_or(true, |row| is_kept(key, &row))
+            });
+        }
+        let mut rows = existing(rows);
+        rows.retain(|key, row| is_kept(key, row));
+        stored.compare(&rows, report);
     }
 }
 

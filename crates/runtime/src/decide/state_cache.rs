@@ -33,8 +33,8 @@ pub(super) struct StateCache<D: Decider> {
     panicked: HashMap<EventId, String>,
     /// The offset: the last event that was folded.
     offset: EventId,
-    /// The offset of the stored rows.
-    saved: Option<EventId>,
+    /// Whether the stored rows have an offset; without one they are worthless.
+    has_offset: bool,
 }
 
 impl<D: Decider> StateCache<D> {
@@ -49,7 +49,7 @@ impl<D: Decider> StateCache<D> {
             changed_hosts: BTreeSet::new(),
             panicked: HashMap::new(),
             offset: saved.unwrap_or(EventId::start(partition)),
-            saved,
+            has_offset: saved.is_some(),
         };
         if saved.is_none() {
             cache.fold_history(ctx).await?;
@@ -156,7 +156,9 @@ impl<D: Decider> StateCache<D> {
         self.offset
     }
 
-    /// The rows that differ from the stored ones, and the offset.
+    /// The rows that differ from the stored ones, with the offset. None if the events since changed nothing (samples of a
+    /// healthy container): whoever continues from the older offset has the same state, as their deliveries are
+    /// acknowledged.
     pub fn changes(&self) -> Result<Vec<RowChange>, WorkerError> {
         let mut changes = vec![];
         for subject in &self.changed {
@@ -167,18 +169,23 @@ impl<D: Decider> StateCache<D> {
             let row = self.hosts.get(host).map(encode).transpose()?;
             changes.push(RowChange { view: shared_view::<D>(), key: host.to_string(), row });
         }
-        if self.saved != Some(self.offset) {
+        if self.is_dirty() {
             let row = Some(encode(&self.offset)?);
             changes.push(RowChange { view: decider_view::<D>(), key: OFFSET.to_owned(), row });
         }
         Ok(changes)
     }
 
+    /// Whether the stored rows are another state than the one in memory.
+    fn is_dirty(&self) -> bool {
+        !self.changed.is_empty() || !self.changed_hosts.is_empty() || !self.has_offset
+    }
+
     /// The changes were committed.
     pub fn saved(&mut self) {
         self.changed.clear();
         self.changed_hosts.clear();
-        self.saved = Some(self.offset);
+        self.has_offset = true;
         if self.subjects.len() > CAPACITY {
             self.subjects.clear();
             self.hosts.clear();

@@ -69,7 +69,7 @@ pub struct Answer;
 impl Decider for Answer {
     const GROUP: &'static str = "answer";
     const VERSION: u16 = 1;
-    const READS: &'static [Family] = &[Family::Action];
+    const READS: &'static [Family] = &[Family::Action, Family::Sample];
     type State = u32;
     type Shared = u32;
     type Policy = u32;
@@ -101,7 +101,7 @@ impl Decider for Answer {
     }
 }
 
-/// Counts the events of each subject; `panic` panics.
+/// Counts the events of each subject that are not `silent`; `panic` panics.
 #[derive(Debug)]
 pub struct Count;
 
@@ -117,6 +117,6 @@ impl Projection for Count {
 
     fn evolve(row: Option<u32>, _: &str, event: &Recorded) -> Option<u32> {
         assert!(said(event).as_deref() != Some("panic"), "folding this panics");
-        Some(row.unwrap_or(0) + 1)
+        Some(row.unwrap_or(0) + u32::from(said(event).as_deref() != Some("silent")))
     }
 }

@@ -6,13 +6,16 @@ use hemostat_core::{
     Projection,
     remedy::breaker,
     views::{
-        Breaker, Calibration, Containers, Cooldown, Dedup, Incidents, Timeline, breaker::Row as BreakerRow,
-        calibration, cooldown::Why,
+        Breaker, Calibration, Containers, Cooldown, Dedup, Incidents, Metrics, Timeline,
+        breaker::Row as BreakerRow,
+        calibration,
+        cooldown::Why,
+        metrics::{self, Figure},
     },
 };
 use hemostat_history::{as_of, window::Point};
 use hemostat_runtime::{Context, read_model};
-use hemostat_schema::{IncidentId, Timestamp};
+use hemostat_schema::{IncidentId, Span, Timestamp};
 use serde::Serialize;
 
 use super::{
@@ -53,6 +56,8 @@ enum View {
     Dedup,
     /// Stated confidence of rules and models against verified outcomes.
     Calibration,
+    /// What each container used, as the mean of five minutes; the key is container@hour.
+    Metrics,
 }
 
 /// Prints the rows.
@@ -61,13 +66,14 @@ enum View {
 /// When there is no such row, or rows, log, archive or standard output fail.
 pub async fn run(ctx: &Context, options: Options) -> anyhow::Result<()> {
     match options.view {
-        View::Containers => show::<Containers, 5>(ctx, &options).await,
+        View::Containers => show::<Containers, 3>(ctx, &options).await,
         View::Incidents => show::<Incidents, 6>(ctx, &options).await,
         View::Timeline => show::<Timeline, 3>(ctx, &options).await,
         View::Cooldown => show::<Cooldown, 4>(ctx, &options).await,
         View::Breaker => show::<Breaker, 4>(ctx, &options).await,
         View::Dedup => show::<Dedup, 5>(ctx, &options).await,
         View::Calibration => show::<Calibration, 8>(ctx, &options).await,
+        View::Metrics => show::<Metrics, 5>(ctx, &options).await,
     }
 }
 
@@ -157,18 +163,28 @@ fn or_dash<T>(value: Option<T>, text: impl FnOnce(T) -> String) -> String {
     value.map_or_else(|| "-".to_owned(), text)
 }
 
-impl Lines<5> for Containers {
-    const COLUMNS: [&str; 5] = ["container", "cpu", "memory", "incident", "state"];
+impl Lines<3> for Containers {
+    const COLUMNS: [&str; 3] = ["container", "incident", "state"];
+
+    fn lines(key: &str, row: &Self::Row) -> Vec<[String; 3]> {
+        vec![[key.to_owned(), or_dash(row.incident.as_ref(), ToString::to_string), row.attention().to_string()]]
+    }
+}
+
+impl Lines<5> for Metrics {
+    const COLUMNS: [&str; 5] = ["about", "at", "measured", "cpu", "memory"];
 
     fn lines(key: &str, row: &Self::Row) -> Vec<[String; 5]> {
-        let vitals = row.vitals.as_ref().map(|(_, vitals)| vitals);
-        vec![[
-            key.to_owned(),
-            or_dash(vitals, |vitals| vitals.cpu.to_string()),
-            or_dash(vitals, |vitals| vitals.memory.to_string()),
-            or_dash(row.incident.as_ref(), ToString::to_string),
-            row.attention().to_string(),
-        ]]
+        let Some((subject, hour)) = metrics::parse_key(key) else { return vec![] };
+        let line = |(at, bucket): (Timestamp, metrics::Bucket)| {
+            let mean = |figure| {
+                let digest = bucket.figures.get(&figure);
+                or_dash(digest, |digest| format!("{}.{:02} %", digest.mean / 100, digest.mean % 100))
+            };
+            let measured = Span::from_millis(bucket.measured).to_string();
+            [subject.to_string(), second(at), measured, mean(Figure::Cpu), mean(Figure::Memory)]
+        };
+        row.buckets(hour, Timestamp::now()).into_iter().map(line).collect()
     }
 }
 

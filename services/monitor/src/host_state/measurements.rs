@@ -1,7 +1,7 @@
 //! Applies samples and disk measurements.
 
 use hemostat_core::observe::{
-    ObservationInput,
+    ObservationInput, State,
     vitals::{RawSample, vitals},
 };
 use hemostat_docker::DiskUsage;
@@ -13,13 +13,38 @@ use hemostat_schema::{
 };
 
 use super::{HostState, TrackedContainer};
+use crate::cgroup::RunningContainer;
 
 /// How many containers' disk usage is applied in one step, so that events are not delayed.
 const USAGE_STEP: usize = 256;
 /// Samples kept per container.
 const MAX_SAMPLES: usize = 12;
 
+/// A container that was measured in none of so many sweeps is not measured any longer.
+const MISSED_SWEEPS: u64 = 5;
+
 impl HostState {
+    /// A sweep begins; returns the containers to be sampled. For those that the last sweeps could not measure, the log is
+    /// told that their last sample does not hold any longer.
+    pub fn begin_sweep(&mut self, now: Timestamp) -> Vec<RunningContainer> {
+        self.sweep += 1;
+        let missed = self.sweep.saturating_sub(MISSED_SWEEPS);
+        self.unmeasured(|tracked| tracked.measured_in < missed, now);
+        self.running()
+    }
+
+    /// Those containers for which `is_missing` holds cannot be measured.
+    pub(super) fn unmeasured(&mut self, is_missing: impl Fn(&TrackedContainer) -> bool, now: Timestamp) {
+        let is_missing = |state: &State| {
+            let tracked = state.facts().and_then(|facts| self.tracked.get(&facts.id));
+            state.is_sampled() && tracked.is_some_and(|tracked| is_missing(tracked))
+        };
+        let missing = self.states.iter().filter(|(_, state)| is_missing(state)).map(|(name, _)| name.clone());
+        for name in missing.collect::<Vec<_>>() {
+            self.observe(&name, ObservationInput::Unmeasured, now);
+        }
+    }
+
     /// Applies the counters of a container; returns its vitals, which need two samples.
     pub fn apply_sample(&mut self, id: &ContainerId, sample: RawSample) -> Option<(ContainerName, Vitals)> {
         let name = self.tracked.get(id)?.name.clone()?;
@@ -28,6 +53,7 @@ impl HostState {
         let tracked = self.tracked.get_mut(id)?;
         let vitals = vitals(&sample, tracked.last_sample.as_ref(), &limits);
         tracked.last_sample = Some(sample);
+        tracked.measured_in = self.sweep;
         let vitals = vitals?;
         if tracked.samples.len() == MAX_SAMPLES {
             tracked.samples.pop_front();

@@ -2,7 +2,11 @@
 
 use hemostat_core::{
     Policy, policy,
-    views::{breaker, containers, cooldown, timeline},
+    views::{
+        breaker, containers, cooldown,
+        metrics::{Figure, Reading},
+        timeline,
+    },
 };
 use hemostat_schema::{Span, Subject, container::RestartPolicy};
 use jiff::Timestamp;
@@ -11,6 +15,7 @@ use utoipa::ToSchema;
 
 use super::{
     enums::{ContainerState, ExitBy, Health, Mode, Remedy, Severity, Symptom},
+    metrics::{instant, shown},
     treatment::{Action, Attention, Breaker, Cooldown, Diagnosis},
 };
 
@@ -55,7 +60,7 @@ pub struct Container {
     pub compose: Option<String>,
     /// The Swarm service that schedules it.
     pub swarm: Option<String>,
-    /// Its last measured resource usage.
+    /// Its last measured resource usage; null unless it runs and is measured.
     pub vitals: Option<Vitals>,
     /// Its active symptoms.
     pub symptoms: Vec<ActiveSymptom>,
@@ -105,6 +110,8 @@ pub struct Exit {
 pub struct Vitals {
     /// When.
     at: Timestamp,
+    /// If nothing changes, it is measured again until then.
+    holds_until: Timestamp,
     /// CPU, in percent of its limit or of the host.
     #[schema(minimum = 0, maximum = 100)]
     cpu_percent: f64,
@@ -184,7 +191,7 @@ pub struct TimelineEntry {
 
 impl Container {
     /// From the read model's row of `subject`.
-    pub fn new(subject: &Subject, row: &containers::Row, policy: &Policy) -> Self {
+    pub fn new(subject: &Subject, row: &containers::Row, held: Option<&Reading>, policy: &Policy) -> Self {
         let facts = &row.facts;
         Self {
             key: subject.to_string(),
@@ -201,14 +208,7 @@ impl Container {
             restarts: facts.restarts,
             compose: facts.compose.as_ref().map(|of| format!("{}/{}", of.project, of.service)),
             swarm: facts.swarm.as_ref().map(|of| of.service.clone()),
-            vitals: row.vitals.map(|(at, vitals)| Vitals {
-                at,
-                cpu_percent: vitals.cpu.get(),
-                memory_percent: vitals.memory.get(),
-                memory_bytes: vitals.memory_used.0,
-                memory_limit_bytes: vitals.memory_limit.0,
-                pids: vitals.pids,
-            }),
+            vitals: held.map(Vitals::from),
             symptoms: row
                 .symptoms
                 .iter()
@@ -231,6 +231,22 @@ impl Container {
                 starts: row.counters.starts,
             },
             removed: row.removed,
+        }
+    }
+}
+
+impl From<&Reading> for Vitals {
+    fn from(Reading { at, until, figures }: &Reading) -> Self {
+        let figure = |figure| figures.get(&figure).copied().unwrap_or_default();
+        let share = |of| shown(of, figure(of));
+        Self {
+            at: instant(*at),
+            holds_until: instant(*until),
+            cpu_percent: share(Figure::Cpu),
+            memory_percent: share(Figure::Memory),
+            memory_bytes: figure(Figure::MemoryBytes),
+            memory_limit_bytes: figure(Figure::MemoryLimit),
+            pids: figure(Figure::Pids),
         }
     }
 }

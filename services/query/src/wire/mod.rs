@@ -7,6 +7,7 @@ pub mod dead_letter;
 pub mod enums;
 pub mod events;
 pub mod incident;
+pub mod metrics;
 pub mod treatment;
 
 pub use calibration::Calibration;
@@ -15,3 +16,4 @@ pub use dead_letter::{DeadLetter, DeadLetters, Redriven};
 pub use events::Events;
 pub use hemostat_history::EventJson as Event;
 pub use incident::{Incident, IncidentDetail, Incidents};
+pub use metrics::{ContainerMetrics, IncidentSample, IncidentSamples, MetricsBucket};

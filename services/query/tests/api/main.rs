@@ -4,6 +4,7 @@
 mod as_of;
 mod broken;
 mod dead_letters;
+mod metrics;
 mod openapi;
 mod paging;
 mod problems;

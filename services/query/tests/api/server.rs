@@ -12,7 +12,7 @@ use std::{
 
 use hemostat_core::{
     Policy, Projection, testing,
-    views::{Breaker, Calibration, Containers, Cooldown, Dedup, Incidents, Timeline},
+    views::{Breaker, Calibration, Containers, Cooldown, Dedup, IncidentSamples, Incidents, Metrics, Timeline},
 };
 use hemostat_log::{Commit, Log, MemoryLog};
 use hemostat_runtime::{Context, LeasedWorker, ProjectWorker, Step};
@@ -203,6 +203,8 @@ pub async fn fold_all(log: &Arc<MemoryLog>) {
         fold::<Breaker>(&ctx, partition).await;
         fold::<Dedup>(&ctx, partition).await;
         fold::<Calibration>(&ctx, partition).await;
+        fold::<Metrics>(&ctx, partition).await;
+        fold::<IncidentSamples>(&ctx, partition).await;
     }
 }
 

@@ -19,7 +19,7 @@ fn watched(
         let emitted = observed.when(second, ObservationInput::Sample(sample(second)));
         emitted.into_iter().map(move |emitted| (second, emitted))
     });
-    emitted.filter(|(_, emitted)| emitted != "sampled").collect()
+    emitted.filter(|(_, emitted)| emitted != "container").collect()
 }
 
 fn evidence(observed: &ObservedContainer, symptom: Symptom) -> Evidence {
@@ -155,7 +155,7 @@ fn an_unusual_symptom_belongs_to_no_incident() {
     assert_eq!(emitted, [at_second(635, "raised cpu unusual Low")]);
     assert!(!observed.state.is_sick());
     let raised = observed.log.last().expect("it was emitted");
-    assert_eq!((raised.event.name(), &raised.incident), ("sampled", &None));
+    assert_eq!((raised.event.name(), &raised.incident), ("container", &None));
     assert_eq!(observed.state.incident(), None);
     let emitted = watched(&mut observed, 905..=960, |_| vitals(6.0, 10.0));
     assert_eq!(emitted, [at_second(915, "cleared cpu unusual Well")]);
@@ -224,14 +224,14 @@ fn kept(mib: u64, left: u64, largest: bool) -> ObservationInput {
 #[test]
 fn disk_usage_is_recorded_when_it_has_changed_and_when_it_fills_the_disk() {
     let mut observed = ObservedContainer::given(facts());
-    assert_eq!(observed.when(0, kept(10, 500, true)), ["stored"]);
+    assert_eq!(observed.when(0, kept(10, 500, true)), ["storage"]);
     assert_eq!(observed.when(300, kept(10, 500, true)), [""; 0]);
-    assert_eq!(observed.when(600, kept(12, 500, true)), ["stored"]);
+    assert_eq!(observed.when(600, kept(12, 500, true)), ["storage"]);
     assert_eq!(observed.when(900, kept(12, 80, false)), [""; 0]);
-    assert_eq!(observed.when(1200, kept(12, 80, true)), ["stored", "raised disk filling High"]);
-    assert_eq!(observed.when(1500, kept(12, 30, true)), ["stored", "worsened disk filling"]);
+    assert_eq!(observed.when(1200, kept(12, 80, true)), ["storage", "raised disk filling High"]);
+    assert_eq!(observed.when(1500, kept(12, 30, true)), ["storage", "worsened disk filling"]);
     assert_eq!(observed.when(1800, kept(12, 120, true)), [""; 0]);
-    assert_eq!(observed.when(2100, kept(12, 300, true)), ["stored", "cleared disk filling Well"]);
+    assert_eq!(observed.when(2100, kept(12, 300, true)), ["storage", "cleared disk filling Well"]);
     assert_eq!(observed.deadline(), None);
 }
 

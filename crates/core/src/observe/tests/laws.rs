@@ -20,6 +20,7 @@ enum Step {
     Unpause,
     Health(Health),
     Sample(f64, f64),
+    Unmeasured,
     Strain(f64, u64),
     OutOfMemory,
     Stored(u64, u64, bool),
@@ -50,6 +51,7 @@ fn steps() -> impl Strategy<Value = Vec<(i64, Step)>> {
         4 => (prop_oneof![Just(5.0), Just(23.0), Just(60.0)], prop_oneof![Just(5), Just(92), Just(99)])
             .prop_map(|(throttled, pids)| Step::Strain(throttled, pids)),
         1 => Just(Step::OutOfMemory),
+        1 => Just(Step::Unmeasured),
         2 => (prop_oneof![Just(0), Just(50), Just(700)], prop_oneof![Just(40), Just(90), Just(600)], any::<bool>())
             .prop_map(|(kept, left, largest)| Step::Stored(kept, left, largest)),
         4 => Just(Step::Tick),
@@ -88,6 +90,7 @@ fn play(steps: Vec<(i64, Step)>, mut each: impl FnMut(&ObservedContainer, i64, &
                 ObservationInput::Sample(Vitals { pids, pids_limit: Some(100), strain, ..vitals(10.0, 10.0) })
             }
             (Step::OutOfMemory, _) => ObservationInput::OutOfMemory,
+            (Step::Unmeasured, _) => ObservationInput::Unmeasured,
             (Step::Stored(kept, left, largest), Some(target)) => ObservationInput::Stored {
                 stored: Storage { target, writable: ByteCount(kept << 20), volumes: vec![] },
                 disk: Some(Disk { path: "/".into(), size: ByteCount(1000 << 20), available: ByteCount(left << 20) }),

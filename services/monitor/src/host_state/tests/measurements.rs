@@ -4,11 +4,9 @@ use hemostat_core::observe::vitals::Pressure;
 
 use super::*;
 
-#[test]
-fn the_last_samples_are_kept_across_runs() {
-    let mut fixture = Fixture::with_running_container();
-    let (id, name): (ContainerId, ContainerName) = (ID.parse().unwrap(), "api-1".parse().unwrap());
-    let sample = |n: i64| RawSample {
+/// The counters at second `5 * n` of a run.
+fn sample(n: i64) -> RawSample {
+    RawSample {
         at: at(n * 5000),
         cpu_total_ns: u64::try_from(n).unwrap() * 1_000_000,
         system_cpu_ns: None,
@@ -26,7 +24,58 @@ fn the_last_samples_are_kept_across_runs() {
         pids_limit: None,
         throttling: None,
         pressure: Pressure::default(),
+    }
+}
+
+#[test]
+fn a_container_that_cannot_be_measured_is_reported_once_and_the_next_measurement_is_written() {
+    let mut fixture = Fixture::with_running_container();
+    let id: ContainerId = ID.parse().unwrap();
+    let names = |fixture: &mut Fixture| {
+        fixture.collect();
+        std::mem::take(&mut fixture.samples).iter().map(Sample::name).collect::<Vec<_>>()
     };
+    let mut n = 0;
+    let mut measure = |fixture: &mut Fixture| {
+        fixture.state.begin_sweep(at(n * 5000));
+        fixture.state.apply_sample(&id, sample(n));
+        n += 1;
+    };
+    // Vitals need two samples.
+    measure(&mut fixture);
+    measure(&mut fixture);
+    assert_eq!(names(&mut fixture), ["container"]);
+    measure(&mut fixture);
+    assert_eq!(names(&mut fixture), [""; 0], "nothing changed");
+    for _ in 0..10 {
+        assert_eq!(fixture.state.begin_sweep(at(60_000)).len(), 1, "it is still tried");
+    }
+    fixture.collect();
+    let [Sample::Unmeasured(unmeasured)] = fixture.samples.as_slice() else { panic!("{:?}", fixture.samples) };
+    assert_eq!(unmeasured.since, at(10_000));
+    assert_eq!(names(&mut fixture), ["unmeasured"]);
+    measure(&mut fixture);
+    assert_eq!(names(&mut fixture), ["container"]);
+
+    // An engine that is lost is reported at once.
+    fixture.state.engine_lost("connection refused", at(60_000));
+    assert_eq!(names(&mut fixture), ["unmeasured"]);
+}
+
+#[test]
+fn a_sample_changes_no_row_of_the_checkpoint() {
+    let mut fixture = Fixture::with_running_container();
+    for n in 0..3 {
+        fixture.state.apply_sample(&ID.parse().unwrap(), sample(n));
+    }
+    let changes = fixture.state.take_changes();
+    assert_eq!((changes.events.len(), changes.rows.len()), (1, 0));
+}
+
+#[test]
+fn the_last_samples_are_kept_across_runs() {
+    let mut fixture = Fixture::with_running_container();
+    let (id, name): (ContainerId, ContainerName) = (ID.parse().unwrap(), "api-1".parse().unwrap());
     let used = |fixture: &Fixture| -> Vec<u64> {
         fixture.state.samples(&name).iter().map(|sample| sample.vitals.memory_used.0).collect()
     };
