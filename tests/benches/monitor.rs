@@ -7,6 +7,9 @@
 //! | `…_cpu`, `…_rss` | HemoStat as a whole (`hemostat up`, every role, counters every 5 s) at rest | – |
 //! | `…_per_container`, `…_dockerd_per_container` | CPU time of HemoStat, and of dockerd and containerd, per container and minute | – |
 //! | `docker_stats_*`, `one_by_one_*` | the same for `docker stats --no-stream`, and for sequential stats requests with `stream=false`, like a simple poller | – |
+//! | `idle_written` | bytes that the append-only file grows in a day with 20 idle containers | 20 MB |
+//! | `idle_written_events` | the same, of the events alone | – |
+//! | `idle_commits`, `idle_events` | commits and events per minute with 20 idle containers | – |
 //! | `death_to_log`, `flip_to_log` | from Docker's time of an exit or a health change to its observation on the log | – |
 //! | `deaths_at_once_to_log` | the same for half of the containers, killed as fast as possible, while Docker cleans up | – |
 //!
@@ -30,6 +33,7 @@ use hemostat_patient::{
     illness::{Crash, Unhealthy},
     stage::{Patient, PatientSpec, docker_host},
 };
+use hemostat_schema::Family;
 use hemostat_tests::{
     BenchResults, Hemostat, TestDeployment,
     instants::{appended_at, instant},
@@ -48,6 +52,11 @@ const CONTAINERS: usize = 100;
 const REST: Duration = Duration::from_secs(60);
 /// Pause before a measurement.
 const SETTLE: Duration = Duration::from_secs(10);
+/// The containers of `idle_written`, and for how long it is measured: a sample that does not change is written every five
+/// minutes.
+const IDLE: usize = 20;
+const IDLE_REST: Duration = Duration::from_secs(300);
+const IDLE_SETTLE: Duration = Duration::from_secs(60);
 const INTERVAL: &str = "5s";
 const SWEEPS_PER_MINUTE: f64 = 12.0;
 const STEP_TIMEOUT: Duration = Duration::from_secs(120);
@@ -70,6 +79,7 @@ async fn main() -> anyhow::Result<()> {
         Err(_) => CONTAINERS,
     };
     let mut results = BenchResults::of("monitor");
+    written(&mut results).await?;
     real(&mut results, size).await?;
     results.publish();
     Ok(())
@@ -123,6 +133,48 @@ async fn real(results: &mut BenchResults, size: usize) -> anyhow::Result<()> {
         let deaths = delays(&hemostat, "observation.exited", dying.len()).await;
         results.percentiles(&format!("real_{size}_{name}_to_log"), deaths, "ms");
     }
+    Ok(())
+}
+
+/// What is written while nothing happens, with the intervals that HemoStat has by default.
+async fn written(results: &mut BenchResults) -> anyhow::Result<()> {
+    let mut deployment = TestDeployment::new("written").await;
+    deployment.set("monitor.interval", INTERVAL);
+    deployment.set("runtime.lease_ttl", "10s");
+    let _idle: Vec<Patient> = stream::iter(0..IDLE)
+        .map(|n| start(&deployment, format!("i{n:05}"), None))
+        .buffer_unordered(STARTS)
+        .collect()
+        .await;
+    let hemostat = deployment.up().await;
+    all_sampled(&hemostat, "cgroup", IDLE).await;
+    // Everything that is written once is written, and the first measurement of the disks too.
+    sleep(IDLE_SETTLE).await;
+    let now = || -> anyhow::Result<[f64; 4]> {
+        let info = |section: &str, name: &str| {
+            let text = deployment.redis_cli(&["INFO", section])?;
+            let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+            Ok::<_, anyhow::Error>(value.with_context(|| format!("no {name}"))?.trim().to_owned())
+        };
+        let calls = info("commandstats", "cmdstat_fcall")?;
+        let calls = calls.split(',').find_map(|part| part.strip_prefix("calls=")).context("no calls")?.parse()?;
+        let [mut bytes, mut events] = [0.0; 2];
+        for family in Family::ALL {
+            let key = format!("hemostat:{{0}}:{}", family.stream());
+            bytes += count(deployment.redis_cli(&["XRANGE", &key, "-", "+"])?.len());
+            events += deployment.redis_cli(&["XLEN", &key])?.trim().parse::<f64>()?;
+        }
+        Ok([info("persistence", "aof_current_size")?.parse()?, bytes, calls, events])
+    };
+    let (before, began) = (now()?, Instant::now());
+    sleep(IDLE_REST).await;
+    let (after, seconds) = (now()?, began.elapsed().as_secs_f64());
+    let per_second = |n: usize| (after[n] - before[n]) / seconds;
+    let per_day = |n: usize| per_second(n) * 86_400.0 / 1e6;
+    results.add("idle_written", per_day(0), "MB/day", Some(20.0));
+    results.add("idle_written_events", per_day(1), "MB/day", None);
+    results.add("idle_commits", per_second(2) * 60.0, "/min", None);
+    results.add("idle_events", per_second(3) * 60.0, "/min", None);
     Ok(())
 }
 
