@@ -126,14 +126,17 @@ impl<W: Worker> LeasedWorker<W> {
     }
 
     /// Requests a handoff if work waits for a host that this process does not serve, and releases the lease to the member
-    /// that serves it. Returns whether there is such a member.
+    /// that serves it as soon as that interrupts nothing. Returns whether it released the lease.
     async fn request_handoff(&mut self) -> Result<bool, Error> {
         let Some(host) = self.worker.unserved_host_with_work() else { return Ok(false) };
         if self.handoff_requested_at.is_some_and(|at| at.elapsed() < self.ctx.lease_ttl / 10) {
             return Ok(false);
         }
         self.handoff_requested_at = Some(Instant::now());
-        match self.membership.request_handoff(&host).await? {
+        let successor = self.membership.request_handoff(&host).await?;
+        let is_ready = self.worker.prepare_handoff(successor.is_some());
+        match successor {
+            Some(_) if !is_ready => Ok(false),
             Some(successor) => {
                 info!(
                     "{}: there is work on {host}, which this process does not serve; handing over to {successor}",

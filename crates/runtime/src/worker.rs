@@ -43,10 +43,14 @@ pub trait Worker: Send + 'static {
         false
     }
     /// Whether a reassignment of the partition must wait, because the next member may not be able to do the work in
-    /// flight. It would hand that work back, and interrupt it again and again. Only for balance: a requested handoff
-    /// does not wait.
+    /// flight. It would hand that work back, and interrupt it again and again.
     fn defers_rebalance(&self) -> bool {
         false
+    }
+    /// A handoff is requested, or (`false`) no longer. Until then it starts nothing new. Returns whether nothing runs any
+    /// more that a handoff would interrupt.
+    fn prepare_handoff(&mut self, _requested: bool) -> bool {
+        true
     }
     /// Finishes its work in flight before the lease is released.
     async fn drain(&mut self) {}

@@ -410,6 +410,43 @@ async fn a_rebalance_does_not_interrupt_an_effect_on_a_host() {
     assert_eq!(rebalanced, [false, true]);
 }
 
+/// Else it is interrupted, delivered again after the handoff, and begun again.
+#[tokio::test(start_paused = true)]
+async fn a_requested_handoff_waits_for_what_runs_and_nothing_new_is_started_before_it() {
+    let (log, _, ctx) = bed();
+    // Longer than the handoff waits for idleness, and the time to drain after that.
+    let takes = 2 * ctx.lease_ttl + Duration::from_secs(15);
+    let web = Arc::new(HostBound { hosts: vec!["web".parse().unwrap()], takes, done: Mutex::default() });
+    let db = HostBound::of(&["db"]);
+    let contexts = [other(&ctx, "p"), other(&ctx, "q")];
+    put(&*log, vec![on("web", "1")]).await;
+    let mut running = vec![tokio::spawn(web.worker(&contexts[0]).run())];
+    let until = async |is: &dyn Fn() -> bool| {
+        let deadline = Instant::now() + Duration::from_secs(600);
+        while !is() {
+            assert!(Instant::now() < deadline, "{:?} {:?} {:?}", web.done(), db.done(), story(&*log).await);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    until(&|| !web.done().is_empty()).await;
+    running.push(tokio::spawn(db.worker(&contexts[1]).run()));
+    put(&*log, vec![on("db", "2")]).await;
+    // There is always more work on the other host.
+    tokio::time::sleep(2 * ctx.lease_ttl).await;
+    put(&*log, vec![NewEvent { subject: "web/b".parse().unwrap(), ..paused("b", "3") }]).await;
+    until(&|| !db.done().is_empty()).await;
+    assert_eq!((web.done(), db.done()), (vec!["1".to_owned()], vec!["2".to_owned()]));
+    until(&|| web.done().len() > 1).await;
+    tokio::time::sleep(2 * takes).await;
+    assert_eq!((web.done(), story(&*log).await.len()), (vec!["1".to_owned(), "3".to_owned()], 6));
+    for ctx in &contexts {
+        ctx.shutdown.cancel();
+    }
+    for process in running {
+        process.await.unwrap().unwrap();
+    }
+}
+
 #[tokio::test]
 async fn a_process_that_joins_later_executes_what_waits_for_its_host() {
     let (log, _, ctx) = bed();

@@ -10,7 +10,7 @@ use std::{
 use async_trait::async_trait;
 use hemostat_core::fold::caught;
 use hemostat_log::{Commit, Delivery, Entry, Inbox, NewDeadLetter};
-use hemostat_schema::{EventId, Family, HostName, Partition, Recorded, Subject, Timestamp};
+use hemostat_schema::{EventId, Family, HostName, Partition, Recorded, Span, Subject, Timestamp};
 use tokio::{
     sync::{Semaphore, watch},
     task::JoinSet,
@@ -72,6 +72,8 @@ pub struct EffectWorker<E> {
     /// The queue of each subject with a running effect: the events that come after it.
     queues: HashMap<Subject, VecDeque<Job>>,
     in_flight: BTreeSet<EventId>,
+    /// While a handoff is requested: what would have been started.
+    held: Option<Vec<Job>>,
     /// Events that wait for a later attempt.
     retries: Retries,
     /// Events for hosts that this process does not serve, and until when they wait for one that does.
@@ -99,6 +101,7 @@ impl<E: Effect> EffectWorker<E> {
             inbox: None,
             queues: HashMap::new(),
             in_flight: BTreeSet::new(),
+            held: None,
             retries: Retries::default(),
             delegated: BTreeMap::new(),
             delegated_since: None,
@@ -151,7 +154,7 @@ impl<E: Effect> EffectWorker<E> {
 
     /// How many more events may be in flight.
     fn room(&self) -> usize {
-        MAX_IN_FLIGHT.saturating_sub(self.in_flight.len())
+        if self.held.is_some() { 0 } else { MAX_IN_FLIGHT.saturating_sub(self.in_flight.len()) }
     }
 
     /// Whether the event is in flight here, or left to another process.
@@ -211,11 +214,16 @@ impl<E: Effect> EffectWorker<E> {
         }
         if self.delegated.is_empty() {
             self.delegated_since = None;
+            self.prepare_handoff(false);
         }
         due.len()
     }
 
-    fn start(&mut self, Job { event, origin }: Job) {
+    fn start(&mut self, job: Job) {
+        if let Some(held) = &mut self.held {
+            return held.push(job);
+        }
+        let Job { event, origin } = job;
         let Some(lease) = self.lease.clone() else { return };
         let span = info_span!("effect", group = self.effect.group(), subject = %event.subject, cause = %event.id);
         let behind = match &origin {
@@ -264,12 +272,12 @@ impl<E: Effect> Worker for EffectWorker<E> {
         self.hosts.clone()
     }
 
-    /// The host of the first delegated event. What is in flight is finished first, unless that takes longer than the
-    /// lease's time to live.
+    /// The host of the first delegated event. What is in flight is finished first; if that takes longer than the lease's
+    /// time to live, only what already runs.
     fn unserved_host_with_work(&self) -> Option<HostName> {
         self.hosts.as_ref()?;
         let (_, job) = self.delegated.values().next()?;
-        let waits_long = self.delegated_since.is_some_and(|since| since.elapsed() > self.ctx.lease_ttl);
+        let waits_long = self.delegated_since.is_some_and(|since| since.elapsed() >= self.ctx.lease_ttl);
         (self.in_flight.is_empty() || waits_long).then(|| job.event.subject.host.clone())
     }
 
@@ -280,6 +288,7 @@ impl<E: Effect> Worker for EffectWorker<E> {
             self.running.detach_all();
             self.queues.clear();
             self.in_flight.clear();
+            self.held = None;
             self.delegated.clear();
             self.delegated_since = None;
         }
@@ -306,7 +315,10 @@ impl<E: Effect> Worker for EffectWorker<E> {
         }
         handled += self.enqueue_overdue() + self.read().await?;
         let retries = self.retries.heads().filter(|retry| !self.is_taken(retry.event)).map(|retry| retry.due);
-        let until = self.delegated.values().map(|(until, _)| *until).chain(retries).min();
+        // Until then what is in flight may end before the handoff of a delegated event is requested.
+        let handoff = (!self.delegated.is_empty() && !self.in_flight.is_empty())
+            .then(|| Span::from(self.ctx.lease_ttl).after(self.ctx.clock.now()));
+        let until = self.delegated.values().map(|(until, _)| *until).chain(retries).chain(handoff).min();
         if handled == 0 { Ok(Step::Idle { until }) } else { Ok(Step::Worked { handled, appended }) }
     }
 
@@ -330,7 +342,17 @@ impl<E: Effect> Worker for EffectWorker<E> {
     }
 
     fn defers_rebalance(&self) -> bool {
-        self.hosts.is_some() && !self.in_flight.is_empty()
+        let is_idle = if self.held.is_some() { self.running.is_empty() } else { self.in_flight.is_empty() };
+        self.hosts.is_some() && !is_idle
+    }
+
+    fn prepare_handoff(&mut self, requested: bool) -> bool {
+        if requested {
+            self.held.get_or_insert_default();
+        } else {
+            self.held.take().into_iter().flatten().for_each(|job| self.start(job));
+        }
+        self.running.is_empty()
     }
 
     async fn drain(&mut self) {

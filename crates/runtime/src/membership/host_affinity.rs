@@ -1,8 +1,8 @@
 //! Host affinity: routes a partition's work to a process that serves the host, which means that the process can reach the
 //! host's Docker engine.
 //!
-//! The lease holder may find work on a host that it does not serve. It publishes a handoff request for the host and
-//! releases the lease. The partition is then assigned to a member that serves the first requested host. That member
+//! The lease holder may find work on a host that it does not serve. It publishes a handoff request for the host, starts
+//! nothing new, and releases the lease when what runs has ended. The partition is then assigned to a member that serves the first requested host. That member
 //! acquires the lease, deletes the requests that it serves, and does the work. From the deletion on all members are
 //! candidates again; the lease is handed back only when no effect is in flight. Members and requests are entries of the
 //! same membership list and expire in the same way:
