@@ -21,9 +21,10 @@ use hemostat_runtime::retry::Backoff;
 
 const PROGRAM: &str = "redis-server";
 
-/// Settings of the server's allocator (jemalloc): no cache per thread and one arena, as one thread does all the work, and
-/// what is freed goes back to the kernel at once. With twenty idle containers the server holds 0.5 MB less by it.
-const MALLOC_CONF: &str = "narenas:1,tcache:false,dirty_decay_ms:0,muzzy_decay_ms:0";
+/// Settings of the server's allocator (jemalloc): one arena, as one thread does all the work; no cache of larger pieces; and
+/// what is freed goes back to the kernel after a second. With twenty idle containers the server holds 0.4 MB less by it. It
+/// costs no time that can be measured, unlike no cache at all.
+const MALLOC_CONF: &str = "narenas:1,lg_tcache_max:11,dirty_decay_ms:1000,muzzy_decay_ms:0";
 
 /// How long a new server may take until it listens. Loading its data after that has no limit.
 const LISTEN_TIMEOUT: Duration = Duration::from_secs(10);
