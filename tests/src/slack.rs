@@ -64,6 +64,11 @@ impl FakeSlack {
         self.state.lock().unwrap().script.extend(script);
     }
 
+    /// Responds by default from now on.
+    pub fn recover(&self) {
+        self.state.lock().unwrap().script.clear();
+    }
+
     /// The webhook's address.
     pub fn url(&self) -> &str {
         &self.url

@@ -87,7 +87,9 @@ impl DeliverAlerts {
         if last.is_none_or(|last| last.elapsed() >= LOG_INTERVAL) {
             *last = Some(Instant::now());
             let name = self.channel.name();
-            warn!("could not deliver an alert to {name}: {error}; retrying at {next:.0}, until {give_up:.0} at most");
+            warn!(
+                "could not deliver an alert to the channel {name}: {error}; retrying at {next:.0}, until {give_up:.0} at most"
+            );
         }
     }
 }
@@ -139,7 +141,7 @@ impl Effect for DeliverAlerts {
         let (error, retry_at) = match sent {
             Ok(_) => {
                 if attempts > 1 {
-                    info!("delivered the alert to {channel} at attempt {attempts}, after {took}");
+                    info!("delivered the alert to the channel {channel} at attempt {attempts}, after {took}");
                 }
                 return Ok(vec![self.outcome(event, now, Delivered { alert, channel, attempts, took })]);
             }
@@ -157,7 +159,10 @@ impl Effect for DeliverAlerts {
                 Err(Fault::RetryAt(at, anyhow!("{channel}: {error}")))
             }
             None => {
-                error!("an alert about {} did not reach {channel} in {attempts} attempts: {error}", event.subject);
+                error!(
+                    "an alert about {} did not reach the channel {channel} in {attempts} attempts: {error}",
+                    event.subject
+                );
                 Ok(vec![self.outcome(event, now, Undelivered { alert, channel, attempts, error })])
             }
         }

@@ -47,8 +47,11 @@ impl Webhook {
         request: impl FnOnce(RequestBuilder) -> RequestBuilder,
     ) -> Result<Receipt, SendError> {
         let answer = request(self.http.post(self.url.current().expose_secret())).send().await;
-        let mut answer =
-            answer.map_err(|error| SendError::Transient { error: self.describe(error), retry_after: None })?;
+        let mut answer = answer.map_err(|error| match error.is_builder() {
+            // As with a header that HTTP does not allow.
+            true => SendError::Permanent("the request cannot be made".to_owned()),
+            false => SendError::Transient { error: self.describe(error), retry_after: None },
+        })?;
         let status = answer.status();
         if status.is_success() {
             return Ok(Receipt);

@@ -271,3 +271,14 @@ fn an_unusual_symptom_raises_no_alert_and_keeps_none_open() {
     };
     assert_eq!(resolved.name(), "resolved");
 }
+
+#[test]
+fn the_group_of_a_channel_says_which_channel_it_is() {
+    for (channel, group) in [("slack", "deliver"), ("ops", "deliver:ops"), ("deliver", "deliver:deliver")] {
+        assert_eq!(delivery_group(channel), group);
+        assert_eq!(channel_of_group(group), Some(channel));
+    }
+    for other in ["raise", "delivery", "deliver.1"] {
+        assert_eq!(channel_of_group(other), None, "{other}");
+    }
+}

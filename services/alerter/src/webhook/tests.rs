@@ -102,6 +102,13 @@ async fn a_refused_connection_is_a_transient_failure() {
     assert!(error.starts_with("it could not be reached: Connection refused"), "{error}");
 }
 
+#[tokio::test]
+async fn a_request_that_cannot_be_made_is_not_retried() {
+    let (address, _) = fake(Answer::Status(200, "ok")).await;
+    let posted = at(address, LONG).post(|request| request.header("Title", "two\nlines")).await;
+    assert_eq!(posted, Err(SendError::Permanent("the request cannot be made".to_owned())));
+}
+
 #[test]
 fn an_invalid_url_is_refused_and_not_repeated() {
     for url in ["", "SECRET", "ftp://SECRET/", "https//SECRET"] {
