@@ -1,6 +1,7 @@
 #!lua name=hemostat
 
--- The log of HemoStat: leases, deliveries, the commit, and its upkeep. Since 0002: samples have a stream of their own.
+-- The log of HemoStat: leases, deliveries, the commit, and its upkeep. Since 0002: samples have a stream of their own;
+-- commands are appended without a lease, at most once per key, and redrive and discard dead letters.
 -- See README.md for what a migration may do.
 --
 -- Every function gets all its keys in KEYS; they lie in one slot, because all of them carry the partition as their hash
@@ -115,10 +116,14 @@ end)
 
 -- Takes a lease from whoever holds it, who then begins afresh.
 -- KEYS: lease
-redis.register_function('hemostat_recall', function(keys)
-  if redis.call('EXISTS', keys[1]) == 1 then
-    give_back(keys[1])
+local function recall(lease)
+  if redis.call('EXISTS', lease) == 1 then
+    give_back(lease)
   end
+end
+
+redis.register_function('hemostat_recall', function(keys)
+  recall(keys[1])
   return 1
 end)
 
@@ -268,6 +273,64 @@ local function all_pending(stream, group, ids)
   return true
 end
 
+-- The first guard whose version has advanced, as an error.
+local function conflicting(keys, take)
+  for guard = 1, tonumber(take()) do
+    local head = redis.call('HGET', keys[HEADS], take())
+    local known = take()
+    if head and (known == '' or is_later(head, known)) then
+      return redis.error_reply('CONFLICT ' .. (guard - 1))
+    end
+  end
+end
+
+-- Appends the events that come after `args[at]`, and moves the heads. Gives the id of the first ('' when there is none), where
+-- the arguments go on, and how many events there are.
+local function append_events(keys, args, at, clock)
+  local function take()
+    at = at + 1
+    return args[at]
+  end
+  local events = tonumber(take())
+  local first, partition = '', string.match(keys[CLOCK], '{(%d+)}')
+  if events > 0 then
+    local ms, last_seq = parse(clock)
+    local time, next_seq = now(), last_seq + 1
+    if time > ms then
+      ms, next_seq = time, 0
+    end
+    local prefix = text(ms) .. '-'
+    local function id_of(event)
+      return prefix .. sequence(next_seq + event)
+    end
+    -- This is what a busy log spends its time on, so each global is looked up once and no function is called that need not
+    -- be. Lua hashes all of each string that it is given: what comes again comes as a number.
+    local packed, call = cmsgpack.unpack(take()), redis.call
+    local texts, plan, id, seq = packed[1], packed[2], nil, next_seq
+    for i = 1, 4 * events, 4 do
+      at, id, seq = at + 1, prefix .. sequence(seq), seq + 1
+      local stream, kind, subject, cause = keys[plan[i]], texts[plan[i + 1]], texts[plan[i + 2]], plan[i + 3]
+      if cause == 0 then
+        call('XADD', stream, id, 'k', kind, 's', subject, 'e', args[at])
+      else
+        cause = cause > 0 and texts[cause] or partition .. '.' .. id_of(-cause - 1)
+        call('XADD', stream, id, 'k', kind, 's', subject, 'c', cause, 'e', args[at])
+      end
+    end
+    local heads = {}
+    for head = 1, 2 * tonumber(take()), 2 do
+      heads[head] = take()
+      heads[head + 1] = id_of(tonumber(take()))
+    end
+    in_chunks(heads, function(...)
+      redis.call('HSET', keys[HEADS], ...)
+    end)
+    redis.call('SET', keys[CLOCK], id_of(events - 1))
+    first = id_of(0)
+  end
+  return first, at, events
+end
+
 redis.register_function('hemostat_commit', function(keys, args)
   local group, fence, seq = args[1], args[2], args[3]
   local at = 3
@@ -291,12 +354,9 @@ redis.register_function('hemostat_commit', function(keys, args)
   end
 
   -- 2. lock
-  for guard = 1, tonumber(take()) do
-    local head = redis.call('HGET', keys[HEADS], take())
-    local known = take()
-    if head and (known == '' or is_later(head, known)) then
-      return redis.error_reply('CONFLICT ' .. (guard - 1))
-    end
+  local conflict = conflicting(keys, take)
+  if conflict then
+    return conflict
   end
 
   -- 3. once
@@ -335,43 +395,8 @@ redis.register_function('hemostat_commit', function(keys, args)
     redis.call('ZREM', keys[TIMERS], ...)
   end)
 
-  local events = tonumber(take())
-  local first, partition = '', string.match(keys[CLOCK], '{(%d+)}')
-  if events > 0 then
-    local ms, last_seq = parse(clock)
-    local time, next_seq = now(), last_seq + 1
-    if time > ms then
-      ms, next_seq = time, 0
-    end
-    local prefix = text(ms) .. '-'
-    local function id_of(event)
-      return prefix .. sequence(next_seq + event)
-    end
-    -- This is what a busy log spends its time on, so each global is looked up once and no function is called that need not
-    -- be. Lua hashes all of each string that it is given: what comes again comes as a number.
-    local packed, call = cmsgpack.unpack(take()), redis.call
-    local texts, plan, id, seq = packed[1], packed[2], nil, next_seq
-    for i = 1, 4 * events, 4 do
-      at, id, seq = at + 1, prefix .. sequence(seq), seq + 1
-      local stream, kind, subject, cause = keys[plan[i]], texts[plan[i + 1]], texts[plan[i + 2]], plan[i + 3]
-      if cause == 0 then
-        call('XADD', stream, id, 'k', kind, 's', subject, 'e', args[at])
-      else
-        cause = cause > 0 and texts[cause] or partition .. '.' .. id_of(-cause - 1)
-        call('XADD', stream, id, 'k', kind, 's', subject, 'c', cause, 'e', args[at])
-      end
-    end
-    local heads = {}
-    for head = 1, 2 * tonumber(take()), 2 do
-      heads[head] = take()
-      heads[head + 1] = id_of(tonumber(take()))
-    end
-    in_chunks(heads, function(...)
-      redis.call('HSET', keys[HEADS], ...)
-    end)
-    redis.call('SET', keys[CLOCK], id_of(events - 1))
-    first = id_of(0)
-  end
+  local first
+  first, at = append_events(keys, args, at, clock)
 
   for _ = 1, tonumber(take()) do
     local view, key, keep, row = keys[tonumber(take())], take(), take(), take()
@@ -407,6 +432,75 @@ redis.register_function('hemostat_commit', function(keys, args)
     redis.call('HSET', keys[LEASE], 'seq', seq, 'first', first)
   end
   return first
+end)
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- Appends without a lease, at most once per key: for commands, which any process may append. All or nothing, as the commit.
+--
+-- KEYS: as of the commit, but first what was appended with this key, instead of the lease
+-- ARGV: how long the key is remembered (s), then
+--   guards  head field, id ('' for none); preceded by their number
+--   letter  '' or the dead letter that is settled, with what happens to it:
+--           'discard'
+--           'deliver', group, stream (index in KEYS), entry, lease (index), then rows to delete: their number, view (index), key
+--           'rebuild', group, lease (index), view
+--   events  as of the commit
+-- Gives 'first' or 'again', and the entry id of the first event and the number of events as they were at first.
+-- ---------------------------------------------------------------------------------------------------------------------
+redis.register_function('hemostat_append', function(keys, args)
+  local done = redis.call('GET', keys[1])
+  if done then
+    return { 'again', done }
+  end
+  local at = 1
+  local function take()
+    at = at + 1
+    return args[at]
+  end
+  local conflict = conflicting(keys, take)
+  if conflict then
+    return conflict
+  end
+  local clock = redis.call('GET', keys[CLOCK])
+  if not clock then
+    return redis.error_reply('UNSET the partition has no clock')
+  end
+
+  local letter = take()
+  if letter ~= '' then
+    if #redis.call('XRANGE', keys[PARKED], letter, letter) == 0 then
+      return redis.error_reply('LOST a dead letter')
+    end
+    local how = take()
+    if how == 'deliver' then
+      -- As handed out once: what was done about it may be out in the world.
+      local group, stream, entry, lease = take(), keys[tonumber(take())], take(), keys[tonumber(take())]
+      local claimed = redis.pcall('XCLAIM', stream, group, 'hemostat', 0, entry, 'RETRYCOUNT', 1, 'FORCE', 'JUSTID')
+      if claimed.err and not string.find(claimed.err, '^NOGROUP') then
+        return claimed
+      end
+      if not claimed.err and #claimed == 0 then
+        return redis.error_reply('GONE the entry is no longer in the stream')
+      end
+      for _ = 1, tonumber(take()) do
+        redis.call('HDEL', keys[tonumber(take())], take())
+      end
+      recall(lease)
+    elseif how == 'rebuild' then
+      local group, lease, view = take(), keys[tonumber(take())], take()
+      redis.call('HSET', keys[VIEWS], group .. '+', view)
+      recall(lease)
+    end
+    -- The dead letter of a view stays until the rebuild begins, which deletes all of them.
+    if how ~= 'rebuild' then
+      redis.call('XDEL', keys[PARKED], letter)
+    end
+  end
+
+  local first, _, events = append_events(keys, args, at, clock)
+  done = first .. ' ' .. events
+  redis.call('SET', keys[1], done, 'EX', args[1])
+  return { 'first', done }
 end)
 
 -- ---------------------------------------------------------------------------------------------------------------------
@@ -462,33 +556,6 @@ redis.register_function('hemostat_trim', function(keys, args)
   local removed = redis.call('XTRIM', stream, 'MINID', '=', before)
   redis.call('HSET', keys[3], family, last[1])
   return { removed, held_by }
-end)
-
--- Puts a parked delivery back into its group's backlog.
--- KEYS: parked, lease, stream, then views   ARGV: parked id, group, entry id, then view (index in KEYS) and row to delete
--- Gives 1, or 0 where it is not parked any more.
-redis.register_function('hemostat_redrive', function(keys, args)
-  local parked, group, entry = args[1], args[2], args[3]
-  if #redis.call('XRANGE', keys[1], parked, parked) == 0 then
-    return 0
-  end
-  -- As handed out once: what was done about it may be out in the world.
-  local claimed = redis.pcall('XCLAIM', keys[3], group, 'hemostat', 0, entry, 'RETRYCOUNT', 1, 'FORCE', 'JUSTID')
-  if claimed.err and not string.find(claimed.err, '^NOGROUP') then
-    return claimed
-  end
-  -- A group that reads by position has no backlog; it is filled again.
-  if not claimed.err and #claimed == 0 then
-    return redis.error_reply('GONE the entry is no longer in the stream')
-  end
-  redis.call('XDEL', keys[1], parked)
-  for i = 4, #args, 2 do
-    redis.call('HDEL', keys[tonumber(args[i])], args[i + 1])
-  end
-  if redis.call('EXISTS', keys[2]) == 1 then
-    give_back(keys[2])
-  end
-  return 1
 end)
 
 -- What a partition holds beside events and rows, at one instant.

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Confidence, DecidedOn, EventId, PolicyHash, Span, container::Run, kinds::family, words::words};
+use crate::{Confidence, DecidedOn, EventId, Operator, PolicyHash, Span, container::Run, kinds::family, words::words};
 
 pub use crate::remedy::{Need, OnRun, Remedy, RemedyInfo, RemedyKind};
 
@@ -38,6 +38,10 @@ family! {
         Paused = "paused" @ 1,
         /// An operator resumed healing.
         Resumed = "resumed" @ 1,
+        /// An operator redrove a dead letter: its consumer group handles the event again.
+        DeadLetterRedriven = "dead_letter_redriven" @ 1,
+        /// An operator discarded a dead letter: its consumer group does not handle the event.
+        DeadLetterDiscarded = "dead_letter_discarded" @ 1,
         /// HemoStat decides by another policy from here on. Its subject is HemoStat itself, and each partition has its
         /// own copy, so that the history of a partition explains itself.
         PolicyChanged = "policy_changed" @ 1,
@@ -553,4 +557,61 @@ impl PoliciesCompared {
         let first = policies.next();
         policies.any(|policy| Some(policy) != first)
     }
+}
+
+/// An operator redrove a dead letter: its consumer group handles the event again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
+pub struct DeadLetterRedriven {
+    /// The dead letter; it is none any more.
+    pub letter: DeadLetter,
+    /// How the group handles the event again.
+    pub how: Redelivery,
+    /// The view that replaces the one that lacks the event, if the group maintains one.
+    pub view: Option<String>,
+    /// Who ordered it.
+    pub by: Operator,
+    /// Why, if the operator said so.
+    pub reason: Option<String>,
+}
+
+/// An operator discarded a dead letter: its consumer group does not handle the event.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
+pub struct DeadLetterDiscarded {
+    /// The dead letter; it is none any more.
+    pub letter: DeadLetter,
+    /// Who ordered it.
+    pub by: Operator,
+    /// Why, if the operator said so.
+    pub reason: Option<String>,
+}
+
+/// A dead letter: an event that a consumer group could not handle.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
+pub struct DeadLetter {
+    /// Its id in the list of dead letters.
+    pub id: EventId,
+    /// The consumer group.
+    pub group: String,
+    /// The event.
+    pub event: EventId,
+    /// Why the group gave up; its first 1000 characters.
+    pub error: String,
+}
+
+words! {
+    /// How a consumer group handles an event again.
+    pub enum Redelivery {
+        /// It gets the delivery again.
+        Delivered = "delivered" => "gets",
+        /// It folds its state again, and then gets the delivery again.
+        Refolded = "refolded" => "rebuilds its state and gets",
+        /// It has no deliveries: its view is rebuilt from the start.
+        Rebuilt = "rebuilt" => "rebuilds its view, with",
+    }
+
+    /// What it does with the event, as a verb.
+    pub const fn phrase(self);
 }

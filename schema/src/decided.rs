@@ -59,6 +59,8 @@ macro_rules! fields {
                 | Action::Paused(_)
                 | Action::Resumed(_)
                 | Action::PolicyChanged(_)
+                | Action::DeadLetterRedriven(_)
+                | Action::DeadLetterDiscarded(_)
                 | Action::PolicyRefused(_)
                 | Action::PoliciesCompared(_) => None,
             },

@@ -184,6 +184,8 @@ impl State {
             | Action::BreakerReset(_)
             | Action::Paused(_)
             | Action::Resumed(_)
+            | Action::DeadLetterRedriven(_)
+            | Action::DeadLetterDiscarded(_)
             | Action::PolicyChanged(_)
             | Action::PolicyRefused(_)
             | Action::PoliciesCompared(_) => {}
@@ -285,6 +287,8 @@ impl Evaluation<'_> {
                 | Action::BreakerReset(_)
                 | Action::Paused(_)
                 | Action::Resumed(_)
+                | Action::DeadLetterRedriven(_)
+                | Action::DeadLetterDiscarded(_)
                 | Action::PolicyChanged(_)
                 | Action::PolicyRefused(_)
                 | Action::PoliciesCompared(_),

@@ -156,6 +156,8 @@ impl Evaluation<'_> {
             | Action::GaveUp(_)
             | Action::Paused(_)
             | Action::Resumed(_)
+            | Action::DeadLetterRedriven(_)
+            | Action::DeadLetterDiscarded(_)
             | Action::PolicyChanged(_)
             | Action::PolicyRefused(_)
             | Action::PoliciesCompared(_) => Decision::nothing(),

@@ -1,4 +1,4 @@
-//! The commit: the only way to change the log, atomic and fenced.
+//! The commit: how a worker changes the log, atomic and fenced.
 
 use hemostat_schema::{
     Cause, EventId, Family, NewEvent, Partition, Subject, Timestamp,
@@ -65,17 +65,26 @@ impl Commit {
         if let Some(name) = names.chain([self.lease.group.as_str()]).find(|name| name.contains('|')) {
             return Err(invalid(format!("the name {name:?} of a timer or group contains a |")));
         }
-        let encode = |(index, event): (usize, &NewEvent)| {
-            match event.cause {
-                Some(Cause::Sibling(cause)) if cause >= index => {
-                    return Err(invalid(format!("event {index} is caused by event {cause}, which comes no earlier")));
-                }
-                _ => {}
-            }
-            codec::encode(event).map_err(|error| invalid(error.to_string()))
-        };
-        self.events.iter().enumerate().map(encode).collect()
+        encode(&self.events)
     }
+}
+
+/// Encodes the events of a commit.
+///
+/// # Errors
+/// [`Error::Invalid`] if one could not be decoded again or would break the order of causes.
+pub(crate) fn encode(events: &[NewEvent]) -> Result<Vec<Encoded>, Error> {
+    let invalid = |reason: String| Error::Invalid { doing: DOING, reason };
+    let encode = |(index, event): (usize, &NewEvent)| {
+        match event.cause {
+            Some(Cause::Sibling(cause)) if cause >= index => {
+                return Err(invalid(format!("event {index} is caused by event {cause}, which comes no earlier")));
+            }
+            _ => {}
+        }
+        codec::encode(event).map_err(|error| invalid(error.to_string()))
+    };
+    events.iter().enumerate().map(encode).collect()
 }
 
 /// What a commit does, for error messages.

@@ -2,6 +2,8 @@
 
 use hemostat_schema::{EventId, Family, Recorded, Subject, Timestamp, codec};
 
+use crate::Error;
+
 /// An entry of a stream, for a reader of history.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
@@ -69,6 +71,14 @@ pub struct DeadLetter {
     pub error: String,
     /// When.
     pub at: Timestamp,
+}
+
+impl DeadLetter {
+    /// Why it cannot be redelivered.
+    pub(crate) fn event_is_gone(&self) -> Error {
+        let reason = format!("its event {} is no longer in the stream; discard it instead", self.id);
+        Error::Invalid { doing: "redrive a dead letter", reason }
+    }
 }
 
 /// The event at `id`, or why it could not be decoded, with the whole chain of reasons.

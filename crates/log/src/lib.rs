@@ -13,6 +13,7 @@
 //! ```
 
 pub mod aof_repair;
+mod append;
 pub mod chain;
 mod commit;
 mod durability;
@@ -30,6 +31,7 @@ mod scan;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
+pub use append::{Append, Appended, Settle, Settlement};
 pub use commit::{Commit, CommitError, Cursor, Guard, NewDeadLetter, RowChange, TimerKey, TimerUpdate, ViewChange};
 pub use durability::{Confirmed, Durability, UnknownDurability};
 pub use entry::{Backlog, DeadLetter, Delivery, Entry, Reader, StoredTimer};

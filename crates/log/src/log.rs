@@ -7,8 +7,8 @@ use hemostat_schema::{EventId, Family, Partition};
 use tokio::sync::watch;
 
 use crate::{
-    Backlog, Commit, CommitError, Confirmed, DeadLetter, Delivery, Durability, Entry, Error, Inspection, Lease,
-    RawEntry, Reader, StoredTimer, Trimmed,
+    Append, Appended, Backlog, Commit, CommitError, Confirmed, DeadLetter, Delivery, Durability, Entry, Error,
+    Inspection, Lease, RawEntry, Reader, StoredTimer, Trimmed,
 };
 
 /// An event store: one ordered log per partition, and the read models, timers and leases of its consumer groups.
@@ -156,20 +156,19 @@ pub trait Log: Send + Sync + Debug + 'static {
     /// ids assigned then if it was the newest sequence, and no ids otherwise.
     async fn commit(&self, commit: &Commit) -> Result<Vec<EventId>, CommitError>;
 
-    /// The dead letters of all groups, the newest first.
-    async fn dead_letters(&self, partition: Partition, limit: usize) -> Result<Vec<DeadLetter>, Error>;
-
-    /// Redrives a dead letter, atomically: adds it to the pending entries of its group, deletes the rows `forget` (view and
-    /// key) and revokes the group's lease, so that it is handled again. None if there is no such dead letter.
+    /// Applies `append` atomically, without a lease, at most once per key: if something was appended with its key before,
+    /// nothing is applied, and the call returns the ids of then, whatever else `append` contains.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if its event is no longer in the stream.
-    async fn redrive(
-        &self,
-        partition: Partition,
-        key: EventId,
-        forget: &[(String, String)],
-    ) -> Result<Option<DeadLetter>, Error>;
+    /// Never [`CommitError::Fenced`]. [`Error::Invalid`] if a dead letter cannot be redelivered, because its event is no longer
+    /// in the stream.
+    async fn append_once(&self, append: &Append) -> Result<Appended, CommitError>;
+
+    /// The ids of what was appended with this key; none if nothing was, or so long ago that the key is forgotten.
+    async fn appended(&self, partition: Partition, key: &str) -> Result<Option<Vec<EventId>>, Error>;
+
+    /// The dead letters of all groups, the newest first.
+    async fn dead_letters(&self, partition: Partition, limit: usize) -> Result<Vec<DeadLetter>, Error>;
 
     /// Deletes a dead letter; its event stays. None if there is no such dead letter.
     async fn discard(&self, partition: Partition, key: EventId) -> Result<Option<DeadLetter>, Error>;

@@ -37,8 +37,8 @@ use self::{
     shared::Shared,
 };
 use crate::{
-    Backlog, Commit, CommitError, Confirmed, DeadLetter, Delivery, Durability, Entry, Error, Inspection, Lease, Log,
-    Options, Order, Range, RawEntry, Reader, StoredTimer, Trimmed, commit::DOING as COMMIT,
+    Append, Appended, Backlog, Commit, CommitError, Confirmed, DeadLetter, Delivery, Durability, Entry, Error, Guard,
+    Inspection, Lease, Log, Options, Order, Range, RawEntry, Reader, StoredTimer, Trimmed, commit::DOING as COMMIT,
 };
 
 /// A read of at least this many entries uses a bulk connection.
@@ -460,22 +460,10 @@ impl Log for RedisLog {
         let partition = commit.lease.partition;
         self.keys(partition)?;
         let answer = self.shared.call(COMMIT, "FCALL", commit::arguments(commit)?).await;
-        let first = match answer {
+        let first = match answer.map_err(|error| refused(error, &commit.guards))? {
             // The sequence was committed before: the function returns the first id, if it was the newest sequence.
-            Ok(Reply::List(again)) => again.into_iter().nth(1).unwrap_or(Reply::Nil),
-            Ok(first) => first,
-            Err(Error::Refused { reply, .. }) if reply.starts_with("STALE") => return Err(CommitError::Fenced),
-            Err(Error::Refused { reply, .. }) if reply.starts_with("LOST") => return Err(CommitError::AlreadyHandled),
-            // The group does not exist, so it has no pending entry.
-            Err(Error::Refused { reply, .. }) if reply.starts_with("NOGROUP") => {
-                return Err(CommitError::AlreadyHandled);
-            }
-            Err(Error::Refused { reply, .. }) if reply.starts_with("CONFLICT ") => {
-                let guard = reply.split(' ').nth(1).and_then(|index| commit.guards.get(index.parse::<usize>().ok()?));
-                let guard = guard.ok_or_else(|| corrupt(COMMIT, format!("the reply {reply:?}")))?;
-                return Err(CommitError::Conflict(guard.subject.clone()));
-            }
-            Err(error) => return Err(error.into()),
+            Reply::List(again) => again.into_iter().nth(1).unwrap_or(Reply::Nil),
+            first => first,
         };
         match first {
             Reply::Data(first) if first.is_empty() => Ok(vec![]),
@@ -483,17 +471,32 @@ impl Log for RedisLog {
         }
     }
 
-    async fn dead_letters(&self, partition: Partition, limit: usize) -> Result<Vec<DeadLetter>, Error> {
-        self.dead_letters_in(partition, "+", "-", limit).await
+    async fn append_once(&self, append: &Append) -> Result<Appended, CommitError> {
+        let partition = append.partition;
+        self.keys(partition)?;
+        let letter = match &append.settlement {
+            Some(settlement) => self.one_dead_letter(settlement.letter).await?,
+            None => None,
+        };
+        let arguments = commit::append_arguments(append, letter.as_ref())?;
+        let answer = self.shared.call(COMMIT, "FCALL", arguments).await.map_err(|error| match (&error, &letter) {
+            (Error::Refused { reply, .. }, Some(letter)) if reply.starts_with("GONE") => letter.event_is_gone().into(),
+            _ => refused(error, &append.guards),
+        })?;
+        let [which, done] = answer.exactly(COMMIT)?;
+        Ok(Appended { first_time: which.text(COMMIT)? == "first", ids: appended(done, partition)? })
     }
 
-    async fn redrive(
-        &self,
-        partition: Partition,
-        key: EventId,
-        forget: &[(String, String)],
-    ) -> Result<Option<DeadLetter>, Error> {
-        self.redrive_dead_letter(partition, key, forget).await
+    async fn appended(&self, partition: Partition, key: &str) -> Result<Option<Vec<EventId>>, Error> {
+        let args = vec![self.keys(partition)?.appended(key).into()];
+        match self.shared.call("look up a key", "GET", args).await? {
+            Reply::Nil => Ok(None),
+            done => appended(done, partition).map(Some),
+        }
+    }
+
+    async fn dead_letters(&self, partition: Partition, limit: usize) -> Result<Vec<DeadLetter>, Error> {
+        self.dead_letters_in(partition, "+", "-", limit).await
     }
 
     async fn discard(&self, partition: Partition, key: EventId) -> Result<Option<DeadLetter>, Error> {
@@ -520,4 +523,26 @@ impl Log for RedisLog {
     async fn ping(&self) -> Result<(), Error> {
         self.shared.call("reach Redis", "PING", vec![]).await.map(drop)
     }
+}
+
+/// Why the function refused.
+fn refused(error: Error, guards: &[Guard]) -> CommitError {
+    let Error::Refused { reply, .. } = &error else { return error.into() };
+    if reply.starts_with("STALE") {
+        return CommitError::Fenced;
+    }
+    // NOGROUP: the group does not exist, so it has no pending entry.
+    if reply.starts_with("LOST") || reply.starts_with("NOGROUP") {
+        return CommitError::AlreadyHandled;
+    }
+    let Some(index) = reply.strip_prefix("CONFLICT ") else { return error.into() };
+    match index.split(' ').next().and_then(|index| guards.get(index.parse::<usize>().ok()?)) {
+        Some(guard) => CommitError::Conflict(guard.subject.clone()),
+        None => corrupt(COMMIT, format!("the reply {reply:?}")).into(),
+    }
+}
+
+fn appended(done: Reply, partition: Partition) -> Result<Vec<EventId>, Error> {
+    let text = done.text(COMMIT)?;
+    commit::appended(&text, partition).ok_or_else(|| corrupt(COMMIT, format!("{text:?} as what was appended")))
 }

@@ -103,6 +103,8 @@ fn action(action: &Action) {
         | Action::BreakerReset(_)
         | Action::Paused(_)
         | Action::Resumed(_)
+        | Action::DeadLetterRedriven(_)
+        | Action::DeadLetterDiscarded(_)
         | Action::PolicyChanged(_)
         | Action::PolicyRefused(_)
         | Action::PoliciesCompared(_) => {}

@@ -15,6 +15,7 @@
 //! [`Producer`] is for roles that append events and read none.
 
 mod clock;
+pub mod commands;
 mod context;
 pub mod dead_letters;
 mod decide;

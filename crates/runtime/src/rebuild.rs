@@ -85,25 +85,42 @@ impl Rebuildable {
     }
 }
 
+/// The rebuild of a view.
+#[derive(Debug)]
+pub(crate) struct ViewRebuild {
+    /// The view that will be served.
+    pub view: String,
+    /// Whether it is being built already.
+    pub is_under_way: bool,
+}
+
+/// What a rebuild of the view of `group` in `partition` would be.
+///
+/// # Errors
+/// When the log cannot be read.
+pub(crate) async fn plan(log: &dyn Log, partition: Partition, group: &str) -> Result<ViewRebuild, Error> {
+    let generations = Generations::read(log, partition, group).await?;
+    if let Some(requested) = generations.requested() {
+        return Ok(ViewRebuild { view: requested.to_owned(), is_under_way: true });
+    }
+    let is_complete = match generations.served() {
+        Some(served) => offset(log, partition, served).await?.is_some(),
+        None => false,
+    };
+    Ok(ViewRebuild { view: generations.next(), is_under_way: !is_complete })
+}
+
 /// Requests that the view of `group` in `partition` is rebuilt; returns the name of the view that will be served then. A
 /// rebuild that is under way is not started again.
 ///
 /// # Errors
 /// When the log cannot be read or written.
 pub async fn request(log: &dyn Log, partition: Partition, group: &str) -> Result<String, Error> {
-    let generations = Generations::read(log, partition, group).await?;
-    if let Some(requested) = generations.requested() {
-        return Ok(requested.to_owned());
+    let ViewRebuild { view, is_under_way } = plan(log, partition, group).await?;
+    if !is_under_way {
+        log.request_view(partition, group, &view).await?;
     }
-    let next = generations.next();
-    let is_complete = match generations.served() {
-        Some(served) => offset(log, partition, served).await?.is_some(),
-        None => false,
-    };
-    if is_complete {
-        log.request_view(partition, group, &next).await?;
-    }
-    Ok(next)
+    Ok(view)
 }
 
 /// Whether any other process is a member of `group`.

@@ -10,10 +10,11 @@ use hemostat_core::{Projection, projection::IsExpired};
 use hemostat_log::{Commit, History, Log, MemoryLog, RowChange, ViewChange};
 use hemostat_runtime::{
     Context, LeasedWorker, ProjectWorker, Step,
-    dead_letters::{self, Redriven},
+    commands::CommandError,
+    dead_letters::{self, What},
     read_model, rebuild,
 };
-use hemostat_schema::{EventId, Family, Recorded, Timestamp};
+use hemostat_schema::{Action, Event, EventId, Family, Recorded, Timestamp, action::Redelivery};
 use proptest::prelude::*;
 
 use crate::toy::{
@@ -211,16 +212,20 @@ async fn an_event_that_cannot_be_folded_is_dead_lettered_once_per_build() {
     assert!(dead_letters[0].error.contains("folding this panics"), "{dead_letters:?}");
 
     // A rebuild dead-letters everything that it cannot fold, also what an operator had discarded.
-    dead_letters::discard(&*log, dead_letters[1].key).await.unwrap().unwrap();
     let history = History::new(log.clone(), None);
-    let (_, redriven) = dead_letters::redrive(&history, dead_letters[0].key).await.unwrap().unwrap();
-    assert_eq!(redriven, Redriven::Refilled("count.1~2".into()));
+    order(&history, dead_letters[1].key, What::Discard, "1").await.unwrap();
+    let redriven = order(&history, dead_letters[0].key, What::Redrive, "2").await.unwrap();
+    let Some(Event::Action(Action::DeadLetterRedriven(redriven))) = redriven.event.event() else {
+        panic!("{redriven:?}")
+    };
+    assert_eq!((redriven.how, redriven.view.as_deref()), (Redelivery::Rebuilt, Some("count.1~2")));
     settle(&mut project::<Count>(&ctx)).await;
     let again = log.dead_letters(P, 10).await.unwrap();
     assert_eq!(again.iter().map(|letter| letter.id).collect::<Vec<_>>(), [poison, broken], "each once");
-    assert_eq!(counts::<Count>(&*log).await, Ok(of(&[("a", 2), ("b", 1)])));
-    assert!(dead_letters::discard(&*log, again[0].key).await.unwrap().is_some());
-    assert!(dead_letters::discard(&*log, again[0].key).await.unwrap().is_none());
+    let commands = ("@hemostat".to_owned(), 2);
+    assert_eq!(counts::<Count>(&*log).await, Ok(of(&[("a", 2), ("b", 1)]).into_iter().chain([commands]).collect()));
+    order(&history, again[0].key, What::Discard, "3").await.unwrap();
+    assert!(matches!(order(&history, again[0].key, What::Discard, "4").await, Err(CommandError::Unknown)));
     assert_eq!(dead_letters::list(&*log, 10).await.unwrap().len(), 1);
 }
 

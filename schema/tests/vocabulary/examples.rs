@@ -2,9 +2,9 @@
 //! these.
 
 use hemostat_schema::{
-    ByteCount, Cause, Confidence, DecidedOn, Event, EventId, IncidentId, NewEvent, Partition, Percent, PolicyHash,
-    Span, Subject, Timestamp,
-    action::{self, Outcome, Proof, Refusal, Remedy},
+    ByteCount, Cause, Confidence, DecidedOn, Event, EventId, IncidentId, NewEvent, Operator, Partition, Percent,
+    PolicyHash, Span, Subject, Timestamp,
+    action::{self, Outcome, Proof, Redelivery, Refusal, Remedy},
     alert::{self, Resolution, Suppression},
     container::{Compose, Exit, ExitBy, Facts, Health, Limits, RestartPolicy, Run, State, Strain, Swarm, Vitals},
     diagnosis::{self, Exhibit, Method, Part, Trouble, Usage, Verdict},
@@ -370,6 +370,15 @@ fn actions() -> Vec<Event> {
         action::BreakerReset { by: by() }.into(),
         action::Paused { by: by(), reason: "the database is being moved".into() }.into(),
         action::Resumed { by: by() }.into(),
+        action::DeadLetterRedriven {
+            letter: dead_letter(),
+            how: Redelivery::Rebuilt,
+            view: Some("containers.1~2".into()),
+            by: operator(),
+            reason: Some("the webhook URL is correct now".into()),
+        }
+        .into(),
+        action::DeadLetterDiscarded { letter: dead_letter(), by: operator(), reason: None }.into(),
         action::PolicyChanged {
             hash: PolicyHash::of(&json!({ "dry_run": false })),
             policy: json!({ "dry_run": false }),
@@ -392,6 +401,19 @@ fn actions() -> Vec<Event> {
         }
         .into(),
     ]
+}
+
+fn dead_letter() -> action::DeadLetter {
+    action::DeadLetter {
+        id: id(9),
+        group: "containers.1".into(),
+        event: id(8),
+        error: "the projection panicked: no message".into(),
+    }
+}
+
+fn operator() -> Operator {
+    Operator::claimed("ann@laptop").unwrap()
 }
 
 fn alerts() -> Vec<Event> {

@@ -1,13 +1,17 @@
-//! `hemostat dead-messages`: lists, redrives or discards deliveries that failed repeatedly.
+//! `hemostat dead-letters`: lists, redrives or discards deliveries that failed repeatedly.
 
-use anyhow::bail;
+use std::env;
+
+use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
+use hemostat_core::views::story;
 use hemostat_runtime::{
     Context,
-    dead_letters::{self, Redriven},
+    commands::CommandError,
+    dead_letters::{self, Command as Order, What},
     log::{DeadLetter, RawEntry},
 };
-use hemostat_schema::EventId;
+use hemostat_schema::{EventId, HostName, Operator};
 
 use crate::history::format::{Format, Out, table};
 
@@ -31,37 +35,70 @@ enum Command {
         /// All of them.
         #[arg(long)]
         all: bool,
+        #[command(flatten)]
+        who: Who,
     },
     /// Removes one from the list. Its event stays on the log.
     Discard {
         /// Its id, as listed.
         id: EventId,
+        #[command(flatten)]
+        who: Who,
     },
+}
+
+/// Who orders it and why; both are part of the event.
+#[derive(Debug, Clone, Args)]
+struct Who {
+    /// Why, for the log.
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    /// Your name, for the log. Default: user@host. Nothing verifies it.
+    #[arg(long, value_name = "NAME", value_parser = Operator::claimed)]
+    by: Option<Operator>,
 }
 
 /// Lists, redrives or discards.
 ///
 /// # Errors
 /// When the log cannot be read or written, or there is no such dead letter.
-pub async fn run(ctx: &Context, options: Options) -> anyhow::Result<()> {
-    match options.command {
-        None => list(ctx).await,
-        Some(Command::Redrive { id: Some(id), .. }) => redrive(ctx, id).await,
-        Some(Command::Redrive { id: None, .. }) => {
+pub async fn run(ctx: &Context, host: &HostName, options: Options) -> anyhow::Result<()> {
+    let (letters, what, who) = match options.command {
+        None => return list(ctx).await,
+        Some(Command::Redrive { id: Some(id), who, .. }) => (vec![id], What::Redrive, who),
+        Some(Command::Redrive { id: None, who, .. }) => {
             // Oldest first, in their original order.
-            for delivery in dead_letters::list(&*ctx.log, MAX_LISTED).await?.into_iter().rev() {
-                redrive(ctx, delivery.key).await?;
-            }
+            let all = dead_letters::list(&*ctx.log, MAX_LISTED).await?.into_iter().rev();
+            (all.map(|letter| letter.key).collect(), What::Redrive, who)
+        }
+        Some(Command::Discard { id, who }) => (vec![id], What::Discard, who),
+    };
+    let by = who.by.map_or_else(|| user_at(host), Ok)?;
+    for letter in letters {
+        execute(ctx, Order { letter, what, by: by.clone(), reason: who.reason.clone() }).await?;
+    }
+    Ok(())
+}
+
+async fn execute(ctx: &Context, order: Order) -> anyhow::Result<()> {
+    let letter = order.letter;
+    let key = format!("cli:{:032x}", fastrand::u128(..));
+    match dead_letters::execute(&ctx.history, &order, &key, ctx.clock.now()).await {
+        Ok(executed) => {
+            anstream::println!("{}", story::line(&executed.event));
             Ok(())
         }
-        Some(Command::Discard { id }) => match dead_letters::discard(&*ctx.log, known(ctx, id)?).await? {
-            Some(delivery) => {
-                anstream::println!("discarded {id}; its event {} stays on the log", delivery.id);
-                Ok(())
-            }
-            None => bail!("there is no dead letter {id}; `hemostat dead-letters` lists them"),
-        },
+        Err(CommandError::Unknown) => bail!("there is no dead letter {letter}; `hemostat dead-letters` lists them"),
+        Err(error) => Err(error).with_context(|| format!("dead letter {letter}")),
     }
+}
+
+/// The user and the host, such as `ann@laptop`.
+fn user_at(host: &HostName) -> anyhow::Result<Operator> {
+    let user = ["USER", "LOGNAME", "USERNAME"].into_iter().find_map(|name| env::var(name).ok());
+    let user = user.filter(|user| !user.is_empty()).unwrap_or_else(|| "unknown".to_owned());
+    Operator::claimed(&format!("{user}@{host}"))
+        .context("the name of the user is no name for the log; give one with --by")
 }
 
 async fn list(ctx: &Context) -> anyhow::Result<()> {
@@ -91,24 +128,4 @@ fn row(delivery: &DeadLetter, event: Option<&RawEntry>) -> [String; 7] {
         // The error can contain foreign text: control characters must not reach the terminal.
         delivery.error.chars().map(|c| if c.is_control() { ' ' } else { c }).collect(),
     ]
-}
-
-async fn redrive(ctx: &Context, id: EventId) -> anyhow::Result<()> {
-    let Some((delivery, done)) = dead_letters::redrive(&ctx.history, known(ctx, id)?).await? else {
-        bail!("there is no dead letter {id}; `hemostat dead-letters` lists them");
-    };
-    let DeadLetter { group, id: event, .. } = delivery;
-    match done {
-        Redriven::Delivered => anstream::println!("{id}: delivered {event} to {group} again"),
-        Redriven::Refolded => anstream::println!("{id}: {group} rebuilds its state and gets {event} again"),
-        Redriven::Refilled(view) => anstream::println!("{id}: {group} is rebuilt as {view}"),
-    }
-    Ok(())
-}
-
-fn known(ctx: &Context, id: EventId) -> anyhow::Result<EventId> {
-    if id.partition.0 >= ctx.log.partitions() {
-        bail!("there is no dead letter {id}: there is no partition {}", id.partition);
-    }
-    Ok(id)
 }

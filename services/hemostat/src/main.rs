@@ -137,7 +137,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             eval::run(&config, options).await
         }
         Command::Rebuild(options) => rebuild::run(&tool(&config).await?, options).await,
-        Command::DeadLetters(options) => dead_letters::run(&tool(&config).await?, options).await,
+        Command::DeadLetters(options) => dead_letters::run(&tool(&config).await?, &config.host_name(), options).await,
         Command::Up => {
             listen(&config)?;
             up(&config).await

@@ -56,6 +56,8 @@ fn step(event: &Recorded) -> (&'static str, Style) {
             Action::BreakerReset(_) => ("reset", plain),
             Action::Paused(_) => ("paused", colour(AnsiColor::Yellow)),
             Action::Resumed(_) => ("resumed", colour(AnsiColor::Green)),
+            Action::DeadLetterRedriven(_) => ("redriven", plain),
+            Action::DeadLetterDiscarded(_) => ("discarded", colour(AnsiColor::Yellow)),
             Action::PolicyChanged(_) => ("policy", colour(AnsiColor::Blue)),
             Action::PolicyRefused(_) | Action::PoliciesCompared(_) => ("policy", colour(AnsiColor::Yellow)),
         },

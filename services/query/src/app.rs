@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hemostat_core::{Policy, Projection};
 use hemostat_history::{History, Position, Progress, as_of};
 use hemostat_log::Log;
-use hemostat_runtime::read_model;
+use hemostat_runtime::{Clock, read_model};
 use hemostat_schema::EventId;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +21,8 @@ pub struct App {
     pub history: History,
     /// The policy that containers are shown with.
     pub policy: watch::Receiver<Arc<Policy>>,
+    /// The time of commands.
+    pub clock: Arc<dyn Clock>,
     /// Ends streams.
     pub shutdown: CancellationToken,
 }

@@ -3,14 +3,14 @@
 //! The API has no authentication yet, so it listens on loopback only ([`crate::listen`]). That keeps other machines out,
 //! but not web pages in a browser on this machine. A page may resolve its own name to 127.0.0.1 (DNS rebinding); its
 //! requests carry that name as Host, so only names of this machine are accepted. Any page may also send requests to
-//! 127.0.0.1, though it cannot read the answer (CSRF); so requests that change something must be [`NotCrossSite`].
+//! 127.0.0.1, though it cannot read the answer (CSRF); so a command passes [`ensure_not_cross_site`].
 
 use std::net::IpAddr;
 
 use crate::problem::Problem;
 use axum::{
-    extract::{FromRequestParts, Request},
-    http::{HeaderMap, Uri, header, request::Parts, uri::Authority},
+    extract::Request,
+    http::{HeaderMap, Uri, header, uri::Authority},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -49,24 +49,17 @@ fn is_this_machine(host: &str) -> bool {
     name.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// Proof that the request does not come from a page of another site. A browser sends JSON to another origin only after a
-/// CORS preflight, which is never allowed here, and it sends the Origin header.
-#[derive(Debug)]
-pub struct NotCrossSite;
-
-impl<S: Send + Sync> FromRequestParts<S> for NotCrossSite {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let header = |name| parts.headers.get(name).map(|value| value.to_str().unwrap_or("(not text)"));
-        if let Some(origin) = header(header::ORIGIN)
-            && !origin.parse::<Uri>().is_ok_and(|origin| origin.host().is_some_and(is_this_machine))
-        {
-            return Err(Problem::foreign_origin(origin));
-        }
-        let kind = header(header::CONTENT_TYPE).and_then(|kind| kind.split(';').next()).unwrap_or_default();
-        if kind.trim().eq_ignore_ascii_case("application/json") { Ok(Self) } else { Err(Problem::not_json()) }
+/// Refuses a request that comes from a page of another site. A browser sends JSON to another origin only after a CORS
+/// preflight, which is never allowed here, and it sends the Origin header.
+pub fn ensure_not_cross_site(headers: &HeaderMap) -> Result<(), Problem> {
+    let header = |name| headers.get(name).map(|value| value.to_str().unwrap_or("(not text)"));
+    if let Some(origin) = header(header::ORIGIN)
+        && !origin.parse::<Uri>().is_ok_and(|origin| origin.host().is_some_and(is_this_machine))
+    {
+        return Err(Problem::foreign_origin(origin));
     }
+    let kind = header(header::CONTENT_TYPE).and_then(|kind| kind.split(';').next()).unwrap_or_default();
+    if kind.trim().eq_ignore_ascii_case("application/json") { Ok(()) } else { Err(Problem::not_json()) }
 }
 
 #[cfg(test)]

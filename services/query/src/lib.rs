@@ -1,10 +1,11 @@
 //! The REST API: serves the log and the read models.
 //!
-//! It decides nothing and appends no events; the only state it changes is that of dead letters. It has no authentication
-//! yet, so it listens on loopback only.
+//! It decides nothing. What operators order is appended as a command, an event that says who ordered it. There is no
+//! authentication yet, so it listens on loopback only.
 
 mod app;
 mod ask;
+mod command;
 mod containers;
 mod dead_letters;
 mod events;
@@ -48,7 +49,8 @@ pub fn router(ctx: &Context, policy: watch::Receiver<Arc<Policy>>) -> Router {
     api.with_state(App {
         log: Arc::clone(&ctx.log),
         history: ctx.history.clone(),
-        policy: policy,
+        policy,
+        clock: Arc::clone(&ctx.clock),
         shutdown: ctx.shutdown.clone(),
     })
 }

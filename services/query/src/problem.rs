@@ -11,7 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use hemostat_log as log;
-use hemostat_runtime::read_model;
+use hemostat_runtime::{commands::CommandError, read_model};
 use hemostat_schema::EventId;
 use serde::Serialize;
 use tracing::warn;
@@ -50,6 +50,11 @@ impl Kind {
         Self("ambiguous-container", "Several containers have this name", StatusCode::CONFLICT, None);
     const CANNOT_REDRIVE: Self =
         Self("cannot-redrive", "The dead letter can only be discarded", StatusCode::CONFLICT, None);
+    const MALFORMED_BODY: Self = Self("malformed-body", "The body is not JSON", StatusCode::BAD_REQUEST, None);
+    const INVALID_BODY: Self =
+        Self("invalid-body", "The body is not what the command takes", StatusCode::UNPROCESSABLE_ENTITY, None);
+    const KEY_REUSED: Self =
+        Self("key-reused", "The key belongs to another command", StatusCode::UNPROCESSABLE_ENTITY, None);
     const NOT_JSON: Self = Self("not-json", "The content type must be JSON", StatusCode::UNSUPPORTED_MEDIA_TYPE, None);
     const BODY_TOO_LARGE: Self = Self("body-too-large", "The body is too large", StatusCode::PAYLOAD_TOO_LARGE, None);
     const PATH_TOO_LONG: Self = Self("uri-too-long", "The URI is too long", StatusCode::URI_TOO_LONG, None);
@@ -136,14 +141,29 @@ impl Problem {
         Self::new(Kind::UNKNOWN_DEAD_LETTER, format!("there is no dead letter {id}; GET /parked lists all"))
     }
 
-    /// 409: what a redrive would need is gone.
-    pub fn cannot_redrive(why: String) -> Self {
-        Self::new(Kind::CANNOT_REDRIVE, why)
+    /// What went wrong with a command about something that exists.
+    pub fn command(error: CommandError) -> Self {
+        match error {
+            CommandError::Unknown => Self::new(Kind::NO_SUCH_PATH, error.to_string()),
+            CommandError::KeyReused => Self::new(Kind::KEY_REUSED, error.to_string()),
+            CommandError::Impossible(why) => Self::new(Kind::CANNOT_REDRIVE, why),
+            CommandError::Log(error) => error.into(),
+        }
+    }
+
+    /// 400: the body is not JSON.
+    pub fn malformed_body(error: &serde_json::Error) -> Self {
+        Self::new(Kind::MALFORMED_BODY, format!("the body is not JSON: {error}"))
+    }
+
+    /// 422: the body is JSON, but not what the command takes.
+    pub fn invalid_body(error: &serde_json::Error) -> Self {
+        Self::new(Kind::INVALID_BODY, error.to_string())
     }
 
     /// 415: the content type that keeps other sites out is missing.
     pub fn not_json() -> Self {
-        let valid = "send the header content-type: application/json and no body";
+        let valid = "send the header content-type: application/json, and a JSON body or none";
         Self::new(Kind::NOT_JSON, format!("{valid} (a page of another site cannot send this header)"))
     }
 

@@ -178,6 +178,8 @@ impl Case {
             | Action::BreakerReset(_)
             | Action::Paused(_)
             | Action::Resumed(_)
+            | Action::DeadLetterRedriven(_)
+            | Action::DeadLetterDiscarded(_)
             | Action::PolicyChanged(_)
             | Action::PolicyRefused(_)
             | Action::PoliciesCompared(_) => {}

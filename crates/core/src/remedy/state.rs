@@ -206,6 +206,8 @@ impl State {
             Action::Approved(_)
             | Action::Succeeded(_)
             | Action::PolicyChanged(_)
+            | Action::DeadLetterRedriven(_)
+            | Action::DeadLetterDiscarded(_)
             | Action::PolicyRefused(_)
             | Action::PoliciesCompared(_) => {}
         }

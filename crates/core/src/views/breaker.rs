@@ -51,6 +51,8 @@ impl Projection for Breaker {
                 | Action::Succeeded(_)
                 | Action::Paused(_)
                 | Action::Resumed(_)
+                | Action::DeadLetterRedriven(_)
+                | Action::DeadLetterDiscarded(_)
                 | Action::PolicyChanged(_)
                 | Action::PolicyRefused(_)
                 | Action::PoliciesCompared(_),
@@ -91,6 +93,8 @@ impl Projection for Breaker {
             | Action::Succeeded(_)
             | Action::Paused(_)
             | Action::Resumed(_)
+            | Action::DeadLetterRedriven(_)
+            | Action::DeadLetterDiscarded(_)
             | Action::PolicyChanged(_)
             | Action::PolicyRefused(_)
             | Action::PoliciesCompared(_) => {}

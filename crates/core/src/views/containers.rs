@@ -228,6 +228,8 @@ impl Row {
             Action::BreakerReset(_) => self.obstacle = None,
             Action::Paused(_)
             | Action::Resumed(_)
+            | Action::DeadLetterRedriven(_)
+            | Action::DeadLetterDiscarded(_)
             | Action::PolicyChanged(_)
             | Action::PolicyRefused(_)
             | Action::PoliciesCompared(_) => {}

@@ -5,7 +5,7 @@
 
 use hemostat_schema::{
     Action, Alert, Body, Diagnosis, Event, Family, Measurement, Observation, Recorded, Sample,
-    action::{Outcome, Proof},
+    action::{DeadLetterDiscarded, DeadLetterRedriven, Outcome, Proof},
     container::Health,
     diagnosis::{Method, Reached, Verdict},
     observation::{Cleared, Evidence, Severity, Symptom},
@@ -167,6 +167,12 @@ fn acted(who: &str, action: &Action) -> String {
         Action::BreakerReset(reset) => format!("{} reset the circuit breaker of {who}", reset.by),
         Action::Paused(paused) => format!("{} paused all healing on {who}: {}", paused.by, paused.reason),
         Action::Resumed(resumed) => format!("{} resumed healing on {who}", resumed.by),
+        Action::DeadLetterRedriven(DeadLetterRedriven { letter, how, by, .. }) => {
+            format!("{by} redrove dead letter {}: {} {} {}", letter.id, letter.group, how.phrase(), letter.event)
+        }
+        Action::DeadLetterDiscarded(DeadLetterDiscarded { letter, by, .. }) => {
+            format!("{by} discarded dead letter {}: {} does not handle {}", letter.id, letter.group, letter.event)
+        }
         Action::PolicyRefused(refused) => {
             format!("{} is refused, policy {} stays: {}", refused.origin, refused.policy, refused.reasons.join("; "))
         }

@@ -75,6 +75,8 @@ impl DecisionKey {
                 | Action::BreakerReset(_)
                 | Action::Paused(_)
                 | Action::Resumed(_)
+                | Action::DeadLetterRedriven(_)
+                | Action::DeadLetterDiscarded(_)
                 | Action::PolicyChanged(_)
                 | Action::PolicyRefused(_)
                 | Action::PoliciesCompared(_) => return None,

@@ -189,6 +189,14 @@ fn of_action(action: &Action) -> Vec<Detail> {
         Action::GaveUp(gave_up) => {
             vec![detail("breaker", format!("tripped until {:.0}", gave_up.until)), detail("attempts", gave_up.attempts)]
         }
+        Action::DeadLetterRedriven(redriven) => {
+            let error = detail("error", &redriven.letter.error);
+            iter::once(error).chain(redriven.reason.as_ref().map(|reason| detail("reason", reason))).collect()
+        }
+        Action::DeadLetterDiscarded(discarded) => {
+            let error = detail("error", &discarded.letter.error);
+            iter::once(error).chain(discarded.reason.as_ref().map(|reason| detail("reason", reason))).collect()
+        }
         Action::Approved(_)
         | Action::Denied(_)
         | Action::Expired(_)

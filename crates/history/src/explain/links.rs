@@ -40,6 +40,8 @@ pub fn links(event: &Recorded) -> impl Iterator<Item = EventId> {
             | Action::BreakerReset(_)
             | Action::Paused(_)
             | Action::Resumed(_)
+            | Action::DeadLetterRedriven(_)
+            | Action::DeadLetterDiscarded(_)
             | Action::PolicyChanged(_)
             | Action::PolicyRefused(_)
             | Action::PoliciesCompared(_) => None,

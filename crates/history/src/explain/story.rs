@@ -106,6 +106,8 @@ impl Part {
                 | Action::BreakerReset(_)
                 | Action::Paused(_)
                 | Action::Resumed(_)
+                | Action::DeadLetterRedriven(_)
+                | Action::DeadLetterDiscarded(_)
                 | Action::PolicyChanged(_)
                 | Action::PolicyRefused(_)
                 | Action::PoliciesCompared(_) => Self::Decided,

@@ -1,11 +1,15 @@
-//! Encodes a commit as the arguments of the function `hemostat_commit`; the newest file of `migrations/` documents them.
+//! Encodes commits and appends as the arguments of the functions `hemostat_commit` and `hemostat_append`; the newest file of
+//! `migrations/` documents them.
 
 use std::collections::{BTreeMap, HashMap};
 
-use hemostat_schema::{Cause, EventId, Family, NewEvent, Subject, codec::Encoded};
+use hemostat_schema::{Cause, EventId, Family, NewEvent, Partition, Subject, codec::Encoded};
 
 use super::{connection::Arg, keys::Keys};
-use crate::{Commit, Error, Lease, TimerUpdate, ViewChange, commit::DOING};
+use crate::{
+    Append, Commit, DeadLetter, Error, Guard, Lease, Settle, Settlement, TimerUpdate, ViewChange, append::REMEMBERED,
+    commit::DOING,
+};
 
 /// Positions of the streams and of the rows of views among the keys, counted from 1 as Lua does.
 const FIRST_STREAM: usize = 6;
@@ -23,9 +27,7 @@ pub(super) fn arguments(commit: &Commit) -> Result<Vec<Arg>, Error> {
     views.sort_unstable();
     views.dedup();
 
-    let mut all_keys = vec![keys.lease(group), keys.clock(), keys.versions(), keys.timers(), keys.dead_letters()];
-    all_keys.extend(Family::ALL.map(|family| keys.stream(family)));
-    all_keys.extend([keys.cursors(), keys.views()]);
+    let mut all_keys = first_keys(keys, keys.lease(group));
     all_keys.extend(views.iter().map(|view| keys.view(view)));
 
     let mut out = Arguments(Vec::with_capacity(33 + encoded.len() + 4 * commit.rows.len() + commit.acks.len()));
@@ -36,11 +38,7 @@ pub(super) fn arguments(commit: &Commit) -> Result<Vec<Arg>, Error> {
     out.text(fence(&commit.lease));
     out.text(commit.seq.map(|seq| seq.to_string()).unwrap_or_default());
 
-    out.number(commit.guards.len());
-    for guard in &commit.guards {
-        out.text(version_key(guard.family, &guard.subject));
-        out.text(guard.expected_version.map(|id| id.entry()).unwrap_or_default());
-    }
+    out.guards(&commit.guards);
 
     let mut acks: BTreeMap<Family, Vec<EventId>> = BTreeMap::new();
     commit.acks.iter().for_each(|(family, id)| acks.entry(*family).or_default().push(*id));
@@ -59,23 +57,7 @@ pub(super) fn arguments(commit: &Commit) -> Result<Vec<Arg>, Error> {
         out.text(timer.due.as_millisecond().to_string());
     }
 
-    out.number(encoded.len());
-    if !commit.events.is_empty() {
-        let plan = plan(&commit.events, &encoded).map_err(|error| Error::Invalid {
-            doing: DOING,
-            reason: format!("the events cannot be packed: {error}"),
-        })?;
-        out.0.push(plan.into());
-        out.0.extend(encoded.into_iter().map(|encoded| encoded.envelope.into()));
-        let advancing = commit.events.iter().enumerate().filter(|(_, event)| event.event.advances_version());
-        let versions: BTreeMap<(Family, &Subject), usize> =
-            advancing.map(|(index, event)| ((event.event.family(), &event.subject), index)).collect();
-        out.number(versions.len());
-        for ((family, subject), index) in versions {
-            out.text(version_key(family, subject));
-            out.number(index);
-        }
-    }
+    out.events(&commit.events, encoded)?;
 
     out.number(commit.rows.len());
     for change in &commit.rows {
@@ -121,6 +103,67 @@ pub(super) fn arguments(commit: &Commit) -> Result<Vec<Arg>, Error> {
         }
     }
     Ok(out.0)
+}
+
+/// The keys and arguments of `append`, ready for FCALL. `letter` is the dead letter that it settles; none if there is none, or
+/// if it is gone.
+pub(super) fn append_arguments(append: &Append, letter: Option<&DeadLetter>) -> Result<Vec<Arg>, Error> {
+    let encoded = append.encode()?;
+    let keys = Keys(append.partition);
+    let mut all_keys = first_keys(keys, keys.appended(&append.key));
+    let mut settlement = vec![];
+    if let Some(Settlement { letter: key, how }) = &append.settlement {
+        settlement.push(key.entry());
+        // The function finds no dead letter that is gone, whatever should happen to it.
+        match (how, letter) {
+            (Settle::Discard, _) | (_, None) => settlement.push("discard".to_owned()),
+            (Settle::Redeliver { forget }, Some(letter)) => {
+                all_keys.push(keys.lease(&letter.group));
+                let (stream, lease) = (stream(letter.family).to_string(), all_keys.len().to_string());
+                settlement.extend(["deliver".to_owned(), letter.group.clone(), stream, letter.id.entry(), lease]);
+                settlement.push(forget.len().to_string());
+                for (view, row) in forget {
+                    all_keys.push(keys.view(view));
+                    settlement.extend([all_keys.len().to_string(), row.clone()]);
+                }
+            }
+            (Settle::Rebuild { view }, Some(letter)) => {
+                all_keys.push(keys.lease(&letter.group));
+                let lease = all_keys.len().to_string();
+                settlement.extend(["rebuild".to_owned(), letter.group.clone(), lease, view.clone()]);
+            }
+        }
+    } else {
+        settlement.push(String::new());
+    }
+
+    let mut out = Arguments(Vec::with_capacity(20 + all_keys.len() + settlement.len() + encoded.len()));
+    out.text("hemostat_append");
+    out.number(all_keys.len());
+    all_keys.into_iter().for_each(|key| out.text(key));
+    out.text(REMEMBERED.as_secs().to_string());
+    out.guards(&append.guards);
+    settlement.into_iter().for_each(|argument| out.text(argument));
+    out.events(&append.events, encoded)?;
+    Ok(out.0)
+}
+
+/// What was appended once, as the function stores it: `1764000000000-3 2`.
+pub(super) fn appended(text: &str, partition: Partition) -> Option<Vec<EventId>> {
+    let (first, count) = text.split_once(' ')?;
+    let count = count.parse().ok()?;
+    if count == 0 {
+        return Some(vec![]);
+    }
+    Some(ids_from(EventId::from_entry(partition, first).ok()?, count))
+}
+
+/// The keys that come first in every call: `own`, then what all of them share.
+fn first_keys(keys: Keys, own: String) -> Vec<String> {
+    let mut all = vec![own, keys.clock(), keys.versions(), keys.timers(), keys.dead_letters()];
+    all.extend(Family::ALL.map(|family| keys.stream(family)));
+    all.extend([keys.cursors(), keys.views()]);
+    all
 }
 
 /// The position of the rows of `view` among the keys.
@@ -200,5 +243,35 @@ impl Arguments {
 
     fn number(&mut self, number: usize) {
         self.text(number.to_string());
+    }
+
+    fn guards(&mut self, guards: &[Guard]) {
+        self.number(guards.len());
+        for guard in guards {
+            self.text(version_key(guard.family, &guard.subject));
+            self.text(guard.expected_version.map(|id| id.entry()).unwrap_or_default());
+        }
+    }
+
+    fn events(&mut self, events: &[NewEvent], encoded: Vec<Encoded>) -> Result<(), Error> {
+        self.number(encoded.len());
+        if events.is_empty() {
+            return Ok(());
+        }
+        let plan = plan(events, &encoded).map_err(|error| Error::Invalid {
+            doing: DOING,
+            reason: format!("the events cannot be packed: {error}"),
+        })?;
+        self.0.push(plan.into());
+        self.0.extend(encoded.into_iter().map(|encoded| encoded.envelope.into()));
+        let advancing = events.iter().enumerate().filter(|(_, event)| event.event.advances_version());
+        let versions: BTreeMap<(Family, &Subject), usize> =
+            advancing.map(|(index, event)| ((event.event.family(), &event.subject), index)).collect();
+        self.number(versions.len());
+        for ((family, subject), index) in versions {
+            self.text(version_key(family, subject));
+            self.number(index);
+        }
+        Ok(())
     }
 }

@@ -66,6 +66,11 @@ impl Keys {
         self.of("trimmed")
     }
 
+    /// What was appended once, with this key.
+    pub fn appended(self, key: &str) -> String {
+        self.of(&format!("once:{key}"))
+    }
+
     pub fn lease(self, group: &str) -> String {
         self.of(&format!("lease:{group}"))
     }

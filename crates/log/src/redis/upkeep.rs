@@ -1,4 +1,4 @@
-//! Maintenance of the log in Redis: trim, list and redrive dead letters, inspect.
+//! Maintenance of the log in Redis: trim, list and discard dead letters, inspect.
 
 use std::collections::BTreeMap;
 
@@ -45,33 +45,8 @@ impl RedisLog {
         Ok(dead_letters)
     }
 
-    async fn one_dead_letter(&self, key: EventId) -> Result<Option<DeadLetter>, Error> {
+    pub(super) async fn one_dead_letter(&self, key: EventId) -> Result<Option<DeadLetter>, Error> {
         Ok(self.dead_letters_in(key.partition, &key.entry(), &key.entry(), 1).await?.pop())
-    }
-
-    pub(super) async fn redrive_dead_letter(
-        &self,
-        partition: Partition,
-        key: EventId,
-        forget: &[(String, String)],
-    ) -> Result<Option<DeadLetter>, Error> {
-        const DOING: &str = "redrive a dead letter";
-        let Some(delivery) = self.one_dead_letter(EventId { partition, ..key }).await? else { return Ok(None) };
-        let keys = self.keys(partition)?;
-        let mut all = vec![keys.dead_letters(), keys.lease(&delivery.group), keys.stream(delivery.family)];
-        let mut args = vec![key.entry(), delivery.group.clone(), delivery.id.entry()];
-        for (view, row) in forget {
-            all.push(keys.view(view));
-            args.extend([all.len().to_string(), row.clone()]);
-        }
-        match self.fcall(DOING, "hemostat_redrive", all, args).await {
-            Ok(done) => Ok((done.number(DOING)? == 1).then_some(delivery)),
-            Err(Error::Refused { reply, .. }) if reply.starts_with("GONE") => {
-                let reason = format!("its event {} is no longer in the stream; discard it instead", delivery.id);
-                Err(Error::Invalid { doing: DOING, reason })
-            }
-            Err(error) => Err(error),
-        }
     }
 
     pub(super) async fn discard_dead_letter(

@@ -18,8 +18,8 @@ use tokio::sync::watch;
 
 use self::partition::History;
 use crate::{
-    Backlog, Commit, CommitError, Confirmed, DeadLetter, Delivery, Durability, Entry, Error, Inspection, Lease, Log,
-    Order, Range, RawEntry, Reader, StoredTimer, Trimmed,
+    Append, Appended, Backlog, Commit, CommitError, Confirmed, DeadLetter, Delivery, Durability, Entry, Error,
+    Inspection, Lease, Log, Order, Range, RawEntry, Reader, StoredTimer, Trimmed,
 };
 
 /// The log in memory, for tests.
@@ -236,17 +236,20 @@ impl Log for MemoryLog {
         Ok(ids)
     }
 
-    async fn dead_letters(&self, partition: Partition, limit: usize) -> Result<Vec<DeadLetter>, Error> {
-        Ok(self.history(partition)?.dead_letters(limit))
+    async fn append_once(&self, append: &Append) -> Result<Appended, CommitError> {
+        let appended = self.history(append.partition)?.append_once(append, (self.now)())?;
+        if appended.first_time {
+            self.partitions[usize::from(append.partition.0)].1.send_modify(|count| *count += 1);
+        }
+        Ok(appended)
     }
 
-    async fn redrive(
-        &self,
-        partition: Partition,
-        key: EventId,
-        forget: &[(String, String)],
-    ) -> Result<Option<DeadLetter>, Error> {
-        self.history(partition)?.redrive(key, forget)
+    async fn appended(&self, partition: Partition, key: &str) -> Result<Option<Vec<EventId>>, Error> {
+        Ok(self.history(partition)?.appended.get(key).cloned())
+    }
+
+    async fn dead_letters(&self, partition: Partition, limit: usize) -> Result<Vec<DeadLetter>, Error> {
+        Ok(self.history(partition)?.dead_letters(limit))
     }
 
     async fn discard(&self, partition: Partition, key: EventId) -> Result<Option<DeadLetter>, Error> {

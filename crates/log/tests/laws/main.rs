@@ -21,6 +21,7 @@ macro_rules! laws {
     };
 }
 
+mod appends;
 mod commits;
 mod deliveries;
 mod durable;
@@ -36,8 +37,8 @@ use hemostat_log::testing::{
     events::{P, append, delivered, event, lease, marks, measurements, of, subject},
 };
 use hemostat_log::{
-    Commit, CommitError, Error, Guard, Inbox, Log, MemoryLog, NewDeadLetter, Order, Range, RowChange, StoredTimer,
-    TimerKey, TimerUpdate,
+    Append, Appended, Commit, CommitError, Error, Guard, Inbox, Log, MemoryLog, NewDeadLetter, Order, Range, RowChange,
+    Settle, Settlement, StoredTimer, TimerKey, TimerUpdate,
 };
 use hemostat_schema::{Cause, EventId, Family, NewEvent, Partition, Timestamp};
 use tokio::time::timeout;
@@ -125,6 +126,7 @@ fn at(ms: i64) -> Timestamp {
 #[tokio::test]
 async fn every_law_holds_on_a_cluster() {
     let cluster = Arc::new(Cluster::spawn());
+    appends::on_a_cluster(&cluster).await;
     commits::on_a_cluster(&cluster).await;
     deliveries::on_a_cluster(&cluster).await;
     durable::on_a_cluster(&cluster).await;

@@ -12,6 +12,7 @@ laws![
     a_trim_deletes_exactly_the_entries_before_its_bound,
     a_redriven_dead_letter_is_delivered_again_to_a_new_epoch,
     a_dead_letter_whose_event_is_gone_cannot_be_redriven,
+    a_view_is_requested_with_the_event_that_says_so,
     a_discarded_dead_letter_is_gone_and_its_event_stays,
     a_revoked_lease_commits_nothing,
     an_epoch_of_another_owner_commits_nothing,
@@ -127,38 +128,68 @@ async fn one_dead_letter(log: &Arc<dyn Log>) -> (Vec<EventId>, hemostat_log::Lea
     (ids, mine, inbox)
 }
 
+/// An append that settles a dead letter, with an event that says so.
+fn settling(key: &str, letter: EventId, how: Settle) -> Append {
+    let settlement = Some(Settlement { letter, how });
+    Append { settlement, ..Append::new(P, key, vec![event(Family::Diagnosis, "b", key)]) }
+}
+
 async fn a_redriven_dead_letter_is_delivered_again_to_a_new_epoch(TestLog { log, store: _store }: TestLog) {
     let (ids, _, mut inbox) = one_dead_letter(&log).await;
     let letter = log.dead_letters(P, 9).await.unwrap()[0].clone();
-    let forget = [("g.1".to_owned(), "forgotten".to_owned())];
-    assert_eq!(log.redrive(P, letter.key, &forget).await.unwrap(), Some(letter.clone()));
+    let redrive = Settle::Redeliver { forget: vec![("g.1".to_owned(), "forgotten".to_owned())] };
+    let redriven = log.append_once(&settling("redrive", letter.key, redrive.clone())).await.unwrap();
+    assert!(redriven.first_time);
     assert!(matches!(inbox.next(9).await, Err(Error::Fenced { .. })));
     let mine = lease(&*log, "g", "me").await;
-    let again = Inbox::new(Arc::clone(&log), mine, [Family::Action]).next(9).await.unwrap();
+    let mut inbox = Inbox::new(Arc::clone(&log), mine.clone(), [Family::Action]);
+    let again = inbox.next(9).await.unwrap();
     assert_eq!(again.iter().map(|delivery| delivery.id).collect::<Vec<_>>(), [ids[1]]);
     assert_eq!(again[0].times, 2, "something may have been done about it before");
     assert_eq!(log.all_rows(P, "g.1").await.unwrap(), [("kept".to_owned(), vec![1])]);
     assert_eq!(log.dead_letters(P, 9).await.unwrap(), []);
-    assert_eq!(log.redrive(P, letter.key, &forget).await.unwrap(), None, "it is no longer a dead letter");
+
+    let acks = again.iter().map(|delivery| (Family::Action, delivery.id)).collect();
+    log.commit(&Commit { acks, ..Commit::new(mine.clone()) }).await.unwrap();
+    let resent = log.append_once(&settling("redrive", letter.key, redrive.clone())).await.unwrap();
+    assert_eq!(resent, Appended { first_time: false, ..redriven });
+    let other = log.append_once(&settling("other", letter.key, redrive)).await;
+    assert!(matches!(other, Err(CommitError::AlreadyHandled)), "it is no longer a dead letter: {other:?}");
+    assert_eq!(log.appended(P, "other").await.unwrap(), None);
+    log.commit(&Commit::new(mine)).await.expect("the lease is as it was");
+    assert_eq!(inbox.next(9).await.unwrap(), []);
+    assert_eq!(left(&log).await.len(), 4, "one event of the command");
 }
 
 async fn a_dead_letter_whose_event_is_gone_cannot_be_redriven(TestLog { log, store: _store }: TestLog) {
     let (_, mine, _) = one_dead_letter(&log).await;
     assert_eq!(log.trim(P, Family::Action, EventId::end(P)).await.unwrap().removed, 3);
     let letter = log.dead_letters(P, 9).await.unwrap()[0].clone();
-    let refused = log.redrive(P, letter.key, &[]).await.unwrap_err();
+    let redrive = settling("redrive", letter.key, Settle::Redeliver { forget: vec![] });
+    let Err(CommitError::Log(refused)) = log.append_once(&redrive).await else { panic!("it is redriven") };
     assert!(refused.to_string().contains("discard it instead"), "{refused}");
     assert_eq!(log.dead_letters(P, 9).await.unwrap(), [letter]);
+    assert_eq!((log.appended(P, "redrive").await.unwrap(), left(&log).await), (None, vec![]));
     log.commit(&Commit::new(mine)).await.expect("the lease is as it was");
+}
+
+async fn a_view_is_requested_with_the_event_that_says_so(TestLog { log, store: _store }: TestLog) {
+    let (_, mine, _) = one_dead_letter(&log).await;
+    let letter = log.dead_letters(P, 9).await.unwrap()[0].clone();
+    let rebuild = settling("rebuild", letter.key, Settle::Rebuild { view: "g.1~2".into() });
+    assert!(log.append_once(&rebuild).await.unwrap().first_time);
+    assert_eq!(log.views(P).await.unwrap()["g+"], "g.1~2");
+    assert!(matches!(log.commit(&Commit::new(mine)).await, Err(CommitError::Fenced)));
+    assert_eq!(log.dead_letters(P, 9).await.unwrap(), [letter], "until the rebuild begins");
 }
 
 async fn a_discarded_dead_letter_is_gone_and_its_event_stays(TestLog { log, store: _store }: TestLog) {
     let (ids, ..) = one_dead_letter(&log).await;
     let letter = log.dead_letters(P, 9).await.unwrap()[0].clone();
-    assert_eq!(log.discard(P, letter.key).await.unwrap(), Some(letter.clone()));
+    let discarded = log.append_once(&settling("discard", letter.key, Settle::Discard)).await.unwrap();
     assert_eq!(log.discard(P, letter.key).await.unwrap(), None);
     assert_eq!(log.dead_letters(P, 9).await.unwrap(), []);
-    assert_eq!(left(&log).await, ids);
+    assert_eq!(left(&log).await, [ids, discarded.ids].concat());
 }
 
 async fn a_revoked_lease_commits_nothing(TestLog { log, store: _store }: TestLog) {

@@ -8,8 +8,8 @@ use std::{
 
 use async_trait::async_trait;
 use hemostat_log::{
-    Backlog, Commit, CommitError, Confirmed, DeadLetter, Delivery, Durability, Entry, Error, Inspection, Lease, Log,
-    MemoryLog, Order, Range, RawEntry, Reader, StoredTimer, Trimmed,
+    Append, Appended, Backlog, Commit, CommitError, Confirmed, DeadLetter, Delivery, Durability, Entry, Error,
+    Inspection, Lease, Log, MemoryLog, Order, Range, RawEntry, Reader, StoredTimer, Trimmed,
 };
 use hemostat_schema::{EventId, Family, NewEvent, Partition};
 use tokio::sync::watch;
@@ -67,6 +67,26 @@ impl Log for FaultyLog {
             None => {}
         }
         self.inner.commit(commit).await
+    }
+
+    async fn append_once(&self, append: &Append) -> Result<Appended, CommitError> {
+        let fault = self.faults.lock().unwrap().pop_front();
+        match fault {
+            Some(LogFault::NotCommitted) => return Err(broken().into()),
+            Some(LogFault::ReplyLost) => {
+                self.inner.append_once(append).await?;
+                return Err(broken().into());
+            }
+            Some(LogFault::CommittedBefore(event)) => {
+                super::put(&*self.inner, vec![*event]).await;
+            }
+            None => {}
+        }
+        self.inner.append_once(append).await
+    }
+
+    async fn appended(&self, partition: Partition, key: &str) -> Result<Option<Vec<EventId>>, Error> {
+        self.inner.appended(partition, key).await
     }
 
     fn partitions(&self) -> u16 {
@@ -193,15 +213,6 @@ impl Log for FaultyLog {
 
     async fn deregister(&self, group: &str, owner: &str) -> Result<(), Error> {
         self.inner.deregister(group, owner).await
-    }
-
-    async fn redrive(
-        &self,
-        partition: Partition,
-        key: EventId,
-        forget: &[(String, String)],
-    ) -> Result<Option<DeadLetter>, Error> {
-        self.inner.redrive(partition, key, forget).await
     }
 
     async fn discard(&self, partition: Partition, key: EventId) -> Result<Option<DeadLetter>, Error> {

@@ -8,9 +8,13 @@ use std::sync::Arc;
 
 use hemostat_core::{Decider, Decision, Projection, Trigger};
 use hemostat_log::{Commit, Log, MemoryLog, Order, Range};
-use hemostat_runtime::{Context, ManualClock};
+use hemostat_runtime::{
+    Context, ManualClock,
+    commands::{CommandError, Executed},
+    dead_letters::{self, What},
+};
 use hemostat_schema::{
-    Action, Event, EventId, Family, NewEvent, Partition, Recorded, Span, Subject, Timestamp,
+    Action, Event, EventId, Family, NewEvent, Operator, Partition, Recorded, Span, Subject, Timestamp,
     action::{Paused, Resumed},
 };
 
@@ -35,6 +39,18 @@ pub fn subject(name: &str) -> Subject {
 
 pub fn paused(name: &str, why: &str) -> NewEvent {
     NewEvent::new(subject(name), Timestamp::UNIX_EPOCH, Paused { by: "test".into(), reason: why.into() })
+}
+
+/// Executes what an operator orders about a dead letter; each reason is a key of its own.
+pub async fn order(
+    history: &hemostat_log::History,
+    letter: EventId,
+    what: What,
+    reason: &str,
+) -> Result<Executed, CommandError> {
+    let by = Operator::claimed("ann").unwrap();
+    let command = dead_letters::Command { letter, what, by, reason: Some(reason.to_owned()) };
+    dead_letters::execute(history, &command, reason, Timestamp::UNIX_EPOCH).await
 }
 
 /// Appends events as another process.

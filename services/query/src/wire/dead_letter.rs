@@ -2,12 +2,9 @@
 
 use hemostat_history::event_json::Family;
 use hemostat_log::{self as log, RawEntry};
-use hemostat_runtime::dead_letters;
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
-
-use super::enums::RedriveOutcome;
 
 /// Dead letters, the newest first.
 #[derive(Debug, Serialize, ToSchema)]
@@ -46,19 +43,6 @@ pub struct DeadLetter {
     pub error: String,
 }
 
-/// The result of a redrive.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Redriven {
-    /// The dead letter.
-    pub parked: DeadLetter,
-    /// `delivered`: its group gets it again. `refolded`: the same, after the group's state is rebuilt. `refilled`: the
-    /// whole view is rebuilt; the dead letter stays listed until that begins.
-    pub outcome: RedriveOutcome,
-    /// The view that is served after a rebuild.
-    #[schema(example = "containers.1~2")]
-    pub view: Option<String>,
-}
-
 impl DeadLetter {
     /// With its event, if it still exists.
     pub fn new(letter: &log::DeadLetter, event: Option<&RawEntry>) -> Self {
@@ -72,17 +56,5 @@ impl DeadLetter {
             at: letter.at,
             error: letter.error.clone(),
         }
-    }
-}
-
-impl Redriven {
-    /// The result for `parked`.
-    pub fn new(parked: DeadLetter, result: dead_letters::Redriven) -> Self {
-        let (outcome, view) = match result {
-            dead_letters::Redriven::Delivered => (RedriveOutcome::Delivered, None),
-            dead_letters::Redriven::Refolded => (RedriveOutcome::Refolded, None),
-            dead_letters::Redriven::Refilled(view) => (RedriveOutcome::Refilled, Some(view)),
-        };
-        Self { parked, outcome, view }
     }
 }

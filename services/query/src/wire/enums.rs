@@ -148,9 +148,6 @@ api_enums! {
         Inconclusive = "inconclusive",
     }: "How far a remedy has come: authorised; done, failed or withheld (not executed); or, once verified, recovered, \
         relapsed or inconclusive.";
-    RedriveOutcome { Delivered = "delivered", Refolded = "refolded", Refilled = "refilled" }:
-        "What happens to a dead letter: delivered (its group gets it again), refolded (the same, after the group's state is \
-         rebuilt) or refilled (the whole view is rebuilt; the dead letter stays listed until that begins).";
 }
 
 impl From<action::Outcome> for ActionOutcome {

@@ -12,7 +12,7 @@ pub mod treatment;
 
 pub use calibration::Calibration;
 pub use container::{Container, ContainerDetail, Containers};
-pub use dead_letter::{DeadLetter, DeadLetters, Redriven};
+pub use dead_letter::{DeadLetter, DeadLetters};
 pub use events::Events;
 pub use hemostat_history::EventJson as Event;
 pub use incident::{Incident, IncidentDetail, Incidents};

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
 use hemostat_log::{
-    Backlog, Commit, CommitError, Confirmed, DeadLetter, Delivery, Durability, Entry, Error, Inspection, Lease, Log,
-    Order, Range, RawEntry, Reader, StoredTimer, Trimmed,
+    Append, Appended, Backlog, Commit, CommitError, Confirmed, DeadLetter, Delivery, Durability, Entry, Error,
+    Inspection, Lease, Log, Order, Range, RawEntry, Reader, StoredTimer, Trimmed,
 };
 use hemostat_schema::{EventId, Family, Partition};
 use tokio::sync::watch;
@@ -62,7 +62,10 @@ impl Log for Broken {
     async fn deregister(&self, _: &str, _: &str) -> Result<(), Error> {
         unreachable()
     }
-    async fn redrive(&self, _: Partition, _: EventId, _: &[(String, String)]) -> Result<Option<DeadLetter>, Error> {
+    async fn append_once(&self, _: &Append) -> Result<Appended, CommitError> {
+        Err(CommitError::Log(unreachable::<()>().unwrap_err()))
+    }
+    async fn appended(&self, _: Partition, _: &str) -> Result<Option<Vec<EventId>>, Error> {
         unreachable()
     }
     async fn discard(&self, _: Partition, _: EventId) -> Result<Option<DeadLetter>, Error> {

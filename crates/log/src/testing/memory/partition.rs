@@ -6,11 +6,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use hemostat_schema::{Cause, EventId, Family, Partition, Subject, Timestamp, codec::Encoded};
+use hemostat_schema::{Cause, EventId, Family, NewEvent, Partition, Subject, Timestamp, codec::Encoded};
 
 use crate::{
-    Backlog, Commit, CommitError, Cursor, DeadLetter, Delivery, Entry, Error, Lease, Order, Range, RawEntry, Reader,
-    StoredTimer, TimerUpdate, ViewChange,
+    Append, Appended, Backlog, Commit, CommitError, Cursor, DeadLetter, Delivery, Entry, Error, Guard, Lease, Order,
+    Range, RawEntry, Reader, StoredTimer, TimerUpdate, ViewChange,
 };
 
 /// Everything of one partition.
@@ -26,9 +26,13 @@ pub(super) struct History {
     pub(super) leases: HashMap<String, Held>,
     pub(super) groups: HashMap<(String, Family), Group>,
     pub(super) dead_letters: Vec<DeadLetter>,
+    /// How many there ever were: their ids are not used again.
+    dead_lettered: u64,
     pub(super) cursors: BTreeMap<String, Cursor>,
     pub(super) served: BTreeMap<String, String>,
     pub(super) trimmed: BTreeMap<Family, EventId>,
+    /// By key: what was appended once.
+    pub(super) appended: HashMap<String, Vec<EventId>>,
 }
 
 #[derive(Debug)]
@@ -70,9 +74,11 @@ impl History {
             leases: HashMap::new(),
             groups: HashMap::new(),
             dead_letters: vec![],
+            dead_lettered: 0,
             cursors: BTreeMap::new(),
             served: BTreeMap::new(),
             trimmed: BTreeMap::new(),
+            appended: HashMap::new(),
         }
     }
 
@@ -262,6 +268,45 @@ impl History {
         self.dead_letters.iter().rev().take(limit).cloned().collect()
     }
 
+    fn check(&self, guards: &[Guard]) -> Result<(), CommitError> {
+        let advanced = |guard: &&Guard| {
+            let version = self.versions.get(&(guard.family, guard.subject.clone())).copied();
+            version > guard.expected_version
+        };
+        guards.iter().find(advanced).map_or(Ok(()), |guard| Err(CommitError::Conflict(guard.subject.clone())))
+    }
+
+    fn append_all(&mut self, events: &[NewEvent], encoded: Vec<Encoded>, now: Timestamp) -> Vec<EventId> {
+        let mut ids: Vec<EventId> = Vec::with_capacity(encoded.len());
+        for (event, fields) in events.iter().zip(encoded) {
+            let cause = event.cause.map(|cause| match cause {
+                Cause::Event(id) => id,
+                Cause::Sibling(index) => ids[index],
+            });
+            let family = event.event.family();
+            let id = self.append(family, Stored { fields, cause }, now);
+            if event.event.advances_version() {
+                self.versions.insert((family, event.subject.clone()), id);
+            }
+            ids.push(id);
+        }
+        ids
+    }
+
+    pub fn append_once(&mut self, append: &Append, now: Timestamp) -> Result<Appended, CommitError> {
+        let encoded = append.encode()?;
+        if let Some(ids) = self.appended.get(&append.key) {
+            return Ok(Appended { ids: ids.clone(), first_time: false });
+        }
+        self.check(&append.guards)?;
+        if let Some(settlement) = &append.settlement {
+            self.settle(settlement)?;
+        }
+        let ids = self.append_all(&append.events, encoded, now);
+        self.appended.insert(append.key.clone(), ids.clone());
+        Ok(Appended { ids, first_time: true })
+    }
+
     /// Checks everything, then changes everything.
     pub fn commit(&mut self, commit: &Commit, now: Timestamp) -> Result<Vec<EventId>, CommitError> {
         let encoded = commit.encode()?;
@@ -270,13 +315,7 @@ impl History {
         if let Some(seq) = commit.seq.filter(|seq| *seq <= held.seq) {
             return Ok(if seq == held.seq { held.ids.clone() } else { vec![] });
         }
-        let advanced = |guard: &&crate::Guard| {
-            let version = self.versions.get(&(guard.family, guard.subject.clone())).copied();
-            version > guard.expected_version
-        };
-        if let Some(guard) = commit.guards.iter().find(advanced) {
-            return Err(CommitError::Conflict(guard.subject.clone()));
-        }
+        self.check(&commit.guards)?;
         let is_pending = |(family, id): &(Family, EventId)| {
             self.groups.get(&(group.clone(), *family)).is_some_and(|group| group.pending.contains_key(id))
         };
@@ -296,19 +335,7 @@ impl History {
         for timer in &commit.fired {
             self.timers.remove(&(group.clone(), timer.subject.clone(), timer.name.clone()));
         }
-        let mut ids: Vec<EventId> = Vec::with_capacity(encoded.len());
-        for (event, fields) in commit.events.iter().zip(encoded) {
-            let cause = event.cause.map(|cause| match cause {
-                Cause::Event(id) => id,
-                Cause::Sibling(index) => ids[index],
-            });
-            let family = event.event.family();
-            let id = self.append(family, Stored { fields, cause }, now);
-            if event.event.advances_version() {
-                self.versions.insert((family, event.subject.clone()), id);
-            }
-            ids.push(id);
-        }
+        let ids = self.append_all(&commit.events, encoded, now);
         for change in &commit.rows {
             let view = self.rows.entry(change.view.clone()).or_default();
             match &change.row {
@@ -327,9 +354,9 @@ impl History {
             }
         }
         for letter in &commit.dead_letters {
-            let newest = self.dead_letters.last().map_or(0, |letter| letter.key.seq);
+            self.dead_lettered += 1;
             self.dead_letters.push(DeadLetter {
-                key: EventId { ms: 0, seq: newest + 1, partition: self.partition },
+                key: EventId { ms: 0, seq: self.dead_lettered, partition: self.partition },
                 group: group.clone(),
                 family: letter.family,
                 id: letter.id,

@@ -3,7 +3,7 @@
 use hemostat_schema::{EventId, Family};
 
 use super::partition::History;
-use crate::{DeadLetter, Error, GroupState, Inspection, LeaseState, StreamState, Trimmed};
+use crate::{CommitError, DeadLetter, GroupState, Inspection, LeaseState, Settle, Settlement, StreamState, Trimmed};
 
 impl History {
     pub fn revoke(&mut self, group: &str) {
@@ -12,25 +12,32 @@ impl History {
         }
     }
 
-    pub fn redrive(&mut self, key: EventId, forget: &[(String, String)]) -> Result<Option<DeadLetter>, Error> {
-        let Some(delivery) = self.dead_letters.iter().find(|letter| letter.key == key).cloned() else {
-            return Ok(None);
-        };
-        if let Some(group) = self.groups.get_mut(&(delivery.group.clone(), delivery.family)) {
-            if !self.streams.get(&delivery.family).is_some_and(|stream| stream.contains_key(&delivery.id)) {
-                let reason = format!("its event {} is no longer in the stream; discard it instead", delivery.id);
-                return Err(Error::Invalid { doing: "redrive a dead letter", reason });
+    pub fn settle(&mut self, settlement: &Settlement) -> Result<(), CommitError> {
+        let letter = self.dead_letters.iter().find(|letter| letter.key == settlement.letter).cloned();
+        let letter = letter.ok_or(CommitError::AlreadyHandled)?;
+        match &settlement.how {
+            Settle::Redeliver { forget } => {
+                if let Some(group) = self.groups.get_mut(&(letter.group.clone(), letter.family)) {
+                    if !self.streams.get(&letter.family).is_some_and(|stream| stream.contains_key(&letter.id)) {
+                        return Err(letter.event_is_gone().into());
+                    }
+                    group.pending.insert(letter.id, 1);
+                }
+                for (view, row) in forget {
+                    if let Some(rows) = self.rows.get_mut(view) {
+                        rows.remove(row);
+                    }
+                }
+                self.revoke(&letter.group);
+                self.discard(letter.key);
             }
-            group.pending.insert(delivery.id, 1);
-        }
-        self.dead_letters.retain(|letter| letter.key != key);
-        for (view, row) in forget {
-            if let Some(rows) = self.rows.get_mut(view) {
-                rows.remove(row);
+            Settle::Rebuild { view } => {
+                self.served.insert(format!("{}+", letter.group), view.clone());
+                self.revoke(&letter.group);
             }
+            Settle::Discard => drop(self.discard(letter.key)),
         }
-        self.revoke(&delivery.group);
-        Ok(Some(delivery))
+        Ok(())
     }
 
     pub fn discard(&mut self, key: EventId) -> Option<DeadLetter> {
