@@ -12,10 +12,11 @@
 //!                                        another: a change; its own event is folded, a remedy succeeds at once
 //! ```
 //!
-//! The log does not hold the trigger of a decision, but it can be found. The commit's guards ensure that the decision rests
-//! on everything before it, and it carries its own time. So its trigger is the first pending one upon which the reference
-//! policy makes the recorded decision. If there is none, another policy was in force: the decision counts as recorded and is
-//! reported as unexplained. Timers fire by the time of the history.
+//! A decision records the policy that it was made by and its trigger, and the log records that policy, so the recorded
+//! world decides as HemoStat did. Decisions of earlier versions record neither: the reference policy is taken for theirs,
+//! and the trigger is the first pending one upon which it makes the recorded decision. The commit's guards ensure that a
+//! decision rests on everything before it, and it carries its own time. A decision that the recorded world does not make
+//! counts as recorded and is reported as unexplained. Timers fire by the time of the history.
 //!
 //! The answer of a model cannot be computed again. A recorded answer happens in both worlds if both asked the model; if only
 //! one of them asked, the rules decide in the simulated world.
@@ -43,7 +44,7 @@ use hemostat_schema::{
     diagnosis::Part,
 };
 
-use crate::{filter::Filter, select::Progress};
+use crate::{Policies, filter::Filter, select::Progress};
 use decision_key::DecisionKey;
 use pair::{InBothWorlds, Pair};
 pub use report::{Change, DecisionSummary, Report, Totals};
@@ -64,7 +65,9 @@ pub async fn run(
 ) -> Result<Report, hemostat_log::Error> {
     let mut report = Report::default();
     for partition in filter.partitions(history.log().partitions()) {
-        let mut backtest = Backtest { report, ..Backtest::new(partition, reference, proposed, filter) };
+        let policies = Policies::read(history, partition).await?;
+        let backtest = Backtest::new(partition, reference, proposed, filter).with_policies(policies);
+        let mut backtest = Backtest { report, ..backtest };
         // Events after the selected window change nothing in it.
         let upto = Range { from: std::ops::Bound::Unbounded, ..filter.window.range(partition) };
         let mut scan = history.scan(partition, READS, upto);
@@ -86,7 +89,8 @@ const READS: [Family; 4] = [Family::Observation, Family::Diagnosis, Family::Acti
 pub struct Backtest<'a> {
     partition: Partition,
     filter: &'a Filter,
-    deciders: Vec<Box<dyn InBothWorlds + Send + 'a>>,
+    policies: Policies,
+    deciders: Vec<Box<dyn InBothWorlds + Send>>,
     now: Timestamp,
     /// The time of the log, in milliseconds.
     ms: u64,
@@ -107,15 +111,18 @@ pub struct Backtest<'a> {
 }
 
 impl<'a> Backtest<'a> {
-    /// Compares the proposed policy with the reference policy, which is assumed to have been in force. `filter` selects the
+    /// Compares the proposed policy with the recorded ones, or where none is recorded with the reference policy, which is
+    /// assumed to have been in force. `filter` selects the
     /// decisions that are reported; [`take`](Self::take) needs the whole history, as decisions rest on all of it.
-    pub fn new(partition: Partition, reference: &'a Policy, proposed: &'a Policy, filter: &'a Filter) -> Self {
+    pub fn new(partition: Partition, reference: &Policy, proposed: &Policy, filter: &'a Filter) -> Self {
+        let (reference, proposed) = (Arc::new(reference.clone()), Arc::new(proposed.clone()));
         Self {
             partition,
             filter,
+            policies: Policies::default(),
             deciders: vec![
-                Box::new(Pair::<Triage>::new(reference, proposed)),
-                Box::new(Pair::<Authorisation>::new(reference, proposed)),
+                Box::new(Pair::<Triage>::new(Arc::clone(&reference), Arc::clone(&proposed))),
+                Box::new(Pair::<Authorisation>::new(Arc::clone(&reference), Arc::clone(&proposed))),
                 Box::new(Pair::<Judge>::new(reference, proposed)),
             ],
             now: Timestamp::UNIX_EPOCH,
@@ -132,6 +139,12 @@ impl<'a> Backtest<'a> {
         }
     }
 
+    /// With the policies that the partition has recorded, by which decisions name theirs.
+    #[must_use]
+    pub fn with_policies(self, policies: Policies) -> Self {
+        Self { policies, ..self }
+    }
+
     /// The next event of the partition, in the order of ids.
     pub fn take(&mut self, event: Recorded) {
         self.report.events += 1;
@@ -139,6 +152,9 @@ impl<'a> Backtest<'a> {
             self.advance_to(event.id.ms);
         }
         let Body::Known(what) = &event.body else { return };
+        if let Event::Action(Action::PolicyChanged(changed)) = what {
+            self.in_force(Policy::recorded(changed).ok());
+        }
         if matches!(what, Event::Diagnosis(Diagnosis::OpinionSought(sought)) if sought.part == Part::Decides) {
             self.asked.insert(event.id);
         }
@@ -185,8 +201,20 @@ impl<'a> Backtest<'a> {
         }
     }
 
+    fn in_force(&mut self, policy: Option<Policy>) {
+        if let Some(policy) = policy.map(Arc::new) {
+            self.deciders.iter_mut().for_each(|decider| decider.in_force(&policy));
+        }
+    }
+
     /// A recorded decision: the simulated world decides upon the same trigger.
     fn decision(&mut self, decider: usize, event: Arc<Recorded>) {
+        let basis = event.event().and_then(Event::basis);
+        let policy = basis.and_then(|basis| basis.policy).and_then(|hash| self.policies.policy(hash));
+        let is_recorded = policy.is_some() && basis.is_some_and(|basis| basis.trigger.is_some());
+        if let Some(policy) = policy {
+            self.deciders[decider].in_force(&Arc::new(policy));
+        }
         let redecision = self.deciders[decider].decide_again(&event);
         for decider in &mut self.deciders {
             decider.fold_recorded(&event);
@@ -195,6 +223,7 @@ impl<'a> Backtest<'a> {
         if wanted {
             self.report.decisions += 1;
             self.report.unexplained += u64::from(!redecision.explained);
+            self.report.guessed += u64::from(!is_recorded);
         }
         let key = |new: &Option<NewEvent>| new.as_ref().and_then(|new| DecisionKey::of(&new.event));
         let recorded = event.event().and_then(DecisionKey::of);

@@ -11,6 +11,7 @@
 //! | [`event_json`] | which JSON do API, export and tail write? |
 //! | [`as_of`] | what were the rows of a view at an instant? |
 //! | [`explain`] | what led to what, and what was the state of each limit? |
+//! | [`policies`] | by which policy was a decision made? |
 //! | [`export`] | the same for other programs: NDJSON, CSV, Parquet |
 //! | [`backtest`] | what would HemoStat have decided under another policy? |
 //! | [`verify`] | do rows equal the fold of their events, and history its chain of hashes? |
@@ -24,6 +25,7 @@ pub mod export;
 pub mod filter;
 pub mod follow;
 pub mod fsck;
+pub mod policies;
 pub mod select;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -34,5 +36,6 @@ pub use event_json::EventJson;
 pub use filter::Filter;
 pub use follow::{Cursor, Follower};
 pub use hemostat_log::{Archive, Entry, Error, History, RawEntry};
+pub use policies::Policies;
 pub use select::{Found, Progress, Selected};
 pub use window::{Position, Window};

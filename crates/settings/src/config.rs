@@ -84,6 +84,18 @@ impl Config {
         shown
     }
 
+    /// Sets a key that was checked with all others, and where it was set.
+    pub(crate) fn take_over(&mut self, key: &'static str, value: &toml::Value, origin: Origin) {
+        if self.settings.set(key, value).is_some_and(|set| set.is_ok()) {
+            self.origins.insert(key, origin);
+        }
+    }
+
+    /// Hands out every key with another value than in `other`.
+    pub(crate) fn differing(&self, other: &Self, each: &mut dyn FnMut(&'static str)) {
+        self.settings.differing(&other.settings, each);
+    }
+
     /// Where this key was set.
     pub(crate) fn origin(&self, key: &str) -> Origin {
         self.origins.get(key).cloned().unwrap_or_default()

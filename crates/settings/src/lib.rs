@@ -18,6 +18,7 @@ mod log_filter;
 mod other_tools;
 mod policy;
 mod python;
+mod reload;
 mod secret;
 mod section;
 mod sections;
@@ -44,6 +45,7 @@ pub use self::{
     error::{Error, Origin},
     hosts::{Entry, Hosts},
     log_filter::LogFilter,
+    reload::Reloaded,
     secret::Secret,
     section::Key,
     sections::{

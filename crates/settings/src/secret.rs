@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use tracing::warn;
 
 use crate::value::BYTE_ORDER_MARK;
@@ -43,6 +43,15 @@ impl Secret {
     pub fn from_file(path: PathBuf) -> Result<Self, String> {
         let last = read(&path)?;
         Ok(Self(Source::File(Arc::new(SecretFile { path, state: Mutex::new(State { last, failed: false }) }))))
+    }
+
+    /// Whether both are the same value, or are in the same file.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Source::Value(one), Source::Value(other)) => one.expose_secret() == other.expose_secret(),
+            (Source::File(one), Source::File(other)) => one.path == other.path,
+            (Source::Value(_), Source::File(_)) | (Source::File(_), Source::Value(_)) => false,
+        }
     }
 
     /// Its value now: what its file holds, or the last value read if the file cannot be read.
@@ -106,8 +115,6 @@ impl fmt::Debug for Secret {
 
 #[cfg(test)]
 mod tests {
-    use secrecy::ExposeSecret as _;
-
     use super::*;
 
     #[test]

@@ -61,6 +61,8 @@ pub(crate) trait Section: Default {
     fn keys(each: &mut dyn FnMut(Key));
     /// Sets the key of this name; `None` when there is none.
     fn set(&mut self, key: &str, value: &Value) -> Option<Result<(), Wrong>>;
+    /// Hands out every key with another value than in `other`.
+    fn differing(&self, other: &Self, each: &mut dyn FnMut(&'static str));
     /// Hands out every key with its value as it is written in a file.
     fn show(&self, each: &mut dyn FnMut(&'static str, String));
 }
@@ -113,6 +115,11 @@ macro_rules! section {
                     return Some(set);
                 } )* )?
                 None
+            }
+
+            fn differing(&self, other: &Self, each: &mut dyn FnMut(&'static str)) {
+                $( if $crate::setting::Setting::differs(&self.$field, &other.$field) { each($key); } )*
+                $( $( $crate::section::Section::differing(&self.$inner, &other.$inner, each); )* )?
             }
 
             fn show(&self, each: &mut dyn FnMut(&'static str, String)) {

@@ -40,6 +40,10 @@ pub(crate) trait Setting: Sized {
     }
     /// As it is written in a file.
     fn show(&self) -> String;
+    /// Whether it is another value than `other`.
+    fn differs(&self, other: &Self) -> bool {
+        self.show() != other.show()
+    }
 }
 
 /// How a type is a setting: what is right, how a value is read, and how it is shown.
@@ -158,6 +162,11 @@ impl Setting for Secret {
     fn show(&self) -> String {
         quoted("***")
     }
+
+    /// The file of a secret is read at each use, so what it holds makes no difference.
+    fn differs(&self, other: &Self) -> bool {
+        !self.is_same(other)
+    }
 }
 
 /// An empty text is as good as none, so that a variable passed on empty (as Compose does) sets nothing.
@@ -185,6 +194,13 @@ impl<T: Setting> Setting for Option<T> {
 
     fn show(&self) -> String {
         self.as_ref().map_or_else(|| quoted(""), T::show)
+    }
+
+    fn differs(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Some(one), Some(other)) => one.differs(other),
+            (one, other) => one.is_some() != other.is_some(),
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use hemostat_core::{
     fold::{self, SubjectState},
     schedule::{Schedule, whole_millisecond},
 };
-use hemostat_schema::{Event, HostName, NewEvent, Recorded, Subject, Timestamp};
+use hemostat_schema::{DecidedOn, Event, HostName, NewEvent, Recorded, Subject, Timestamp};
 
 use super::decision_key::{self, DecisionKey};
 
@@ -25,7 +25,10 @@ pub(super) trait InBothWorlds {
     fn fold_recorded(&mut self, event: &Arc<Recorded>);
     /// Folds an event into the simulated world.
     fn fold_simulated(&mut self, event: &Arc<Recorded>);
-    /// Finds the trigger of a recorded decision, and decides upon the same trigger in the simulated world.
+    /// The policy of the recorded world from here on.
+    fn in_force(&mut self, policy: &Arc<Policy>);
+    /// Decides upon the trigger of a recorded decision, in both worlds. A decision that does not record its trigger: upon
+    /// the first pending one that leads to it.
     fn decide_again(&mut self, decision: &Recorded) -> Redecision;
     /// Decides upon pending triggers: all in the recorded world that lead to no event, then those that only the simulated
     /// world has, up to the first event that follows.
@@ -39,7 +42,7 @@ pub(super) trait InBothWorlds {
 /// The decisions of both policies upon the trigger of a recorded decision.
 #[derive(Debug, Default)]
 pub(super) struct Redecision {
-    /// Whether the reference policy makes the recorded decision.
+    /// Whether the policy of the recorded world makes the recorded decision.
     pub explained: bool,
     pub by_reference: Option<NewEvent>,
     pub by_proposal: Option<NewEvent>,
@@ -63,16 +66,16 @@ impl Pending {
 }
 
 /// One decider in one world.
-struct World<'a, D: Decider> {
-    policy: &'a Policy,
+struct World<D: Decider> {
+    policy: Arc<Policy>,
     states: HashMap<Subject, SubjectState<D::State>>,
     shared: HashMap<HostName, D::Shared>,
     pending: HashMap<Subject, Vec<Pending>>,
     timers: Schedule<(Subject, String)>,
 }
 
-impl<'a, D: Decider<Policy = Policy>> World<'a, D> {
-    fn new(policy: &'a Policy) -> Self {
+impl<D: Decider<Policy = Policy>> World<D> {
+    fn new(policy: Arc<Policy>) -> Self {
         Self {
             policy,
             states: HashMap::new(),
@@ -106,7 +109,22 @@ impl<'a, D: Decider<Policy = Policy>> World<'a, D> {
             Pending::Event(event) => Trigger::Event(event),
             Pending::Timer(timer) => Trigger::Timer(timer),
         };
-        D::decide(&state.state, shared, &trigger, self.policy, now)
+        D::decide(&state.state, shared, &trigger, &self.policy, now)
+    }
+
+    /// The trigger that a decision records. A timer may have fired early, when the policy changed.
+    fn trigger(&mut self, subject: &Subject, recorded: &DecidedOn) -> Option<Pending> {
+        match recorded {
+            DecidedOn::Event(id) => {
+                let is_it = |pending: &&Pending| matches!(pending, Pending::Event(event) if event.id == *id);
+                self.pending(subject).iter().find(is_it).cloned()
+            }
+            DecidedOn::Timer { name, due } => {
+                self.timers.set(&(subject.clone(), name.clone()), None);
+                self.retain(subject, |pending| !matches!(pending, Pending::Timer(timer) if timer.name == *name));
+                Some(Pending::Timer(Timer { subject: subject.clone(), name: name.clone(), due: *due }))
+            }
+        }
     }
 
     /// Applies a decision: the trigger is no longer pending, and the timers change.
@@ -151,15 +169,15 @@ impl<'a, D: Decider<Policy = Policy>> World<'a, D> {
 }
 
 /// A decider in both worlds.
-pub(super) struct Pair<'a, D: Decider> {
-    recorded: World<'a, D>,
-    simulated: World<'a, D>,
+pub(super) struct Pair<D: Decider> {
+    recorded: World<D>,
+    simulated: World<D>,
     /// Subjects with triggers that [`settle`](InBothWorlds::settle) has not looked at.
     unsettled: BTreeSet<Subject>,
 }
 
-impl<'a, D: Decider<Policy = Policy>> Pair<'a, D> {
-    pub fn new(reference: &'a Policy, proposed: &'a Policy) -> Self {
+impl<D: Decider<Policy = Policy>> Pair<D> {
+    pub fn new(reference: Arc<Policy>, proposed: Arc<Policy>) -> Self {
         Self { recorded: World::new(reference), simulated: World::new(proposed), unsettled: BTreeSet::new() }
     }
 
@@ -168,7 +186,7 @@ impl<'a, D: Decider<Policy = Policy>> Pair<'a, D> {
     }
 }
 
-impl<D: Decider<Policy = Policy>> InBothWorlds for Pair<'_, D> {
+impl<D: Decider<Policy = Policy>> InBothWorlds for Pair<D> {
     fn decides(&self, event: &Event) -> bool {
         DecisionKey::of(event).is_some_and(|key| decision_key::Decider::of_group(D::GROUP) == Some(key.decider()))
     }
@@ -187,12 +205,20 @@ impl<D: Decider<Policy = Policy>> InBothWorlds for Pair<'_, D> {
         }
     }
 
+    fn in_force(&mut self, policy: &Arc<Policy>) {
+        self.recorded.policy = Arc::clone(policy);
+    }
+
     fn decide_again(&mut self, decision: &Recorded) -> Redecision {
         let (subject, now) = (&decision.subject, decision.at);
         let recorded = decision.event().and_then(DecisionKey::of);
         let is_cause = |trigger: &Pending| matches!(trigger, Pending::Event(event) if Some(event.id) == decision.cause);
         let mut guess = None;
-        for trigger in self.recorded.pending(subject).to_vec() {
+        let candidates = match decision.event().and_then(Event::basis).and_then(|basis| basis.trigger) {
+            Some(trigger) => self.recorded.trigger(subject, trigger).into_iter().collect(),
+            None => self.recorded.pending(subject).to_vec(),
+        };
+        for trigger in candidates {
             let by_reference = self.recorded.decide(subject, &trigger, now);
             let explained = by_reference.events.first().and_then(|new| DecisionKey::of(&new.event)) == recorded;
             if explained || guess.is_none() || is_cause(&trigger) {
@@ -239,7 +265,7 @@ impl<D: Decider<Policy = Policy>> InBothWorlds for Pair<'_, D> {
     }
 
     fn next_due(&self) -> Option<Timestamp> {
-        let first = |world: &World<'_, D>| world.timers.in_order().next().map(|(due, _)| due);
+        let first = |world: &World<D>| world.timers.in_order().next().map(|(due, _)| due);
         first(&self.recorded).into_iter().chain(first(&self.simulated)).min()
     }
 

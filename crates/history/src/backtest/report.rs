@@ -51,7 +51,10 @@ pub struct Report {
     pub events: u64,
     /// How many recorded decisions were made again.
     pub decisions: u64,
-    /// How many of them the reference policy does not make, as another policy was in force. They count as recorded.
+    /// How many of them record no policy or no trigger, as an earlier version of HemoStat made them: the reference policy
+    /// is taken for theirs, and the trigger that leads to them is sought.
+    pub guessed: u64,
+    /// How many of them the policy of the time, or the reference policy, does not make. They count as recorded.
     pub unexplained: u64,
     /// The recorded decisions.
     pub was: Totals,

@@ -25,7 +25,7 @@ pub struct Detail {
     pub text: String,
 }
 
-fn detail(name: &'static str, text: impl ToString) -> Detail {
+pub(super) fn detail(name: &'static str, text: impl ToString) -> Detail {
     Detail { name, text: text.to_string() }
 }
 

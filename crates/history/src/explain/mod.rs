@@ -3,6 +3,7 @@
 //! [`Story`] is pure: events in, story out. This file reads the events that belong to it: those of an incident, or those
 //! linked to one event. Two events are linked if one is the cause of the other, or names it as a verdict names its action.
 
+mod basis;
 mod details;
 mod links;
 mod story;
@@ -13,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hemostat_core::views::story as lines;
 use hemostat_log::{Error, History};
-use hemostat_schema::{EventId, IncidentId, Recorded, Subject};
+use hemostat_schema::{Event, EventId, IncidentId, Recorded, Subject};
 
 pub use self::{
     details::Detail,
@@ -21,7 +22,7 @@ pub use self::{
     story::{Part, Scene, Story},
 };
 use crate::{
-    Filter,
+    Filter, Policies,
     filter::ContainerPattern,
     select::{Progress, Selected},
     window::Window,
@@ -115,6 +116,14 @@ async fn tell(history: &History, mut events: Vec<Recorded>, about: Option<EventI
         }
     }
     events.sort_by_key(|event| event.id);
+    let policies = match events.first() {
+        Some(first) if events.iter().any(names_policy) => Policies::read(history, first.id.partition).await?,
+        _ => Policies::default(),
+    };
     let chain = about.map(|id| chain(&events, id));
-    Ok(Story::of(&events, |event| chain.as_ref().is_none_or(|chain| chain.contains(&event.id)), lost))
+    Ok(Story::of(&events, |event| chain.as_ref().is_none_or(|chain| chain.contains(&event.id)), lost, &policies))
+}
+
+fn names_policy(event: &Recorded) -> bool {
+    event.event().and_then(Event::basis).is_some_and(|basis| basis.policy.is_some())
 }

@@ -7,7 +7,10 @@ use hemostat_core::{
 use hemostat_schema::{Action, Event, EventId, IncidentId, Observation, Recorded, Span, Subject, Timestamp};
 use serde::Serialize;
 
+use crate::Policies;
+
 use super::{
+    basis::BasisDetails,
     details::{self, Detail},
     links::links,
 };
@@ -119,14 +122,21 @@ impl Part {
 
 impl Story {
     /// The story of `events`, which are in order: a scene for each event that `is_scene` selects; how the incident ended
-    /// follows from all events. `lost` are causes that are no longer in history. `None` without a scene.
-    pub fn of(events: &[Recorded], is_scene: impl Fn(&Recorded) -> bool, lost: Vec<EventId>) -> Option<Self> {
+    /// follows from all events. `lost` are causes that are no longer in history; `policies` are those of the partition. `None`
+    /// without a scene.
+    pub fn of(
+        events: &[Recorded],
+        is_scene: impl Fn(&Recorded) -> bool,
+        lost: Vec<EventId>,
+        policies: &Policies,
+    ) -> Option<Self> {
         let known = events.iter().filter(|event| is_scene(event)).filter_map(|event| Some((event, event.event()?)));
         let known: Vec<(&Recorded, &Event)> = known.collect();
         let first = known.first()?.0;
         let begun = first.at;
         let incident = known.iter().find_map(|(event, _)| event.incident.clone());
         let number = |id: EventId| known.iter().position(|(event, _)| event.id == id).map(|index| index + 1);
+        let mut basis = BasisDetails { policies, before: None };
         let scenes = known.iter().enumerate().map(|(index, (recorded, event))| {
             let mut because_of: Vec<usize> = links(recorded).filter_map(number).collect();
             because_of.sort_unstable();
@@ -138,7 +148,7 @@ impl Story {
                 after: Span::between(begun, recorded.at),
                 part: Part::of(event),
                 line: lines::line(recorded),
-                details: details::of(event),
+                details: details::of(event).into_iter().chain(basis.of(event)).collect(),
                 because_of,
             }
         });

@@ -2,7 +2,7 @@
 
 use hemostat_core::testing;
 use hemostat_schema::{
-    Cause, Event, EventId, NewEvent, Recorded, Span,
+    Cause, DecidedOn, Event, EventId, NewEvent, Recorded, Span,
     action::{
         Authorised, Limits, LimitsSnapshot, Mode, Outcome, Passage, Proof, Refusal, Refused, Remedy, Succeeded,
         Verified,
@@ -12,6 +12,7 @@ use hemostat_schema::{
 };
 
 use super::*;
+use crate::Policies;
 
 /// These events, with the ids 1, 2, 3, …
 fn recorded(events: Vec<NewEvent>) -> Vec<Recorded> {
@@ -84,7 +85,7 @@ fn healed() -> Vec<Recorded> {
 }
 
 fn story(events: &[Recorded]) -> Story {
-    Story::of(events, |_| true, vec![]).unwrap()
+    Story::of(events, |_| true, vec![], &Policies::of(events)).unwrap()
 }
 
 fn details(story: &Story, part: Part) -> Vec<(&'static str, &str)> {
@@ -179,11 +180,63 @@ fn the_chain_of_an_event_is_what_led_to_it_and_what_followed() {
 fn the_story_of_one_event_still_says_how_its_incident_ended() {
     let events = healed();
     let only = [testing::id(5)];
-    let story = Story::of(&events, |event| only.contains(&event.id), vec![]).unwrap();
+    let story = Story::of(&events, |event| only.contains(&event.id), vec![], &Policies::default()).unwrap();
     assert_eq!((story.scenes.len(), story.ending.as_str()), (1, "api was healed after 1 attempt, in 15 s"));
 }
 
 #[test]
 fn without_events_there_is_no_story() {
-    assert_eq!(Story::of(&[], |_| true, vec![]), None);
+    assert_eq!(Story::of(&[], |_| true, vec![], &Policies::default()), None);
+}
+
+#[test]
+fn a_decision_names_its_policy_how_that_had_changed_and_what_it_was_decided_on() {
+    let policies = [Span::from_secs(3600), Span::from_secs(60)].map(|cooldown| {
+        let mut policy = hemostat_core::Policy::default();
+        policy.container_defaults.cooldown = cooldown;
+        policy
+    });
+    let recorded_as = |policy: &hemostat_core::Policy| hemostat_schema::action::PolicyChanged {
+        hash: policy.hash(),
+        policy: policy.to_value(),
+        was: None,
+        origin: "hemostat.toml".into(),
+        by: "me".into(),
+    };
+    let system = |second, policy| NewEvent::new(Subject::system(), testing::at(second), recorded_as(policy));
+    let until = testing::at(3600);
+    let refused = Refused {
+        remedy: Remedy::Restart,
+        diagnosis: testing::id(1),
+        refusal: Refusal::CoolingDown { until },
+        policy: None,
+        trigger: None,
+    };
+    let timer = DecidedOn::Timer { name: "retry".into(), due: until };
+    let decided = |event: Event, policy: &hemostat_core::Policy, on: &DecidedOn| {
+        testing::incident_event(11, event.decided(Some(policy.hash()), on))
+    };
+    let events = recorded(vec![
+        system(0, &policies[0]),
+        decided(refused.into(), &policies[0], &DecidedOn::Event(testing::id(1))),
+        system(12, &policies[1]),
+        decided(authorised(None), &policies[1], &timer),
+    ]);
+    let story = Story::of(&events, |event| !event.subject.is_system(), vec![], &Policies::of(&events)).unwrap();
+    let shown: Vec<String> =
+        details(&story, Part::Decided).iter().map(|(name, text)| format!("{name}: {text}")).collect();
+    let [first, second] = policies.map(|policy| policy.hash());
+    assert_eq!(
+        shown[2..],
+        [
+            format!("policy: {first}, from hemostat.toml, since 1970-01-01T00:00:00Z"),
+            format!("at present: policy {second}: container_defaults.cooldown 1h → 1m"),
+            "decided on: event 0.1-0".to_owned(),
+            "attempts: 2 of 3".to_owned(),
+            "the others: not recorded: an earlier version of HemoStat authorised it".to_owned(),
+            format!("policy: {second}, from hemostat.toml, since 1970-01-01T00:00:00Z"),
+            "changed: container_defaults.cooldown 1h → 1m".to_owned(),
+            "decided on: timer retry, due 2026-01-01T01:00:00Z".to_owned(),
+        ]
+    );
 }

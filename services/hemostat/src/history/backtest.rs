@@ -18,7 +18,7 @@ use super::{
 /// Options of `hemostat backtest`.
 #[derive(Debug, Clone, Args)]
 pub struct Options {
-    /// The policy to try: a configuration file. It is compared with the policy in effect.
+    /// The policy to try: a configuration file. It is compared with the policies that the log has recorded.
     #[arg(long, value_name = "FILE")]
     policy: PathBuf,
     #[command(flatten)]
@@ -119,7 +119,7 @@ fn summary(report: &Report) -> Vec<String> {
         let more = i128::from(would_be) - i128::from(was);
         format!("{what:<12}{was:>7} → {would_be:<7}{more:+}")
     };
-    let Report { events, decisions, unexplained, was, would_be, refused_that_would_run, .. } = report;
+    let Report { events, decisions, guessed, unexplained, was, would_be, refused_that_would_run, .. } = report;
     let mut lines = vec![
         format!("{} changes to {decisions} decisions ({events} events)", report.changes.len()),
         line("actions", was.actions, would_be.actions),
@@ -127,9 +127,16 @@ fn summary(report: &Report) -> Vec<String> {
         line("refusals", was.refusals, would_be.refusals),
         format!("{refused_that_would_run} diagnoses whose remedy was refused would have been treated"),
     ];
+    if *guessed > 0 {
+        lines.push(format!(
+            "{guessed} decisions do not record their policy, as an earlier version of HemoStat made them; the present \
+             configuration is taken for theirs"
+        ));
+    }
     if *unexplained > 0 {
         lines.push(format!(
-            "{unexplained} decisions are not what the present configuration gives: another was in force; they stand as recorded"
+            "{unexplained} decisions are not what their policy gives now: another was in force, or the rules have changed; \
+             they stand as recorded"
         ));
     }
     lines
