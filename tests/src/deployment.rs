@@ -20,6 +20,8 @@ pub struct TestDeployment {
     pub slack: FakeSlack,
     recorder: EventRecorder,
     settings: BTreeMap<String, String>,
+    /// The configuration file of the process that was started last.
+    file: PathBuf,
     directory: TempDir,
     processes: usize,
     /// Secrets that must appear in no log and no file, besides the webhook's address.
@@ -36,8 +38,16 @@ impl TestDeployment {
         let recorder = stage.recorder();
         let slack = FakeSlack::start().await;
         let directory = tempfile::Builder::new().prefix("hemostat-bed-").tempdir().unwrap();
-        let mut deployment =
-            Self { stage, slack, recorder, settings: BTreeMap::new(), directory, processes: 0, secrets: vec![] };
+        let mut deployment = Self {
+            stage,
+            slack,
+            recorder,
+            settings: BTreeMap::new(),
+            file: PathBuf::new(),
+            directory,
+            processes: 0,
+            secrets: vec![],
+        };
         deployment.set("host", "bed");
         deployment.set("data_dir", deployment.data_dir().display().to_string());
         deployment.set("monitor.interval", "500ms");
@@ -95,16 +105,29 @@ impl TestDeployment {
         self.start("up").wait_until_ready().await
     }
 
-    /// Starts `hemostat <role>` without waiting for it.
+    /// Starts `hemostat <role>`, or a tool with its arguments, without waiting for it.
     pub fn start(&mut self, role: &str) -> Hemostat {
         self.processes += 1;
         let address = free_address();
         self.set("query.listen", &address);
         self.set("runtime.health_listen", &address);
         let config = self.directory.path().join(format!("{}-{role}.toml", self.processes));
-        let text: String = self.settings.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
-        std::fs::write(&config, text).unwrap();
+        self.file.clone_from(&config);
+        self.rewrite_settings();
         Hemostat::start(role, &config, &address, config.with_extension("log"))
+    }
+
+    /// Writes the settings into the configuration file of the process that was started last.
+    pub fn rewrite_settings(&self) {
+        let text: String = self.settings.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
+        self.rewrite_file(&text);
+    }
+
+    /// Replaces that file, as an editor does: by another one that is renamed over it.
+    pub fn rewrite_file(&self, text: &str) {
+        let new = self.file.with_extension("new");
+        std::fs::write(&new, text).unwrap();
+        std::fs::rename(&new, &self.file).unwrap();
     }
 
     /// HemoStat's data directory, which also holds the data of an embedded Redis.

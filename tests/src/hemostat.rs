@@ -31,7 +31,7 @@ impl Hemostat {
         let child = Command::new(binary())
             .env_clear()
             .envs(std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(passed_on)))
-            .arg(role)
+            .args(role.split(' '))
             .arg("--config")
             .arg(config)
             .env("NO_COLOR", "1")

@@ -10,7 +10,10 @@ use axum::{
     response::IntoResponse,
     routing::get,
 };
-use hemostat_runtime::{Context, Task, health::WorkerStatus};
+use hemostat_runtime::{
+    Context, Task,
+    health::{PolicyStatus, WorkerStatus},
+};
 use serde::Serialize;
 use tokio::{net::TcpListener, time::timeout};
 
@@ -21,6 +24,7 @@ struct Readiness {
     ready: bool,
     log: &'static str,
     workers: BTreeMap<String, WorkerStatus>,
+    policy: Option<PolicyStatus>,
 }
 
 /// Serves `GET /healthz` (the process runs), `/readyz` (the log answers, and every worker serves or stands by) and
@@ -39,7 +43,8 @@ async fn ready(State(ctx): State<Context>) -> impl IntoResponse {
     let ready =
         reachable && workers.values().all(|status| matches!(status, WorkerStatus::Serving | WorkerStatus::StandingBy));
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(Readiness { ready, log: if reachable { "reachable" } else { "unreachable" }, workers }))
+    let log = if reachable { "reachable" } else { "unreachable" };
+    (status, Json(Readiness { ready, log, workers, policy: ctx.health.policy() }))
 }
 
 async fn exposition() -> impl IntoResponse {

@@ -4,6 +4,7 @@ pub mod embedded;
 pub mod endpoint;
 pub mod metrics;
 mod open;
+pub mod policy;
 mod supervise;
 pub mod telemetry;
 

@@ -8,6 +8,7 @@ use std::{
 };
 
 use hemostat_log::Error;
+use hemostat_schema::PolicyHash;
 use serde::Serialize;
 use tracing::{info, warn};
 
@@ -25,6 +26,17 @@ pub enum WorkerStatus {
     Retrying,
 }
 
+/// The policy of a process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PolicyStatus {
+    /// The policy in force.
+    pub hash: PolicyHash,
+    /// Why the configuration file was refused when it was last read, if it was; the policy stayed.
+    pub refused: Vec<String>,
+    /// Settings that have changed in the file and wait for a restart.
+    pub waiting: Vec<String>,
+}
+
 /// The status of all workers of a process. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Health(Arc<Mutex<Workers>>);
@@ -33,6 +45,7 @@ pub struct Health(Arc<Mutex<Workers>>);
 struct Workers {
     statuses: BTreeMap<String, WorkerStatus>,
     outage: Option<Instant>,
+    policy: Option<PolicyStatus>,
 }
 
 impl Health {
@@ -60,6 +73,16 @@ impl Health {
         if first {
             warn!("lost the log: {error}; nothing is done until it is back, retrying");
         }
+    }
+
+    /// Sets the policy in force.
+    pub fn set_policy(&self, policy: PolicyStatus) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).policy = Some(policy);
+    }
+
+    /// The policy in force; none in a process that decides nothing.
+    pub fn policy(&self) -> Option<PolicyStatus> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).policy.clone()
     }
 
     /// Every worker with its status.

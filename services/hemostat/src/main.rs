@@ -18,8 +18,9 @@ use clap::{
     Args, Parser, Subcommand,
     builder::{OsStringValueParser, TypedValueParser},
 };
+use hemostat_process::policy::Records;
 use hemostat_process::{Embedded, endpoint, metrics, telemetry};
-use hemostat_runtime::{Context, Task, unchanging};
+use hemostat_runtime::{Context, Task};
 use hemostat_settings::{Config, Input};
 
 use self::{interrupt::unless_interrupted, roles::Role};
@@ -106,7 +107,8 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     if let Command::Eval(options) = &cli.command {
         set.extend(options.settings());
     }
-    let config = Config::load(&Input::of_process(config, set))?;
+    let input = Input::of_process(config, set);
+    let config = Config::load(&input)?;
     match cli.command {
         Command::Config => {
             print_settings(&config);
@@ -140,11 +142,11 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::DeadLetters(options) => dead_letters::run(&tool(&config).await?, &config.host_name(), options).await,
         Command::Up => {
             listen(&config)?;
-            up(&config).await
+            up(&config, input).await
         }
         Command::Role(role) => {
             listen(&config)?;
-            alone(role, &config).await
+            alone(role, &config, input).await
         }
     }
 }
@@ -165,27 +167,37 @@ fn listen(config: &Config) -> anyhow::Result<()> {
 }
 
 /// Runs all roles until the process is told to stop.
-async fn up(config: &Config) -> anyhow::Result<()> {
+async fn up(config: &Config, input: Input) -> anyhow::Result<()> {
     if config.redis.url.is_some() {
         let ctx = hemostat_process::open(config, None).await?;
-        return serve(&ctx, config, roles::all(&ctx, config, &unchanging(config.policy()))?, true).await;
+        return all(&ctx, config, input).await;
     }
     let redis =
         unless_interrupted(async { Ok(Embedded::start(&config.data_directory(), config.redis.durability).await?) });
     let redis = redis.await?;
     let result = async {
         let ctx = unless_interrupted(hemostat_process::open(config, Some(&redis))).await?;
-        serve(&ctx, config, roles::all(&ctx, config, &unchanging(config.policy()))?, true).await
+        all(&ctx, config, input).await
     };
     let result = result.await;
     redis.stop().await;
     result
 }
 
+/// Runs all roles on this log until the process is told to stop.
+async fn all(ctx: &Context, config: &Config, input: Input) -> anyhow::Result<()> {
+    let (policy, keeper) = hemostat_process::policy::policy(ctx, input, config.clone(), Records::Policy);
+    let mut tasks = roles::all(ctx, config, &policy)?;
+    tasks.push(keeper);
+    serve(ctx, config, tasks, true).await
+}
+
 /// Runs one role until the process is told to stop.
-async fn alone(role: Role, config: &Config) -> anyhow::Result<()> {
+async fn alone(role: Role, config: &Config, input: Input) -> anyhow::Result<()> {
     let ctx = hemostat_process::open(config, None).await?;
-    let tasks = role.tasks(&ctx, config, &unchanging(config.policy()))?;
+    let (policy, keeper) = hemostat_process::policy::policy(&ctx, input, config.clone(), role.records());
+    let mut tasks = role.tasks(&ctx, config, &policy)?;
+    tasks.push(keeper);
     serve(&ctx, config, tasks, role == Role::Query).await
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use clap::{Subcommand, ValueEnum};
 use hemostat_core::Policy;
+use hemostat_process::policy::Records;
 use hemostat_runtime::{Context, Task};
 use hemostat_settings::Config;
 use tokio::sync::watch;
@@ -30,6 +31,14 @@ pub enum Role {
 }
 
 impl Role {
+    /// Whether a process with this role alone records its policy: whether it decides by it.
+    pub fn records(self) -> Records {
+        match self {
+            Self::Monitor | Self::Analyzer | Self::Responder | Self::Alerter => Records::Policy,
+            Self::Projector | Self::Archivist | Self::Query => Records::Nothing,
+        }
+    }
+
     /// The tasks of this role.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ mod hosts;
 mod models;
 mod old_events;
 mod outages;
+mod policy;
 mod secrets;
 mod setup;
 mod takeover;

@@ -33,7 +33,7 @@ fn put(redis: &RedisServer, kind: &str, id: &str) {
 }
 
 #[tokio::test]
-async fn an_authorisation_of_version_1_is_shown_by_the_api_and_by_tail_as_version_2() {
+async fn an_authorisation_of_version_1_is_shown_by_the_api_and_by_tail_as_the_present_version() {
     let redis = RedisServer::start().await;
     let mut deployment = TestDeployment::new("old-events").await;
     deployment.set("redis.url", redis.url());
@@ -44,7 +44,7 @@ async fn an_authorisation_of_version_1_is_shown_by_the_api_and_by_tail_as_versio
     let query = deployment.start("query").wait_until_ready().await;
     let page = query.get("/events?kind=action.authorised").await.unwrap();
     let event = &page["events"][0];
-    assert_eq!((&event["id"], &event["version"]), (&json!("0.1767225600000-8"), &json!(2)), "{page:#}");
+    assert_eq!((&event["id"], &event["version"]), (&json!("0.1767225600000-8"), &json!(3)), "{page:#}");
     assert_eq!(event["data"]["limits"], json!({ "attempt": 1, "of": 3, "leeway": null }), "{page:#}");
     assert_eq!(event["line"], "exec of api-1 authorised, attempt 1 of 3");
 
