@@ -49,7 +49,7 @@ pub trait Decider: Send + Sync + 'static {
 
     /// Decides what follows from `trigger`. The events are about the trigger's subject or its host.
     ///
-    /// A timer may fire before it is due: when the policy changes, every timer of the group fires once, as its due time
+    /// A timer may fire before it is due: when the policy changes, also by a restart, every timer of the group fires once, as its due time
     /// followed from the policy before. Where nothing is due yet, the decision sets it again.
     fn decide(
         state: &Self::State,

@@ -8,7 +8,7 @@ use std::{
 
 use hemostat_core::{Decider, Decision, Timer, TimerChange, Trigger, fold::caught, schedule::whole_millisecond};
 use hemostat_log::{Commit, Delivery, Inbox, Lease, NewDeadLetter, TimerKey, TimerUpdate};
-use hemostat_schema::{Cause, Event, EventId, NewEvent, PolicyHash, Subject, Timestamp, TraceParent};
+use hemostat_schema::{Action, Cause, Event, EventId, NewEvent, PolicyHash, Recorded, Subject, Timestamp, TraceParent};
 use tokio::time::Instant;
 use tracing::{debug_span, error};
 
@@ -36,8 +36,8 @@ pub(super) struct Loaded<D: Decider> {
     in_flight: HashMap<Subject, EventId>,
     /// Subjects whose version on the log is not the folded one, although everything was read.
     blocked: HashMap<Subject, Blocked>,
-    /// The policy that the due times of the timers follow from, as far as this worker knows.
-    timed_by: Option<PolicyHash>,
+    /// The policy that decisions are made by.
+    policy: Option<PolicyHash>,
 }
 
 /// The policy in force, with the hash by which decisions name it.
@@ -62,7 +62,7 @@ pub(super) struct Round {
 
 impl<D: Decider> Loaded<D> {
     /// Loads state, timers and pending deliveries of the group.
-    pub async fn load(ctx: &Context, lease: Lease) -> Result<Self, WorkerError> {
+    pub async fn load(ctx: &Context, lease: Lease, policy: Option<PolicyHash>) -> Result<Self, WorkerError> {
         Ok(Self {
             states: StateCache::load(ctx, lease.partition).await?,
             timers: Timers::load(ctx.log.timers(lease.partition, &lease.group).await?),
@@ -70,16 +70,23 @@ impl<D: Decider> Loaded<D> {
             undecided: BTreeMap::new(),
             in_flight: HashMap::new(),
             blocked: HashMap::new(),
-            timed_by: None,
+            policy,
         })
     }
 
-    /// Fires every timer once if another policy than this one may have set it.
-    pub fn retime(&mut self, policy: Option<PolicyHash>) {
-        if self.timed_by != policy {
-            self.timed_by = policy;
+    /// Decides by this policy from here on. If it is another one, every timer fires once, as its due time followed from
+    /// the policy before.
+    pub fn decide_by(&mut self, policy: Option<PolicyHash>) {
+        if self.policy != policy {
+            self.policy = policy;
             self.timers.fire_early();
         }
+    }
+
+    /// Whether `event` records that the policy of this process is a new one: after a restart with another configuration
+    /// the timers are those of the policy before.
+    fn is_policy_change(&self, event: &Recorded) -> bool {
+        matches!(event.event(), Some(Event::Action(Action::PolicyChanged(changed))) if Some(changed.hash) == self.policy)
     }
 
     /// Reads and folds new events. Returns how many there were, and whether that was the end of the log.
@@ -89,6 +96,9 @@ impl<D: Decider> Loaded<D> {
         let new = self.inbox.next(room).await?;
         let events = || new.iter().filter_map(|delivery| delivery.event.as_ref().ok());
         self.states.read(&*ctx.log, events().map(|event| event.subject.clone())).await?;
+        if events().any(|event| self.is_policy_change(event)) {
+            self.timers.fire_early();
+        }
         for event in events() {
             self.blocked.remove(&event.subject);
             self.states.fold(event);

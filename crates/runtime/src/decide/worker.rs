@@ -77,7 +77,7 @@ impl<D: Decider> Worker for DecideWorker<D> {
 
     async fn load(&mut self, handle: &LeaseHandle) -> Result<(), WorkerError> {
         self.loaded = None;
-        self.loaded = Some(Loaded::load(&self.ctx, handle.lease().clone()).await?);
+        self.loaded = Some(Loaded::load(&self.ctx, handle.lease().clone(), self.in_force.hash).await?);
         Ok(())
     }
 
@@ -87,7 +87,7 @@ impl<D: Decider> Worker for DecideWorker<D> {
             self.in_force = in_force::<D>(&mut self.policy);
         }
         let loaded = self.loaded.as_mut().ok_or(WorkerError::StaleState)?;
-        loaded.retime(self.in_force.hash);
+        loaded.decide_by(self.in_force.hash);
         Self::rounds(&self.ctx, &self.in_force, loaded).await
     }
 
