@@ -1,7 +1,8 @@
 #!lua name=hemostat
 
--- The log of HemoStat: leases, deliveries, the commit, and its upkeep. Since 0002: samples have a stream of their own;
--- commands are appended without a lease, at most once per key, and redrive and discard dead letters.
+-- The log of HemoStat: leases, deliveries, the commit, and its upkeep. Since 0002: samples have a stream of their own; one
+-- heartbeat of a process renews all of its leases; commands are appended without a lease, at most once per key, and
+-- redrive and discard dead letters.
 -- See README.md for what a migration may do.
 --
 -- Every function gets all its keys in KEYS; they lie in one slot, because all of them carry the partition as their hash
@@ -65,12 +66,14 @@ redis.register_function('hemostat_up', function(keys)
 end)
 
 -- ---------------------------------------------------------------------------------------------------------------------
--- Leases. A hash of owner, epoch, until (ms), reader, and the producer's seq with the first id that it got. It is never
--- deleted: its epoch must never count from the beginning again.
+-- Sessions and leases. A session says that a process lives: a member of the sorted set `sessions`, by when (ms) it ends, and
+-- in the hash `processes` what the process says about itself. One heartbeat renews the session, and with it every lease of
+-- the process. A lease is a hash of owner, epoch, reader, and the producer's seq with the first id that it got. It is never
+-- deleted: its epoch must never count from the beginning again. Leases of 0002 have an `until` (ms) of their own.
 -- ---------------------------------------------------------------------------------------------------------------------
 
 local function stale()
-  return redis.error_reply('STALE the lease is held by somebody else')
+  return redis.error_reply('STALE the lease is held by another process')
 end
 
 -- A fence is `epoch|owner`. The owner counts as well: after a failover to a replica that had not heard of the last
@@ -80,29 +83,90 @@ local function holds(lease, fence)
   return held[1] and held[2] ~= '' and held[1] .. '|' .. held[2] == fence
 end
 
--- KEYS: lease   ARGV: owner, how long (ms)   gives the new epoch, or nothing when another holds it
-redis.register_function('hemostat_acquire', function(keys, args)
-  local lease, owner, ttl = keys[1], args[1], tonumber(args[2])
-  local held = redis.call('HMGET', lease, 'owner', 'until')
-  local at = now()
-  if held[1] and held[1] ~= '' and held[1] ~= owner and tonumber(held[2]) > at then
-    return false
+local function is_alive(sessions, owner, at)
+  local ends = redis.call('ZSCORE', sessions, owner)
+  return ends and tonumber(ends) > at
+end
+
+-- A session never ends earlier than its process was told.
+local function renew(sessions, owner, ttl)
+  redis.call('ZADD', sessions, 'GT', text(now() + tonumber(ttl)), owner)
+end
+
+-- What live processes say about themselves, and the requested handoffs: owner, text, ..., and the requests.
+local function live(sessions, processes, handoffs)
+  local at, found = now(), {}
+  for _, owner in ipairs(redis.call('ZRANGE', sessions, '(' .. text(at), '+inf', 'BYSCORE')) do
+    local says = redis.call('HGET', processes, owner)
+    if says then
+      found[#found + 1] = owner
+      found[#found + 1] = says
+    end
   end
-  redis.call('HSET', lease, 'owner', owner, 'until', text(at + ttl), 'seq', '0', 'first', '')
+  return { found, redis.call('ZRANGE', handoffs, '(' .. text(at), '+inf', 'BYSCORE') }
+end
+
+-- KEYS: lease, sessions   ARGV: owner, how long (ms)   gives the new epoch, or nothing when another process holds it
+redis.register_function('hemostat_acquire', function(keys, args)
+  local lease, sessions, owner, at = keys[1], keys[2], args[1], now()
+  local held = redis.call('HMGET', lease, 'owner', 'until')
+  if held[1] and held[1] ~= '' and held[1] ~= owner then
+    if is_alive(sessions, held[1], at) or tonumber(held[2] or 0) > at then
+      return false
+    end
+  end
+  renew(sessions, owner, args[2])
+  redis.call('HDEL', lease, 'until')
+  redis.call('HSET', lease, 'owner', owner, 'seq', '0', 'first', '')
   return redis.call('HINCRBY', lease, 'epoch', 1)
 end)
 
--- KEYS: lease   ARGV: fence, how long (ms)   gives 1, or 0 when it is lost
+-- Renews the session of a lease's owner. Writes in any case: a process that confirms waits for this write.
+-- KEYS: lease, sessions   ARGV: fence, owner, how long (ms)   gives 1, or 0 when the lease is lost
 redis.register_function('hemostat_renew', function(keys, args)
   if not holds(keys[1], args[1]) then
     return 0
   end
-  redis.call('HSET', keys[1], 'until', text(now() + tonumber(args[2])))
+  renew(keys[2], args[2], args[3])
+  redis.call('HSET', keys[1], 'owner', args[2])
+  return 1
+end)
+
+-- The heartbeat of a process.
+-- KEYS: sessions, processes, handoffs, then leases   ARGV: owner, how long (ms), what it says, then the fence of each lease
+-- Gives for each lease 1, or 0 when it is lost; then as `hemostat_sessions`.
+redis.register_function('hemostat_heartbeat', function(keys, args)
+  local sessions, processes, owner, says = keys[1], keys[2], args[1], args[3]
+  for _, ended in ipairs(redis.call('ZRANGE', sessions, '-inf', text(now()), 'BYSCORE')) do
+    redis.call('ZREM', sessions, ended)
+    redis.call('HDEL', processes, ended)
+  end
+  renew(sessions, owner, args[2])
+  if redis.call('HGET', processes, owner) ~= says then
+    redis.call('HSET', processes, owner, says)
+  end
+  local held = {}
+  for i = 4, #keys do
+    held[i - 3] = holds(keys[i], args[i]) and 1 or 0
+  end
+  return { held, live(sessions, processes, keys[3]) }
+end)
+
+-- KEYS: sessions, processes, handoffs
+redis.register_function('hemostat_sessions', function(keys)
+  return live(keys[1], keys[2], keys[3])
+end)
+
+-- Requests for a time that a member takes over. KEYS: handoffs   ARGV: the request, how long (ms)
+redis.register_function('hemostat_request_handoff', function(keys, args)
+  local at = now()
+  redis.call('ZREMRANGEBYSCORE', keys[1], '-inf', text(at))
+  redis.call('ZADD', keys[1], text(at + tonumber(args[2])), args[1])
   return 1
 end)
 
 local function give_back(lease)
-  redis.call('HSET', lease, 'owner', '', 'until', '0')
+  redis.call('HSET', lease, 'owner', '')
 end
 
 -- KEYS: lease   ARGV: fence
@@ -114,7 +178,7 @@ redis.register_function('hemostat_release', function(keys, args)
   return 1
 end)
 
--- Takes a lease from whoever holds it, who then begins afresh.
+-- Takes a lease from its holder; the next holder begins again from the log.
 -- KEYS: lease
 local function recall(lease)
   if redis.call('EXISTS', lease) == 1 then
@@ -125,16 +189,6 @@ end
 redis.register_function('hemostat_recall', function(keys)
   recall(keys[1])
   return 1
-end)
-
--- Who can do a group's work: a sorted set of owners, by when (ms) that is over. Gives those whose time is not.
--- KEYS: the set   ARGV: owner, how long (ms)
-redis.register_function('hemostat_attend', function(keys, args)
-  local at, ttl = now(), tonumber(args[2])
-  redis.call('ZREMRANGEBYSCORE', keys[1], '-inf', text(at))
-  redis.call('ZADD', keys[1], text(at + ttl), args[1])
-  redis.call('PEXPIRE', keys[1], text(ttl * 2))
-  return redis.call('ZRANGE', keys[1], 0, -1)
 end)
 
 -- ---------------------------------------------------------------------------------------------------------------------

@@ -64,12 +64,10 @@ pub const MAX_PENDING: usize = 10_000;
 pub struct LeaseState {
     /// The consumer group.
     pub group: String,
-    /// The last holder; none when it was released.
+    /// The last holder; none when it was released or revoked.
     pub owner: Option<String>,
     /// How often it was acquired (the fencing token).
     pub epoch: u64,
-    /// When it expires, in milliseconds since the epoch by the server's clock.
-    pub until: u64,
 }
 
 /// The result of [`Log::trim`](crate::Log::trim).

@@ -39,7 +39,7 @@ pub use error::Error;
 pub use history::{Archive, History};
 pub use inbox::Inbox;
 pub use inspection::{GroupState, Inspection, LeaseState, MAX_PENDING, StreamState, Trimmed};
-pub use lease::Lease;
+pub use lease::{Heartbeat, Lease, Session, Sessions};
 pub use log::{Log, Order, Range};
 pub use options::{Options, ReadPassword};
 pub use raw::RawEntry;

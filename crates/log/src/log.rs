@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use crate::{
     Append, Appended, Backlog, Commit, CommitError, Confirmed, DeadLetter, Delivery, Durability, Entry, Error,
-    Inspection, Lease, RawEntry, Reader, StoredTimer, Trimmed,
+    Heartbeat, Inspection, Lease, RawEntry, Reader, Sessions, StoredTimer, Trimmed,
 };
 
 /// An event store: one ordered log per partition, and the read models, timers and leases of its consumer groups.
@@ -72,8 +72,9 @@ pub trait Log: Send + Sync + Debug + 'static {
     /// All timers of a group, the earliest first.
     async fn timers(&self, partition: Partition, group: &str) -> Result<Vec<StoredTimer>, Error>;
 
-    /// Acquires the lease for `ttl` if it is free, expired or already held by `owner`; none if another process holds it.
-    /// Starts a new epoch (fencing token) and a new producer sequence.
+    /// Acquires the lease if it is free, its owner's session ended, or `owner` holds it already; none if another process
+    /// holds it. Starts a new epoch (fencing token) and a new producer sequence. The session of `owner` lives for at least
+    /// `ttl` from now.
     async fn acquire(
         &self,
         partition: Partition,
@@ -82,11 +83,21 @@ pub trait Log: Send + Sync + Debug + 'static {
         ttl: Duration,
     ) -> Result<Option<Lease>, Error>;
 
-    /// Extends the lease to `ttl` from now; false if it is lost.
-    async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<bool, Error>;
+    /// The heartbeat of a process: renews its session, and with it all of its leases. Returns for each lease whether it is
+    /// still held, and the live sessions.
+    async fn heartbeat(&self, heartbeat: &Heartbeat<'_>) -> Result<(Vec<bool>, Sessions), Error>;
+
+    /// The live sessions of the partition and the requested handoffs; writes nothing.
+    async fn sessions(&self, partition: Partition) -> Result<Sessions, Error>;
+
+    /// Publishes a request for a handoff to the members of a group, for `ttl`.
+    async fn request_handoff(&self, partition: Partition, request: &str, ttl: Duration) -> Result<(), Error>;
+
+    /// Withdraws a request for a handoff.
+    async fn withdraw_handoff(&self, partition: Partition, request: &str) -> Result<(), Error>;
 
     /// Waits up to `within` until an event and everything before it, whoever committed it, is as durable as `durability`
-    /// demands. Renews the lease for `ttl`.
+    /// demands. Renews the session of the lease's owner for `ttl`.
     ///
     /// # Errors
     /// [`Error::Fenced`] if the lease is lost.
@@ -104,12 +115,6 @@ pub trait Log: Send + Sync + Debug + 'static {
 
     /// Revokes the lease of the current holder, so that a process acquires it and starts again from the log.
     async fn revoke(&self, partition: Partition, group: &str) -> Result<(), Error>;
-
-    /// Heartbeat: registers `owner` as a member of the group for `ttl`. Returns all live members, sorted.
-    async fn heartbeat(&self, group: &str, owner: &str, ttl: Duration) -> Result<Vec<String>, Error>;
-
-    /// Removes `owner` from the members of the group.
-    async fn deregister(&self, group: &str, owner: &str) -> Result<(), Error>;
 
     /// The consumer groups of a stream.
     async fn groups(&self, partition: Partition, family: Family) -> Result<Vec<String>, Error>;

@@ -38,7 +38,8 @@ use self::{
 };
 use crate::{
     Append, Appended, Backlog, Commit, CommitError, Confirmed, DeadLetter, Delivery, Durability, Entry, Error, Guard,
-    Inspection, Lease, Log, Options, Order, Range, RawEntry, Reader, StoredTimer, Trimmed, commit::DOING as COMMIT,
+    Heartbeat, Inspection, Lease, Log, Options, Order, Range, RawEntry, Reader, Session, Sessions, StoredTimer,
+    Trimmed, commit::DOING as COMMIT,
 };
 
 /// A read of at least this many entries uses a bulk connection.
@@ -164,6 +165,18 @@ fn is_stale(error: &Error) -> bool {
 
 fn fenced(error: Error, lease: &Lease) -> Error {
     if is_stale(&error) { Error::Fenced { group: lease.group.clone(), partition: lease.partition } } else { error }
+}
+
+/// The live sessions and the requested handoffs.
+fn sessions(reply: Reply, doing: &'static str) -> Result<Sessions, Error> {
+    let [live, handoffs] = reply.exactly(doing)?;
+    let session = |(owner, says): (Reply, Reply)| Ok(Session { owner: owner.text(doing)?, says: says.text(doing)? });
+    let mut live = live.pairs(doing)?.into_iter().map(session).collect::<Result<Vec<_>, Error>>()?;
+    let handoffs = handoffs.list(doing)?.into_iter().map(|request| request.text(doing));
+    let mut handoffs = handoffs.collect::<Result<Vec<_>, Error>>()?;
+    live.sort_unstable();
+    handoffs.sort_unstable();
+    Ok(Sessions { live, handoffs })
 }
 
 fn millis(ttl: Duration) -> String {
@@ -298,7 +311,8 @@ impl Log for RedisLog {
         ttl: Duration,
     ) -> Result<Option<Lease>, Error> {
         const DOING: &str = "acquire a lease";
-        let keys = vec![self.keys(partition)?.lease(group)];
+        let keys = self.keys(partition)?;
+        let keys = vec![keys.lease(group), keys.sessions()];
         match self.fcall(DOING, "hemostat_acquire", keys, [owner.to_owned(), millis(ttl)]).await? {
             Reply::Nil => Ok(None),
             epoch => {
@@ -308,11 +322,36 @@ impl Log for RedisLog {
         }
     }
 
-    async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<bool, Error> {
-        const DOING: &str = "renew a lease";
-        let keys = vec![self.keys(lease.partition)?.lease(&lease.group)];
-        let held = self.fcall(DOING, "hemostat_renew", keys, [commit::fence(lease), millis(ttl)]).await?;
-        Ok(held.number(DOING)? == 1)
+    async fn heartbeat(&self, heartbeat: &Heartbeat<'_>) -> Result<(Vec<bool>, Sessions), Error> {
+        const DOING: &str = "send a heartbeat";
+        let Heartbeat { partition, owner, says, leases, ttl } = *heartbeat;
+        let keys = self.keys(partition)?;
+        let mut all = vec![keys.sessions(), keys.processes(), keys.handoffs()];
+        all.extend(leases.iter().map(|lease| keys.lease(&lease.group)));
+        let mut args = vec![owner.to_owned(), millis(ttl), says.to_owned()];
+        args.extend(leases.iter().map(commit::fence));
+        let [held, live] = self.fcall(DOING, "hemostat_heartbeat", all, args).await?.exactly(DOING)?;
+        let held = held.list(DOING)?.into_iter().map(|held| Ok(held.number(DOING)? == 1));
+        Ok((held.collect::<Result<_, Error>>()?, sessions(live, DOING)?))
+    }
+
+    async fn sessions(&self, partition: Partition) -> Result<Sessions, Error> {
+        const DOING: &str = "list sessions";
+        let keys = self.keys(partition)?;
+        let all = vec![keys.sessions(), keys.processes(), keys.handoffs()];
+        sessions(self.fcall(DOING, "hemostat_sessions", all, []).await?, DOING)
+    }
+
+    async fn request_handoff(&self, partition: Partition, request: &str, ttl: Duration) -> Result<(), Error> {
+        let keys = vec![self.keys(partition)?.handoffs()];
+        self.fcall("request a handoff", "hemostat_request_handoff", keys, [request.to_owned(), millis(ttl)])
+            .await
+            .map(drop)
+    }
+
+    async fn withdraw_handoff(&self, partition: Partition, request: &str) -> Result<(), Error> {
+        let args = vec![self.keys(partition)?.handoffs().into(), request.to_owned().into()];
+        self.shared.call("withdraw a handoff", "ZREM", args).await.map(drop)
     }
 
     async fn confirm(
@@ -334,20 +373,6 @@ impl Log for RedisLog {
     async fn revoke(&self, partition: Partition, group: &str) -> Result<(), Error> {
         let keys = vec![self.keys(partition)?.lease(group)];
         self.fcall("revoke a lease", "hemostat_recall", keys, []).await.map(drop)
-    }
-
-    async fn heartbeat(&self, group: &str, owner: &str, ttl: Duration) -> Result<Vec<String>, Error> {
-        const DOING: &str = "send a heartbeat";
-        let args = [owner.to_owned(), millis(ttl)];
-        let owners = self.fcall(DOING, "hemostat_attend", vec![keys::members(group)], args).await?.list(DOING)?;
-        let mut owners: Vec<String> = owners.into_iter().map(|owner| owner.text(DOING)).collect::<Result<_, _>>()?;
-        owners.sort_unstable();
-        Ok(owners)
-    }
-
-    async fn deregister(&self, group: &str, owner: &str) -> Result<(), Error> {
-        let args = vec![keys::members(group).into(), owner.to_owned().into()];
-        self.shared.call("deregister a member", "ZREM", args).await.map(drop)
     }
 
     async fn groups(&self, partition: Partition, family: Family) -> Result<Vec<String>, Error> {

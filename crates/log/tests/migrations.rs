@@ -2,8 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something it relies on fails")]
 
-use hemostat_log::testing::Server;
+use hemostat_log::testing::{DEADLINE, Server};
 use hemostat_log::{Error, Log, RedisLog, Step, migrate, plan};
+use hemostat_schema::Timestamp;
 
 #[tokio::test]
 async fn a_log_is_migrated_once() {
@@ -65,11 +66,11 @@ async fn lost_functions_are_loaded_again() {
     let log = server.log().await;
     server.cli(&["FUNCTION", "FLUSH"]);
     let lost = hemostat_log::testing::events::P;
-    let refused = log.acquire(lost, "g", "me", hemostat_log::testing::DEADLINE).await.unwrap_err();
+    let refused = log.acquire(lost, "g", "me", DEADLINE).await.unwrap_err();
     assert!(matches!(refused, Error::NotMigrated { .. }), "{refused:?}");
     assert!(matches!(RedisLog::connect(&server.options()).await, Err(Error::NotMigrated { .. })));
     assert_eq!(migrate(&server.options()).await.unwrap(), []);
-    assert!(log.acquire(lost, "g", "me", hemostat_log::testing::DEADLINE).await.unwrap().is_some());
+    assert!(log.acquire(lost, "g", "me", DEADLINE).await.unwrap().is_some());
 }
 
 #[tokio::test]
@@ -133,4 +134,21 @@ async fn groups_of_views_that_now_read_by_offset_are_removed() {
     migrate(&server.options()).await.unwrap();
     let left = server.cli(&["XINFO", "GROUPS", "hemostat:{0}:actions"]);
     assert!(left.contains("judge") && !left.contains("containers.1"), "{left}");
+}
+
+#[tokio::test]
+async fn a_lease_of_an_earlier_level_ends_by_the_time_that_it_carries() {
+    let server = Server::spawn();
+    let log = server.log().await;
+    let acquire = async || log.acquire(hemostat_log::testing::events::P, "g", "new", DEADLINE).await.unwrap();
+    let now = || Timestamp::now().as_millisecond();
+    let old = async |until: i64| {
+        let until = until.to_string();
+        server.cli(&["HSET", "hemostat:{0}:lease:g", "owner", "old", "epoch", "4", "until", &until]);
+    };
+    old(now() + 10 * i64::try_from(DEADLINE.as_millis()).unwrap()).await;
+    assert_eq!(acquire().await, None);
+    old(now() - 1).await;
+    assert_eq!(acquire().await.map(|lease| lease.epoch), Some(5));
+    assert_eq!(server.cli(&["HEXISTS", "hemostat:{0}:lease:g", "until"]), "0", "from now on it lives with its session");
 }

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     clock::{Clock, SystemClock},
     health::Health,
+    session::Sessions,
 };
 
 /// The dependencies of every worker. Cheap to clone; clones share the shutdown and the health.
@@ -32,6 +33,8 @@ pub struct Context {
     pub shutdown: CancellationToken,
     /// The status of every worker.
     pub health: Health,
+    /// The sessions of this process, which renew its leases.
+    pub sessions: Sessions,
 }
 
 impl Context {
@@ -47,6 +50,7 @@ impl Context {
             durable_within: Duration::from_secs(2),
             shutdown: CancellationToken::new(),
             health: Health::default(),
+            sessions: Sessions::default(),
         }
     }
 

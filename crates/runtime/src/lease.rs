@@ -1,11 +1,12 @@
-//! The lease of a group's work in a partition: acquire, renew, know for certain that it is still held, release.
+//! The lease of a group's work in a partition: acquire, know for certain that it is still held, release. The heartbeat of
+//! the process renews it (`crate::session`).
 //!
 //! The lease carries an epoch, which is the fencing token: the log rejects commits of an older epoch. It cannot reject a
 //! side effect in the world. The holder therefore keeps a deadline of its own, counted from *before* it sent the last
-//! renewal that succeeded, less a safety margin:
+//! heartbeat that renewed it, less a safety margin:
 //!
 //! ```text
-//!   renewal sent     next renewal               deadline    expires
+//!   heartbeat sent   next heartbeat             deadline    expires
 //!   0                ttl/3                      ttl·9/10    ttl
 //!   ├──────────────── certain ──────────────────┼── margin ─┼── the log may grant it to another process ──►
 //! ```
@@ -19,20 +20,12 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use hemostat_log::{Error, Lease, Log};
+use hemostat_log::{Error, Lease};
 use hemostat_schema::Partition;
-use tokio::{
-    sync::watch,
-    time::{Instant, sleep, timeout},
-};
+use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tracing::debug;
 
-use crate::{
-    context::Context,
-    membership::{Assignment, Member},
-    metrics::Metric,
-};
+use crate::{context::Context, metrics::Metric, session::Session};
 
 /// The lease may have expired, so this process must not cause a side effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -55,41 +48,31 @@ struct Shared {
     hand_over_to: watch::Sender<Option<String>>,
 }
 
-/// Owns a held lease and its renewal in the background. Dropping it ends the renewal, and the lease expires.
+/// Owns a held lease. Dropping it ends the renewal, and the next heartbeat releases the lease.
 #[derive(Debug)]
 pub(crate) struct LeaseGuard {
     pub handle: LeaseHandle,
-    log: Arc<dyn Log>,
-    _renewal: DropGuard,
+    session: Arc<Session>,
+    _ended: DropGuard,
 }
 
 impl LeaseGuard {
-    /// Acquires the lease, unless another process holds it (`None`), and renews it every third of its time to live. A
-    /// lease that this process holds already is acquired again, under a new epoch. With a `member`, each renewal also
-    /// heartbeats and learns when the partition is reassigned.
-    pub async fn acquire(
-        ctx: &Context,
-        partition: Partition,
-        group: &str,
-        member: Option<Member>,
-    ) -> Result<Option<Self>, Error> {
+    /// Acquires the lease, unless another process holds it (`None`); the heartbeats of the process renew it. A lease that
+    /// this process holds already is acquired again, under a new epoch.
+    pub async fn acquire(ctx: &Context, partition: Partition, group: &str) -> Result<Option<Self>, Error> {
+        let session = ctx.sessions.of(ctx, partition);
         let sent_at = (Instant::now(), SystemTime::now());
         let Some(lease) = ctx.log.acquire(partition, group, &ctx.owner, ctx.lease_ttl).await? else { return Ok(None) };
         let handle = LeaseHandle::new(lease, ctx.lease_ttl, sent_at);
-        tokio::spawn(handle.clone().renew(ctx.log.clone(), member, ctx.shutdown.clone()));
-        let renewal = handle.0.ended.clone().drop_guard();
-        Ok(Some(Self { handle, log: ctx.log.clone(), _renewal: renewal }))
+        session.renew(handle.clone());
+        let ended = handle.0.ended.clone().drop_guard();
+        Ok(Some(Self { handle, session, _ended: ended }))
     }
 
-    /// Releases the lease, so that a standby can acquire it at its next attempt. The lease expires by itself if the log
-    /// does not answer within two seconds.
+    /// Releases the lease, so that a standby can acquire it at its next attempt.
     pub async fn release(self) {
-        self.handle.0.ended.cancel();
-        match timeout(Duration::from_secs(2), self.log.release(self.handle.lease())).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => debug!("could not release the lease of {}: {error}", self.handle.lease().group),
-            Err(_) => debug!("could not release the lease of {} in time", self.handle.lease().group),
-        }
+        self.handle.end();
+        self.session.release(self.handle.lease()).await;
     }
 }
 
@@ -136,6 +119,22 @@ impl LeaseHandle {
         }
     }
 
+    /// A heartbeat that was sent then renewed the lease.
+    pub(crate) fn renewed(&self, sent_at: (Instant, SystemTime)) {
+        self.set_deadline(sent_at);
+        self.set_gauge();
+    }
+
+    /// The lease is lost or released.
+    pub(crate) fn end(&self) {
+        self.0.ended.cancel();
+    }
+
+    /// The partition has been reassigned to this member.
+    pub(crate) fn reassign_to(&self, member: String) {
+        self.0.hand_over_to.send_replace(Some(member));
+    }
+
     /// Sets the deadline: the time to live, less a tenth as margin, after the renewal was sent.
     fn set_deadline(&self, (monotonic, wall): (Instant, SystemTime)) {
         let certain = self.0.ttl - self.0.ttl / 10;
@@ -147,40 +146,6 @@ impl LeaseHandle {
         if !self.has_ended() {
             let partition = self.lease().partition.to_string();
             Metric::LeaseHeld.gauge(&[("group", &self.lease().group), ("partition", &partition)]).set(1.0);
-        }
-    }
-
-    async fn renew(self, log: Arc<dyn Log>, member: Option<Member>, shutdown: CancellationToken) {
-        let pause = self.0.ttl / 3;
-        let mut previous = Assignment::ThisProcess;
-        loop {
-            tokio::select! {
-                () = self.ended() => return,
-                () = sleep(pause) => {}
-            }
-            let renewal_sent_at = (Instant::now(), SystemTime::now());
-            match log.renew(self.lease(), self.0.ttl).await {
-                Ok(true) => {
-                    self.set_deadline(renewal_sent_at);
-                    self.set_gauge();
-                }
-                Ok(false) => return self.0.ended.cancel(),
-                // The worker meets the same error and reports it; the lease may still be held when the log is back.
-                Err(error) => debug!("could not renew the lease of {}: {error}", self.lease().group),
-            }
-            // A process that shuts down deregisters and must not join again.
-            let Some(member) = member.as_ref().filter(|_| !shutdown.is_cancelled()) else { continue };
-            match member.heartbeat().await {
-                Ok(assignment) => {
-                    if let Assignment::Other(owner) = &assignment
-                        && assignment == previous
-                    {
-                        self.0.hand_over_to.send_replace(Some(owner.clone()));
-                    }
-                    previous = assignment;
-                }
-                Err(error) => debug!("could not heartbeat for {}: {error}", self.lease().group),
-            }
         }
     }
 }

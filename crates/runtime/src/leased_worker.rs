@@ -54,11 +54,7 @@ impl<W: Worker> LeasedWorker<W> {
     pub fn new(ctx: Context, worker: W) -> Self {
         let name = format!("{}/{}", worker.group(), worker.partition());
         ctx.health.set(&name, WorkerStatus::Starting);
-        let membership = Member::new(&ctx, worker.partition(), worker.group());
-        let membership = match worker.served_hosts() {
-            Some(hosts) => membership.with_host_affinity(hosts),
-            None => membership,
-        };
+        let membership = Member::join(&ctx, worker.partition(), worker.group(), worker.served_hosts());
         Self {
             ctx,
             name,
@@ -170,12 +166,10 @@ impl<W: Worker> LeasedWorker<W> {
 
     /// Acquires the lease if the partition is assigned to this process and the lease is free.
     async fn acquire(&mut self) -> Result<Option<LeaseHandle>, Error> {
-        let assignment = self.membership.heartbeat().await?;
+        let assignment = self.membership.assignment().await?;
         let (partition, group) = (self.worker.partition(), self.worker.group());
         let acquired = match assignment {
-            Assignment::ThisProcess => {
-                LeaseGuard::acquire(&self.ctx, partition, group, Some(self.membership.clone())).await?
-            }
+            Assignment::ThisProcess => LeaseGuard::acquire(&self.ctx, partition, group).await?,
             Assignment::Other(_) => None,
         };
         self.must_reacquire = false;

@@ -31,6 +31,7 @@ mod project;
 pub mod read_model;
 pub mod rebuild;
 pub mod retry;
+pub mod session;
 mod task;
 pub mod trace;
 mod worker;

@@ -1,8 +1,8 @@
 //! Membership and assignment: which process does the work of a consumer group in a partition.
 //!
-//! There is no coordinator. Each process that can do the work heartbeats into the group's membership list
-//! ([`Log::heartbeat`]) and computes the same round-robin assignment from that list. Each member is assigned the same
-//! number of partitions, give or take one:
+//! There is no coordinator. Each process says with its heartbeats (`crate::session`) in which groups it can do the work, and
+//! computes the same round-robin assignment from what all live processes say. Each member is assigned the same number of
+//! partitions, give or take one:
 //!
 //! ```text
 //!   members, sorted     a  b  c
@@ -11,39 +11,34 @@
 //! ```
 //!
 //! A worker acquires a free lease only if the partition is assigned to its process; a [`Producer`](crate::Producer) has
-//! no membership and acquires any free lease. When a process crashes or freezes, its membership and its lease expire
-//! after the same time to live, and the partition is assigned to another member. A lease holder to which the partition
-//! is no longer assigned drains and hands over, but only after two consecutive heartbeats that agree: one late
-//! heartbeat does not rebalance.
+//! no membership and acquires any free lease. When a process crashes or freezes, its session ends, and with it its
+//! memberships and its leases; its partitions are assigned to other members. A lease holder to which the partition is no
+//! longer assigned drains and hands over, but only after two consecutive heartbeats that agree: one late heartbeat does
+//! not rebalance.
 //!
 //! Where each member serves only some hosts, the lease holder can request a handoff to a member that serves a host. While
 //! the request is pending, only such members are candidates for the partition: [`host_affinity`].
 
 mod host_affinity;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use hemostat_log::{Error, Log};
+use hemostat_log::Error;
 use hemostat_schema::{HostName, Partition, fnv1a};
-use tokio::time::timeout;
-use tracing::debug;
 
-use self::host_affinity::{MemberList, member_entry, request_entry};
-use crate::context::Context;
+use self::host_affinity::{MemberList, request};
+use crate::{
+    context::Context,
+    session::{Live, Session},
+};
 
-/// This process's membership in a consumer group, for one partition. Cheap to clone.
-#[derive(Debug, Clone)]
+/// This process's membership in a consumer group, for one partition. Dropping it ends the membership.
+#[derive(Debug)]
 pub(crate) struct Member {
-    log: Arc<dyn Log>,
-    /// The key of the membership list: the group; with host affinity, the group and the partition.
-    list_name: Arc<str>,
-    group: Arc<str>,
-    partition: Partition,
-    /// The name of this process.
-    process: Arc<str>,
+    session: Arc<Session>,
+    group: String,
     /// The hosts that this process serves; `None` for all.
     hosts: Option<Arc<[HostName]>>,
-    ttl: Duration,
 }
 
 /// The process to which a partition is assigned.
@@ -56,78 +51,60 @@ pub(crate) enum Assignment {
 }
 
 impl Member {
-    /// A member that serves all hosts. It joins with its first [`heartbeat`](Self::heartbeat).
-    pub fn new(ctx: &Context, partition: Partition, group: &str) -> Self {
-        let (group, process): (Arc<str>, _) = (group.into(), ctx.owner.as_str().into());
-        let (log, list_name) = (ctx.log.clone(), group.clone());
-        Self { log, list_name, group, partition, process, hosts: None, ttl: ctx.lease_ttl }
+    /// A member that serves these hosts, or all (`None`).
+    pub fn join(ctx: &Context, partition: Partition, group: &str, hosts: Option<Arc<[HostName]>>) -> Self {
+        let session = ctx.sessions.of(ctx, partition);
+        session.join(group, hosts.clone());
+        Self { session, group: group.to_owned(), hosts }
     }
 
-    /// The same member with host affinity: it serves these hosts only. It then uses a membership list of the partition,
-    /// not of the whole group; all members of that list name the hosts that they serve.
-    pub fn with_host_affinity(self, hosts: Arc<[HostName]>) -> Self {
-        Self { list_name: format!("{}/{}", self.group, self.partition).into(), hosts: Some(hosts), ..self }
-    }
-
-    /// The entry of this process in the membership list.
-    fn entry(&self) -> String {
-        match &self.hosts {
-            Some(hosts) => member_entry(&self.process, hosts),
-            None => self.process.to_string(),
-        }
-    }
-
-    /// Renews the membership for its time to live; returns the list.
-    async fn renew(&self) -> Result<Vec<String>, Error> {
-        self.log.heartbeat(&self.list_name, &self.entry(), self.ttl).await
-    }
-
-    /// Renews the membership; returns the assignment of the partition.
-    pub async fn heartbeat(&self) -> Result<Assignment, Error> {
-        let list = self.renew().await?;
-        let candidates = match self.hosts {
-            Some(_) => MemberList::parse(&list).candidates(),
-            None => list.iter().map(String::as_str).collect(),
-        };
-        Ok(match assignee(&candidates, &self.group, self.partition) {
-            Some(process) if *process != *self.process => Assignment::Other(process.to_owned()),
-            _ => Assignment::ThisProcess,
-        })
+    /// The assignment of the partition now.
+    pub async fn assignment(&self) -> Result<Assignment, Error> {
+        Ok(assignment(&self.session.live().await?, &self.group, self.session.partition, &self.session.owner))
     }
 
     /// Publishes a handoff request for `host`, so that the partition is assigned to a member that serves it (after the
-    /// requests before it); returns that member. `None` if no member serves the host, or this member has no host affinity.
+    /// requests before it); returns that member. `None` if no member serves the host, or this member serves all.
     pub async fn request_handoff(&self, host: &HostName) -> Result<Option<String>, Error> {
         if self.hosts.is_none() {
             return Ok(None);
         }
-        let list = self.renew().await?;
-        let members = MemberList::parse(&list).members_serving(host.as_str());
-        let Some(successor) = assignee(&members, &self.group, self.partition) else { return Ok(None) };
-        // The request is an entry of the list and expires like a membership that is not renewed.
-        self.log.heartbeat(&self.list_name, &request_entry(host), self.ttl).await?;
+        let Session { log, partition, ttl, .. } = &*self.session;
+        let live = self.session.live().await?;
+        let members = MemberList::of(&live, &self.group).members_serving(host.as_str());
+        let Some(successor) = assignee(&members, &self.group, *partition) else { return Ok(None) };
+        log.request_handoff(*partition, &request(&self.group, host), *ttl).await?;
         Ok(Some(successor.to_owned()))
     }
 
-    /// Deletes the handoff requests for the hosts of this process. Called right after it has acquired the lease.
+    /// Withdraws the handoff requests for the hosts of this process. Called right after it has acquired the lease.
     pub async fn clear_handoff_requests(&self) -> Result<(), Error> {
         let Some(hosts) = &self.hosts else { return Ok(()) };
-        let list = self.renew().await?;
-        let members = MemberList::parse(&list);
+        let live = self.session.live().await?;
+        let members = MemberList::of(&live, &self.group);
         for host in hosts.iter().filter(|host| members.handoff_requested(host)) {
-            self.log.deregister(&self.list_name, &request_entry(host)).await?;
+            self.session.log.withdraw_handoff(self.session.partition, &request(&self.group, host)).await?;
         }
         Ok(())
     }
 
-    /// Ends the membership of the whole process at its shutdown, so that the other members need not wait until it expires.
-    /// It expires by itself if the log does not answer within two seconds.
+    /// Tells the other members at the shutdown of the process that it takes over nothing more.
     pub async fn deregister(&self) {
-        match timeout(Duration::from_secs(2), self.log.deregister(&self.list_name, &self.entry())).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => debug!("could not deregister from {}: {error}", self.group),
-            Err(_) => debug!("could not deregister from {} in time", self.group),
-        }
+        self.session.announce().await;
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.session.leave(&self.group);
+    }
+}
+
+/// To which process the partition is assigned in `group`, as the process `owner` sees it.
+pub(crate) fn assignment(live: &Live, group: &str, partition: Partition, owner: &str) -> Assignment {
+    match assignee(&MemberList::of(live, group).candidates(), group, partition) {
+        Some(process) if process != owner => Assignment::Other(process.to_owned()),
+        _ => Assignment::ThisProcess,
     }
 }
 

@@ -46,7 +46,7 @@ impl Producer {
         let mut backoff = Backoff::connection();
         ctx.health.set(&name, WorkerStatus::Starting);
         loop {
-            let pause = match LeaseGuard::acquire(ctx, partition, group, None).await {
+            let pause = match LeaseGuard::acquire(ctx, partition, group).await {
                 Ok(Some(lease)) => {
                     ctx.health.set(&name, WorkerStatus::Serving);
                     let producer = Self { ctx: ctx.clone(), name, lease, seq: 0 };

@@ -14,6 +14,7 @@ use crate::{
     context::Context,
     project,
     read_model::{FOLDED_COUNT, Generations, OFFSET, decode_row, offset},
+    session::{LiveProcess, live_processes},
     task::Task,
 };
 
@@ -126,11 +127,16 @@ pub async fn request(log: &dyn Log, partition: Partition, group: &str) -> Result
 /// Whether any other process is a member of `group`.
 ///
 /// # Errors
-/// When the log cannot be read or written.
+/// When the log cannot be read.
 pub async fn has_members(ctx: &Context, group: &str) -> Result<bool, Error> {
-    let members = ctx.log.heartbeat(group, &ctx.owner, ctx.lease_ttl).await?;
-    ctx.log.deregister(group, &ctx.owner).await?;
-    Ok(members.iter().any(|member| *member != ctx.owner))
+    for partition in ctx.partitions() {
+        let live = live_processes(&*ctx.log, partition).await?;
+        let is_member = |process: &LiveProcess| process.says.groups.contains_key(group) && process.owner != ctx.owner;
+        if live.iter().any(is_member) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The progress of a rebuild.

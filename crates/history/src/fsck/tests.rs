@@ -34,7 +34,7 @@ fn consistent() -> (Inspection, ScannedHistory) {
             error: "it panicked".into(),
             at: Timestamp::UNIX_EPOCH,
         }],
-        leases: vec![LeaseState { group: "judge".into(), owner: None, epoch: 1, until: 0 }],
+        leases: vec![LeaseState { group: "judge".into(), owner: None, epoch: 1 }],
         views: vec!["judge.1".into(), "judge-shared.1".into(), "containers.1~2".into(), "notary.1".into()],
     };
     let scanned = ScannedHistory {
@@ -131,7 +131,14 @@ fn entry(ms: u64, family: Family, kind: &str) -> RawEntry {
 
 #[test]
 fn measurements_do_not_advance_a_subjects_version_and_every_other_kind_does() {
-    let measurements = ["observation.sampled", "observation.stored", "observation.disk_measured"];
+    let measurements = [
+        "observation.sampled",
+        "observation.stored",
+        "observation.disk_measured",
+        "sample.container",
+        "sample.storage",
+        "sample.disk",
+    ];
     let kinds = Event::kinds().map(|info| (info.family, info.kind(), info.version));
     // Kinds of a later version of HemoStat advance the version, unless the kind is a known measurement.
     let later = [("observation.smelled", 1), ("observation.seen", 99), ("observation.stored", 99)];

@@ -59,9 +59,16 @@ struct Wait<'a> {
 
 impl Wait<'_> {
     async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<(), Error> {
-        let key = Keys(lease.partition).lease(&lease.group);
-        let args: [Arg; 5] =
-            ["hemostat_renew".into(), "1".into(), key.into(), commit::fence(lease).into(), millis(ttl).into()];
+        let keys = Keys(lease.partition);
+        let args: [Arg; 7] = [
+            "hemostat_renew".into(),
+            "2".into(),
+            keys.lease(&lease.group).into(),
+            keys.sessions().into(),
+            commit::fence(lease).into(),
+            lease.owner.clone().into(),
+            millis(ttl).into(),
+        ];
         match self.connection.call(DOING, "FCALL", args.into(), self.limit).await?.number(DOING)? {
             1 => Ok(()),
             _ => Err(Error::Fenced { group: lease.group.clone(), partition: lease.partition }),

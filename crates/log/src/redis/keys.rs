@@ -71,6 +71,21 @@ impl Keys {
         self.of(&format!("once:{key}"))
     }
 
+    /// Until when the session of each process lives.
+    pub fn sessions(self) -> String {
+        self.of("sessions")
+    }
+
+    /// What each process says about itself.
+    pub fn processes(self) -> String {
+        self.of("processes")
+    }
+
+    /// The requested handoffs, with when they expire.
+    pub fn handoffs(self) -> String {
+        self.of("handoffs")
+    }
+
     pub fn lease(self, group: &str) -> String {
         self.of(&format!("lease:{group}"))
     }
@@ -78,9 +93,4 @@ impl Keys {
     pub fn view(self, view: &str) -> String {
         self.of(&format!("view:{view}"))
     }
-}
-
-/// The members that can do the work of `group`, with when their heartbeats expire.
-pub(super) fn members(group: &str) -> String {
-    format!("hemostat:fleet:{group}")
 }

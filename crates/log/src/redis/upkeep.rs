@@ -184,6 +184,5 @@ fn lease_state(group: &str, fields: Vec<(String, String)>, doing: &'static str) 
         group: group.to_owned(),
         owner: fields.get("owner").filter(|owner| !owner.is_empty()).cloned(),
         epoch: number("epoch")?,
-        until: number("until")?,
     })
 }

@@ -13,20 +13,18 @@ use std::{
 };
 
 use async_trait::async_trait;
-use hemostat_schema::{EventId, Family, Partition, Span, Timestamp};
+use hemostat_schema::{EventId, Family, Partition, Timestamp};
 use tokio::sync::watch;
 
 use self::partition::History;
 use crate::{
     Append, Appended, Backlog, Commit, CommitError, Confirmed, DeadLetter, Delivery, Durability, Entry, Error,
-    Inspection, Lease, Log, Order, Range, RawEntry, Reader, StoredTimer, Trimmed,
+    Heartbeat, Inspection, Lease, Log, Order, Range, RawEntry, Reader, Sessions, StoredTimer, Trimmed,
 };
 
 /// The log in memory, for tests.
 pub struct MemoryLog {
     now: Box<dyn Fn() -> Timestamp + Send + Sync>,
-    /// By group and member: when its heartbeat expires.
-    members: Mutex<BTreeMap<String, BTreeMap<String, Timestamp>>>,
     partitions: Vec<(Mutex<History>, watch::Sender<u64>)>,
 }
 
@@ -39,11 +37,7 @@ impl MemoryLog {
     /// With `partitions` (at least one) and the caller's clock, which determines the ids and ends leases.
     pub fn with_clock(partitions: u16, now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         let history = |p| (Mutex::new(History::new(Partition(p))), watch::Sender::new(0));
-        Self {
-            now: Box::new(now),
-            members: Mutex::default(),
-            partitions: (0..partitions.max(1)).map(history).collect(),
-        }
+        Self { now: Box::new(now), partitions: (0..partitions.max(1)).map(history).collect() }
     }
 
     /// Appends an entry without any check, as a broken or a later program might.
@@ -151,8 +145,22 @@ impl Log for MemoryLog {
         Ok(self.history(partition)?.acquire(group, owner, ttl, (self.now)()))
     }
 
-    async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<bool, Error> {
-        Ok(self.history(lease.partition)?.renew(lease, ttl, (self.now)()))
+    async fn heartbeat(&self, heartbeat: &Heartbeat<'_>) -> Result<(Vec<bool>, Sessions), Error> {
+        Ok(self.history(heartbeat.partition)?.heartbeat(heartbeat, (self.now)()))
+    }
+
+    async fn sessions(&self, partition: Partition) -> Result<Sessions, Error> {
+        Ok(self.history(partition)?.live((self.now)()))
+    }
+
+    async fn request_handoff(&self, partition: Partition, request: &str, ttl: Duration) -> Result<(), Error> {
+        self.history(partition)?.request_handoff(request, ttl, (self.now)());
+        Ok(())
+    }
+
+    async fn withdraw_handoff(&self, partition: Partition, request: &str) -> Result<(), Error> {
+        self.history(partition)?.withdraw_handoff(request);
+        Ok(())
     }
 
     async fn confirm(
@@ -163,9 +171,7 @@ impl Log for MemoryLog {
         _: Durability,
         _: Duration,
     ) -> Result<Confirmed, Error> {
-        if !self.renew(lease, ttl).await? {
-            return Err(Error::Fenced { group: lease.group.clone(), partition: lease.partition });
-        }
+        self.history(lease.partition)?.confirm(lease, ttl, (self.now)())?;
         let known = self.get(id).await?.is_some();
         Ok(if known { Confirmed::Durable } else { Confirmed::EventMissing })
     }
@@ -177,23 +183,6 @@ impl Log for MemoryLog {
 
     async fn revoke(&self, partition: Partition, group: &str) -> Result<(), Error> {
         self.history(partition)?.revoke(group);
-        Ok(())
-    }
-
-    async fn heartbeat(&self, group: &str, owner: &str, ttl: Duration) -> Result<Vec<String>, Error> {
-        let now = (self.now)();
-        let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
-        let owners = members.entry(group.to_owned()).or_default();
-        owners.retain(|_, until| *until > now);
-        owners.insert(owner.to_owned(), Span::from(ttl).after(now));
-        Ok(owners.keys().cloned().collect())
-    }
-
-    async fn deregister(&self, group: &str, owner: &str) -> Result<(), Error> {
-        let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(owners) = members.get_mut(group) {
-            owners.remove(owner);
-        }
         Ok(())
     }
 

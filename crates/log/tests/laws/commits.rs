@@ -135,7 +135,7 @@ async fn rows_are_written_and_deleted_with_the_commit(TestLog { log, store: _sto
 
 async fn a_repeated_sequence_is_not_applied_again(TestLog { log, store: _store }: TestLog) {
     let mine = lease(&*log, "g", "me").await;
-    let numbered = |lease: &hemostat_log::Lease, seq, mark: &str| Commit {
+    let numbered = |lease: &Lease, seq, mark: &str| Commit {
         seq: Some(seq),
         ..of(lease, [event(Family::Action, "a", mark), event(Family::Alert, "a", mark)])
     };

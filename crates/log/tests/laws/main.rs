@@ -37,8 +37,8 @@ use hemostat_log::testing::{
     events::{P, append, delivered, event, lease, marks, measurements, of, subject},
 };
 use hemostat_log::{
-    Append, Appended, Commit, CommitError, Error, Guard, Inbox, Log, MemoryLog, NewDeadLetter, Order, Range, RowChange,
-    Settle, Settlement, StoredTimer, TimerKey, TimerUpdate,
+    Append, Appended, Commit, CommitError, Error, Guard, Heartbeat, Inbox, Lease, Log, MemoryLog, NewDeadLetter, Order,
+    Range, RowChange, Session, Sessions, Settle, Settlement, StoredTimer, TimerKey, TimerUpdate,
 };
 use hemostat_schema::{Cause, EventId, Family, NewEvent, Partition, Timestamp};
 use tokio::time::timeout;
@@ -117,6 +117,16 @@ async fn state(log: &Arc<dyn Log>, group: &str) -> impl PartialEq + std::fmt::De
         log.dead_letters(P, 1_000).await.unwrap(),
         log.lag(P, group, &[Family::Observation]).await.unwrap(),
     )
+}
+
+/// A heartbeat of the owner of these leases.
+async fn heartbeat(log: &dyn Log, owner: &str, says: &str, leases: &[Lease], ttl: Duration) -> (Vec<bool>, Sessions) {
+    log.heartbeat(&Heartbeat { partition: P, owner, says, leases, ttl }).await.unwrap()
+}
+
+/// Whether a heartbeat of its owner finds the lease held.
+async fn is_held(log: &dyn Log, lease: &Lease) -> bool {
+    heartbeat(log, &lease.owner, "", std::slice::from_ref(lease), DEADLINE).await.0[0]
 }
 
 fn at(ms: i64) -> Timestamp {

@@ -18,7 +18,6 @@ laws![
     an_epoch_of_another_owner_commits_nothing,
     a_view_is_served_and_another_retired_in_one_commit,
     a_snapshot_has_every_row,
-    a_member_is_listed_until_its_heartbeat_expires_or_it_deregisters,
     an_inspection_lists_the_state_of_a_partition,
     a_scan_reads_history_in_order_to_its_end,
 ];
@@ -116,7 +115,7 @@ async fn a_trim_deletes_exactly_the_entries_before_its_bound(TestLog { log, stor
 }
 
 /// Makes one of three deliveries a dead letter and acknowledges all.
-async fn one_dead_letter(log: &Arc<dyn Log>) -> (Vec<EventId>, hemostat_log::Lease, Inbox) {
+async fn one_dead_letter(log: &Arc<dyn Log>) -> (Vec<EventId>, Lease, Inbox) {
     let ids = three(log).await;
     let mine = lease(&**log, "g", "me").await;
     let mut inbox = Inbox::new(Arc::clone(log), mine.clone(), [Family::Action]);
@@ -197,17 +196,17 @@ async fn a_revoked_lease_commits_nothing(TestLog { log, store: _store }: TestLog
     log.revoke(P, "g").await.unwrap();
     let refused = log.commit(&of(&mine, [event(Family::Action, "a", "x")])).await;
     assert!(matches!(refused, Err(CommitError::Fenced)), "{refused:?}");
-    assert!(!log.renew(&mine, DEADLINE).await.unwrap());
+    assert!(!is_held(&*log, &mine).await);
     assert_eq!(lease(&*log, "g", "other").await.epoch, mine.epoch + 1, "anybody may take it at once");
     log.revoke(P, "unknown").await.unwrap();
 }
 
 async fn an_epoch_of_another_owner_commits_nothing(TestLog { log, store: _store }: TestLog) {
     let mine = lease(&*log, "g", "me").await;
-    let same_epoch = hemostat_log::Lease { owner: "other".into(), ..mine.clone() };
+    let same_epoch = Lease { owner: "other".into(), ..mine.clone() };
     let refused = log.commit(&of(&same_epoch, [event(Family::Action, "a", "x")])).await;
     assert!(matches!(refused, Err(CommitError::Fenced)), "{refused:?}");
-    assert!(!log.renew(&same_epoch, DEADLINE).await.unwrap());
+    assert!(!is_held(&*log, &same_epoch).await);
     log.commit(&of(&mine, [event(Family::Action, "a", "x")])).await.unwrap();
 }
 
@@ -237,19 +236,6 @@ async fn a_snapshot_has_every_row(TestLog { log, store: _store }: TestLog) {
     assert_eq!(snapshot.len(), 1_500);
     assert_eq!(snapshot, log.all_rows(P, "v.1").await.unwrap());
     assert_eq!(log.snapshot(P, "nothing.1").await.unwrap(), []);
-}
-
-async fn a_member_is_listed_until_its_heartbeat_expires_or_it_deregisters(TestLog { log, store: _store }: TestLog) {
-    let heartbeat = async |owner, ttl| log.heartbeat("g", owner, ttl).await.unwrap();
-    assert_eq!(heartbeat("b", DEADLINE).await, ["b"]);
-    assert_eq!(heartbeat("a", DEADLINE).await, ["a", "b"], "sorted");
-    assert_eq!(log.heartbeat("other", "c", DEADLINE).await.unwrap(), ["c"]);
-    log.deregister("g", "b").await.unwrap();
-    heartbeat("short", Duration::from_millis(1)).await;
-    let deadline = std::time::Instant::now() + DEADLINE;
-    while heartbeat("a", DEADLINE).await != ["a"] {
-        assert!(std::time::Instant::now() < deadline, "it should be forgotten");
-    }
 }
 
 async fn an_inspection_lists_the_state_of_a_partition(TestLog { log, store: _store }: TestLog) {

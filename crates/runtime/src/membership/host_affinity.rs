@@ -4,51 +4,37 @@
 //! The lease holder may find work on a host that it does not serve. It publishes a handoff request for the host, starts
 //! nothing new, and releases the lease when what runs has ended. The partition is then assigned to a member that serves the first requested host. That member
 //! acquires the lease, deletes the requests that it serves, and does the work. From the deletion on all members are
-//! candidates again; the lease is handed back only when no effect is in flight. Members and requests are entries of the
-//! same membership list and expire in the same way:
-//!
-//! ```text
-//!   web/mail//p1     p1 serves web and mail
-//!   db//p2           p2 serves db
-//!   db               a handoff for db is requested: the partition is assigned to p2
-//! ```
-//!
-//! The entries are unambiguous, as a host's name has no slash.
+//! candidates again; the lease is handed back only when no effect is in flight. A request that nobody answers expires.
 
 use hemostat_schema::HostName;
 
-/// A parsed membership list.
+use crate::session::Live;
+
+/// The members of a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct MemberList<'a> {
-    /// Name and hosts of each member, sorted by name.
-    members: Vec<(&'a str, Vec<&'a str>)>,
+    /// Name and hosts of each member, sorted by name; no hosts if it serves all.
+    members: Vec<(&'a str, Option<&'a [HostName]>)>,
     /// The hosts for which a handoff is requested.
     requests: Vec<&'a str>,
 }
 
-/// The entry of a member that serves these hosts.
-pub(super) fn member_entry(process: &str, hosts: &[HostName]) -> String {
-    let hosts: Vec<&str> = hosts.iter().map(HostName::as_str).collect();
-    format!("{}//{process}", hosts.join("/"))
-}
-
-/// The entry that requests a handoff to a member that serves this host.
-pub(super) fn request_entry(host: &HostName) -> String {
-    host.as_str().to_owned()
+/// The request for a handoff to a member of `group` that serves this host.
+pub(super) fn request(group: &str, host: &HostName) -> String {
+    format!("{group}|{host}")
 }
 
 impl<'a> MemberList<'a> {
-    /// Parses the entries.
-    pub fn parse(list: &'a [String]) -> Self {
-        let (mut members, mut requests) = (vec![], vec![]);
-        for entry in list {
-            match entry.split_once("//") {
-                Some((hosts, process)) => members.push((process, hosts.split('/').collect())),
-                None => requests.push(entry.as_str()),
-            }
+    /// The live members of `group`.
+    pub fn of(live: &'a Live, group: &str) -> Self {
+        let member = |process: &'a crate::session::LiveProcess| {
+            Some((process.owner.as_str(), process.says.groups.get(group)?.as_deref()))
+        };
+        let request = |request: &'a String| request.strip_prefix(group)?.strip_prefix('|');
+        Self {
+            members: live.processes.iter().filter_map(member).collect(),
+            requests: live.handoffs.iter().filter_map(request).collect(),
         }
-        members.sort_unstable();
-        Self { members, requests }
     }
 
     /// The members to which the partition can be assigned: those that serve the first requested host that any member
@@ -60,7 +46,9 @@ impl<'a> MemberList<'a> {
 
     /// The members that serve this host.
     pub fn members_serving(&self, host: &str) -> Vec<&'a str> {
-        self.members.iter().filter(|(_, hosts)| hosts.contains(&host)).map(|(process, _)| *process).collect()
+        let serves = |hosts: &[HostName]| hosts.iter().any(|served| served.as_str() == host);
+        let members = self.members.iter().filter(|(_, hosts)| hosts.is_none_or(serves));
+        members.map(|(process, _)| *process).collect()
     }
 
     /// Whether a handoff is requested for this host.
@@ -73,21 +61,30 @@ impl<'a> MemberList<'a> {
 mod tests {
     use super::*;
 
+    use crate::session::{Announcement, LiveProcess};
+
     fn hosts(names: &[&str]) -> Vec<HostName> {
         names.iter().map(|name| name.parse().unwrap()).collect()
     }
 
-    /// A list with these members and handoff requests, sorted as the log returns it.
-    fn list(members: &[(&str, &[&str])], requests: &[&str]) -> Vec<String> {
-        let members = members.iter().map(|(process, served)| member_entry(process, &hosts(served)));
-        let mut list: Vec<String> = members.chain(hosts(requests).iter().map(request_entry)).collect();
-        list.sort_unstable();
-        list
+    /// Members of `execute`, and handoff requests for these hosts.
+    fn live(members: &[(&str, &[&str])], requests: &[&str]) -> Live {
+        let process = |(owner, served): &(&str, &[&str])| LiveProcess {
+            owner: (*owner).to_owned(),
+            says: Announcement { policy: None, groups: [("execute".to_owned(), Some(hosts(served)))].into() },
+        };
+        let requests = hosts(requests);
+        // Those of another group do not count.
+        let others = [request("other", &"db".parse().unwrap())];
+        Live {
+            processes: members.iter().map(process).collect(),
+            handoffs: requests.iter().map(|host| request("execute", host)).chain(others).collect(),
+        }
     }
 
     #[test]
     fn a_requested_handoff_assigns_the_partition_to_members_that_serve_the_host() {
-        let members: &[(&str, &[&str])] = &[("p2", &["web", "mail"]), ("embedded:/var//x", &["db"]), ("p1", &["web"])];
+        let members: &[(&str, &[&str])] = &[("embedded:/var//x", &["db"]), ("p1", &["web"]), ("p2", &["web", "mail"])];
         let all: &[&str] = &["embedded:/var//x", "p1", "p2"];
         for (requests, candidates) in [
             (&[] as &[&str], all),
@@ -97,13 +94,14 @@ mod tests {
             (&["unserved"], all),
             (&["unserved", "web"], &["p1", "p2"]),
         ] {
-            let list = list(members, requests);
-            assert_eq!(MemberList::parse(&list).candidates(), candidates, "{requests:?}");
+            let live = live(members, requests);
+            assert_eq!(MemberList::of(&live, "execute").candidates(), candidates, "{requests:?}");
         }
     }
 
     #[test]
     fn without_members_there_are_no_candidates() {
-        assert!(MemberList::parse(&list(&[], &["web"])).candidates().is_empty());
+        assert!(MemberList::of(&live(&[], &["web"]), "execute").candidates().is_empty());
+        assert!(MemberList::of(&live(&[("p1", &["web"])], &["web"]), "another").candidates().is_empty());
     }
 }

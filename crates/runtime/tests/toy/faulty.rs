@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 use hemostat_log::{
     Append, Appended, Backlog, Commit, CommitError, Confirmed, DeadLetter, Delivery, Durability, Entry, Error,
-    Inspection, Lease, Log, MemoryLog, Order, Range, RawEntry, Reader, StoredTimer, Trimmed,
+    Heartbeat, Inspection, Lease, Log, MemoryLog, Order, Range, RawEntry, Reader, Sessions, StoredTimer, Trimmed,
 };
 use hemostat_schema::{EventId, Family, NewEvent, Partition};
 use tokio::sync::watch;
@@ -150,10 +150,6 @@ impl Log for FaultyLog {
         self.inner.acquire(partition, group, owner, ttl).await
     }
 
-    async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<bool, Error> {
-        self.inner.renew(lease, ttl).await
-    }
-
     async fn confirm(
         &self,
         lease: &Lease,
@@ -207,12 +203,20 @@ impl Log for FaultyLog {
         self.inner.revoke(partition, group).await
     }
 
-    async fn heartbeat(&self, group: &str, owner: &str, ttl: Duration) -> Result<Vec<String>, Error> {
-        self.inner.heartbeat(group, owner, ttl).await
+    async fn heartbeat(&self, heartbeat: &Heartbeat<'_>) -> Result<(Vec<bool>, Sessions), Error> {
+        self.inner.heartbeat(heartbeat).await
     }
 
-    async fn deregister(&self, group: &str, owner: &str) -> Result<(), Error> {
-        self.inner.deregister(group, owner).await
+    async fn sessions(&self, partition: Partition) -> Result<Sessions, Error> {
+        self.inner.sessions(partition).await
+    }
+
+    async fn request_handoff(&self, partition: Partition, request: &str, ttl: Duration) -> Result<(), Error> {
+        self.inner.request_handoff(partition, request, ttl).await
+    }
+
+    async fn withdraw_handoff(&self, partition: Partition, request: &str) -> Result<(), Error> {
+        self.inner.withdraw_handoff(partition, request).await
     }
 
     async fn discard(&self, partition: Partition, key: EventId) -> Result<Option<DeadLetter>, Error> {

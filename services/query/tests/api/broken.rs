@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use async_trait::async_trait;
 use hemostat_log::{
     Append, Appended, Backlog, Commit, CommitError, Confirmed, DeadLetter, Delivery, Durability, Entry, Error,
-    Inspection, Lease, Log, Order, Range, RawEntry, Reader, StoredTimer, Trimmed,
+    Heartbeat, Inspection, Lease, Log, Order, Range, RawEntry, Reader, Sessions, StoredTimer, Trimmed,
 };
 use hemostat_schema::{EventId, Family, Partition};
 use tokio::sync::watch;
@@ -56,10 +56,16 @@ impl Log for Broken {
     async fn revoke(&self, _: Partition, _: &str) -> Result<(), Error> {
         unreachable()
     }
-    async fn heartbeat(&self, _: &str, _: &str, _: Duration) -> Result<Vec<String>, Error> {
+    async fn heartbeat(&self, _: &Heartbeat<'_>) -> Result<(Vec<bool>, Sessions), Error> {
         unreachable()
     }
-    async fn deregister(&self, _: &str, _: &str) -> Result<(), Error> {
+    async fn sessions(&self, _: Partition) -> Result<Sessions, Error> {
+        unreachable()
+    }
+    async fn request_handoff(&self, _: Partition, _: &str, _: Duration) -> Result<(), Error> {
+        unreachable()
+    }
+    async fn withdraw_handoff(&self, _: Partition, _: &str) -> Result<(), Error> {
         unreachable()
     }
     async fn append_once(&self, _: &Append) -> Result<Appended, CommitError> {
@@ -84,9 +90,6 @@ impl Log for Broken {
         unreachable()
     }
     async fn acquire(&self, _: Partition, _: &str, _: &str, _: Duration) -> Result<Option<Lease>, Error> {
-        unreachable()
-    }
-    async fn renew(&self, _: &Lease, _: Duration) -> Result<bool, Error> {
         unreachable()
     }
     async fn confirm(

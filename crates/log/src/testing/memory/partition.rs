@@ -9,8 +9,8 @@ use bytes::Bytes;
 use hemostat_schema::{Cause, EventId, Family, NewEvent, Partition, Subject, Timestamp, codec::Encoded};
 
 use crate::{
-    Append, Appended, Backlog, Commit, CommitError, Cursor, DeadLetter, Delivery, Entry, Error, Guard, Lease, Order,
-    Range, RawEntry, Reader, StoredTimer, TimerUpdate, ViewChange,
+    Append, Appended, Backlog, Commit, CommitError, Cursor, DeadLetter, Delivery, Entry, Error, Guard, Heartbeat,
+    Lease, Order, Range, RawEntry, Reader, Session, Sessions, StoredTimer, TimerUpdate, ViewChange,
 };
 
 /// Everything of one partition.
@@ -24,6 +24,10 @@ pub(super) struct History {
     /// By group, subject and name: when it is due, in milliseconds since the epoch.
     pub(super) timers: BTreeMap<(String, Subject, String), i64>,
     pub(super) leases: HashMap<String, Held>,
+    /// By owner: when the session ends, and what the process says about itself.
+    sessions: BTreeMap<String, (Timestamp, Option<String>)>,
+    /// By request: when it expires.
+    handoffs: BTreeMap<String, Timestamp>,
     pub(super) groups: HashMap<(String, Family), Group>,
     pub(super) dead_letters: Vec<DeadLetter>,
     /// How many there ever were: their ids are not used again.
@@ -47,7 +51,6 @@ pub(super) struct Held {
     /// None once it was released.
     pub(super) owner: Option<String>,
     pub(super) epoch: u64,
-    pub(super) until: Timestamp,
     reader: u64,
     seq: u64,
     /// The ids that the commit with that sequence returned.
@@ -72,6 +75,8 @@ impl History {
             rows: HashMap::new(),
             timers: BTreeMap::new(),
             leases: HashMap::new(),
+            sessions: BTreeMap::new(),
+            handoffs: BTreeMap::new(),
             groups: HashMap::new(),
             dead_letters: vec![],
             dead_lettered: 0,
@@ -157,24 +162,54 @@ impl History {
 
     pub fn acquire(&mut self, group: &str, owner: &str, ttl: Duration, now: Timestamp) -> Option<Lease> {
         let held = self.leases.get(group);
-        let free = held.is_none_or(|held| held.owner.as_deref().is_none_or(|by| by == owner) || held.until <= now);
-        if !free {
+        let is_alive = |owner: &str| self.sessions.get(owner).is_some_and(|(until, _)| *until > now);
+        if held.and_then(|held| held.owner.as_deref()).is_some_and(|by| by != owner && is_alive(by)) {
             return None;
         }
         let epoch = held.map_or(0, |held| held.epoch) + 1;
         let reader = held.map_or(0, |held| held.reader);
-        let held = Held { owner: Some(owner.to_owned()), epoch, until: later(now, ttl), reader, seq: 0, ids: vec![] };
+        let held = Held { owner: Some(owner.to_owned()), epoch, reader, seq: 0, ids: vec![] };
+        self.renew(owner, ttl, now);
         self.leases.insert(group.to_owned(), held);
         Some(Lease { partition: self.partition, group: group.to_owned(), owner: owner.to_owned(), epoch })
     }
 
-    pub fn renew(&mut self, lease: &Lease, ttl: Duration, now: Timestamp) -> bool {
-        let held = self.held(lease);
-        if let Some(held) = held {
-            held.until = later(now, ttl);
-            return true;
-        }
-        false
+    /// A session never ends earlier than its process was told.
+    fn renew(&mut self, owner: &str, ttl: Duration, now: Timestamp) -> &mut Option<String> {
+        let (until, says) = self.sessions.entry(owner.to_owned()).or_insert((now, None));
+        *until = later(now, ttl).max(*until);
+        says
+    }
+
+    pub fn heartbeat(&mut self, heartbeat: &Heartbeat<'_>, now: Timestamp) -> (Vec<bool>, Sessions) {
+        let Heartbeat { owner, says, leases, ttl, .. } = *heartbeat;
+        self.sessions.retain(|_, (until, _)| *until > now);
+        *self.renew(owner, ttl, now) = Some(says.to_owned());
+        (leases.iter().map(|lease| self.held(lease).is_some()).collect(), self.live(now))
+    }
+
+    pub fn live(&self, now: Timestamp) -> Sessions {
+        let session = |(owner, (until, says)): (&String, &(Timestamp, Option<String>))| {
+            let says = says.clone().filter(|_| *until > now)?;
+            Some(Session { owner: owner.clone(), says })
+        };
+        let handoffs = self.handoffs.iter().filter(|(_, until)| **until > now).map(|(request, _)| request.clone());
+        Sessions { live: self.sessions.iter().filter_map(session).collect(), handoffs: handoffs.collect() }
+    }
+
+    pub fn request_handoff(&mut self, request: &str, ttl: Duration, now: Timestamp) {
+        self.handoffs.insert(request.to_owned(), later(now, ttl));
+    }
+
+    pub fn withdraw_handoff(&mut self, request: &str) {
+        self.handoffs.remove(request);
+    }
+
+    /// Checks the lease and renews its owner's session.
+    pub fn confirm(&mut self, lease: &Lease, ttl: Duration, now: Timestamp) -> Result<(), Error> {
+        self.held(lease).ok_or_else(|| fenced(lease))?;
+        self.renew(&lease.owner, ttl, now);
+        Ok(())
     }
 
     pub fn release(&mut self, lease: &Lease) {

@@ -88,7 +88,6 @@ impl History {
             group: group.clone(),
             owner: held.owner.clone(),
             epoch: held.epoch,
-            until: u64::try_from(held.until.as_millisecond()).unwrap_or(0),
         };
         let timers = self.timers.iter();
         let views = self.rows.iter().filter(|(_, rows)| !rows.is_empty()).map(|(view, _)| view.clone());
