@@ -49,6 +49,15 @@ impl RedisServer {
         Self::begin(None, fsync).await
     }
 
+    /// Starts one with the data of this RDB file and without an append-only file.
+    pub async fn with_dump(rdb: &Path) -> Self {
+        let directory = tempfile::Builder::new().prefix("hemostat-redis-").tempdir().unwrap();
+        std::fs::copy(rdb, directory.path().join("dump.rdb")).unwrap();
+        let mut server = Self { directory, password: None, fsync: Fsync::Never, child: None };
+        server.restart().await;
+        server
+    }
+
     async fn begin(password: Option<&str>, fsync: Fsync) -> Self {
         let directory = tempfile::Builder::new().prefix("hemostat-redis-").tempdir().unwrap();
         let mut server = Self { directory, password: password.map(str::to_owned), fsync, child: None };

@@ -8,6 +8,7 @@ mod healing;
 mod hosts;
 mod models;
 mod old_events;
+mod old_log;
 mod outages;
 mod policy;
 mod secrets;
