@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Confidence, DecidedOn, EventId, Operator, PolicyHash, Span, container::Run, kinds::family, words::words};
 
-pub use crate::remedy::{Need, OnRun, Remedy, RemedyInfo, RemedyKind};
+pub use crate::remedy::{Arguments, Need, OnRun, Remedy, RemedyInfo, RemedyKind, Removable, Scope, Service, Target};
 
 family! {
     /// The decisions about remedies, their execution and their outcome.
     Action {
         /// A person is asked to approve a remedy (mode `approve`).
-        Proposed = "proposed" @ 1,
+        Proposed = "proposed" @ 2,
         /// A person approved it.
         Approved = "approved" @ 1,
         /// A person denied it.
@@ -58,8 +58,11 @@ family! {
 pub struct Proposed {
     /// The remedy.
     pub remedy: Remedy,
-    /// The run.
-    pub target: Run,
+    /// What it acts on.
+    pub target: Target,
+    /// What is decided about the remedy; none if it has nothing to decide.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arguments: Option<Arguments>,
     /// The diagnosis that requests it.
     pub diagnosis: EventId,
     /// When the proposal expires.
@@ -112,8 +115,11 @@ pub struct Expired {
 pub struct Authorised {
     /// The remedy.
     pub remedy: Remedy,
-    /// The run; it applies to no other.
-    pub target: Run,
+    /// What it acts on.
+    pub target: Target,
+    /// What is decided about the remedy; none if it has nothing to decide.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arguments: Option<Arguments>,
     /// The diagnosis that requests it.
     pub diagnosis: EventId,
     /// The state of each limit.

@@ -84,8 +84,9 @@ pub const UPCASTS: &[Upcast] = &[
     Upcast { kind: "diagnosis.failed", from: 1, lift: add_unknown_trouble },
     // Version 3 names the policy and the trigger, which the data of version 2 did not record.
     Upcast { kind: "diagnosis.reached", from: 2, lift: std::convert::identity },
-    Upcast { kind: "action.authorised", from: 2, lift: std::convert::identity },
+    Upcast { kind: "action.authorised", from: 2, lift: name_target },
     Upcast { kind: "action.refused", from: 2, lift: std::convert::identity },
+    Upcast { kind: "action.proposed", from: 1, lift: name_target },
 ];
 
 /// Version 1 did not record what the model was shown.
@@ -117,6 +118,14 @@ fn gather_limits(mut data: Value) -> Value {
     if let Some(data) = data.as_object_mut() {
         let (attempt, of) = (data.remove("attempt"), data.remove("of"));
         data.insert("limits".to_owned(), serde_json::json!({ "attempt": attempt, "of": of, "leeway": null }));
+    }
+    data
+}
+
+/// Until then the target of a remedy was a run.
+fn name_target(mut data: Value) -> Value {
+    if let Some(target) = data.get_mut("target") {
+        *target = serde_json::json!({ "run": target.take() });
     }
     data
 }

@@ -7,7 +7,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{symptom::Symptom, words::words};
+use crate::{
+    container::{Facts, Run, Swarm},
+    symptom::Symptom,
+    words::words,
+};
 
 /// A remedy for a sick container.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -49,6 +53,58 @@ words! {
     }
 }
 
+/// What a remedy acts on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Target {
+    /// A run of the container; the remedy applies to no other.
+    Run(Run),
+    /// The service that the container belongs to.
+    Service(Service),
+    /// The container's host.
+    Host,
+}
+
+/// A service of several containers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Service {
+    /// Of a Compose project.
+    Compose {
+        /// The project.
+        project: String,
+        /// The service.
+        service: String,
+    },
+    /// Of a Swarm.
+    Swarm(Swarm),
+}
+
+/// What an authorisation decides about a remedy, so that each execution of the intent does the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Arguments {
+    /// Of [`Remedy::Scale`]: the number of replicas that the service shall have.
+    Replicas(u32),
+    /// Of [`Remedy::Cleanup`]: what is removed.
+    Remove(Vec<Removable>),
+}
+
+words! {
+    /// What a cleanup may remove.
+    pub enum Removable {
+        /// Images without a name that no container uses.
+        DanglingImages = "dangling_images",
+        /// The cache of image builds.
+        BuildCache = "build_cache",
+        /// Exited containers that the container has replaced.
+        Predecessors = "predecessors",
+    }
+}
+
 /// A row of the table of remedies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RemedyInfo {
@@ -60,6 +116,8 @@ pub struct RemedyInfo {
     pub helps: &'static str,
     /// Whether a model may choose it. It never stops a container for good, and never runs a command.
     pub model_may_choose: bool,
+    /// What it acts on.
+    pub scope: Scope,
     /// What must be there for it.
     pub needs: &'static [Need],
     /// What it does to the run of the container. It is judged by the run that it leads to.
@@ -70,6 +128,17 @@ pub struct RemedyInfo {
     pub unsupported: Option<&'static str>,
 }
 
+/// On what a remedy acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// On the present run of the container.
+    Run,
+    /// On the service of the container, of Compose or Swarm. It needs one.
+    Service,
+    /// On the host of the container.
+    Host,
+}
+
 /// What a remedy needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
@@ -77,8 +146,6 @@ pub enum Need {
     Running,
     /// The container has ended.
     Ended,
-    /// The container belongs to a service, of Compose or Swarm.
-    Service,
     /// The policy lists what it may do.
     AllowList,
 }
@@ -106,6 +173,7 @@ impl RemedyKind {
                 helps: "stop it gracefully and start it again; helps if it runs in a state that it cannot leave by \
                         itself: it hangs, leaks, or has lost a connection that it does not re-establish",
                 model_may_choose: true,
+                scope: Scope::Run,
                 needs: &[Need::Running],
                 on_run: OnRun::Replaces,
                 relieves: &[],
@@ -116,6 +184,7 @@ impl RemedyKind {
                 past: "started",
                 helps: "start it, because it has exited; helps if the reason for the exit was temporary",
                 model_may_choose: true,
+                scope: Scope::Run,
                 needs: &[Need::Ended],
                 on_run: OnRun::Begins,
                 relieves: &[],
@@ -126,6 +195,7 @@ impl RemedyKind {
                 past: "stopped",
                 helps: "stop it and leave it stopped; helps if it harms others while it runs",
                 model_may_choose: false,
+                scope: Scope::Run,
                 needs: &[Need::Running],
                 on_run: OnRun::Ends,
                 relieves: &[],
@@ -136,7 +206,8 @@ impl RemedyKind {
                 past: "scaled",
                 helps: "run one more replica of its service; helps if it works but is overloaded",
                 model_may_choose: true,
-                needs: &[Need::Running, Need::Service],
+                scope: Scope::Service,
+                needs: &[Need::Running],
                 on_run: OnRun::Keeps,
                 relieves: &[Symptom::CpuThrottled, Symptom::Pressure],
                 unsupported: Some("HemoStat cannot scale services yet"),
@@ -146,6 +217,7 @@ impl RemedyKind {
                 past: "cleaned up after",
                 helps: "remove what the policy lists as removable; helps if the disk is full",
                 model_may_choose: true,
+                scope: Scope::Host,
                 needs: &[Need::AllowList],
                 on_run: OnRun::Keeps,
                 relieves: &[Symptom::DiskFilling],
@@ -156,6 +228,7 @@ impl RemedyKind {
                 past: "ran a command in",
                 helps: "run the one command in it that the policy allows",
                 model_may_choose: false,
+                scope: Scope::Run,
                 needs: &[Need::Running, Need::AllowList],
                 on_run: OnRun::Keeps,
                 relieves: &[],
@@ -198,6 +271,35 @@ impl Remedy {
     /// The row of this remedy in the table.
     pub const fn info(&self) -> RemedyInfo {
         self.kind().info()
+    }
+}
+
+impl Target {
+    /// What a remedy of this scope acts on, for the container with these facts; none if it belongs to no service.
+    pub fn of(scope: Scope, facts: &Facts) -> Option<Self> {
+        let compose = || {
+            let compose = facts.compose.as_ref()?;
+            Some(Service::Compose { project: compose.project.clone(), service: compose.service.clone() })
+        };
+        match scope {
+            Scope::Run => Some(Self::Run(facts.target())),
+            Scope::Service => facts.swarm.clone().map(Service::Swarm).or_else(compose).map(Self::Service),
+            Scope::Host => Some(Self::Host),
+        }
+    }
+
+    /// The run, if it acts on one.
+    pub const fn run(&self) -> Option<&Run> {
+        match self {
+            Self::Run(run) => Some(run),
+            Self::Service(_) | Self::Host => None,
+        }
+    }
+}
+
+impl From<Run> for Target {
+    fn from(run: Run) -> Self {
+        Self::Run(run)
     }
 }
 

@@ -53,7 +53,7 @@ pub(crate) use words;
 mod tests {
     use crate::{
         EventId, Partition, Span, Timestamp,
-        action::{Mode, Outcome, Passage, Proof, Refusal, Remedy, RemedyKind},
+        action::{Mode, Outcome, Passage, Proof, Refusal, Remedy, RemedyKind, Removable},
         alert::{Resolution, Suppression},
         container::{ExitBy, Health, State},
         diagnosis::{Part, Trouble, Verdict},
@@ -76,7 +76,7 @@ mod tests {
     #[test]
     fn the_name_of_a_value_is_its_wire_form() {
         check!(Symptom, Severity, Trend, Cleared, Resource, State, Health, ExitBy, Outcome, Mode, Passage, Proof);
-        check!(Verdict, Part, Trouble, Relation, Stream, Resolution, Suppression, RemedyKind);
+        check!(Verdict, Part, Trouble, Relation, Stream, Resolution, Suppression, RemedyKind, Removable);
     }
 
     #[test]

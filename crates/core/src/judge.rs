@@ -68,7 +68,8 @@ struct OpenAction {
     action: EventId,
     incident: Option<IncidentId>,
     remedy: Remedy,
-    target: Run,
+    /// The run that the action is for; none if it is for a service or the host.
+    target: Option<Run>,
     stop_timeout: Option<Span>,
     dry_run: bool,
     at: Timestamp,
@@ -154,7 +155,7 @@ impl State {
                     action: event.id,
                     incident: event.incident.clone(),
                     remedy: intent.remedy.clone(),
-                    target: intent.target.clone(),
+                    target: intent.target.run().cloned(),
                     stop_timeout: intent.stop_timeout,
                     dry_run: intent.dry_run,
                     at: event.at,
@@ -230,7 +231,7 @@ impl OpenAction {
     /// Whether this run followed the action, and is not the sick one before it. A dry run leaves the run as it is, and
     /// so do some remedies.
     fn led_to(&self, run: &Run) -> bool {
-        self.dry_run || self.on_run() == OnRun::Keeps || *run != self.target
+        self.dry_run || self.on_run() == OnRun::Keeps || self.target.as_ref() != Some(run)
     }
 
     fn on_run(&self) -> OnRun {
@@ -421,7 +422,7 @@ impl Evaluation<'_> {
             | Symptom::CpuUnusual
             | Symptom::MemoryUnusual
             | Symptom::NetworkUnusual
-            | Symptom::BlockUnusual => self.state.condition.shows(symptom, &self.open.target),
+            | Symptom::BlockUnusual => self.state.condition.shows(symptom, self.open.target.as_ref()),
         }
     }
 

@@ -10,8 +10,7 @@
 
 use hemostat_schema::{
     Action, Cause, Diagnosis, Event, Family, NewEvent, Observation, PolicyHash, Recorded, Span, Timestamp,
-    action::{Authorised, Expired, GaveUp, Outcome, Proposed, Refusal, Refused},
-    container::Run,
+    action::{Authorised, Expired, GaveUp, Outcome, Proposed, Refusal, Refused, Target},
 };
 
 pub mod backoff;
@@ -182,12 +181,14 @@ impl Evaluation<'_> {
         }
     }
 
-    fn authorise(&self, check: &LimitCheck<'_>, target: Run) -> Decision {
+    fn authorise(&self, check: &LimitCheck<'_>, target: Target) -> Decision {
         let requested = check.requested;
         let by_policy = check.container().and_then(|container| container.stop_timeout);
         let authorised = Authorised {
             remedy: requested.remedy.clone(),
             target,
+            // Only remedies that are unsupported so far have any.
+            arguments: None,
             diagnosis: requested.diagnosis,
             limits: check.limits(),
             stop_timeout: by_policy.or_else(|| check.facts()?.stop_timeout),
@@ -198,8 +199,9 @@ impl Evaluation<'_> {
         Decision::event(self.event(requested, authorised))
     }
 
-    fn propose(&self, requested: &RequestedRemedy, target: Run) -> Decision {
-        let is_proposed = self.0.state.proposal.as_ref().is_some_and(|proposal| proposal.target == target);
+    fn propose(&self, requested: &RequestedRemedy, target: Target) -> Decision {
+        let is_proposed =
+            self.0.state.proposal.as_ref().is_some_and(|proposal| proposal.target.as_ref() == target.run());
         if is_proposed || self.0.state.is_denied(requested) {
             return Decision::nothing();
         }
@@ -207,6 +209,7 @@ impl Evaluation<'_> {
         let proposed = Proposed {
             remedy: requested.remedy.clone(),
             target,
+            arguments: None,
             diagnosis: requested.diagnosis,
             expires,
             policy: None,
@@ -266,7 +269,8 @@ impl Evaluation<'_> {
         // A person approved this remedy for this run; every other limit still applies.
         let requested = self.0.state.requested.as_ref().filter(|requested| requested.remedy == proposal.remedy);
         let check = requested.map(|requested| LimitCheck::new(self.0, requested, answer.at));
-        let target = check.as_ref().and_then(LimitCheck::target).filter(|target| *target == proposal.target);
+        let target =
+            check.as_ref().and_then(LimitCheck::target).filter(|target| target.run() == proposal.target.as_ref());
         match (check, target) {
             (Some(check), Some(target)) => match check.refusal() {
                 None => self.authorise(&check, target).cancel_timer(RETRY).cancel_timer(EXPIRY),

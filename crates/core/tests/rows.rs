@@ -23,7 +23,8 @@ use serde_json::{Value, json};
 fn row<D: Decider>() -> Value {
     let authorised = Authorised {
         remedy: Remedy::Restart,
-        target: run(0),
+        target: run(0).into(),
+        arguments: None,
         diagnosis: id(4),
         limits: Limits::of_attempt(1, 3),
         stop_timeout: None,

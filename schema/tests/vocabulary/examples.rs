@@ -4,7 +4,7 @@
 use hemostat_schema::{
     ByteCount, Cause, Confidence, DecidedOn, Event, EventId, IncidentId, NewEvent, Operator, Partition, Percent,
     PolicyHash, Span, Subject, Timestamp,
-    action::{self, Outcome, Proof, Redelivery, Refusal, Remedy},
+    action::{self, Arguments, Outcome, Proof, Redelivery, Refusal, Remedy, Service, Target},
     alert::{self, Resolution, Suppression},
     container::{Compose, Exit, ExitBy, Facts, Health, Limits, RestartPolicy, Run, State, Strain, Swarm, Vitals},
     diagnosis::{self, Exhibit, Method, Part, Trouble, Usage, Verdict},
@@ -310,8 +310,9 @@ fn actions() -> Vec<Event> {
     let by = || "alice".to_owned();
     vec![
         action::Proposed {
-            remedy: Remedy::Restart,
-            target: run(),
+            remedy: Remedy::Scale,
+            target: Target::Service(Service::Compose { project: "shop".into(), service: "api".into() }),
+            arguments: Some(Arguments::Replicas(3)),
             diagnosis: id(1),
             expires: at(900_000),
             policy: policy(),
@@ -323,7 +324,8 @@ fn actions() -> Vec<Event> {
         action::Expired { proposal: id(2), policy: policy(), trigger: trigger() }.into(),
         action::Authorised {
             remedy: Remedy::Exec { argv: vec!["kill".into(), "-HUP".into(), "1".into()] },
-            target: run(),
+            target: run().into(),
+            arguments: None,
             diagnosis: id(1),
             limits: action::Limits { attempt: 2, of: 3, snapshot: Some(snapshot()) },
             stop_timeout: Some(Span::from_secs(30)),

@@ -3,7 +3,7 @@
 use hemostat_schema::{
     ByteCount, Cause, Confidence, ContainerId, ContainerName, DecidedOn, Event, EventId, IncidentId, NewEvent,
     Partition, Percent, PolicyHash, Span, Subject, Timestamp, TraceParent,
-    action::{self, Outcome, Proof, Refusal, Remedy, RemedyKind},
+    action::{self, Arguments, Outcome, Proof, Refusal, Remedy, RemedyKind, Removable, Service},
     alert::{self, Resolution},
     codec,
     container::{Compose, Exit, ExitBy, Facts, Health, Limits, RestartPolicy, Run, State, Strain, Swarm, Vitals},
@@ -433,20 +433,31 @@ fn limits() -> impl Strategy<Value = action::Limits> {
     (any::<(u32, u32)>(), option::of(snapshot)).prop_map(|((attempt, of), snapshot)| Limits { attempt, of, snapshot })
 }
 
+fn acts_on() -> impl Strategy<Value = (action::Target, Option<Arguments>)> + Clone {
+    let compose = any::<(String, String)>().prop_map(|(project, service)| Service::Compose { project, service });
+    let swarm = any::<(String, String)>().prop_map(|(service_id, service)| Swarm { service_id, service });
+    let service = prop_oneof![compose, swarm.prop_map(Service::Swarm)].prop_map(action::Target::Service);
+    let removable = prop::collection::vec(select(Removable::ALL.to_vec()), 0..3);
+    let arguments = prop_oneof![any::<u32>().prop_map(Arguments::Replicas), removable.prop_map(Arguments::Remove)];
+    let target = prop_oneof![target().prop_map(action::Target::Run), service, Just(action::Target::Host)];
+    (target, option::of(arguments))
+}
+
 fn action() -> BoxedStrategy<Event> {
     use action::{Authorised, Failed, GaveUp, Paused, PolicyChanged, Proposed, Refused, Succeeded, Verified};
     let proof = select(vec![Proof::Answered, Proof::Found, Proof::DryRun]);
     let outcome = select(vec![Outcome::Recovered, Outcome::Relapsed, Outcome::Inconclusive]);
     let how = (limits(), option::of(span()), any::<bool>(), basis());
     prop_oneof![
-        (remedy(), target(), event_id(), time(), basis()).prop_map(
-            |(remedy, target, diagnosis, expires, (policy, trigger))| {
-                Proposed { remedy, target, diagnosis, expires, policy, trigger }.into()
+        (remedy(), acts_on(), event_id(), time(), basis()).prop_map(
+            |(remedy, (target, arguments), diagnosis, expires, (policy, trigger))| {
+                Proposed { remedy, target, arguments, diagnosis, expires, policy, trigger }.into()
             }
         ),
-        (remedy(), target(), event_id(), how).prop_map(
-            |(remedy, target, diagnosis, (limits, stop_timeout, dry_run, (policy, trigger)))| {
-                Authorised { remedy, target, diagnosis, limits, stop_timeout, dry_run, policy, trigger }.into()
+        (remedy(), acts_on(), event_id(), how).prop_map(
+            |(remedy, (target, arguments), diagnosis, (limits, stop_timeout, dry_run, (policy, trigger)))| {
+                Authorised { remedy, target, arguments, diagnosis, limits, stop_timeout, dry_run, policy, trigger }
+                    .into()
             }
         ),
         (remedy(), event_id(), refusal(), basis()).prop_map(|(remedy, diagnosis, refusal, (policy, trigger))| {

@@ -25,7 +25,7 @@ use hemostat_docker::Error;
 use hemostat_runtime::{Clock, Fault, NotDurable};
 use hemostat_schema::{
     Span, Timestamp,
-    action::{Authorised, Proof, Remedy, RemedyKind},
+    action::{Authorised, Proof, Remedy, RemedyKind, Target},
     container::Run,
 };
 use tokio::time::sleep;
@@ -36,6 +36,8 @@ mod restart;
 mod start;
 
 use call::Call;
+use restart::Restart;
+use start::Start;
 
 use crate::engine::Engine;
 
@@ -58,11 +60,13 @@ trait RemedyExecutor: Send + Sync {
 
 /// The executor of each remedy.
 fn executor(intent: &Authorised) -> Result<Box<dyn RemedyExecutor + '_>, Failure> {
-    let run = &intent.target;
-    match &intent.remedy {
-        Remedy::Restart => Ok(Box::new(restart::Restart { run, stop_timeout: intent.stop_timeout })),
-        Remedy::Start => Ok(Box::new(start::Start { run })),
-        Remedy::Stop | Remedy::Scale | Remedy::Cleanup | Remedy::Exec { .. } => {
+    match (&intent.remedy, &intent.target) {
+        (Remedy::Restart, Target::Run(run)) => Ok(Box::new(Restart { run, stop_timeout: intent.stop_timeout })),
+        (Remedy::Start, Target::Run(run)) => Ok(Box::new(Start { run })),
+        (Remedy::Restart | Remedy::Start, Target::Service(_) | Target::Host) => {
+            Err(Failure::Rejected(format!("{} acts on a container and nothing else", intent.remedy.name())))
+        }
+        (Remedy::Stop | Remedy::Scale | Remedy::Cleanup | Remedy::Exec { .. }, _) => {
             let supported = RemedyKind::ALL.into_iter().filter(|kind| kind.info().unsupported.is_none());
             let supported: Vec<_> = supported.map(RemedyKind::name).collect();
             let (remedy, supported) = (intent.remedy.name(), supported.join(" and "));
@@ -231,7 +235,10 @@ where
         self.check_fresh()?;
         executor.act(call).await?;
         let (called_at, took) = (call.called_at(), call.took());
-        let target = Some(call.present_run(&self.intent.target.id).await?);
+        let target = match self.intent.target.run() {
+            Some(run) => Some(call.present_run(&run.id).await?),
+            None => None,
+        };
         Ok(ExecutionResult::Done { target, called_at, took, proof: Proof::Answered })
     }
 

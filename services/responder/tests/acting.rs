@@ -66,7 +66,8 @@ async fn intent(patient: &Patient, remedy: Remedy) -> Authorised {
     let started_at = engine().container_state(&id).await.unwrap().started_at;
     Authorised {
         remedy,
-        target: Run { id, started_at },
+        target: Run { id, started_at }.into(),
+        arguments: None,
         diagnosis: EventId::start(Partition(0)),
         limits: Limits::of_attempt(1, 3),
         stop_timeout: Some(Span::from_secs(5)),
@@ -105,10 +106,11 @@ async fn an_authorised_restart_is_executed_and_reported_with_the_new_run() {
     let _responder = Responder::start(&ctx);
     let action = intend(&ctx, &patient.name, intent.clone()).await;
     let done = outcome(&ctx, &patient.name).await.unwrap();
-    let now = engine().container_state(&intent.target.id).await.unwrap();
+    let run = intent.target.run().unwrap().clone();
+    let now = engine().container_state(&run.id).await.unwrap();
     assert_eq!((done.action, done.proof), (action, Proof::Answered));
-    assert_eq!(done.target, Some(Run { id: intent.target.id, started_at: now.started_at }));
-    assert!(now.started_at > intent.target.started_at && done.called_at.is_some());
+    assert_eq!(done.target, Some(Run { id: run.id, started_at: now.started_at }));
+    assert!(now.started_at > run.started_at && done.called_at.is_some());
     until_recorded(&recorder, &patient, &[("restart", 1), ("start", 2)]).await;
 }
 
@@ -147,7 +149,7 @@ async fn a_container_that_is_gone_and_a_dry_run_end_in_a_clear_outcome() {
 
     let nowhere = Run { id: "0123456789abcdef".parse().unwrap(), started_at: None };
     let gone = format!("{}-gone", stage.prefix());
-    intend(&ctx, &gone, Authorised { target: nowhere, dry_run: false, ..dry }).await;
+    intend(&ctx, &gone, Authorised { target: nowhere.into(), dry_run: false, ..dry }).await;
     let failed = outcome(&ctx, &gone).await.unwrap_err();
     assert_eq!(failed.error, "superseded: the container is gone: it was removed or recreated");
     until_recorded(&recorder, &patient, &[("start", 1), ("kill", 0), ("restart", 0)]).await;

@@ -168,7 +168,8 @@ fn an_alert_is_not_resolved_while_a_remedy_is_pending() {
     let (remedy, target, diagnosis) = (Remedy::Restart, run(0), id(4));
     let intent = Authorised {
         remedy,
-        target,
+        target: target.into(),
+        arguments: None,
         diagnosis,
         limits: Limits::of_attempt(2, 3),
         stop_timeout: None,
@@ -238,7 +239,8 @@ fn a_container_that_a_failed_remedy_left_stopped_was_not_stopped_by_an_operator(
     let (remedy, target, diagnosis) = (Remedy::Restart, run(0), id(4));
     let intent = Authorised {
         remedy,
-        target,
+        target: target.into(),
+        arguments: None,
         diagnosis,
         limits: Limits::of_attempt(1, 3),
         stop_timeout: None,

@@ -24,7 +24,8 @@ fn authorised_remedy(remedy: Remedy, dry_run: bool) -> NewEvent {
         10,
         Authorised {
             remedy,
-            target,
+            target: target.into(),
+            arguments: None,
             diagnosis,
             limits: Limits::of_attempt(1, 3),
             stop_timeout: None,

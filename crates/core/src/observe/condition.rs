@@ -78,8 +78,8 @@ impl Condition {
             }
             Some(Event::Sample(_)) => self.observed(event.at),
             Some(Event::Action(Action::Authorised(intent))) if !intent.dry_run => {
-                let ends_it = intent.remedy.info().on_run.ends_it();
-                self.own_stop = ends_it.then(|| (event.id, intent.target.clone()));
+                let ended = intent.target.run().filter(|_| intent.remedy.info().on_run.ends_it());
+                self.own_stop = ended.map(|run| (event.id, run.clone()));
             }
             Some(Event::Action(Action::Failed(failed))) => self.ended(failed.action),
             Some(Event::Action(Action::Verified(verdict))) => self.ended(verdict.action),
@@ -179,12 +179,13 @@ impl Condition {
         self.facts.as_ref().map(|facts| facts.health)
     }
 
-    /// Whether `symptom` is active and visible in the present run; `diagnosed` is the run that a diagnosis was about.
+    /// Whether `symptom` is active and visible in the present run; `diagnosed` is the run that a diagnosis was about, if it
+    /// was about one.
     ///
     /// A symptom stays active for a while after the container got well (hysteresis), and after a restart it describes
     /// the earlier run. Acting on it then would disturb a container that is recovering. A symptom that belongs to no
     /// incident is never visible.
-    pub fn shows(&self, symptom: Symptom, diagnosed: &Run) -> bool {
+    pub fn shows(&self, symptom: Symptom, diagnosed: Option<&Run>) -> bool {
         let active = self.symptoms.get(&symptom).filter(|active| active.opens_incident());
         let (Some(active), Some(facts)) = (active, &self.facts) else { return false };
         match symptom {
@@ -205,7 +206,7 @@ impl Condition {
             | Symptom::NetworkUnusual
             | Symptom::BlockUnusual => {
                 let present = facts.target();
-                active.target == present || *diagnosed == present
+                active.target == present || diagnosed == Some(&present)
             }
         }
     }
@@ -229,10 +230,10 @@ mod tests {
     fn a_symptom_shows_in_the_run_it_was_seen_in_and_in_the_diagnosed_run() {
         let check = |symptom: Symptom, here: bool, in_another_run: bool| {
             let sick = || vec![testing::seen(0, facts()), testing::raised(10, symptom, run(0))];
-            assert_eq!(after(sick()).shows(symptom, &run(0)), here, "{symptom}");
+            assert_eq!(after(sick()).shows(symptom, Some(&run(0))), here, "{symptom}");
             let mut restarted = sick();
             restarted.push(started(20));
-            assert_eq!(after(restarted.clone()).shows(symptom, &run(0)), in_another_run, "{symptom}, restarted");
+            assert_eq!(after(restarted.clone()).shows(symptom, Some(&run(0))), in_another_run, "{symptom}, restarted");
             assert!(after(restarted).is_sick_with(symptom), "{symptom}");
         };
         for symptom in [
@@ -258,7 +259,7 @@ mod tests {
         let condition = after(vec![testing::seen(0, facts()), unusual]);
         assert!(condition.symptoms.contains_key(&Symptom::CpuUnusual));
         assert!(!condition.is_sick() && !condition.is_sick_with(Symptom::CpuUnusual));
-        assert!(!condition.shows(Symptom::CpuUnusual, &run(0)));
+        assert!(!condition.shows(Symptom::CpuUnusual, Some(&run(0))));
         assert_eq!(condition.observed_at, None);
     }
 }

@@ -10,8 +10,8 @@
 
 use hemostat_schema::{
     Span, Timestamp,
-    action::{Limits, LimitsSnapshot, Need, Passage, Refusal},
-    container::{Facts, Run, State as Life},
+    action::{Limits, LimitsSnapshot, Need, Passage, Refusal, RemedyInfo, Target},
+    container::{Facts, State as Life},
     diagnosis::Verdict,
 };
 
@@ -50,9 +50,9 @@ impl<'a> LimitCheck<'a> {
         self.context.state.condition.facts.as_ref()
     }
 
-    /// The run that the remedy would act on: the present one.
-    pub(super) fn target(&self) -> Option<Run> {
-        self.facts().map(Facts::target)
+    /// What the remedy would act on.
+    pub(super) fn target(&self) -> Option<Target> {
+        Target::of(self.requested.remedy.info().scope, self.facts()?)
     }
 
     /// The first reason against the remedy.
@@ -94,7 +94,7 @@ impl<'a> LimitCheck<'a> {
         if state.attempts.pending().is_some() {
             return Some(Refusal::InHand);
         }
-        let shows = |symptom| state.condition.shows(symptom, &self.requested.target);
+        let shows = |symptom| state.condition.shows(symptom, Some(&self.requested.target));
         if !self.requested.symptoms.iter().copied().any(shows) {
             return Some(Refusal::Moot);
         }
@@ -176,38 +176,43 @@ impl<'a> LimitCheck<'a> {
         let why = match () {
             () if self.context.shared.engine_lost => Some("its Docker engine does not answer"),
             () if matches!(facts.state, Life::Removing | Life::Dead) => Some("Docker is removing it"),
-            () => remedy.unsupported.or_else(|| missing(remedy.needs, facts)),
+            () => remedy.unsupported.or_else(|| missing(&remedy, facts)),
         };
         why.map(|why| Refusal::Unsupported { why: why.into() })
     }
 }
 
-/// What a remedy with these needs lacks. Whether the container runs is left to the responder, which looks when it acts.
-fn missing(needs: &[Need], facts: &Facts) -> Option<&'static str> {
-    needs.iter().find_map(|need| match need {
-        Need::Running | Need::Ended => None,
-        Need::Service => (facts.compose.is_none() && facts.swarm.is_none()).then_some("it belongs to no service"),
-        Need::AllowList => Some("the policy lists nothing that it may do"),
-    })
+/// What the remedy needs and lacks. Whether the container runs is left to the responder, which looks when it acts.
+fn missing(remedy: &RemedyInfo, facts: &Facts) -> Option<&'static str> {
+    match Target::of(remedy.scope, facts) {
+        None => Some("it belongs to no service"),
+        Some(_) => remedy.needs.iter().find_map(|need| match need {
+            Need::Running | Need::Ended => None,
+            Need::AllowList => Some("the policy lists nothing that it may do"),
+        }),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use hemostat_schema::container::{Compose, Swarm};
+    use hemostat_schema::{action::RemedyKind, container::Swarm};
 
     use super::*;
     use crate::testing::facts;
 
     #[test]
     fn what_a_remedy_needs_and_does_not_find_is_missing() {
-        let check = |needs: &[Need], facts: &Facts, expected: Option<&str>| assert_eq!(missing(needs, facts), expected);
-        let compose = Compose { project: "shop".into(), service: "api".into(), number: Some(1), depends_on: vec![] };
+        let check = |kind: RemedyKind, facts: &Facts, expected: Option<&str>| {
+            assert_eq!(missing(&kind.info(), facts), expected, "{kind:?}");
+        };
         let swarm = Swarm { service_id: "x1".into(), service: "api".into() };
-        check(&[Need::Running], &facts(), None);
-        check(&[Need::Ended], &facts(), None);
-        check(&[Need::Running, Need::Service], &facts(), Some("it belongs to no service"));
-        check(&[Need::Service], &Facts { compose: Some(compose), ..facts() }, None);
-        check(&[Need::Service], &Facts { swarm: Some(swarm), ..facts() }, None);
-        check(&[Need::AllowList], &facts(), Some("the policy lists nothing that it may do"));
+        let in_service = Facts { swarm: Some(swarm), compose: None, ..facts() };
+        let alone = Facts { swarm: None, compose: None, ..facts() };
+        check(RemedyKind::Restart, &alone, None);
+        check(RemedyKind::Start, &alone, None);
+        check(RemedyKind::Scale, &alone, Some("it belongs to no service"));
+        check(RemedyKind::Scale, &in_service, None);
+        check(RemedyKind::Cleanup, &alone, Some("the policy lists nothing that it may do"));
+        check(RemedyKind::Exec, &alone, Some("the policy lists nothing that it may do"));
     }
 }

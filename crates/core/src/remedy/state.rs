@@ -76,7 +76,8 @@ pub(super) struct Proposal {
     pub(super) diagnosis: EventId,
     pub(super) incident: Option<IncidentId>,
     pub(super) remedy: Remedy,
-    pub(super) target: Run,
+    /// The run that it is for; none if it is for a service or the host.
+    pub(super) target: Option<Run>,
     pub(super) expires: Timestamp,
 }
 
@@ -193,7 +194,7 @@ impl State {
                     diagnosis: proposed.diagnosis,
                     incident,
                     remedy: proposed.remedy.clone(),
-                    target: proposed.target.clone(),
+                    target: proposed.target.run().cloned(),
                     expires: proposed.expires,
                 });
             }

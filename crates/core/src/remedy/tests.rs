@@ -15,7 +15,7 @@ use hemostat_schema::{
     action::{
         Approved, BreakerReset, Denied, Failed, Limits, Proof, Remedy as What, RemedyKind, Resumed, Succeeded, Verified,
     },
-    container::{ExitBy, Facts, Health},
+    container::{ExitBy, Facts, Health, Run},
     diagnosis::{Reached, Verdict},
     observation::{EngineLost, Paused, Symptom},
 };
@@ -25,7 +25,8 @@ fn authorised(attempt: u32, diagnosis: u64, target: Run) -> Event {
     let limits = Limits::of_attempt(attempt, 3);
     Authorised {
         remedy: What::Restart,
-        target,
+        target: target.into(),
+        arguments: None,
         diagnosis,
         limits,
         stop_timeout: None,
@@ -338,7 +339,8 @@ fn a_remedy_is_proposed_once_and_every_limit_is_checked_again_on_approval() {
     let facts = || labelled("hemostat.mode", "approve");
     let ask = || Proposed {
         remedy: What::Restart,
-        target: run(0),
+        target: run(0).into(),
+        arguments: None,
         diagnosis: id(4),
         expires: at(3610),
         policy: None,
@@ -378,7 +380,8 @@ fn a_proposal_is_withdrawn_when_its_symptoms_are_cleared() {
     let policy = Policy::default();
     let ask = Proposed {
         remedy: What::Restart,
-        target: run(0),
+        target: run(0).into(),
+        arguments: None,
         diagnosis: id(4),
         expires: at(3610),
         policy: None,

@@ -64,7 +64,8 @@ fn samples() -> Vec<Event> {
         .into(),
         Authorised {
             remedy: restart.clone(),
-            target: run.clone(),
+            target: run.clone().into(),
+            arguments: None,
             diagnosis: two,
             limits: Limits::of_attempt(1, 3),
             stop_timeout: None,
@@ -73,8 +74,16 @@ fn samples() -> Vec<Event> {
             trigger: None,
         }
         .into(),
-        Proposed { remedy: restart.clone(), target: run, diagnosis: two, expires: until, policy: None, trigger: None }
-            .into(),
+        Proposed {
+            remedy: restart.clone(),
+            target: run.into(),
+            arguments: None,
+            diagnosis: two,
+            expires: until,
+            policy: None,
+            trigger: None,
+        }
+        .into(),
         Approved { proposal: two, by: "ann".into() }.into(),
         Denied { proposal: two, by: "ann".into() }.into(),
         Succeeded {

@@ -46,7 +46,8 @@ fn authorised(second: i64) -> NewEvent {
         second,
         Authorised {
             remedy: Remedy::Restart,
-            target: run(0),
+            target: run(0).into(),
+            arguments: None,
             diagnosis: id(4),
             limits: Limits::of_attempt(1, 3),
             stop_timeout: None,
@@ -136,7 +137,8 @@ fn attention_says_why_a_container_is_or_is_not_being_healed() {
                 12,
                 Proposed {
                     remedy: Remedy::Restart,
-                    target: run(0),
+                    target: run(0).into(),
+                    arguments: None,
                     diagnosis: id(4),
                     expires: at(3600),
                     policy: None,

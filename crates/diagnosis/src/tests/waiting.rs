@@ -216,7 +216,8 @@ fn past_incidents_and_their_remedies_are_remembered() {
     let policy = Policy { opinion: Opinion::Shadows(model()), ..hemostat_core::testing::policy() };
     let intent = Authorised {
         remedy: Remedy::Restart,
-        target: run(0),
+        target: run(0).into(),
+        arguments: None,
         diagnosis: id(4),
         limits: Limits::of_attempt(1, 3),
         stop_timeout: None,

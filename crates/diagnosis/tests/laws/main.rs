@@ -119,7 +119,7 @@ fn operators_are_respected(history: &History<'_>) {
             Some(Event::Action(Action::Authorised(intent))) => {
                 assert!(!halted, "{} undoes what an operator did", event.id);
                 assert_eq!(diagnosed, event.incident.as_ref());
-                open = Some(&intent.target);
+                open = intent.target.run();
             }
             Some(Event::Action(Action::Failed(_) | Action::Verified(_))) => open = None,
             _ => {}

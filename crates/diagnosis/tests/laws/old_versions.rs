@@ -58,7 +58,8 @@ fn an_authorisation_of_version_1_is_folded_like_a_current_one_with_unknown_limit
     let run = "4f5a0c3b2d1e4f5a0c3b2d1e4f5a0c3b2d1e4f5a0c3b2d1e4f5a0c3b2d1e4f5a".parse().unwrap();
     let today = Authorised {
         remedy: hemostat_schema::action::Remedy::Exec { argv: vec!["kill".into(), "-HUP".into(), "1".into()] },
-        target: Run { id: run, started_at: Some("2026-01-01T00:00:00.123456789Z".parse().unwrap()) },
+        target: Run { id: run, started_at: Some("2026-01-01T00:00:00.123456789Z".parse().unwrap()) }.into(),
+        arguments: None,
         diagnosis: id(1),
         limits: Limits::of_attempt(1, 3),
         stop_timeout: Some(hemostat_schema::Span::from_secs(30)),

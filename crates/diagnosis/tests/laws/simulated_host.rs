@@ -255,18 +255,13 @@ impl SimulatedHost {
             let Some(container) = self.containers.iter_mut().find(|container| container.subject == subject) else {
                 continue;
             };
-            let can = container.facts.target() == target
-                && container.response != Response::CannotBeTouched
-                && !self.engine_lost;
+            let run = container.facts.target();
+            let can =
+                target.run() == Some(&run) && container.response != Response::CannotBeTouched && !self.engine_lost;
             let event: Event = if can {
                 if container.facts.state == State::Running {
                     let exit = container.end(now, 143, ExitBy::Operator);
-                    container.observe(
-                        &mut self.simulation,
-                        &self.policy,
-                        ObservationInput::Exited(target.clone(), exit),
-                        now,
-                    );
+                    container.observe(&mut self.simulation, &self.policy, ObservationInput::Exited(run, exit), now);
                 }
                 container.begin(now);
                 let target = container.facts.target();

@@ -42,7 +42,8 @@ fn snapshot() -> LimitsSnapshot {
 fn authorised(snapshot: Option<LimitsSnapshot>) -> Event {
     Authorised {
         remedy: Remedy::Restart,
-        target: testing::run(0),
+        target: testing::run(0).into(),
+        arguments: None,
         diagnosis: testing::id(4),
         limits: Limits { attempt: 2, of: 3, snapshot },
         stop_timeout: None,

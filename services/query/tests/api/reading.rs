@@ -17,7 +17,8 @@ use crate::server::{Server, logged};
 fn authorised() -> Authorised {
     Authorised {
         remedy: Remedy::Restart,
-        target: run(0),
+        target: run(0).into(),
+        arguments: None,
         diagnosis: testing::id(4),
         limits: Limits::of_attempt(1, 3),
         stop_timeout: None,

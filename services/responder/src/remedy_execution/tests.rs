@@ -3,7 +3,11 @@
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use hemostat_schema::{ContainerId, EventId, Partition, action::Limits, container::State};
+use hemostat_schema::{
+    ContainerId, EventId, Partition,
+    action::{Limits, Service},
+    container::State,
+};
 use hemostat_settings::Durability;
 use tokio::time::Instant;
 
@@ -165,7 +169,8 @@ const SHORT: NotDurable = NotDurable { wanted: Durability::Always, replicas: 0 }
 fn intent(remedy: Remedy) -> Authorised {
     Authorised {
         remedy,
-        target: Run { id: ID.parse().unwrap(), started_at: Some(at(-60_000)) },
+        target: Run { id: ID.parse().unwrap(), started_at: Some(at(-60_000)) }.into(),
+        arguments: None,
         diagnosis: EventId::start(Partition(0)),
         limits: Limits::of_attempt(1, 3),
         stop_timeout: None,
@@ -404,6 +409,19 @@ async fn a_container_that_a_refused_restart_left_stopped_is_started() {
     let result = execute(&engine, &intent(Remedy::Restart), false).await;
     assert_eq!(proof(&result), Some(Proof::Answered), "{result:?}");
     assert_eq!((engine.container().calls, engine.container().state), (vec!["restart", "start"], State::Running));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_remedy_for_a_container_acts_on_nothing_else() {
+    for (remedy, state) in [(Remedy::Restart, State::Running), (Remedy::Start, State::Exited)] {
+        for target in [Target::Host, Target::Service(Service::Compose { project: "p".into(), service: "s".into() })] {
+            let engine = FakeEngine::new();
+            engine.set(|container| container.state = state);
+            let expected = format!("{} acts on a container and nothing else", remedy.name());
+            assert_eq!(why(execute(&engine, &Authorised { target, ..intent(remedy.clone()) }, false).await), expected);
+            assert!(engine.container().calls.is_empty());
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

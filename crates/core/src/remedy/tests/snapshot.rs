@@ -66,7 +66,8 @@ fn what_a_person_allowed_is_told_by_the_mode() {
     let policy = Policy::default();
     let ask = Proposed {
         remedy: What::Restart,
-        target: run(0),
+        target: run(0).into(),
+        arguments: None,
         diagnosis: id(4),
         expires: at(3610),
         policy: None,

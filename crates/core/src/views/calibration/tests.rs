@@ -36,7 +36,8 @@ fn authorised(diagnosis: u64, dry_run: bool) -> Authorised {
     let (remedy, target) = (Remedy::Restart, run(0));
     Authorised {
         remedy,
-        target,
+        target: target.into(),
+        arguments: None,
         diagnosis: id(diagnosis),
         limits,
         stop_timeout: None,
