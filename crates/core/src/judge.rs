@@ -94,7 +94,7 @@ enum Assessment {
 impl Decider for Judge {
     const GROUP: &'static str = "judge";
     const VERSION: u16 = 1;
-    const READS: &'static [Family] = &[Family::Observation, Family::Action, Family::Sample];
+    const READS: &'static [Family] = &[Family::Observation, Family::Action];
     type State = State;
     type Shared = Shared;
     type Policy = Policy;

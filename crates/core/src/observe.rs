@@ -22,7 +22,8 @@ use hemostat_schema::{
     Cause, Event, IncidentId, NewEvent, Observation, Span, Subject, Timestamp,
     container::{Exit, ExitBy, Facts, Health, Run, State as Life, Vitals},
     observation::{
-        Evidence, Exited, HealthChanged, Paused, Removed, Seen, Severity, Started, Symptom, SymptomCleared, Unpaused,
+        Evidence, Exited, HealthChanged, Paused, Removed, Sampled, Seen, Severity, Started, Symptom, SymptomCleared,
+        Unpaused,
     },
     sample,
 };
@@ -229,10 +230,15 @@ impl Observer<'_> {
         let (container, started, spread) = (self.policy.for_container(facts), facts.started_at, facts.id.spread());
         self.state.signals.add(self.at, &vitals, started, &container, &self.policy.sensitivity);
         let every = self.policy.sample_every;
-        let slots = Slots { spread, every, in_incident: self.incident().is_some() };
+        let groups = self.state.signals.sampling.groups;
+        let slots = Slots { spread, every, groups, in_incident: self.incident().is_some() };
         let due = self.state.signals.sampling.is_due(self.at, &vitals, slots);
         if due || self.changes(Change::rests_on_samples) {
             self.sample(sample::Container { vitals, holds: sampling::holds(every) });
+            // What decisions about an incident rest on is an observation, which is kept for as long as they are.
+            if slots.in_incident {
+                self.sample(Sampled { vitals });
+            }
         }
     }
 

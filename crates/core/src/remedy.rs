@@ -49,7 +49,7 @@ pub struct Authorisation;
 impl Decider for Authorisation {
     const GROUP: &'static str = "authorise";
     const VERSION: u16 = 1;
-    const READS: &'static [Family] = &[Family::Observation, Family::Diagnosis, Family::Action, Family::Sample];
+    const READS: &'static [Family] = &[Family::Observation, Family::Diagnosis, Family::Action];
     type State = State;
     type Shared = Shared;
     type Policy = Policy;

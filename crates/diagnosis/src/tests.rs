@@ -9,10 +9,9 @@ use hemostat_schema::{
         Verdict::{Sick, Unclear},
     },
     observation::{
-        Cleared, Evidence, Exited, Paused, Removed, Seen, Severity, Symptom, SymptomCleared, SymptomRaised,
+        Cleared, Evidence, Exited, Paused, Removed, Sampled, Seen, Severity, Symptom, SymptomCleared, SymptomRaised,
         SymptomWorsened, Trend,
     },
-    sample,
 };
 
 use crate::{case_history::CaseHistory, conclude::rule_of, host_health::HostHealth, rules::SETTLING, triage::Triage};
@@ -60,7 +59,7 @@ fn looping() -> SymptomRaised {
 }
 
 fn used(second: i64, cpu: f64, memory: f64) -> NewEvent {
-    event(second, sample::Container { vitals: vitals(cpu, memory, 1), holds: Span::ZERO })
+    event(second, Sampled { vitals: vitals(cpu, memory, 1) })
 }
 
 fn verified(outcome: Outcome) -> Verified {

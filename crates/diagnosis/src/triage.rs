@@ -38,7 +38,7 @@ pub struct Triage;
 impl Decider for Triage {
     const GROUP: &'static str = "triage";
     const VERSION: u16 = 2;
-    const READS: &'static [Family] = &[Family::Observation, Family::Diagnosis, Family::Action, Family::Sample];
+    const READS: &'static [Family] = &[Family::Observation, Family::Diagnosis, Family::Action];
     type State = CaseHistory;
     type Shared = HostHealth;
     type Policy = Policy;

@@ -83,7 +83,7 @@ pub async fn run(
 }
 
 /// The families that the deciders read.
-const READS: [Family; 4] = [Family::Observation, Family::Diagnosis, Family::Action, Family::Sample];
+const READS: [Family; 3] = [Family::Observation, Family::Diagnosis, Family::Action];
 
 /// The replay of one partition.
 pub struct Backtest<'a> {

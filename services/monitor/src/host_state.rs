@@ -28,7 +28,7 @@ use hemostat_core::{
 };
 use hemostat_docker::{DiskUsage, EngineInfo};
 use hemostat_schema::{
-    ContainerId, ContainerName, Family, HostName, NewEvent, Subject, Timestamp,
+    ContainerId, ContainerName, Event, Family, HostName, NewEvent, Subject, Timestamp,
     container::{ExitBy, Facts, State as Life},
     examination::Sample,
     observation::{EngineFound, EngineLost},
@@ -395,7 +395,8 @@ impl HostState {
         self.timers.set(name, observe::next_deadline(state, &subject, &self.policy));
         if !events.is_empty() {
             // A sample changes nothing that the row keeps.
-            if events.iter().any(|event| event.event.family() != Family::Sample) {
+            let is_sample = |event: &Event| event.family() == Family::Sample || event.measurement().is_some();
+            if !events.iter().all(|event| is_sample(&event.event)) {
                 self.changed_rows.insert(name.clone());
             }
             self.recent_changes.record(name, &events);

@@ -256,11 +256,11 @@ fn only_a_remedy_that_leaves_the_run_as_it_is_is_judged_by_that_run() {
 
 #[test]
 fn a_symptom_of_resource_use_shows_if_the_last_sample_of_the_new_run_has_it() {
-    use hemostat_schema::{Span, sample::Container};
+    use hemostat_schema::observation::Sampled;
     let policy = Policy::default();
     let sampled = |pids: u64| {
         let vitals = Vitals { pids_limit: Some(100), ..testing::vitals(0.0, 0.0, pids) };
-        event(60, Container { vitals, holds: Span::ZERO })
+        event(60, Sampled { vitals })
     };
     let judge = |pids: u64| {
         let crowded = [

@@ -72,6 +72,8 @@ pub(super) struct Slots {
     pub(super) spread: u64,
     /// The length of a slot.
     pub(super) every: Span,
+    /// Unchanged samples are spread over so many instants of a slot.
+    pub(super) groups: u64,
     /// Its incident is open, or has just ended: decisions rest on what is measured now, so it is written in every slot.
     pub(super) in_incident: bool,
 }
@@ -83,6 +85,8 @@ pub(super) struct Sampling {
     written: Option<(Timestamp, Vitals)>,
     /// When the container was last measured.
     measured_at: Option<Timestamp>,
+    /// See [`Slots::groups`].
+    pub(super) groups: u64,
 }
 
 impl Sampling {
@@ -107,17 +111,18 @@ impl Sampling {
 
     /// The last sample does not hold any longer.
     pub(super) fn end(&mut self) {
-        *self = Self::default();
+        (self.written, self.measured_at) = (None, None);
     }
 }
 
-/// Whether `now` is in a later slot than the `last` sample; such a slot is `count` times as long. Each container has its
-/// slots at another offset within `every`, so that ten thousand containers are not written at one instant; that the
-/// offset is not longer makes few commits of many unchanged containers.
+/// Whether `now` is in a later slot than the `last` sample; such a slot is `count` times as long. Containers have their
+/// slots at different offsets, so that ten thousand are not written at one instant; unchanged ones only in as many groups
+/// as needed, as a commit of many is cheaper than many commits.
 fn is_slot(last: Timestamp, now: Timestamp, slots: Slots, count: u64) -> bool {
     let whole = |span: Span| i64::try_from(span.as_millis()).unwrap_or(i64::MAX).max(1);
     let (every, length) = (whole(slots.every), whole(slots.every.times(count)));
-    let offset = i64::try_from(slots.spread % every.unsigned_abs()).unwrap_or(0);
+    let groups = if count == 1 { every.unsigned_abs() } else { slots.groups.max(1) };
+    let offset = i64::try_from(slots.spread % groups * (every.unsigned_abs() / groups)).unwrap_or(0);
     let slot = |at: Timestamp| at.as_millisecond().saturating_add(offset).div_euclid(length);
     // The first slot may come right after the first sample of the run.
     slot(now) > slot(last) && now.as_millisecond().saturating_sub(last.as_millisecond()) >= every / 2
@@ -131,7 +136,7 @@ mod tests {
     use crate::testing::{at, vitals};
 
     const MIB: u64 = 1 << 20;
-    const SLOTS: Slots = Slots { spread: 0, every: Span::from_secs(30), in_incident: false };
+    const SLOTS: Slots = Slots { spread: 0, every: Span::from_secs(30), groups: 1, in_incident: false };
 
     #[test]
     fn a_figure_is_unchanged_within_its_tolerance() {
@@ -194,7 +199,11 @@ mod tests {
     #[test]
     fn an_unchanged_value_is_written_every_five_minutes_and_a_changed_one_within_half_a_minute() {
         assert_eq!(written(|_| 3.0, 0, 1200), [0, 300, 600, 900]);
-        assert_eq!(written(|_| 3.0, 10_000, 1200), [0, 290, 590, 890, 1190]);
+        assert_eq!(
+            written(|_| 3.0, 10_000, 1200),
+            [0, 300, 600, 900],
+            "containers that do not change are written together"
+        );
         let busy = written(|second| if second % 60 < 30 { 3.0 } else { 50.0 }, 0, 180);
         assert_eq!(busy, [0, 30, 60, 90, 120, 150]);
         assert_eq!(written(|second| if second < 100 { 3.0 } else { 50.0 }, 0, 700), [0, 100, 300, 600]);

@@ -112,6 +112,11 @@ impl State {
         self.facts.as_ref()
     }
 
+    /// Spreads the samples of unchanged containers over so many instants, for a host with many.
+    pub fn spread_samples(&mut self, groups: u64) {
+        self.signals.sampling.groups = groups;
+    }
+
     /// Whether the log says that the last sample still holds.
     pub fn is_sampled(&self) -> bool {
         self.signals.sampling.unmeasured_since().is_some()

@@ -46,7 +46,7 @@ impl ObservedContainer {
     fn samples(&mut self, seconds: std::ops::RangeInclusive<i64>, cpu: f64, memory: f64) -> Vec<String> {
         let emitted =
             seconds.step_by(5).flat_map(|second| self.when(second, ObservationInput::Sample(vitals(cpu, memory))));
-        emitted.filter(|emitted| emitted != "container").collect()
+        emitted.filter(|emitted| emitted != "container" && emitted != "sampled").collect()
     }
 
     fn deadline(&self) -> Option<Timestamp> {

@@ -115,6 +115,10 @@ impl Projection for IncidentSamples {
             Some(Change::Ended(at)) if row.is_some() => Reading { at, until: at, figures: Figures::new() },
             Some(Change::Ended(_)) | None => return row,
         };
+        // In an incident, a sample is an observation too.
+        if row.as_ref().and_then(|row| row.samples.last()).is_some_and(|last| last.at == sample.at) {
+            return row;
+        }
         let mut row = row.unwrap_or_else(|| Row::new(event.id));
         row.kept |= event.incident.is_some();
         if row.samples.len() < MAX_SAMPLES {
@@ -215,7 +219,7 @@ mod tests {
 
     #[test]
     fn a_row_is_bounded() {
-        let log = (0..500).map(|_| incident_event(10, sample(10))).collect();
+        let log = (0..500).map(|n| incident_event(10 + n, sample(n))).collect();
         assert_eq!(rows(log, 100)[0].samples.len(), MAX_SAMPLES);
         assert_eq!(keys_between(&container("api"), at(0), at(3600)).len(), 7);
     }

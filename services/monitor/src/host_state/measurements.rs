@@ -20,6 +20,8 @@ const USAGE_STEP: usize = 256;
 /// Samples kept per container.
 const MAX_SAMPLES: usize = 12;
 
+/// Unchanged containers whose samples are written at one instant.
+const SAMPLES_AT_ONCE: usize = 500;
 /// A container that was measured in none of so many sweeps is not measured any longer.
 const MISSED_SWEEPS: u64 = 5;
 
@@ -61,6 +63,10 @@ impl HostState {
         // `push_back` would grow the ring to 16.
         tracked.samples.reserve_exact(MAX_SAMPLES - tracked.samples.len());
         tracked.samples.push_back(Sample { at, vitals });
+        let groups = u64::try_from(self.states.len() / SAMPLES_AT_ONCE).unwrap_or(0) + 1;
+        if let Some(state) = self.states.get_mut(&name) {
+            state.spread_samples(groups);
+        }
         self.observe(&name, ObservationInput::Sample(vitals), at);
         Some((name, vitals))
     }

@@ -19,7 +19,7 @@ fn watched(
         let emitted = observed.when(second, ObservationInput::Sample(sample(second)));
         emitted.into_iter().map(move |emitted| (second, emitted))
     });
-    emitted.filter(|(_, emitted)| emitted != "container").collect()
+    emitted.filter(|(_, emitted)| emitted != "container" && emitted != "sampled").collect()
 }
 
 fn evidence(observed: &ObservedContainer, symptom: Symptom) -> Evidence {
