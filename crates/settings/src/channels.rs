@@ -119,8 +119,8 @@ impl Entry {
         format!("{PREFIX}{VARIABLES}{}__URL", self.name.to_uppercase().replace('-', "_"))
     }
 
-    /// The address that the environment or a credential gives, with where it is; the same twice is an error.
-    fn take_address(&mut self, variables: &Variables, credentials: Option<&Path>) -> Result<(), Error> {
+    /// Takes the address that the environment or a credential gives, and says where that is; two of them are an error.
+    fn take_address(&mut self, variables: &Variables, credentials: Option<&Path>) -> Result<Option<Origin>, Error> {
         let (key, variable) = (self.key(), self.variable());
         let origin = |name: &str| Origin::Environment(name.to_owned());
         let file = |path: PathBuf, named_by: &str| {
@@ -135,24 +135,33 @@ impl Entry {
             credential.map(|path| file(path, credentials::VARIABLE)),
         ];
         let mut found = found.into_iter().flatten();
-        let Some((origin, address)) = found.next() else { return Ok(()) };
+        let Some((origin, address)) = found.next() else { return Ok(None) };
         if let Some((second, _)) = found.next() {
             return Err(Error::Twice { key, first: origin, second });
         }
-        let address = address.or_else(Secret::from_file);
-        self.url = Some(address.map_err(|reason| Error::SecretFile { key, origin, reason })?);
-        Ok(())
+        match address.or_else(Secret::from_file) {
+            Ok(address) => self.url = Some(address),
+            Err(reason) => return Err(Error::SecretFile { key, origin, reason }),
+        }
+        Ok(Some(origin))
     }
 }
 
 impl Channels {
-    /// Takes the addresses that the environment and the credentials give. Returns warnings about those that belong to no
-    /// channel.
-    pub(crate) fn take_addresses(&mut self, environment: &[(String, String)]) -> Result<Vec<String>, Error> {
+    /// Takes the addresses that the environment and the credentials give; they become parts of `origin`. Returns warnings
+    /// about those that belong to no channel.
+    pub(crate) fn take_addresses(
+        &mut self,
+        environment: &[(String, String)],
+        origin: &mut Origin,
+    ) -> Result<Vec<String>, Error> {
         let variables = Variables::new(environment);
         let credentials = variables.get(credentials::VARIABLE).map(PathBuf::from);
         for entry in &mut self.0 {
-            entry.take_address(&variables, credentials.as_deref())?;
+            if let Some(set_by) = entry.take_address(&variables, credentials.as_deref())? {
+                let whole = Box::new(std::mem::take(origin));
+                *origin = Origin::Parts { whole, part: entry.key(), set_by: Box::new(set_by) };
+            }
         }
         let known: Vec<String> = self.0.iter().map(Entry::variable).collect();
         let unknown = variables.names().filter(|name| is_address_variable(name));

@@ -57,7 +57,8 @@ impl Config {
             set.map_err(|wrong| wrong.into_error(key, &origin))?;
             config.origins.insert(key, origin);
         }
-        warnings.extend(config.settings.alerts.channels.take_addresses(&input.environment)?);
+        let origin = config.origins.entry("alerts.channels").or_default();
+        warnings.extend(config.settings.alerts.channels.take_addresses(&input.environment, origin)?);
         if config.analyzer.mode == DiagnosisBy::Rules && config.analyzer.model.is_some() {
             warnings.push(
                 "analyzer.model is set, but HemoStat asks no model because analyzer.mode is \"rules\"; set it to \

@@ -25,6 +25,15 @@ pub enum Origin {
         /// Where the file is named.
         named_by: Box<Origin>,
     },
+    /// The whole here, and one part of it elsewhere.
+    Parts {
+        /// The whole.
+        whole: Box<Origin>,
+        /// The part, such as `alerts.channels.ops.url`.
+        part: String,
+        /// Where that is set.
+        set_by: Box<Origin>,
+    },
 }
 
 impl fmt::Display for Origin {
@@ -35,6 +44,7 @@ impl fmt::Display for Origin {
             Self::Environment(name) => write!(f, "environment variable {name}"),
             Self::CommandLine => f.write_str("command line"),
             Self::SecretFile { path, named_by } => write!(f, "{}, named by {named_by}", path.display()),
+            Self::Parts { whole, part, set_by } => write!(f, "{whole}; {part}: {set_by}"),
         }
     }
 }

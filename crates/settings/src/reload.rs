@@ -57,7 +57,7 @@ impl Config {
                 Origin::File(path) => path.display().to_string(),
                 Origin::Environment(_) => "environment".to_owned(),
                 Origin::CommandLine => "command line".to_owned(),
-                origin @ (Origin::Default | Origin::SecretFile { .. }) => origin.to_string(),
+                origin @ (Origin::Default | Origin::SecretFile { .. } | Origin::Parts { .. }) => origin.to_string(),
             })
             .collect();
         if sources.is_empty() { "defaults".to_owned() } else { Vec::from_iter(sources).join(", ") }

@@ -64,6 +64,14 @@ fn an_address_may_be_in_a_file_a_variable_or_a_credential() {
         assert_eq!(all(&config), [one("ops-2", &format!("https://hooks.example/{url}"), Severity::Low)], "{entry}");
         assert!(config.warnings().is_empty(), "{:?}", config.warnings());
     }
+    let config = load(&entry, &[(variable, "https://hooks.example/VARIABLE")], &[]).unwrap();
+    let origin = config.shown().into_iter().find(|shown| shown.key == "alerts.channels").unwrap().origin.to_string();
+    assert!(
+        origin.ends_with(
+            "hemostat.toml; alerts.channels.ops-2.url: environment variable HEMOSTAT_ALERTS__CHANNELS__OPS_2__URL"
+        ),
+        "{origin}"
+    );
     let twice = [(variable, "https://hooks.example/VARIABLE"), ("CREDENTIALS_DIRECTORY", directory)];
     let error = load(&entry, &twice, &[]).unwrap_err().to_string();
     assert!(error.contains("alerts.channels.ops-2.url is set twice"), "{error}");
