@@ -226,8 +226,9 @@ impl Observer<'_> {
     }
 
     fn sampled(&mut self, vitals: Vitals) {
-        let Some(facts) = &self.state.facts else { return };
-        let (container, started, spread) = (self.policy.for_container(facts), facts.started_at, facts.id.spread());
+        let parsed = self.state.policy(self.subject.short(), self.policy);
+        let Some((facts, (container, _))) = self.state.facts.as_ref().zip(parsed) else { return };
+        let (started, spread) = (facts.started_at, facts.id.spread());
         self.state.signals.add(self.at, &vitals, started, &container, &self.policy.sensitivity);
         let every = self.policy.sample_every;
         let groups = self.state.signals.sampling.groups;

@@ -193,7 +193,8 @@ impl HostState {
     /// Observes by another policy from here on: computes anew what is due when. What is due already under it follows with
     /// the next timer, and figures are compared with its thresholds from the next sample on.
     pub fn set_policy(&mut self, policy: Arc<Policy>) {
-        for (name, state) in &self.states {
+        for (name, state) in &mut self.states {
+            state.forget_policy();
             let subject = Subject::container(self.host.clone(), name.clone());
             self.timers.set(name, observe::next_deadline(state, &subject, &policy));
         }

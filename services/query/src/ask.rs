@@ -173,7 +173,7 @@ pub struct ContainersAsk {
     #[param(example = "docker-1")]
     pub host: Option<String>,
     /// The state at this point in the past: an RFC 3339 timestamp by the log's clock, or an event id (right after that
-    /// event). What depends on the policy is computed with the present one.
+    /// event). What depends on the policy is computed with the one that was recorded then, if one was.
     #[param(example = "2026-01-01T00:00:00Z")]
     pub as_of: Option<String>,
 }
@@ -184,7 +184,7 @@ pub struct ContainersAsk {
 #[into_params(parameter_in = Query)]
 pub struct OneAsk {
     /// The state at this point in the past: an RFC 3339 timestamp by the log's clock, or an event id (right after that
-    /// event). What depends on the policy is computed with the present one.
+    /// event). What depends on the policy is computed with the one that was recorded then, if one was.
     #[param(example = "2026-01-01T00:00:00Z")]
     pub as_of: Option<String>,
 }

@@ -1,7 +1,5 @@
 //! `GET /containers` and `GET /containers/{key}`.
 
-use std::sync::Arc;
-
 use axum::{Json, extract::State};
 use hemostat_core::{
     Projection,
@@ -48,9 +46,10 @@ pub async fn list(State(app): State<App>, Ask(ask): Ask<ContainersAsk>) -> Resul
     let all = all(&app, then).await?;
     let matching: Vec<_> = all.iter().filter(|(subject, row)| matches(subject, row)).collect();
     let held = metrics::held(&app, matching.iter().map(|(subject, _)| subject), then).await?;
-    let policy = Arc::clone(&app.policy.borrow());
-    let container =
-        |(subject, row): &(Subject, containers::Row)| Container::new(subject, row, held.get(subject), &policy);
+    let policies = app.policies(matching.iter().map(|(subject, _)| subject), then).await?;
+    let container = |(subject, row): &(Subject, containers::Row)| {
+        Container::new(subject, row, held.get(subject), policies.policy(subject))
+    };
     Ok(Json(Containers { containers: matching.into_iter().map(container).collect() }))
 }
 
@@ -89,7 +88,8 @@ pub async fn get(
         one::<views::Breaker>(&app, &subject, then),
         one::<views::Timeline>(&app, &subject, then),
     )?;
-    let container = Container::new(&subject, &row, held.get(&subject), &app.policy.borrow());
+    let policies = app.policies([&subject], then).await?;
+    let container = Container::new(&subject, &row, held.get(&subject), policies.policy(&subject));
     Ok(Json(ContainerDetail::new(container, cooldown, breaker, timeline)))
 }
 

@@ -1,6 +1,9 @@
 //! The state of one container under observation; the monitor keeps it as a row.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 
 use hemostat_schema::{
     Event, IncidentId, Measurement, Observation, Timestamp,
@@ -11,7 +14,7 @@ use hemostat_schema::{
 use serde::{Deserialize, Serialize};
 
 use super::{kills::Kills, lifecycle, signals::Signals};
-use crate::policy::Sensitivity;
+use crate::policy::{ContainerPolicy, Policy, Sensitivity};
 
 /// Maximum restarts by Docker remembered; `loop_restarts` cannot exceed it.
 const MAX_RESTARTS: usize = 100;
@@ -36,6 +39,19 @@ pub struct State {
     pub(super) flips: Vec<Timestamp>,
     #[serde(skip)]
     pub(super) signals: Signals,
+    #[serde(skip)]
+    pub(super) policy: ParsedPolicy,
+}
+
+/// The policy of the container, parsed from its labels once for all that is observed until its facts or the policy change.
+/// It follows from both, so it is no part of what two states are compared by.
+#[derive(Debug, Clone, Default)]
+pub(super) struct ParsedPolicy(OnceLock<(Arc<ContainerPolicy>, bool)>);
+
+impl PartialEq for ParsedPolicy {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 /// A symptom that was raised and not cleared.
@@ -122,6 +138,22 @@ impl State {
         self.signals.sampling.unmeasured_since().is_some()
     }
 
+    /// The policy of the container with this name, and whether its symptoms are watched; none while nothing is known of it.
+    pub(super) fn policy(&self, name: &str, policy: &Policy) -> Option<(Arc<ContainerPolicy>, bool)> {
+        let facts = self.facts.as_ref()?;
+        let parse = || {
+            let container = policy.for_container(facts);
+            let is_watched = container.enabled && policy.protection(name, facts).is_none();
+            (Arc::new(container), is_watched)
+        };
+        Some(self.policy.0.get_or_init(parse).clone())
+    }
+
+    /// The policy has changed: what was parsed under the one before is forgotten.
+    pub fn forget_policy(&mut self) {
+        self.policy = ParsedPolicy::default();
+    }
+
     /// The active symptoms.
     pub fn active_symptoms(&self) -> &BTreeMap<Symptom, ActiveSymptom> {
         &self.symptoms
@@ -152,6 +184,9 @@ impl State {
     fn observe(&mut self, at: Timestamp, incident: Option<&IncidentId>, seen: &Observation) {
         self.count_restarts(at, seen);
         self.count_flips(at, seen);
+        if matches!(seen, Observation::Seen(_)) {
+            self.forget_policy();
+        }
         lifecycle::apply(&mut self.facts, seen);
         match seen {
             Observation::Started(_) => {
@@ -251,5 +286,41 @@ impl State {
         self.restarts.extend(std::iter::repeat_n(at, more));
         let excess = self.restarts.len().saturating_sub(MAX_RESTARTS);
         self.restarts.drain(..excess);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        observe::ObservationInput::{Facts, Sample},
+        testing::{at, labelled, vitals},
+    };
+
+    /// The policy as it is parsed now.
+    fn parsed(state: &State) -> Arc<ContainerPolicy> {
+        state.policy("api", &Policy::default()).unwrap().0
+    }
+
+    #[test]
+    fn labels_are_parsed_once_until_the_facts_or_the_policy_change() {
+        let (mut state, subject) = (State::default(), crate::testing::subject());
+        let observe = |state: &mut State, input, second| {
+            drop(crate::observe::observe(state, &subject, input, &Policy::default(), at(second)));
+        };
+        let facts = labelled("hemostat.cooldown", "1m");
+        observe(&mut state, Facts(Box::new(facts.clone())), 0);
+        let first = parsed(&state);
+        for second in 1..20 {
+            observe(&mut state, Sample(vitals(10.0, 10.0, 1)), second * 5);
+        }
+        observe(&mut state, Facts(Box::new(facts)), 100);
+        assert!(Arc::ptr_eq(&first, &parsed(&state)), "it is the one that was parsed first");
+
+        observe(&mut state, Facts(Box::new(labelled("hemostat.cooldown", "2m"))), 105);
+        let second = parsed(&state);
+        assert_ne!((first.cooldown, first), (second.cooldown, Arc::clone(&second)));
+        state.forget_policy();
+        assert!(!Arc::ptr_eq(&second, &parsed(&state)));
     }
 }

@@ -19,6 +19,8 @@
 //! was just created (deployed, or recreated by an update) has a grace period: a fault that begins in it is raised only
 //! if it is still there at its end.
 
+use std::sync::Arc;
+
 use hemostat_schema::{
     Span, Timestamp,
     container::{Exit, Facts},
@@ -94,7 +96,7 @@ pub(super) fn pending(state: &State, name: &str, policy: &Policy, ended: Option<
     let Some((facts, (phase, since))) = state.facts.as_ref().zip(state.phase) else {
         return all_cleared(state, Cleared::Removed, Timestamp::MIN);
     };
-    let Some(container) = policy.watched(name, facts) else {
+    let Some((container, true)) = state.policy(name, policy) else {
         return all_cleared(state, Cleared::Stopped, Timestamp::MIN);
     };
     match phase {
@@ -122,7 +124,7 @@ struct Assessment<'a> {
     /// Since when it has been in this phase.
     since: Timestamp,
     policy: &'a Policy,
-    container: ContainerPolicy,
+    container: Arc<ContainerPolicy>,
 }
 
 impl Assessment<'_> {

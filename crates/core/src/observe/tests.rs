@@ -36,6 +36,8 @@ impl ObservedContainer {
 
     /// The emitted events, abbreviated.
     fn when(&mut self, seconds: i64, input: ObservationInput) -> Vec<String> {
+        // A test may have changed the policy.
+        self.state.forget_policy();
         let events = observe(&mut self.state, &subject(), input, &self.policy, at(seconds));
         let emitted = events.iter().map(emitted).collect();
         self.log.extend(events);
