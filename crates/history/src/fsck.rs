@@ -14,7 +14,10 @@ use std::{
 };
 
 use hemostat_log::{Error, History, Inspection, Range};
-use hemostat_runtime::read_model::{self, OFFSET};
+use hemostat_runtime::{
+    read_model::{self, OFFSET},
+    session::{LiveProcess, live_processes},
+};
 use hemostat_schema::{EventId, Family, Partition};
 
 use crate::select::Progress;
@@ -32,8 +35,22 @@ pub async fn run(history: &History, progress: &Progress) -> Result<Vec<Finding>,
         let inspection = history.log().inspect(partition).await?;
         let scanned = scan(history, partition, &inspection, progress).await?;
         findings.extend(check(partition, &inspection, &known, &scanned));
+        let live = live_processes(&**history.log(), partition).await?;
+        findings.extend(differing_policies(partition, &live));
     }
     Ok(findings)
+}
+
+/// The processes at work must decide by one policy.
+fn differing_policies(partition: Partition, live: &[LiveProcess]) -> Option<Finding> {
+    let said = |process: &LiveProcess| Some(format!("{} {}", process.owner, process.says.policy.as_ref()?));
+    let policies: BTreeSet<&String> = live.iter().filter_map(|process| process.says.policy.as_ref()).collect();
+    (policies.len() > 1).then(|| Finding {
+        partition,
+        place: "policies of the processes".to_owned(),
+        what: format!("they differ: {}", live.iter().filter_map(said).collect::<Vec<_>>().join(", ")),
+        advice: "give all processes the same configuration; the log of each says what has changed".to_owned(),
+    })
 }
 
 /// Reads history up to the inspection.

@@ -13,15 +13,20 @@
 //! A process records its policy at its start and when it takes one over, never because another process has recorded
 //! another one. So two processes with different policies do not fight; they are reported.
 
-use std::{fs, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fs, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use hemostat_core::{Policy, policy::differences};
 use hemostat_log::{Append, CommitError, Error, Guard, Log, Order, Range};
-use hemostat_runtime::{Context, Task, health::PolicyStatus, retry::Backoff};
+use hemostat_runtime::{
+    Context, Task,
+    health::PolicyStatus,
+    retry::Backoff,
+    session::{LiveProcess, live_processes},
+};
 use hemostat_schema::{
     Action, Event, EventId, Family, NewEvent, Partition, PolicyHash, Subject,
-    action::{PolicyChanged, PolicyRefused},
+    action::{PoliciesCompared, PolicyChanged, PolicyRefused},
 };
 use hemostat_settings::{Config, Input, Reloaded};
 use tokio::{
@@ -33,6 +38,8 @@ use tracing::{debug, info, warn};
 
 /// How often the configuration file is looked at.
 pub const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How often the policies of the processes at work are compared.
+const COMPARE_EVERY: Duration = Duration::from_secs(10);
 /// How long a changed file must stay the same before it is taken over.
 pub const SETTLED_AFTER: Duration = Duration::from_millis(300);
 /// Events per read in the search for the last recorded policy.
@@ -53,7 +60,11 @@ pub fn policy(ctx: &Context, input: Input, config: Config, records: Records) -> 
     let hash = policy.hash();
     ctx.health.set_policy(PolicyStatus { hash, refused: vec![], waiting: vec![] });
     let (sender, receiver) = watch::channel(Arc::new(policy));
-    let keeper = Keeper { ctx: ctx.clone(), input, config, records, sender, recorded: 0 };
+    if records == Records::Policy {
+        ctx.sessions.announce_policy(hash.to_string());
+    }
+    let keeper =
+        Keeper { ctx: ctx.clone(), input, config, records, sender, recorded: 0, seen: BTreeMap::new(), differ: false };
     (receiver, Task::new("policy", keeper.run()))
 }
 
@@ -65,6 +76,10 @@ struct Keeper {
     sender: watch::Sender<Arc<Policy>>,
     /// How many events this process has recorded; makes their keys unique.
     recorded: u64,
+    /// The policies of the processes at work, as they were last seen.
+    seen: BTreeMap<String, PolicyHash>,
+    /// Whether they were last told to differ.
+    differ: bool,
 }
 
 impl Keeper {
@@ -72,6 +87,8 @@ impl Keeper {
         let mut hangup = signal(SignalKind::hangup()).context("could not listen for SIGHUP")?;
         let mut look = interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut compare = interval(COMPARE_EVERY);
+        compare.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let shutdown = self.ctx.shutdown.clone();
         // What it was started with may have changed since it was read: it is read again if so.
         let mut taken = self.content();
@@ -89,6 +106,7 @@ impl Keeper {
                         self.reload().await;
                     }
                 },
+                _ = compare.tick(), if self.records == Records::Policy => self.compare().await,
                 _ = look.tick() => {
                     let seen = self.content();
                     if seen == taken {
@@ -137,6 +155,9 @@ impl Keeper {
         self.ctx.health.set_policy(PolicyStatus { hash, refused: vec![], waiting });
         if !changes.is_empty() {
             self.sender.send_replace(Arc::new(policy));
+            if self.records == Records::Policy {
+                self.ctx.sessions.announce_policy(hash.to_string());
+            }
         }
         self.record().await;
     }
@@ -173,6 +194,33 @@ impl Keeper {
                 })
             })
             .await;
+        }
+    }
+
+    /// Tells when the policies of the processes at work begin to differ, and when they agree again. Processes read a changed
+    /// file a few seconds apart, so only what is the same at two looks counts.
+    async fn compare(&mut self) {
+        // Every process that decides works on every partition.
+        let Ok(live) = live_processes(&*self.ctx.log, Partition(0)).await else { return };
+        let policy = |process: LiveProcess| Some((process.owner, process.says.policy?.parse().ok()?));
+        let policies: BTreeMap<String, PolicyHash> = live.into_iter().filter_map(policy).collect();
+        let compared = PoliciesCompared { policies: policies.clone() };
+        if std::mem::replace(&mut self.seen, policies) != compared.policies || compared.differ() == self.differ {
+            return;
+        }
+        self.differ = compared.differ();
+        let said: Vec<String> = compared.policies.iter().map(|(process, hash)| format!("{process}: {hash}")).collect();
+        match self.differ {
+            true => warn!(
+                "the processes of HemoStat decide by different policies ({}); give them the same configuration",
+                said.join(", ")
+            ),
+            false => info!("the processes of HemoStat decide by one policy again"),
+        }
+        // One of them records it.
+        if compared.policies.keys().next() == Some(&self.ctx.owner) {
+            let event = NewEvent::new(Subject::system(), self.ctx.clock.now(), compared);
+            self.append(Partition(0), |_| Some(event.clone())).await;
         }
     }
 

@@ -151,3 +151,17 @@ fn measurements_do_not_advance_a_subjects_version_and_every_other_kind_does() {
         assert_eq!(scanned.misplaced, []);
     }
 }
+
+#[test]
+fn processes_that_decide_by_different_policies_are_a_finding() {
+    use hemostat_runtime::session::{Announcement, LiveProcess};
+    let process = |owner: &str, policy: Option<&str>| LiveProcess {
+        owner: owner.to_owned(),
+        says: Announcement { policy: policy.map(str::to_owned), ..Announcement::default() },
+    };
+    let found = |live: &[LiveProcess]| super::differing_policies(Partition(0), live).map(|finding| finding.what);
+    let (one, same) = (process("a", Some("44136fa355b3678a")), process("b", Some("44136fa355b3678a")));
+    assert_eq!(found(&[one.clone(), same, process("projector", None)]), None);
+    let differs = "they differ: a 44136fa355b3678a, c 0000000000000001";
+    assert_eq!(found(&[one, process("c", Some("0000000000000001"))]).as_deref(), Some(differs));
+}
