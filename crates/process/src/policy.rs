@@ -25,7 +25,7 @@ use hemostat_runtime::{
     session::{LiveProcess, live_processes},
 };
 use hemostat_schema::{
-    Action, Event, EventId, Family, NewEvent, Partition, PolicyHash, Subject,
+    Action, Event, EventId, Family, NewEvent, Partition, PolicyHash, Subject, Timestamp,
     action::{PoliciesCompared, PolicyChanged, PolicyRefused},
 };
 use hemostat_settings::{Config, Input, Reloaded};
@@ -63,8 +63,17 @@ pub fn policy(ctx: &Context, input: Input, config: Config, records: Records) -> 
     if records == Records::Policy {
         ctx.sessions.announce_policy(hash.to_string());
     }
-    let keeper =
-        Keeper { ctx: ctx.clone(), input, config, records, sender, recorded: 0, seen: BTreeMap::new(), differ: false };
+    let keeper = Keeper {
+        ctx: ctx.clone(),
+        input,
+        config,
+        records,
+        sender,
+        started: ctx.clock.now(),
+        recorded: 0,
+        seen: BTreeMap::new(),
+        differ: false,
+    };
     (receiver, Task::new("policy", keeper.run()))
 }
 
@@ -74,7 +83,9 @@ struct Keeper {
     config: Config,
     records: Records,
     sender: watch::Sender<Arc<Policy>>,
-    /// How many events this process has recorded; makes their keys unique.
+    /// When this process started, and how many events it has recorded: they make the keys of its events unique, also where
+    /// the next process has the same name.
+    started: Timestamp,
     recorded: u64,
     /// The policies of the processes at work, as they were last seen.
     seen: BTreeMap<String, PolicyHash>,
@@ -228,7 +239,7 @@ impl Keeper {
     /// waited for: nothing is decided meanwhile.
     async fn append(&mut self, partition: Partition, event: impl Fn(&Last) -> Option<NewEvent>) {
         self.recorded += 1;
-        let key = format!("policy/{}/{}", self.ctx.owner, self.recorded);
+        let key = format!("policy/{}/{}/{}", self.ctx.owner, self.started.as_millisecond(), self.recorded);
         let mut backoff = Backoff::connection();
         loop {
             match self.try_append(partition, &key, &event).await {
