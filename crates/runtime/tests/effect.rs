@@ -163,6 +163,9 @@ impl Effect for Patient {
     async fn run(&self, event: &Recorded, guard: &ExecutionGuard) -> Result<Vec<NewEvent>, Fault> {
         let why = said(event).unwrap_or_default();
         guard.check_lease()?;
+        if why == "stuck" {
+            return std::future::pending().await;
+        }
         self.attempts.lock().unwrap().push((why.clone(), guard.attempt(), guard.redelivered()));
         let left = self.failures.load(Ordering::SeqCst);
         if why.starts_with("down") && left > 0 {
@@ -234,6 +237,22 @@ async fn a_retry_waits_as_a_timer_is_counted_across_processes_and_keeps_the_orde
     tried[..2].sort();
     assert_eq!(tried, expected);
     assert_eq!(log.timers(P, "patient").await.unwrap(), [], "nothing is left of the retries");
+}
+
+#[tokio::test]
+async fn a_due_retry_without_room_waits_for_what_is_in_flight() {
+    let (log, clock, ctx) = bed();
+    put(&*log, vec![paused("a", "down")]).await;
+    let effect = Patient::failing(1);
+    let mut worker = effect.worker(&ctx);
+    assert!(idle(&mut worker, &ctx).await.is_some());
+    // As many as may be in flight.
+    put(&*log, (0..256).map(|n| paused(&format!("s{n}"), "stuck")).collect()).await;
+    while worker.step().await.unwrap() != (Step::Idle { until: None }) {
+        tokio::task::yield_now().await;
+    }
+    clock.advance(Span::from_secs(60));
+    assert_eq!(worker.step().await.unwrap(), Step::Idle { until: None }, "it would not wait");
 }
 
 #[tokio::test]

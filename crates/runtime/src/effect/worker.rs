@@ -314,7 +314,10 @@ impl<E: Effect> Worker for EffectWorker<E> {
             }
         }
         handled += self.enqueue_overdue() + self.read().await?;
-        let retries = self.retries.heads().filter(|retry| !self.is_taken(retry.event)).map(|retry| retry.due);
+        // Without room, the end of what is in flight wakes this worker.
+        let has_room = self.room() > 0;
+        let retries = self.retries.heads().filter(|retry| has_room && !self.is_taken(retry.event));
+        let retries = retries.map(|retry| retry.due);
         // Until then what is in flight may end before the handoff of a delegated event is requested.
         let handoff = (!self.delegated.is_empty() && !self.in_flight.is_empty())
             .then(|| Span::from(self.ctx.lease_ttl).after(self.ctx.clock.now()));
