@@ -25,7 +25,7 @@ use hemostat_docker::Error;
 use hemostat_runtime::{Clock, Fault, NotDurable};
 use hemostat_schema::{
     Span, Timestamp,
-    action::{Authorised, Proof, Remedy, RemedyKind, Target},
+    action::{Authorised, OnRun, Proof, Remedy, RemedyKind, Target},
     container::Run,
 };
 use tokio::time::sleep;
@@ -236,8 +236,8 @@ where
         executor.act(call).await?;
         let (called_at, took) = (call.called_at(), call.took());
         let target = match self.intent.target.run() {
-            Some(run) => Some(call.present_run(&run.id).await?),
-            None => None,
+            Some(run) if self.intent.remedy.info().on_run != OnRun::Ends => Some(call.present_run(&run.id).await?),
+            Some(_) | None => None,
         };
         Ok(ExecutionResult::Done { target, called_at, took, proof: Proof::Answered })
     }

@@ -15,6 +15,8 @@ use crate::engine::{ContainerState, Engine, StopEvidence};
 
 /// How long it takes at most until a call that was just sent shows in the engine's record.
 const SETTLE: Duration = Duration::from_millis(500);
+/// The stop timeout if neither policy nor container set one: Docker's default.
+const DEFAULT_STOP_TIMEOUT: Span = Span::from_secs(10);
 /// How far the engine's clock may be behind ours.
 const CLOCK_SKEW: Span = Span::from_secs(10);
 
@@ -100,6 +102,14 @@ impl<'a> Call<'a> {
                 Err(superseded("it has ended since it was diagnosed"))
             }
             State::Running | State::Restarting | State::Exited | State::Dead | State::Created => Ok(()),
+        }
+    }
+
+    /// How long the container may take to stop: as the intent says, or else as it is configured.
+    pub(super) async fn stop_timeout(&self, run: &Run, intended: Option<Span>) -> Result<Span, Failure> {
+        match intended {
+            Some(timeout) => Ok(timeout),
+            None => Ok(self.container_state(&run.id).await?.stop_timeout.unwrap_or(DEFAULT_STOP_TIMEOUT)),
         }
     }
 

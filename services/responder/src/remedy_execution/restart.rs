@@ -27,10 +27,8 @@ use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
 use super::{Failure, Probe, RETRY_PAUSES, RemedyExecutor, call::Call, start::Start};
-use crate::engine::{ContainerState, StopEvidence};
+use crate::engine::StopEvidence;
 
-/// The stop timeout if neither policy nor container set one: Docker's default.
-const DEFAULT_STOP_TIMEOUT: Span = Span::from_secs(10);
 /// How long a call may take beyond the stop timeout.
 pub(super) const MAX_CALL_OVERRUN: Duration = Duration::from_secs(15);
 /// How long a container must be stopped before it is certain that no earlier restart will start it.
@@ -69,10 +67,7 @@ impl RemedyExecutor for Restart<'_> {
     }
 
     async fn act(&self, call: &mut Call<'_>) -> Result<(), Failure> {
-        let stop_timeout = match self.stop_timeout {
-            Some(stop_timeout) => stop_timeout,
-            None => self.stop_timeout(&call.container_state(&self.run.id).await?),
-        };
+        let stop_timeout = call.stop_timeout(self.run, self.stop_timeout).await?;
         match call.permit().await?.restart(&self.run.id, stop_timeout).await {
             Err(error @ Error::Refused { .. }) => self.after_refusal(error, call).await,
             answer => Ok(answer?),
@@ -83,6 +78,7 @@ impl RemedyExecutor for Restart<'_> {
 impl Restart<'_> {
     /// Waits until an earlier restart has ended or cannot be under way any more.
     async fn wait_for_earlier_call(&self, call: &Call<'_>) -> Result<Probe<'_>, Failure> {
+        let longest = Duration::from(call.stop_timeout(self.run, self.stop_timeout).await?) + MAX_CALL_OVERRUN;
         let began = Instant::now();
         let mut stopped_since = None;
         loop {
@@ -99,7 +95,7 @@ impl Restart<'_> {
                 }
                 State::Running | State::Paused | State::Restarting | State::Removing => {
                     stopped_since = None;
-                    if began.elapsed() >= Duration::from(self.stop_timeout(&observed)) + MAX_CALL_OVERRUN {
+                    if began.elapsed() >= longest {
                         return Ok(Probe::NotExecuted);
                     }
                 }
@@ -122,9 +118,5 @@ impl Restart<'_> {
                 (outcome, _) => return outcome,
             }
         }
-    }
-
-    fn stop_timeout(&self, observed: &ContainerState) -> Span {
-        self.stop_timeout.or(observed.stop_timeout).unwrap_or(DEFAULT_STOP_TIMEOUT)
     }
 }
