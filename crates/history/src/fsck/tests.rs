@@ -159,7 +159,7 @@ fn processes_that_decide_by_different_policies_are_a_finding() {
         owner: owner.to_owned(),
         says: Announcement { policy: policy.map(str::to_owned), ..Announcement::default() },
     };
-    let found = |live: &[LiveProcess]| super::differing_policies(Partition(0), live).map(|finding| finding.what);
+    let found = |live: &[LiveProcess]| differing_policies(Partition(0), live).map(|finding| finding.what);
     let (one, same) = (process("a", Some("44136fa355b3678a")), process("b", Some("44136fa355b3678a")));
     assert_eq!(found(&[one.clone(), same, process("projector", None)]), None);
     let differs = "they differ: a 44136fa355b3678a, c 0000000000000001";
