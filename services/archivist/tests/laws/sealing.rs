@@ -40,7 +40,7 @@ async fn events_are_sealed_by_count_or_age_and_then_trimmed() {
     run_until_idle(&mut archivist).await;
     let kept = fixture.on_log().await;
     // Of the checkpoints after 24, 28 and 32 events, the one after 28 is the last that is older than 200 seconds.
-    assert_eq!(kept, everything[4 * 28..]);
+    assert_eq!(kept, everything[Family::ALL.len() * 28..]);
     assert_eq!(fixture.all_events().await, everything);
     for family in Family::ALL {
         archive.verify_chain(P, family).await.unwrap();
@@ -89,8 +89,12 @@ async fn no_event_is_lost_wherever_the_archive_fails_or_the_archivist_crashes() 
             run_until_idle(&mut archivist).await;
             let all = fixture.all_events().await;
             assert_eq!(all[..before.len()], before, "{fault:?} {requests}");
-            assert_eq!(all.len(), before.len() + 4 * 3, "{fault:?} {requests}");
-            assert_eq!(fixture.on_log().await.len(), 4 * 3, "{fault:?} {requests}: twelve of each family are trimmed");
+            assert_eq!(all.len(), before.len() + Family::ALL.len() * 3, "{fault:?} {requests}");
+            assert_eq!(
+                fixture.on_log().await.len(),
+                Family::ALL.len() * 3,
+                "{fault:?} {requests}: twelve of each family are trimmed"
+            );
             if intact {
                 break;
             }

@@ -1,11 +1,19 @@
 use hemostat_core::testing::{at, id, incident, reached, run, subject};
 use hemostat_schema::{
-    Confidence, Diagnosis,
+    Confidence, DecidedOn, Diagnosis,
     action::Remedy,
     diagnosis::{Method, Trouble, Usage, Verdict},
 };
 
 use super::*;
+
+/// The id of the question that is answered.
+const QUESTION: u64 = 7;
+
+/// What every diagnosis that answers the question was decided on.
+fn trigger() -> Option<DecidedOn> {
+    Some(DecidedOn::Event(id(QUESTION)))
+}
 
 fn sought(part: Part) -> OpinionSought {
     OpinionSought {
@@ -22,12 +30,13 @@ fn sought(part: Part) -> OpinionSought {
 /// The events recorded `waited` seconds after the question.
 fn events_of(part: Part, opinion: &Opinion, waited: i64) -> Vec<NewEvent> {
     let sought = sought(part);
-    let event = NewEvent::new(subject(), at(100), sought.clone()).in_incident(Some(incident(90))).recorded(id(7), &[]);
+    let event =
+        NewEvent::new(subject(), at(100), sought.clone()).in_incident(Some(incident(90))).recorded(id(QUESTION), &[]);
     let (now, limit) = (at(100 + waited), Span::from_secs(20));
     let events = Outcome { event: &event, sought: &sought, opinion, now, limit }.events();
     for event in &events {
         assert_eq!((&event.subject, &event.incident), (&subject(), &Some(incident(90))));
-        assert_eq!(event.cause, Some(Cause::Event(id(7))));
+        assert_eq!(event.cause, Some(Cause::Event(id(QUESTION))));
     }
     events
 }
@@ -54,7 +63,8 @@ fn unanswered() -> Opinion {
 fn the_opinion_of_a_deciding_model_is_the_diagnosis() {
     let events = events_of(Part::Decides, &answered(opinion()), 3);
     assert_eq!(events.len(), 1);
-    assert_eq!((&events[0].event, events[0].at), (&opinion().into(), at(103)));
+    let diagnosis = Reached { trigger: trigger(), ..opinion() };
+    assert_eq!((&events[0].event, events[0].at), (&diagnosis.into(), at(103)));
 }
 
 #[test]
@@ -73,7 +83,7 @@ fn if_the_model_fails_the_diagnosis_of_the_rules_stands_and_says_why() {
         fallback.why
     );
     let rules = sought(Part::Decides).fallback;
-    assert_eq!(*fallback, Reached { why: fallback.why.clone(), ..rules });
+    assert_eq!(*fallback, Reached { why: fallback.why.clone(), trigger: trigger(), ..rules });
     assert_eq!(stands.at, at(120));
 }
 
@@ -97,6 +107,7 @@ fn a_shadowing_model_never_decides() {
         let events = events_of(Part::Shadows, &answered(opinion.clone()), 3);
         let rules = sought(Part::Shadows).fallback;
         assert_eq!(events.len(), 1);
+        let opinion = Reached { trigger: trigger(), ..opinion };
         assert_eq!(events[0].event, Opined { opinion, rules, agrees }.into());
     }
 }
