@@ -157,9 +157,9 @@ async fn verify_names_every_changed_deleted_replaced_or_added_item() {
     // A row of a view, and one of a decider.
     let change = "local row = redis.call('HGET', KEYS[1], ARGV[1]) \
                   return redis.call('HSET', KEYS[1], ARGV[1], (string.gsub(row, 'unhealthy', 'unwealthy')))";
-    let view = "hemostat:{0}:view:containers.1";
+    let view = "hemostat:{0}:view:containers.2";
     let container = deployed.container(3);
-    let named = format!("row {container} of the view containers.1");
+    let named = format!("row {container} of the view containers.2");
     deployed.check_alteration(view, change, &[&container], &[&named]).await;
     let delete = "return redis.call('HDEL', KEYS[1], ARGV[1])";
     let view = "hemostat:{0}:view:authorise.1";
@@ -226,7 +226,7 @@ async fn fsck_finds_each_kind_of_damage_and_reports_nothing_else() {
         ("clock", "return redis.call('SET', KEYS[1], '5-0')", &[], "later than the clock"),
         ("lease:judge", "return redis.call('HDEL', KEYS[1], 'epoch')", &[], "lease:judge: it has no epoch"),
         (
-            "view:containers.1",
+            "view:containers.2",
             "return redis.call('HDEL', KEYS[1], 'no such') + redis.call('HSET', 'hemostat:{0}:view:stray.7', 'a', 'b')",
             &[],
             "view:stray.7",

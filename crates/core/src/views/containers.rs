@@ -281,7 +281,7 @@ impl Row {
 
 impl Projection for Containers {
     const NAME: &'static str = "containers";
-    const VERSION: u16 = 1;
+    const VERSION: u16 = 2;
     const READS: &'static [Family] = &Family::WITHOUT_SAMPLES;
     type Row = Row;
 

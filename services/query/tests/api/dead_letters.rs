@@ -60,7 +60,7 @@ async fn a_dead_letter_is_listed_with_its_event_and_error() {
         assert_eq!((&one["kind"], &one["subject"]), (&json!("action.paused.1"), &json!("host/api")));
         assert!(one["error"].as_str().is_some_and(|why| !why.is_empty()), "{one}");
     }
-    assert!(parked.iter().any(|one| one["group"] == "containers.1"), "{list:#}");
+    assert!(parked.iter().any(|one| one["group"] == "containers.2"), "{list:#}");
 }
 
 #[tokio::test]
