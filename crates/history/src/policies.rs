@@ -22,7 +22,7 @@ impl Policies {
     pub async fn read(history: &History, partition: Partition) -> Result<Self, Error> {
         let mut policies = Self::default();
         let system = Subject::system().to_string();
-        let mut scan = history.scan(partition, &[Family::Action], Range::ALL);
+        let mut scan = history.scan(partition, [Family::Action], Range::ALL);
         while let Some(page) = scan.next().await? {
             for entry in page.iter().filter(|entry| entry.subject() == Some(&*system)) {
                 policies.0.extend(entry.decode().event.ok().as_ref().and_then(changed));

@@ -29,11 +29,14 @@ use crate::{
     membership::{Assignment, assignment},
 };
 
+/// The sessions of this process by log and partition.
+type OpenSessions = HashMap<(String, Partition), Arc<Session>>;
+
 /// The sessions of this process. Clones share them.
 #[derive(Clone, Default)]
 pub struct Sessions {
     policy: Arc<Mutex<Option<String>>>,
-    open: Arc<Mutex<HashMap<(String, Partition), Arc<Session>>>>,
+    open: Arc<Mutex<OpenSessions>>,
 }
 
 /// A live process, as it described itself with its last heartbeat.

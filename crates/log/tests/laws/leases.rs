@@ -113,7 +113,7 @@ async fn a_session_is_listed_with_what_it_says_until_it_ends(TestLog { log, stor
     let list = |live: &[Session]| Sessions { live: live.to_vec(), handoffs: vec![] };
     assert_eq!(log.sessions(P).await.unwrap(), list(&[]));
     let b = session("b", "group g");
-    assert_eq!(heartbeat(&*log, "b", &b.says, &[], 10 * DEADLINE).await.1, list(&[b.clone()]));
+    assert_eq!(heartbeat(&*log, "b", &b.says, &[], 10 * DEADLINE).await.1, list(std::slice::from_ref(&b)));
     let a = session("a", "");
     assert_eq!(heartbeat(&*log, "a", "", &[], 10 * DEADLINE).await.1, list(&[a.clone(), b]), "sorted");
     let b = session("b", "groups g and h");
