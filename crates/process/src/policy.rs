@@ -41,7 +41,7 @@ pub const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// How often the policies of the processes at work are compared.
 const COMPARE_EVERY: Duration = Duration::from_secs(10);
 /// How long a changed file must stay the same before it is taken over.
-pub const SETTLED_AFTER: Duration = Duration::from_millis(300);
+pub const SETTLED_AFTER: Duration = Duration::from_secs(1);
 /// Events per read in the search for the last recorded policy.
 const PAGE: usize = 1_000;
 

@@ -60,6 +60,16 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// The configuration file set something when HemoStat last read it, and sets nothing now.
+    #[error(
+        "{} sets nothing any more, as a file does that is being written or was cut off by a full disk; to go back to the \
+         defaults, restart HemoStat",
+        path.display()
+    )]
+    Emptied {
+        /// The file.
+        path: PathBuf,
+    },
     /// A value is invalid.
     #[error("{key} = {value} (from {origin}) is not right; right would be {right}")]
     Value {

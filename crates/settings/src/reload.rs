@@ -31,9 +31,15 @@ impl Config {
     /// Reads `input` again. Keys of the policy are taken over, all others stay as they are.
     ///
     /// # Errors
-    /// As [`Config::load`]: the configuration is refused as a whole, and this one stays in force.
+    /// As [`Config::load`], and [`Error::Emptied`]: the configuration is refused as a whole, and this one stays in force.
     pub fn reload(&self, input: &Input) -> Result<Reloaded, Error> {
         let read = Self::load(input)?;
+        if let Some(path) = &input.file
+            && self.sets_something_in_file()
+            && !read.sets_something_in_file()
+        {
+            return Err(Error::Emptied { path: path.clone() });
+        }
         let mut reloaded = Reloaded { config: self.clone(), waiting: vec![] };
         let mut changed = vec![];
         self.differing(&read, &mut |key| changed.push(key));
@@ -61,6 +67,17 @@ impl Config {
             })
             .collect();
         if sources.is_empty() { "defaults".to_owned() } else { Vec::from_iter(sources).join(", ") }
+    }
+
+    fn sets_something_in_file(&self) -> bool {
+        self.shown().iter().any(|shown| match &shown.origin {
+            Origin::File(_) => true,
+            Origin::SecretFile { named_by, .. } => matches!(**named_by, Origin::File(_)),
+            Origin::Parts { whole, set_by, .. } => {
+                [whole, set_by].iter().any(|part| matches!(***part, Origin::File(_)))
+            }
+            Origin::Default | Origin::Environment(_) | Origin::CommandLine => false,
+        })
     }
 
     /// The value of a key as a file would have it.
@@ -151,6 +168,22 @@ mod tests {
             let error = config.reload(&input).unwrap_err().to_string();
             assert!(error.contains("hemostat.toml"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_file_that_sets_nothing_any_more_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("hemostat.toml");
+        let input = Input { file: Some(file.clone()), ..Input::default() };
+        std::fs::write(&file, "[responder]\nmode = \"observe\"").unwrap();
+        let config = Config::load(&input).unwrap();
+        for empty in ["", "\n", "# mode = \"observe\"\n", "[responder]\n"] {
+            std::fs::write(&file, empty).unwrap();
+            let error = config.reload(&input).unwrap_err();
+            assert_eq!(error, Error::Emptied { path: file.clone() }, "{empty:?}");
+        }
+        std::fs::write(&file, "[query]\nlisten = \"127.0.0.1:1\"").unwrap();
+        assert!(config.reload(&input).is_ok(), "it sets something else");
     }
 
     #[test]
