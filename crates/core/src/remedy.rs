@@ -42,6 +42,10 @@ const ANSWER_WITHIN: Span = Span::from_secs(3600);
 /// host, or the host is in a storm.
 const RECHECK_AFTER: Span = Span::from_secs(30);
 
+/// How often to evaluate again when only another policy changes the answer. A changed policy fires every timer, so the
+/// timer is what makes the container evaluated then.
+const POLICY_RECHECK_AFTER: Span = Span::from_secs(24 * 3600);
+
 /// Authorises remedies.
 #[derive(Debug, Clone, Copy)]
 pub struct Authorisation;
@@ -251,11 +255,10 @@ impl Evaluation<'_> {
             Refusal::Moot if !state.condition.is_sick() => None,
             Refusal::Moot | Refusal::Paused | Refusal::Storm { .. } => soon,
             Refusal::Unsupported { .. } => shared.engine_lost.then_some(soon).flatten(),
-            Refusal::Protected { .. }
-            | Refusal::Observing
-            | Refusal::OperatorStopped
-            | Refusal::Unsure { .. }
-            | Refusal::NotPermitted
+            Refusal::Protected { .. } | Refusal::Observing | Refusal::Unsure { .. } | Refusal::NotPermitted => {
+                Some(POLICY_RECHECK_AFTER.after(now))
+            }
+            Refusal::OperatorStopped
             | Refusal::InHand
             // The responder refuses with this, never this decider.
             | Refusal::NotDurable { .. } => None,

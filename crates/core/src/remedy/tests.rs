@@ -5,6 +5,7 @@ mod snapshot;
 use super::*;
 use crate::{
     decider::TimerChange,
+    policy::ContainerPolicy,
     testing::{
         self, Then, at, cleared, event, exited, given, health, id, incident, incident_event, labelled, raised, reached,
         run, started,
@@ -214,7 +215,35 @@ fn an_unusual_symptom_does_not_drop_the_requested_remedy() {
 fn no_remedy_for_a_container_that_was_never_seen() {
     let policy = Policy::default();
     let then = given::<Authorisation>(&policy, []).when(incident_event(10, reached(run(0))), at(10));
-    then.then([refused(1, Refusal::Protected { why: "HemoStat knows nothing about it".into() })], &[]);
+    let why = "HemoStat knows nothing about it".into();
+    then.then(
+        [refused(1, Refusal::Protected { why })],
+        &[TimerChange::Set { name: RETRY, due: POLICY_RECHECK_AFTER.after(at(10)) }],
+    );
+}
+
+#[test]
+fn another_policy_decides_again_about_a_container_that_is_already_sick() {
+    let now = Policy::default();
+    let usual = || now.container_defaults.clone();
+    let only = crate::policy::NamePatterns::new(["another"]).unwrap();
+    let before = [
+        Policy { container_defaults: ContainerPolicy { mode: Mode::Observe, ..usual() }, ..now.clone() },
+        Policy { container_defaults: ContainerPolicy { max_attempts: 0, ..usual() }, ..now.clone() },
+        Policy { min_confidence: Confidence::clamped(1.0), ..now.clone() },
+        Policy { only, ..now.clone() },
+    ];
+    for policy in before {
+        let then =
+            given::<Authorisation>(&policy, testing::unhealthy()).when(incident_event(10, reached(run(0))), at(10));
+        let due = POLICY_RECHECK_AFTER.after(at(10));
+        assert_eq!(then.decision.timers, [TimerChange::Set { name: RETRY, due }], "{:?}", then.events());
+        // The runtime fires every timer early when the policy changes.
+        let refusal = then.decision.events;
+        assert_eq!(refusal.len(), 1);
+        let then = given::<Authorisation>(&now, sick().chain(refusal)).when_due(RETRY, due, at(300));
+        without_snapshot(then).then([authorised(1, 4, run(0))], &RETRY_CANCELLED);
+    }
 }
 
 #[test]
