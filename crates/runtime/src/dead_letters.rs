@@ -94,7 +94,11 @@ pub async fn execute(
         return Ok(executed);
     }
     let dead_letters = log.dead_letters(partition, MAX_SEARCHED).await?;
-    let letter = dead_letters.into_iter().find(|letter| letter.key == command.letter).ok_or(CommandError::Unknown)?;
+    let Some(letter) = dead_letters.into_iter().find(|letter| letter.key == command.letter) else {
+        // A request with the same key may have settled it since the look above.
+        let executed = commands::executed(log, partition, key, |event| command.is_of(event)).await?;
+        return executed.ok_or(CommandError::Unknown);
+    };
     let described = action::DeadLetter {
         id: letter.key,
         group: letter.group.clone(),

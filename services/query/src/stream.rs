@@ -9,9 +9,12 @@ use std::{collections::VecDeque, convert::Infallible, time::Duration};
 use axum::{
     extract::State,
     http::HeaderMap,
-    response::sse::{Event, KeepAlive, Sse},
+    response::{
+        IntoResponse,
+        sse::{Event, KeepAlive, Sse},
+    },
 };
-use futures::Stream;
+use futures::StreamExt as _;
 use hemostat_history::{Cursor, EventJson, Follower, follow::RETRY_AFTER};
 use hemostat_log::Entry;
 use serde_json::json;
@@ -28,6 +31,8 @@ use crate::{
 
 /// Interval of comments, which keep connections alive and show that the API is there.
 const HEARTBEAT: Duration = Duration::from_secs(15);
+/// Tells a proxy (nginx and those that follow it) to pass each event on at once.
+const UNBUFFERED: [(&str, &str); 1] = [("x-accel-buffering", "no")];
 /// How long a client may take nothing while events wait.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -58,7 +63,7 @@ pub async fn stream(
     State(app): State<App>,
     headers: HeaderMap,
     Ask(ask): Ask<StreamAsk>,
-) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
+) -> Result<impl IntoResponse, Problem> {
     let last_event_id = headers.get("last-event-id").map(|id| id.to_str().unwrap_or("(not text)"));
     let (filter, start) = ask.parse(last_event_id)?;
     let partitions = app.log.partitions();
@@ -85,11 +90,12 @@ pub async fn stream(
     let stream = futures::stream::unfold(Some(events), async |events| {
         let mut events = events?;
         Some(match events.next().await {
-            Ok(event) => (Ok(event), Some(events)),
-            Err(end) => (Ok(end.event()), None),
+            Ok(event) => (event, Some(events)),
+            Err(end) => (end.event(), None),
         })
     });
-    Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(HEARTBEAT).text("heartbeat")))
+    let stream = stream.map(Ok::<_, Infallible>);
+    Ok((UNBUFFERED, Sse::new(stream).keep_alive(KeepAlive::new().interval(HEARTBEAT).text("heartbeat"))))
 }
 
 /// The events of one client.

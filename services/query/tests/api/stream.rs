@@ -158,6 +158,7 @@ async fn pulled(log: &Arc<MemoryLog>) -> impl futures::Stream<Item = String> + U
     let response = router.oneshot(request).await.unwrap();
     assert_eq!(response.status(), 200);
     assert_eq!(response.headers()["content-type"], "text/event-stream");
+    assert_eq!(response.headers()["x-accel-buffering"], "no");
     response.into_body().into_data_stream().map(|part| String::from_utf8(part.unwrap().to_vec()).unwrap())
 }
 
