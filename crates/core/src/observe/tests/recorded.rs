@@ -64,6 +64,7 @@ fn real_containers_raise_the_symptoms_of_their_workload_and_no_others() {
         let mut observed = ObservedContainer::given(Facts { limits, ..facts() });
         observed.policy.sensitivity = sensitivity.clone();
         observed.policy.container_defaults.sustained = Span::from_secs(20);
+        observed.state.forget_policy();
         let mut before: Option<RawSample> = None;
         let mut evaluated = 0;
         for raw in series.raw() {
