@@ -1,27 +1,6 @@
 //! What a decision rests on: the policy that it was made by, and what it was decided on.
 
-use jiff::Timestamp;
-#[cfg(feature = "json-schema")]
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
-use crate::{Action, Diagnosis, Event, EventId, PolicyHash};
-
-/// What a decision was decided on.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "json-schema", derive(JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum DecidedOn {
-    /// An event.
-    Event(EventId),
-    /// A timer of the subject.
-    Timer {
-        /// Its name, such as `retry`.
-        name: String,
-        /// When it was due.
-        due: Timestamp,
-    },
-}
+use crate::{Action, DecidedOn, Diagnosis, Event, PolicyHash};
 
 /// The policy and the trigger that an event names. Both are none in events that do not record them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

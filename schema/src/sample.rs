@@ -2,14 +2,14 @@
 //!
 //! They have a stream of their own, as they are frequent and kept for a short time only. No sample advances the version
 //! of its subject: what follows from samples is a symptom, which is an observation. Earlier versions of HemoStat recorded
-//! measurements as observations (`observation.sampled`, `stored`, `disk_measured`); [`Event::measurement`] covers both.
+//! measurements as observations (`observation.sampled`, `stored`, `disk_measured`); `Event::measurement` covers both.
 
 #[cfg(feature = "json-schema")]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ByteCount, Event, Observation, Percent, Span, Timestamp,
+    ByteCount, Percent, Span, Timestamp,
     container::{Run, Vitals},
     kinds::family,
 };
@@ -86,32 +86,5 @@ impl Disk {
     pub fn used(&self) -> Percent {
         let used = self.size.0.saturating_sub(self.available.0) as f64;
         Percent::clamped(if self.size.0 == 0 { 0.0 } else { used / self.size.0 as f64 * 100.0 })
-    }
-}
-
-/// What an event measured, whichever version of HemoStat recorded it.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Measurement<'a> {
-    /// The resource usage of a container.
-    Container(&'a Vitals),
-    /// The disk usage of a container.
-    Storage(&'a Storage),
-    /// The usage of a disk of the host.
-    Disk(&'a Disk),
-}
-
-impl Event {
-    /// What it measured; none if it is no measurement.
-    pub fn measurement(&self) -> Option<Measurement<'_>> {
-        match self {
-            Self::Sample(Sample::Container(measured)) => Some(Measurement::Container(&measured.vitals)),
-            Self::Sample(Sample::Storage(measured)) => Some(Measurement::Storage(measured)),
-            Self::Sample(Sample::Disk(measured)) => Some(Measurement::Disk(measured)),
-            Self::Sample(Sample::Unmeasured(_)) => None,
-            Self::Observation(Observation::Sampled(old)) => Some(Measurement::Container(&old.vitals)),
-            Self::Observation(Observation::Stored(old)) => Some(Measurement::Storage(&old.0)),
-            Self::Observation(Observation::DiskMeasured(old)) => Some(Measurement::Disk(&old.0)),
-            Self::Observation(_) | Self::Diagnosis(_) | Self::Action(_) | Self::Alert(_) => None,
-        }
     }
 }

@@ -19,7 +19,8 @@ use hemostat_schema::{
     container::{Exit, ExitBy, Facts, Health, Run, Vitals},
     diagnosis::{Method, OpinionSought, Part, Reached, Verdict},
     observation::{
-        Cleared, Evidence, Exited, HealthChanged, Seen, Severity, Started, Symptom, SymptomCleared, SymptomRaised,
+        Cleared, Evidence, Exited, HealthChanged, Sampled, Seen, Severity, Started, Symptom, SymptomCleared,
+        SymptomRaised,
     },
     sample::Container,
 };
@@ -92,11 +93,13 @@ impl Deciders {
         for (n, patient) in (1..).zip(&mut self.patients) {
             if plan.sample_every.after(patient.sampled) <= now {
                 patient.sampled = now;
-                self.simulation.append(NewEvent::new(
-                    patient.subject.clone(),
-                    now,
-                    Container { vitals: vitals(), holds: Span::ZERO },
-                ));
+                let sample = Container { vitals: vitals(), holds: Span::ZERO };
+                self.simulation.append(NewEvent::new(patient.subject.clone(), now, sample));
+                // As the monitor does: what decisions in an incident rest on is an observation.
+                if let Some((incident, _)) = &patient.ill {
+                    let sampled = NewEvent::new(patient.subject.clone(), now, Sampled { vitals: vitals() });
+                    self.simulation.append(sampled.in_incident(Some(incident.clone())));
+                }
             }
             let due = plan.ill_every.times((patient.illnesses + 1) * n).after(began);
             if due <= now && patient.ill.is_none() {

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     clock::{Clock, SystemClock},
     health::Health,
-    session::Sessions,
+    session::{Session, Sessions},
 };
 
 /// The dependencies of every worker. Cheap to clone; clones share the shutdown and the health.
@@ -52,6 +52,11 @@ impl Context {
             health: Health::default(),
             sessions: Sessions::default(),
         }
+    }
+
+    /// The session of this process in `partition`.
+    pub(crate) fn session(&self, partition: Partition) -> Arc<Session> {
+        self.sessions.of(&self.log, partition, &self.owner, self.lease_ttl, &self.shutdown)
     }
 
     /// Every partition of the log.

@@ -1,5 +1,5 @@
-//! The lease of a group's work in a partition: acquire, know for certain that it is still held, release. The heartbeat of
-//! the process renews it (`crate::session`).
+//! The lease of a group's work in a partition: how its holder knows for certain that it is still held. The heartbeat of the
+//! process renews it (`crate::session`); `crate::lease_guard` acquires and releases it.
 //!
 //! The lease carries an epoch, which is the fencing token: the log rejects commits of an older epoch. It cannot reject a
 //! side effect in the world. The holder therefore keeps a deadline of its own, counted from *before* it sent the last
@@ -20,12 +20,11 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use hemostat_log::{Error, Lease};
-use hemostat_schema::Partition;
+use hemostat_log::Lease;
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::{context::Context, metrics::Metric, session::Session};
+use crate::metrics::Metric;
 
 /// The lease may have expired, so this process must not cause a side effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -42,42 +41,15 @@ struct Shared {
     ttl: Duration,
     /// Until when the lease is certainly held, on each clock.
     deadline: Mutex<(Instant, SystemTime)>,
-    /// Cancelled when the lease is lost or released, or its [`LeaseGuard`] is dropped.
+    /// Cancelled when the lease is lost or released, or its `LeaseGuard` is dropped.
     ended: CancellationToken,
     /// The member to which the partition has been reassigned.
     hand_over_to: watch::Sender<Option<String>>,
 }
 
-/// Owns a held lease. Dropping it ends the renewal, and the next heartbeat releases the lease.
-#[derive(Debug)]
-pub(crate) struct LeaseGuard {
-    pub handle: LeaseHandle,
-    session: Arc<Session>,
-    _ended: DropGuard,
-}
-
-impl LeaseGuard {
-    /// Acquires the lease, unless another process holds it (`None`); the heartbeats of the process renew it. A lease that
-    /// this process holds already is acquired again, under a new epoch.
-    pub async fn acquire(ctx: &Context, partition: Partition, group: &str) -> Result<Option<Self>, Error> {
-        let session = ctx.sessions.of(ctx, partition);
-        let sent_at = (Instant::now(), SystemTime::now());
-        let Some(lease) = ctx.log.acquire(partition, group, &ctx.owner, ctx.lease_ttl).await? else { return Ok(None) };
-        let handle = LeaseHandle::new(lease, ctx.lease_ttl, sent_at);
-        session.renew(handle.clone());
-        let ended = handle.0.ended.clone().drop_guard();
-        Ok(Some(Self { handle, session, _ended: ended }))
-    }
-
-    /// Releases the lease, so that a standby can acquire it at its next attempt.
-    pub async fn release(self) {
-        self.handle.end();
-        self.session.release(self.handle.lease()).await;
-    }
-}
-
 impl LeaseHandle {
-    fn new(lease: Lease, ttl: Duration, sent_at: (Instant, SystemTime)) -> Self {
+    /// A handle on a lease that was acquired by a request sent at this time.
+    pub(crate) fn new(lease: Lease, ttl: Duration, sent_at: (Instant, SystemTime)) -> Self {
         let (deadline, ended, hand_over_to) = (Mutex::new(sent_at), CancellationToken::new(), watch::Sender::new(None));
         let handle = Self(Arc::new(Shared { lease, ttl, deadline, ended, hand_over_to }));
         handle.set_deadline(sent_at);
@@ -125,6 +97,11 @@ impl LeaseHandle {
         self.set_gauge();
     }
 
+    /// Ends the handle when it is dropped.
+    pub(crate) fn end_on_drop(&self) -> DropGuard {
+        self.0.ended.clone().drop_guard()
+    }
+
     /// The lease is lost or released.
     pub(crate) fn end(&self) {
         self.0.ended.cancel();
@@ -158,6 +135,8 @@ impl fmt::Debug for LeaseHandle {
 
 #[cfg(test)]
 mod tests {
+    use hemostat_schema::Partition;
+
     use super::*;
 
     fn lease() -> Lease {

@@ -19,10 +19,12 @@ use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
 use crate::{
+    assignment::Assignment,
     context::Context,
     health::WorkerStatus,
-    lease::{LeaseGuard, LeaseHandle},
-    membership::{Assignment, Member},
+    lease::LeaseHandle,
+    lease_guard::LeaseGuard,
+    membership::Member,
     metrics::Metric,
     retry::Backoff,
     task::Task,

@@ -14,6 +14,7 @@
 //!
 //! [`Producer`] is for roles that append events and read none.
 
+mod assignment;
 mod clock;
 pub mod commands;
 mod context;
@@ -23,7 +24,9 @@ mod effect;
 mod event_metrics;
 pub mod health;
 mod lease;
+mod lease_guard;
 mod leased_worker;
+mod live;
 mod membership;
 pub mod metrics;
 mod producer;

@@ -9,7 +9,8 @@ use tokio::time::{Instant, sleep};
 use tracing::info;
 
 use crate::{
-    context::Context, event_metrics, health::WorkerStatus, lease::LeaseGuard, metrics::Metric, retry::Backoff, trace,
+    context::Context, event_metrics, health::WorkerStatus, lease_guard::LeaseGuard, metrics::Metric, retry::Backoff,
+    trace,
 };
 
 /// The one producer of its group in a partition.

@@ -10,7 +10,7 @@
 //! the process holds.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     fmt, mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
@@ -18,15 +18,15 @@ use std::{
 
 use hemostat_log::{Error, Heartbeat, Lease, Log};
 use hemostat_schema::{HostName, Partition};
-use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
+pub use crate::live::{Announcement, LiveProcess, live_processes};
 use crate::{
-    context::Context,
+    assignment::{Assignment, assignment},
     lease::LeaseHandle,
-    membership::{Assignment, assignment},
+    live::Live,
 };
 
 /// The sessions of this process by log and partition.
@@ -39,52 +39,6 @@ pub struct Sessions {
     open: Arc<Mutex<OpenSessions>>,
 }
 
-/// A live process, as it described itself with its last heartbeat.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LiveProcess {
-    /// The name under which it holds leases.
-    pub owner: String,
-    /// What it says about itself.
-    pub says: Announcement,
-}
-
-/// What a process says about itself.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Announcement {
-    /// The hash of the policy that it decides by.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub policy: Option<String>,
-    /// The consumer groups that it is a member of, and the hosts whose work it can do there; `None` for all.
-    #[serde(default)]
-    pub groups: BTreeMap<String, Option<Vec<HostName>>>,
-}
-
-/// The live processes of a partition, and the requested handoffs.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Live {
-    pub processes: Vec<LiveProcess>,
-    pub handoffs: Vec<String>,
-}
-
-/// The live processes that work on a partition, sorted by owner.
-///
-/// # Errors
-/// When the log cannot be read.
-pub async fn live_processes(log: &dyn Log, partition: Partition) -> Result<Vec<LiveProcess>, Error> {
-    Ok(Live::from(log.sessions(partition).await?).processes)
-}
-
-impl From<hemostat_log::Sessions> for Live {
-    fn from(sessions: hemostat_log::Sessions) -> Self {
-        let process = |session: hemostat_log::Session| {
-            // A process that stops says nothing any more.
-            let says = serde_json::from_str(&session.says).ok()?;
-            Some(LiveProcess { owner: session.owner, says })
-        };
-        Self { processes: sessions.live.into_iter().filter_map(process).collect(), handoffs: sessions.handoffs }
-    }
-}
-
 impl Sessions {
     /// Tells the other processes from now on which policy this process decides by.
     pub fn announce_policy(&self, hash: impl Into<String>) {
@@ -92,20 +46,27 @@ impl Sessions {
     }
 
     /// The session in `partition`; it begins with its first member or lease.
-    pub(crate) fn of(&self, ctx: &Context, partition: Partition) -> Arc<Session> {
+    pub(crate) fn of(
+        &self,
+        log: &Arc<dyn Log>,
+        partition: Partition,
+        owner: &str,
+        ttl: Duration,
+        shutdown: &CancellationToken,
+    ) -> Arc<Session> {
         let session = || {
             Arc::new(Session {
-                log: ctx.log.clone(),
+                log: Arc::clone(log),
                 partition,
-                owner: ctx.owner.clone(),
-                ttl: ctx.lease_ttl,
-                shutdown: ctx.shutdown.clone(),
+                owner: owner.to_owned(),
+                ttl,
+                shutdown: shutdown.clone(),
                 policy: self.policy.clone(),
                 state: Mutex::default(),
                 said: tokio::sync::Mutex::default(),
             })
         };
-        lock(&self.open).entry((ctx.owner.clone(), partition)).or_insert_with(session).clone()
+        lock(&self.open).entry((owner.to_owned(), partition)).or_insert_with(session).clone()
     }
 }
 

@@ -8,11 +8,11 @@
 
 use hemostat_schema::HostName;
 
-use crate::session::Live;
+use crate::live::{Live, LiveProcess};
 
 /// The members of a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct MemberList<'a> {
+pub(crate) struct MemberList<'a> {
     /// Name and hosts of each member, sorted by name; no hosts if it serves all.
     members: Vec<(&'a str, Option<&'a [HostName]>)>,
     /// The hosts for which a handoff is requested.
@@ -20,16 +20,15 @@ pub(super) struct MemberList<'a> {
 }
 
 /// The request for a handoff to a member of `group` that serves this host.
-pub(super) fn request(group: &str, host: &HostName) -> String {
+pub(crate) fn request(group: &str, host: &HostName) -> String {
     format!("{group}|{host}")
 }
 
 impl<'a> MemberList<'a> {
     /// The live members of `group`.
     pub fn of(live: &'a Live, group: &str) -> Self {
-        let member = |process: &'a crate::session::LiveProcess| {
-            Some((process.owner.as_str(), process.says.groups.get(group)?.as_deref()))
-        };
+        let member =
+            |process: &'a LiveProcess| Some((process.owner.as_str(), process.says.groups.get(group)?.as_deref()));
         let request = |request: &'a String| request.strip_prefix(group)?.strip_prefix('|');
         Self {
             members: live.processes.iter().filter_map(member).collect(),
@@ -61,7 +60,7 @@ impl<'a> MemberList<'a> {
 mod tests {
     use super::*;
 
-    use crate::session::{Announcement, LiveProcess};
+    use crate::live::Announcement;
 
     fn hosts(names: &[&str]) -> Vec<HostName> {
         names.iter().map(|name| name.parse().unwrap()).collect()
