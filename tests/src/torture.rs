@@ -72,7 +72,7 @@ impl Plan {
         let counts = verdict::verify(&log, &loads).await?;
         // The groups and rows of the torture itself are unknown to HemoStat's tools.
         for partition in 0..PARTITIONS {
-            redis.cli(&["XGROUP", "DESTROY", &format!("hemostat:{{{partition}}}:observations"), CountEffect::GROUP])?;
+            redis.cli(&["XGROUP", "DESTROY", &format!("hemostat:{{{partition}}}:samples"), CountEffect::GROUP])?;
             redis.cli(&["UNLINK", &format!("hemostat:{{{partition}}}:view:{}", workload::PROGRESS)])?;
         }
         for command in ["verify", "fsck"] {

@@ -1,11 +1,10 @@
-//! A channel: where people read notifications, such as Slack. One file for each kind; [`open`] knows them all.
+//! A channel: where people read notifications, such as Slack. One file for each kind; `open` knows them all.
 
 use std::{fmt::Debug, time::Duration};
 
 use async_trait::async_trait;
-use hemostat_settings::{Channel as Configured, ChannelKind};
 
-use crate::{notification::Notification, slack::Slack, webhook::Webhook};
+use crate::notification::Notification;
 
 /// Sends notifications to people. It knows nothing of events, retries and positions: `delivery` does.
 #[async_trait]
@@ -28,15 +27,4 @@ pub(crate) enum SendError {
     Permanent(String),
     /// A retry may succeed, but not before `retry_after` if the channel names a time.
     Transient { error: String, retry_after: Option<Duration> },
-}
-
-/// The channel as configured.
-///
-/// # Errors
-/// When its address is not a web address, or no trusted certificates are found.
-pub(crate) fn open(channel: &Configured, timeout: Duration) -> anyhow::Result<Box<dyn Channel>> {
-    let (name, webhook) = (channel.name.clone(), Webhook::new(channel, timeout)?);
-    Ok(match channel.kind {
-        ChannelKind::Slack => Box::new(Slack { name, webhook }),
-    })
 }

@@ -7,6 +7,7 @@
 mod channel;
 mod delivery;
 mod notification;
+mod open;
 mod removed;
 mod slack;
 mod webhook;
@@ -35,7 +36,7 @@ pub fn tasks(ctx: &Context, alerts: &Alerts, policy: &watch::Receiver<Arc<Policy
     }
     let mut tasks = decider::<Alerting>(ctx, policy);
     for channel in &channels {
-        let opened = channel::open(channel, alerts.slack_timeout)?;
+        let opened = open::open(channel, alerts.slack_timeout)?;
         let deliver = DeliverAlerts::new(ctx, opened, channel.severity, Duration::from(alerts.retry_for));
         tasks.extend(effect(ctx, deliver));
     }

@@ -12,7 +12,7 @@ use hemostat_schema::{HostName, Subject};
 use crate::{
     app::App,
     ask::{self, Ask, ContainersAsk, Key, OneAsk, parse},
-    metrics,
+    held,
     problem::{Document, Problem},
     wire::{
         Container, ContainerDetail, Containers,
@@ -45,7 +45,7 @@ pub async fn list(State(app): State<App>, Ask(ask): Ask<ContainersAsk>) -> Resul
     let then = ask::as_of(ask.as_of.as_deref())?;
     let all = all(&app, then).await?;
     let matching: Vec<_> = all.iter().filter(|(subject, row)| matches(subject, row)).collect();
-    let held = metrics::held(&app, matching.iter().map(|(subject, _)| subject), then).await?;
+    let held = held::held(&app, matching.iter().map(|(subject, _)| subject), then).await?;
     let policies = app.policies(matching.iter().map(|(subject, _)| subject), then).await?;
     let container = |(subject, row): &(Subject, containers::Row)| {
         Container::new(subject, row, held.get(subject), policies.policy(subject))
@@ -83,7 +83,7 @@ pub async fn get(
     let then = ask::as_of(ask.as_of.as_deref())?;
     let (subject, row) = find(&app, &key, then).await?;
     let (held, cooldown, breaker, timeline) = tokio::try_join!(
-        metrics::held(&app, [&subject], then),
+        held::held(&app, [&subject], then),
         one::<views::Cooldown>(&app, &subject, then),
         one::<views::Breaker>(&app, &subject, then),
         one::<views::Timeline>(&app, &subject, then),

@@ -11,6 +11,7 @@ mod dead_letters;
 mod events;
 mod group;
 mod guard;
+mod held;
 mod incidents;
 mod listen;
 mod metrics;

@@ -18,10 +18,8 @@
 //!
 //! All of this is the same for every remedy. What differs is in the `RemedyExecutor` of each, one file per remedy.
 
-use std::{fmt, future::Future, time::Duration};
+use std::{fmt, future::Future};
 
-use async_trait::async_trait;
-use hemostat_docker::Error;
 use hemostat_runtime::{Clock, Fault, NotDurable};
 use hemostat_schema::{
     Span, Timestamp,
@@ -32,31 +30,19 @@ use tokio::time::sleep;
 use tracing::{info, warn};
 
 mod call;
+mod failure;
+mod remedy_executor;
 mod restart;
 mod start;
 
-use call::Call;
+use call::{Call, RETRY_PAUSES};
+pub use failure::NotAllowed;
+use failure::{Failure, superseded};
+use remedy_executor::{Probe, RemedyExecutor};
 use restart::Restart;
 use start::Start;
 
 use crate::engine::Engine;
-
-/// The pauses before retries.
-const RETRY_PAUSES: [Duration; 4] =
-    [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
-
-/// How one remedy is executed. Each method reads the engine for itself, through [`Call`].
-#[async_trait]
-trait RemedyExecutor: Send + Sync {
-    /// Checks that what was diagnosed is still there, in the state that the remedy is for.
-    async fn precondition(&self, call: &Call<'_>) -> Result<(), Failure>;
-
-    /// Finds out from the engine whether an earlier call executed the remedy, if need be by waiting for its end.
-    async fn probe(&self, call: &Call<'_>) -> Result<Probe<'_>, Failure>;
-
-    /// Executes the remedy. It asks for [`Call::permit`] before each request that changes something.
-    async fn act(&self, call: &mut Call<'_>) -> Result<(), Failure>;
-}
 
 /// The executor of each remedy.
 fn executor(intent: &Authorised) -> Result<Box<dyn RemedyExecutor + '_>, Failure> {
@@ -72,32 +58,6 @@ fn executor(intent: &Authorised) -> Result<Box<dyn RemedyExecutor + '_>, Failure
             let (remedy, supported) = (intent.remedy.name(), supported.join(" and "));
             Err(Failure::Rejected(format!("this responder cannot execute {remedy}, only {supported}")))
         }
-    }
-}
-
-/// What the engine shows of an earlier call.
-enum Probe<'a> {
-    /// It executed the remedy; the run that followed, if any.
-    Executed(Option<Run>),
-    /// It executed a part; this is the rest.
-    Partly(Box<dyn RemedyExecutor + 'a>),
-    /// There was none, or it had no effect.
-    NotExecuted,
-}
-
-/// Why this process may not call the engine now.
-#[derive(Debug)]
-pub enum NotAllowed {
-    /// The lease may have expired, or durability could not be checked: a later attempt or another process executes the
-    /// remedy.
-    Fault(Fault),
-    /// The intent is not durable enough.
-    NotDurable(NotDurable),
-}
-
-impl From<Fault> for NotAllowed {
-    fn from(fault: Fault) -> Self {
-        Self::Fault(fault)
     }
 }
 
@@ -120,36 +80,6 @@ pub enum ExecutionResult {
     Failed(String),
     /// It was not executed, as its intent is not durable.
     NotExecuted(NotDurable),
-}
-
-/// Why an attempt did not end with a result.
-enum Failure {
-    /// The precondition does not hold or the engine refused the call, for this reason.
-    Rejected(String),
-    /// The engine gave no answer. If it was called to change something, it may or may not have done so.
-    NoAnswer(Error),
-    /// This process may not go on.
-    NotAllowed(NotAllowed),
-}
-
-impl From<NotAllowed> for Failure {
-    fn from(why: NotAllowed) -> Self {
-        Self::NotAllowed(why)
-    }
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        match error {
-            Error::Gone(_) => superseded("the container is gone: it was removed or recreated"),
-            Error::Refused { .. } => Self::Rejected(error.to_string()),
-            Error::Unreachable { .. } | Error::Timeout { .. } | Error::InvalidAnswer { .. } => Self::NoAnswer(error),
-        }
-    }
-}
-
-fn superseded(why: &str) -> Failure {
-    Failure::Rejected(format!("superseded: {why}"))
 }
 
 /// The execution of one remedy.

@@ -50,7 +50,12 @@ async fn a_policy_changed_by_file_during_a_cooldown_decides_next_and_a_broken_fi
     assert!(second.is_string() && second != first, "{history}");
     assert_eq!(decision.data["trigger"]["timer"]["name"], "retry", "{history}");
 
-    let changed = hemostat.get("/events?kind=action.policy_changed&order=oldest").await.unwrap();
+    let changed = wait_until(STEP_TIMEOUT, "both policies are recorded", async || {
+        let changed = hemostat.get("/events?kind=action.policy_changed&order=oldest").await?;
+        ensure!(changed["events"].as_array().is_some_and(|events| events.len() > 1), "{changed}");
+        Ok(changed)
+    })
+    .await;
     let hashes: Vec<_> = changed["events"].as_array().unwrap().iter().map(|event| &event["data"]["hash"]).collect();
     assert_eq!(hashes, [&first, &second], "{changed}");
     let last = &changed["events"][1]["data"];

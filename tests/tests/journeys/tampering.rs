@@ -259,8 +259,7 @@ async fn a_hemostat_at_work_raises_no_false_alarm() {
     let deadline = Instant::now() + 2 * STEP_TIMEOUT;
     loop {
         // Measurements advance no version, which a tool may get wrong: it must run once with all of them on the log.
-        let missing =
-            missing(&hemostat, &["observation.sampled", "observation.stored", "observation.disk_measured"]).await;
+        let missing = missing(&hemostat, &["sample.container", "sample.storage", "sample.disk"]).await;
         for tool in ["verify", "fsck"] {
             let (code, output) = deployed.run(tool).await;
             assert_eq!(code, 0, "{tool}: {output}");

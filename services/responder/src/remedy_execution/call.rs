@@ -10,9 +10,12 @@ use hemostat_schema::{
 };
 use tokio::time::{Instant, sleep};
 
-use super::{Failure, NotAllowed, superseded};
+use super::failure::{Failure, NotAllowed, superseded};
 use crate::engine::{ContainerState, Engine, StopEvidence};
 
+/// The pauses before retries.
+pub(super) const RETRY_PAUSES: [Duration; 4] =
+    [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
 /// How long it takes at most until a call that was just sent shows in the engine's record.
 const SETTLE: Duration = Duration::from_millis(500);
 /// The stop timeout if neither policy nor container set one: Docker's default.

@@ -26,7 +26,12 @@ use hemostat_schema::{
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
-use super::{Failure, Probe, RETRY_PAUSES, RemedyExecutor, call::Call, start::Start};
+use super::{
+    call::{Call, RETRY_PAUSES},
+    failure::Failure,
+    remedy_executor::{Probe, RemedyExecutor},
+    start::Start,
+};
 use crate::engine::StopEvidence;
 
 /// How long a call may take beyond the stop timeout.

@@ -3,7 +3,11 @@
 use async_trait::async_trait;
 use hemostat_schema::{action::RemedyKind, container::Run};
 
-use super::{Failure, Probe, RemedyExecutor, call::Call};
+use super::{
+    call::Call,
+    failure::Failure,
+    remedy_executor::{Probe, RemedyExecutor},
+};
 
 /// Starts the container of this run.
 pub(super) struct Start<'a> {

@@ -1,5 +1,8 @@
 //! Remedies against a fake engine in paused time, with crashes at chosen milliseconds.
 
+use std::time::Duration;
+
+use hemostat_docker::Error;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
