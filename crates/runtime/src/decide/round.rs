@@ -58,6 +58,8 @@ pub(super) struct Round {
     emitted: HashSet<Subject>,
     /// Subjects on whose state the emitted events rest.
     rests_on: HashSet<Subject>,
+    /// Timers became due after the states had been read: their subjects must be read first.
+    pub has_unread_timers: bool,
 }
 
 impl<D: Decider> Loaded<D> {
@@ -120,7 +122,7 @@ impl<D: Decider> Loaded<D> {
     /// Decides upon all triggers that need not wait. Changes nothing in memory: [`apply`](Self::apply) does, after the commit.
     pub fn decide(&self, policy: &InForce<D::Policy>, now: Timestamp, at_end: bool) -> Result<Round, WorkerError> {
         let change = Commit::new(self.inbox.lease().clone());
-        let mut round = Round { change, emitted: HashSet::new(), rests_on: HashSet::new() };
+        let mut round = Round { change, emitted: HashSet::new(), rests_on: HashSet::new(), has_unread_timers: false };
         for delivery in self.undecided.values() {
             self.decide_delivery(delivery, policy, now, &mut round);
         }
@@ -128,6 +130,10 @@ impl<D: Decider> Loaded<D> {
         let mut retimed: HashSet<Subject> =
             round.change.timers.iter().map(|update| subject_of(update).clone()).collect();
         for timer in self.timers.due(now).filter(|_| at_end) {
+            if self.states.get(&timer.subject).is_none() {
+                round.has_unread_timers = true;
+                continue;
+            }
             if !self.must_wait(&timer.subject, &round) && !retimed.contains(&timer.subject) {
                 self.decide_timer(&timer, policy, now, &mut round);
                 retimed.insert(timer.subject);

@@ -45,7 +45,11 @@ impl<D: Decider> DecideWorker<D> {
             let round = loaded.decide(policy, now, at_end)?;
             if round.change.acks.is_empty() && round.change.fired.is_empty() {
                 let idle = Step::Idle { until: loaded.next_due(ctx, now) };
-                return Ok(if at_end { idle } else { Step::Worked { handled: 0, appended: 0 } });
+                return Ok(if at_end && !round.has_unread_timers {
+                    idle
+                } else {
+                    Step::Worked { handled: 0, appended: 0 }
+                });
             }
             match commit(ctx, &round.change).await {
                 Ok(ids) => return Ok(loaded.apply(&round.change, &ids)),
