@@ -35,8 +35,12 @@ async fn a_policy_changed_by_file_during_a_cooldown_decides_next_and_a_broken_fi
     })
     .await;
     assert_eq!(policy["hash"], first);
-    let told = hemostat.get("/events?kind=action.policy_refused").await.unwrap();
-    assert_eq!(told["events"][0]["data"]["policy"], first, "{told}");
+    wait_until(STEP_TIMEOUT, "the refusal is on the log", async || {
+        let told = hemostat.get("/events?kind=action.policy_refused").await?;
+        ensure!(told["events"][0]["data"]["policy"] == first, "{told}");
+        Ok(())
+    })
+    .await;
     assert!(deployment.output().contains("is refused, and the policy"), "{}", deployment.output());
 
     // The timer of the cooldown is an hour away: it fires early, because the policy changed.
