@@ -190,7 +190,7 @@ impl HostState {
         }
     }
 
-    /// Observes by another policy from here on: computes anew what is due when. What is due already under it follows with
+    /// Observes by another policy from here on: computes all deadlines again. What is already due under it follows with
     /// the next timer, and figures are compared with its thresholds from the next sample on.
     pub fn set_policy(&mut self, policy: Arc<Policy>) {
         for (name, state) in &mut self.states {

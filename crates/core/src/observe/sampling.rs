@@ -72,7 +72,7 @@ pub(super) struct Slots {
     pub(super) spread: u64,
     /// The length of a slot.
     pub(super) every: Span,
-    /// Unchanged samples are spread over so many instants of a slot.
+    /// The number of instants per slot over which unchanged samples are spread.
     pub(super) groups: u64,
     /// Its incident is open, or has just ended: decisions rest on what is measured now, so it is written in every slot.
     pub(super) in_incident: bool,

@@ -128,7 +128,7 @@ impl State {
         self.facts.as_ref()
     }
 
-    /// Spreads the samples of unchanged containers over so many instants, for a host with many.
+    /// Sets the number of instants per slot over which the samples of unchanged containers are spread.
     pub fn spread_samples(&mut self, groups: u64) {
         self.signals.sampling.groups = groups;
     }

@@ -2,9 +2,10 @@
 //! host's Docker engine.
 //!
 //! The lease holder may find work on a host that it does not serve. It publishes a handoff request for the host, starts
-//! nothing new, and releases the lease when what runs has ended. The partition is then assigned to a member that serves the first requested host. That member
-//! acquires the lease, deletes the requests that it serves, and does the work. From the deletion on all members are
-//! candidates again; the lease is handed back only when no effect is in flight. A request that nobody answers expires.
+//! nothing new, and releases the lease when what runs has ended. The partition is then assigned to a member that serves
+//! the first requested host. That member acquires the lease, deletes the requests that it serves, and does the work. From
+//! the deletion on all members are candidates again; the lease is handed back only when no effect is in flight. A request
+//! that no member answers expires.
 
 use hemostat_schema::HostName;
 

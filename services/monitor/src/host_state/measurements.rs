@@ -22,7 +22,7 @@ const MAX_SAMPLES: usize = 12;
 
 /// Unchanged containers whose samples are written at one instant.
 const SAMPLES_AT_ONCE: usize = 500;
-/// A container that was measured in none of so many sweeps is not measured any longer.
+/// Consecutive sweeps without a measurement after which a container counts as not measured.
 const MISSED_SWEEPS: u64 = 5;
 
 impl HostState {

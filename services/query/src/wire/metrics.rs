@@ -123,7 +123,7 @@ pub fn shown(figure: Figure, value: u64) -> f64 {
     if figure.is_share() { value as f64 / 100.0 } else { value as f64 }
 }
 
-/// The instant of so many milliseconds since the epoch.
+/// The instant this number of milliseconds after the epoch.
 pub fn instant(millis: i64) -> Timestamp {
     Timestamp::from_millisecond(millis).unwrap_or(Timestamp::UNIX_EPOCH)
 }
