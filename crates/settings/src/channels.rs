@@ -22,6 +22,7 @@ use crate::{
     choices::ChannelKind,
     credentials,
     error::{Error, Origin, Wrong},
+    named_list::{self, NamedEntry},
     secret::Secret,
     section::PREFIX,
     setting::Setting,
@@ -62,10 +63,8 @@ const FIELDS: [&str; 5] = ["name", "kind", "url", "url_file", "severity"];
 /// Prefix of the variables that hold an entry's address.
 const VARIABLES: &str = "ALERTS__CHANNELS__";
 
-impl Entry {
-    fn new(name: &str, kind: ChannelKind) -> Self {
-        Self { name: name.to_owned(), kind, url: None, severity: Severity::Low }
-    }
+impl NamedEntry for Entry {
+    const WHAT: &'static str = "channel";
 
     fn parse(value: &Value) -> Result<Self, Wrong> {
         let Value::Table(table) = value else {
@@ -97,17 +96,27 @@ impl Entry {
         Ok(Self { url: url.or(file), severity, ..Self::new(name, kind) })
     }
 
-    /// The channel; none without an address, which the check refuses.
-    pub fn channel(&self) -> Option<Channel> {
-        let Self { name, kind, url, severity } = self.clone();
-        Some(Channel { name, kind, url: url?, severity })
-    }
-
     /// Reads `oncall=slack`.
     fn from_text(text: &str) -> Option<Self> {
         let (name, kind) = text.split_once('=')?;
         let kind = ChannelKind::read(&Value::String(kind.to_owned()))?;
         Some(Self::new(name.trim(), kind)).filter(|entry| is_name(&entry.name))
+    }
+
+    fn shown_name(&self) -> String {
+        quoted(&self.name)
+    }
+}
+
+impl Entry {
+    fn new(name: &str, kind: ChannelKind) -> Self {
+        Self { name: name.to_owned(), kind, url: None, severity: Severity::Low }
+    }
+
+    /// The channel; none without an address, which the check refuses.
+    pub fn channel(&self) -> Option<Channel> {
+        let Self { name, kind, url, severity } = self.clone();
+        Some(Channel { name, kind, url: url?, severity })
     }
 
     /// The key of its address, in errors and as the name of its credential.
@@ -209,26 +218,7 @@ impl Setting for Channels {
     }
 
     fn parse(value: &Value) -> Result<Self, Wrong> {
-        let entries: Vec<Entry> = match value {
-            Value::Array(items) => {
-                let parse = |(index, item)| Entry::parse(item).map_err(|wrong| wrong.under(&format!("[{index}]")));
-                items.iter().enumerate().map(parse).collect::<Result<_, _>>()?
-            }
-            value => {
-                let entries = |text: &str| {
-                    let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
-                    entries.map(Entry::from_text).collect::<Option<_>>()
-                };
-                text(value).and_then(entries).ok_or_else(|| Wrong::value("", value, Self::right()))?
-            }
-        };
-        for (index, Entry { name, .. }) in entries.iter().enumerate() {
-            if entries[..index].iter().any(|earlier| earlier.name == *name) {
-                let right = "a name that no other channel has".to_owned();
-                return Err(Wrong::Value { at: format!("[{index}].name"), value: quoted(name), right });
-            }
-        }
-        Ok(Self(entries))
+        named_list::parse(value, Self::right()).map(Self)
     }
 
     fn show(&self) -> String {

@@ -17,6 +17,7 @@ use toml::{Table, Value};
 
 use crate::{
     error::Wrong,
+    named_list::{self, NamedEntry},
     section::Section as _,
     sections::Docker,
     setting::Setting,
@@ -52,7 +53,9 @@ fn fields() -> Vec<String> {
     fields
 }
 
-impl Entry {
+impl NamedEntry for Entry {
+    const WHAT: &'static str = "host";
+
     fn parse(value: &Value) -> Result<Self, Wrong> {
         let Value::Table(table) = value else {
             return Err(Wrong::value("", value, r#"a table such as { name = "web", docker = "tcp://10.0.0.5:2376" }"#));
@@ -81,6 +84,12 @@ impl Entry {
         Some(Self { name: name.trim().parse().ok()?, fields })
     }
 
+    fn shown_name(&self) -> String {
+        self.name.show()
+    }
+}
+
+impl Entry {
     /// The value of a field as it was written, if the entry sets it.
     pub(crate) fn written(&self, field: &str) -> Option<String> {
         self.fields.get(field).map(written)
@@ -115,26 +124,7 @@ impl Setting for Hosts {
     }
 
     fn parse(value: &Value) -> Result<Self, Wrong> {
-        let entries: Vec<Entry> = match value {
-            Value::Array(items) => {
-                let parse = |(index, item)| Entry::parse(item).map_err(|wrong| wrong.under(&format!("[{index}]")));
-                items.iter().enumerate().map(parse).collect::<Result<_, _>>()?
-            }
-            value => {
-                let entries = |text: &str| {
-                    let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
-                    entries.map(Entry::from_text).collect::<Option<_>>()
-                };
-                text(value).and_then(entries).ok_or_else(|| Wrong::value("", value, Self::right()))?
-            }
-        };
-        for (index, Entry { name, .. }) in entries.iter().enumerate() {
-            if entries[..index].iter().any(|earlier| earlier.name == *name) {
-                let at = format!("[{index}].name");
-                return Err(Wrong::Value { at, value: name.show(), right: "a name that no other host has".to_owned() });
-            }
-        }
-        Ok(Self(entries))
+        named_list::parse(value, Self::right()).map(Self)
     }
 
     fn show(&self) -> String {

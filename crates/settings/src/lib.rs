@@ -15,6 +15,7 @@ mod dollars;
 mod error;
 mod hosts;
 mod log_filter;
+mod named_list;
 mod other_tools;
 mod policy;
 mod python;
