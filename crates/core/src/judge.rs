@@ -121,13 +121,8 @@ impl Decider for Judge {
                     open.observe(seen);
                 }
             }
-            Some(Event::Sample(_)) => {
-                if let Some(open) = &mut state.open {
-                    open.observed = true;
-                }
-            }
             Some(Event::Action(action)) => state.act(event, action),
-            Some(Event::Diagnosis(_) | Event::Alert(_)) | None => {}
+            Some(Event::Diagnosis(_) | Event::Alert(_) | Event::Sample(_)) | None => {}
         }
     }
 

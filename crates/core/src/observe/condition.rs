@@ -76,14 +76,14 @@ impl Condition {
                 self.observe(event, seen);
                 self.observed(event.at);
             }
-            Some(Event::Sample(_)) => self.observed(event.at),
             Some(Event::Action(Action::Authorised(intent))) if !intent.dry_run => {
                 let ended = intent.target.run().filter(|_| intent.remedy.info().on_run.ends_it());
                 self.own_stop = ended.map(|run| (event.id, run.clone()));
             }
             Some(Event::Action(Action::Failed(failed))) => self.ended(failed.action),
             Some(Event::Action(Action::Verified(verdict))) => self.ended(verdict.action),
-            Some(Event::Action(_) | Event::Diagnosis(_) | Event::Alert(_)) | None => {}
+            // No decider reads samples.
+            Some(Event::Action(_) | Event::Diagnosis(_) | Event::Alert(_) | Event::Sample(_)) | None => {}
         }
     }
 
